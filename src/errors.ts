@@ -1,0 +1,82 @@
+/** What the caller should do about an error. `retry`: the same again, later. `split`: the same data, smaller. `reject`:
+ * this piece will never fit, set it aside. `hold`: a person must change something; keep everything, probe slowly. */
+export const REACTIONS = ['retry', 'split', 'reject', 'hold'] as const
+export type Reaction = (typeof REACTIONS)[number]
+
+/** Where the error entered. */
+export const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config'] as const
+export type Stage = (typeof STAGES)[number]
+
+/** Every code there is. Codes are metric labels, so they are never built from input. */
+export const CODES = [
+  // source: the Tailscale API
+  'api_unreachable', // no connection, reset, DNS, TLS
+  'api_timeout', // header, idle or total time is up
+  'api_rate_limited', // 429
+  'api_unavailable', // 500, 503 and other 5xx
+  'api_gateway', // 502, 504: the window may be too large
+  'api_unauthorized', // 401: key or token expired, revoked, wrong
+  'api_forbidden', // 403: scope, plan, role
+  'api_feature_off', // 403, and /settings says that network flow logging is off
+  'api_not_found', // 404: tailnet or URL
+  'api_bad_request', // 400 and other 4xx
+  'api_redirect', // 3xx: never followed
+  'api_not_json', // 200 with HTML or another type or shape: a proxy or a portal in between
+  'api_truncated', // the body ended before the JSON did
+  'api_too_large', // decoded bytes over the limit
+  'api_credentials', // credentials cannot be read or exchanged
+  // flatten
+  'imbalance', // counters in differ from counters out: a bug
+  // sink: the database
+  'db_unreachable',
+  'db_timeout',
+  'db_overloaded', // 429, 503
+  'db_unavailable', // 5xx
+  'db_unauthorized',
+  'db_forbidden',
+  'db_not_found', // database, bucket or organisation does not exist
+  'db_too_large', // 413
+  'db_rejected', // 400, 422: some lines will never fit
+  'db_unconfirmed', // a 2xx that does not confirm the write
+  'db_misconfigured', // redirect, wrong endpoint, wrong precision, limit of series, ...
+  // ledger: the state file
+  'state_locked',
+  'state_damaged',
+  'state_full',
+  'state_failed',
+  // config
+  'config_invalid',
+] as const
+export type Code = (typeof CODES)[number]
+
+export interface CollectorErrorOptions {
+  readonly stage: Stage
+  readonly code: Code
+  readonly reaction: Reaction
+  /** When the other side said how long to wait. */
+  readonly retryAfterMs?: number | undefined
+  readonly cause?: unknown
+}
+
+/** The one error class. `message` is a sentence for the operator that ends with what to do about it; it holds no secret and
+ * at most 512 bytes of a foreign body. Wrap once, where the foreign error enters; log once, where it ends. */
+export class CollectorError extends Error {
+  override readonly name = 'CollectorError'
+  readonly stage: Stage
+  readonly code: Code
+  readonly reaction: Reaction
+  readonly retryAfterMs: number | undefined
+  constructor(text: string, options: CollectorErrorOptions) {
+    super(text, options.cause === undefined ? undefined : { cause: options.cause })
+    this.stage = options.stage
+    this.code = options.code
+    this.reaction = options.reaction
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** Text of a foreign body for a log line or an error: at most 512 bytes, control characters replaced. */
+export function excerpt(body: string): string {
+  const flat = body.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
+  return flat.length > 512 ? `${flat.slice(0, 509)}...` : flat
+}

@@ -1,0 +1,79 @@
+/** ledger/: which windows are done. Facts, not positions: a fact can be forgotten (then it is read again), never invented.
+ * All times are `logged` time in ns; intervals are closed, and two that share an end are contiguous. */
+
+export interface Interval {
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
+/** What a window was when it was last acknowledged. `digest` does not depend on order, nor on re-delivered copies. */
+export interface DoneRecord {
+  /** 1: first reading; 2 and more: late passes; 0: outside the passes (backfill, healing). */
+  readonly pass: number
+  readonly digest: string
+  readonly messages: number
+  readonly entries: number
+  readonly points: number
+  /** Local clock, ns. */
+  readonly atNs: bigint
+}
+export interface DoneWindow extends Interval, DoneRecord {}
+
+export const GAP_REASONS = [
+  'timeout',
+  'gateway',
+  'truncated',
+  'too_large',
+  'not_json',
+  'crash',
+  'unavailable',
+  'imbalance',
+  'beyond_retention',
+] as const
+export type GapReason = (typeof GAP_REASONS)[number]
+
+/** A window that could not be read. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API, told for ever. */
+export interface Gap extends Interval {
+  readonly reason: GapReason
+  readonly state: 'open' | 'lost'
+  readonly attempts: number
+  /** Local clock, ns. */
+  readonly sinceNs: bigint
+  /** When to try again; local clock, ns. */
+  readonly nextNs: bigint
+}
+
+/** Every call is one SQLite transaction, durable when it returns; throws a CollectorError (stage `ledger`). */
+export interface Ledger {
+  /** Where reading began; undefined on a first installation. */
+  originNs(): bigint | undefined
+  /** Sets or moves the origin (an earlier origin asks for more history). */
+  setOrigin(ns: bigint): void
+  /** Done or lost: intervals that nobody needs to read in pass 1; merged, ascending. */
+  settled(): readonly Interval[]
+  /** End of the first contiguous settled interval from the origin; the origin when nothing is settled; undefined without origin. */
+  watermarkNs(): bigint | undefined
+  /** Parts of [fromNs, toNs] that are not settled, ascending. */
+  missing(fromNs: bigint, toNs: bigint): readonly Interval[]
+  /** The receipt of a window. Also closes open gaps and forgets attempts that it covers; keeps the record for late passes. */
+  done(window: Interval, record: DoneRecord): void
+  /** Forgets that a range is done (healing, a database restored from a backup). Lost gaps stay. */
+  forget(range: Interval): void
+  /** Written before the first byte is asked for, so that a process killed by the reading finds it at the next start. */
+  beginAttempt(window: Interval): void
+  /** The attempt came to an end, good or bad, in this process. */
+  endAttempt(window: Interval): void
+  /** Attempts that an earlier process began and never ended, not yet covered by done windows: read these in smaller pieces. */
+  crashed(): readonly Interval[]
+  gaps(): readonly Gap[]
+  /** Opens a gap, or counts another failed attempt of an open one (same interval). */
+  openGap(interval: Interval, reason: GapReason, nowNs: bigint, nextNs: bigint): void
+  /** Records as lost what is not done inside the interval; it counts as settled from now on. */
+  loseGap(interval: Interval, reason: GapReason, nowNs: bigint): void
+  /** Done windows whose last pass is below `pass` and that ended at or before `endedBeforeNs`, oldest first. */
+  duePasses(pass: number, endedBeforeNs: bigint, limit: number): readonly DoneWindow[]
+  /** Merges away records of windows that ended before `ns` (no pass is due for them any more). */
+  compact(beforeNs: bigint): void
+  /** The newest done windows, newest first. */
+  recent(limit: number): readonly DoneWindow[]
+}

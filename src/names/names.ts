@@ -1,0 +1,18 @@
+/** names/: device names as of a time. A name is part of a point's identity, so a message that is read again must get the name
+ * that it got the first time, even when the device was renamed in between. */
+import type { Device } from '../source/source.ts'
+
+export interface Names {
+  /** The short name that the device with this address or stable id had at `atNs`, as far as was known then; undefined when
+   * it was unknown then. Stable: later observations never change an answer for an earlier time, except before the first
+   * observation of all, when nothing had been read yet. */
+  nameOf(addressOrId: string, atNs: bigint): string | undefined
+  /** Takes an answer of the devices API, observed at `atNs` (local clock). Durable when it returns. */
+  observe(devices: readonly Device[], atNs: bigint): void
+  /** Reading begins: from now on "unknown" is a fact too. Called before the first window is read. Idempotent. */
+  readingBegins(atNs: bigint): void
+  /** Devices known now. */
+  count(): number
+  /** Grows by one whenever answers may have changed: caches compare it. */
+  version(): number
+}

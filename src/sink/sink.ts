@@ -1,0 +1,61 @@
+/** sink/: points become lines, lines become batches, batches become receipts. This file is the room's contract. */
+
+/** Where a batch goes: `tailnet_node` may have its own bucket with its own retention. */
+export type Target = 'main' | 'nodes'
+
+/** Lines ready to send: line protocol in UTF-8, each line ended by "\n", timestamps in ns. Nobody changes `bytes` until the
+ * receipt is there; afterwards the owner may use the memory again. */
+export interface Batch {
+  readonly bytes: Uint8Array
+  readonly lineCount: number
+  readonly target: Target
+}
+
+/** The licence to call a batch delivered: each line was acknowledged by the database or lies fsynced in the dead-letter file. */
+export interface Receipt {
+  readonly written: number
+  /** Lines that the database will never take; now in the dead-letter file. */
+  readonly rejected: number
+  /** Lines older than the retention of the database: policy, counted, not kept. */
+  readonly expired: number
+}
+
+export interface Sink {
+  /** For people: `influxdb v1 http://127.0.0.1:8086/telemetry` or `embedded store data/store.db`, never with secrets. */
+  readonly label: string
+  /** Opens files, creates the database where asked to. May reject with a CollectorError; may be called again. */
+  start(signal: AbortSignal): Promise<void>
+  /** Resolves when a write would be accepted now: reachable, credentials good, database there. Rejects with a CollectorError
+   * (`retry` or `hold`) whose text says what to mend. Cheap: writes no rows. */
+  probe(signal: AbortSignal): Promise<void>
+  /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
+   * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
+  write(batch: Batch, signal: AbortSignal): Promise<Receipt>
+  /** The highest watermark (ns) mirrored in `tailflux_window` for this tailnet; undefined when there is none or when this kind of
+   * database cannot be asked; rejects with a CollectorError when the question failed. */
+  lastWatermark(tailnet: string, signal: AbortSignal): Promise<bigint | undefined>
+  stop(): Promise<void>
+}
+
+/** Where things go that can be delivered nowhere else: one JSON line each, fsynced before the promise resolves. */
+export interface DeadLetters {
+  append(letters: readonly DeadLetter[]): Promise<void>
+  stop(): Promise<void>
+}
+export interface DeadLetter {
+  readonly stage: 'source' | 'flatten' | 'sink'
+  /** Closed list of the stage: a metric label. */
+  readonly reason: string
+  /** What the other side said, at most 512 bytes. */
+  readonly detail?: string | undefined
+  /** The line or the JSON text. */
+  readonly text: string
+}
+
+/** What the room tells about itself; observe/ turns it into metrics. */
+export interface SinkMetrics {
+  request(code: string, durationMs: number): void
+  written(lines: number, bytes: number): void
+  rejected(lines: number, reason: 'rejected' | 'expired'): void
+  retried(code: string): void
+}

@@ -1,0 +1,71 @@
+/** source/: the Tailscale API becomes messages. This file is the room's contract; the rest of the room fulfils it. */
+import type { Message } from './message.ts'
+
+/** A range of `logged` time: the API's clock, not a node's. ns since the epoch, both ends inclusive
+ * (Tailscale docs, "Network flow logs": inclusive within nanosecond resolution). */
+export interface Window {
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
+/** A message, or part of one, that cannot be taken. It is counted and goes to the dead-letter file; the line goes on. */
+export interface Quarantined {
+  /** A closed list (metric label). */
+  readonly reason: QuarantineReason
+  /** The JSON text as received, cut to 64 KiB. */
+  readonly text: string
+}
+export const QUARANTINE_REASONS = [
+  'not_an_object',
+  'bad_json', // invalid JSON inside the message
+  'no_node', // nodeId missing or empty: the zero message, or one that nobody vouches for
+  'bad_time', // start missing, not RFC 3339, or outside int64 nanoseconds
+  'bad_counter', // not an integer from 0 to 2^63-1
+  'bad_entry', // an entry that is not an object, or an address that is not text
+  'bad_traffic', // a traffic list that is neither an array nor null
+  'too_large', // over the limit for one message
+  'too_deep', // nested deeper than the limit
+] as const
+export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
+
+/** One answer of `GET /logging/network`, read as a stream. */
+export interface Answer {
+  /** The API's clock from the Date header of this very answer, ns, whole seconds; undefined when absent or unreadable. */
+  readonly serverNs: bigint | undefined
+  /** Decoded bytes read so far. */
+  bytesRead(): number
+  /** Messages in the order of the wire, grouped by network chunk. A Message object is valid only until the next one is taken.
+   * Ends only after the closing bracket of the answer; everything else throws a CollectorError. Leaving early closes the socket. */
+  readonly groups: AsyncIterable<Iterable<Message>>
+}
+
+/** What the devices API knows that matters here. */
+export interface Device {
+  readonly nodeId: string
+  /** The short device name: the part of the FQDN before the first dot. */
+  readonly name: string
+  /** Bare addresses, as text. */
+  readonly addresses: readonly string[]
+}
+
+export interface Source {
+  /** Resolves when the head of a good answer is there; rejects with a CollectorError (stage `source`). Does not retry, apart
+   * from one refresh of the token on a 401. */
+  open(window: Window, signal: AbortSignal): Promise<Answer>
+  devices(signal: AbortSignal): Promise<readonly Device[]>
+  stop(): Promise<void>
+}
+
+/** What the room tells about itself; observe/ turns it into metrics. */
+export interface SourceMetrics {
+  /** `code`: HTTP status as text, or `error` when there was none. */
+  request(
+    endpoint: 'logging/network' | 'devices' | 'settings' | 'oauth/token' | 'oauth/token-exchange',
+    code: string,
+    durationMs: number,
+  ): void
+  /** Decoded bytes received. */
+  bytes(count: number): void
+  /** Local clock minus the API's Date header, seconds. */
+  clockSkew(seconds: number): void
+}
