@@ -31,9 +31,9 @@ export interface Sink {
   /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
    * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
   write(batch: Batch, signal: AbortSignal): Promise<Receipt>
-  /** The highest watermark (ns) mirrored in `tailflux_window` for this tailnet; undefined when there is none or when this kind of
-   * database cannot be asked; rejects with a CollectorError when the question failed. */
-  lastWatermark(tailnet: string, signal: AbortSignal): Promise<bigint | undefined>
+  /** The highest watermark (ns) mirrored in `tailflux_window` for this tailnet; undefined when the database answered that it holds
+   * none; `unanswerable` when this kind of database cannot be asked; rejects with a CollectorError when the question failed. */
+  lastWatermark(tailnet: string, signal: AbortSignal): Promise<bigint | 'unanswerable' | undefined>
   stop(): Promise<void>
 }
 
