@@ -1,0 +1,261 @@
+/** Which window is read next. Bookkeeping over the ledger's facts: no I/O apart from the ledger, no clock of its own.
+ *
+ * The lanes, in the order in which they are asked:
+ *   live     the newest part of what is missing, so that graphs are fresh even while a day is being caught up (one at a time)
+ *   probe    looks closer at a range that could not be read (below)
+ *   backlog  the oldest part of what is missing
+ *   gap      a named gap whose back-off is over
+ *   late     a done window whose late pass is due
+ *
+ * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is a *suspect*,
+ * put aside in memory. When something else could be read afterwards, so that the API itself is well, the suspect is tried once
+ * more; failing again it is the beginning of a bad *region*, whose right end is found by leaps of doubling length and then by
+ * bisection, to 1 ms. The region becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes. So an outage of the API makes no
+ * gaps, a poisoned range of hours costs some dozen requests, and neither stops the rest. */
+import { MINUTE, SECOND } from '../clock.ts'
+import { intersects, subtract } from '../ledger/intervals.ts'
+import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
+import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
+
+export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late'
+
+export interface PlannedWindow extends Interval {
+  readonly lane: Lane
+  /** 1 for the first reading, 2 and more for the late passes. */
+  readonly pass: number
+  /** For late passes: what the window was when it was last read. */
+  readonly previous?: DoneWindow
+}
+
+export interface PlannerOptions {
+  readonly intervalNs: bigint
+  readonly windowMaxNs: bigint
+  readonly windowBytesTarget: number
+  /** Ages at which a window is read again, ascending, ns. */
+  readonly latePassesNs: readonly bigint[]
+}
+
+/** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
+export interface Planner {
+  /** The next window, or undefined when nothing can be read now. `nowNs` is the local clock, `edgeNs` the trailing edge. */
+  next(nowNs: bigint, edgeNs: bigint): PlannedWindow | undefined
+  /** The window was read as far as `doneToNs`, acknowledged and entered in the ledger; `beganNs` is when its reading began. */
+  succeeded(window: PlannedWindow, doneToNs: bigint, bytes: number, beganNs: bigint, nowNs: bigint): void
+  /** The window was too much for the API, the network or the memory. */
+  tooMuch(window: PlannedWindow, reason: GapReason, nowNs: bigint): void
+  /** The window was abandoned, or failed for a reason that has nothing to do with it. */
+  released(window: PlannedWindow): void
+  /** Length of what should be done below the edge and is not, ns. */
+  backlogNs(edgeNs: bigint): bigint
+  /** Present length of a window, ns. */
+  readonly windowNs: bigint
+}
+
+interface Suspect extends Interval {
+  readonly reason: GapReason
+  readonly failedAtNs: bigint
+  /** Something else was read after this had failed. */
+  verified: boolean
+}
+
+/** A range that is bad for sure in [fromNs, loNs]; its right end lies in [loNs, hiNs]. */
+interface Region {
+  readonly fromNs: bigint
+  readonly reason: GapReason
+  phase: 'leap' | 'bisect'
+  loNs: bigint
+  hiNs: bigint
+}
+
+const GAP_BACKOFF_MAX = 60n * MINUTE
+/** A late pass that fails so often is read again from scratch, in smaller pieces. */
+const LATE_FAILURES_MAX = 3
+
+export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bigint): Planner {
+  const size = createWindowSize({ bytesTarget: options.windowBytesTarget, startNs: MINUTE, maxNs: options.windowMaxNs })
+  const active = new Set<PlannedWindow>()
+  // Ranges that were too much: a window that touches one is at most `maxNs` long.
+  let caps: { range: Interval; maxNs: bigint }[] = []
+  let suspects: Suspect[] = []
+  let region: Region | undefined
+  const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
+
+  // An attempt that an earlier process began and never ended may have killed it: smaller pieces this time.
+  for (const attempt of ledger.crashed()) {
+    if (attempt.toNs - attempt.fromNs > WINDOW_MIN_NS) caps.push({ range: attempt, maxNs: half(attempt) })
+    else openGap(attempt, 'crash', nowNs)
+  }
+
+  function openMissing(edgeNs: bigint): readonly Interval[] {
+    const originNs = ledger.originNs()
+    if (originNs === undefined || originNs >= edgeNs) return []
+    const taken: Interval[] = [...active, ...suspects, ...openGaps()]
+    if (region) taken.push({ fromNs: region.fromNs, toNs: region.hiNs })
+    return subtract(ledger.missing(originNs, edgeNs), taken)
+  }
+
+  function openGaps() {
+    return ledger.gaps().filter((gap) => gap.state === 'open')
+  }
+
+  /** The longest window allowed there. */
+  function lengthAt(place: Interval): bigint {
+    return caps.reduce((least, cap) => (intersects(cap.range, place) ? min(least, cap.maxNs) : least), size.lengthNs)
+  }
+
+  function live(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
+    const newest = missing.at(-1)
+    if (newest === undefined || newest.toNs !== edgeNs || isLaneActive('live')) return undefined
+    // With a backlog behind it, the live lane takes only the newest bit: what is fresh must not wait for what is old.
+    const bit = min(lengthAt(newest), max(2n * options.intervalNs, SECOND))
+    return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, lane: 'live', pass: 1 }
+  }
+
+  function probe(missing: readonly Interval[]): PlannedWindow | undefined {
+    if (isLaneActive('probe')) return undefined
+    if (region === undefined) {
+      const suspect = suspects.find((one) => one.verified)
+      return suspect && { fromNs: suspect.fromNs, toNs: suspect.toNs, lane: 'probe', pass: 1 }
+    }
+    if (region.phase === 'bisect') {
+      return { fromNs: (region.loNs + region.hiNs) / 2n, toNs: region.hiNs, lane: 'probe', pass: 1 }
+    }
+    const fromNs = region.hiNs
+    const next = missing.find((piece) => piece.fromNs === fromNs)
+    return next && { fromNs, toNs: min(next.toNs, 2n * fromNs - region.fromNs), lane: 'probe', pass: 1 }
+  }
+
+  function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
+    const oldest = missing[0]
+    if (oldest === undefined) return undefined
+    const length = lengthAt({ fromNs: oldest.fromNs, toNs: oldest.fromNs + 1n })
+    return { fromNs: oldest.fromNs, toNs: min(oldest.toNs, oldest.fromNs + length), lane: 'backlog', pass: 1 }
+  }
+
+  function dueGap(atNs: bigint): PlannedWindow | undefined {
+    if (isLaneActive('gap')) return undefined
+    const gap = openGaps().find((one) => one.nextNs <= atNs)
+    return gap && { fromNs: gap.fromNs, toNs: min(gap.toNs, gap.fromNs + size.lengthNs), lane: 'gap', pass: 1 }
+  }
+
+  function duePass(atNs: bigint): PlannedWindow | undefined {
+    for (const [index, ageNs] of options.latePassesNs.entries()) {
+      const pass = index + 2
+      const waiting = [...active].filter((window) => window.lane === 'late').length + lateFailures.size
+      const due = ledger.duePasses(pass, atNs - ageNs, waiting + 1).find((one) => !isWaiting(one, atNs))
+      if (due) return { fromNs: due.fromNs, toNs: due.toNs, lane: 'late', pass, previous: due }
+    }
+    return undefined
+  }
+
+  function isWaiting(window: Interval, atNs: bigint): boolean {
+    for (const one of active) if (one.lane === 'late' && same(one, window)) return true
+    return (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
+  }
+
+  function isLaneActive(lane: Lane): boolean {
+    for (const window of active) if (window.lane === lane) return true
+    return false
+  }
+
+  function openGap(interval: Interval, reason: GapReason, atNs: bigint): void {
+    const known = openGaps().find((gap) => same(gap, interval))
+    const backoffNs = min(MINUTE << BigInt(Math.min(known?.attempts ?? 0, 6)), GAP_BACKOFF_MAX)
+    ledger.openGap(interval, reason, atNs, atNs + backoffNs)
+  }
+
+  /** One step in finding the right end of the bad region, after a probe of it went well or not. */
+  function narrow(window: PlannedWindow, wasGood: boolean, atNs: bigint): void {
+    if (region === undefined) return
+    if (region.phase === 'leap') {
+      if (wasGood) region.phase = 'bisect'
+      else [region.loNs, region.hiNs] = [window.fromNs, window.toNs]
+    } else if (wasGood) region.hiNs = window.fromNs
+    else region.loNs = window.fromNs
+    if (region.phase === 'bisect' && region.hiNs - region.loNs <= WINDOW_MIN_NS) closeRegion(region, atNs)
+  }
+
+  function closeRegion(found: Region, atNs: bigint): void {
+    openGap({ fromNs: found.fromNs, toNs: found.hiNs }, found.reason, atNs)
+    region = undefined
+  }
+
+  return {
+    next(atNs, edgeNs) {
+      const missing = openMissing(edgeNs)
+      const window = live(missing, edgeNs) ?? probe(missing) ?? backlog(missing) ?? dueGap(atNs) ?? duePass(atNs)
+      if (window) active.add(window)
+      else if (region?.phase === 'leap' && active.size === 0) {
+        // Nothing lies beyond the region: its end is where it stands.
+        region.phase = 'bisect'
+        if (region.hiNs - region.loNs <= WINDOW_MIN_NS) closeRegion(region, atNs)
+        else return this.next(atNs, edgeNs)
+      }
+      return window
+    },
+
+    succeeded(window, doneToNs, bytes, beganNs, atNs) {
+      active.delete(window)
+      lateFailures.delete(window.fromNs)
+      if (window.lane === 'live' || window.lane === 'backlog') size.succeeded(doneToNs - window.fromNs, bytes)
+      if (window.lane === 'probe') {
+        if (region) narrow(window, true, atNs)
+        else suspects = suspects.filter((one) => !same(one, window))
+      }
+      if (caps.length > 0) caps = caps.filter((cap) => ledger.missing(cap.range.fromNs, cap.range.toNs).length > 0)
+      for (const suspect of suspects) if (suspect.failedAtNs <= beganNs) suspect.verified = true
+    },
+
+    tooMuch(window, reason, atNs) {
+      active.delete(window)
+      const lengthNs = window.toNs - window.fromNs
+      if (window.lane === 'late') {
+        const count = (lateFailures.get(window.fromNs)?.count ?? 0) + 1
+        lateFailures.set(window.fromNs, { count, nextNs: atNs + 10n * MINUTE })
+        if (count < LATE_FAILURES_MAX) return
+        lateFailures.delete(window.fromNs)
+        caps.push({ range: window, maxNs: half(window) })
+        ledger.forget(window)
+        return
+      }
+      if (window.lane === 'gap') {
+        const gap = openGaps().find((one) => one.fromNs === window.fromNs)
+        if (gap) openGap(gap, reason, atNs)
+        return
+      }
+      if (window.lane === 'probe') {
+        if (region) return narrow(window, false, atNs)
+        suspects = suspects.filter((one) => !same(one, window))
+        region = { fromNs: window.fromNs, loNs: window.fromNs, hiNs: window.toNs, reason, phase: 'leap' }
+        return
+      }
+      size.failed(lengthNs)
+      if (lengthNs <= WINDOW_MIN_NS) {
+        suspects.push({ fromNs: window.fromNs, toNs: window.toNs, reason, failedAtNs: atNs, verified: false })
+        return
+      }
+      caps = caps.filter((cap) => !same(cap.range, window))
+      caps.push({ range: { fromNs: window.fromNs, toNs: window.toNs }, maxNs: half(window) })
+    },
+
+    released(window) {
+      active.delete(window)
+    },
+
+    backlogNs(edgeNs) {
+      const originNs = ledger.originNs()
+      if (originNs === undefined || originNs >= edgeNs) return 0n
+      return ledger.missing(originNs, edgeNs).reduce((sum, one) => sum + (one.toNs - one.fromNs), 0n)
+    },
+    get windowNs() {
+      return size.lengthNs
+    },
+  }
+}
+
+function half(interval: Interval): bigint {
+  return max((interval.toNs - interval.fromNs) / 2n, WINDOW_MIN_NS)
+}
+function same(one: Interval, other: Interval): boolean {
+  return one.fromNs === other.fromNs && one.toNs === other.toNs
+}

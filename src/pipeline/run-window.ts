@@ -1,0 +1,262 @@
+/** One window walked end to end: read, flatten, encode, deliver, and only then enter it in the ledger.
+ *
+ *   source.open -> messages -> points -> lines -> batches -> receipts -> ledger.done
+ *
+ * The ledger moves on receipts alone. Whatever goes wrong before, the window stays not done and is read again; points have the same
+ * identity every time, so they overwrite themselves. */
+import { createHash } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
+import type { Flattener } from '../flatten/flatten.ts'
+import type { Points } from '../flatten/points.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { LineWriter } from '../sink/lines.ts'
+import type { Batch, DeadLetter, DeadLetters, Sink } from '../sink/sink.ts'
+import type { Message } from '../source/message.ts'
+import type { Source } from '../source/source.ts'
+import { createDigest } from './digest.ts'
+import type { PipelineMetrics } from './metrics.ts'
+import type { PlannedWindow } from './planner.ts'
+import type { Slots } from './slots.ts'
+import { min } from './window-size.ts'
+
+/** Someone beside the line who looks at points as they pass (live view, alerts). Never delays or fails the line. */
+export interface Tap {
+  /** The points of one message of a window that is being read; valid only during the call. */
+  points(window: PlannedWindow, points: Points): void
+  /** The window is done: what `points` told about it counts from now on. */
+  done(window: PlannedWindow, result: WindowResult): void
+  /** The window failed: what `points` told about it never happened. */
+  failed(window: PlannedWindow): void
+}
+
+/** The parts of one lane: they hold the columns and buffers of the message in work, so two windows never share them. */
+export interface LaneParts {
+  readonly flattener: Flattener
+  readonly lines: LineWriter
+}
+
+export interface RunWindowDeps {
+  readonly source: Pick<Source, 'open'>
+  readonly sink: Pick<Sink, 'write'>
+  readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
+  readonly deadLetters: Pick<DeadLetters, 'append'>
+  /** Batches in flight, over all lanes. */
+  readonly slots: Slots
+  readonly taps: readonly Tap[]
+  readonly metrics: PipelineMetrics
+  readonly clock: Clock
+  readonly log: Logger
+  /** How far behind the API's clock a window may end, ns. */
+  readonly lagNs: bigint
+  /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
+  readonly heldBytesMax: number
+}
+
+export interface WindowResult {
+  /** End of what is done: before the window's end when that was too close to the API's present. Undefined: nothing is done yet. */
+  readonly doneToNs: bigint | undefined
+  readonly serverNs: bigint | undefined
+  readonly bytes: number
+  readonly messages: number
+  readonly entries: number
+  readonly points: number
+  readonly quarantined: number
+  readonly written: number
+  readonly rejected: number
+  readonly expired: number
+  /** Late passes: the answer differed from the last time. */
+  readonly changed: boolean
+  readonly durationMs: number
+}
+
+/** Quarantined texts are kept until the end of the window, or until they are so many. */
+const LETTERS_BYTES_MAX = 1 << 20
+
+/** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
+export async function runWindow(
+  window: PlannedWindow,
+  parts: LaneParts,
+  deps: RunWindowDeps,
+  signal: AbortSignal,
+): Promise<WindowResult> {
+  const beganMs = deps.clock.monotonicMs()
+  deps.ledger.beginAttempt(window)
+  parts.lines.reset()
+  try {
+    const result = await walk(window, parts, deps, signal, beganMs)
+    for (const tap of deps.taps) tap.done(window, result)
+    return result
+  } catch (error) {
+    for (const tap of deps.taps) tap.failed(window)
+    throw error
+  } finally {
+    deps.ledger.endAttempt(window)
+  }
+}
+
+async function walk(
+  window: PlannedWindow,
+  parts: LaneParts,
+  deps: RunWindowDeps,
+  outerSignal: AbortSignal,
+  beganMs: number,
+): Promise<WindowResult> {
+  // Aborted by the first batch that fails, so that the rest of a doomed window is neither read nor sent.
+  const failing = new AbortController()
+  const signal = AbortSignal.any([outerSignal, failing.signal])
+  const delivery = createDelivery(parts.lines, deps, signal, (error) => failing.abort(error))
+  const digest = createDigest()
+  const letters: DeadLetter[] = []
+  const counts = { messages: 0, entries: 0, points: 0, quarantined: 0 }
+  let held: Batch[] | undefined = window.previous ? [] : undefined
+  let heldBytes = 0
+  let lettersBytes = 0
+  let serverNs: bigint | undefined
+  let bytes = 0
+
+  async function pass(batch: Batch): Promise<void> {
+    if (held === undefined) return delivery.send(batch)
+    held.push(batch)
+    heldBytes += batch.bytes.length
+    if (heldBytes <= deps.heldBytesMax) return
+    // Too much to hold: write without waiting for the digest. Writing what did not change is merely dear.
+    const waiting = held
+    held = undefined
+    for (const one of waiting) await delivery.send(one)
+  }
+
+  async function take(message: Message): Promise<void> {
+    if (message.quarantined.length > 0) quarantine(message)
+    if (message.entryCount === 0) return
+    const points = parts.flattener.flatten(message)
+    counts.messages += 1
+    counts.entries += message.entryCount
+    counts.points += points.count
+    digest.add(points.digest)
+    for (const tap of deps.taps) tap.points(window, points)
+    parts.lines.append(points)
+    for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await pass(batch)
+  }
+
+  function quarantine(message: Message): void {
+    for (const one of message.quarantined) {
+      counts.quarantined += 1
+      lettersBytes += one.text.length
+      letters.push({ stage: 'source', reason: one.reason, text: one.text })
+      digest.add(hashOf(one.text))
+    }
+  }
+
+  async function post(): Promise<void> {
+    await deps.deadLetters.append(letters)
+    for (const letter of letters) deps.metrics.quarantined(letter.reason, 1)
+    letters.length = 0
+    lettersBytes = 0
+  }
+
+  try {
+    const answer = await deps.source.open(window, signal)
+    serverNs = answer.serverNs
+    for await (const group of answer.groups) {
+      for (const message of group) await take(message)
+      bytes = answer.bytesRead()
+      if (lettersBytes > LETTERS_BYTES_MAX) await post()
+      signal.throwIfAborted()
+    }
+    bytes = answer.bytesRead()
+    for (const batch of parts.lines.rest()) await pass(batch)
+    const changed = window.previous?.digest !== digest.text()
+    if (held !== undefined) for (const batch of held) changed ? await delivery.send(batch) : parts.lines.release(batch)
+    // What a late pass quarantines again, unchanged, lies in the dead-letter file already.
+    if (changed && letters.length > 0) await post()
+    await delivery.settled()
+    signal.throwIfAborted()
+
+    const doneToNs = reachOf(window, serverNs, deps)
+    if (doneToNs !== undefined) {
+      deps.ledger.done(
+        { fromNs: window.fromNs, toNs: doneToNs },
+        {
+          pass: window.pass,
+          digest: digest.text(),
+          messages: counts.messages,
+          entries: counts.entries,
+          points: counts.points,
+          atNs: deps.clock.now(),
+        },
+      )
+    }
+    const durationMs = deps.clock.monotonicMs() - beganMs
+    return { doneToNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
+  } catch (error) {
+    failing.abort(error)
+    // Nothing of this window may still be in flight when its memory is used again.
+    await delivery.settled().catch(() => undefined)
+    // The batch that failed knows the reason; what the loop saw is only the echo of the abort.
+    throw outerSignal.aborted ? outerSignal.reason : (delivery.failure ?? error)
+  }
+}
+
+/** How far the window is done: never past what the API can have had when it answered, by its own clock (a local clock that is
+ * fast would otherwise jump over records that are yet to be logged). */
+function reachOf(window: PlannedWindow, serverNs: bigint | undefined, deps: RunWindowDeps): bigint | undefined {
+  if (window.previous) return window.toNs
+  const presentNs = serverNs ?? deps.clock.now()
+  const reachNs = min(window.toNs, presentNs - deps.lagNs)
+  return reachNs > window.fromNs ? reachNs : undefined
+}
+
+/** 64 bits of a quarantined text, so that the digest covers what is not in any point. */
+function hashOf(text: string): bigint {
+  return createHash('sha256').update(text).digest().readBigUInt64BE()
+}
+
+interface Delivery {
+  /** Waits for a place, then sends in the background. Throws when an earlier batch has failed. */
+  send(batch: Batch): Promise<void>
+  /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
+  settled(): Promise<void>
+  readonly failure: unknown
+  readonly totals: { written: number; rejected: number; expired: number }
+}
+
+function createDelivery(
+  lines: LineWriter,
+  deps: RunWindowDeps,
+  signal: AbortSignal,
+  onFailure: (error: unknown) => void,
+): Delivery {
+  const flying = new Set<Promise<void>>()
+  const totals = { written: 0, rejected: 0, expired: 0 }
+  let failure: unknown
+  async function deliver(batch: Batch, release: () => void): Promise<void> {
+    try {
+      const receipt = await deps.sink.write(batch, signal)
+      totals.written += receipt.written
+      totals.rejected += receipt.rejected
+      totals.expired += receipt.expired
+    } catch (error) {
+      failure ??= error
+      onFailure(error)
+    } finally {
+      lines.release(batch)
+      release()
+    }
+  }
+  return {
+    async send(batch) {
+      const release = await deps.slots.take(signal)
+      const flight: Promise<void> = deliver(batch, release).finally(() => flying.delete(flight))
+      flying.add(flight)
+    },
+    async settled() {
+      await Promise.all(flying)
+      if (failure !== undefined) throw failure
+    },
+    get failure() {
+      return failure
+    },
+    totals,
+  }
+}

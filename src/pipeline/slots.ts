@@ -1,0 +1,48 @@
+/** A counted number of places, for what may be in flight at once. */
+export interface Slots {
+  /** Resolves with a release function when a place is free; rejects with the signal's reason. First come, first served. */
+  take(signal: AbortSignal): Promise<() => void>
+  readonly taken: number
+}
+
+export function createSlots(count: number): Slots {
+  let taken = 0
+  const waiting: (() => void)[] = []
+  function release(): void {
+    const next = waiting.shift()
+    if (next) next()
+    else taken -= 1
+  }
+  function once(): () => void {
+    let released = false
+    return () => {
+      if (!released) release()
+      released = true
+    }
+  }
+  return {
+    async take(signal) {
+      signal.throwIfAborted()
+      if (taken < count) {
+        taken += 1
+        return once()
+      }
+      await new Promise<void>((resolve, reject) => {
+        const onAbort = () => {
+          waiting.splice(waiting.indexOf(go), 1)
+          reject(signal.reason)
+        }
+        const go = () => {
+          signal.removeEventListener('abort', onAbort)
+          resolve()
+        }
+        signal.addEventListener('abort', onAbort, { once: true })
+        waiting.push(go)
+      })
+      return once()
+    },
+    get taken() {
+      return taken
+    },
+  }
+}
