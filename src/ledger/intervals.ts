@@ -4,7 +4,9 @@ import type { Interval } from './ledger.ts'
 
 /** The union of intervals in any order, overlapping or touching ones joined. */
 export function merge(intervals: readonly Interval[]): Interval[] {
-  const sorted = intervals.toSorted((one, other) => (one.fromNs < other.fromNs ? -1 : one.fromNs > other.fromNs ? 1 : 0))
+  const sorted = intervals.toSorted((one, other) =>
+    one.fromNs < other.fromNs ? -1 : one.fromNs > other.fromNs ? 1 : 0,
+  )
   const merged: { fromNs: bigint; toNs: bigint }[] = []
   for (const { fromNs, toNs } of sorted) {
     const last = merged.at(-1)
@@ -34,6 +36,7 @@ export function subtract(intervals: readonly Interval[], holes: readonly Interva
 
 /** True when the two share more than an end, or when one is a point that lies in the other. */
 export function intersects(one: Interval, other: Interval): boolean {
-  if (one.fromNs === one.toNs || other.fromNs === other.toNs) return one.fromNs <= other.toNs && other.fromNs <= one.toNs
+  if (one.fromNs === one.toNs || other.fromNs === other.toNs)
+    return one.fromNs <= other.toNs && other.fromNs <= one.toNs
   return one.fromNs < other.toNs && other.fromNs < one.toNs
 }
