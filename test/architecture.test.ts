@@ -1,0 +1,48 @@
+/** The rooms stay in order: imports point left along source -> flatten -> sink, and only the composing files know several rooms. */
+import assert from 'node:assert/strict'
+import { glob, readFile } from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../src/', import.meta.url))
+
+/** What each room may import besides itself and the leaf files beside the rooms. */
+const MAY_KNOW: Record<string, readonly string[]> = {
+  source: [],
+  flatten: ['source', 'names'],
+  sink: ['flatten', 'source'],
+  ledger: [],
+  names: ['source', 'ledger'],
+  schedule: [],
+  demo: ['source'],
+  observe: ['source', 'sink', 'pipeline'],
+  http: ['observe'],
+  live: ['source', 'flatten', 'pipeline'],
+  alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],
+  config: ['source', 'flatten', 'sink', 'pipeline', 'http', 'observe', 'alerts', 'live'],
+}
+const COMPOSERS = new Set(['pipeline', 'main.ts', 'cli.ts', 'commands'])
+
+test('imports point left; only pipeline, main and cli know several rooms', async () => {
+  const faults: string[] = []
+  let files = 0
+  for await (const file of glob('**/*.ts', { cwd: root })) {
+    files += 1
+    const room = file.includes('/') ? (file.split('/')[0] ?? '') : file
+    const text = await readFile(join(root, file), 'utf8')
+    for (const [, target] of text.matchAll(/from '(\.[^']+)'/g)) {
+      const path = normalize(join(dirname(file), target ?? ''))
+      const other = path.includes('/') ? (path.split('/')[0] ?? '') : path
+      if (other === room || !path.includes('/')) continue
+      const allowed = COMPOSERS.has(room) || MAY_KNOW[room]?.includes(other)
+      if (!allowed) faults.push(`${file} imports ${path}`)
+    }
+    if (room.endsWith('.ts') && !COMPOSERS.has(room)) {
+      for (const [, target] of text.matchAll(/from '(\.\/[^']+\/[^']+)'/g))
+        faults.push(`leaf file ${file} imports ${target}`)
+    }
+  }
+  assert.ok(files > 10, `only ${files} files were read`)
+  assert.deepEqual(faults, [])
+})
