@@ -126,10 +126,20 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
-    const oldest = missing[0]
-    if (oldest === undefined) return undefined
-    const length = lengthAt({ fromNs: oldest.fromNs, toNs: oldest.fromNs + 1n })
-    return { fromNs: oldest.fromNs, toNs: min(oldest.toNs, oldest.fromNs + length), lane: 'backlog', pass: 1 }
+    // Is it the window's fault or the API's? Something far from the suspect tells; if that fails too, wait for the next live window.
+    const doubtful = suspects.filter((suspect) => !suspect.verified).length
+    if (doubtful > 1) return undefined
+    const piece = doubtful === 1 ? missing.at(-1) : missing[0]
+    if (piece === undefined) return undefined
+    if (doubtful === 1) {
+      const end = { fromNs: piece.toNs - 1n, toNs: piece.toNs }
+      return { fromNs: max(piece.fromNs, piece.toNs - lengthAt(end)), toNs: piece.toNs, lane: 'backlog', pass: 1 }
+    }
+    const { fromNs } = piece
+    const length = lengthAt({ fromNs, toNs: fromNs + 1n })
+    // A range that must be read in small pieces is entered at its beginning, not from the middle of a long window.
+    const borders = caps.map((cap) => cap.range.fromNs).filter((borderNs) => borderNs > fromNs)
+    return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), lane: 'backlog', pass: 1 }
   }
 
   function dueGap(atNs: bigint): PlannedWindow | undefined {

@@ -1,0 +1,85 @@
+/** A ledger in memory, as simple as can be: for tests of what stands around the ledger. */
+import { intersects, merge, subtract } from '../../src/ledger/intervals.ts'
+import type { DoneWindow, Gap, Interval, Ledger } from '../../src/ledger/ledger.ts'
+
+export function createMemoryLedger(
+  crashed: readonly Interval[] = [],
+): Ledger & { attempts: Interval[]; trimAfter(ns: bigint): number } {
+  let originNs: bigint | undefined
+  let done: Interval[] = []
+  let records: DoneWindow[] = []
+  let gaps: Gap[] = []
+  const attempts: Interval[] = [...crashed]
+  const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
+  const lost = () => gaps.filter((gap) => gap.state === 'lost')
+  const settled = () => merge([...done, ...lost()])
+  return {
+    attempts,
+    originNs: () => originNs,
+    setOrigin(ns) {
+      originNs = ns
+    },
+    settled,
+    watermarkNs() {
+      if (originNs === undefined) return undefined
+      const from = originNs
+      return settled().find((one) => one.fromNs <= from && one.toNs >= from)?.toNs ?? from
+    },
+    missing: (fromNs, toNs) => subtract([{ fromNs, toNs }], settled()),
+    done(window, record) {
+      done = merge([...done, window])
+      records = [...records.filter((one) => !same(one, window)), { ...window, ...record }]
+      gaps = [
+        ...lost(),
+        ...gaps
+          .filter((gap) => gap.state === 'open')
+          .flatMap((gap) => subtract([gap], [window]).map((left) => ({ ...gap, ...left }))),
+      ]
+    },
+    forget(range) {
+      done = subtract(done, [range])
+      records = records.filter((one) => !intersects(one, range))
+    },
+    beginAttempt: (window) => void attempts.push({ fromNs: window.fromNs, toNs: window.toNs }),
+    endAttempt(window) {
+      const index = attempts.findIndex((one) => same(one, window))
+      if (index >= 0) attempts.splice(index, 1)
+    },
+    crashed: () => crashed.filter((one) => subtract([one], done).length > 0),
+    gaps: () => gaps,
+    openGap(interval, reason, nowNs, nextNs) {
+      const known = gaps.find((gap) => gap.state === 'open' && same(gap, interval))
+      gaps = gaps.filter((gap) => gap !== known)
+      gaps.push({
+        fromNs: interval.fromNs,
+        toNs: interval.toNs,
+        reason,
+        state: 'open',
+        attempts: (known?.attempts ?? 0) + 1,
+        sinceNs: known?.sinceNs ?? nowNs,
+        nextNs,
+      })
+    },
+    loseGap(interval, reason, nowNs) {
+      for (const piece of subtract([interval], settled())) {
+        gaps = gaps.filter((gap) => gap.state === 'lost' || !intersects(gap, piece))
+        gaps.push({ ...piece, reason, state: 'lost', attempts: 0, sinceNs: nowNs, nextNs: nowNs })
+      }
+    },
+    duePasses: (pass, endedBeforeNs, limit) =>
+      records
+        .filter((one) => one.pass > 0 && one.pass < pass && one.toNs <= endedBeforeNs)
+        .toSorted((one, other) => (one.fromNs < other.fromNs ? -1 : 1))
+        .slice(0, limit),
+    compact(beforeNs) {
+      records = records.filter((one) => one.toNs > beforeNs)
+    },
+    recent: (limit) => records.toSorted((one, other) => (one.toNs > other.toNs ? -1 : 1)).slice(0, limit),
+    trimAfter(ns) {
+      const before = records.length
+      done = subtract(done, [{ fromNs: ns, toNs: 1n << 62n }])
+      records = records.filter((one) => one.toNs <= ns)
+      return before - records.length
+    },
+  }
+}
