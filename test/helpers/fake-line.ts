@@ -1,0 +1,155 @@
+/** Small typed stand-ins for the rooms around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
+ * has one entry and becomes one line; what is tested is the walking, not the flattening. */
+import type { Flattener } from '../../src/flatten/flatten.ts'
+import type { Points } from '../../src/flatten/points.ts'
+import type { LaneParts } from '../../src/pipeline/run-window.ts'
+import type { LineWriter } from '../../src/sink/lines.ts'
+import type { Batch, Receipt, Sink } from '../../src/sink/sink.ts'
+import type { Message } from '../../src/source/message.ts'
+import type { Answer, Source, Window } from '../../src/source/source.ts'
+
+export interface FakeRecord {
+  readonly id: string
+  readonly loggedNs: bigint
+  /** When the API begins to return it; its `logged` when absent. */
+  readonly visibleNs?: bigint
+  readonly value?: number
+  readonly quarantined?: boolean
+}
+
+export interface FakeApi extends Pick<Source, 'open'> {
+  records: FakeRecord[]
+  /** Windows asked for, in order. */
+  readonly asked: Window[]
+  /** Throws or waits to make a request fail. */
+  fault: ((window: Window, signal: AbortSignal) => Promise<void> | void) | undefined
+  /** Called before each group of messages. */
+  midway: (() => Promise<void> | void) | undefined
+}
+
+export function createFakeApi(serverNow: () => bigint | undefined): FakeApi {
+  const api: FakeApi = {
+    records: [],
+    asked: [],
+    fault: undefined,
+    midway: undefined,
+    async open(window, signal): Promise<Answer> {
+      signal.throwIfAborted()
+      api.asked.push({ fromNs: window.fromNs, toNs: window.toNs })
+      await api.fault?.(window, signal)
+      const serverNs = serverNow()
+      const found = api.records.filter(
+        (one) =>
+          one.loggedNs >= window.fromNs &&
+          one.loggedNs <= window.toNs &&
+          (serverNs === undefined || (one.visibleNs ?? one.loggedNs) <= serverNs),
+      )
+      let bytes = 0
+      return {
+        serverNs,
+        bytesRead: () => bytes,
+        groups: (async function* groups() {
+          for (let index = 0; index < found.length; index += 10) {
+            await api.midway?.()
+            signal.throwIfAborted()
+            bytes += 1_000
+            yield found.slice(index, index + 10).map(toMessage)
+          }
+        })(),
+      }
+    },
+  }
+  return api
+}
+
+interface FakeMessage extends Message {
+  readonly record: FakeRecord
+}
+function toMessage(record: FakeRecord): Message {
+  const message: FakeMessage = {
+    record,
+    nodeId: record.id,
+    startNs: record.loggedNs,
+    loggedNs: record.loggedNs,
+    entryCount: record.quarantined ? 0 : 1,
+    quarantined: record.quarantined ? [{ reason: 'bad_json', text: record.id }] : [],
+  } as unknown as FakeMessage
+  return message
+}
+
+interface FakePoints extends Points {
+  readonly line: string
+}
+
+/** Lane parts that make one line `id value loggedNs` per message. */
+export function createFakeLane(batchLines = 3): LaneParts {
+  const flattener = {
+    flatten(message: Message) {
+      const { record } = message as FakeMessage
+      const value = record.value ?? 1
+      let hash = 7n
+      for (const letter of `${record.id}=${value}`)
+        hash = (hash * 1_000_003n + BigInt(letter.charCodeAt(0))) & ((1n << 64n) - 1n)
+      return { count: 1, digest: hash, line: `${record.id} ${value}\n` } as unknown as Points
+    },
+  } as Flattener
+  let waiting: string[] = []
+  const cut = (count: number): Batch => {
+    const lines = waiting.splice(0, count)
+    return { bytes: Buffer.from(lines.join('')), lineCount: lines.length, target: 'main' }
+  }
+  const lines: LineWriter = {
+    append: (points) => void waiting.push((points as FakePoints).line),
+    full: () => (waiting.length >= batchLines ? cut(batchLines) : undefined),
+    rest: () => (waiting.length > 0 ? [cut(waiting.length)] : []),
+    release: () => undefined,
+    reset() {
+      waiting = []
+    },
+  }
+  return { flattener, lines }
+}
+
+export interface FakeDb extends Sink {
+  /** Lines of the service's flows, by id: the last value wins, as in the database. */
+  readonly rows: Map<string, string>
+  /** Watermarks mirrored. */
+  mirror: bigint | undefined
+  /** Makes a write or probe fail: throw. */
+  fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
+  /** Write requests of flow lines. */
+  writes: number
+}
+
+export function createFakeDb(): FakeDb {
+  const db: FakeDb = {
+    label: 'fake database',
+    rows: new Map(),
+    mirror: undefined,
+    fault: undefined,
+    writes: 0,
+    start: async () => undefined,
+    stop: async () => undefined,
+    async probe() {
+      await db.fault?.(undefined)
+    },
+    async write(batch, signal): Promise<Receipt> {
+      signal.throwIfAborted()
+      await db.fault?.(batch)
+      const lines = Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
+      for (const line of lines) {
+        if (line.startsWith('tailflux_window')) {
+          const watermark = BigInt(/watermark=(\d+)i/.exec(line)?.[1] ?? '0')
+          if (db.mirror === undefined || watermark > db.mirror) db.mirror = watermark
+          continue
+        }
+        const [id = '', value = ''] = line.split(' ')
+        db.rows.set(id, value)
+      }
+      if (!lines[0]?.startsWith('tailflux_window')) db.writes += 1
+      return { written: lines.length, rejected: 0, expired: 0 }
+    },
+    lastWatermark: async () => db.mirror,
+  }
+  return db
+}
