@@ -5,7 +5,10 @@ import type { TickResult } from './pipeline.ts'
 
 export interface PipelineMetrics {
   /** A window was acknowledged and entered in the ledger. */
-  windowDone(pass: number, amounts: { messages: number; entries: number; points: number; bytes: number; durationMs: number }): void
+  windowDone(
+    pass: number,
+    amounts: { messages: number; entries: number; points: number; bytes: number; durationMs: number },
+  ): void
   windowFailed(code: Code): void
   /** A window was too much and will be read in smaller pieces. */
   windowSplit(): void

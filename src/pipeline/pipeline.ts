@@ -120,7 +120,8 @@ export interface Pipeline {
 /** A late pass holds at most so much of what it may not have to write. */
 const HELD_BYTES_MAX = 16 << 20
 const RETENTION_MARGIN = HOUR
-const SKEW_TOLERATED = 2n * SECOND
+/** The Date header has whole seconds, and the answer takes its time. */
+const CLOCK_TOLERANCE = 2n * SECOND
 /** After so many 5xx in a row the window may be what the API cannot answer. */
 const UNAVAILABLE_MAX = 3
 /** Trouble that passes by itself is a warning first and an error after so long. */
@@ -159,7 +160,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let running: Promise<TickResult> | undefined
   let edgeNs: bigint | undefined
   let edgeSetNs = 0n
-  let skewNs: bigint | undefined
+  // The last Date header, and both local clocks when it came.
+  let heard: { serverNs: bigint; wallNs: bigint; monotonicMs: number } | undefined
+  let isApiProven = false
   let apiWaitUntilMs = 0
   let apiFailures = 0
   let unavailable = 0
@@ -228,20 +231,30 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     stateWaitUntilMs = clock.monotonicMs() + options.intervalMs
   }
 
-  /** The API's present by its own clock, as far as it is known. */
+  /** The API's present by its own clock: from its last Date header and monotonic time, so that a local wall clock that jumps does not
+   * matter; the local clock where that agrees (it is finer) or nothing was heard yet. */
   function serverNowNs(): bigint {
     const nowNs = clock.now()
-    return skewNs !== undefined && (skewNs > SKEW_TOLERATED || skewNs < -SKEW_TOLERATED) ? nowNs - skewNs : nowNs
+    if (heard === undefined) return nowNs
+    const estimateNs = heard.serverNs + elapsedNs(heard)
+    return isNear(nowNs, estimateNs) ? nowNs : estimateNs
   }
 
+  /** The edge is only what we ask for: how far a window is done is told by the Date header of its own answer (run-window). */
   function refreshEdge(): bigint {
     const nowNs = clock.now()
     const isStale = nowNs - edgeSetNs >= BigInt(options.intervalMs) * MS || nowNs < edgeSetNs
     if (edgeNs === undefined || isStale) {
-      edgeNs = min(nowNs, serverNowNs()) - lagNs
+      // When the wall clock jumped, or the machine slept, nobody knows better until the API is heard again: ask for more rather than less.
+      const isDoubtful = heard !== undefined && !isNear(nowNs - heard.wallNs, elapsedNs(heard))
+      edgeNs = (isDoubtful ? max(nowNs, serverNowNs()) : serverNowNs()) - lagNs
       edgeSetNs = nowNs
     }
     return edgeNs
+  }
+
+  function elapsedNs(since: { monotonicMs: number }): bigint {
+    return BigInt(Math.round((clock.monotonicMs() - since.monotonicMs) * 1e6))
   }
 
   /** Beyond the retention of the API nothing can be read any more: an exact gap, told for ever. */
@@ -328,6 +341,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   function apiWorks(): void {
+    isApiProven = true
     apiFailures = 0
     unavailable = 0
     apiTroubleSinceMs = undefined
@@ -337,10 +351,15 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   function learn(window: PlannedWindow, result: WindowResult): void {
-    if (result.serverNs !== undefined) skewNs = clock.now() - result.serverNs
+    const askedEdgeNs = edgeNs
+    if (result.serverNs !== undefined) {
+      heard = { serverNs: result.serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
+      edgeNs = undefined
+    }
     // The API's clock did not allow the whole window: until the next edge there is nothing more to ask for.
     const reachedNs = result.doneToNs ?? window.fromNs
-    if (reachedNs < window.toNs && edgeNs !== undefined && window.toNs >= edgeNs) edgeNs = min(edgeNs, reachedNs)
+    const isCut = reachedNs < window.toNs && askedEdgeNs !== undefined && window.toNs >= askedEdgeNs
+    edgeNs = isCut ? min(refreshEdge(), reachedNs) : (askedEdgeNs ?? refreshEdge())
     const nowMs = clock.monotonicMs()
     rates.add(nowMs, result)
     totals.windows += 1
@@ -476,8 +495,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         gate.error === undefined &&
         waitMs <= 0 &&
         clock.monotonicMs() >= stateWaitUntilMs
-      // After a failure one window at a time feels its way.
-      const most = apiFailures === 0 ? options.parallel : 1
+      // At first and after a failure one window at a time feels its way.
+      const most = isApiProven && apiFailures === 0 ? options.parallel : 1
       while (canRead && flying.size < most) {
         const window = plan.next(clock.now(), refreshEdge())
         if (window === undefined) break
@@ -563,7 +582,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     status() {
       const watermarkNs = ledger.watermarkNs()
       const originNs = ledger.originNs()
-      const present = edgeNs ?? min(clock.now(), serverNowNs()) - lagNs
+      const present = edgeNs ?? serverNowNs() - lagNs
       return {
         tailnet: options.tailnet,
         sink: deps.sink.label,
@@ -587,12 +606,17 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         })),
         lastWindow,
         lastTick,
-        clockSkewSeconds: skewNs === undefined ? null : Number(skewNs) / 1e9,
+        clockSkewSeconds: heard === undefined ? null : Number(heard.wallNs - heard.serverNs) / 1e9,
         devicesKnown: deps.names.count(),
         paused: stopping.signal.aborted,
       }
     },
   }
+}
+
+function isNear(one: bigint, other: bigint): boolean {
+  const difference = one - other
+  return difference <= CLOCK_TOLERANCE && difference >= -CLOCK_TOLERANCE
 }
 
 function gapText(gaps: readonly Gap[]): string {

@@ -113,6 +113,7 @@ async function walk(
   let heldBytes = 0
   let lettersBytes = 0
   let serverNs: bigint | undefined
+  let reachNs: bigint | undefined
   let bytes = 0
 
   async function pass(batch: Batch): Promise<void> {
@@ -127,6 +128,9 @@ async function walk(
   }
 
   async function take(message: Message): Promise<void> {
+    // Past the reach the window will be read again: what lies there counts then, once, and the digest covers what is done.
+    const { loggedNs } = message
+    if (loggedNs <= window.toNs && loggedNs > (reachNs ?? window.fromNs)) return
     if (message.quarantined.length > 0) quarantine(message)
     if (message.entryCount === 0) return
     const points = parts.flattener.flatten(message)
@@ -158,6 +162,7 @@ async function walk(
   try {
     const answer = await deps.source.open(window, signal)
     serverNs = answer.serverNs
+    reachNs = reachOf(window, serverNs, deps)
     for await (const group of answer.groups) {
       for (const message of group) await take(message)
       bytes = answer.bytesRead()
@@ -173,10 +178,9 @@ async function walk(
     await delivery.settled()
     signal.throwIfAborted()
 
-    const doneToNs = reachOf(window, serverNs, deps)
-    if (doneToNs !== undefined) {
+    if (reachNs !== undefined) {
       deps.ledger.done(
-        { fromNs: window.fromNs, toNs: doneToNs },
+        { fromNs: window.fromNs, toNs: reachNs },
         {
           pass: window.pass,
           digest: digest.text(),
@@ -188,7 +192,7 @@ async function walk(
       )
     }
     const durationMs = deps.clock.monotonicMs() - beganMs
-    return { doneToNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
+    return { doneToNs: reachNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
   } catch (error) {
     failing.abort(error)
     // Nothing of this window may still be in flight when its memory is used again.

@@ -8,8 +8,13 @@ test('no more places are taken than there are, and who came first is served firs
   const first = await slots.take(signal)
   const second = await slots.take(signal)
   const order: string[] = []
-  const third = slots.take(signal).then((release) => (order.push('third'), release))
-  const fourth = slots.take(signal).then((release) => (order.push('fourth'), release))
+  const taken = async (name: string) => {
+    const release = await slots.take(signal)
+    order.push(name)
+    return release
+  }
+  const third = taken('third')
+  const fourth = taken('fourth')
   await Promise.resolve()
   assert.deepEqual(order, [])
   first()

@@ -1,0 +1,126 @@
+/** A whole line in memory: the real pipeline between a fake API and a fake database, on a clock that the test owns. */
+import { MS } from '../../src/clock.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import {
+  createPipeline,
+  type HealthReport,
+  type Pipeline,
+  type PipelineOptions,
+  type TickResult,
+} from '../../src/pipeline/pipeline.ts'
+import { createSlots } from '../../src/pipeline/slots.ts'
+import type { DeadLetter } from '../../src/sink/sink.ts'
+import type { Device } from '../../src/source/source.ts'
+import { createFakeClock, type FakeClock } from './fake-clock.ts'
+import { createFakeApi, createFakeDb, createFakeLane, type FakeApi, type FakeDb } from './fake-line.ts'
+import { createMemoryLedger } from './memory-ledger.ts'
+import { countingMetrics, silentLog } from './silent.ts'
+
+export const OPTIONS: PipelineOptions = {
+  tailnet: 'default',
+  intervalMs: 30_000,
+  lagMs: 60_000,
+  lookbackMs: 3_600_000,
+  retentionMs: 30 * 86_400_000,
+  windowMaxMs: 3_600_000,
+  windowBytesTarget: 8 << 20,
+  parallel: 3,
+  latePassesMs: [900_000, 86_400_000],
+  devicesIntervalMs: 300_000,
+}
+
+export interface LineWorld {
+  readonly clock: FakeClock
+  readonly api: FakeApi
+  readonly db: FakeDb
+  readonly ledger: Ledger
+  readonly letters: DeadLetter[]
+  readonly metrics: PipelineMetrics & { calls: Map<string, unknown[][]> }
+  /** Last report per room. */
+  readonly health: Map<string, { status: string; code: string | undefined; text: string | undefined }>
+  readonly pipeline: Pipeline
+  /** One tick, with time moving while it waits. */
+  tick(): Promise<TickResult>
+  /** Ticks every interval for so long. */
+  run(ms: number): Promise<TickResult>
+  /** Server clock minus local clock, ms. */
+  skewMs: number
+}
+
+export function createLineWorld(
+  changes: Partial<PipelineOptions> = {},
+  given: {
+    clock?: FakeClock
+    api?: FakeApi
+    db?: FakeDb
+    ledger?: Ledger
+    devices?: () => Promise<readonly Device[]>
+  } = {},
+): LineWorld {
+  const options = { ...OPTIONS, ...changes }
+  const clock = given.clock ?? createFakeClock()
+  const world = { skewMs: 0 }
+  const serverNow = () => ((clock.now() + BigInt(world.skewMs) * MS) / 1_000_000_000n) * 1_000_000_000n
+  const api = given.api ?? createFakeApi(serverNow)
+  const db = given.db ?? createFakeDb()
+  const ledger = given.ledger ?? createMemoryLedger()
+  const letters: DeadLetter[] = []
+  const health: LineWorld['health'] = new Map()
+  const report: HealthReport = { set: (room, status, code, text) => void health.set(room, { status, code, text }) }
+  const metrics = countingMetrics<PipelineMetrics>()
+  const pipeline = createPipeline(options, {
+    source: { open: api.open, devices: given.devices ?? (async () => []), stop: async () => undefined },
+    sink: db,
+    ledger,
+    names: {
+      nameOf: () => undefined,
+      observe: () => undefined,
+      readingBegins: () => undefined,
+      count: () => 0,
+      version: () => 0,
+    },
+    deadLetters: { append: async (some) => void letters.push(...some) },
+    slots: createSlots(4),
+    taps: [],
+    metrics,
+    health: report,
+    createLane: () => createFakeLane(),
+    clock,
+    log: silentLog,
+    random: () => 0.5,
+  })
+  async function tick(): Promise<TickResult> {
+    const done = { value: undefined as TickResult | undefined, error: undefined as unknown, isOver: false }
+    pipeline.tick().then(
+      (value) => Object.assign(done, { value, isOver: true }),
+      (error) => Object.assign(done, { error, isOver: true }),
+    )
+    for (let turns = 0; !done.isOver; turns += 1) {
+      await clock.advance(turns < 20 ? 0 : 100)
+      if (turns > 100_000) throw new Error('the tick does not end')
+    }
+    if (done.error) throw done.error
+    return done.value as TickResult
+  }
+  return Object.assign(world, {
+    clock,
+    api,
+    db,
+    ledger,
+    letters,
+    metrics,
+    health,
+    pipeline,
+    tick,
+    async run(ms: number) {
+      const untilMs = clock.monotonicMs() + ms
+      let result = await tick()
+      while (clock.monotonicMs() < untilMs) {
+        await clock.advance(Math.min(options.intervalMs, untilMs - clock.monotonicMs()))
+        result = await tick()
+      }
+      return result
+    },
+  })
+}

@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
+import { type Code, CollectorError, type Reaction } from '../../src/errors.ts'
+import { NOON_NS } from '../helpers/fake-clock.ts'
+import type { FakeRecord } from '../helpers/fake-line.ts'
+import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
+
+function records(fromNs: bigint, count: number, stepNs = SECOND): FakeRecord[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `r${fromNs}-${index}`,
+    loggedNs: fromNs + BigInt(index) * stepNs,
+  }))
+}
+
+/** Everything that the API has below the edge is in the database. */
+function assertComplete(world: LineWorld): void {
+  const watermarkNs = world.ledger.watermarkNs() ?? 0n
+  const expected = world.api.records.filter((one) => one.loggedNs <= watermarkNs)
+  assert.ok(expected.length > 0)
+  for (const one of expected) assert.ok(world.db.rows.has(one.id), `${one.id} is missing`)
+}
+
+test('a first start reads the look-back, then follows the edge at its lag', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000 + 3_600)
+  assert.equal(await world.tick(), 'caught_up')
+  assert.equal(world.ledger.originNs(), NOON_NS - HOUR)
+  assert.equal(world.ledger.watermarkNs(), NOON_NS - MINUTE)
+  assertComplete(world)
+  await world.run(30 * 60_000)
+  const lagNs = world.clock.now() - (world.ledger.watermarkNs() ?? 0n)
+  assert.ok(lagNs <= 92n * SECOND, `${lagNs}`)
+  assertComplete(world)
+})
+
+test('the mirrored watermark follows the ledger and never overtakes it', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  await world.run(300_000)
+  assert.equal(world.db.mirror, world.ledger.watermarkNs())
+})
+
+const API_FAULTS: [Code, Reaction][] = [
+  ['api_unauthorized', 'hold'],
+  ['api_forbidden', 'hold'],
+  ['api_feature_off', 'hold'],
+  ['api_not_found', 'hold'],
+  ['api_rate_limited', 'retry'],
+  ['api_unreachable', 'retry'],
+  ['api_unavailable', 'retry'],
+  ['api_not_json', 'retry'],
+  ['api_gateway', 'split'],
+  ['api_timeout', 'split'],
+  ['api_truncated', 'split'],
+]
+for (const [code, reaction] of API_FAULTS) {
+  test(`${code}: the watermark stands still, health says so with the mend, and it recovers by itself without a gap`, async () => {
+    const world = createLineWorld()
+    world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+    await world.run(120_000)
+    const before = world.ledger.watermarkNs()
+    const asked = world.api.asked.length
+    world.api.fault = () => {
+      throw new CollectorError(`${code}: mend it`, { stage: 'source', code, reaction })
+    }
+    await world.run(1_200_000)
+    assert.equal(world.ledger.watermarkNs(), before)
+    const report = world.health.get('source')
+    assert.deepEqual([report?.status, report?.code, report?.text], ['error', code, `${code}: mend it`])
+    const requests = world.api.asked.length - asked
+    assert.ok(requests > 3 && requests < 400, `${requests} requests in 20 minutes`)
+    world.api.fault = undefined
+    await world.run(900_000)
+    assert.equal(world.health.get('source')?.status, 'ok')
+    assert.deepEqual(world.ledger.gaps(), [])
+    assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
+    assertComplete(world)
+  })
+}
+
+test('Retry-After of the API is obeyed', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  world.api.fault = () => {
+    throw new CollectorError('later', {
+      stage: 'source',
+      code: 'api_rate_limited',
+      reaction: 'retry',
+      retryAfterMs: 240_000,
+    })
+  }
+  await world.run(230_000)
+  assert.equal(world.api.asked.length, 1)
+})
+
+test('while the database is down nothing is fetched, and afterwards nothing is missing', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 15_000)
+  await world.run(120_000)
+  world.db.fault = () => {
+    throw new CollectorError('refused: start it', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+  }
+  await world.tick()
+  await world.clock.advance(30_000)
+  await world.tick()
+  const asked = world.api.asked.length
+  const before = world.ledger.watermarkNs()
+  await world.run(3 * 3_600_000)
+  assert.equal(world.api.asked.length, asked, 'no request while the database is down')
+  assert.equal(world.ledger.watermarkNs(), before)
+  assert.equal(world.health.get('sink')?.status, 'error')
+  world.db.fault = undefined
+  await world.run(600_000)
+  assert.equal(world.health.get('sink')?.status, 'ok')
+  assertComplete(world)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
+})
+
+test('what was acknowledged in the ten minutes before an outage is read again', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+  await world.run(1_800_000)
+  const lost = [...world.db.rows.keys()].filter((id) => {
+    const record = world.api.records.find((one) => one.id === id)
+    return record && record.loggedNs > world.clock.now() - 5n * MINUTE
+  })
+  assert.ok(lost.length > 100)
+  world.db.fault = () => {
+    throw new CollectorError('refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+  }
+  await world.run(60_000)
+  for (const id of lost) world.db.rows.delete(id)
+  world.db.fault = undefined
+  await world.run(300_000)
+  assertComplete(world)
+})
+
+test('a fast local clock never lets the watermark pass what the API has', async () => {
+  const world = createLineWorld()
+  world.skewMs = -10 * 60_000
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+  await world.run(3_600_000)
+  const serverNs = world.clock.now() - 10n * MINUTE
+  assert.ok((world.ledger.watermarkNs() ?? 0n) <= serverNs - MINUTE)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > serverNs - 100n * SECOND)
+  assertComplete(world)
+})
+
+test('jumps of the local clock, both ways, lose nothing', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 20_000)
+  await world.run(300_000)
+  for (const jump of [3_600_000, -3_600_000, -1_800_000, 1_800_000]) {
+    world.clock.jump(jump)
+    world.skewMs -= jump
+    await world.run(600_000)
+    const serverNs = world.clock.now() + BigInt(world.skewMs) * MS
+    assert.ok((world.ledger.watermarkNs() ?? 0n) <= serverNs - MINUTE)
+    assertComplete(world)
+  }
+  const serverNs = world.clock.now() + BigInt(world.skewMs) * MS
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > serverNs - 100n * SECOND)
+})
+
+test('records that become visible late are found by the late passes, counted, and written', async () => {
+  const world = createLineWorld({ intervalMs: 120_000 })
+  world.api.records = records(NOON_NS - HOUR, 120 + 3_000, 30n * SECOND)
+  const late = { id: 'late-10m', loggedNs: NOON_NS + 30n * SECOND, visibleNs: NOON_NS + 10n * MINUTE }
+  const later = { id: 'late-5h', loggedNs: NOON_NS + 31n * SECOND, visibleNs: NOON_NS + 5n * HOUR }
+  world.api.records.push(late, later)
+  await world.run(10 * 60_000)
+  assert.equal(world.db.rows.has('late-10m'), false)
+  await world.run(10 * 60_000)
+  assert.equal(world.db.rows.has('late-10m'), true)
+  assert.equal(world.db.rows.has('late-5h'), false)
+  await world.run(24 * 3_600_000)
+  assert.equal(world.db.rows.has('late-5h'), true)
+  const told = (world.metrics.calls.get('late') ?? []).map((args) => [args[0], args[1]])
+  assert.deepEqual(told, [
+    [2, 1],
+    [3, 1],
+  ])
+})
+
+test('a cursor older than the retention records an exact gap, says so, and reading goes on', async () => {
+  const world = createLineWorld({ lookbackMs: 3_600_000 })
+  world.api.records = records(NOON_NS - HOUR, 3_600)
+  await world.run(120_000)
+  const watermarkNs = world.ledger.watermarkNs() ?? 0n
+  await world.clock.advance(31 * 86_400_000)
+  const nowNs = world.clock.now()
+  world.api.records = records(nowNs - 2n * HOUR, 7_000)
+  await world.run(120_000)
+  const gaps = world.ledger.gaps()
+  assert.equal(gaps.length, 1)
+  assert.deepEqual([gaps[0]?.fromNs, gaps[0]?.reason, gaps[0]?.state], [watermarkNs, 'beyond_retention', 'lost'])
+  assert.equal(gaps[0]?.toNs, nowNs - 30n * 24n * HOUR + HOUR)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
+  assertComplete(world)
+})
+
+test('ticks do not overlap: a second call joins the first', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  const first = world.pipeline.tick()
+  assert.equal(world.pipeline.tick(), first)
+  await world.tick()
+  await first
+})
+
+test('a stop finishes what is in flight and takes no new window', async () => {
+  const world = createLineWorld({ parallel: 1 })
+  world.api.records = records(NOON_NS - HOUR, 3_600)
+  let release: () => void = () => undefined
+  world.api.midway = () => new Promise<void>((resolve) => (release = resolve))
+  const tick = world.pipeline.tick()
+  await world.clock.advance(0)
+  const stopped = world.pipeline.stop()
+  world.api.midway = undefined
+  release()
+  await world.clock.advance(0)
+  assert.equal(await tick, 'stopped')
+  await stopped
+  assert.equal(world.api.asked.length, 1)
+  assert.ok(world.ledger.settled().length > 0, 'the window under way was finished')
+})
+
+test('a stop that takes too long aborts what is in flight, which then is not done', async () => {
+  const world = createLineWorld({ parallel: 1 })
+  world.api.records = records(NOON_NS - HOUR, 3_600)
+  world.api.fault = (_, signal) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  const tick = world.pipeline.tick()
+  await world.clock.advance(0)
+  const stopped = world.pipeline.stop(5_000)
+  await world.clock.advance(4_900)
+  assert.equal(world.pipeline.status().lastTick, null)
+  await world.clock.advance(200)
+  await stopped
+  assert.equal(await tick, 'stopped')
+  assert.deepEqual(world.ledger.settled(), [])
+})
+
+test('names that cannot be read are a warning and hold nothing up', async () => {
+  const world = createLineWorld(
+    {},
+    {
+      devices: () =>
+        Promise.reject(
+          new CollectorError('scope devices:core:read', { stage: 'source', code: 'api_forbidden', reaction: 'hold' }),
+        ),
+    },
+  )
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  assert.equal(await world.tick(), 'caught_up')
+  assert.equal(world.health.get('names')?.status, 'warning')
+})
+
+test('a bug is not taken for weather: the tick rejects', async () => {
+  const world = createLineWorld()
+  world.api.fault = () => {
+    throw new TypeError('bug')
+  }
+  await assert.rejects(world.tick(), TypeError)
+})
