@@ -14,7 +14,7 @@ export interface DoneRecord {
   readonly messages: number
   readonly entries: number
   readonly points: number
-  /** Local clock, ns. */
+  /** When it was acknowledged: local clock, but strictly increasing from window to window, ns. */
   readonly atNs: bigint
 }
 export interface DoneWindow extends Interval, DoneRecord {}

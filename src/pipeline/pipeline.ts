@@ -19,7 +19,7 @@ import type { PipelineMetrics } from './metrics.ts'
 import { createPlanner, type PlannedWindow, type Planner } from './planner.ts'
 import { createRates } from './rates.ts'
 import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './run-window.ts'
-import { HEAL_NS, resolveOrigin } from './start-up.ts'
+import { HEAL_NS, reconcile } from './start-up.ts'
 import { max, min } from './window-size.ts'
 
 export interface PipelineOptions {
@@ -46,7 +46,8 @@ export interface HealthReport {
   ): void
 }
 
-export interface PipelineDeps extends Omit<RunWindowDeps, 'source' | 'sink' | 'ledger' | 'lagNs' | 'heldBytesMax'> {
+export interface PipelineDeps
+  extends Omit<RunWindowDeps, 'source' | 'sink' | 'ledger' | 'lagNs' | 'heldBytesMax' | 'nextAckNs'> {
   readonly source: Source
   readonly sink: Sink
   readonly ledger: Ledger
@@ -141,6 +142,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const { clock, ledger, log, metrics, health } = deps
   const lagNs = BigInt(options.lagMs) * MS
   const retentionNs = BigInt(options.retentionMs) * MS
+  const lastPassNs = BigInt(options.latePassesMs.at(-1) ?? 0) * MS
   const stopping = new AbortController()
   const aborting = new AbortController()
   const rates = createRates(clock.monotonicMs())
@@ -157,6 +159,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     late: 0,
   }
   let planner: Planner | undefined
+  let hasAgreed = false
+  let lastAckedNs = 0n
   let running: Promise<TickResult> | undefined
   let edgeNs: bigint | undefined
   let edgeSetNs = 0n
@@ -187,7 +191,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       else log.info('database takes writes again')
     },
   })
-  const runDeps: RunWindowDeps = { ...deps, lagNs, heldBytesMax: HELD_BYTES_MAX }
+  const runDeps: RunWindowDeps = { ...deps, lagNs, heldBytesMax: HELD_BYTES_MAX, nextAckNs }
 
   function reportTrouble(
     room: 'source' | 'sink',
@@ -201,7 +205,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   /** A database that was away may have lost what it had acknowledged just before: read that again. */
   function heal(closedSinceNs: bigint): void {
-    const lost = ledger.recent(1_000).filter((window) => window.atNs >= closedSinceNs - HEAL_NS)
+    hasAgreed = false
+    const lost = ledger.recent(Number.MAX_SAFE_INTEGER).filter((window) => window.atNs >= closedSinceNs - HEAL_NS)
     if (lost.length === 0) return
     guardState(() => {
       for (const window of lost) ledger.forget(window)
@@ -289,14 +294,19 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
   }
 
-  async function begin(signal: AbortSignal): Promise<Planner | undefined> {
-    if (planner) return planner
-    const nowNs = clock.now()
+  /** Agrees with the database about what is done; at the start, and again whenever it was away. False when that was not possible now. */
+  async function agree(signal: AbortSignal): Promise<boolean> {
+    if (hasAgreed) return true
     try {
-      const floorNs = nowNs - retentionNs + RETENTION_MARGIN
-      const lookbackNs = BigInt(options.lookbackMs) * MS
-      await resolveOrigin(
-        { tailnet: options.tailnet, nowNs, floorNs, lookbackNs },
+      const floorNs = serverNowNs() - retentionNs + RETENTION_MARGIN
+      await reconcile(
+        {
+          tailnet: options.tailnet,
+          nowNs: clock.now(),
+          floorNs,
+          lookbackNs: BigInt(options.lookbackMs) * MS,
+          lastPassNs,
+        },
         { ledger, sink: deps.sink, log },
         signal,
       )
@@ -305,8 +315,18 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (!(error instanceof CollectorError)) throw error
       if (error.stage === 'ledger') stateFailed(error)
       else gate.close(error)
-      return undefined
+      return false
     }
+    lastAckedNs = ledger
+      .recent(Number.MAX_SAFE_INTEGER)
+      .reduce((latest, window) => max(latest, window.atNs), lastAckedNs)
+    hasAgreed = true
+    return true
+  }
+
+  async function begin(signal: AbortSignal): Promise<Planner | undefined> {
+    if (!(await agree(signal))) return undefined
+    if (planner) return planner
     await refreshDevices(signal)
     if (!guardState(() => deps.names.readingBegins(clock.now()))) return undefined
     planner = createPlanner(
@@ -317,9 +337,15 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         latePassesNs: options.latePassesMs.map((ms) => BigInt(ms) * MS),
       },
       ledger,
-      nowNs,
+      clock.now(),
     )
     return planner
+  }
+
+  /** A clock of acknowledgements that only goes forward, whatever the wall clock does. */
+  function nextAckNs(): bigint {
+    lastAckedNs = max(clock.now(), lastAckedNs + 1n)
+    return lastAckedNs
   }
 
   async function walk(window: PlannedWindow, plan: Planner, parts: LaneParts): Promise<void> {
@@ -397,6 +423,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     const watermarkNs = ledger.watermarkNs() ?? doneToNs
     const fields = {
       watermark: watermarkNs,
+      acked: result.ackedNs,
       lag_ms: (serverNowNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
@@ -547,8 +574,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + 600_000
-    const oldestPassNs = BigInt(options.latePassesMs.at(-1) ?? 0) * MS
-    guardState(() => ledger.compact(clock.now() - max(oldestPassNs + HOUR, DAY)))
+    guardState(() => ledger.compact(clock.now() - max(lastPassNs + HOUR, DAY)))
   }
 
   return {

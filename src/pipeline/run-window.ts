@@ -49,6 +49,8 @@ export interface RunWindowDeps {
   readonly log: Logger
   /** How far behind the API's clock a window may end, ns. */
   readonly lagNs: bigint
+  /** The next value of the clock of acknowledgements: strictly increasing, ns. */
+  readonly nextAckNs: () => bigint
   /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
   readonly heldBytesMax: number
 }
@@ -56,6 +58,8 @@ export interface RunWindowDeps {
 export interface WindowResult {
   /** End of what is done: before the window's end when that was too close to the API's present. Undefined: nothing is done yet. */
   readonly doneToNs: bigint | undefined
+  /** When it was acknowledged, by the service's own strictly increasing clock. */
+  readonly ackedNs: bigint
   readonly serverNs: bigint | undefined
   readonly bytes: number
   readonly messages: number
@@ -178,6 +182,7 @@ async function walk(
     await delivery.settled()
     signal.throwIfAborted()
 
+    const ackedNs = deps.nextAckNs()
     if (reachNs !== undefined) {
       deps.ledger.done(
         { fromNs: window.fromNs, toNs: reachNs },
@@ -187,12 +192,12 @@ async function walk(
           messages: counts.messages,
           entries: counts.entries,
           points: counts.points,
-          atNs: deps.clock.now(),
+          atNs: ackedNs,
         },
       )
     }
     const durationMs = deps.clock.monotonicMs() - beganMs
-    return { doneToNs: reachNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
+    return { doneToNs: reachNs, ackedNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
   } catch (error) {
     failing.abort(error)
     // Nothing of this window may still be in flight when its memory is used again.

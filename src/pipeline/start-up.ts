@@ -1,53 +1,66 @@
-/** Where reading begins: the lower of the local ledger and the watermark mirrored in the database. Unknown always resolves to
+/** Where reading begins, and begins again after the database was away: what ledger and database agree on. Unknown always resolves to
  * earlier, because reading again is free; nothing known at all is a first installation.
  *
- *   ledger  mirror        reading begins at
- *   yes     higher, equal the ledger's watermark
- *   yes     lower         the mirror: the database lost what it had acknowledged (restored from a backup)
- *   yes     none          the ledger's origin, when the database can be asked: it holds nothing of ours
- *   no      yes           the mirror, minus ten minutes: the state file was lost or set aside
- *   no      none          now minus the initial look-back
- *   any     unanswered    not yet: the caller asks again; nobody guesses */
+ *   ledger  mirror in the database    what happens
+ *   yes     as new as the ledger      reading goes on
+ *   yes     older                     what was acknowledged after it is read again: the database lost it (restored from a backup)
+ *   yes     none                      everything is read again that the API still has: the database is new or empty
+ *   yes     cannot be asked           reading goes on
+ *   no      yes                       the state file was lost or set aside: the mirrored watermark, minus the age of the last late pass,
+ *                                     because nobody knows any more which late passes had been made
+ *   no      none, cannot be asked     first installation: now minus the initial look-back
+ *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
 import { MINUTE } from '../clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import { max } from './window-size.ts'
 
+/** How much is read again at least where nobody knows. */
 export const HEAL_NS = 10n * MINUTE
+const END_OF_TIME = (1n << 63n) - 1n
 
-export interface StartUpDeps {
-  readonly ledger: Ledger
-  readonly sink: Pick<Sink, 'lastWatermark'>
-  readonly log: Logger
+export interface StartUpOptions {
+  readonly tailnet: string
+  readonly nowNs: bigint
+  /** The oldest time that the API still has. */
+  readonly floorNs: bigint
+  readonly lookbackNs: bigint
+  /** Age of the last late pass. */
+  readonly lastPassNs: bigint
 }
 
-/** Rejects with a CollectorError when the database could not be asked. `floorNs`: the oldest time that the API still has. */
-export async function resolveOrigin(
-  options: { tailnet: string; nowNs: bigint; floorNs: bigint; lookbackNs: bigint },
-  deps: StartUpDeps,
+/** Rejects with a CollectorError when the database could not be asked or the state file not be written. */
+export async function reconcile(
+  options: StartUpOptions,
+  deps: { ledger: Ledger; sink: Pick<Sink, 'lastMirror'>; log: Logger },
   signal: AbortSignal,
 ): Promise<void> {
   const { ledger, log } = deps
-  const mirror = await deps.sink.lastWatermark(options.tailnet, signal)
-  const originNs = ledger.originNs()
-  const watermarkNs = ledger.watermarkNs()
-  if (originNs === undefined || watermarkNs === undefined) {
-    const first = typeof mirror === 'bigint' ? mirror - HEAL_NS : options.nowNs - options.lookbackNs
-    ledger.setOrigin(max(first, options.floorNs))
+  const mirror = await deps.sink.lastMirror(options.tailnet, signal)
+  const rewindNs = max(HEAL_NS, options.lastPassNs)
+  if (ledger.originNs() === undefined) {
+    const known = mirror !== undefined && mirror !== 'unanswerable'
+    const fromNs = max(known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs, options.floorNs)
+    ledger.setOrigin(fromNs)
     log.info(
-      { fromNs: max(first, options.floorNs), mirrored: typeof mirror === 'bigint' },
-      'reading begins for the first time',
+      { fromNs, known },
+      known ? 'no state file, reading goes on from the mirror in the database' : 'first start',
     )
     return
   }
   if (mirror === 'unanswerable') return
-  const heldNs = max(mirror ?? originNs, originNs)
-  if (heldNs < watermarkNs) {
-    // Never earlier than the API can answer: what is older is done or lost for good.
-    const fromNs = max(heldNs, options.floorNs)
-    if (fromNs >= watermarkNs) return
-    log.warn({ fromNs, toNs: watermarkNs }, 'the database holds less than was acknowledged, reading it again')
-    ledger.forget({ fromNs, toNs: watermarkNs })
-  }
+  const ackedNs = mirror?.ackedNs ?? 0n
+  const records = ledger.recent(Number.MAX_SAFE_INTEGER)
+  const lost = records.filter((window) => window.atNs > ackedNs)
+  if (lost.length === 0) return
+  for (const window of lost) ledger.forget(window)
+  // The mirror is older than any record that is still kept: what it lost goes back beyond them.
+  const isOlderThanRecords = lost.length === records.length
+  if (isOlderThanRecords)
+    ledger.forget({ fromNs: max((mirror?.watermarkNs ?? 0n) - rewindNs, options.floorNs), toNs: END_OF_TIME })
+  log.warn(
+    { windowCount: lost.length, isOlderThanRecords },
+    'the database holds less than was acknowledged, reading it again',
+  )
 }

@@ -20,6 +20,14 @@ export interface Receipt {
   readonly expired: number
 }
 
+/** The ledger's reflection in the database. Every window that was acknowledged up to `ackedNs` had its points in the database before this
+ * was written; so a database that lost something (restored from a backup) tells by a lower value what it lost. */
+export interface Mirror {
+  readonly watermarkNs: bigint
+  /** The service's own, strictly increasing clock of acknowledgements, ns. */
+  readonly ackedNs: bigint
+}
+
 export interface Sink {
   /** For people: `influxdb v1 http://127.0.0.1:8086/telemetry` or `embedded store data/store.db`, never with secrets. */
   readonly label: string
@@ -31,9 +39,10 @@ export interface Sink {
   /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
    * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
   write(batch: Batch, signal: AbortSignal): Promise<Receipt>
-  /** The highest watermark (ns) mirrored in `tailflux_window` for this tailnet; undefined when the database answered that it holds
-   * none; `unanswerable` when this kind of database cannot be asked; rejects with a CollectorError when the question failed. */
-  lastWatermark(tailnet: string, signal: AbortSignal): Promise<bigint | 'unanswerable' | undefined>
+  /** What `tailflux_window` in the database tells of this tailnet: the highest `watermark` and the highest `acked`; undefined when the
+   * database answered that it holds none; `unanswerable` when this kind of database cannot be asked (write-only stores); rejects
+   * with a CollectorError when the question failed. */
+  lastMirror(tailnet: string, signal: AbortSignal): Promise<Mirror | 'unanswerable' | undefined>
   stop(): Promise<void>
 }
 

@@ -3,8 +3,9 @@
 import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { LaneParts } from '../../src/pipeline/run-window.ts'
+import { max } from '../../src/pipeline/window-size.ts'
 import type { LineWriter } from '../../src/sink/lines.ts'
-import type { Batch, Receipt, Sink } from '../../src/sink/sink.ts'
+import type { Batch, Mirror, Receipt, Sink } from '../../src/sink/sink.ts'
 import type { Message } from '../../src/source/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
 
@@ -113,8 +114,8 @@ export function createFakeLane(batchLines = 3): LaneParts {
 export interface FakeDb extends Sink {
   /** Lines of the service's flows, by id: the last value wins, as in the database. */
   readonly rows: Map<string, string>
-  /** Watermarks mirrored. */
-  mirror: bigint | undefined
+  /** What was mirrored. */
+  mirror: Mirror | undefined
   /** Makes a write or probe fail: throw. */
   fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
   /** Write requests of flow lines. */
@@ -139,8 +140,13 @@ export function createFakeDb(): FakeDb {
       const lines = Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
       for (const line of lines) {
         if (line.startsWith('tailflux_window')) {
-          const watermark = BigInt(/watermark=(\d+)i/.exec(line)?.[1] ?? '0')
-          if (db.mirror === undefined || watermark > db.mirror) db.mirror = watermark
+          const [watermarkNs, ackedNs] = ['watermark', 'acked'].map((name) =>
+            BigInt(new RegExp(`${name}=(\\d+)i`).exec(line)?.[1] ?? '0'),
+          )
+          db.mirror = {
+            watermarkNs: max(watermarkNs ?? 0n, db.mirror?.watermarkNs ?? 0n),
+            ackedNs: max(ackedNs ?? 0n, db.mirror?.ackedNs ?? 0n),
+          }
           continue
         }
         const [id = '', value = ''] = line.split(' ')
@@ -149,7 +155,7 @@ export function createFakeDb(): FakeDb {
       if (!lines[0]?.startsWith('tailflux_window')) db.writes += 1
       return { written: lines.length, rejected: 0, expired: 0 }
     },
-    lastWatermark: async () => db.mirror,
+    lastMirror: async () => db.mirror,
   }
   return db
 }

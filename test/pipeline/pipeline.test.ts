@@ -38,7 +38,7 @@ test('the mirrored watermark follows the ledger and never overtakes it', async (
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_000)
   await world.run(300_000)
-  assert.equal(world.db.mirror, world.ledger.watermarkNs())
+  assert.equal(world.db.mirror?.watermarkNs, world.ledger.watermarkNs())
 })
 
 const API_FAULTS: [Code, Reaction][] = [

@@ -41,6 +41,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     clock,
     log: silentLog,
     lagNs: MINUTE,
+    nextAckNs: () => clock.now(),
     heldBytesMax: 1 << 20,
   }
   return { api, db, ledger, letters, told, deps, lane: createFakeLane() }
