@@ -1,10 +1,105 @@
 /** flatten/: a message becomes points. Pure, no I/O. */
+import type { Kind, QuarantinedPart } from '../source/message.ts'
 
-/** All points of one message. Valid only until the next message is flattened: the columns are reused. */
+/** Cells per `tailnet_flow` point in `Points.flowCells`. */
+export const FLOW_CELLS = 7
+/** Index into KINDS. */
+export const FLOW_KIND = 0
+/** 0 to 255: PROTO_TAGS; 256 and up: `protoTags[cell - 256]`. */
+export const FLOW_PROTO = 1
+/** Index into the address cells; 0 is `none`. */
+export const FLOW_SRC = 2
+export const FLOW_DST = 3
+/** The service port, -1 for `none`. */
+export const FLOW_PORT = 4
+/** -2 for `none` (not physical), -1 for `direct`, otherwise the DERP region. */
+export const FLOW_PATH = 5
+/** How many entries were folded into the point. */
+export const FLOW_COUNT = 6
+
+export const PATH_NONE = -2
+export const PATH_DIRECT = -1
+
+/** Cells per address in `Points.addressCells`: start and end in `texts` of the tag value and of the name. */
+export const ADDRESS_CELLS = 8
+export const ADDRESS_START = 0
+export const ADDRESS_END = 1
+/** -1 while nobody asked for the name (the far end of physical traffic has none). */
+export const ADDRESS_NAME_START = 2
+export const ADDRESS_NAME_END = 3
+/** The same address without its port, as an index; itself where it has none. */
+export const ADDRESS_BARE = 4
+/** Cells 5 to 7 are the table's own: hash, kinds in which it was a far end, state of the name. */
+
+/** The points of one message: first `flowCount` of `tailnet_flow`, then one of `tailnet_node` for each kind with entries. Valid only
+ * until the next message is flattened: the columns are reused, and only the rows counted here mean anything. Texts are tag values:
+ * sanitised, UTF-8, not escaped. */
 export interface Points {
   /** Number of points: `tailnet_flow` and `tailnet_node` together. */
   readonly count: number
   /** A 64-bit hash of the message's identity (node, start) and of all its entries with their counters, without `logged`:
-   * equal for a re-delivered copy, different as soon as any counter is. */
+   * equal for a re-delivered copy, different as soon as any counter is. The order of the entries does not matter. */
   readonly digest: bigint
+
+  readonly tailnet: string
+  /** Stable id of the reporting node. */
+  readonly node: string
+  readonly nodeName: string
+  /** Timestamp of all points: ns, the node's clock. */
+  readonly startNs: bigint
+
+  readonly flowCount: number
+  readonly flowCells: Int32Array
+  /** Four per flow point: tx bytes, tx packets, rx bytes, rx packets. Parts as in a message: see `wide`. */
+  readonly flowCounters: Float64Array
+  /** Counters are `highs * WIDE + counters`, both parts whole, the lower one below WIDE. */
+  readonly wide: boolean
+  readonly flowHighs: Float64Array
+  /** Tag values of protocols that are not numbers from 0 to 255. */
+  readonly protoTags: readonly string[]
+  readonly addressCells: Int32Array
+  readonly texts: Uint8Array
+
+  /** Six per kind: the sums of its four counters, then DERP tx and rx bytes. */
+  readonly totals: Float64Array
+  readonly totalHighs: Float64Array
+  /** Entries taken, per kind; there is a `tailnet_node` point where it is above 0. */
+  readonly flows: Int32Array
+  /** Distinct far ends, per kind. */
+  readonly peers: Int32Array
+
+  /** Entries that could not be added, because a sum would leave 0 to 2^63-1. Their counters are in no point. */
+  readonly quarantined: readonly QuarantinedPart[]
+
+  /** One `tailnet_flow` point as an object, for those who need few of them. `index` below `flowCount`. */
+  flow(index: number): FlowPoint
+  /** The `tailnet_node` point of a kind, if there is one. */
+  nodePoint(kind: Kind): NodePoint | undefined
+}
+
+export interface PointCounters {
+  readonly txBytes: bigint
+  readonly txPkts: bigint
+  readonly rxBytes: bigint
+  readonly rxPkts: bigint
+  readonly flows: number
+}
+
+export interface FlowPoint extends PointCounters {
+  readonly kind: Kind
+  readonly proto: string
+  readonly src: string
+  readonly dst: string
+  readonly port: string
+  readonly path: string
+  readonly srcName: string
+  readonly dstName: string
+}
+
+export interface NodePoint extends PointCounters {
+  readonly kind: Kind
+  readonly peers: number
+  /** 0 unless physical. */
+  readonly derpTxBytes: bigint
+  readonly derpRxBytes: bigint
 }

@@ -1,0 +1,165 @@
+/** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
+ * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
+import { hashBytes } from '../source/message-address.ts'
+import { doubled } from '../source/message-columns.ts'
+import { textOf } from '../source/message-text.ts'
+import {
+  ADDRESS_BARE,
+  ADDRESS_CELLS,
+  ADDRESS_END,
+  ADDRESS_NAME_END,
+  ADDRESS_NAME_START,
+  ADDRESS_START,
+} from './points.ts'
+
+const ADDRESS_HASH = 5
+const ADDRESS_FAR_KINDS = 6
+/** The index of what is absent. */
+export const NONE = 0
+const NONE_TEXT = new TextEncoder().encode('none')
+const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_TEXT.length)
+const encoder = new TextEncoder()
+
+export class AddressTable {
+  cells = new Int32Array(256 * ADDRESS_CELLS)
+  texts: Uint8Array = new Uint8Array(8192)
+  private count = 0
+  private used = 0
+  /** Pairs: number of the message, index of the address. */
+  private slots = new Int32Array(2 * 1024)
+  private mask = 1023
+  private round = 0
+
+  /** A message begins that has at most `addressesMax` addresses. */
+  begin(addressesMax: number): void {
+    let size = 64
+    while (size < addressesMax * 2) size *= 2
+    if (size * 2 > this.slots.length) {
+      this.slots = new Int32Array(size * 2)
+      this.round = 0
+    } else if (this.round === 0x7fffffff) {
+      this.slots.fill(0)
+      this.round = 0
+    }
+    this.mask = size - 1
+    this.round += 1
+    this.count = 0
+    this.used = 0
+    // An address that is spelled `none` is the same tag value as an absent one, so it is the same point.
+    this.intern(NONE_TEXT, 0, NONE_TEXT.length, NONE_HASH)
+    this.cells[ADDRESS_NAME_START] = this.cells[ADDRESS_START]!
+    this.cells[ADDRESS_NAME_END] = this.cells[ADDRESS_END]!
+  }
+
+  /** Index of the text `bytes[start, end)`, whose `hashBytes` is `hash` (or any other function of it). */
+  intern(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const slots = this.slots
+    const mask = this.mask
+    const round = this.round
+    const length = end - start
+    let spread = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+    spread ^= spread >>> 13
+    let slot = spread & mask
+    while (slots[slot * 2] === round) {
+      const index = slots[slot * 2 + 1]!
+      const cell = index * ADDRESS_CELLS
+      const cells = this.cells
+      const from = cells[cell]!
+      if (cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - from === length) {
+        const texts = this.texts
+        let i = 0
+        while (i < length && texts[from + i] === bytes[start + i]) i += 1
+        if (i === length) return index
+      }
+      slot = (slot + 1) & mask
+    }
+    slots[slot * 2] = round
+    slots[slot * 2 + 1] = this.count
+    return this.add(bytes, start, end, hash)
+  }
+
+  private add(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const index = this.count++
+    const cell = index * ADDRESS_CELLS
+    if (cell + ADDRESS_CELLS > this.cells.length) this.cells = doubled(this.cells, Int32Array)
+    const cells = this.cells
+    const from = this.used
+    this.makeRoom(end - start)
+    const texts = this.texts
+    let to = from
+    for (let i = start; i < end; i++) texts[to++] = bytes[i]!
+    this.used = to
+    cells[cell + ADDRESS_START] = from
+    cells[cell + ADDRESS_END] = to
+    cells[cell + ADDRESS_NAME_START] = -1
+    cells[cell + ADDRESS_NAME_END] = -1
+    cells[cell + ADDRESS_BARE] = index
+    cells[cell + ADDRESS_HASH] = hash
+    cells[cell + ADDRESS_FAR_KINDS] = 0
+    return index
+  }
+
+  bare(index: number): number {
+    return this.cells[index * ADDRESS_CELLS + ADDRESS_BARE]!
+  }
+
+  isNamed(index: number): boolean {
+    return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START]! >= 0
+  }
+
+  /** Gives an address its name, once; undefined: the address itself. */
+  name(index: number, name: string | undefined): void {
+    const cell = index * ADDRESS_CELLS
+    if (name === undefined) {
+      this.nameRange(index, this.cells[cell + ADDRESS_START]!, this.cells[cell + ADDRESS_END]!)
+      return
+    }
+    const start = this.used
+    this.makeRoom(name.length * 3)
+    this.used += encoder.encodeInto(name, this.texts.subarray(start)).written
+    this.nameRange(index, start, this.used)
+  }
+
+  /** The same for a name that is bytes; returns where it lies, for `nameRange`. */
+  put(bytes: Uint8Array, start: number, end: number): number {
+    this.makeRoom(end - start)
+    const from = this.used
+    this.texts.set(bytes.subarray(start, end), from)
+    this.used += end - start
+    return from
+  }
+
+  nameRange(index: number, start: number, end: number): void {
+    this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START] = start
+    this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_END] = end
+  }
+
+  /** `index` is the same address as `bare`, with a port. */
+  setBare(index: number, bare: number): void {
+    const cell = index * ADDRESS_CELLS
+    this.cells[cell + ADDRESS_BARE] = bare
+    this.nameRange(
+      index,
+      this.cells[bare * ADDRESS_CELLS + ADDRESS_NAME_START]!,
+      this.cells[bare * ADDRESS_CELLS + ADDRESS_NAME_END]!,
+    )
+  }
+
+  /** True the first time that an address is a far end of this kind. */
+  isNewFarEnd(index: number, kind: number): boolean {
+    const cell = index * ADDRESS_CELLS + ADDRESS_FAR_KINDS
+    const bit = 1 << kind
+    const kinds = this.cells[cell]!
+    if ((kinds & bit) !== 0) return false
+    this.cells[cell] = kinds | bit
+    return true
+  }
+
+  text(index: number): string {
+    return textOf(this.texts, this.cells[index * ADDRESS_CELLS]!, this.cells[index * ADDRESS_CELLS + ADDRESS_END]!)
+  }
+
+  private makeRoom(bytes: number): void {
+    while (this.texts.length - this.used < bytes) this.texts = doubled(this.texts, Uint8Array)
+  }
+}

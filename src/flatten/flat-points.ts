@@ -1,0 +1,269 @@
+/** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
+
+import { KINDS, type Kind, type Message, type QuarantinedPart, WIDE } from '../source/message.ts'
+import { doubled } from '../source/message-columns.ts'
+import { PROTO_TAGS } from '../source/message-proto.ts'
+import { textOf } from '../source/message-text.ts'
+import { AddressTable } from './address-table.ts'
+import {
+  ADDRESS_BARE,
+  ADDRESS_CELLS,
+  ADDRESS_END,
+  ADDRESS_NAME_START,
+  ADDRESS_START,
+  FLOW_CELLS,
+  FLOW_COUNT,
+  FLOW_DST,
+  FLOW_KIND,
+  FLOW_PATH,
+  FLOW_PORT,
+  FLOW_PROTO,
+  FLOW_SRC,
+  type FlowPoint,
+  type NodePoint,
+  PATH_NONE,
+  type Points,
+} from './points.ts'
+
+/** Sums per kind: four counters, DERP tx and rx bytes. */
+export const TOTALS = 6
+
+export class FlatPoints implements Points {
+  count = 0
+  digest = 0n
+  readonly tailnet: string
+  node = ''
+  nodeName = ''
+  startNs = 0n
+  flowCount = 0
+  flowCells = new Int32Array(256 * FLOW_CELLS)
+  flowCounters = new Float64Array(256 * 4)
+  wide = false
+  flowHighs = new Float64Array(0)
+  protoTags: string[] = []
+  readonly totals = new Float64Array(KINDS.length * TOTALS)
+  readonly totalHighs = new Float64Array(KINDS.length * TOTALS)
+  readonly flows = new Int32Array(KINDS.length)
+  readonly peers = new Int32Array(KINDS.length)
+  quarantined: QuarantinedPart[] = []
+  readonly table = new AddressTable()
+  /** Pairs: number of the message, index of the point. */
+  private slots = new Int32Array(2 * 1024)
+  private mask = 1023
+  private round = 0
+  private readonly checkSums = new Float64Array(KINDS.length * TOTALS)
+  private readonly checkHighs = new Float64Array(KINDS.length * TOTALS)
+  private readonly checkFlows = new Int32Array(KINDS.length)
+  private readonly protoIndex = new Map<string, number>()
+
+  constructor(tailnet: string) {
+    this.tailnet = tailnet
+  }
+
+  get addressCells(): Int32Array {
+    return this.table.cells
+  }
+
+  get texts(): Uint8Array {
+    return this.table.texts
+  }
+
+  begin(message: Message, addressesMax: number): void {
+    this.table.begin(addressesMax)
+    let size = 64
+    while (size < message.entryCount * 2) size *= 2
+    if (size * 2 > this.slots.length) {
+      this.slots = new Int32Array(size * 2)
+      this.round = 0
+    } else if (this.round === 0x7fffffff) {
+      this.slots.fill(0)
+      this.round = 0
+    }
+    this.mask = size - 1
+    this.round += 1
+    this.startNs = message.startNs
+    this.flowCount = 0
+    this.wide = message.wide
+    if (this.wide && this.flowHighs.length < message.entryCount * 4)
+      this.flowHighs = new Float64Array(message.entryCount * 4)
+    if (this.protoTags.length > 0) this.protoTags = []
+    this.protoIndex.clear()
+    this.totals.fill(0)
+    this.totalHighs.fill(0)
+    this.flows.fill(0)
+    this.peers.fill(0)
+    if (this.quarantined.length > 0) this.quarantined = []
+  }
+
+  protoTag(tag: string): number {
+    const known = this.protoIndex.get(tag)
+    if (known !== undefined) return known
+    this.protoIndex.set(tag, this.protoTags.length)
+    return this.protoTags.push(tag) - 1
+  }
+
+  /** Index of the point with these tags, with one entry more in it. A new one has counters of 0. */
+  add(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
+    const slots = this.slots
+    const cells = this.flowCells
+    const mask = this.mask
+    const round = this.round
+    let hash = Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca6b)
+    hash ^= Math.imul(((proto << 2) | kind) ^ (port << 12) ^ (path << 15), 0xc2b2ae35)
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+    let slot = (hash ^ (hash >>> 13)) & mask
+    while (slots[slot * 2] === round) {
+      const index = slots[slot * 2 + 1]!
+      const cell = index * FLOW_CELLS
+      if (
+        cells[cell + FLOW_SRC] === src &&
+        cells[cell + FLOW_DST] === dst &&
+        cells[cell + FLOW_PROTO] === proto &&
+        cells[cell + FLOW_KIND] === kind &&
+        cells[cell + FLOW_PORT] === port &&
+        cells[cell + FLOW_PATH] === path
+      ) {
+        cells[cell + FLOW_COUNT] = cells[cell + FLOW_COUNT]! + 1
+        return index
+      }
+      slot = (slot + 1) & mask
+    }
+    const index = this.flowCount++
+    slots[slot * 2] = round
+    slots[slot * 2 + 1] = index
+    const cell = index * FLOW_CELLS
+    if (cell + FLOW_CELLS > cells.length) {
+      this.flowCells = doubled(this.flowCells, Int32Array)
+      this.flowCounters = doubled(this.flowCounters, Float64Array)
+    }
+    const grown = this.flowCells
+    grown[cell + FLOW_KIND] = kind
+    grown[cell + FLOW_PROTO] = proto
+    grown[cell + FLOW_SRC] = src
+    grown[cell + FLOW_DST] = dst
+    grown[cell + FLOW_PORT] = port
+    grown[cell + FLOW_PATH] = path
+    grown[cell + FLOW_COUNT] = 1
+    const at = index * 4
+    const counters = this.flowCounters
+    counters[at] = 0
+    counters[at + 1] = 0
+    counters[at + 2] = 0
+    counters[at + 3] = 0
+    if (this.wide) this.flowHighs.fill(0, at, at + 4)
+    return index
+  }
+
+  /** All entries are added. */
+  finish(digest: bigint): void {
+    this.digest = digest
+    this.count = this.flowCount
+    for (let kind = 0; kind < KINDS.length; kind++) if (this.flows[kind]! > 0) this.count += 1
+    if (!this.wide) return
+    carry(this.flowCounters, this.flowHighs, this.flowCount * 4)
+    carry(this.totals, this.totalHighs, this.totals.length)
+  }
+
+  /** The kind whose points do not hold what its entries held, if there is one. */
+  firstImbalance(): Kind | undefined {
+    const { checkSums: sums, checkHighs: highs, checkFlows: flows } = this
+    sums.fill(0)
+    highs.fill(0)
+    flows.fill(0)
+    const cells = this.flowCells
+    const counters = this.flowCounters
+    for (let i = 0; i < this.flowCount; i++) {
+      const kind = cells[i * FLOW_CELLS + FLOW_KIND]!
+      const derp = cells[i * FLOW_CELLS + FLOW_PATH]! >= 0
+      const at = kind * TOTALS
+      flows[kind] = flows[kind]! + cells[i * FLOW_CELLS + FLOW_COUNT]!
+      addAll(sums, at, counters, i * 4, derp)
+      if (this.wide) addAll(highs, at, this.flowHighs, i * 4, derp)
+    }
+    if (this.wide) carry(sums, highs, sums.length)
+    for (let k = 0; k < sums.length; k++) {
+      const kind = Math.floor(k / TOTALS)
+      if (sums[k] !== this.totals[k] || highs[k] !== this.totalHighs[k] || flows[kind] !== this.flows[kind])
+        return KINDS[kind]
+    }
+    return undefined
+  }
+
+  flow(index: number): FlowPoint {
+    if (!(index >= 0 && index < this.flowCount)) throw new RangeError(`no point ${index} of ${this.flowCount}`)
+    const cell = index * FLOW_CELLS
+    const [kind, proto, src, dst, port, region, flows] = this.flowCells.subarray(
+      cell,
+      cell + FLOW_CELLS,
+    ) as unknown as number[]
+    const kindName = KINDS[kind!]!
+    const path = region === PATH_NONE ? 'none' : region! >= 0 ? `derp-${region}` : 'direct'
+    return {
+      kind: kindName,
+      proto: proto! < 256 ? PROTO_TAGS[proto!]! : this.protoTags[proto! - 256]!,
+      src: this.text(src!, ADDRESS_START),
+      dst: this.text(dst!, ADDRESS_START),
+      port: port! < 0 ? 'none' : String(port),
+      path,
+      srcName: this.text(src!, ADDRESS_NAME_START),
+      dstName:
+        region! >= 0
+          ? path
+          : kindName === 'physical'
+            ? this.text(this.addressCells[dst! * ADDRESS_CELLS + ADDRESS_BARE]!, ADDRESS_START)
+            : this.text(dst!, ADDRESS_NAME_START),
+      ...this.counters(this.flowCounters, this.flowHighs, index * 4),
+      flows: flows!,
+    }
+  }
+
+  nodePoint(kind: Kind): NodePoint | undefined {
+    const index = KINDS.indexOf(kind)
+    if (this.flows[index] === 0) return undefined
+    const at = index * TOTALS
+    return {
+      kind,
+      ...this.counters(this.totals, this.totalHighs, at),
+      flows: this.flows[index]!,
+      peers: this.peers[index]!,
+      derpTxBytes: this.whole(this.totals, this.totalHighs, at + 4),
+      derpRxBytes: this.whole(this.totals, this.totalHighs, at + 5),
+    }
+  }
+
+  private counters(lows: Float64Array, highs: Float64Array, at: number) {
+    return {
+      txBytes: this.whole(lows, highs, at),
+      txPkts: this.whole(lows, highs, at + 1),
+      rxBytes: this.whole(lows, highs, at + 2),
+      rxPkts: this.whole(lows, highs, at + 3),
+    }
+  }
+
+  private whole(lows: Float64Array, highs: Float64Array, at: number): bigint {
+    return this.wide ? BigInt(highs[at]!) * BigInt(WIDE) + BigInt(lows[at]!) : BigInt(lows[at]!)
+  }
+
+  /** `start`: ADDRESS_START or ADDRESS_NAME_START; the end lies in the cell after it. */
+  private text(address: number, start: typeof ADDRESS_START | typeof ADDRESS_NAME_START): string {
+    const cell = address * ADDRESS_CELLS + start
+    return textOf(this.texts, this.addressCells[cell]!, this.addressCells[cell + ADDRESS_END - ADDRESS_START]!)
+  }
+}
+
+/** Adds four counters, and again the bytes of what went through DERP. */
+function addAll(sums: Float64Array, at: number, counters: Float64Array, from: number, derp: boolean): void {
+  for (let k = 0; k < 4; k++) sums[at + k] = sums[at + k]! + counters[from + k]!
+  if (!derp) return
+  sums[at + 4] = sums[at + 4]! + counters[from]!
+  sums[at + 5] = sums[at + 5]! + counters[from + 2]!
+}
+
+/** Brings the lower parts below WIDE again. */
+function carry(lows: Float64Array, highs: Float64Array, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const over = Math.floor(lows[i]! / WIDE)
+    lows[i] = lows[i]! - over * WIDE
+    highs[i] = highs[i]! + over
+  }
+}

@@ -1,0 +1,308 @@
+/** A message becomes points: entries with equal tags are summed, every address gets its name as of the message's time, and the books
+ * are checked. The same message always gives the same points, whenever it is read. */
+import { CollectorError } from '../errors.ts'
+import type { Names } from '../names/names.ts'
+import {
+  COUNTERS,
+  DST,
+  END_ADDRESS_END,
+  END_ADDRESS_START,
+  END_HASH,
+  END_PORT,
+  END_TEXT_END,
+  END_TEXT_START,
+  ENTRY_CELLS,
+  KIND,
+  KINDS,
+  type Message,
+  NODE_ADDRESS_CELLS,
+  NODE_CELLS,
+  PROTO,
+  SRC,
+  WIDE,
+} from '../source/message.ts'
+import { hashBytes } from '../source/message-address.ts'
+import { PROTO_TAGS } from '../source/message-proto.ts'
+import { textOf } from '../source/message-text.ts'
+import { NONE } from './address-table.ts'
+import { createDigest } from './digest.ts'
+import { FlatPoints, TOTALS } from './flat-points.ts'
+import { PATH_DIRECT, PATH_NONE, type Points } from './points.ts'
+import { NO_PORT, type Ports, servicePort } from './ports.ts'
+import { shortName, TAG_BYTES_MAX, tagValue } from './tag-value.ts'
+
+export interface FlattenOptions {
+  /** Value of the tag `tailnet`; `-` (the token's own tailnet) becomes `default`. */
+  readonly tailnet: string
+  readonly ports: Ports
+}
+
+export interface Flattener {
+  /** The returned points are valid until the next call. Throws a CollectorError `imbalance` (reject) when the counters of the
+   * points are not those of the entries: a bug, so none of this message may be written. */
+  flatten(message: Message): Points
+}
+
+const PHYSICAL = KINDS.indexOf('physical')
+const SUM_MAX = (1n << 63n) - 1n
+/** The address that stands for "through a DERP relay"; its port is the region (tailscale tailcfg.DerpMagicIP). */
+const DERP = new TextEncoder().encode('127.3.3.40')
+const DERP_HASH = hashBytes(DERP, 0, DERP.length)
+
+export function createFlattener(
+  options: FlattenOptions,
+  deps: { names: Pick<Names, 'nameOf' | 'version'> },
+): Flattener {
+  const tailnet = tagValue(options.tailnet === '-' ? 'default' : options.tailnet)
+  const full = options.ports === 'full'
+  const keepsPort = options.ports !== 'none'
+  const points = new FlatPoints(tailnet)
+  const table = points.table
+  const digest = createDigest()
+  const encoder = new TextEncoder()
+  const scratch = new Uint8Array(TAG_BYTES_MAX)
+  let message: Message
+  let asOfNs = 0n
+  /** Protocol cell of the points for each of `message.protoNames`. */
+  let protoCells: number[] = []
+
+  function flatten(next: Message): Points {
+    message = next
+    asOfNs = message.loggedNs < message.startNs ? message.loggedNs : message.startNs
+    const addressesMax = message.entryCount * (full ? 4 : 2) + message.nodeAddressCount + 1
+    points.begin(message, addressesMax)
+    digest.begin()
+    protoCells = message.protoNames.length > 0 ? message.protoNames.map(protoCell) : []
+    nameNodes()
+    points.node = tagValue(message.nodeId)
+    points.nodeName = nodeName()
+    if (message.wide) foldWide()
+    else fold(0, message.entryCount)
+    points.finish(digest.of(message.nodeId, message.startNs))
+    checkBooks()
+    return points
+  }
+
+  /** The hot loop. */
+  function fold(from: number, to: number): void {
+    const { text, cells, counters, highs, plain, wide } = message
+    const { totals, totalHighs, flows, peers } = points
+    for (let i = from; i < to; i++) {
+      const cell = i * ENTRY_CELLS
+      const kind = cells[cell + KIND]!
+      const wire = cells[cell + PROTO]!
+      const proto = wire < 256 ? wire : protoCells[wire - 256]!
+      const physical = kind === PHYSICAL
+      const srcPort = cells[cell + SRC + END_PORT]!
+      const dstPort = cells[cell + DST + END_PORT]!
+
+      const src = plain ? end(text, cells, cell + SRC) : endOfAny(text, cells, cell + SRC)
+      const dst = plain ? end(text, cells, cell + DST) : endOfAny(text, cells, cell + DST)
+      const bareSrc = full ? table.bare(src) : src
+      const bareDst = full ? table.bare(dst) : dst
+      if (!table.isNamed(src)) nameAddress(src, bareSrc)
+      if (!physical && !table.isNamed(dst)) nameAddress(dst, bareDst)
+
+      let path = PATH_NONE
+      if (physical) path = dstPort >= 0 && isDerp(text, cells, cell + DST) ? dstPort : PATH_DIRECT
+      const port = keepsPort ? servicePort(kind, proto, srcPort, dstPort) : NO_PORT
+      const at = points.add(kind, proto, src, dst, port, path) * 4
+
+      const c = i * 4
+      const txBytes = counters[c]!
+      const txPkts = counters[c + 1]!
+      const rxBytes = counters[c + 2]!
+      const rxPkts = counters[c + 3]!
+      const sums = points.flowCounters
+      sums[at] = sums[at]! + txBytes
+      sums[at + 1] = sums[at + 1]! + txPkts
+      sums[at + 2] = sums[at + 2]! + rxBytes
+      sums[at + 3] = sums[at + 3]! + rxPkts
+      const t = kind * TOTALS
+      totals[t] = totals[t]! + txBytes
+      totals[t + 1] = totals[t + 1]! + txPkts
+      totals[t + 2] = totals[t + 2]! + rxBytes
+      totals[t + 3] = totals[t + 3]! + rxPkts
+      if (path >= 0) {
+        totals[t + 4] = totals[t + 4]! + txBytes
+        totals[t + 5] = totals[t + 5]! + rxBytes
+      }
+      if (wide) {
+        for (let k = 0; k < 4; k++) {
+          points.flowHighs[at + k] = points.flowHighs[at + k]! + highs[c + k]!
+          totalHighs[t + k] = totalHighs[t + k]! + highs[c + k]!
+        }
+        if (path >= 0) {
+          totalHighs[t + 4] = totalHighs[t + 4]! + highs[c]!
+          totalHighs[t + 5] = totalHighs[t + 5]! + highs[c + 2]!
+        }
+      }
+      flows[kind] = flows[kind]! + 1
+      const far = physical ? bareSrc : bareDst
+      if (far !== NONE && table.isNewFarEnd(far, kind)) peers[kind] = peers[kind]! + 1
+      digest.add(cells, cell, proto < 256 ? proto : hashText(points.protoTags[proto - 256]!), counters, c)
+      if (wide) digest.addMore(highs, c)
+    }
+  }
+
+  /** Counters so large that a sum may leave int64: an entry whose counters do not fit any more is set aside before it is added. */
+  function foldWide(): void {
+    const sums = new Array<bigint>(KINDS.length * 4).fill(0n)
+    for (let i = 0; i < message.entryCount; i++) {
+      const kind = message.cells[i * ENTRY_CELLS + KIND]!
+      const values = COUNTERS.map((_, k) => counter(message, i * 4 + k))
+      if (values.every((value, k) => sums[kind * 4 + k]! + value <= SUM_MAX)) {
+        for (let k = 0; k < 4; k++) sums[kind * 4 + k]! += values[k]!
+        fold(i, i + 1)
+      } else {
+        points.quarantined.push({ reason: 'bad_counter', text: entryText(message, i, values), kind: KINDS[kind]! })
+      }
+    }
+  }
+
+  /** Index of one end of an entry: of its address, or in mode `full` of its text with the port. */
+  function end(text: Uint8Array, cells: Int32Array, at: number): number {
+    if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
+    const hash = cells[at + END_HASH]!
+    const address = table.intern(text, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!, hash)
+    if (!full) return address
+    // Any function of the text will do for a hash.
+    const whole = table.intern(
+      text,
+      cells[at + END_TEXT_START]!,
+      cells[at + END_TEXT_END]!,
+      hash ^ Math.imul(cells[at + END_PORT]!, 0x9e3779b1),
+    )
+    table.setBare(whole, address)
+    return whole
+  }
+
+  /** The same for texts that are not fit to be tag values as they are. */
+  function endOfAny(text: Uint8Array, cells: Int32Array, at: number): number {
+    if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
+    const address = internAny(text, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!)
+    if (!full) return address
+    const whole = internAny(text, cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!)
+    table.setBare(whole, address)
+    return whole
+  }
+
+  function internAny(text: Uint8Array, start: number, end: number): number {
+    const { written } = encoder.encodeInto(tagValue(textOf(text, start, end)), scratch)
+    return table.intern(scratch, 0, written, hashBytes(scratch, 0, written))
+  }
+
+  function nameAddress(index: number, bare: number): void {
+    if (!table.isNamed(bare)) {
+      const name = deps.names.nameOf(table.text(bare), asOfNs)
+      table.name(bare, name === undefined || name === '' ? undefined : tagValue(name))
+    }
+    if (index !== bare) table.setBare(index, bare)
+  }
+
+  /** What the message itself tells about devices goes before all else; srcNode before dstNodes, then the order of the wire. */
+  function nameNodes(): void {
+    if (message.srcNode >= 0) nameNodesFrom(true)
+    nameNodesFrom(false)
+  }
+
+  function nameNodesFrom(srcNodeOnly: boolean): void {
+    const cells = message.nodeAddressCells
+    let named = -1
+    let start = 0
+    let stop = 0
+    for (let i = 0; i < message.nodeAddressCount; i++) {
+      const cell = i * NODE_ADDRESS_CELLS
+      const node = cells[cell]!
+      if ((node === message.srcNode) !== srcNodeOnly) continue
+      if (node !== named) {
+        named = node
+        start = -1
+        const name = message.plain ? undefined : nameOfNode(node)
+        if (message.plain) {
+          const from = message.nodeCells[node * NODE_CELLS]!
+          stop = from
+          const last = Math.min(message.nodeCells[node * NODE_CELLS + 1]!, from + TAG_BYTES_MAX)
+          while (stop < last && message.text[stop] !== 0x2e) stop += 1
+          if (stop > from) {
+            start = table.put(message.text, from, stop)
+            stop = start + stop - from
+          }
+        } else if (name !== undefined) {
+          const { written } = encoder.encodeInto(name, scratch)
+          start = table.put(scratch, 0, written)
+          stop = start + written
+        }
+      }
+      if (start < 0 || cells[cell + 1] === cells[cell + 2]) continue
+      const address = message.plain
+        ? table.intern(message.text, cells[cell + 1]!, cells[cell + 2]!, cells[cell + 3]!)
+        : internAny(message.text, cells[cell + 1]!, cells[cell + 2]!)
+      if (!table.isNamed(address)) table.nameRange(address, start, stop)
+    }
+  }
+
+  function nameOfNode(node: number): string | undefined {
+    const cell = node * NODE_CELLS
+    const name = shortName(textOf(message.text, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
+    return name === undefined ? undefined : tagValue(name)
+  }
+
+  function nodeName(): string {
+    const own = message.srcNodeIsReporter ? nameOfNode(message.srcNode) : undefined
+    return own ?? tagValue(deps.names.nameOf(message.nodeId, asOfNs) || message.nodeId)
+  }
+
+  /** A name that is no number. Two that come out as the same tag value are the same protocol. */
+  function protoCell(name: string): number {
+    const tag = tagValue(name)
+    const known = PROTO_TAGS.indexOf(tag)
+    if (known >= 0) return known
+    return 256 + points.protoTag(tag)
+  }
+
+  /** Double entry: what went in, by kind, must be what the points hold. */
+  function checkBooks(): void {
+    const kind = points.firstImbalance()
+    if (kind === undefined) return
+    throw new CollectorError(
+      `The ${kind} counters of a message of node ${points.node} at ${points.startNs} do not add up; this is a bug: keep the answer and report it.`,
+      { stage: 'flatten', code: 'imbalance', reaction: 'reject' },
+    )
+  }
+
+  return { flatten }
+}
+
+function isDerp(text: Uint8Array, cells: Int32Array, at: number): boolean {
+  if (cells[at + END_HASH] !== DERP_HASH) return false
+  const start = cells[at + END_ADDRESS_START]!
+  if (cells[at + END_ADDRESS_END]! - start !== DERP.length) return false
+  for (let i = 0; i < DERP.length; i++) if (text[start + i] !== DERP[i]) return false
+  return true
+}
+
+function counter(message: Message, index: number): bigint {
+  return BigInt(message.highs[index]!) * BigInt(WIDE) + BigInt(message.counters[index]!)
+}
+
+/** The entry as JSON again. */
+function entryText(message: Message, index: number, counters: readonly bigint[]): string {
+  const cell = index * ENTRY_CELLS
+  const proto = message.cells[cell + PROTO]!
+  const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]
+  for (const [name, at] of [['src', cell + SRC] as const, ['dst', cell + DST] as const]) {
+    const text = textOf(message.text, message.cells[at + END_TEXT_START]!, message.cells[at + END_TEXT_END]!)
+    if (text !== '') parts.push(`"${name}":${JSON.stringify(text)}`)
+  }
+  counters.forEach((value, k) => {
+    parts.push(`"${COUNTERS[k]}":${value}`)
+  })
+  return `{${parts.join()}}`
+}
+
+function hashText(text: string): number {
+  let hash = 0
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
+}

@@ -1,0 +1,35 @@
+/** What any text must look like before it may become a tag value. Escaping for line protocol comes later, in sink/. */
+
+export const TAG_BYTES_MAX = 256
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD; then at most 256 bytes of UTF-8, cut between
+ * characters; `none` when nothing is left. Two texts that come out equal are the same tag value, so fold after this, not before. */
+export function tagValue(text: string): string {
+  // Longer than this it is cut anyway; never work on all of a text of megabytes.
+  const start = text.length > TAG_BYTES_MAX ? wholeCharacters(text) : text
+  const clean = start.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_').toWellFormed()
+  return cut(clean) || 'none'
+}
+
+function wholeCharacters(text: string): string {
+  const last = text.charCodeAt(TAG_BYTES_MAX - 1)
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? TAG_BYTES_MAX + 1 : TAG_BYTES_MAX)
+}
+
+function cut(text: string): string {
+  if (text.length * 3 <= TAG_BYTES_MAX) return text
+  const bytes = encoder.encode(text)
+  if (bytes.length <= TAG_BYTES_MAX) return text
+  let end = TAG_BYTES_MAX
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1
+  return decoder.decode(bytes.subarray(0, end))
+}
+
+/** The short name of a device: its FQDN up to the first dot. Undefined when there is none. */
+export function shortName(fqdn: string): string | undefined {
+  const dot = fqdn.indexOf('.')
+  return (dot < 0 ? fqdn : fqdn.slice(0, dot)) || undefined
+}

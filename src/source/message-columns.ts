@@ -1,0 +1,89 @@
+/** The memory of one message, filled again for each. It grows to the largest message and stays there. */
+import type { Message, QuarantinedPart } from './message.ts'
+import { ENTRY_CELLS, NODE_ADDRESS_CELLS, NODE_CELLS } from './message.ts'
+
+export interface Columns extends Message {
+  nodeId: string
+  startNs: bigint
+  loggedNs: bigint
+  entryCount: number
+  quarantined: QuarantinedPart[]
+  text: Uint8Array
+  plain: boolean
+  cells: Int32Array
+  counters: Float64Array
+  wide: boolean
+  highs: Float64Array
+  protoNames: string[]
+  nodeCount: number
+  nodeCells: Int32Array
+  nodeAddressCount: number
+  nodeAddressCells: Int32Array
+  srcNode: number
+  srcNodeIsReporter: boolean
+}
+
+const NOTHING = new Uint8Array(0)
+
+export function createColumns(): Columns {
+  return {
+    nodeId: '',
+    startNs: 0n,
+    loggedNs: 0n,
+    entryCount: 0,
+    quarantined: [],
+    text: NOTHING,
+    plain: true,
+    cells: new Int32Array(256 * ENTRY_CELLS),
+    counters: new Float64Array(256 * 4),
+    wide: false,
+    highs: new Float64Array(0),
+    protoNames: [],
+    nodeCount: 0,
+    nodeCells: new Int32Array(64 * NODE_CELLS),
+    nodeAddressCount: 0,
+    nodeAddressCells: new Int32Array(128 * NODE_ADDRESS_CELLS),
+    srcNode: -1,
+    srcNodeIsReporter: false,
+  }
+}
+
+/** An empty message in the same memory. */
+export function clear(columns: Columns): void {
+  columns.nodeId = ''
+  columns.startNs = 0n
+  columns.loggedNs = 0n
+  columns.entryCount = 0
+  if (columns.quarantined.length > 0) columns.quarantined = []
+  columns.text = NOTHING
+  columns.plain = true
+  columns.wide = false
+  if (columns.protoNames.length > 0) columns.protoNames = []
+  columns.nodeCount = 0
+  columns.nodeAddressCount = 0
+  columns.srcNode = -1
+  columns.srcNodeIsReporter = false
+}
+
+/** Room for one entry more than `count`. */
+export function growEntries(columns: Columns, count: number): void {
+  if ((count + 1) * ENTRY_CELLS <= columns.cells.length) return
+  columns.cells = doubled(columns.cells, Int32Array)
+  columns.counters = doubled(columns.counters, Float64Array)
+}
+
+export function growNodes(columns: Columns, count: number): void {
+  if ((count + 1) * NODE_CELLS > columns.nodeCells.length) columns.nodeCells = doubled(columns.nodeCells, Int32Array)
+}
+
+export function growNodeAddresses(columns: Columns, count: number): void {
+  if ((count + 1) * NODE_ADDRESS_CELLS > columns.nodeAddressCells.length)
+    columns.nodeAddressCells = doubled(columns.nodeAddressCells, Int32Array)
+}
+
+/** The same values in twice the memory. */
+export function doubled<T extends Int32Array | Float64Array | Uint8Array>(old: T, Kind: new (length: number) => T): T {
+  const grown = new Kind(old.length * 2)
+  grown.set(old)
+  return grown
+}
