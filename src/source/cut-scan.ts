@@ -1,4 +1,5 @@
-/** Finds where a JSON value ends, byte by byte, without keeping any of it: only brackets, strings and their escapes count. */
+/** Finds where a JSON value ends, byte by byte, without keeping any of it: only brackets, strings and their escapes count. Brackets
+ * must match (the outermost 31 are watched), because after one that does not nobody knows where the value ends. */
 
 export interface ValueScanner {
   /** A value begins at the next byte. */
@@ -8,13 +9,15 @@ export interface ValueScanner {
   run(bytes: Uint8Array, start: number, end: number): number
   /** After the end: the deepest nesting; 0 for a text, number or word. */
   deepest(): number
-  /** After the end: false when it was no value at all, such as `<html>` or `nope`. */
+  /** After the end: false when it was no value at all, such as `<html>` or `nope`, or when a bracket did not match. */
   isValue(): boolean
 }
 
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 /** Longer numbers are taken for numbers by their first letters. */
 const SCALAR_KEPT = 64
+
+const WATCHED = 31
 
 const STARTING = 0
 const NESTED = 1
@@ -27,6 +30,9 @@ export function createValueScanner(): ValueScanner {
   let deepest = 0
   let escaped = false
   let scalar = ''
+  /** Bit n: the bracket at depth n is `[`. */
+  let lists = 0
+  let matching = true
 
   function begin(): void {
     state = STARTING
@@ -34,6 +40,7 @@ export function createValueScanner(): ValueScanner {
     deepest = 0
     escaped = false
     scalar = ''
+    matching = true
   }
 
   function run(b: Uint8Array, start: number, end: number): number {
@@ -58,7 +65,10 @@ export function createValueScanner(): ValueScanner {
       else if (c === 0x7b || c === 0x5b) {
         depth += 1
         if (depth > deepest) deepest = depth
+        if (depth <= WATCHED) lists = c === 0x5b ? lists | (1 << depth) : lists & ~(1 << depth)
       } else if (c === 0x7d || c === 0x5d) {
+        matching = depth > WATCHED || ((lists >> depth) & 1) === (c === 0x5d ? 1 : 0)
+        if (!matching) return p
         depth -= 1
         if (depth === 0) return p
       }
@@ -97,6 +107,9 @@ export function createValueScanner(): ValueScanner {
     begin,
     run,
     deepest: () => deepest,
-    isValue: () => state !== SCALAR_TEXT || (scalar.length < SCALAR_KEPT ? SCALAR.test(scalar) : /^-?\d/.test(scalar)),
+    isValue() {
+      if (state !== SCALAR_TEXT) return matching
+      return scalar.length < SCALAR_KEPT ? SCALAR.test(scalar) : /^-?\d/.test(scalar)
+    },
   }
 }
