@@ -1,0 +1,143 @@
+/** Settings of source/: which tailnet, with which credentials, within which limits. */
+import { isIPv4 } from 'node:net'
+import { z } from 'zod'
+import { fixedSecret, type Secret } from './secret.ts'
+
+const MINUTE_MS = 60_000
+const MIB = 1024 * 1024
+
+/** A text, or where the text is read from each time (see `fileSecret`). */
+const secret = (name: string) =>
+  z.union([
+    z.string().transform((text) => fixedSecret(text, `the setting ${name}`)),
+    z.custom<Secret>((value) => typeof value === 'object' && value !== null && 'read' in value, 'must be a text'),
+  ])
+
+const timeout = (defaultMs: number) =>
+  z
+    .number()
+    .int()
+    .min(100)
+    .max(60 * MINUTE_MS)
+    .default(defaultMs)
+
+const apiUrl = z
+  .string()
+  .refine(isPlainUrl, 'must be a URL such as https://api.tailscale.com, without user, password, query and fragment')
+  .transform((text) => text.replace(/\/+$/, ''))
+
+// `.` and `..` would change the path; encoding does not help, as many servers decode before they look.
+const tailnet = z
+  .string()
+  .min(1)
+  .max(255)
+  .refine((name) => name !== '.' && name !== '..' && name.isWellFormed() && !/[\u0000-\u001f\u007f]/.test(name), {
+    message: 'must be `-` or the tailnet ID of the admin console, such as T1234CNTRL',
+  })
+
+export const tailscaleSchema = z
+  .strictObject({
+    tailnet: tailnet.default('-').describe('Tailnet ID from the admin console; `-` is the tailnet of the credentials.'),
+    apiUrl: apiUrl.default('https://api.tailscale.com').describe('Where the Tailscale API is.'),
+    allowHttp: z
+      .boolean()
+      .default(false)
+      .describe('Allow plain http to other hosts than this one; credentials are then readable on the way.'),
+    apiKey: secret('apiKey').optional().describe('API access token (tskey-api-...); ends after at most 90 days.'),
+    oauthClientId: z.string().min(1).optional().describe('OAuth client id, also for workload identity.'),
+    oauthClientSecret: secret('oauthClientSecret').optional().describe('OAuth client secret (tskey-client-...).'),
+    idTokenFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Workload identity: file with the ID token, read again at each exchange.'),
+    oauthScope: z
+      .string()
+      .regex(/^[\u0021-\u007e]+( [\u0021-\u007e]+)*$/, 'must be scopes separated by single blanks')
+      .optional()
+      .describe('Ask for these scopes only, separated by blanks; without it the token has all scopes of the client.'),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file with certificate authorities to trust besides the usual ones.'),
+    headTimeoutMs: timeout(MINUTE_MS).describe('Longest wait for the head of an answer, ms.'),
+    idleTimeoutMs: timeout(MINUTE_MS).describe('Longest wait for the next bytes of an answer, ms.'),
+    totalTimeoutMs: timeout(10 * MINUTE_MS).describe(
+      'Longest wait for a whole answer, ms; time that the database needs does not count.',
+    ),
+    answerBytesMax: z
+      .number()
+      .int()
+      .min(MIB)
+      .max(16 * 1024 * MIB)
+      .default(1024 * MIB)
+      .describe('Largest answer, bytes after decompression; for a larger one a shorter window is asked.'),
+    messageBytesMax: z
+      .number()
+      .int()
+      .min(MIB)
+      .max(256 * MIB)
+      .default(8 * MIB)
+      .describe('Largest message, bytes; a larger one is quarantined.'),
+    depthMax: z
+      .number()
+      .int()
+      .min(4)
+      .max(64)
+      .default(8)
+      .describe('Deepest nesting of a message; a deeper one is quarantined.'),
+  })
+  .superRefine((settings, context) => {
+    for (const { path, message } of credentialFaults(settings))
+      context.addIssue({ code: 'custom', path: [path], message })
+    if (!settings.allowHttp && isPlainUrl(settings.apiUrl) && !isPrivateEnough(new URL(settings.apiUrl))) {
+      context.addIssue({
+        code: 'custom',
+        path: ['apiUrl'],
+        message:
+          'must begin with https://, or the credentials could be read on the way; `allowHttp: true` permits it all the same',
+      })
+    }
+  })
+
+export type SourceConfig = z.output<typeof tailscaleSchema>
+
+type CredentialSettings = Pick<SourceConfig, 'apiKey' | 'oauthClientId' | 'oauthClientSecret' | 'idTokenFile'>
+
+/** What does not go together, or is half of a pair. None at all is no fault here: not every command needs credentials. */
+function credentialFaults(settings: CredentialSettings): { path: keyof CredentialSettings; message: string }[] {
+  const has = (name: keyof CredentialSettings) => settings[name] !== undefined
+  if (has('apiKey')) {
+    const others = (['oauthClientId', 'oauthClientSecret', 'idTokenFile'] as const).filter(has)
+    if (others.length === 0) return []
+    return [{ path: 'apiKey', message: `two kinds of credentials: keep either apiKey or ${others.join(' and ')}` }]
+  }
+  if (has('oauthClientSecret') && has('idTokenFile')) {
+    return [{ path: 'idTokenFile', message: 'two kinds of credentials: keep either oauthClientSecret or idTokenFile' }]
+  }
+  for (const path of ['oauthClientSecret', 'idTokenFile'] as const) {
+    if (has(path) && !has('oauthClientId')) return [{ path: 'oauthClientId', message: `is missing; ${path} needs it` }]
+  }
+  if (has('oauthClientId') && !has('oauthClientSecret') && !has('idTokenFile')) {
+    return [
+      { path: 'oauthClientId', message: 'needs oauthClientSecret, or idTokenFile for workload identity, beside it' },
+    ]
+  }
+  return []
+}
+
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) return false
+  return url.username === '' && url.password === '' && !/[?#]/.test(text)
+}
+
+/** Encrypted, or never leaves this machine. */
+function isPrivateEnough(url: URL): boolean {
+  if (url.protocol === 'https:') return true
+  const host = url.hostname
+  return (
+    host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'))
+  )
+}

@@ -1,0 +1,150 @@
+/** How requests are signed: with the API key itself, or with a token that an OAuth client or a workload identity gets for an hour. */
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
+import type { SourceConfig } from './config.ts'
+import type { SignIn } from './explain.ts'
+import { fileSecret, type Scrubber, type Secret } from './secret.ts'
+
+export interface Credentials {
+  readonly signIn: SignIn
+  /** Value of the Authorization header. Rejects with a CollectorError or the signal's reason. */
+  authorization(signal: AbortSignal): Promise<string>
+  /** The API answered 401 to this header: `authorization` gives another one if there is any, and the same one if there is not. */
+  refused(authorization: string): void
+  /** What the token may do, as the API told when it gave it; undefined for API keys, or when it did not tell. */
+  scopes(): readonly string[] | undefined
+}
+
+/** Sends a form to a sign-in endpoint and returns the JSON of a good answer; rejects with a CollectorError. */
+export type PostForm = (
+  endpoint: 'oauth/token' | 'oauth/token-exchange',
+  form: Record<string, string>,
+) => Promise<unknown>
+
+export interface CredentialsDeps {
+  readonly post: PostForm
+  readonly scrubber: Scrubber
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Throws a CollectorError (`config_invalid`) without a complete set of credentials. Settings that went through the schema have no
+ * two of them. */
+export function createCredentials(config: SourceConfig, deps: CredentialsDeps): Credentials {
+  const { apiKey, oauthClientId: id, oauthClientSecret, idTokenFile, oauthScope } = config
+  if (apiKey) return createKey(apiKey, deps)
+  const scope: Record<string, string> = oauthScope === undefined ? {} : { scope: oauthScope }
+  if (id && oauthClientSecret) {
+    const form = (secret: string) => ({
+      client_id: id,
+      client_secret: secret,
+      grant_type: 'client_credentials',
+      ...scope,
+    })
+    return createTokens('oauth_client', 'oauth/token', oauthClientSecret, form, deps)
+  }
+  if (id && idTokenFile) {
+    const form = (jwt: string) => ({ client_id: id, jwt, ...scope })
+    return createTokens('workload_identity', 'oauth/token-exchange', fileSecret(idTokenFile), form, deps)
+  }
+  throw new CollectorError(
+    'There are no credentials for the Tailscale API: set TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, or TAILSCALE_API_KEY, or for workload identity TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_ID_TOKEN_FILE.',
+    { stage: 'config', code: 'config_invalid', reaction: 'hold' },
+  )
+}
+
+function createKey(key: Secret, deps: CredentialsDeps): Credentials {
+  return {
+    signIn: 'api_key',
+    async authorization() {
+      const value = await key.read()
+      deps.scrubber.learn(value)
+      return `Basic ${Buffer.from(`${value}:`).toString('base64')}`
+    },
+    // The next reading finds out whether there is another key by now.
+    refused: () => undefined,
+    scopes: () => undefined,
+  }
+}
+
+/** The rest of a token's life is for clocks that differ and requests under way. */
+const LIFE_USED = 0.8
+/** When the answer does not tell: what Tailscale's documentation says ("OAuth clients"). */
+const LIFE_SECONDS = 3600
+
+const tokenAnswer = z.object({
+  access_token: z.string().regex(/^[\u0021-\u007e]+$/),
+  expires_in: z.number().positive().catch(LIFE_SECONDS),
+  scope: z.string().optional().catch(undefined),
+})
+
+interface Token {
+  readonly authorization: string
+  readonly untilMs: number
+  readonly scopes: readonly string[] | undefined
+}
+
+function createTokens(
+  signIn: SignIn,
+  endpoint: Parameters<PostForm>[0],
+  secret: Secret,
+  form: (secret: string) => Record<string, string>,
+  deps: CredentialsDeps,
+): Credentials {
+  let token: Token | undefined
+  let fetching: Promise<Token> | undefined
+
+  async function fetchToken(): Promise<Token> {
+    const value = await secret.read()
+    deps.scrubber.learn(value)
+    const beganMs = deps.clock.monotonicMs()
+    const answer = tokenAnswer.safeParse(await deps.post(endpoint, form(value)))
+    if (!answer.success) {
+      // Nothing of the answer is shown: it may hold a token.
+      const text = `The answer to ${endpoint} holds no token; look for a proxy in between, and check TAILSCALE_API_URL.`
+      throw new CollectorError(text, { stage: 'source', code: 'api_credentials', reaction: 'hold' })
+    }
+    const { access_token, expires_in, scope } = answer.data
+    deps.scrubber.learn(access_token)
+    deps.log.debug({ signIn, lifeSeconds: expires_in, scope }, 'token received')
+    const untilMs = beganMs + expires_in * 1000 * LIFE_USED
+    return { authorization: `Bearer ${access_token}`, untilMs, scopes: scope?.split(' ').filter((one) => one !== '') }
+  }
+
+  /** One request for all who ask meanwhile. It belongs to none of them, so none can abort it for the others. */
+  function fetchOnce(): Promise<Token> {
+    fetching ??= fetchToken()
+      .then((fresh) => (token = fresh))
+      .finally(() => {
+        fetching = undefined
+      })
+    return fetching
+  }
+
+  return {
+    signIn,
+    async authorization(signal) {
+      if (token && deps.clock.monotonicMs() < token.untilMs) return token.authorization
+      return (await orAborted(fetchOnce(), signal)).authorization
+    },
+    refused(authorization) {
+      if (token?.authorization === authorization) token = undefined
+    },
+    scopes: () => token?.scopes,
+  }
+}
+
+/** Whichever comes first; the promise goes on without us. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(signal.reason)
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
