@@ -1,0 +1,80 @@
+/** How the service is, room by room, each with a sentence that ends with the mend. Only `error` is worth a 503: a warning passes by
+ * itself or harms nobody. */
+import { type Clock, MS } from '../clock.ts'
+
+export const ROOMS = ['source', 'sink', 'state', 'names', 'line'] as const
+export type Room = (typeof ROOMS)[number]
+export const STATUSES = ['ok', 'warning', 'error'] as const
+export type Status = (typeof STATUSES)[number]
+
+export interface RoomHealth {
+  readonly room: Room
+  readonly status: Status
+  /** When the status or the code changed last; RFC 3339, local clock. */
+  readonly since: string
+  /** Present unless `ok`: which trouble, and what to do. */
+  readonly code?: string
+  readonly text?: string
+}
+
+export interface HealthState {
+  /** The worst of the rooms. */
+  readonly status: Status
+  /** The sentence of the worst room; `ok` has none. */
+  readonly text?: string
+  /** Rooms that have told something, in the order of ROOMS. */
+  readonly rooms: readonly RoomHealth[]
+}
+
+export interface Health {
+  set(room: Room, status: Status, code?: string, text?: string): void
+  state(): HealthState
+  /** Ready: settings are good, the state file is open, HTTP listens. Stays true while the API or the database are away, and becomes
+   * false when the service stops. */
+  setReady(isReady: boolean): void
+  isReady(): boolean
+  /** Calls `listener` after each change of a status or code; returns what ends that. */
+  onChange(listener: () => void): () => void
+}
+
+export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
+  const rooms = new Map<Room, RoomHealth>()
+  const listeners = new Set<() => void>()
+  let isReady = false
+
+  function changed(): void {
+    for (const listener of listeners) listener()
+  }
+
+  return {
+    set(room, status, code, text) {
+      const before = rooms.get(room)
+      const isSame = before?.status === status && before.code === code
+      const since = isSame ? before.since : new Date(Number(clock.now() / MS)).toISOString()
+      rooms.set(room, {
+        room,
+        status,
+        since,
+        ...(code === undefined ? {} : { code }),
+        ...(text === undefined ? {} : { text }),
+      })
+      if (!isSame) changed()
+    },
+    state() {
+      const told = ROOMS.flatMap((room) => rooms.get(room) ?? [])
+      const status = STATUSES.findLast((one) => told.some((room) => room.status === one)) ?? 'ok'
+      const text = status === 'ok' ? undefined : told.find((room) => room.status === status)?.text
+      return { status, ...(text === undefined ? {} : { text }), rooms: told }
+    },
+    setReady(value) {
+      if (value === isReady) return
+      isReady = value
+      changed()
+    },
+    isReady: () => isReady,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}

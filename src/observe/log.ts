@@ -1,0 +1,47 @@
+/** The log: one JSON line each to standard output, scrubbed of secrets, repeats of a warning or error held back and counted. */
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type Clock, systemClock } from '../clock.ts'
+import type { SecretRegistry } from './scrub.ts'
+import { createThrottle } from './throttle.ts'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export interface LogOptions {
+  readonly level: LogLevel
+  readonly secrets: Pick<SecretRegistry, 'scrub'>
+  /** Where lines go; standard output by default, synchronously, so that the last words of a crash arrive. */
+  readonly destination?: DestinationStream
+  readonly clock?: Pick<Clock, 'monotonicMs'>
+}
+
+/** From this level on repeats are held back. */
+const WARN = 40
+
+/** Each room takes `log.child({ room: 'source' })`. A field `err` shows the error with its causes, `code` its code. */
+export function createLog({ level, secrets, destination: to, clock = systemClock }: LogOptions): Logger {
+  const out = to ?? destination({ fd: 1, sync: true })
+  const throttle = createThrottle(clock)
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(args, method, number) {
+          if (number < WARN) return method.apply(this, args)
+          const [first, second] = args as [unknown, unknown]
+          const fields = typeof first === 'object' && first !== null ? first : undefined
+          const code = fields && 'code' in fields ? fields.code : ''
+          const held = throttle.pass(`${number} ${this.bindings()['room']} ${code} ${fields ? second : first}`)
+          if (held === undefined) return
+          if (held === 0) return method.apply(this, args)
+          const counted = { heldBackCount: held, ...fields }
+          method.apply(this, (fields ? [counted, ...args.slice(1)] : [counted, ...args]) as typeof args)
+        },
+      },
+    },
+    { write: (line: string) => out.write(secrets.scrub(line)) },
+  )
+}
