@@ -268,7 +268,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (originNs === undefined) return
     const floorNs = serverNowNs() - retentionNs + RETENTION_MARGIN
     for (const piece of originNs < floorNs ? ledger.missing(originNs, floorNs) : []) {
-      ledger.loseGap(piece, 'beyond_retention', clock.now())
+      ledger.loseGap(piece, 'beyond_retention', serverNowNs())
       metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
       log.error(
         { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
@@ -282,7 +282,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     devicesDueMs = clock.monotonicMs() + options.devicesIntervalMs
     try {
       const devices = await deps.source.devices(signal)
-      if (guardState(() => deps.names.observe(devices, clock.now()))) health.set('names', 'ok')
+      if (guardState(() => deps.names.observe(devices, serverNowNs()))) health.set('names', 'ok')
       metrics.devicesKnown(deps.names.count())
     } catch (error) {
       signal.throwIfAborted()
@@ -294,15 +294,38 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
   }
 
+  /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
+  async function askTime(signal: AbortSignal): Promise<boolean> {
+    try {
+      const toNs = clock.now() - lagNs
+      const answer = await deps.source.open({ fromNs: toNs - MS, toNs }, signal)
+      hear(answer.serverNs)
+      for await (const _ of answer.groups) break
+      apiWorks()
+      return true
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CollectorError)) throw error
+      apiFails(error)
+      return false
+    }
+  }
+
+  function hear(serverNs: bigint | undefined): void {
+    if (serverNs !== undefined) heard = { serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
+  }
+
   /** Agrees with the database about what is done; at the start, and again whenever it was away. False when that was not possible now. */
   async function agree(signal: AbortSignal): Promise<boolean> {
     if (hasAgreed) return true
+    // A first start counts its look-back from the API's clock: a local one that is wrong would begin in the future or in vain.
+    if (ledger.originNs() === undefined && heard === undefined && !(await askTime(signal))) return false
     try {
       const floorNs = serverNowNs() - retentionNs + RETENTION_MARGIN
       await reconcile(
         {
           tailnet: options.tailnet,
-          nowNs: clock.now(),
+          nowNs: serverNowNs(),
           floorNs,
           lookbackNs: BigInt(options.lookbackMs) * MS,
           lastPassNs,
@@ -328,7 +351,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (!(await agree(signal))) return undefined
     if (planner) return planner
     await refreshDevices(signal)
-    if (!guardState(() => deps.names.readingBegins(clock.now()))) return undefined
+    if (!guardState(() => deps.names.readingBegins(serverNowNs()))) return undefined
     planner = createPlanner(
       {
         intervalNs: BigInt(options.intervalMs) * MS,
@@ -337,7 +360,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         latePassesNs: options.latePassesMs.map((ms) => BigInt(ms) * MS),
       },
       ledger,
-      clock.now(),
+      serverNowNs(),
     )
     return planner
   }
@@ -349,7 +372,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   async function walk(window: PlannedWindow, plan: Planner, parts: LaneParts): Promise<void> {
-    const beganNs = clock.now()
+    const beganNs = serverNowNs()
     let result: WindowResult
     try {
       result = await runWindow(window, parts, runDeps, aborting.signal)
@@ -361,7 +384,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
     gate.confirmed()
     apiWorks()
-    plan.succeeded(window, result.doneToNs ?? window.fromNs, result.bytes, beganNs, clock.now())
+    plan.succeeded(window, result.doneToNs ?? window.fromNs, result.bytes, beganNs, serverNowNs())
     learn(window, result)
     if (result.doneToNs !== undefined) await mirror(window, result.doneToNs, result)
   }
@@ -378,10 +401,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   function learn(window: PlannedWindow, result: WindowResult): void {
     const askedEdgeNs = edgeNs
-    if (result.serverNs !== undefined) {
-      heard = { serverNs: result.serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
-      edgeNs = undefined
-    }
+    hear(result.serverNs)
+    if (result.serverNs !== undefined) edgeNs = undefined
     // The API's clock did not allow the whole window: until the next edge there is nothing more to ask for.
     const reachedNs = result.doneToNs ?? window.fromNs
     const isCut = reachedNs < window.toNs && askedEdgeNs !== undefined && window.toNs >= askedEdgeNs
@@ -474,7 +495,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     const reason = GAP_REASON_OF[error.code]
     if (isTooMuch && reason) {
       metrics.windowSplit()
-      if (!guardState(() => plan.tooMuch(window, reason, clock.now()))) plan.released(window)
+      if (!guardState(() => plan.tooMuch(window, reason, serverNowNs()))) plan.released(window)
     } else plan.released(window)
     if (error.code === 'imbalance') health.set('line', 'error', error.code, error.message)
     else apiFails(error)
@@ -525,7 +546,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       // At first and after a failure one window at a time feels its way.
       const most = isApiProven && apiFailures === 0 ? options.parallel : 1
       while (canRead && flying.size < most) {
-        const window = plan.next(clock.now(), refreshEdge())
+        const window = plan.next(serverNowNs(), refreshEdge())
         if (window === undefined) break
         const parts = lanes.pop() ?? deps.createLane()
         const flight: Promise<void> = walk(window, plan, parts)
@@ -555,8 +576,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       signal.throwIfAborted()
       if (clock.monotonicMs() < stateWaitUntilMs) return 'state_failed'
       if (!(await gate.isOpen(signal))) return 'db_down'
+      if (planner === undefined && clock.monotonicMs() < apiWaitUntilMs) return 'api_waiting'
       const plan = await begin(signal)
-      if (plan === undefined) return gate.error ? 'db_down' : 'state_failed'
+      if (plan === undefined)
+        return gate.error ? 'db_down' : clock.monotonicMs() < stateWaitUntilMs ? 'state_failed' : 'api_waiting'
       if (clock.monotonicMs() < apiWaitUntilMs) return 'api_waiting'
       await refreshDevices(signal)
       edgeNs = undefined
@@ -574,7 +597,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + 600_000
-    guardState(() => ledger.compact(clock.now() - max(lastPassNs + HOUR, DAY)))
+    guardState(() => ledger.compact(serverNowNs() - max(lastPassNs + HOUR, DAY)))
   }
 
   return {

@@ -37,7 +37,7 @@ export interface PlannerOptions {
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
 export interface Planner {
-  /** The next window, or undefined when nothing can be read now. `nowNs` is the local clock, `edgeNs` the trailing edge. */
+  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge. */
   next(nowNs: bigint, edgeNs: bigint): PlannedWindow | undefined
   /** The window was read as far as `doneToNs`, acknowledged and entered in the ledger; `beganNs` is when its reading began. */
   succeeded(window: PlannedWindow, doneToNs: bigint, bytes: number, beganNs: bigint, nowNs: bigint): void

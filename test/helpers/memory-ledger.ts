@@ -2,13 +2,23 @@
 import { intersects, merge, subtract } from '../../src/ledger/intervals.ts'
 import type { DoneWindow, Gap, Interval, Ledger } from '../../src/ledger/ledger.ts'
 
+interface Content {
+  originNs: bigint | undefined
+  done: Interval[]
+  records: DoneWindow[]
+  gaps: Gap[]
+}
+export interface MemoryLedger extends Ledger {
+  readonly attempts: Interval[]
+  /** What the next process sees: the content, and the attempts that never ended as crashed ones. */
+  reopen(): MemoryLedger
+}
+
 export function createMemoryLedger(
   crashed: readonly Interval[] = [],
-): Ledger & { attempts: Interval[]; trimAfter(ns: bigint): number } {
-  let originNs: bigint | undefined
-  let done: Interval[] = []
-  let records: DoneWindow[] = []
-  let gaps: Gap[] = []
+  content: Content = { originNs: undefined, done: [], records: [], gaps: [] },
+): MemoryLedger {
+  let { originNs, done, records, gaps } = content
   const attempts: Interval[] = [...crashed]
   const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
   const lost = () => gaps.filter((gap) => gap.state === 'lost')
@@ -75,11 +85,6 @@ export function createMemoryLedger(
       records = records.filter((one) => one.toNs > beforeNs)
     },
     recent: (limit) => records.toSorted((one, other) => (one.toNs > other.toNs ? -1 : 1)).slice(0, limit),
-    trimAfter(ns) {
-      const before = records.length
-      done = subtract(done, [{ fromNs: ns, toNs: 1n << 62n }])
-      records = records.filter((one) => one.toNs <= ns)
-      return before - records.length
-    },
+    reopen: () => createMemoryLedger(attempts, { originNs, done, records, gaps }),
   }
 }
