@@ -7,24 +7,37 @@ import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
   ADDRESS_END,
+  ADDRESS_MARKS,
   ADDRESS_NAME_END,
   ADDRESS_NAME_START,
   ADDRESS_START,
+  MARK_NAME,
+  MARK_TEXT,
 } from './points.ts'
+import { tagValue } from './tag-value.ts'
 
-const ADDRESS_HASH = 5
+const ADDRESS_HASH = 7
 const ADDRESS_FAR_KINDS = 6
 /** The index of what is absent. */
 export const NONE = 0
 const NONE_TEXT = new TextEncoder().encode('none')
 const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_TEXT.length)
 const encoder = new TextEncoder()
+/** Bytes to spare behind the texts. */
+const SPARE = 8
+const SHORT = 80
+/** 1 for the letters that MARK_TEXT and MARK_NAME tell about. */
+const MARKED = new Uint8Array(256)
+for (const letter of ' ,=') MARKED[letter.charCodeAt(0)] = 1
 
 export class AddressTable {
   cells = new Int32Array(256 * ADDRESS_CELLS)
   texts: Uint8Array = new Uint8Array(8192)
   private count = 0
   private used = 0
+  private putStart = 0
+  private putEnd = 0
+  private putMarks = 0
   /** Pairs: number of the message, index of the address. */
   private slots = new Int32Array(2 * 1024)
   private mask = 1023
@@ -47,8 +60,7 @@ export class AddressTable {
     this.used = 0
     // An address that is spelled `none` is the same tag value as an absent one, so it is the same point.
     this.intern(NONE_TEXT, 0, NONE_TEXT.length, NONE_HASH)
-    this.cells[ADDRESS_NAME_START] = this.cells[ADDRESS_START]!
-    this.cells[ADDRESS_NAME_END] = this.cells[ADDRESS_END]!
+    this.name(NONE, undefined)
   }
 
   /** Index of the text `bytes[start, end)`, whose `hashBytes` is `hash` (or any other function of it). */
@@ -87,8 +99,14 @@ export class AddressTable {
     this.makeRoom(end - start)
     const texts = this.texts
     let to = from
-    for (let i = start; i < end; i++) texts[to++] = bytes[i]!
+    let marks = 0
+    for (let i = start; i < end; i++) {
+      const c = bytes[i]!
+      marks |= MARKED[c]!
+      texts[to++] = c
+    }
     this.used = to
+    cells[cell + ADDRESS_MARKS] = marks // MARK_TEXT is 1
     cells[cell + ADDRESS_START] = from
     cells[cell + ADDRESS_END] = to
     cells[cell + ADDRESS_NAME_START] = -1
@@ -107,42 +125,80 @@ export class AddressTable {
     return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START]! >= 0
   }
 
-  /** Gives an address its name, once; undefined: the address itself. */
+  /** Gives an address its name; undefined: the address itself. Any text will do, it is made fit to be a tag value. */
   name(index: number, name: string | undefined): void {
-    const cell = index * ADDRESS_CELLS
-    if (name === undefined) {
-      this.nameRange(index, this.cells[cell + ADDRESS_START]!, this.cells[cell + ADDRESS_END]!)
-      return
+    if (name !== undefined) {
+      this.putText(name)
+      return this.nameAsPut(index)
     }
-    const start = this.used
-    this.makeRoom(name.length * 3)
-    this.used += encoder.encodeInto(name, this.texts.subarray(start)).written
-    this.nameRange(index, start, this.used)
+    const cell = index * ADDRESS_CELLS
+    const cells = this.cells
+    const marks = (cells[cell + ADDRESS_MARKS]! & MARK_TEXT) !== 0 ? MARK_NAME : 0
+    this.nameRange(index, cells[cell + ADDRESS_START]!, cells[cell + ADDRESS_END]!, marks)
   }
 
-  /** The same for a name that is bytes; returns where it lies, for `nameRange`. */
-  put(bytes: Uint8Array, start: number, end: number): number {
+  /** Appends a name for `nameAsPut`: bytes that are fit to be a tag value. */
+  put(bytes: Uint8Array, start: number, end: number): void {
     this.makeRoom(end - start)
-    const from = this.used
-    this.texts.set(bytes.subarray(start, end), from)
-    this.used += end - start
-    return from
+    const texts = this.texts
+    let marks = 0
+    let to = this.used
+    for (let i = start; i < end; i++) {
+      const c = bytes[i]!
+      marks |= MARKED[c]!
+      texts[to++] = c
+    }
+    this.wasPut(to, marks)
   }
 
-  nameRange(index: number, start: number, end: number): void {
-    this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START] = start
-    this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_END] = end
+  /** The same for any text. */
+  putText(text: string): void {
+    const length = text.length
+    if (length <= SHORT) {
+      // Most names are a few plain letters.
+      this.makeRoom(SHORT)
+      const texts = this.texts
+      let marks = 0
+      let i = 0
+      for (; i < length; i++) {
+        const c = text.charCodeAt(i)
+        if (c < 0x20 || c > 0x7e || c === 0x5c) break
+        marks |= MARKED[c]!
+        texts[this.used + i] = c
+      }
+      if (i === length && length > 0) return this.wasPut(this.used + length, marks)
+    }
+    const bytes = encoder.encode(tagValue(text))
+    this.put(bytes, 0, bytes.length)
+  }
+
+  private wasPut(end: number, marks: number): void {
+    this.putStart = this.used
+    this.putEnd = end
+    this.putMarks = marks === 0 ? 0 : MARK_NAME
+    this.used = end
+  }
+
+  /** Gives an address the name that was put last. */
+  nameAsPut(index: number): void {
+    this.nameRange(index, this.putStart, this.putEnd, this.putMarks)
+  }
+
+  private nameRange(index: number, start: number, end: number, marks: number): void {
+    const cell = index * ADDRESS_CELLS
+    const cells = this.cells
+    cells[cell + ADDRESS_NAME_START] = start
+    cells[cell + ADDRESS_NAME_END] = end
+    cells[cell + ADDRESS_MARKS] = (cells[cell + ADDRESS_MARKS]! & MARK_TEXT) | marks
   }
 
   /** `index` is the same address as `bare`, with a port. */
   setBare(index: number, bare: number): void {
-    const cell = index * ADDRESS_CELLS
-    this.cells[cell + ADDRESS_BARE] = bare
-    this.nameRange(
-      index,
-      this.cells[bare * ADDRESS_CELLS + ADDRESS_NAME_START]!,
-      this.cells[bare * ADDRESS_CELLS + ADDRESS_NAME_END]!,
-    )
+    const cells = this.cells
+    const cell = bare * ADDRESS_CELLS
+    cells[index * ADDRESS_CELLS + ADDRESS_BARE] = bare
+    const marks = cells[cell + ADDRESS_MARKS]! & MARK_NAME
+    this.nameRange(index, cells[cell + ADDRESS_NAME_START]!, cells[cell + ADDRESS_NAME_END]!, marks)
   }
 
   /** True the first time that an address is a far end of this kind. */
@@ -160,6 +216,6 @@ export class AddressTable {
   }
 
   private makeRoom(bytes: number): void {
-    while (this.texts.length - this.used < bytes) this.texts = doubled(this.texts, Uint8Array)
+    while (this.texts.length - this.used < bytes + SPARE) this.texts = doubled(this.texts, Uint8Array)
   }
 }

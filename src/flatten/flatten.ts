@@ -195,7 +195,7 @@ export function createFlattener(
   function nameAddress(index: number, bare: number): void {
     if (!table.isNamed(bare)) {
       const name = deps.names.nameOf(table.text(bare), asOfNs)
-      table.name(bare, name === undefined || name === '' ? undefined : tagValue(name))
+      table.name(bare, name === '' ? undefined : name)
     }
     if (index !== bare) table.setBare(index, bare)
   }
@@ -208,49 +208,49 @@ export function createFlattener(
 
   function nameNodesFrom(srcNodeOnly: boolean): void {
     const cells = message.nodeAddressCells
-    let named = -1
-    let start = 0
-    let stop = 0
+    let present = -1
+    let hasName = false
     for (let i = 0; i < message.nodeAddressCount; i++) {
       const cell = i * NODE_ADDRESS_CELLS
       const node = cells[cell]!
       if ((node === message.srcNode) !== srcNodeOnly) continue
-      if (node !== named) {
-        named = node
-        start = -1
-        const name = message.plain ? undefined : nameOfNode(node)
-        if (message.plain) {
-          const from = message.nodeCells[node * NODE_CELLS]!
-          stop = from
-          const last = Math.min(message.nodeCells[node * NODE_CELLS + 1]!, from + TAG_BYTES_MAX)
-          while (stop < last && message.text[stop] !== 0x2e) stop += 1
-          if (stop > from) {
-            start = table.put(message.text, from, stop)
-            stop = start + stop - from
-          }
-        } else if (name !== undefined) {
-          const { written } = encoder.encodeInto(name, scratch)
-          start = table.put(scratch, 0, written)
-          stop = start + written
-        }
+      if (node !== present) {
+        present = node
+        hasName = putName(node)
       }
-      if (start < 0 || cells[cell + 1] === cells[cell + 2]) continue
+      const start = cells[cell + 1]!
+      const end = cells[cell + 2]!
+      if (!hasName || start === end) continue
       const address = message.plain
-        ? table.intern(message.text, cells[cell + 1]!, cells[cell + 2]!, cells[cell + 3]!)
-        : internAny(message.text, cells[cell + 1]!, cells[cell + 2]!)
-      if (!table.isNamed(address)) table.nameRange(address, start, stop)
+        ? table.intern(message.text, start, end, cells[cell + 3]!)
+        : internAny(message.text, start, end)
+      if (!table.isNamed(address)) table.nameAsPut(address)
     }
+  }
+
+  /** Puts the short name of a node into the table; false when it has none. */
+  function putName(node: number): boolean {
+    if (!message.plain) {
+      const name = nameOfNode(node)
+      if (name !== undefined) table.putText(name)
+      return name !== undefined
+    }
+    const start = message.nodeCells[node * NODE_CELLS]!
+    const last = Math.min(message.nodeCells[node * NODE_CELLS + 1]!, start + TAG_BYTES_MAX)
+    let end = start
+    while (end < last && message.text[end] !== 0x2e) end += 1
+    if (end > start) table.put(message.text, start, end)
+    return end > start
   }
 
   function nameOfNode(node: number): string | undefined {
     const cell = node * NODE_CELLS
-    const name = shortName(textOf(message.text, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
-    return name === undefined ? undefined : tagValue(name)
+    return shortName(textOf(message.text, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
   }
 
   function nodeName(): string {
     const own = message.srcNodeIsReporter ? nameOfNode(message.srcNode) : undefined
-    return own ?? tagValue(deps.names.nameOf(message.nodeId, asOfNs) || message.nodeId)
+    return tagValue((own ?? deps.names.nameOf(message.nodeId, asOfNs)) || message.nodeId)
   }
 
   /** A name that is no number. Two that come out as the same tag value are the same protocol. */

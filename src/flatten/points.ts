@@ -29,7 +29,11 @@ export const ADDRESS_NAME_START = 2
 export const ADDRESS_NAME_END = 3
 /** The same address without its port, as an index; itself where it has none. */
 export const ADDRESS_BARE = 4
-/** Cells 5 to 7 are the table's own: hash, kinds in which it was a far end, state of the name. */
+/** MARK_TEXT and MARK_NAME: which of the two holds a space, comma or `=`, so that a writer need not look. */
+export const ADDRESS_MARKS = 5
+export const MARK_TEXT = 1
+export const MARK_NAME = 2
+/** Cells 6 and 7 are the table's own. */
 
 /** The points of one message: first `flowCount` of `tailnet_flow`, then one of `tailnet_node` for each kind with entries. Valid only
  * until the next message is flattened: the columns are reused, and only the rows counted here mean anything. Texts are tag values:
@@ -58,6 +62,7 @@ export interface Points {
   /** Tag values of protocols that are not numbers from 0 to 255. */
   readonly protoTags: readonly string[]
   readonly addressCells: Int32Array
+  /** Begins at byte 0 of its buffer and has at least 8 bytes to spare, so that texts can be copied a word at a time. */
   readonly texts: Uint8Array
 
   /** Six per kind: the sums of its four counters, then DERP tx and rx bytes. */

@@ -8,10 +8,21 @@ const decoder = new TextDecoder()
 /** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD; then at most 256 bytes of UTF-8, cut between
  * characters; `none` when nothing is left. Two texts that come out equal are the same tag value, so fold after this, not before. */
 export function tagValue(text: string): string {
+  if (isPlain(text)) return text
   // Longer than this it is cut anyway; never work on all of a text of megabytes.
   const start = text.length > TAG_BYTES_MAX ? wholeCharacters(text) : text
   const clean = start.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_').toWellFormed()
   return cut(clean) || 'none'
+}
+
+/** A short text of printable ASCII, as nearly all are. */
+function isPlain(text: string): boolean {
+  if (text.length === 0 || text.length > 80) return false
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c < 0x20 || c > 0x7e || c === 0x5c) return false
+  }
+  return true
 }
 
 function wholeCharacters(text: string): string {

@@ -1,107 +1,121 @@
 /** Batches in the making, in memory that is used again and again. */
 import type { LineLimits } from './lines.ts'
+import { createMemory, type Memory } from './lines-memory.ts'
 import type { Batch, Target } from './sink.ts'
 
 const BUFFERS = 8
 /** No line is longer: twelve tags of at most 256 bytes, every byte of them escaped, and what lies between. */
 const LINE_BYTES_MAX = 8192
 
-/** A batch that is being filled. Write a line from `used` on into `room()`, then say where it ends. */
-export interface OpenBatch {
-  readonly used: number
-  /** Memory with room for one more line, even of the longest kind. */
-  room(): Uint8Array
-  /** The line is complete; closes the batch first when it would grow too large by it. */
-  lineEndsAt(end: number): void
+/** A batch that is being filled. Call `begin`, write a line into `bytes` or `view` from `used` on, then say where it ends. */
+export class OpenBatch {
+  bytes: Uint8Array<ArrayBuffer>
+  view: DataView
+  used = 0
+  lineCount = 0
+  private memory: Memory | undefined
+  private readonly target: Target
+  private readonly limits: LineLimits
+  private readonly pool: Pool
+
+  constructor(target: Target, limits: LineLimits, pool: Pool) {
+    this.target = target
+    this.limits = limits
+    this.pool = pool
+    this.bytes = NOTHING.bytes
+    this.view = NOTHING.view
+  }
+
+  /** Memory for one more line, even of the longest kind. */
+  begin(): void {
+    if (this.memory === undefined) this.use(this.pool.take())
+  }
+
+  /** The line is complete. Closes the batch when it is full, and before the line when it would grow too large by it. */
+  lineEndsAt(end: number): void {
+    if (end > this.limits.batchBytesMax && this.lineCount > 0) {
+      // It was written behind the last line that fits: move it to the next batch.
+      const line = this.bytes.subarray(this.used, end)
+      this.close()
+      this.use(this.pool.take())
+      this.bytes.set(line)
+      this.used = line.length
+    } else this.used = end
+    this.lineCount += 1
+    if (this.lineCount >= this.limits.batchLinesMax || this.used >= this.limits.batchBytesMax) this.close()
+  }
+
+  close(): void {
+    if (this.memory === undefined) return
+    this.pool.close(
+      { bytes: this.bytes.subarray(0, this.used), lineCount: this.lineCount, target: this.target },
+      this.memory,
+    )
+    this.use(undefined)
+  }
+
+  drop(): void {
+    if (this.memory !== undefined) this.pool.keep(this.memory)
+    this.use(undefined)
+  }
+
+  private use(memory: Memory | undefined): void {
+    this.memory = memory
+    this.bytes = (memory ?? NOTHING).bytes
+    this.view = (memory ?? NOTHING).view
+    this.used = 0
+    this.lineCount = 0
+  }
+}
+
+const NOTHING = createMemory(0)
+
+interface Pool {
+  take(): Memory
+  keep(memory: Memory): void
+  close(batch: Batch, memory: Memory): void
 }
 
 export function createBatches(limits: LineLimits) {
-  const free: Uint8Array<ArrayBuffer>[] = []
+  const free: Memory[] = []
   const closed: Batch[] = []
-  /** Buffers that somebody else works with. */
-  const lent = new Set<ArrayBufferLike>()
+  const memories = new WeakMap<Batch, Memory>()
 
-  function buffer(): Uint8Array<ArrayBuffer> {
-    return free.pop() ?? new Uint8Array(limits.batchBytesMax + LINE_BYTES_MAX)
+  const pool: Pool = {
+    take: () => free.pop() ?? createMemory(limits.batchBytesMax + LINE_BYTES_MAX),
+    keep(memory) {
+      if (free.length < (limits.buffers ?? BUFFERS)) free.push(memory)
+    },
+    close(batch, memory) {
+      memories.set(batch, memory)
+      closed.push(batch)
+    },
   }
+  const main = new OpenBatch('main', limits, pool)
+  const nodes = limits.splitNodes ? new OpenBatch('nodes', limits, pool) : main
 
-  function keep(bytes: Uint8Array<ArrayBuffer>): void {
-    if (free.length < (limits.buffers ?? BUFFERS)) free.push(bytes)
-  }
-
-  function createOpenBatch(target: Target) {
-    let bytes: Uint8Array<ArrayBuffer> | undefined
-    let used = 0
-    let lineCount = 0
-
-    function close(): void {
-      if (bytes === undefined || lineCount === 0) return
-      closed.push({ bytes: bytes.subarray(0, used), lineCount, target })
-      bytes = undefined
-      used = 0
-      lineCount = 0
-    }
-
-    return {
-      get used() {
-        return used
-      },
-      room(): Uint8Array {
-        bytes ??= buffer()
-        return bytes
-      },
-      lineEndsAt(end: number): void {
-        if (bytes === undefined) throw new Error('a line without memory')
-        if (end > limits.batchBytesMax && lineCount > 0) {
-          // It was written behind the last line that fits: move it to the next batch.
-          const line = bytes.subarray(used, end)
-          close()
-          bytes = buffer()
-          bytes.set(line)
-          used = line.length
-        } else used = end
-        lineCount += 1
-        if (lineCount >= limits.batchLinesMax || used >= limits.batchBytesMax) close()
-      },
-      close,
-      drop(): void {
-        if (bytes !== undefined) keep(bytes)
-        bytes = undefined
-        used = 0
-        lineCount = 0
-      },
-    }
-  }
-
-  const main = createOpenBatch('main')
-  const nodes = limits.splitNodes ? createOpenBatch('nodes') : main
-
-  function take(): Batch | undefined {
-    const batch = closed.shift()
-    if (batch) lent.add(batch.bytes.buffer)
-    return batch
+  function release(batch: Batch): void {
+    const memory = memories.get(batch)
+    // Twice is harmless: the first one takes the memory away.
+    if (memory === undefined) return
+    memories.delete(batch)
+    pool.keep(memory)
   }
 
   return {
-    main: main as OpenBatch,
-    nodes: nodes as OpenBatch,
-    full: take,
+    main,
+    nodes,
+    full: (): Batch | undefined => closed.shift(),
     rest(): readonly Batch[] {
       main.close()
       nodes.close()
-      const batches: Batch[] = []
-      for (let batch = take(); batch; batch = take()) batches.push(batch)
-      return batches
+      return closed.splice(0)
     },
-    release(batch: Batch): void {
-      // Twice is harmless: only the first one finds it.
-      if (lent.delete(batch.bytes.buffer)) keep(new Uint8Array(batch.bytes.buffer as ArrayBuffer))
-    },
+    release,
     reset(): void {
       main.drop()
       nodes.drop()
-      for (const batch of closed) keep(new Uint8Array(batch.bytes.buffer as ArrayBuffer))
-      closed.length = 0
+      for (const batch of closed.splice(0)) release(batch)
     },
   }
 }

@@ -3,6 +3,7 @@ import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
   ADDRESS_END,
+  ADDRESS_MARKS,
   ADDRESS_NAME_END,
   ADDRESS_NAME_START,
   ADDRESS_START,
@@ -14,6 +15,8 @@ import {
   FLOW_PORT,
   FLOW_PROTO,
   FLOW_SRC,
+  MARK_NAME,
+  MARK_TEXT,
   PATH_DIRECT,
   PATH_NONE,
   type Points,
@@ -21,7 +24,8 @@ import {
 import { KINDS, WIDE } from '../source/message.ts'
 import { PROTO_TAGS } from '../source/message-proto.ts'
 import { createBatches } from './lines-batches.ts'
-import { escapeTag, NEEDS_ESCAPE } from './lines-escape.ts'
+import { NEEDS_ESCAPE } from './lines-escape.ts'
+import { copyWords, Pieces } from './lines-memory.ts'
 import type { Batch } from './sink.ts'
 
 export interface LineWriter {
@@ -49,41 +53,67 @@ export interface LineLimits {
 }
 
 const encoder = new TextEncoder()
-const bytesOf = (text: string) => encoder.encode(text)
 
 /** Six sums per kind in `Points.totals`. */
 const TOTALS = 6
 const PHYSICAL = KINDS.indexOf('physical')
 
-const NONE = bytesOf('none')
-const DIRECT = bytesOf('direct')
-const DERP = bytesOf('derp-')
-const SRC_KEY = bytesOf(',src=')
-const DST_KEY = bytesOf(',dst=')
-const PORT_KEY = bytesOf(',port=')
-const PATH_KEY = bytesOf(',path=')
-const DST_NAME_KEY = bytesOf(',dst_name=')
-const TX_BYTES = bytesOf(' tx_bytes=')
-const TX_PKTS = bytesOf('i,tx_pkts=')
-const RX_BYTES = bytesOf('i,rx_bytes=')
-const RX_PKTS = bytesOf('i,rx_pkts=')
-const FLOWS = bytesOf('i,flows=')
-const PEERS = bytesOf('i,peers=')
-const DERP_TX = bytesOf('i,derp_tx_bytes=')
-const DERP_RX = bytesOf('i,derp_rx_bytes=')
-const PROTO_BYTES = PROTO_TAGS.map(bytesOf)
+// Pieces of all lines. Each constant is where its piece begins; it ends where the next one begins.
+const fixed = new Pieces(8192)
+function piece(text: string): number {
+  const start = fixed.used
+  fixed.add(text)
+  return start
+}
+const DST_KEY = piece(',dst=')
+const PORT_KEY = piece(',port=')
+const DERP = piece('derp-')
+const DST_NAME_KEY = piece(',dst_name=')
+const TX_BYTES = piece(' tx_bytes=')
+const TX_PKTS = piece('i,tx_pkts=')
+const RX_BYTES = piece('i,rx_bytes=')
+const RX_PKTS = piece('i,rx_pkts=')
+const FLOWS = piece('i,flows=')
+const PEERS = piece('i,peers=')
+const DERP_TX = piece('i,derp_tx_bytes=')
+const DERP_RX = piece('i,derp_rx_bytes=')
+const DERP_PATH = piece(',port=none,path=derp-')
+const SRC_KEY = piece(',src=')
+/** Where `tcp,src=` and so on begin, by number; the last one is an end. */
+const PROTOS = Int32Array.from([...PROTO_TAGS.map((tag) => piece(`${tag},src=`)), fixed.used])
 
 export function createLineWriter(limits: LineLimits): LineWriter {
   const { main, nodes, ...batches } = createBatches(limits)
+  /** Pieces of the lines of one message. */
+  const own = new Pieces(16_384)
+  /** Where its lines' heads lie in there, per kind; 0 where there is none yet. */
+  const headStarts = new Int32Array(KINDS.length)
+  const headEnds = new Int32Array(KINDS.length)
+  let texts: DataView = new DataView(new ArrayBuffer(0))
 
   function append(points: Points): void {
-    // What is the same in all lines of a message is escaped once.
-    const node = escapeTag(points.node)
-    const middle = `,tailnet=${escapeTag(points.tailnet)},node_name=${escapeTag(points.nodeName)}`
-    const middleBytes = bytesOf(`${middle},src_name=`)
-    const tail = bytesOf(`i ${points.startNs}\n`)
-    for (let kind = 0; kind < KINDS.length; kind++) heads[kind] = undefined
-    const { flowCells, flowCounters, flowHighs, addressCells, texts, wide } = points
+    if (texts.buffer !== points.texts.buffer) texts = new DataView(points.texts.buffer)
+    const { flowCells, flowCounters, flowHighs, addressCells, wide, texts: textBytes } = points
+    const words = texts
+
+    // What is the same in all lines of a message is written once and copied.
+    own.used = 0
+    headStarts.fill(0)
+    const pieces = own.view
+    own.add(',port=none')
+    const pathNone = own.used
+    own.add(',path=none')
+    const tailnet = own.used
+    addNodeTags(points)
+    const nodeTagsEnd = own.used
+    own.add(',src_name=')
+    const direct = own.used
+    own.add(',port=none,path=direct')
+    addNodeTags(points)
+    own.add(',src_name=')
+    const tail = own.used
+    own.add(`i ${points.startNs}\n`)
+    const tailEnd = own.used
 
     for (let i = 0; i < points.flowCount; i++) {
       const cell = i * FLOW_CELLS
@@ -93,67 +123,117 @@ export function createLineWriter(limits: LineLimits): LineWriter {
       const dst = flowCells[cell + FLOW_DST]! * ADDRESS_CELLS
       const port = flowCells[cell + FLOW_PORT]!
       const path = flowCells[cell + FLOW_PATH]!
-      const head = (heads[kind] ??= bytesOf(`tailnet_flow,node=${node},kind=${KINDS[kind]},proto=`))
+      if (headStarts[kind] === 0) addHead(points, kind)
 
-      const out = main.room()
-      let p = main.used
-      p = copy(out, p, head)
-      p = copy(out, p, proto < 256 ? PROTO_BYTES[proto]! : bytesOf(escapeTag(points.protoTags[proto - 256]!)))
-      p = copy(out, p, SRC_KEY)
-      p = copyTag(out, p, texts, addressCells[src + ADDRESS_START]!, addressCells[src + ADDRESS_END]!)
-      p = copy(out, p, DST_KEY)
-      p = copyTag(out, p, texts, addressCells[dst + ADDRESS_START]!, addressCells[dst + ADDRESS_END]!)
-      p = copy(out, p, PORT_KEY)
-      p = port < 0 ? copy(out, p, NONE) : writeNumber(out, p, port)
-      p = copy(out, p, PATH_KEY)
-      p = writePath(out, p, path)
-      p = copy(out, p, middleBytes)
-      p = copyTag(out, p, texts, addressCells[src + ADDRESS_NAME_START]!, addressCells[src + ADDRESS_NAME_END]!)
-      p = copy(out, p, DST_NAME_KEY)
-      if (path >= 0) p = writePath(out, p, path)
-      else if (kind === PHYSICAL) {
+      main.begin()
+      const { bytes, view } = main
+      let p = copyWords(view, main.used, pieces, headStarts[kind]!, headEnds[kind]!)
+      if (proto < 256) p = copyWords(view, p, fixed.view, PROTOS[proto]!, PROTOS[proto + 1]!)
+      else p = copyWords(view, writeTag(bytes, p, points.protoTags[proto - 256]!), fixed.view, SRC_KEY, PROTOS[0]!)
+      p = copyAddress(bytes, view, p, words, textBytes, addressCells, src)
+      p = copyWords(view, p, fixed.view, DST_KEY, PORT_KEY)
+      p = copyAddress(bytes, view, p, words, textBytes, addressCells, dst)
+      if (path === PATH_NONE) {
+        if (port < 0) p = copyWords(view, p, pieces, 0, direct)
+        else {
+          p = writeNumber(bytes, copyWords(view, p, fixed.view, PORT_KEY, DERP), port)
+          p = copyWords(view, p, pieces, pathNone, direct)
+        }
+      } else if (path === PATH_DIRECT) p = copyWords(view, p, pieces, direct, tail)
+      else {
+        p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP_PATH, SRC_KEY), path)
+        p = copyWords(view, p, pieces, tailnet, direct)
+      }
+      p = copyName(bytes, view, p, words, textBytes, addressCells, src)
+      p = copyWords(view, p, fixed.view, DST_NAME_KEY, TX_BYTES)
+      if (path === PATH_NONE) p = copyName(bytes, view, p, words, textBytes, addressCells, dst)
+      else if (path >= 0) p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP, DST_NAME_KEY), path)
+      else {
         const bare = addressCells[dst + ADDRESS_BARE]! * ADDRESS_CELLS
-        p = copyTag(out, p, texts, addressCells[bare + ADDRESS_START]!, addressCells[bare + ADDRESS_END]!)
-      } else p = copyTag(out, p, texts, addressCells[dst + ADDRESS_NAME_START]!, addressCells[dst + ADDRESS_NAME_END]!)
-      p = writeCounters(out, p, flowCounters, flowHighs, i * 4, wide)
-      p = copy(out, p, FLOWS)
-      p = writeNumber(out, p, flowCells[cell + FLOW_COUNT]!)
-      p = copy(out, p, tail)
-      main.lineEndsAt(p)
+        p = copyAddress(bytes, view, p, words, textBytes, addressCells, bare)
+      }
+      p = writeCounters(bytes, view, p, flowCounters, flowHighs, i * 4, wide)
+      p = writeNumber(bytes, copyWords(view, p, fixed.view, FLOWS, PEERS), flowCells[cell + FLOW_COUNT]!)
+      main.lineEndsAt(copyWords(view, p, pieces, tail, tailEnd))
     }
 
     const { totals, totalHighs } = points
     for (let kind = 0; kind < KINDS.length; kind++) {
       if (points.flows[kind] === 0) continue
-      const out = nodes.room()
-      let p = copy(out, nodes.used, bytesOf(`tailnet_node,node=${node},kind=${KINDS[kind]}${middle}`))
-      p = writeCounters(out, p, totals, totalHighs, kind * TOTALS, wide)
-      p = copy(out, p, FLOWS)
-      p = writeNumber(out, p, points.flows[kind]!)
-      p = copy(out, p, PEERS)
-      p = writeNumber(out, p, points.peers[kind]!)
+      const head = own.used
+      own.add('tailnet_node,node=')
+      own.addTag(points.node)
+      own.add(',kind=')
+      own.add(KINDS[kind]!)
+      nodes.begin()
+      const { bytes, view } = nodes
+      let p = copyWords(view, nodes.used, pieces, head, own.used)
+      p = copyWords(view, p, pieces, tailnet, nodeTagsEnd)
+      p = writeCounters(bytes, view, p, totals, totalHighs, kind * TOTALS, wide)
+      p = writeNumber(bytes, copyWords(view, p, fixed.view, FLOWS, PEERS), points.flows[kind]!)
+      p = writeNumber(bytes, copyWords(view, p, fixed.view, PEERS, DERP_TX), points.peers[kind]!)
       if (kind === PHYSICAL) {
-        p = copy(out, p, DERP_TX)
-        p = writeCounter(out, p, totals, totalHighs, kind * TOTALS + 4, wide)
-        p = copy(out, p, DERP_RX)
-        p = writeCounter(out, p, totals, totalHighs, kind * TOTALS + 5, wide)
+        p = copyWords(view, p, fixed.view, DERP_TX, DERP_RX)
+        p = writeCounter(bytes, p, totals, totalHighs, kind * TOTALS + 4, wide)
+        p = copyWords(view, p, fixed.view, DERP_RX, DERP_PATH)
+        p = writeCounter(bytes, p, totals, totalHighs, kind * TOTALS + 5, wide)
       }
-      p = copy(out, p, tail)
-      nodes.lineEndsAt(p)
+      nodes.lineEndsAt(copyWords(view, p, pieces, tail, tailEnd))
     }
   }
 
-  const heads: (Uint8Array | undefined)[] = KINDS.map(() => undefined)
+  function addNodeTags(points: Points): void {
+    own.add(',tailnet=')
+    own.addTag(points.tailnet)
+    own.add(',node_name=')
+    own.addTag(points.nodeName)
+  }
+
+  function addHead(points: Points, kind: number): void {
+    headStarts[kind] = own.used
+    own.add('tailnet_flow,node=')
+    own.addTag(points.node)
+    own.add(',kind=')
+    own.add(KINDS[kind]!)
+    own.add(',proto=')
+    headEnds[kind] = own.used
+  }
+
   return { append, ...batches }
 }
 
-function copy(out: Uint8Array, p: number, bytes: Uint8Array): number {
-  const length = bytes.length
-  for (let i = 0; i < length; i++) out[p + i] = bytes[i]!
-  return p + length
+/** The address whose cells begin at `cell`. */
+function copyAddress(
+  out: Uint8Array,
+  view: DataView,
+  p: number,
+  words: DataView,
+  texts: Uint8Array,
+  cells: Int32Array,
+  cell: number,
+): number {
+  const start = cells[cell + ADDRESS_START]!
+  const end = cells[cell + ADDRESS_END]!
+  if ((cells[cell + ADDRESS_MARKS]! & MARK_TEXT) === 0) return copyWords(view, p, words, start, end)
+  return copyEscaped(out, p, texts, start, end)
 }
 
-function copyTag(out: Uint8Array, p: number, bytes: Uint8Array, start: number, end: number): number {
+function copyName(
+  out: Uint8Array,
+  view: DataView,
+  p: number,
+  words: DataView,
+  texts: Uint8Array,
+  cells: Int32Array,
+  cell: number,
+): number {
+  const start = cells[cell + ADDRESS_NAME_START]!
+  const end = cells[cell + ADDRESS_NAME_END]!
+  if ((cells[cell + ADDRESS_MARKS]! & MARK_NAME) === 0) return copyWords(view, p, words, start, end)
+  return copyEscaped(out, p, texts, start, end)
+}
+
+function copyEscaped(out: Uint8Array, p: number, bytes: Uint8Array, start: number, end: number): number {
   for (let i = start; i < end; i++) {
     const c = bytes[i]!
     if (NEEDS_ESCAPE[c] === 1) out[p++] = 0x5c
@@ -162,24 +242,25 @@ function copyTag(out: Uint8Array, p: number, bytes: Uint8Array, start: number, e
   return p
 }
 
-function writePath(out: Uint8Array, p: number, path: number): number {
-  if (path === PATH_NONE) return copy(out, p, NONE)
-  return path === PATH_DIRECT ? copy(out, p, DIRECT) : writeNumber(out, copy(out, p, DERP), path)
+function writeTag(out: Uint8Array, p: number, text: string): number {
+  const bytes = encoder.encode(text)
+  return copyEscaped(out, p, bytes, 0, bytes.length)
 }
 
 /** ` tx_bytes=` and so on, up to the digits of rx_pkts. */
 function writeCounters(
   out: Uint8Array,
+  view: DataView,
   p: number,
   lows: Float64Array,
   highs: Float64Array,
   at: number,
   wide: boolean,
 ): number {
-  p = writeCounter(out, copy(out, p, TX_BYTES), lows, highs, at, wide)
-  p = writeCounter(out, copy(out, p, TX_PKTS), lows, highs, at + 1, wide)
-  p = writeCounter(out, copy(out, p, RX_BYTES), lows, highs, at + 2, wide)
-  return writeCounter(out, copy(out, p, RX_PKTS), lows, highs, at + 3, wide)
+  p = writeCounter(out, copyWords(view, p, fixed.view, TX_BYTES, TX_PKTS), lows, highs, at, wide)
+  p = writeCounter(out, copyWords(view, p, fixed.view, TX_PKTS, RX_BYTES), lows, highs, at + 1, wide)
+  p = writeCounter(out, copyWords(view, p, fixed.view, RX_BYTES, RX_PKTS), lows, highs, at + 2, wide)
+  return writeCounter(out, copyWords(view, p, fixed.view, RX_PKTS, FLOWS), lows, highs, at + 3, wide)
 }
 
 function writeCounter(
