@@ -72,7 +72,9 @@ export function createMemoryLedger(
     },
     loseGap(interval, reason, nowNs) {
       for (const piece of subtract([interval], settled())) {
-        gaps = gaps.filter((gap) => gap.state === 'lost' || !intersects(gap, piece))
+        gaps = gaps.flatMap((gap) =>
+          gap.state === 'lost' ? [gap] : subtract([gap], [piece]).map((left) => ({ ...gap, ...left })),
+        )
         gaps.push({ ...piece, reason, state: 'lost', attempts: 0, sinceNs: nowNs, nextNs: nowNs })
       }
     },

@@ -1,0 +1,94 @@
+/** Name history in the state file: `names_history` (tailnet, key, valid_from_ns, name). The key is an address or a stable node id; a row says
+ * what the key is called from then on, as far as was known then.
+ *
+ * An answer once given never changes: rows are only ever added for the present, and the time asked about (when a message was recorded) lies
+ * in the past. One exception is safe: as long as nothing has been read, nobody has been given an answer, so the first observation counts
+ * from the beginning of time; that gives names to the look-back of a first start. */
+
+import type { StateFile } from '../ledger/state-file.ts'
+import type { Names } from './names.ts'
+
+const BEGINNING = -(1n << 63n)
+
+interface Entry {
+  readonly fromNs: bigint
+  readonly name: string
+}
+
+/** Opens the names of one tailnet. Throws a CollectorError (stage `ledger`). */
+export function createNames({ db, transaction }: StateFile, tailnet: string): Names {
+  transaction(() =>
+    db.exec(`
+CREATE TABLE IF NOT EXISTS names_history (
+  tailnet TEXT, key TEXT, valid_from_ns INTEGER, name TEXT NOT NULL, PRIMARY KEY (tailnet, key, valid_from_ns)) STRICT;
+CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INTEGER NOT NULL) STRICT;`),
+  )
+  const all = db.prepare(
+    'SELECT key, valid_from_ns, name FROM names_history WHERE tailnet = ? ORDER BY key, valid_from_ns',
+  )
+  all.setReadBigInts(true)
+  const put = db.prepare('INSERT OR REPLACE INTO names_history VALUES (?, ?, ?, ?)')
+  const putReading = db.prepare('INSERT OR IGNORE INTO names_reading VALUES (?, ?)')
+
+  const histories = new Map<string, Entry[]>()
+  for (const row of all.all(tailnet))
+    add(row['key'] as string, { fromNs: row['valid_from_ns'] as bigint, name: row['name'] as string })
+  let isReading = db.prepare('SELECT 1 FROM names_reading WHERE tailnet = ?').get(tailnet) !== undefined
+  let known = 0
+  let version = 0
+
+  function add(key: string, entry: Entry): void {
+    const history = histories.get(key)
+    if (history) history.push(entry)
+    else histories.set(key, [entry])
+  }
+
+  return {
+    nameOf(addressOrId, atNs) {
+      const history = histories.get(addressOrId)
+      // Newest first: nearly every question is about now.
+      for (let index = (history?.length ?? 0) - 1; index >= 0; index -= 1) {
+        const entry = history?.[index]
+        if (entry && entry.fromNs <= atNs) return entry.name
+      }
+      return undefined
+    },
+
+    observe(devices, atNs) {
+      const changes = new Map<string, Entry>()
+      for (const device of devices) {
+        for (const key of [device.nodeId, ...device.addresses]) {
+          const last = histories.get(key)?.at(-1)
+          if (last?.name === device.name) continue
+          // Never before what was observed earlier, should the clock have gone back.
+          const fromNs = isReading ? later(atNs, last?.fromNs) : BEGINNING
+          changes.set(key, { fromNs, name: device.name })
+        }
+      }
+      known = devices.length
+      if (changes.size === 0) return
+      transaction(() => {
+        for (const [key, entry] of changes) put.run(tailnet, key, entry.fromNs, entry.name)
+      })
+      for (const [key, entry] of changes) {
+        const history = histories.get(key)
+        if (history?.at(-1)?.fromNs === entry.fromNs) history.pop()
+        add(key, entry)
+      }
+      version += 1
+    },
+
+    readingBegins(atNs) {
+      if (isReading) return
+      transaction(() => putReading.run(tailnet, atNs))
+      isReading = true
+    },
+
+    count: () => known,
+    version: () => version,
+  }
+}
+
+function later(atNs: bigint, lastNs: bigint | undefined): bigint {
+  return lastNs !== undefined && lastNs >= atNs ? lastNs + 1n : atNs
+}

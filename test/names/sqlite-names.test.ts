@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { MINUTE } from '../../src/clock.ts'
+import { openStateFile } from '../../src/ledger/state-file.ts'
+import { createNames } from '../../src/names/sqlite-names.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { silentLog } from '../helpers/silent.ts'
+
+function open(path = ':memory:') {
+  return openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
+}
+const web = { nodeId: 'n1CNTRL', name: 'web', addresses: ['100.64.0.1', 'fd7a::1'] }
+
+test('the first observation, before anything was read, counts from the beginning of time', () => {
+  const names = createNames(open(), 'default')
+  names.observe([web], NOON_NS)
+  for (const key of ['n1CNTRL', '100.64.0.1', 'fd7a::1']) assert.equal(names.nameOf(key, 0n), 'web')
+  assert.equal(names.nameOf('100.64.0.2', NOON_NS), undefined)
+  assert.equal(names.count(), 1)
+})
+
+test('once reading has begun, a device is known only from its first observation on', () => {
+  const names = createNames(open(), 'default')
+  names.readingBegins(NOON_NS)
+  names.observe([web], NOON_NS + MINUTE)
+  assert.equal(names.nameOf('100.64.0.1', NOON_NS + MINUTE - 1n), undefined)
+  assert.equal(names.nameOf('100.64.0.1', NOON_NS + MINUTE), 'web')
+})
+
+test('a renamed device keeps its old name for old messages, a removed one keeps its last', () => {
+  const names = createNames(open(), 'default')
+  names.observe([web], NOON_NS)
+  names.readingBegins(NOON_NS)
+  const version = names.version()
+  names.observe([{ ...web, name: 'shop' }], NOON_NS + MINUTE)
+  assert.ok(names.version() > version)
+  names.observe([], NOON_NS + 2n * MINUTE)
+  assert.equal(names.nameOf('n1CNTRL', NOON_NS + MINUTE - 1n), 'web')
+  assert.equal(names.nameOf('n1CNTRL', NOON_NS + 3n * MINUTE), 'shop')
+})
+
+test('an answer once given never changes, across restarts too', (t) => {
+  const key = fc.constantFrom('a', 'b', 'c')
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant('observe' as const),
+      names: fc.array(fc.tuple(key, fc.constantFrom('x', 'y', 'z'))),
+    }),
+    fc.record({ kind: fc.constant('ask' as const), key, agoMs: fc.integer({ min: 0, max: 50 }) }),
+    fc.record({ kind: fc.constant('restart' as const) }),
+    fc.record({ kind: fc.constant('begin' as const) }),
+  )
+  const folder = mkdtempSync(join(tmpdir(), 'tailflux-names-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  let runs = 0
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      runs += 1
+      const path = join(folder, `${runs}.db`)
+      let file = open(path)
+      let names = createNames(file, 'default')
+      let nowNs = NOON_NS
+      let isReading = false
+      const given = new Map<string, string | undefined>()
+      for (const one of steps) {
+        nowNs += 10n
+        if (one.kind === 'observe') {
+          const devices = new Map(one.names)
+          names.observe(
+            [...devices].map(([nodeId, name]) => ({ nodeId, name, addresses: [] })),
+            nowNs,
+          )
+        } else if (one.kind === 'begin') {
+          names.readingBegins(nowNs)
+          isReading = true
+        } else if (one.kind === 'restart') {
+          file.close()
+          file = open(path)
+          names = createNames(file, 'default')
+        } else if (isReading) {
+          const atNs = nowNs - BigInt(one.agoMs)
+          given.set(`${one.key} ${atNs}`, names.nameOf(one.key, atNs))
+        }
+        for (const [question, answer] of given) {
+          const [asked = '', at = ''] = question.split(' ')
+          assert.equal(names.nameOf(asked, BigInt(at)), answer, question)
+        }
+      }
+      file.close()
+    }),
+    { numRuns: 60, seed: 3 },
+  )
+})
