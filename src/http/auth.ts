@@ -1,0 +1,60 @@
+/** Who may ask: a token, compared in constant time. Without a token on a loopback address, only requests that name this machine: a page
+ * of the web could otherwise lead a browser here under a name of its own (DNS rebinding). */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
+import type { Secret } from '../secret.ts'
+
+export type Verdict = 'allowed' | 'refused' | 'foreign_name'
+
+export interface Auth {
+  /** `authorization` and `host`: the header lines. */
+  check(authorization: string | undefined, host: string | undefined): Promise<Verdict>
+  /** Only by bearer token: browsers send Basic credentials by themselves, also when another site made them ask. */
+  mayChange(authorization: string | undefined): Promise<boolean>
+  readonly hasToken: boolean
+}
+
+export function createAuth({ host, token }: { host: string; token?: Secret | undefined }): Auth {
+  const isLocalOnly = isLoopback(host)
+
+  async function isToken(given: string | undefined): Promise<boolean> {
+    if (token === undefined || given === undefined) return false
+    return timingSafeEqual(digest(given), digest(await token.read()))
+  }
+
+  return {
+    hasToken: token !== undefined,
+    async check(authorization, hostHeader) {
+      if (token !== undefined) {
+        return (await isToken(bearer(authorization) ?? basicPassword(authorization))) ? 'allowed' : 'refused'
+      }
+      return isLocalOnly && !isLoopback(nameOf(hostHeader)) ? 'foreign_name' : 'allowed'
+    },
+    mayChange: (authorization) => isToken(bearer(authorization)),
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function bearer(line: string | undefined): string | undefined {
+  return /^bearer +(\S+)$/i.exec(line ?? '')?.[1]
+}
+
+/** For browsers, which ask people for a name and a password: any name. */
+function basicPassword(line: string | undefined): string | undefined {
+  const encoded = /^basic +(\S+)$/i.exec(line ?? '')?.[1]
+  const pair = encoded && Buffer.from(encoded, 'base64').toString()
+  return pair ? pair.slice(pair.indexOf(':') + 1) : undefined
+}
+
+/** The Host header without its port. */
+function nameOf(host: string | undefined): string {
+  return (host ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
+}
+
+export function isLoopback(name: string): boolean {
+  if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true
+  return isIP(name) === 4 && name.startsWith('127.')
+}

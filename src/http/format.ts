@@ -1,0 +1,42 @@
+/** Numbers as people read them on the status page. */
+
+/** `38 s`, `12 min`, `5 h 20 min`, `3 d 4 h`. */
+export function ageText(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  if (whole < 120) return `${whole} s`
+  const minutes = Math.round(whole / 60)
+  if (minutes < 120) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 48) return joined(`${hours} h`, minutes % 60, 'min')
+  return joined(`${Math.floor(hours / 24)} d`, hours % 24, 'h')
+}
+
+function joined(head: string, rest: number, unit: string): string {
+  return rest === 0 ? head : `${head} ${rest} ${unit}`
+}
+
+/** `7`, `12.4 k`, `3.1 M`. */
+export function countText(count: number): string {
+  return scaled(count, 1000, ['', 'k', 'M', 'G', 'T']).trim()
+}
+
+/** `512 B`, `8.0 MiB`. */
+export function bytesText(bytes: number): string {
+  return scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
+}
+
+function scaled(value: number, step: number, units: readonly string[]): string {
+  let rest = value
+  let index = 0
+  while (rest >= step && index < units.length - 1) {
+    rest /= step
+    index += 1
+  }
+  const digits = index === 0 ? String(Math.round(rest * 10) / 10) : rest.toFixed(rest < 100 ? 1 : 0)
+  return `${digits} ${units[index]}`
+}
+
+/** `2026-11-02 12:00:00 UTC`. */
+export function timeText(iso: string): string {
+  return `${iso.slice(0, 19).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,297 @@
+/** http/: probes, metrics, status and the status page. Probes answer without looking at the API or the database, so that an outage there
+ * never restarts the service. */
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo, Socket } from 'node:net'
+import { type FastifyError, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { Logger } from 'pino'
+import { type Clock, MS } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
+import type { Health } from '../observe/health.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import { createAuth } from './auth.ts'
+import type { HttpConfig } from './config.ts'
+import { createEvents } from './events.ts'
+import { page, parts } from './page.ts'
+import type { StatusAnswer, StatusView } from './status.ts'
+
+export interface HttpDeps {
+  readonly log: Logger
+  readonly clock: Clock
+  readonly version: string
+  readonly health: Health
+  readonly metrics: Pick<Metrics, 'render' | 'contentType'>
+  readonly status: () => StatusView
+  /** Reads now instead of at the next turn of the schedule; resolves with what came of it. */
+  readonly run: () => Promise<unknown>
+  /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */
+  readonly events?: (listener: () => void) => () => void
+  /** False when the poll loop hangs and only a restart helps. Looks at nothing outside the process. */
+  readonly isAlive?: () => boolean
+  readonly limits?: Partial<typeof LIMITS>
+}
+
+export interface HttpServer {
+  /** Listens; resolves with the address, such as `http://127.0.0.1:9464`. Rejects with a CollectorError (stage `config`) when it cannot. */
+  start(): Promise<string>
+  /** Ends streams and connections at once. Idempotent. */
+  stop(): Promise<void>
+}
+
+const LIMITS = {
+  /** For the whole request, head and body. */
+  requestTimeoutMs: 5_000,
+  /** Without a byte in either direction. */
+  connectionTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 75_000,
+  headerBytesMax: 8 * 1024,
+  bodyBytesMax: 1024,
+  requestsPerSocketMax: 1_000,
+  connectionsMax: 256,
+  eventClientsMax: 20,
+  /** How long POST /api/run waits for the result before it says that the run goes on. */
+  runWaitMs: 2_000,
+}
+
+const HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+const METHODS = new Set(['GET', 'HEAD', 'POST'])
+
+export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer {
+  const { log, clock, health } = deps
+  const limits = { ...LIMITS, ...deps.limits }
+  const auth = createAuth(config)
+  const startedAt = isoNow(clock)
+  const events = createEvents({
+    clock,
+    clientsMax: limits.eventClientsMax,
+    headers: HEADERS,
+    onError: (error) => log.warn({ err: error }, 'event stream ended by an error'),
+  })
+
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionTimeout: limits.connectionTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    maxRequestsPerSocket: limits.requestsPerSocketMax,
+    forceCloseConnections: true,
+    requestIdHeader: false,
+    http: {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+    },
+    clientErrorHandler: refuseBadRequest,
+    // A path that is no path never reaches a hook.
+    frameworkErrors: (error, _request, reply) => refuse(reply.headers(HEADERS), error.statusCode ?? 400, error.message),
+  })
+  app.server.maxConnections = limits.connectionsMax
+
+  // Bodies are read, so that their limit holds, and not looked at.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, undefined))
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS)
+    if (!METHODS.has(request.method)) {
+      return refuse(reply.header('allow', 'GET, HEAD, POST'), 405, 'Only GET, HEAD and POST are known here.')
+    }
+    if (request.routeOptions.config.isProbe) return
+    const verdict = await verdictOf(request)
+    if (verdict === 'foreign_name') {
+      return refuse(
+        reply,
+        403,
+        'Without a token tailflux answers here only under the names localhost and 127.0.0.1; set TAILFLUX_HTTP_TOKEN to use another name.',
+      )
+    }
+    if (verdict === 'refused') {
+      reply.header('www-authenticate', ['Bearer realm="tailflux"', 'Basic realm="tailflux", charset="UTF-8"'])
+      return refuse(
+        reply,
+        401,
+        'A token is needed: the header Authorization: Bearer with the value of TAILFLUX_HTTP_TOKEN.',
+      )
+    }
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url } = request
+    log.debug({ method, url, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) }, 'request answered')
+  })
+  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'There is nothing here; the status page is at /.'))
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status < 500) return refuse(reply, status, error.message)
+    log.error({ err: error, url: request.url }, 'request failed')
+    return refuse(reply, 500, 'This failed inside tailflux; its log says why.')
+  })
+
+  const probe = { config: { isProbe: true } }
+  app.get('/livez', probe, (_request, reply) => {
+    const isAlive = deps.isAlive?.() ?? true
+    return reply.code(isAlive ? 200 : 503).send({ status: isAlive ? 'alive' : 'hangs' })
+  })
+  app.get<{ Querystring: { strict?: string } }>('/readyz', probe, (request, reply) => {
+    const { status } = health.state()
+    const isStrict = request.query.strict !== undefined && request.query.strict !== '0'
+    const isReady = health.isReady() && !(isStrict && status === 'error')
+    return reply.code(isReady ? 200 : 503).send({ ready: isReady, status })
+  })
+  app.get('/health', probe, async (request, reply) => {
+    const state = health.state()
+    const isTrusted = (await verdictOf(request)) === 'allowed'
+    return reply.code(state.status === 'error' ? 503 : 200).send(isTrusted ? state : { status: state.status })
+  })
+
+  app.get('/metrics', async (_request, reply) => reply.type(deps.metrics.contentType).send(await deps.metrics.render()))
+  app.get('/api/status', (_request, reply) => reply.type('application/json; charset=utf-8').send(toJson(answer())))
+  app.get<{ Querystring: { as?: string } }>('/api/events', { exposeHeadRoute: false }, (request, reply) => {
+    const isPage = request.query.as === 'page'
+    const render = isPage ? () => parts(answer()).text : () => toJson(answer())
+    if (!events.open(reply.raw, isPage ? 'page' : 'status', render)) {
+      return refuse(reply.header('retry-after', '10'), 503, 'There are too many event streams already; close some.')
+    }
+    // A stream lives longer than a request.
+    request.raw.socket.setTimeout(0)
+    return reply.hijack()
+  })
+  app.post('/api/run', async (request, reply) => {
+    if (!auth.hasToken) {
+      return refuse(
+        reply,
+        403,
+        'Set TAILFLUX_HTTP_TOKEN (or http.token) first: without a token nobody may start a run.',
+      )
+    }
+    if (!(await auth.mayChange(request.headers.authorization))) {
+      return refuse(reply, 401, 'This needs the header Authorization: Bearer with the value of TAILFLUX_HTTP_TOKEN.')
+    }
+    const patience = new AbortController()
+    const wait = clock.sleep(limits.runWaitMs, patience.signal).then(
+      () => undefined,
+      () => undefined,
+    )
+    const run = deps.run().then((result) => ({ result }))
+    // A failure after the answer still has to be told.
+    run.catch((error: unknown) => log.error({ err: error }, 'run asked for over HTTP failed'))
+    const done = await Promise.race([run, wait]).finally(() => patience.abort())
+    return done === undefined ? reply.code(202).send({ running: true }) : { running: false, ...done }
+  })
+
+  app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
+  app.get('/page.css', (_request, reply) => sendFile(reply, './page.css', 'text/css; charset=utf-8'))
+  app.get('/page.js', (_request, reply) => sendFile(reply, './page.js', 'text/javascript; charset=utf-8'))
+
+  function verdictOf(request: FastifyRequest) {
+    return auth.check(request.headers.authorization, request.headers.host)
+  }
+
+  function answer(): StatusAnswer {
+    return {
+      service: 'tailflux',
+      version: deps.version,
+      now: isoNow(clock),
+      startedAt,
+      health: health.state(),
+      ...deps.status(),
+    }
+  }
+
+  const unsubscribe: (() => void)[] = []
+  let starting: Promise<string> | undefined
+  let stopping: Promise<void> | undefined
+
+  async function listen(): Promise<string> {
+    try {
+      await app.listen({ host: config.host, port: config.port })
+    } catch (cause) {
+      throw cannotListen(config, cause)
+    }
+    unsubscribe.push(health.onChange(events.changed), deps.events?.(events.changed) ?? (() => undefined))
+    const { port } = app.server.address() as AddressInfo
+    const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+    log.info({ url }, 'http listens')
+    return url
+  }
+
+  return {
+    start() {
+      starting ??= listen()
+      return starting
+    },
+    stop() {
+      stopping ??= (async () => {
+        for (const end of unsubscribe) end()
+        events.close()
+        await app.close()
+      })()
+      return stopping
+    },
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answers without a token. */
+    isProbe?: boolean
+  }
+}
+
+function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+  return reply.code(status).send({ status, error })
+}
+
+async function sendFile(reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {
+  return reply.type(type).send(await readFile(new URL(name, import.meta.url), 'utf8'))
+}
+
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
+}
+
+function isoNow(clock: Clock): string {
+  return new Date(Number(clock.now() / MS)).toISOString()
+}
+
+/** What is no HTTP, too large or too slow never becomes a request. */
+function refuseBadRequest(error: Error & { code?: string }, socket: Socket): void {
+  const [status, reason] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout']
+        : [400, 'Bad Request']
+  const body = JSON.stringify({ status, error: reason })
+  if (socket.writable && error.code !== 'ECONNRESET') {
+    socket.write(
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    )
+  }
+  socket.destroySoon()
+}
+
+const LISTEN_FAULTS: Record<string, string> = {
+  EADDRINUSE: 'is taken by another program; stop that one, or set TAILFLUX_HTTP_PORT to a free port.',
+  EACCES: 'is not allowed for this user; set TAILFLUX_HTTP_PORT to a port above 1023.',
+  EADDRNOTAVAIL: 'is no address of this machine; set TAILFLUX_HTTP_HOST to 127.0.0.1, or to 0.0.0.0 for all addresses.',
+  ENOTFOUND: 'cannot be resolved; set TAILFLUX_HTTP_HOST to an address such as 127.0.0.1.',
+}
+
+function cannotListen(config: HttpConfig, cause: unknown): CollectorError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  const fault =
+    LISTEN_FAULTS[code] ?? `cannot be listened on (${code}); check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT.`
+  return new CollectorError(`${config.host} port ${config.port} ${fault}`, {
+    stage: 'config',
+    code: 'config_invalid',
+    reaction: 'hold',
+    cause,
+  })
+}

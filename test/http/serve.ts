@@ -1,0 +1,93 @@
+/** A running server with everything around it made up, for the tests of http/. */
+import type { TestContext } from 'node:test'
+import { systemClock } from '../../src/clock.ts'
+import type { HttpConfig } from '../../src/http/config.ts'
+import { createHttpServer, type HttpDeps } from '../../src/http/server.ts'
+import type { StatusView } from '../../src/http/status.ts'
+import { createHealth } from '../../src/observe/health.ts'
+import { fixedSecret } from '../../src/secret.ts'
+import { silentLog } from '../helpers/silent.ts'
+
+export const TOKEN = 'canary-http-token-0123456789'
+
+export const someStatus: StatusView = {
+  tailnet: 'example.com',
+  sink: 'influxdb v2 http://127.0.0.1:8086/tailflux',
+  watermark: '2026-11-02T12:00:00.000Z',
+  edge: '2026-11-02T12:00:30.000Z',
+  origin: '2026-11-01T12:00:00.000Z',
+  lagSeconds: 38,
+  backlogSeconds: 0,
+  inFlight: 0,
+  rates: { messages: 1.5, entries: 30, points: 12_400, bytes: 2_000 },
+  totals: {
+    windows: 3,
+    messages: 10,
+    entries: 200,
+    points: 150,
+    bytes: 9_000,
+    quarantined: 0,
+    rejected: 0,
+    expired: 0,
+    late: 0,
+  },
+  gaps: [],
+  lastWindow: null,
+  devicesKnown: 7,
+  clockSkewSeconds: 0.1,
+}
+
+export async function serve(
+  t: TestContext,
+  options: { token?: string; config?: Partial<HttpConfig> } & Partial<HttpDeps> = {},
+) {
+  const { token, config, ...others } = options
+  const health = createHealth({ clock: systemClock })
+  health.setReady(true)
+  const deps: HttpDeps = {
+    log: silentLog,
+    clock: systemClock,
+    version: '0.0.0-test',
+    health,
+    metrics: { render: async () => 'tailflux_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
+    status: () => someStatus,
+    run: async () => 'caught_up',
+    ...others,
+  }
+  const settings: HttpConfig = {
+    host: '127.0.0.1',
+    port: 0,
+    ...(token === undefined ? {} : { token: fixedSecret(token, 'the test') }),
+    ...config,
+  }
+  const server = createHttpServer(settings, deps)
+  t.after(() => server.stop())
+  const url = await server.start()
+  const get = (path: string, init: RequestInit = {}) =>
+    fetch(url + path, { ...init, signal: AbortSignal.timeout(5_000) })
+  return { server, url, port: Number(new URL(url).port), health, get }
+}
+
+export function bearer(token: string): RequestInit {
+  return { headers: { authorization: `Bearer ${token}` } }
+}
+
+/** Reads a stream of events up to and including the first one that `isWanted` takes. */
+export async function readEvent(body: AsyncIterable<Uint8Array>, isWanted: (data: string) => boolean): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of body) {
+    text += decoder.decode(chunk, { stream: true })
+    const complete = text.split('\n\n').slice(0, -1)
+    for (const event of complete) {
+      const data = event
+        .split('\n')
+        .filter((line) => line.startsWith('data: '))
+        .map((line) => line.slice(6))
+        .join('\n')
+      if (data !== '' && isWanted(data)) return data
+    }
+    text = text.slice(text.lastIndexOf('\n\n') + 2)
+  }
+  throw new Error('the stream ended before the event came')
+}
