@@ -121,6 +121,10 @@ export class AddressTable {
     return this.cells[index * ADDRESS_CELLS + ADDRESS_BARE]!
   }
 
+  hash(index: number): number {
+    return this.cells[index * ADDRESS_CELLS + ADDRESS_HASH]!
+  }
+
   isNamed(index: number): boolean {
     return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START]! >= 0
   }

@@ -89,7 +89,7 @@ export class FlatPoints implements Points {
     if (this.protoTags.length > 0) this.protoTags = []
     this.protoIndex.clear()
     this.totals.fill(0)
-    this.totalHighs.fill(0)
+    if (this.wide) this.totalHighs.fill(0)
     this.flows.fill(0)
     this.peers.fill(0)
     if (this.quarantined.length > 0) this.quarantined = []
@@ -168,7 +168,7 @@ export class FlatPoints implements Points {
   firstImbalance(): Kind | undefined {
     const { checkSums: sums, checkHighs: highs, checkFlows: flows } = this
     sums.fill(0)
-    highs.fill(0)
+    if (this.wide) highs.fill(0)
     flows.fill(0)
     const cells = this.flowCells
     const counters = this.flowCounters
@@ -183,8 +183,8 @@ export class FlatPoints implements Points {
     if (this.wide) carry(sums, highs, sums.length)
     for (let k = 0; k < sums.length; k++) {
       const kind = Math.floor(k / TOTALS)
-      if (sums[k] !== this.totals[k] || highs[k] !== this.totalHighs[k] || flows[kind] !== this.flows[kind])
-        return KINDS[kind]
+      const differs = this.wide && highs[k] !== this.totalHighs[k]
+      if (differs || sums[k] !== this.totals[k] || flows[kind] !== this.flows[kind]) return KINDS[kind]
     }
     return undefined
   }

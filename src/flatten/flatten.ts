@@ -51,7 +51,7 @@ const DERP_HASH = hashBytes(DERP, 0, DERP.length)
 
 export function createFlattener(
   options: FlattenOptions,
-  deps: { names: Pick<Names, 'nameOf' | 'version'> },
+  deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow'> },
 ): Flattener {
   const tailnet = tagValue(options.tailnet === '-' ? 'default' : options.tailnet)
   const full = options.ports === 'full'
@@ -194,7 +194,8 @@ export function createFlattener(
 
   function nameAddress(index: number, bare: number): void {
     if (!table.isNamed(bare)) {
-      const name = deps.names.nameOf(table.text(bare), asOfNs)
+      const known = deps.names.mayKnow?.(table.hash(bare)) ?? true
+      const name = known ? deps.names.nameOf(table.text(bare), asOfNs) : undefined
       table.name(bare, name === '' ? undefined : name)
     }
     if (index !== bare) table.setBare(index, bare)

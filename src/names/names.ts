@@ -7,6 +7,9 @@ export interface Names {
    * it was unknown then. Stable: later observations never change an answer for an earlier time, except before the first
    * observation of all, when nothing had been read yet. */
   nameOf(addressOrId: string, atNs: bigint): string | undefined
+  /** False: no device ever had an address or id with this `hashBytes` (source/message-address.ts), so `nameOf` need not be asked.
+   * Optional and only for speed: asking for a text that nobody ever saw costs more than all else that is done with an entry. */
+  mayKnow?(hash: number): boolean
   /** Takes an answer of the devices API, observed at `atNs` (local clock). Durable when it returns. */
   observe(devices: readonly Device[], atNs: bigint): void
   /** Reading begins: from now on "unknown" is a fact too. Called before the first window is read. Idempotent. */

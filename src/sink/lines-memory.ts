@@ -46,6 +46,11 @@ export class Pieces {
     this.append(text, true)
   }
 
+  /** Appends a piece that lies elsewhere, or further up in here. */
+  copy(from: DataView, start: number, end: number): void {
+    this.used = copyWords(this.view, this.used, from, start, end)
+  }
+
   private append(text: string, escapes: boolean): void {
     const { bytes } = this.memory
     const start = this.used

@@ -78,6 +78,17 @@ const PEERS = piece('i,peers=')
 const DERP_TX = piece('i,derp_tx_bytes=')
 const DERP_RX = piece('i,derp_rx_bytes=')
 const DERP_PATH = piece(',port=none,path=derp-')
+const PROTO_KEY = piece(',proto=')
+const PORT_NONE = piece(',port=none')
+const PATH_NONE_KEY = piece(',path=none')
+const TAILNET_KEY = piece(',tailnet=')
+const NODE_NAME_KEY = piece(',node_name=')
+const SRC_NAME_KEY = piece(',src_name=')
+const DIRECT = piece(',port=none,path=direct')
+const FLOW_HEAD = piece('tailnet_flow,node=')
+const NODE_HEAD = piece('tailnet_node,node=')
+/** Where `,kind=virtual` and so on begin; the last one is an end. */
+const KIND_KEYS = [...KINDS.map((kind) => piece(`,kind=${kind}`)), fixed.used]
 const SRC_KEY = piece(',src=')
 /** Where `tcp,src=` and so on begin, by number; the last one is an end. */
 const PROTOS = Int32Array.from([...PROTO_TAGS.map((tag) => piece(`${tag},src=`)), fixed.used])
@@ -100,20 +111,25 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     own.used = 0
     headStarts.fill(0)
     const pieces = own.view
-    own.add(',port=none')
+    own.copy(fixed.view, PORT_NONE, PATH_NONE_KEY)
     const pathNone = own.used
-    own.add(',path=none')
+    own.copy(fixed.view, PATH_NONE_KEY, TAILNET_KEY)
     const tailnet = own.used
-    addNodeTags(points)
+    own.copy(fixed.view, TAILNET_KEY, NODE_NAME_KEY)
+    own.addTag(points.tailnet)
+    own.copy(fixed.view, NODE_NAME_KEY, SRC_NAME_KEY)
+    own.addTag(points.nodeName)
     const nodeTagsEnd = own.used
-    own.add(',src_name=')
+    own.copy(fixed.view, SRC_NAME_KEY, DIRECT)
     const direct = own.used
-    own.add(',port=none,path=direct')
-    addNodeTags(points)
-    own.add(',src_name=')
+    own.copy(fixed.view, DIRECT, FLOW_HEAD)
+    own.copy(pieces, tailnet, direct)
     const tail = own.used
     own.add(`i ${points.startNs}\n`)
     const tailEnd = own.used
+    const node = own.used
+    own.addTag(points.node)
+    const nodeEnd = own.used
 
     for (let i = 0; i < points.flowCount; i++) {
       const cell = i * FLOW_CELLS
@@ -123,7 +139,7 @@ export function createLineWriter(limits: LineLimits): LineWriter {
       const dst = flowCells[cell + FLOW_DST]! * ADDRESS_CELLS
       const port = flowCells[cell + FLOW_PORT]!
       const path = flowCells[cell + FLOW_PATH]!
-      if (headStarts[kind] === 0) addHead(points, kind)
+      if (headStarts[kind] === 0) addHead(kind, node, nodeEnd)
 
       main.begin()
       const { bytes, view } = main
@@ -141,7 +157,7 @@ export function createLineWriter(limits: LineLimits): LineWriter {
         }
       } else if (path === PATH_DIRECT) p = copyWords(view, p, pieces, direct, tail)
       else {
-        p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP_PATH, SRC_KEY), path)
+        p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP_PATH, PROTO_KEY), path)
         p = copyWords(view, p, pieces, tailnet, direct)
       }
       p = copyName(bytes, view, p, words, textBytes, addressCells, src)
@@ -161,10 +177,9 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     for (let kind = 0; kind < KINDS.length; kind++) {
       if (points.flows[kind] === 0) continue
       const head = own.used
-      own.add('tailnet_node,node=')
-      own.addTag(points.node)
-      own.add(',kind=')
-      own.add(KINDS[kind]!)
+      own.copy(fixed.view, NODE_HEAD, KIND_KEYS[0]!)
+      own.copy(pieces, node, nodeEnd)
+      own.copy(fixed.view, KIND_KEYS[kind]!, KIND_KEYS[kind + 1]!)
       nodes.begin()
       const { bytes, view } = nodes
       let p = copyWords(view, nodes.used, pieces, head, own.used)
@@ -182,20 +197,12 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     }
   }
 
-  function addNodeTags(points: Points): void {
-    own.add(',tailnet=')
-    own.addTag(points.tailnet)
-    own.add(',node_name=')
-    own.addTag(points.nodeName)
-  }
-
-  function addHead(points: Points, kind: number): void {
+  function addHead(kind: number, node: number, nodeEnd: number): void {
     headStarts[kind] = own.used
-    own.add('tailnet_flow,node=')
-    own.addTag(points.node)
-    own.add(',kind=')
-    own.add(KINDS[kind]!)
-    own.add(',proto=')
+    own.copy(fixed.view, FLOW_HEAD, NODE_HEAD)
+    own.copy(own.view, node, nodeEnd)
+    own.copy(fixed.view, KIND_KEYS[kind]!, KIND_KEYS[kind + 1]!)
+    own.copy(fixed.view, PROTO_KEY, PORT_NONE)
     headEnds[kind] = own.used
   }
 

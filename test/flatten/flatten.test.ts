@@ -9,6 +9,7 @@ import { PORTS, type Ports, portsSchema, servicePort } from '../../src/flatten/p
 import { createLineWriter } from '../../src/sink/lines.ts'
 import { createMessageReader } from '../../src/source/cut.ts'
 import { ENTRY_CELLS, KIND, KINDS, type Message } from '../../src/source/message.ts'
+import { hashBytes } from '../../src/source/message-address.ts'
 import { parseLines } from '../sink/lines-parse.ts'
 import { modelOf } from './model.ts'
 
@@ -329,6 +330,30 @@ test('counters that do not add up throw: nothing of the message may be written',
     // The next message is none the worse for it.
     assert.equal(flattener.flatten(message).flowCount, 2)
   }
+})
+
+test('an address that nobody can know is not asked for', () => {
+  const hashOf = (text: string) => hashBytes(Buffer.from(text), 0, text.length)
+  const asked: string[] = []
+  const names = {
+    version: () => 1,
+    mayKnow: (hash: number) => hash === hashOf('100.64.0.1') || hash === hashOf('fd7a::1'),
+    nameOf(of: string) {
+      asked.push(of)
+      return `name-${of}`
+    },
+  }
+  const entries = '{"src":"100.64.0.1:1","dst":"8.8.8.8:53"},{"src":"[fd7a::1]:1","dst":"8.8.4.4:53"}'
+  const body = `{"logs":[{"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[${entries}]}]}`
+  for (const ports of PORTS) {
+    const flattener = createFlattener({ tailnet: '-', ports }, { names })
+    for (const message of createMessageReader(LIMITS).push(Buffer.from(body))) {
+      const points = flattener.flatten(message)
+      assert.deepEqual([points.flow(0).srcName, points.flow(0).dstName], ['name-100.64.0.1', '8.8.8.8'])
+      assert.deepEqual([points.flow(1).srcName, points.flow(1).dstName], ['name-fd7a::1', '8.8.4.4'])
+    }
+  }
+  assert.deepEqual([...new Set(asked)].sort(), ['100.64.0.1', 'fd7a::1', 'n1'])
 })
 
 test('a message of very many distinct tuples after small ones, and small ones after it', () => {
