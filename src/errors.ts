@@ -39,6 +39,8 @@ export const CODES = [
   'db_rejected', // 400, 422: some lines will never fit
   'db_unconfirmed', // a 2xx that does not confirm the write
   'db_misconfigured', // redirect, wrong endpoint, wrong precision, limit of series, ...
+  'dead_letters_full',
+  'dead_letters_failed',
   // ledger: the state file
   'state_locked',
   'state_damaged',

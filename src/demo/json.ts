@@ -1,0 +1,75 @@
+/** Records as the API writes them: the order of the members, absent zeros, times without trailing zeros. */
+import { type DemoNode, DNS_SUFFIX, type Naming } from './nodes.ts'
+import type { DemoRecord } from './records.ts'
+import type { DemoEntry } from './traffic.ts'
+
+const LISTS = [',"virtualTraffic":[', ',"subnetTraffic":[', ',"exitTraffic":[', ',"physicalTraffic":[']
+
+/** RFC 3339 with 0 to 9 fraction digits, as Go writes it. */
+export function timeText(ns: bigint): string {
+  const seconds = ns / 1_000_000_000n
+  const rest = Number(ns % 1_000_000_000n)
+  const text = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
+  if (rest === 0) return `${text}Z`
+  return `${text}.${String(rest).padStart(9, '0').replace(/0+$/, '')}Z`
+}
+
+export function createMessageWriter(naming: Naming) {
+  const srcNodes: string[][] = []
+  const dstNodes: string[][] = []
+
+  /** LIVE records have `os` in dstNodes only, and not in all of them. */
+  function nodeText(cache: string[][], node: DemoNode, version: number, withOs: boolean): string {
+    const versions = (cache[node.index] ??= [])
+    return (versions[version] ??= JSON.stringify({
+      nodeId: node.nodeId,
+      name: `${naming.label(node.index, version)}.${DNS_SUFFIX}`,
+      addresses: [node.v4.text, node.v6.text],
+      ...(withOs ? { os: node.os } : {}),
+      ...(node.user === undefined ? {} : { user: node.user }),
+      ...(node.tags === undefined ? {} : { tags: node.tags }),
+    }))
+  }
+
+  /** The JSON text of one message. */
+  function messageText(record: DemoRecord): string {
+    const { node, entries, dstNodes: others, startNs } = record
+    let text = `{"logged":"${timeText(record.loggedNs)}","nodeId":"${node.nodeId}","start":"${timeText(startNs)}","end":"${timeText(record.endNs)}"`
+    if (others !== undefined) {
+      text += `,"srcNode":${nodeText(srcNodes, node, record.nameVersion, false)}`
+      if (others.length > 0) {
+        text += ',"dstNodes":['
+        for (let i = 0; i < others.length; i++) {
+          const other = others[i]!
+          if (i > 0) text += ','
+          text += nodeText(dstNodes, other, naming.versionAt(other.index, startNs), other.index % 5 !== 0)
+        }
+        text += ']'
+      }
+    }
+    for (let kind = 0; kind < LISTS.length; kind++) {
+      const list = entries[kind]!
+      if (list.length === 0) continue
+      text += LISTS[kind]
+      for (let i = 0; i < list.length; i++) text += i === 0 ? entryText(list[i]!) : `,${entryText(list[i]!)}`
+      text += ']'
+    }
+    return `${text}}`
+  }
+
+  return { messageText }
+}
+
+/** Every member is left out when it is zero. */
+function entryText(entry: DemoEntry): string {
+  const { proto, src, srcPort, dst, dstPort, txPkts, txBytes, rxPkts, rxBytes } = entry
+  let text = ''
+  if (proto !== 0) text = typeof proto === 'number' ? `,"proto":${proto}` : `,"proto":${JSON.stringify(proto)}`
+  if (src !== undefined) text += srcPort < 0 ? `,"src":"${src.json}"` : `,"src":"${src.json}${srcPort}"`
+  if (dst !== undefined) text += dstPort < 0 ? `,"dst":"${dst.json}"` : `,"dst":"${dst.json}${dstPort}"`
+  if (txPkts !== 0) text += `,"txPkts":${txPkts}`
+  if (txBytes !== 0) text += `,"txBytes":${txBytes}`
+  if (rxPkts !== 0) text += `,"rxPkts":${rxPkts}`
+  if (rxBytes !== 0) text += `,"rxBytes":${rxBytes}`
+  return `{${text.slice(1)}}`
+}

@@ -1,0 +1,173 @@
+/** The devices of the tailnet: who they are, and what the API tells about them. */
+import { HOSTILE_NAMES } from './hostile.ts'
+import type { FullOptions } from './options.ts'
+import { mix } from './random.ts'
+
+/** An address in the forms that are needed. */
+export interface DemoAddress {
+  /** Without port and brackets. */
+  readonly text: string
+  /** What the wire writes before the port. */
+  readonly open: string
+  /** The same as part of a JSON text. */
+  readonly json: string
+}
+
+export const ROLES = ['laptop', 'phone', 'server', 'router', 'exit'] as const
+export type Role = (typeof ROLES)[number]
+
+export interface DemoNode {
+  readonly index: number
+  readonly nodeId: string
+  readonly role: Role
+  /** What a server serves (`web`, `db`, ...); the role for all others. */
+  readonly job: string
+  readonly hostname: string
+  readonly v4: DemoAddress
+  readonly v6: DemoAddress
+  readonly os: string
+  readonly user: string | undefined
+  readonly tags: readonly string[] | undefined
+  /** Client older than 1.92: no srcNode and dstNodes, shorter records. */
+  readonly old: boolean
+  /** Index into ZONES. */
+  readonly zone: number
+  /** Where in a slot its records begin, ns. */
+  readonly phaseNs: number
+  /** Steps of its clock, ns. */
+  readonly clockStepNs: number
+  /** Where it is reached directly: public, IPv6, in its own network. */
+  readonly endpoints: readonly { readonly address: DemoAddress; readonly port: number }[]
+  /** Region of its relay. */
+  readonly derp: number
+}
+
+/** Time zones that people live in, hours east of UTC. */
+export const ZONES = [0, 1, -5, 8] as const
+
+export const DNS_SUFFIX = 'tail1234.ts.net'
+const JOBS = ['web', 'db', 'monitor', 'dns', 'backup', 'files', 'git', 'cache', 'ci', 'mail'] as const
+const ID_LETTERS = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+
+export function addressOf(text: string): DemoAddress {
+  const open = text.includes(':') ? `[${text}]:` : `${text}:`
+  return { text, open, json: open }
+}
+
+/** An end that is not an address: written as it is, without a port. */
+export function textAddress(text: string): DemoAddress {
+  return { text, open: text, json: JSON.stringify(text).slice(1, -1) }
+}
+
+export function createNodes(options: FullOptions): readonly DemoNode[] {
+  const { seed, nodes: count } = options
+  const roles = rolesOf(count)
+  const perJob = new Map<string, number>()
+  let servers = 0
+  let places = 0
+  /** The lower 22 bits of an address. */
+  function nextPlace(): number {
+    for (;;) {
+      // An odd factor makes it a permutation: no address is given twice.
+      const place = (Math.imul(++places, 2654435) + (seed & 0xffff)) & 0x3fffff
+      // Taken by Tailscale itself: 100.100.100.100, 100.115.92.0/23; by our services: 100.127.0.0/16.
+      const reserved = place === 0x246464 || (place & 0x3ffe00) === 0x335c00 || place >>> 16 === 63
+      if (!reserved) return place
+    }
+  }
+
+  return roles.map((role, index) => {
+    const h = mix(seed, index, 0, 100)
+    const h2 = mix(seed, index, 1, 100)
+    const h3 = mix(seed, index, 2, 100)
+    const job = role === 'server' ? JOBS[servers++ % JOBS.length]! : role
+    const number = (perJob.get(job) ?? 0) + 1
+    perJob.set(job, number)
+    const hostile = options.hostile && index % 4 === 1
+    const hostname = hostile ? HOSTILE_NAMES[(index >> 2) % HOSTILE_NAMES.length]! : `${job}-${number}`
+    const personal = role === 'laptop' || role === 'phone'
+    const user = `user${1 + (h2 % Math.max(1, Math.round(count / 2)))}@example.com`
+    const place = nextPlace()
+    const v4 = `100.${64 + (place >>> 16)}.${(place >>> 8) & 255}.${place & 255}`
+    const v6 = `fd7a:115c:a1e0::${(0x4000 | (place >>> 16)).toString(16)}:${(place & 0xffff).toString(16)}`
+    const os = osOf(role, h)
+    return {
+      index,
+      nodeId: `n${letters(h3, 3)}${letters(index + 58 ** 3, 4)}CNTRL`,
+      role,
+      job,
+      hostname,
+      v4: addressOf(v4),
+      v6: addressOf(v6),
+      os,
+      user: personal ? (hostile ? `user,"=${index}"\n\\@example.com` : user) : undefined,
+      tags: personal ? undefined : hostile ? [`tag:${job}`, 'tag:a b,c="d"\\'] : [`tag:${job}`, 'tag:prod'],
+      old: !options.nodeInfo || h2 / 2 ** 32 < options.oldClients,
+      zone: personal ? h3 % ZONES.length : 0,
+      phaseNs: mix(seed, index, 3, 100),
+      clockStepNs: os === 'windows' ? 100 : os === 'macOS' || os === 'iOS' ? 1000 : 1,
+      endpoints: [
+        {
+          address: addressOf(`203.0.${h % 256}.${1 + (h2 % 254)}`),
+          port: h3 % 3 === 0 ? 1024 + (h3 % 60_000) : 41_641,
+        },
+        {
+          address: addressOf(`2001:db8:${(h2 & 0xffff).toString(16)}::${(1 + (h & 0x7fff)).toString(16)}`),
+          port: 41_641,
+        },
+        { address: addressOf(`192.168.${h2 % 4}.${2 + (h3 % 250)}`), port: 41_641 },
+      ],
+      derp: h3 % 12 === 0 ? 901 : 1 + (h % 28),
+    }
+  })
+}
+
+function rolesOf(count: number): readonly Role[] {
+  const some = (share: number) => Math.max(1, Math.round(count * share))
+  const wanted: Record<Role, number> = {
+    exit: some(0.015),
+    router: some(0.025),
+    server: some(0.25),
+    phone: some(0.12),
+    laptop: 0,
+  }
+  wanted.laptop = count - wanted.exit - wanted.router - wanted.server - wanted.phone
+  return ROLES.flatMap((role) => Array<Role>(wanted[role]).fill(role))
+}
+
+function osOf(role: Role, h: number): string {
+  if (role === 'phone') return h % 2 ? 'iOS' : 'android'
+  if (role !== 'laptop') return 'linux'
+  return ['macOS', 'windows', 'linux'][h % 3]!
+}
+
+function letters(value: number, count: number): string {
+  let text = ''
+  for (let i = 0; i < count; i++) {
+    text += ID_LETTERS[value % ID_LETTERS.length]!
+    value = Math.floor(value / ID_LETTERS.length)
+  }
+  return text
+}
+
+/** What a node is called at a time: the whole name, as the API writes it. */
+export function createNaming(options: FullOptions, nodes: readonly DemoNode[]) {
+  const renamed = new Map<number, { readonly atNs: bigint; readonly name: string }[]>()
+  for (const { node, atNs, name } of options.renames.toSorted((a, b) =>
+    a.atNs < b.atNs ? -1 : a.atNs > b.atNs ? 1 : 0,
+  )) {
+    const list = renamed.get(node) ?? []
+    list.push({ atNs, name })
+    renamed.set(node, list)
+  }
+  return {
+    /** How many of its renames had happened: 0 for the first name. */
+    versionAt(node: number, atNs: bigint): number {
+      return renamed.get(node)?.filter((rename) => rename.atNs <= atNs).length ?? 0
+    },
+    label(node: number, version: number): string {
+      return version === 0 ? nodes[node]!.hostname : renamed.get(node)![version - 1]!.name
+    },
+  }
+}
+export type Naming = ReturnType<typeof createNaming>

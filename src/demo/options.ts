@@ -1,0 +1,84 @@
+/** What can be chosen about a simulated tailnet. */
+
+/** Some nodes scan ports: every entry is a tuple that was never there before. */
+export interface ScanOptions {
+  /** How many nodes scan. */
+  readonly nodes: number
+  /** Tuples per node and slot. Above 1,060 the record is sent in parts, as clients do. */
+  readonly tuples: number
+}
+
+/** From `atNs` on (server time for the devices API, the node's clock in its records) the node is called `name`. */
+export interface Rename {
+  /** Index of the node. */
+  readonly node: number
+  readonly atNs: bigint
+  /** The first label of the new name. */
+  readonly name: string
+}
+
+export interface TailnetOptions {
+  /** The same seed and options give the same tailnet, with the same history. */
+  readonly seed?: number
+  /** 5 to 50,000. */
+  readonly nodes?: number
+  /** Factor on how much is going on; 0 is silence. */
+  readonly activity?: number
+  /** False: all clients are older than 1.92 and send neither srcNode nor dstNodes. */
+  readonly nodeInfo?: boolean
+  /** Share of clients older than 1.92. */
+  readonly oldClients?: number
+  /** Every fourth node has a name, user and tags that try to break out; some addresses and protocols are odd too. */
+  readonly hostile?: boolean
+  /** Some counters are beyond 2^53. */
+  readonly bigCounters?: boolean
+  /** Exit traffic with its destinations, as with the node attribute `log-exit-flows`. */
+  readonly exitDestinations?: boolean
+  /** Split records, re-uploads, late uploads, records logged exactly on a whole minute. */
+  readonly disorder?: boolean
+  readonly scan?: ScanOptions
+  readonly renames?: readonly Rename[]
+  /** Nothing was recorded before this. */
+  readonly epochNs?: bigint
+  /** How long after `logged` the API begins to return a record, ns. Must be a pure function. */
+  readonly visibilityDelay?: (record: VisibilityKey) => bigint
+}
+
+export interface VisibilityKey {
+  readonly nodeId: string
+  readonly loggedNs: bigint
+  /** Index of the node's slot of 5.25 s. */
+  readonly slot: number
+  /** True for the second upload of a record. */
+  readonly copy: boolean
+}
+
+export type FullOptions = Required<Omit<TailnetOptions, 'scan' | 'visibilityDelay'>> &
+  Pick<TailnetOptions, 'scan' | 'visibilityDelay'>
+
+/** Throws a RangeError for what is out of bounds. */
+export function fullOptions(options: TailnetOptions): FullOptions {
+  const full: FullOptions = {
+    seed: 1,
+    nodes: 50,
+    activity: 1,
+    nodeInfo: true,
+    oldClients: 0.12,
+    hostile: false,
+    bigCounters: false,
+    exitDestinations: false,
+    disorder: true,
+    renames: [],
+    epochNs: 0n,
+    ...options,
+  }
+  if (!Number.isInteger(full.nodes) || full.nodes < 5 || full.nodes > 50_000)
+    throw new RangeError(`nodes must be a whole number from 5 to 50,000, not ${full.nodes}`)
+  if (!Number.isInteger(full.seed)) throw new RangeError(`seed must be a whole number, not ${full.seed}`)
+  if (!(full.activity >= 0 && full.activity <= 1000))
+    throw new RangeError(`activity must be a number from 0 to 1000, not ${full.activity}`)
+  for (const { node } of full.renames)
+    if (!Number.isInteger(node) || node < 0 || node >= full.nodes)
+      throw new RangeError(`there is no node ${node} to rename`)
+  return full
+}

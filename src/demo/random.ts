@@ -1,0 +1,48 @@
+/** Chance without memory: the same numbers always give the same result, in any order of asking. */
+
+/** Mixes four whole numbers to 32 bits. */
+export function mix(seed: number, a: number, b: number, c: number): number {
+  let h = (seed ^ Math.imul(c, 0x27d4eb2f)) | 0
+  h = Math.imul((h ^ a) + 0x9e3779b9, 0x85ebca6b)
+  h ^= h >>> 15
+  h = Math.imul((h ^ b) + 0x7f4a7c15, 0xc2b2ae35)
+  h ^= h >>> 13
+  h = Math.imul(h, 0x165667b1)
+  h ^= h >>> 16
+  h = Math.imul(h, 0x9e3779b1)
+  return (h ^ (h >>> 15)) >>> 0
+}
+
+/** What a chance from 0 to 1 is as a limit for `mix`. */
+export function limitOf(chance: number): number {
+  return Math.min(1, Math.max(0, chance)) * 2 ** 32
+}
+
+/** A short sequence of numbers after a seed. */
+export interface Dice {
+  seed(value: number): void
+  /** 0 to n - 1. */
+  below(n: number): number
+  /** From 0 to below 1. */
+  real(): number
+  /** Mostly small, seldom large: an exponential distribution around `mean`. */
+  around(mean: number): number
+}
+
+export function createDice(): Dice {
+  let state = 0
+  function next(): number {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return (t ^ (t >>> 14)) >>> 0
+  }
+  return {
+    seed(value) {
+      state = value | 0
+    },
+    below: (n) => Math.floor((next() / 2 ** 32) * n),
+    real: () => next() / 2 ** 32,
+    around: (mean) => Math.floor(-Math.log(1 - next() / 2 ** 32) * mean),
+  }
+}

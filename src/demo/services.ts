@@ -1,0 +1,72 @@
+/** What nodes do with each other. */
+import type { Rhythm } from './rhythm.ts'
+
+export const KIND_VIRTUAL = 0
+export const KIND_SUBNET = 1
+export const KIND_EXIT = 2
+export const KIND_PHYSICAL = 3
+
+/** Where the client's port comes from: a new one for each connection, one that stays for hours, or none at all. */
+export type ClientPort = 'ephemeral' | 'pooled' | 'low' | 'none'
+
+export interface Service {
+  readonly name: string
+  /** 0 virtual, 1 subnet, 2 exit. */
+  readonly kind: number
+  readonly proto: number
+  readonly port: number
+  readonly clientPort: ClientPort
+  readonly rhythm: Rhythm
+  /** Share of the five-minute stretches with traffic, and of the slots in them. */
+  readonly session: number
+  readonly duty: number
+  /** Connections in a slot, at most. */
+  readonly connections: number
+  /** Packets per connection and slot, on average, and bytes per packet, from client to server and back. */
+  readonly up: readonly [packets: number, bytes: number]
+  readonly down: readonly [packets: number, bytes: number]
+}
+
+function service(
+  name: string,
+  kind: number,
+  proto: number,
+  port: number,
+  clientPort: ClientPort,
+  rhythm: Rhythm,
+  [session, duty, connections]: readonly [number, number, number],
+  up: readonly [number, number],
+  down: readonly [number, number],
+): Service {
+  return { name, kind, proto, port, clientPort, rhythm, session, duty, connections, up, down }
+}
+
+const V = KIND_VIRTUAL
+const S = KIND_SUBNET
+export const SERVICES = {
+  web: service('web', V, 6, 443, 'ephemeral', 'office', [0.6, 0.45, 4], [12, 180], [30, 1200]),
+  app: service('app', V, 6, 443, 'ephemeral', 'private', [0.4, 0.4, 2], [8, 160], [15, 900]),
+  ssh: service('ssh', V, 6, 22, 'pooled', 'office', [0.25, 0.6, 1], [10, 90], [12, 160]),
+  git: service('git', V, 6, 22, 'ephemeral', 'office', [0.1, 0.2, 1], [40, 300], [200, 1300]),
+  db: service('db', V, 6, 5432, 'pooled', 'steady', [0.9, 0.5, 4], [25, 220], [30, 700]),
+  cache: service('cache', V, 6, 6379, 'pooled', 'steady', [0.9, 0.5, 2], [60, 120], [60, 300]),
+  dns: service('dns', V, 17, 53, 'ephemeral', 'private', [0.5, 0.35, 3], [1, 72], [1, 140]),
+  dnsOfMachines: service('dns', V, 17, 53, 'ephemeral', 'steady', [0.6, 0.25, 2], [1, 72], [1, 140]),
+  scrape: service('scrape', V, 6, 9100, 'ephemeral', 'steady', [1, 0.33, 1], [6, 110], [20, 1300]),
+  syslog: service('syslog', V, 17, 514, 'pooled', 'steady', [0.8, 0.3, 1], [4, 300], [0, 0]),
+  files: service('files', V, 6, 2049, 'low', 'office', [0.3, 0.4, 1], [40, 400], [90, 1250]),
+  fragments: service('fragments', V, 255, 0, 'none', 'office', [0.05, 0.2, 1], [3, 1200], [3, 1200]),
+  backup: service('backup', V, 6, 873, 'ephemeral', 'night', [0.9, 0.9, 1], [3000, 1300], [600, 60]),
+  ping: service('ping', V, 1, 0, 'none', 'steady', [0.3, 0.3, 1], [4, 84], [4, 84]),
+  ping6: service('ping6', V, 58, 0, 'none', 'steady', [0.2, 0.3, 1], [4, 104], [4, 104]),
+  reject: service('reject', V, 99, 0, 'none', 'private', [0.06, 0.1, 1], [1, 27], [0, 0]),
+  call: service('call', V, 17, 50_000, 'ephemeral', 'office', [0.06, 0.95, 1], [240, 700], [240, 700]),
+  signalling: service('signalling', V, 132, 3868, 'pooled', 'steady', [0.4, 0.3, 1], [6, 180], [6, 180]),
+  tunnel: service('tunnel', V, 47, 0, 'none', 'steady', [0.2, 0.3, 1], [20, 500], [20, 500]),
+  lanPrinter: service('printer', S, 6, 631, 'ephemeral', 'office', [0.1, 0.2, 1], [30, 900], [12, 90]),
+  lanFiles: service('nas', S, 6, 445, 'pooled', 'office', [0.3, 0.4, 1], [40, 300], [90, 1250]),
+  lanCamera: service('camera', S, 17, 554, 'pooled', 'private', [0.15, 0.9, 1], [10, 60], [300, 1200]),
+  lanPing: service('lan-ping', S, 1, 0, 'none', 'office', [0.1, 0.2, 1], [4, 84], [4, 84]),
+  vip: service('vip', S, 6, 443, 'ephemeral', 'office', [0.3, 0.3, 2], [10, 180], [20, 1100]),
+  exit: service('exit', KIND_EXIT, 6, 443, 'ephemeral', 'private', [0.5, 0.6, 3], [40, 140], [120, 1250]),
+} as const satisfies Record<string, Service>

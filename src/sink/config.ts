@@ -1,0 +1,98 @@
+/** Settings of sink/: which database, with which credentials, in what portions. */
+import { z } from 'zod'
+import { secretSchema } from '../secret.ts'
+import { bytesSchema, durationSchema } from '../units.ts'
+
+const name = z.string().min(1).max(256)
+const url = z
+  .string()
+  .refine(isPlainUrl, 'must be a URL such as http://influxdb:8086, without user, password, query and fragment')
+
+export const APIS = ['v1', 'v2', 'v3'] as const
+export type InfluxApi = (typeof APIS)[number]
+
+export const influxSchema = z
+  .strictObject({
+    url: url.optional().describe('Where InfluxDB is; without it points go to the embedded store.'),
+    api: z
+      .enum(APIS)
+      .default('v2')
+      .describe('Which write API: v1 (InfluxDB 1.x), v2 (2.x, VictoriaMetrics) or v3 (3 Core, Enterprise).'),
+    token: secretSchema.optional().describe('API token of InfluxDB 2.x and 3.x.'),
+    org: name.optional().describe('Organisation of InfluxDB 2.x.'),
+    bucket: name.optional().describe('Bucket of 2.x; database of 3.x.'),
+    db: name.optional().describe('Database of 1.x (3.x takes it as another word for bucket).'),
+    user: name.optional().describe('User of 1.x.'),
+    password: secretSchema.optional().describe('Password of 1.x.'),
+    rp: name.optional().describe('Retention policy of 1.x; without it the default one.'),
+    createDatabase: z.boolean().default(false).describe('1.x: create the database when it is not there.'),
+    nodesBucket: name
+      .optional()
+      .describe(
+        'Another bucket (2.x, 3.x) or retention policy (1.x) for tailnet_node, to keep it longer than the rest.',
+      ),
+    gzip: z
+      .enum(['auto', 'on', 'off'])
+      .default('auto')
+      .describe('Compress what is sent; auto: not to this very machine.'),
+    batchLinesMax: z.number().int().min(1).max(100_000).default(20_000).describe('Most lines of one request.'),
+    batchBytesMax: bytesSchema({ default: '4MB', min: '64KiB', max: '24MB' }).describe(
+      'Most bytes of one request, uncompressed.',
+    ),
+    inFlight: z.number().int().min(1).max(16).default(4).describe('Most requests under way at once.'),
+    timeout: durationSchema({ default: '30s', min: '1s', max: '10m' }).describe(
+      'Longest wait for the answer to one request.',
+    ),
+    giveUp: durationSchema({ default: '5m', min: '10s', max: '1h' }).describe(
+      'After so long a batch that cannot be written is forgotten and its window is read again later; nothing is lost.',
+    ),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file with certificate authorities to trust besides the usual ones.'),
+  })
+  .superRefine((influx, context) => {
+    const fault = (path: keyof typeof influx, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message })
+    if (influx.url === undefined) return
+    if (influx.api === 'v1' && influx.db === undefined)
+      fault('db', 'is needed for api v1: set INFLUX_DB to the name of the database')
+    if (influx.api !== 'v1' && influx.bucket === undefined && influx.db === undefined) {
+      fault('bucket', `is needed for api ${influx.api}: set INFLUX_BUCKET`)
+    }
+    if (influx.api !== 'v1' && (influx.user !== undefined || influx.password !== undefined)) {
+      fault('user', `belongs to api v1: for ${influx.api} set INFLUX_TOKEN, or set INFLUX_API=v1`)
+    }
+    if ((influx.user === undefined) !== (influx.password === undefined))
+      fault('password', 'user and password go together')
+    if (influx.user?.includes(':')) fault('user', 'must not hold a colon')
+  })
+
+export type InfluxConfig = z.output<typeof influxSchema>
+
+export const storeSchema = z.strictObject({
+  retention: durationSchema({ default: '7d', min: '1h', max: '365d' }).describe(
+    'How long the embedded store keeps points.',
+  ),
+})
+export type StoreConfig = z.output<typeof storeSchema>
+
+export const deadLettersSchema = z.strictObject({
+  maxBytes: bytesSchema({ default: '256MiB', min: '1MiB', max: '1TB' }).describe(
+    'Most space for what can be delivered nowhere; when it is used up, reading waits until files are removed.',
+  ),
+})
+export type DeadLettersConfig = z.output<typeof deadLettersSchema>
+
+function isPlainUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, username, password, search, hash } = new URL(text)
+  return (
+    (protocol === 'http:' || protocol === 'https:') &&
+    username === '' &&
+    password === '' &&
+    search === '' &&
+    hash === ''
+  )
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createHealth } from '../../src/observe/health.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+
+test('the whole is as bad as its worst room, and says that room’s sentence', () => {
+  const health = createHealth({ clock: createFakeClock() })
+  assert.deepEqual(health.state(), { status: 'ok', rooms: [] })
+  health.set('names', 'warning', 'api_forbidden', 'Names cannot be read; add the scope.')
+  health.set('source', 'ok')
+  assert.equal(health.state().status, 'warning')
+  assert.equal(health.state().text, 'Names cannot be read; add the scope.')
+  health.set('sink', 'error', 'db_unauthorized', 'The token is wrong; make a new one.')
+  const state = health.state()
+  assert.equal(state.status, 'error')
+  assert.equal(state.text, 'The token is wrong; make a new one.')
+  assert.deepEqual(
+    state.rooms.map((room) => [room.room, room.status, room.code]),
+    [
+      ['source', 'ok', undefined],
+      ['sink', 'error', 'db_unauthorized'],
+      ['names', 'warning', 'api_forbidden'],
+    ],
+  )
+  health.set('sink', 'ok')
+  health.set('names', 'ok')
+  assert.equal(health.state().status, 'ok')
+  assert.equal(health.state().text, undefined)
+})
+
+test('since stays while status and code stay, and listeners hear of changes only', async () => {
+  const clock = createFakeClock()
+  const health = createHealth({ clock })
+  let changes = 0
+  const end = health.onChange(() => {
+    changes += 1
+  })
+  const since = () => health.state().rooms[0]?.since
+  health.set('sink', 'error', 'db_timeout', 'one')
+  const first = since()
+  await clock.advance(5_000)
+  health.set('sink', 'error', 'db_timeout', 'two')
+  assert.equal(since(), first)
+  assert.equal(health.state().text, 'two')
+  assert.equal(changes, 1)
+  health.set('sink', 'error', 'db_unreachable', 'three')
+  assert.notEqual(since(), first)
+  health.setReady(true)
+  health.setReady(true)
+  assert.equal(health.isReady(), true)
+  assert.equal(changes, 3)
+  end()
+  health.set('sink', 'ok')
+  assert.equal(changes, 3)
+})
