@@ -3,20 +3,40 @@ import { type DemoNode, DNS_SUFFIX, type Naming } from './nodes.ts'
 import type { DemoRecord } from './records.ts'
 import type { DemoEntry } from './traffic.ts'
 
+const SECONDS_KEPT = 128
+const ZERO = 0x30
 const LISTS = [',"virtualTraffic":[', ',"subnetTraffic":[', ',"exitTraffic":[', ',"physicalTraffic":[']
 
-/** RFC 3339 with 0 to 9 fraction digits, as Go writes it. */
-export function timeText(ns: bigint): string {
-  const seconds = ns / 1_000_000_000n
-  const rest = Number(ns % 1_000_000_000n)
-  const text = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
-  if (rest === 0) return `${text}Z`
-  return `${text}.${String(rest).padStart(9, '0').replace(/0+$/, '')}Z`
+/** Writes RFC 3339 with 0 to 9 fraction digits, as Go does. Keeps the texts of a few seconds: records of the same ones follow each other. */
+function createTimeWriter(): (ns: bigint) => string {
+  const kept = new Map<number, string>()
+
+  function secondText(seconds: number): string {
+    let text = kept.get(seconds)
+    if (text === undefined) {
+      text = new Date(seconds * 1000).toISOString().slice(0, 19)
+      if (kept.size >= SECONDS_KEPT) kept.clear()
+      kept.set(seconds, text)
+    }
+    return text
+  }
+
+  return (ns) => {
+    const seconds = Number(ns / 1_000_000_000n)
+    const rest = Number(ns - BigInt(seconds) * 1_000_000_000n)
+    if (rest === 0) return `${secondText(seconds)}Z`
+    // A one in front keeps the zeros.
+    const digits = String(1_000_000_000 + rest)
+    let end = digits.length
+    while (digits.charCodeAt(end - 1) === ZERO) end -= 1
+    return `${secondText(seconds)}.${digits.slice(1, end)}Z`
+  }
 }
 
 export function createMessageWriter(naming: Naming) {
   const srcNodes: string[][] = []
   const dstNodes: string[][] = []
+  const timeText = createTimeWriter()
 
   /** LIVE records have `os` in dstNodes only, and not in all of them. */
   function nodeText(cache: string[][], node: DemoNode, version: number, withOs: boolean): string {

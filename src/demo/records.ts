@@ -110,7 +110,8 @@ export function createRecords(
       for (const outage of times.outagesBegun(block)) {
         if (outage.wake < base || outage.wake > last) continue
         for (let slot = outage.from; slot < outage.asleep; slot++) {
-          if (times.outageAt(outage.node, slot) === outage && hasRecord(outage.node, slot))
+          // Compared by value: whether two asked for it in the same memory says nothing.
+          if (times.outageAt(outage.node, slot)?.from === outage.from && hasRecord(outage.node, slot))
             putParts(outage.node, slot, outage, 0)
         }
       }

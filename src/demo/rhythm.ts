@@ -19,16 +19,15 @@ function level(rhythm: Rhythm, hour: number, weekend: boolean): number {
   return weekend ? day * 0.15 : day
 }
 
-const LEVELS = RHYTHMS.map((rhythm) =>
-  Float64Array.from({ length: HOURS }, (_, hour) => level(rhythm, hour % 24, hour >= 120)),
+/** By hour of the week in UTC. Zones are whole hours, so nothing changes within one. */
+const LEVELS: readonly Float64Array[] = Array.from({ length: HOURS }, (_, hour) =>
+  Float64Array.from({ length: RHYTHMS.length * ZONES.length }, (_, at) => {
+    const local = (hour + ZONES[at % ZONES.length]! + HOURS) % HOURS
+    return level(RHYTHMS[Math.floor(at / ZONES.length)]!, local % 24, local >= 120)
+  }),
 )
 
-/** How busy each rhythm is in a slot, 0 to 1, in each time zone: at `rhythm * ZONES.length + zone`. */
+/** How busy each rhythm is in a slot, 0 to 1, in each time zone: at `rhythm * ZONES.length + zone`. Not to be changed. */
 export function levelsAt(slot: number): Float64Array {
-  const hours = (slot * SLOT_SECONDS) / 3600 + EPOCH_HOUR
-  const out = new Float64Array(RHYTHMS.length * ZONES.length)
-  for (let r = 0; r < RHYTHMS.length; r++)
-    for (let z = 0; z < ZONES.length; z++)
-      out[r * ZONES.length + z] = LEVELS[r]![Math.floor(hours + ZONES[z]! + HOURS) % HOURS]!
-  return out
+  return LEVELS[(Math.floor((slot * SLOT_SECONDS) / 3600) + EPOCH_HOUR) % HOURS]!
 }

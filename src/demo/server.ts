@@ -91,7 +91,8 @@ export function createDemoServer(tailnet: Tailnet, options: DemoServerOptions = 
     response.once('close', () => gone.abort())
     // A client that goes away is no fault of ours; `pipeline` and `close` tell us.
     response.on('error', () => undefined)
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://demo')
+    // Anybody can write anything behind GET; what is no path is none of ours.
+    const { pathname, searchParams } = URL.parse(request.url ?? '/', 'http://demo') ?? new URL('http://demo/')
     const route = routeOf(request.method ?? 'GET', pathname)
     const entry: DemoRequest = {
       route,
@@ -166,8 +167,7 @@ export function createDemoServer(tailnet: Tailnet, options: DemoServerOptions = 
     if (entry.route === 'other') return sendJson(response, entry, { status: 404, message: 'not found' })
     const refused = guard.refusal(authorization, entry.route)
     if (refused) return sendJson(response, entry, refused)
-    const asked = decodeURIComponent(pathname.split('/')[4] ?? '')
-    if (asked !== '-' && asked !== tailnet.name)
+    if (!isTailnet(pathname.split('/')[4] ?? ''))
       return sendJson(response, entry, { status: 404, message: 'user tailnet does not match' })
     if (entry.route === 'settings')
       return sendJson(response, entry, { networkFlowLoggingOn: !off, devicesApprovalOn: false, httpsEnabled: true })
@@ -185,6 +185,11 @@ export function createDemoServer(tailnet: Tailnet, options: DemoServerOptions = 
     }
     const head = entry.route === 'logs' ? '{"logs":[' : '{"devices":['
     await sendList(request, response, entry, bodyOf(head, items, entry), lengthOf(head, items), bodyFault, gone)
+  }
+
+  /** `asked` as in the path: encoded. */
+  function isTailnet(asked: string): boolean {
+    return asked === '-' || asked === encodeURIComponent(tailnet.name)
   }
 
   async function sendList(
