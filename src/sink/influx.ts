@@ -7,7 +7,7 @@ import { MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { InfluxConfig } from './config.ts'
 import { judge, type Verdict } from './influx-answer.ts'
-import { createInfluxHttp } from './influx-http.ts'
+import { createInfluxHttp, type InfluxHttp } from './influx-http.ts'
 import { createQueries } from './influx-query.ts'
 import { type LineSpan, lineCountOf, linesOf, textOf } from './line-spans.ts'
 import type { Batch, DeadLetter, DeadLetters, Receipt, Sink, SinkMetrics, Target } from './sink.ts'
@@ -19,6 +19,8 @@ export interface InfluxDeps {
   readonly deadLetters: Pick<DeadLetters, 'append'>
   /** From 0 to 1, for jitter. */
   readonly random?: () => number
+  /** The way to the database; its client's transport if absent. Simulations put a database in memory here. */
+  readonly http?: InfluxHttp
 }
 
 const BACKOFF_MIN_MS = 1_000
@@ -33,7 +35,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
   const random = deps.random ?? Math.random
   const store = config.api === 'v1' ? config.db : (config.bucket ?? config.db)
   const label = `InfluxDB (${config.api}, ${config.url}, ${config.api === 'v2' ? 'bucket' : 'database'} ${store})`
-  const http = createInfluxHttp(config, label)
+  const http = deps.http ?? createInfluxHttp(config, label)
   const isLoopback = /^(localhost|127\.|\[::1\])/.test(new URL(config.url).hostname)
   const gzip = config.gzip === 'on' || (config.gzip === 'auto' && !isLoopback)
   const queries = createQueries(config, { http, label, clock })
