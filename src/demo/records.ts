@@ -45,7 +45,8 @@ interface Plan {
   readonly part: number
   readonly parts: number
   readonly outage: Outage | undefined
-  /** `logged` of the first upload when this is the second one, -1 for the first. */
+  readonly copy: boolean
+  /** `logged` of the first upload; below 0 when that was before the piece. */
   readonly first: number
 }
 
@@ -97,7 +98,7 @@ export function createRecords(
       }
       for (let part = 0; part < parts; part++) {
         const first = logged + part * 2
-        put({ logged: first + delay, node, slot, part, parts, outage, first: delay === 0 ? -1 : first })
+        put({ logged: first + delay, node, slot, part, parts, outage, copy: delay > 0, first })
       }
     }
 
@@ -157,7 +158,7 @@ export function createRecords(
       nameVersion: naming.versionAt(index, startNs),
       slot,
       part,
-      copy: plan.first >= 0,
+      copy: plan.copy,
       late: outage !== undefined,
       loggedNs,
       startNs,
@@ -186,8 +187,7 @@ export function createRecords(
     while (begin <= lastNs) {
       const end = begin + PIECE_NS - 1n < lastNs ? begin + PIECE_NS - 1n : lastNs
       for (const { plan, baseNs } of plans(begin, end)) {
-        const { node, slot } = plan
-        const copy = plan.first >= 0
+        const { node, slot, copy } = plan
         const loggedNs = baseNs + BigInt(plan.logged)
         if (!isShown(nodes[node]!.nodeId, slot, loggedNs, copy)) continue
         if (once && copy) {

@@ -1,0 +1,32 @@
+/** Times and readings that the tests of the simulated tailnet share. */
+import assert from 'node:assert/strict'
+import type { DemoRecord } from '../../src/demo/records.ts'
+import { NOON_NS } from '../helpers/fake-clock.ts'
+
+export const SECOND = 1_000_000_000n
+export const MINUTE = 60n * SECOND
+export const HOUR = 60n * MINUTE
+export const DAY = 24n * HOUR
+/** Monday, 2026-11-02, 12:00 UTC: people are at work. */
+export const NOON = NOON_NS
+
+/** What tells one message from all others, and its numbers. */
+export function printOf(record: DemoRecord): string {
+  const { node, slot, part, copy, loggedNs, startNs, endNs, entries } = record
+  const counts = entries.map((list) => list.map((one) => `${one.txBytes}/${one.rxBytes}`).join())
+  return [node.nodeId, slot, part, copy, loggedNs, startNs, endNs, ...counts].join(' ')
+}
+
+/** A JSON text with its whole numbers exact. */
+export function parseExact(text: string): unknown {
+  return JSON.parse(text, (_key, value: unknown, { source }: { source?: string }) =>
+    typeof value === 'number' && source !== undefined ? BigInt(source) : value,
+  )
+}
+
+/** Long lists that must be equal; tells the first difference only. */
+export function assertSame(actual: readonly string[], expected: readonly string[], note = ''): void {
+  const at = expected.findIndex((one, index) => one !== actual[index])
+  if (at >= 0) assert.equal(actual[at], expected[at], `${note} entry ${at} of ${expected.length}`)
+  assert.equal(actual.length, expected.length, `${note} length`)
+}
