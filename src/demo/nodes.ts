@@ -44,6 +44,8 @@ export interface DemoNode {
 
 /** Time zones that people live in, hours east of UTC. */
 export const ZONES = [0, 1, -5, 8] as const
+/** Index into ZONES for each eighth of the people: most live close together, so day and night show in the sum of all. */
+const HOMES = [0, 0, 0, 1, 1, 1, 2, 3] as const
 
 export const DNS_SUFFIX = 'tail1234.ts.net'
 const JOBS = ['web', 'db', 'monitor', 'dns', 'backup', 'files', 'git', 'cache', 'ci', 'mail'] as const
@@ -103,7 +105,7 @@ export function createNodes(options: FullOptions): readonly DemoNode[] {
       user: personal ? (hostile ? `user,"=${index}"\n\\@example.com` : user) : undefined,
       tags: personal ? undefined : hostile ? [`tag:${job}`, 'tag:a b,c="d"\\'] : [`tag:${job}`, 'tag:prod'],
       old: !options.nodeInfo || h2 / 2 ** 32 < options.oldClients,
-      zone: personal ? h3 % ZONES.length : 0,
+      zone: personal ? HOMES[h3 % HOMES.length]! : 0,
       phaseNs: mix(seed, index, 3, 100),
       clockStepNs: os === 'windows' ? 100 : os === 'macOS' || os === 'iOS' ? 1000 : 1,
       endpoints: [

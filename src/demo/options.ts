@@ -56,6 +56,13 @@ export interface VisibilityKey {
 export type FullOptions = Required<Omit<TailnetOptions, 'scan' | 'visibilityDelay'>> &
   Pick<TailnetOptions, 'scan' | 'visibilityDelay'>
 
+/** So many that a slot of one node still fits in memory many times. */
+const SCAN_TUPLES_MAX = 1_000_000
+
+function isCount(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= max
+}
+
 /** Throws a RangeError for what is out of bounds. */
 export function fullOptions(options: TailnetOptions): FullOptions {
   const full: FullOptions = {
@@ -77,6 +84,11 @@ export function fullOptions(options: TailnetOptions): FullOptions {
   if (!Number.isInteger(full.seed)) throw new RangeError(`seed must be a whole number, not ${full.seed}`)
   if (!(full.activity >= 0 && full.activity <= 1000))
     throw new RangeError(`activity must be a number from 0 to 1000, not ${full.activity}`)
+  if (!(full.oldClients >= 0 && full.oldClients <= 1))
+    throw new RangeError(`oldClients must be a number from 0 to 1, not ${full.oldClients}`)
+  const { nodes = 0, tuples = 0 } = full.scan ?? {}
+  if (!isCount(nodes, full.nodes) || !isCount(tuples, SCAN_TUPLES_MAX))
+    throw new RangeError(`scan must have 0 to ${full.nodes} nodes and 0 to ${SCAN_TUPLES_MAX} tuples`)
   for (const { node } of full.renames)
     if (!Number.isInteger(node) || node < 0 || node >= full.nodes)
       throw new RangeError(`there is no node ${node} to rename`)

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createGzip } from 'node:zlib'
+import { createGzip, type Gzip } from 'node:zlib'
 import { createGuard, DEMO_CREDENTIALS, type DemoCredentials, type Refused } from './credentials.ts'
 import {
   type AskedWindow,
@@ -212,10 +212,11 @@ export function createDemoServer(tailnet: Tailnet, options: DemoServerOptions = 
       'Content-Type': 'application/json',
       ...(zip ? { 'Content-Encoding': 'gzip', Vary: 'Accept-Encoding' } : {}),
     })
-    const source = wanted === undefined ? body : faultyBody(body, wanted, gone)
-    const gentle = breakGently(source, response)
-    if (zip) await pipeline(Readable.from(gentle), createGzip({ level: 1 }), response)
-    else await pipeline(Readable.from(gentle), response)
+    response.flushHeaders()
+    const gzip = zip ? createGzip({ level: 1 }) : undefined
+    const source = wanted === undefined ? body : breakGently(faultyBody(body, wanted, gone), response, gzip)
+    if (gzip) await pipeline(Readable.from(source), gzip, response)
+    else await pipeline(Readable.from(source), response)
   }
 
   async function send(
@@ -350,11 +351,17 @@ function lengthOf(head: string, items: () => Iterable<string>): () => number {
   }
 }
 
-/** Before a connection is broken on purpose, what was written goes out. */
-async function* breakGently(body: AsyncIterable<Buffer>, response: ServerResponse): AsyncGenerator<Buffer> {
+/** Before a connection is broken on purpose, what was made so far goes out. */
+async function* breakGently(
+  body: AsyncIterable<Buffer>,
+  response: ServerResponse,
+  gzip: Gzip | undefined,
+): AsyncGenerator<Buffer> {
   try {
     yield* body
   } catch (error) {
+    for (let i = 0; i < 5; i++) await breathe()
+    if (gzip) await new Promise<void>((resolve) => gzip.flush(() => resolve()))
     for (let i = 0; i < 100 && (i < 5 || response.writableLength > 0); i++) await breathe()
     throw error
   }

@@ -1,0 +1,108 @@
+/** A simulated tailnet being served, and a plain client to ask it with: no redirects, no decompression, nothing hidden. */
+import http, { type IncomingHttpHeaders } from 'node:http'
+import type { TestContext } from 'node:test'
+import type { TailnetOptions } from '../../src/demo/options.ts'
+import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
+import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { HOUR, NOON } from './ranges.ts'
+
+export const KEY = 'Bearer tskey-api-demo'
+export const LOGS = '/api/v2/tailnet/-/logging/network'
+
+export interface Served {
+  readonly tailnet: Tailnet
+  readonly server: DemoServer
+  ask(path: string, options?: Asking): Promise<Answered>
+  /** `logging/network`, signed. */
+  logs(fromNs: bigint, toNs: bigint, options?: Asking): Promise<Answered>
+}
+export interface Asking {
+  readonly method?: string
+  readonly headers?: Record<string, string>
+  readonly form?: Record<string, string>
+  /** Hang up after so many bytes of the body, or this long after the request. */
+  readonly leaveAfterBytes?: number
+  readonly signal?: AbortSignal
+}
+export interface Answered {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  /** False: the connection broke before the end. */
+  readonly complete: boolean
+}
+
+/** Stopped with the test. The clock stands still at NOON + 1 h unless told otherwise. */
+export async function serve(
+  t: TestContext,
+  tailnetOptions: TailnetOptions = {},
+  options: DemoServerOptions = {},
+): Promise<Served> {
+  const tailnet = createTailnet({ nodes: 20, ...tailnetOptions })
+  const server = createDemoServer(tailnet, { nowNs: () => NOON + HOUR, ...options })
+  await server.start()
+  t.after(() => server.stop())
+  const ask = (path: string, asking: Asking = {}) => request(server.url + path, asking)
+  return {
+    tailnet,
+    server,
+    ask,
+    logs: (fromNs, toNs, asking = {}) =>
+      ask(`${LOGS}?start=${encodeURIComponent(timeText(fromNs))}&end=${encodeURIComponent(timeText(toNs))}`, {
+        ...asking,
+        headers: { authorization: KEY, ...asking.headers },
+      }),
+  }
+}
+
+export function timeText(ns: bigint): string {
+  const fraction = String(ns % 1_000_000_000n).padStart(9, '0')
+  return new Date(Number(ns / 1_000_000n)).toISOString().replace(/\.\d+Z$/, `.${fraction}Z`)
+}
+
+export function jsonOf<T>(answer: Answered): T {
+  return JSON.parse(answer.body.toString()) as T
+}
+
+/** The texts of the messages of an answer, cut at where the next one begins. */
+export function messagesOf(body: Buffer): string[] {
+  const list = /^\{"logs":\[(.*)\]\}\n$/s.exec(body.toString())?.[1]
+  if (list === undefined) throw new Error(`no list in ${body.toString().slice(0, 100)}`)
+  return list === '' ? [] : list.split(/,(?=\{"logged":)/)
+}
+
+function request(
+  url: string,
+  { method = 'GET', headers = {}, form, leaveAfterBytes, signal }: Asking,
+): Promise<Answered> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answered>()
+  const body = form && new URLSearchParams(form).toString()
+  const sent = http.request(url, {
+    method: form ? 'POST' : method,
+    agent: false,
+    headers: { ...(body ? { 'content-type': 'application/x-www-form-urlencoded' } : {}), ...headers },
+    ...(signal ? { signal } : {}),
+  })
+  sent.on('error', reject)
+  sent.on('response', (response) => {
+    const pieces: Buffer[] = []
+    let size = 0
+    response.on('data', (piece: Buffer) => {
+      pieces.push(piece)
+      size += piece.length
+      if (leaveAfterBytes !== undefined && size >= leaveAfterBytes) sent.destroy()
+    })
+    // What broke off is told by `complete`.
+    response.on('error', () => undefined)
+    response.on('close', () =>
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: Buffer.concat(pieces),
+        complete: response.complete,
+      }),
+    )
+  })
+  sent.end(body)
+  return promise
+}
