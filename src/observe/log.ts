@@ -1,7 +1,7 @@
 /** The log: one JSON line each to standard output, scrubbed of secrets, repeats of a warning or error held back and counted. */
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
-import type { SecretRegistry } from './scrub.ts'
+import type { SecretRegistry } from '../secret-registry.ts'
 import { createThrottle } from './throttle.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const

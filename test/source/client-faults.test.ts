@@ -18,8 +18,8 @@ const HALF = BODY.slice(0, BODY.length / 2)
 const JSON_HEAD = { 'content-type': 'application/json' }
 const GZIP_HEAD = { ...JSON_HEAD, 'content-encoding': 'gzip' }
 
-test('an answer that does not begin is too late after headTimeoutMs', async (t) => {
-  const { api, source, clock, metrics, signal } = await apiAndSource(t, { headTimeoutMs: 5000 })
+test('an answer that does not begin is too late after headTimeout', async (t) => {
+  const { api, source, clock, metrics, signal } = await apiAndSource(t, { headTimeout: '5s' })
   api.on('logging/network', silence)
   const fault = faultOf(source.open(WINDOW, signal))
   await api.arrived('logging/network', 1)
@@ -29,7 +29,7 @@ test('an answer that does not begin is too late after headTimeoutMs', async (t) 
   const { code, reaction, message } = await fault
   assert.equal(code, 'api_timeout')
   assert.equal(reaction, 'split')
-  assert.match(message, /5000 ms \(headTimeoutMs\).*shorter window/)
+  assert.match(message, /5000 ms \(headTimeout\).*shorter window/)
   assert.deepEqual(metrics.calls.get('request')?.[0]?.slice(0, 2), ['logging/network', 'error'])
   await api.allClosed()
 })
@@ -44,8 +44,8 @@ test('for anything but a window, too late means once more', async (t) => {
   assert.deepEqual([code, reaction], ['api_timeout', 'retry'])
 })
 
-test('a body that stands still is too late after idleTimeoutMs', async (t) => {
-  const { api, source, clock, signal } = await apiAndSource(t, { headTimeoutMs: 50_000, idleTimeoutMs: 3000 })
+test('a body that stands still is too late after idleTimeout', async (t) => {
+  const { api, source, clock, signal } = await apiAndSource(t, { headTimeout: '50s', idleTimeout: '3s' })
   for (const reply of [stall(), stall(HALF), stallGzip()]) {
     api.on('logging/network', reply)
     const answer = await source.open(WINDOW, signal)
@@ -57,7 +57,7 @@ test('a body that stands still is too late after idleTimeoutMs', async (t) => {
     while (!isOver) await clock.advance(3001)
     const { code, reaction, message } = await fault
     assert.deepEqual([code, reaction], ['api_timeout', 'split'])
-    assert.match(message, /3000 ms \(idleTimeoutMs\)/)
+    assert.match(message, /3000 ms \(idleTimeout\)/)
   }
   await api.allClosed()
 })
@@ -71,8 +71,8 @@ test('a body that nobody reads is not kept open for ever', async (t) => {
   assert.equal((await faultOf(readAll(answer))).code, 'api_timeout')
 })
 
-test('a slow drip ends at totalTimeoutMs', async (t) => {
-  const { api, source, clock, signal } = await apiAndSource(t, { idleTimeoutMs: 60_000, totalTimeoutMs: 300_000 })
+test('a slow drip ends at totalTimeout', async (t) => {
+  const { api, source, clock, signal } = await apiAndSource(t, { idleTimeout: '60s', totalTimeout: '300s' })
   const { promise: dripping, resolve } = Promise.withResolvers<(text: string) => void>()
   api.on('logging/network', (response) => {
     response.writeHead(200, JSON_HEAD).flushHeaders()
@@ -92,7 +92,7 @@ test('a slow drip ends at totalTimeoutMs', async (t) => {
     })(),
   )
   assert.deepEqual([fault.code, fault.reaction, drips], ['api_timeout', 'split', 5])
-  assert.match(fault.message, /totalTimeoutMs/)
+  assert.match(fault.message, /totalTimeout/)
 })
 
 test('time that the reader takes for itself makes no answer late', async (t) => {
@@ -169,7 +169,7 @@ test('an answer without a length that ends by closing the connection is whole wh
 })
 
 test('an endless body stops at answerBytesMax', async (t) => {
-  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: 4 << 20 })
+  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '4MiB' })
   api.on('logging/network', endless(JSON_HEAD, '{"logs":[', `${JSON.stringify(wireMessage())},`.repeat(500)))
   const answer = await source.open(WINDOW, signal)
   assert.deepEqual(await codeAndReaction(readAll(answer)), ['api_too_large', 'split'])
@@ -178,7 +178,7 @@ test('an endless body stops at answerBytesMax', async (t) => {
 })
 
 test('a gzip bomb stops at answerBytesMax, and memory stays flat', async (t) => {
-  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: 64 << 20 })
+  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '64MiB' })
   const zip = createGzip({ level: 1 })
   const pieces: Buffer[] = []
   zip.on('data', (piece: Buffer) => pieces.push(piece))
@@ -207,7 +207,7 @@ test('a gzip bomb stops at answerBytesMax, and memory stays flat', async (t) => 
 })
 
 test('gzip that never decodes to anything stops at the same limit', async (t) => {
-  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: 1 << 20 })
+  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '1MiB' })
   const nothing = Buffer.concat(Array.from({ length: 2000 }, () => gzipSync('')))
   api.on('logging/network', endless(GZIP_HEAD, '', nothing))
   assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(readAll)), ['api_too_large', 'split'])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fileSecret } from '../../src/secret.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
-import { fileSecret } from '../../src/source/secret.ts'
 
 type Input = Record<string, unknown>
 const faults = (input: Input) => {
@@ -14,9 +14,9 @@ test('defaults are those of a tailnet in the cloud', () => {
     tailnet: '-',
     apiUrl: 'https://api.tailscale.com',
     allowHttp: false,
-    headTimeoutMs: 60_000,
-    idleTimeoutMs: 60_000,
-    totalTimeoutMs: 600_000,
+    headTimeout: 60_000,
+    idleTimeout: 60_000,
+    totalTimeout: 600_000,
     answerBytesMax: 1 << 30,
     messageBytesMax: 8 << 20,
     depthMax: 8,
@@ -32,7 +32,7 @@ test('credentials: one kind, complete', () => {
   const good: Input[] = [
     {},
     { apiKey: 'k' },
-    { apiKey: fileSecret('/run/secrets/key') },
+    { apiKey: fileSecret('/run/secrets/key', () => 'k') },
     { oauthClientId: 'i', oauthClientSecret: 's' },
     { oauthClientId: 'i', idTokenFile: '/run/id' },
   ]
@@ -107,11 +107,11 @@ test('a tailnet is a name', () => {
 
 test('limits have bounds', () => {
   for (const [name, value] of [
-    ['headTimeoutMs', 0],
-    ['idleTimeoutMs', 1e9],
-    ['totalTimeoutMs', 1.5],
-    ['answerBytesMax', 1],
-    ['messageBytesMax', 1e12],
+    ['headTimeout', '0s'],
+    ['idleTimeout', '2h'],
+    ['totalTimeout', '90'],
+    ['answerBytesMax', '1B'],
+    ['messageBytesMax', '1TB'],
     ['depthMax', 1],
     ['oauthScope', 'a  b'],
   ] as const) {

@@ -1,6 +1,7 @@
 /** Keeps secrets out of what people read, by value: a secret shows up in texts that nobody thought of (an error of a library, a URL in a
  * stack), so looking at names of fields is not enough. */
-import type { Secret } from '../secret.ts'
+import { excerpt } from './errors.ts'
+import type { Secret } from './secret.ts'
 
 export interface SecretRegistry {
   /** From now on `value` is kept out. For values that come and go, such as access tokens: the newest 128 are remembered. */
@@ -9,6 +10,9 @@ export interface SecretRegistry {
   watch(secret: Secret): void
   /** The text with `[secret]` in place of each known value, plain or as base64, Basic header, URL, form or JSON write it. */
   scrub(text: string): string
+  /** What may be shown of a foreign body: scrubbed, at most 512 bytes. `isCut`: the body went on after this text, so its end may be the first
+   * part of a secret, which then is left out too. */
+  excerpt(body: string, isCut: boolean): string
 }
 
 const PASSING_VALUES_MAX = 128
@@ -19,6 +23,7 @@ export function createSecretRegistry(secrets: Iterable<Secret> = []): SecretRegi
   const lasting = new Map<string, readonly string[]>()
   const passing = new Map<string, readonly string[]>()
   let pattern: RegExp | undefined
+  let longest = 0
 
   function learn(list: Map<string, readonly string[]>, value: string): void {
     if (value.length < LENGTH_MIN || list.has(value)) return
@@ -27,6 +32,7 @@ export function createSecretRegistry(secrets: Iterable<Secret> = []): SecretRegi
     const forms = [...lasting.values(), ...passing.values()].flat()
     // The longest first: one form can be part of another.
     const sorted = forms.toSorted((one, other) => other.length - one.length)
+    longest = sorted[0]?.length ?? 0
     pattern = new RegExp(sorted.map((form) => RegExp.escape(form)).join('|'), 'g')
   }
 
@@ -34,6 +40,10 @@ export function createSecretRegistry(secrets: Iterable<Secret> = []): SecretRegi
     add: (value) => learn(passing, value),
     watch: (secret) => secret.watch((value) => learn(lasting, value)),
     scrub: (text) => (pattern === undefined ? text : text.replace(pattern, '[secret]')),
+    excerpt(body, isCut) {
+      const clean = registry.scrub(body)
+      return excerpt(isCut ? clean.slice(0, Math.max(0, clean.length - longest)) : clean)
+    },
   }
   for (const secret of secrets) registry.watch(secret)
   return registry
@@ -43,8 +53,12 @@ function formsOf(value: string): readonly string[] {
   const percent = encodeURIComponent(value)
   const form = new URLSearchParams({ v: value }).toString().slice(2)
   const plain = [value, percent, form, lowerEscapes(percent), lowerEscapes(form), ...base64Cores(value)]
-  // A log line is JSON already, and may hold the text of other JSON.
-  const forms = plain.flatMap((text) => [text, inJson(text), inJson(inJson(text))])
+  // A log line is JSON already, and may hold the text of other JSON, which may do the same.
+  const forms = plain.flatMap((text) => {
+    const once = inJson(text)
+    const twice = inJson(once)
+    return [text, once, twice, inJson(twice)]
+  })
   return [...new Set(forms)].filter((text) => text.length >= LENGTH_MIN)
 }
 
