@@ -43,9 +43,15 @@ const PROTOS: Readonly<Record<string, string>> = {
 }
 const WITH_PORTS = ['tcp', 'udp', 'sctp', 'dccp']
 
-/** What tells one point from all others. */
-export function truthKey(point: Pick<TruthPoint, 'measurement' | 'tags' | 'timestampNs'>): string {
-  return JSON.stringify([point.measurement, Object.entries(point.tags).sort(), String(point.timestampNs)])
+/** What tells one point from all others; the order of the tags does not matter. Tag values hold no control characters. */
+export function truthKey(point: {
+  readonly measurement: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly timestampNs: bigint
+}): string {
+  let key = `${point.timestampNs}\t${point.measurement}`
+  for (const name of Object.keys(point.tags).sort()) key += `\t${name}\t${point.tags[name]}`
+  return key
 }
 
 export function createTruth(nodes: readonly DemoNode[], naming: Naming) {

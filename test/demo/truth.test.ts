@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TailnetOptions } from '../../src/demo/options.ts'
+import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { type TruthOptions, type TruthPoint, truthKey } from '../../src/demo/truth.ts'
+import { PORTS } from '../../src/flatten/ports.ts'
+import { openStateFile } from '../../src/ledger/state-file.ts'
+import { createNames } from '../../src/names/sqlite-names.ts'
+import { deviceOf } from '../../src/source/devices.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { silentLog } from '../helpers/silent.ts'
+import { answerOf, throughTheLine } from '../helpers/through-the-line.ts'
+import type { ParsedLine } from '../sink/lines-parse.ts'
+import { assertSame, HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
+
+const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
+const FROM = NOON
+const TO = NOON + 3n * MINUTE
+
+/** Every point of the truth, and nothing else, with exactly its fields. */
+function assertTruth(lines: readonly ParsedLine[], truth: Iterable<TruthPoint>): number {
+  const missing = new Map<string, TruthPoint>()
+  for (const point of truth) {
+    const key = truthKey(point)
+    assert.ok(!missing.has(key), `the truth has ${key} twice`)
+    missing.set(key, point)
+  }
+  const count = missing.size
+  /** What is uploaded twice comes twice, the same. */
+  const seen = new Map<string, TruthPoint>()
+  for (const line of lines) {
+    const key = truthKey(line)
+    const expected = missing.get(key) ?? seen.get(key)
+    assert.ok(expected, `not in the truth: ${key.slice(0, 1000)}`)
+    const names = Object.keys(expected.fields)
+    const isSame = names.every((name) => line.fields[name] === expected.fields[name])
+    if (!isSame || names.length !== Object.keys(line.fields).length) assert.deepEqual(line.fields, expected.fields, key)
+    missing.delete(key)
+    seen.set(key, expected)
+  }
+  assert.deepEqual([...missing.keys()].slice(0, 3), [], `${missing.size} of ${count} points are missing`)
+  return count
+}
+
+/** A reader of the devices API that asks at certain times, and what it may know of names: written down once more, naively. */
+function observer(tailnet: Tailnet, atNs: readonly bigint[]) {
+  const names = createNames(
+    openStateFile({ path: ':memory:' }, { clock: createFakeClock(), log: silentLog }),
+    'default',
+  )
+  const observed = atNs.map((ns) => {
+    const devices = [...tailnet.devices(ns)].map((text) => JSON.parse(text))
+    names.observe(
+      devices.map(deviceOf).filter((one) => one !== undefined),
+      ns,
+    )
+    names.readingBegins(ns)
+    const known = new Map<string, string>()
+    for (const { nodeId, addresses, hostname } of devices)
+      if (hostname !== '') for (const key of [nodeId, ...addresses]) known.set(key, hostname.split('.')[0])
+    return { ns, known }
+  })
+  const nameAsOf: TruthOptions['nameAsOf'] = (addressOrId, atNs) =>
+    (observed.findLast(({ ns }) => ns <= atNs) ?? observed[0])?.known.get(addressOrId)
+  return { names, nameAsOf }
+}
+
+const RENAMES = [
+  { node: 2, atNs: FROM + 30n * SECOND, name: 'second-name' },
+  { node: 2, atNs: FROM + 80n * SECOND, name: 'third, name=\\' },
+  { node: 13, atNs: FROM + 70n * SECOND, name: 'moved' },
+]
+
+const tailnets: readonly (readonly [string, TailnetOptions])[] = [
+  ['a usual tailnet', { nodes: 50 }],
+  ['hostile texts in names, users, tags, addresses and protocols', { nodes: 100, hostile: true }],
+  ['counters beyond what a double holds', { nodes: 20, bigCounters: true }],
+  ['half of the clients old', { nodes: 30, oldClients: 0.5 }],
+  ['devices that are renamed', { nodes: 30, oldClients: 0.3, renames: RENAMES }],
+  ['names from the devices API alone', { nodes: 30, nodeInfo: false, renames: RENAMES, hostile: true }],
+  ['exit traffic with destinations', { nodes: 50, exitDestinations: true }],
+  ['a port scan in split records', { nodes: 10, scan: { nodes: 1, tuples: 2200 } }],
+  ['everything at once', { nodes: 40, seed: 7, hostile: true, bigCounters: true, oldClients: 0.4, renames: RENAMES }],
+]
+
+for (const [what, options] of tailnets) {
+  test(`reader, flattener and line writer give the truth: ${what}`, () => {
+    const tailnet = createTailnet(options)
+    const toNs = options.scan ? FROM + 20n * SECOND : TO
+    const { names, nameAsOf } = observer(tailnet, [FROM - HOUR, FROM + MINUTE, FROM + 2n * MINUTE])
+    for (const ports of PORTS) {
+      const { lines, quarantined } = throughTheLine(answerOf(tailnet.messages(FROM, toNs)), { ports, names })
+      assert.deepEqual(quarantined, [])
+      const count = assertTruth(lines, tailnet.truth(FROM, toNs, { ports, nameAsOf }))
+      assert.ok(count > 100, `${count} points`)
+    }
+  })
+}
+
+test('the truth holds what the entries hold, in every mode, by kind', () => {
+  const tailnet = createTailnet({ nodes: 30, hostile: true, bigCounters: true })
+  const sums = tailnet.sums(FROM, TO)
+  for (const ports of PORTS) {
+    for (const measurement of ['tailnet_flow', 'tailnet_node']) {
+      const points = [...tailnet.truth(FROM, TO, { ports })].filter((point) => point.measurement === measurement)
+      for (const kind of KINDS) {
+        const total = (field: string) =>
+          points.filter((point) => point.tags['kind'] === kind).reduce((sum, point) => sum + point.fields[field]!, 0n)
+        assert.deepEqual(
+          {
+            entries: Number(total('flows')),
+            txBytes: total('tx_bytes'),
+            txPkts: total('tx_pkts'),
+            rxBytes: total('rx_bytes'),
+            rxPkts: total('rx_pkts'),
+          },
+          sums[kind],
+        )
+      }
+    }
+  }
+})
+
+test('a window read again, in other pieces and later, gives the same lines', () => {
+  const tailnet = createTailnet({ nodes: 30, oldClients: 0.3, renames: RENAMES })
+  const early = observer(tailnet, [FROM - HOUR, FROM + MINUTE])
+  const late = observer(tailnet, [FROM - HOUR, FROM + MINUTE, TO + HOUR])
+  const read = (names: typeof early.names, stepNs: bigint) => {
+    const keys: string[] = []
+    for (let fromNs = FROM; fromNs < TO; fromNs += stepNs) {
+      const { lines } = throughTheLine(
+        answerOf(tailnet.messages(fromNs, fromNs + stepNs < TO ? fromNs + stepNs : TO)),
+        { names },
+      )
+      for (const line of lines) keys.push(JSON.stringify([truthKey(line), String(line.fields['tx_bytes'])]))
+    }
+    return [...new Set(keys)].toSorted()
+  }
+  assertSame(read(late.names, 7n * SECOND), read(early.names, TO - FROM))
+})

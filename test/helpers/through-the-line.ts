@@ -1,0 +1,71 @@
+/** The pure part of the line: bytes of an answer through the real reader, flattener and line writer, and the lines read back. */
+import { createFlattener } from '../../src/flatten/flatten.ts'
+import type { Ports } from '../../src/flatten/ports.ts'
+import type { Names } from '../../src/names/names.ts'
+import { createLineWriter } from '../../src/sink/lines.ts'
+import type { Batch } from '../../src/sink/sink.ts'
+import { createMessageReader } from '../../src/source/cut.ts'
+import type { QuarantinedPart } from '../../src/source/message.ts'
+import { type ParsedLine, parseLines } from '../sink/lines-parse.ts'
+
+export interface Through {
+  readonly lines: readonly ParsedLine[]
+  /** Set aside by the reader and by the flattener. */
+  readonly quarantined: readonly QuarantinedPart[]
+  readonly messageCount: number
+  readonly entryCount: number
+}
+
+export interface ThroughOptions {
+  readonly ports?: Ports
+  readonly tailnet?: string
+  readonly names?: Pick<Names, 'nameOf' | 'version' | 'mayKnow'>
+}
+
+const NOBODY: ThroughOptions['names'] = { nameOf: () => undefined, version: () => 0 }
+
+export function throughTheLine(chunks: Iterable<Uint8Array>, options: ThroughOptions = {}): Through {
+  const { ports = 'service', tailnet = '-', names = NOBODY } = options
+  const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 4 * 1024 * 1024, depthMax: 64 })
+  const flattener = createFlattener({ tailnet, ports }, { names: names! })
+  const writer = createLineWriter({ batchLinesMax: 500, batchBytesMax: 64 * 1024, splitNodes: true })
+  const lines: ParsedLine[] = []
+  const quarantined: QuarantinedPart[] = []
+  let messageCount = 0
+  let entryCount = 0
+  const take = (batch: Batch) => {
+    const parsed = parseLines(Buffer.from(batch.bytes).toString())
+    if (parsed.length !== batch.lineCount) throw new Error(`${parsed.length} lines, told as ${batch.lineCount}`)
+    for (const line of parsed) lines.push(line)
+    writer.release(batch)
+  }
+  for (const chunk of chunks) {
+    for (const message of reader.push(chunk)) {
+      messageCount += 1
+      quarantined.push(...message.quarantined)
+      if (message.entryCount === 0) continue
+      entryCount += message.entryCount
+      const points = flattener.flatten(message)
+      quarantined.push(...points.quarantined)
+      writer.append(points)
+      for (let batch = writer.full(); batch; batch = writer.full()) take(batch)
+    }
+  }
+  reader.end()
+  for (const batch of writer.rest()) take(batch)
+  return { lines, quarantined, messageCount, entryCount }
+}
+
+/** The list of an answer in pieces of so many bytes, as a network may cut it. */
+export function* answerOf(messages: Iterable<string>, chunkBytes = 10_007): Generator<Uint8Array> {
+  let text = '{"logs":['
+  let isFirst = true
+  for (const message of messages) {
+    text += isFirst ? message : `,${message}`
+    isFirst = false
+    if (text.length < chunkBytes) continue
+    yield Buffer.from(text)
+    text = ''
+  }
+  yield Buffer.from(`${text}]}\n`)
+}
