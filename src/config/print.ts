@@ -1,0 +1,97 @@
+/** Settings as text: those in force for `print-config`, the sample file, and the tables of the documentation, all from the schema. */
+import { Document, type Scalar } from 'yaml'
+import { Secret } from '../secret.ts'
+import { formatBytes, formatDuration } from '../units.ts'
+import { KEYS, type Key } from './keys.ts'
+import type { Loaded } from './load.ts'
+
+/** YAML of the settings in force, without secrets; a comment says where each value comes from. */
+export function printSettings({ settings, path, origins }: Loaded): string {
+  const document = new Document({})
+  document.commentBefore = ` settings in force${path === undefined ? '' : `, from ${path} and the environment`}`
+  for (const key of KEYS) {
+    const value = shown(key, at(settings, key.path))
+    if (value === undefined) continue
+    document.setIn(key.path, document.createNode(value))
+    const origin = origins.get(key.name)
+    const node = document.getIn(key.path, true) as Scalar
+    if (origin !== undefined && node) node.comment = ` ${origin}`
+  }
+  return document.toString({ lineWidth: 0 })
+}
+
+/** A settings file with every key, each commented out at its default. */
+export function sampleSettings(): string {
+  const lines = [
+    '# Settings of tailflux. Every key is shown with its default; take away the `#` in front of what you change.',
+    '# Each key is also an environment variable, which wins: `poll.interval` is TAILFLUX_POLL_INTERVAL. Secrets can come from files: `apiKeyFile`,',
+    '# or TAILSCALE_API_KEY_FILE. `tailflux print-config` shows what is in force.',
+  ]
+  let room: string | undefined
+  for (const key of KEYS) {
+    const [first = '', ...rest] = key.path
+    const indent = rest.length > 0 ? '  ' : ''
+    if (rest.length === 0) {
+      room = undefined
+      lines.push('')
+    } else if (room !== first) {
+      room = first
+      lines.push('', `${first}:`)
+    }
+    const choices = key.choices.length > 0 ? ` (${key.choices.join(' | ')})` : ''
+    for (const line of wrapped(`${key.description}${choices}`, 110)) lines.push(`${indent}# ${line}`)
+    lines.push(`${indent}# ${key.path.at(-1)}:${key.default === undefined ? '' : ` ${inYaml(key.default)}`}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+/** Rows of a Markdown table: all keys, or those whose names are given, in that order. */
+export function settingsTable(names?: readonly string[]): string {
+  const keys = names === undefined ? KEYS : names.map((name) => keyOf(name))
+  const rows = keys.map((key) => {
+    const file = key.kind === 'secret' ? ' (or `…_FILE`)' : ''
+    const fallback = key.default === undefined ? '' : `\`${inYaml(key.default)}\``
+    const choices = key.choices.length > 0 && !key.description.includes('`') ? ` (${key.choices.join(', ')})` : ''
+    return `| \`${key.name}\` | \`${key.variables[0]}\`${file} | ${fallback} | ${(key.description + choices).replaceAll('|', '\\|')} |`
+  })
+  return ['| key | variable | default | what it is |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+function keyOf(name: string): Key {
+  const key = KEYS.find((one) => one.name === name)
+  if (key === undefined) throw new RangeError(`${name} is no settings key`)
+  return key
+}
+
+function shown(key: Key, value: unknown): unknown {
+  if (value instanceof Secret) return '[secret]'
+  if (key.kind === 'duration' && typeof value === 'number') return formatDuration(value)
+  if (key.kind === 'size' && typeof value === 'number') return formatBytes(value)
+  if (key.name === 'poll.latePasses' && Array.isArray(value)) return value.map((ms) => formatDuration(ms))
+  return value
+}
+
+function inYaml(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`
+  return typeof value === 'string' && /^[-?:,[\]{}#&*!|>'"%@`]|: |^$/.test(value) ? `'${value}'` : String(value)
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + word.length + 1 > width) {
+      lines.push(line)
+      line = word
+    } else line = line === '' ? word : `${line} ${word}`
+  }
+  return [...lines, line]
+}
+
+function at(from: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) =>
+      typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[part] : undefined,
+    from,
+  )
+}

@@ -1,0 +1,60 @@
+/** config/: the settings of all rooms in one schema. Each room owns its part; here they are joined, and what belongs to no room is added. */
+import { z } from 'zod'
+import { portsSchema } from '../flatten/ports.ts'
+import { httpSchema } from '../http/config.ts'
+import { LOG_LEVELS } from '../observe/log.ts'
+import { pollSchema } from '../pipeline/config.ts'
+import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
+import { tailscaleSchema } from '../source/config.ts'
+import { durationSchema } from '../units.ts'
+
+const logSchema = z.strictObject({
+  level: z.enum(LOG_LEVELS).default('info').describe('How much is logged: trace, debug, info, warn, error or silent.'),
+})
+
+const namesSchema = z.strictObject({
+  interval: durationSchema({ default: '5m', min: '10s', max: '24h' }).describe(
+    'How often device names are read from the devices API.',
+  ),
+})
+
+/** Beyond printable text a tag value would be changed on its way, and the database would be asked for another one. */
+const tailnetName = z
+  .string()
+  .regex(/^[^\u0000-\u001f\u007f-\u009f\\]{1,128}$/, 'must be a text of at most 128 characters')
+  .optional()
+  .describe('Value of the tag `tailnet`; without it the tailnet ID, or `default` when that is `-`.')
+
+export const settingsSchema = z.strictObject({
+  tailscale: tailscaleSchema.prefault({}),
+  tailnetName,
+  ports: portsSchema,
+  influx: influxSchema.prefault({}),
+  store: storeSchema.prefault({}),
+  dataDir: z
+    .string()
+    .min(1)
+    .default('./data')
+    .describe('Folder of the state file, the dead letters and the embedded store; only one process may use it.'),
+  deadLetters: deadLettersSchema.prefault({}),
+  poll: pollSchema.prefault({}),
+  names: namesSchema.prefault({}),
+  http: httpSchema.prefault({}),
+  log: logSchema.prefault({}),
+  demo: z
+    .enum(['off', 'auto'])
+    .default('off')
+    .describe('auto: `tailflux run` shows a simulated tailnet as long as there are no Tailscale credentials.'),
+})
+
+export type Settings = z.output<typeof settingsSchema>
+
+/** The value of the tag `tailnet`. */
+export function tailnetTag(settings: Pick<Settings, 'tailnetName' | 'tailscale'>): string {
+  const { tailnet } = settings.tailscale
+  return settings.tailnetName ?? (tailnet === '-' ? 'default' : tailnet)
+}
+
+export function hasCredentials({ tailscale }: Pick<Settings, 'tailscale'>): boolean {
+  return tailscale.apiKey !== undefined || tailscale.oauthClientId !== undefined
+}

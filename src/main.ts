@@ -1,0 +1,210 @@
+/** main: the rooms, composed from left to right, started, and stopped from right to left.
+ *
+ *   source -> flatten -> sink      the line, walked window by window by the pipeline
+ *   ledger, names                  beside it, in one state file
+ *   schedule, http                 around it
+ *
+ * Composing does no I/O but open the state file, because its lock decides whether this process may run at all. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { type Clock, systemClock } from './clock.ts'
+import { type Settings, tailnetTag } from './config/settings.ts'
+import { CollectorError } from './errors.ts'
+import { createFlattener } from './flatten/flatten.ts'
+import { createHttpServer } from './http/server.ts'
+import type { StatusView } from './http/status.ts'
+import { createLedger } from './ledger/sqlite-ledger.ts'
+import { openStateFile } from './ledger/state-file.ts'
+import { createNames } from './names/sqlite-names.ts'
+import { createHealth, type Health } from './observe/health.ts'
+import { createMetrics } from './observe/metrics.ts'
+import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
+import type { Tap } from './pipeline/run-window.ts'
+import { createSlots } from './pipeline/slots.ts'
+import { createSchedule } from './schedule/schedule.ts'
+import type { SecretRegistry } from './secret-registry.ts'
+import { createDeadLetters } from './sink/dead-letters.ts'
+import { createEmbeddedStore } from './sink/embedded-store.ts'
+import { createInfluxSink } from './sink/influx.ts'
+import { createLineWriter } from './sink/lines.ts'
+import type { Sink, SinkMetrics } from './sink/sink.ts'
+import { createTailscaleSource } from './source/client.ts'
+import { VERSION } from './version.ts'
+
+export interface ServiceDeps {
+  readonly log: Logger
+  readonly secrets: SecretRegistry
+  /** A programmer's error inside the poll loop: the process should end and be restarted. */
+  readonly onBroken: (error: unknown) => void
+  readonly clock?: Clock
+  /** The service shows a simulated tailnet. */
+  readonly isDemo?: boolean
+}
+
+export interface Service {
+  readonly health: Health
+  readonly pipeline: Pipeline
+  /** Listens, then polls. Resolves with the address of the status page. Rejects with a CollectorError when it cannot listen. */
+  start(): Promise<string>
+  status(): StatusView
+  /** Takes no new window, waits up to 8 s for those under way, then ends everything from right to left. Idempotent. */
+  stop(): Promise<void>
+}
+
+const STATE_FILE = 'state.db'
+const STORE_FILE = 'store.db'
+const DEAD_LETTERS_DIR = 'dead-letters'
+const GRACE_MS = 8_000
+
+/** Where things lie in the data directory. */
+export function pathsIn(dataDir: string) {
+  return {
+    state: join(dataDir, STATE_FILE),
+    store: join(dataDir, STORE_FILE),
+    deadLetters: join(dataDir, DEAD_LETTERS_DIR),
+  }
+}
+
+/** The sink of the settings: InfluxDB, or the embedded store without a URL. */
+export function createSink(
+  settings: Settings,
+  deps: {
+    clock: Clock
+    log: Logger
+    metrics: SinkMetrics
+    deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']
+  },
+): Sink {
+  const { url } = settings.influx
+  if (url !== undefined) return createInfluxSink({ ...settings.influx, url }, deps)
+  return createEmbeddedStore({ path: pathsIn(settings.dataDir).store, retentionMs: settings.store.retention }, deps)
+}
+
+/** Opens the state file and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
+ * others of the state file, `config_invalid` without credentials. */
+export function createService(settings: Settings, deps: ServiceDeps): Service {
+  const { log, secrets } = deps
+  const clock = deps.clock ?? systemClock
+  const roomLog = (room: string) => log.child({ room })
+  const tailnet = tailnetTag(settings)
+  const paths = pathsIn(settings.dataDir)
+  const health = createHealth({ clock })
+  const metrics = createMetrics({ version: VERSION, clock })
+
+  const source = createTailscaleSource(settings.tailscale, {
+    clock,
+    log: roomLog('source'),
+    metrics: metrics.source,
+    secrets,
+  })
+  makeFolder(settings.dataDir)
+  const state = openStateFile({ path: paths.state }, { clock, log: roomLog('ledger') })
+  if (state.recovered) metrics.pipeline.stateRecovered()
+  const ledger = createLedger(state, tailnet)
+  const names = createNames(state, tailnet)
+  const deadLetters = createDeadLetters(
+    { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
+    { clock, log: roomLog('sink') },
+  )
+  const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: metrics.sink, deadLetters })
+  const taps: Tap[] = []
+
+  const { poll, influx } = settings
+  const pipeline = createPipeline(
+    {
+      tailnet,
+      intervalMs: poll.interval,
+      lagMs: poll.lag,
+      lookbackMs: poll.lookback,
+      retentionMs: poll.retention,
+      windowMaxMs: poll.windowMax,
+      windowBytesTarget: poll.windowBytesTarget,
+      parallel: poll.parallel,
+      latePassesMs: poll.latePasses,
+      devicesIntervalMs: settings.names.interval,
+    },
+    {
+      source,
+      sink,
+      ledger,
+      names,
+      deadLetters,
+      slots: createSlots(influx.inFlight),
+      taps,
+      metrics: metrics.pipeline,
+      health,
+      createLane: () => ({
+        flattener: createFlattener({ tailnet, ports: settings.ports }, { names }),
+        lines: createLineWriter({
+          batchLinesMax: influx.batchLinesMax,
+          batchBytesMax: influx.batchBytesMax,
+          splitNodes: influx.nodesBucket !== undefined,
+        }),
+      }),
+      clock,
+      log: roomLog('pipeline'),
+      random: Math.random,
+    },
+  )
+  const schedule = createSchedule(
+    { intervalMs: poll.interval, name: 'poll' },
+    { job: () => pipeline.tick(), clock, log: roomLog('schedule'), onBroken: deps.onBroken },
+  )
+
+  function status(): StatusView {
+    return { ...pipeline.status(), demo: deps.isDemo ?? false }
+  }
+
+  const http = createHttpServer(settings.http, {
+    log: roomLog('http'),
+    clock,
+    version: VERSION,
+    health,
+    metrics,
+    status,
+    run: () => pipeline.tick(),
+  })
+
+  let stopping: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    health.setReady(false)
+    // From right to left: nothing may be asked of a part that has ended already.
+    await using parts = new AsyncDisposableStack()
+    parts.defer(() => state.close())
+    parts.defer(() => deadLetters.stop())
+    parts.defer(() => source.stop())
+    parts.defer(() => sink.stop())
+    parts.defer(() => metrics.stop())
+    parts.defer(() => http.stop())
+    await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])
+  }
+
+  return {
+    health,
+    pipeline,
+    status,
+    async start() {
+      const url = await http.start()
+      health.setReady(true)
+      await schedule.start()
+      return url
+    },
+    stop() {
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
+    throw new CollectorError(
+      `The data directory ${path} cannot be made${code}; make it, let tailflux write to it, or set TAILFLUX_DATA_DIR to another one.`,
+      { stage: 'config', code: 'config_invalid', reaction: 'hold', cause },
+    )
+  }
+}
