@@ -57,8 +57,8 @@ export class KnownNodes {
     const words = this.words
     const text = this.cells[at + TEXT]!
     const last = length - 4
-    for (let i = 0; i < last; i += 4) if (view.getInt32(p + i) !== words.getInt32(text + i)) return false
-    return view.getInt32(p + last) === words.getInt32(text + last)
+    for (let i = 0; i < last; i += 4) if (view.getInt32(p + i, true) !== words.getInt32(text + i, true)) return false
+    return view.getInt32(p + last, true) === words.getInt32(text + last, true)
   }
 
   /** Keeps a device of `length` bytes at `p` and returns the index of its cells from ID_START on, to be filled; -1 when there is no room. */
@@ -95,6 +95,7 @@ export class KnownNodes {
 
 function keyOf(view: DataView, p: number): number {
   let key = 0
-  for (let i = p + KEY_START; i < p + KEY_END; i += 4) key = Math.imul(key ^ view.getInt32(i), 0x9e3779b1) ^ (key >>> 15)
+  for (let i = p + KEY_START; i < p + KEY_END; i += 4)
+    key = Math.imul(key ^ view.getInt32(i, true), 0x9e3779b1) ^ (key >>> 15)
   return key ^ (key >>> 13)
 }
