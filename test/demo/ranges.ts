@@ -25,7 +25,9 @@ const parse = JSON.parse as (
 
 /** A JSON text with its whole numbers exact. */
 export function parseExact(text: string): unknown {
-  return parse(text, (_key, value, { source }) => (typeof value === 'number' && source ? BigInt(source) : value))
+  return parse(text, (_key, value, { source = '' }) =>
+    typeof value === 'number' && /^-?\d+$/.test(source) ? BigInt(source) : value,
+  )
 }
 
 /** Long lists that must be equal; tells the first difference only. */
