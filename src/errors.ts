@@ -48,6 +48,7 @@ export const CODES = [
   'state_failed',
   // config
   'config_invalid',
+  'service_unreachable', // a command does not reach the running service
 ] as const
 export type Code = (typeof CODES)[number]
 

@@ -8,7 +8,8 @@ export interface Interval {
 
 /** What a window was when it was last acknowledged. `digest` does not depend on order, nor on re-delivered copies. */
 export interface DoneRecord {
-  /** 1: first reading; 2 and more: late passes; 0: outside the passes (backfill, healing). */
+  /** Which pass the last reading stood for: 1 before any late pass is due, 2 and more from the age of the late passes on, even when it was
+   * the first reading; 0: outside the passes (backfill). */
   readonly pass: number
   readonly digest: string
   readonly messages: number

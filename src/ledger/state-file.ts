@@ -29,9 +29,20 @@ const KIND = 'tailflux state'
 const SCHEMA = 1
 
 /** Opens or creates the file and takes its lock. Throws a CollectorError: `state_locked` (another process has it), `state_damaged` (a newer
- * tailflux wrote it, or it cannot be set aside), `state_full`, `state_failed`. */
-export function openStateFile(options: { path: string }, deps: { clock: Clock; log: Logger }): StateFile {
+ * tailflux wrote it, or it cannot be set aside), `state_full`, `state_failed`. With `mustBeWhole` nothing is created or set aside: for those
+ * who only look. */
+export function openStateFile(
+  options: { path: string; mustBeWhole?: boolean },
+  deps: { clock: Clock; log: Logger },
+): StateFile {
   const { path } = options
+  if (options.mustBeWhole && !existsSync(path)) {
+    throw new CollectorError(`there is no state file ${path}: check TAILFLUX_DATA_DIR, or start tailflux first`, {
+      stage: 'ledger',
+      code: 'state_failed',
+      reaction: 'hold',
+    })
+  }
   if (path !== ':memory:') {
     try {
       mkdirSync(dirname(path), { recursive: true })
@@ -49,6 +60,12 @@ export function openStateFile(options: { path: string }, deps: { clock: Clock; l
   }
   const found = tryOpen(path)
   if ('db' in found) return stateFile(path, found.db, undefined)
+  if (options.mustBeWhole) {
+    throw new CollectorError(
+      `the state file ${path} is damaged (${found.damage}): \`tailflux run\` sets it aside and goes on from the database`,
+      { stage: 'ledger', code: 'state_damaged', reaction: 'hold' },
+    )
+  }
   const time = new Date(Number(deps.clock.now() / MS)).toISOString().replaceAll(':', '')
   const asidePath = `${path}.corrupt-${time}`
   try {

@@ -1,0 +1,63 @@
+/** `tailflux demo`: the service on a simulated tailnet, served over HTTP on this machine as the real API would be. */
+import { Command, InvalidArgumentError } from 'commander'
+import { DEMO_CREDENTIALS } from '../demo/credentials.ts'
+import { createDemoServer } from '../demo/server.ts'
+import { createTailnet } from '../demo/tailnet.ts'
+import { runService } from './run.ts'
+import { load } from './settings.ts'
+
+export interface DemoOptions {
+  readonly nodes?: number
+  readonly seed?: number
+}
+
+const NODES = 50
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description(
+      'Show tailflux on a simulated tailnet: no account needed, and without INFLUX_URL no database either. Settings of your own count, but for the credentials.',
+    )
+    .option('--nodes <number>', `how many nodes the tailnet has (5 to 50000)`, wholeNumber, NODES)
+    .option('--seed <number>', 'another seed makes another tailnet; the same seed the same one again', wholeNumber, 1)
+    .action((options: DemoOptions, command: Command) => startDemo(command, options))
+}
+
+/** What the demo does differently, unless it is set: the newest minutes soon, and some history for the first graph. */
+const DEMO_DEFAULTS = {
+  dataDir: './data/demo',
+  'poll.interval': '5s',
+  'poll.lag': '15s',
+  'poll.lookback': '1h',
+} as const
+
+export async function startDemo(command: Command, options: DemoOptions): Promise<void> {
+  const { nodes = NODES, seed = 1 } = options
+  if (nodes < 5 || nodes > 50_000) throw new InvalidArgumentError('--nodes must be from 5 to 50000.')
+  const tailnet = createTailnet({ nodes, seed })
+  const server = createDemoServer(tailnet)
+  await server.start()
+  const { origins } = load(command)
+  const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
+  const loaded = load(command, {
+    ...Object.fromEntries(defaults),
+    'tailscale.apiUrl': server.url,
+    'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
+    'tailscale.tailnet': '-',
+    'tailscale.oauthClientId': undefined,
+    'tailscale.oauthClientSecret': undefined,
+    'tailscale.idTokenFile': undefined,
+    tailnetName: origins.has('tailnetName') ? load(command).settings.tailnetName : 'demo',
+  })
+  await runService(loaded, {
+    isDemo: true,
+    onStart: (url) =>
+      process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C ends it)\n\n`),
+    onStop: () => server.stop(),
+  })
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
+  return Number(text)
+}

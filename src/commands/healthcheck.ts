@@ -1,0 +1,48 @@
+/** `tailflux healthcheck`: for containers, which have no curl. */
+import { Command } from 'commander'
+import type { Settings } from '../config/settings.ts'
+import { CollectorError } from '../errors.ts'
+import { load } from './settings.ts'
+
+const TIMEOUT_MS = 4_000
+
+export function healthcheckCommand(): Command {
+  return new Command('healthcheck')
+    .description('Ask the service on this machine whether it is ready; exit code 0 when it is, 1 otherwise.')
+    .option('--strict', 'not ready also while the API or the database are in trouble')
+    .option('--url <url>', 'where it listens, if not where the settings say')
+    .action(async (options: { strict?: boolean; url?: string }, command: Command) => {
+      const url = options.url ?? addressOf(load(command).settings)
+      const answer = await ask(`${url.replace(/\/+$/, '')}/readyz${options.strict ? '?strict=1' : ''}`)
+      process.stdout.write(`${answer.body}\n`)
+      if (!answer.isGood) process.exitCode = 1
+    })
+}
+
+/** Where a service with these settings is reached from this machine. */
+export function addressOf({ http }: Pick<Settings, 'http'>): string {
+  if (http.port === 0) {
+    throw new CollectorError('http.port is 0, so nobody knows where the service listens; give --url.', {
+      stage: 'config',
+      code: 'config_invalid',
+      reaction: 'hold',
+    })
+  }
+  const host = http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '::1' : http.host
+  return `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`
+}
+
+async function ask(url: string): Promise<{ isGood: boolean; body: string }> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
+    return { isGood: answer.ok, body: (await answer.text()).slice(0, 512) }
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : ''
+    throw new CollectorError(`${url} does not answer (${reason}); is tailflux running, and does it listen there?`, {
+      stage: 'config',
+      code: 'service_unreachable',
+      reaction: 'retry',
+      cause,
+    })
+  }
+}

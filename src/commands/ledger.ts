@@ -1,0 +1,120 @@
+/** `tailflux ledger show`: what is done, what is missing, and where. */
+import { Command } from 'commander'
+import { systemClock } from '../clock.ts'
+import { type Settings, tailnetTag } from '../config/settings.ts'
+import { CollectorError } from '../errors.ts'
+import type { StatusAnswer } from '../http/status.ts'
+import { createLedger } from '../ledger/sqlite-ledger.ts'
+import { openStateFile } from '../ledger/state-file.ts'
+import { pathsIn } from '../main.ts'
+import { isoOf } from '../pipeline/pipeline.ts'
+import { addressOf } from './healthcheck.ts'
+import { load, logFor } from './settings.ts'
+
+/** What both ways of looking can tell: times as RFC 3339. */
+interface LedgerView {
+  readonly tailnet: string
+  readonly origin: string | null
+  readonly watermark: string | null
+  /** What is missing before the newest settled moment: [from, to]. Only the state file itself tells it. */
+  readonly missing?: readonly (readonly [string, string])[]
+  readonly gaps: readonly { from: string; to: string; reason: string; state: string; attempts: number }[]
+  readonly recent?: readonly { from: string; to: string; pass: number; messages: number; points: number }[]
+}
+
+const RECENT = 10
+
+export function ledgerCommand(): Command {
+  const show = new Command('show')
+    .description(
+      'Print which windows are done and which gaps there are, from the state file, or from the running service when that holds it.',
+    )
+    .option('--json', 'as JSON')
+    .action(async (options: { json?: boolean }, command: Command) => {
+      const loaded = load(command)
+      const view = await look(loaded.settings, logFor(loaded, 'silent').log)
+      process.stdout.write(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : textOf(view))
+    })
+  return new Command('ledger').description('Look into the ledger of acknowledged windows.').addCommand(show)
+}
+
+async function look(settings: Settings, log: Parameters<typeof openStateFile>[1]['log']): Promise<LedgerView> {
+  try {
+    return fromFile(settings, log)
+  } catch (error) {
+    if (!(error instanceof CollectorError) || error.code !== 'state_locked') throw error
+    return await fromService(settings)
+  }
+}
+
+function fromFile(settings: Settings, log: Parameters<typeof openStateFile>[1]['log']): LedgerView {
+  const tailnet = tailnetTag(settings)
+  const state = openStateFile({ path: pathsIn(settings.dataDir).state, mustBeWhole: true }, { clock: systemClock, log })
+  try {
+    const ledger = createLedger(state, tailnet)
+    const originNs = ledger.originNs()
+    const watermarkNs = ledger.watermarkNs()
+    const newestNs = ledger.settled().at(-1)?.toNs
+    const missing = originNs === undefined || newestNs === undefined ? [] : ledger.missing(originNs, newestNs)
+    return {
+      tailnet,
+      origin: originNs === undefined ? null : isoOf(originNs),
+      watermark: watermarkNs === undefined ? null : isoOf(watermarkNs),
+      missing: missing.map(({ fromNs, toNs }) => [isoOf(fromNs), isoOf(toNs)] as const),
+      gaps: ledger.gaps().map(({ fromNs, toNs, reason, state: how, attempts }) => ({
+        from: isoOf(fromNs),
+        to: isoOf(toNs),
+        reason,
+        state: how,
+        attempts,
+      })),
+      recent: ledger.recent(RECENT).map(({ fromNs, toNs, pass, messages, points }) => ({
+        from: isoOf(fromNs),
+        to: isoOf(toNs),
+        pass,
+        messages,
+        points,
+      })),
+    }
+  } finally {
+    state.close()
+  }
+}
+
+async function fromService(settings: Settings): Promise<LedgerView> {
+  const url = `${addressOf(settings)}/api/status`
+  const token = await settings.http.token?.read()
+  try {
+    const answer = await fetch(url, {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(5_000),
+      redirect: 'error',
+    })
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`)
+    const { tailnet, origin, watermark, gaps } = (await answer.json()) as StatusAnswer
+    return { tailnet, origin, watermark, gaps }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new CollectorError(
+      `A running tailflux holds the state file, and it cannot be asked at ${url} (${reason}). Check TAILFLUX_HTTP_HOST, TAILFLUX_HTTP_PORT and TAILFLUX_HTTP_TOKEN.`,
+      { stage: 'config', code: 'service_unreachable', reaction: 'retry', cause },
+    )
+  }
+}
+
+function textOf(view: LedgerView): string {
+  const lines = [
+    `tailnet    ${view.tailnet}`,
+    `origin     ${view.origin ?? 'nothing was read yet'}`,
+    `watermark  ${view.watermark ?? 'nothing was read yet'}   everything up to here is in the database`,
+  ]
+  for (const [from, to] of view.missing ?? []) lines.push(`missing    ${from} to ${to}`)
+  if (view.gaps.length === 0) lines.push('gaps       none')
+  for (const gap of view.gaps)
+    lines.push(`gap        ${gap.from} to ${gap.to}   ${gap.state}, ${gap.reason}, ${gap.attempts} attempts`)
+  for (const window of view.recent ?? [])
+    lines.push(
+      `window     ${window.from} to ${window.to}   pass ${window.pass}, ${window.messages} messages, ${window.points} points`,
+    )
+  return `${lines.join('\n')}\n`
+}
