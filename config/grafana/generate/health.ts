@@ -1,0 +1,222 @@
+/** How tailflux itself is doing, from what it writes to the same database: no Prometheus needed. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+import { dashboardOf } from './frame.ts'
+import {
+  countRows,
+  countRowsOverTime,
+  FLOWS,
+  type From,
+  NODES,
+  overTime,
+  PREVIOUS,
+  select,
+  sum,
+  WINDOWS,
+} from './influxql.ts'
+import { series, stat, table, text } from './panels.ts'
+import { NODES_DS, type NodesPlace, sources, tailnet } from './variables.ts'
+import { BEFORE } from './words.ts'
+
+const FIRST = '"pass" = \'1\''
+const NO_TRAFFIC = 'What tailflux tells about its own work; no traffic of the tailnet is summed here.'
+
+export function health(place: NodesPlace) {
+  const windows: From = { from: WINDOWS, where: [] }
+  const firstPass: From = { from: WINDOWS, where: [FIRST] }
+  const everyNode: From = { from: NODES, where: [], by: ['node'] }
+  const perPass: From = { ...windows, by: ['pass'] }
+  const amount = (id: number, title: string, field: string, what: string) =>
+    stat({
+      id,
+      title,
+      description: `${what} First readings only, so late passes do not count them again. ${NO_TRAFFIC} ${BEFORE}`,
+      unit: 'short',
+      queries: [
+        ['this period', select(sum(field, field), firstPass)],
+        ['previous period', select(sum(field, field), { ...firstPass, time: PREVIOUS })],
+      ],
+    })
+
+  return dashboardOf({
+    uid: 'tailflux-health',
+    title: 'Tailnet ingestion health',
+    description: 'Is tailflux keeping up: lag, watermark, windows, late records, reporting devices, series.',
+    variables: [...sources(place), tailnet()],
+    bands: [
+      {
+        height: 4,
+        panels: [
+          [
+            4,
+            stat({
+              id: 1,
+              title: 'Watermark',
+              description: `Everything up to here is in the database, as of the newest acknowledged window in the range. ${NO_TRAFFIC}`,
+              unit: 'dateTimeFromNow',
+              color: 'green',
+              queries: [['watermark', select('last("watermark") / 1000000.0 AS "watermark"', windows)]],
+            }),
+          ],
+          [
+            3,
+            stat({
+              id: 2,
+              title: 'Lag',
+              description: `How far the watermark was behind the present when the newest window was acknowledged. ${NO_TRAFFIC}`,
+              unit: 'ms',
+              queries: [['lag', select('last("lag_ms") AS "lag"', firstPass)]],
+            }),
+          ],
+          [
+            4,
+            amount(3, 'Messages', 'messages', 'Records of devices, about five seconds each, in acknowledged windows.'),
+          ],
+          [4, amount(4, 'Entries', 'entries', 'Connection entries in acknowledged windows.')],
+          [4, amount(5, 'Points', 'points', 'Points made of acknowledged windows.')],
+          [
+            5,
+            stat({
+              ...{ datasource: NODES_DS },
+              id: 6,
+              title: 'Devices that report',
+              description: `Devices with at least one record in the period, each counted once. Devices that never report are old, have logging switched off, or are shared in. ${BEFORE}`,
+              unit: 'short',
+              color: 'green',
+              queries: [
+                ['this period', countRows('nodes', everyNode)],
+                ['previous period', countRows('nodes', { ...everyNode, time: PREVIOUS })],
+              ],
+            }),
+          ],
+        ],
+      },
+      {
+        title: 'Keeping up',
+        height: 8,
+        panels: [
+          [
+            12,
+            series({
+              id: 10,
+              title: 'Lag',
+              description: `Largest lag per interval, at the acknowledgement of windows. It falls in a slope while a backlog is caught up. ${NO_TRAFFIC}`,
+              unit: 'ms',
+              queries: [['lag', overTime('max("lag_ms") AS "lag"', firstPass, 'none')]],
+            }),
+          ],
+          [
+            12,
+            series({
+              id: 11,
+              title: 'Time per window',
+              description: `From the request for a window to its last acknowledgement: mean and 95th percentile per interval. ${NO_TRAFFIC}`,
+              unit: 'ms',
+              queries: [
+                ['mean', overTime('mean("duration_ms") AS "mean"', windows, 'none')],
+                ['95th percentile', overTime('percentile("duration_ms", 95) AS "p95"', windows, 'none')],
+              ],
+            }),
+          ],
+        ],
+      },
+      {
+        height: 8,
+        panels: [
+          [
+            8,
+            series({
+              id: 20,
+              title: 'Entries per second',
+              description: `By the time of the traffic, not of the reading; first readings only. A hole here is a hole in the data: compare with the gaps on the status page. ${NO_TRAFFIC}`,
+              unit: 'cps',
+              queries: [['entries', overTime('sum("entries") * 1000.0 / $__interval_ms AS "entries"', firstPass)]],
+            }),
+          ],
+          [
+            8,
+            series({
+              id: 21,
+              title: 'Windows by pass',
+              description: `Acknowledged windows per interval. Pass 0 is a backfill or a gap read again, 1 the first reading, 2 and above the late passes. ${NO_TRAFFIC}`,
+              unit: 'short',
+              queries: [['pass $tag_pass', overTime('count("messages") AS "windows"', perPass)]],
+            }),
+          ],
+          [
+            8,
+            series({
+              ...{ datasource: NODES_DS },
+              id: 22,
+              title: 'Devices that report',
+              description:
+                'Devices with at least one record per interval. A step down is a site that went dark, or nightfall. No bytes are counted here.',
+              unit: 'short',
+              queries: [['devices', countRowsOverTime('nodes', everyNode)]],
+            }),
+          ],
+        ],
+      },
+      {
+        title: 'Size',
+        height: 7,
+        panels: [
+          [
+            4,
+            stat({
+              id: 30,
+              title: 'Series of tailnet_flow',
+              description:
+                'Combinations of tags with points in the period: what the database has to index. It grows with ports: full. Slow over many days. No bytes are counted here.',
+              unit: 'short',
+              queries: [
+                [
+                  'series',
+                  countRows('series', {
+                    from: FLOWS,
+                    where: [],
+                    by: ['node', 'kind', 'proto', 'src', 'dst', 'port', 'path', 'node_name', 'src_name', 'dst_name'],
+                  }),
+                ],
+              ],
+            }),
+          ],
+          [
+            8,
+            table({
+              id: 31,
+              title: 'Work by pass',
+              description: `All acknowledged windows of the period. Late passes read everything again; what they add is only what came late. ${NO_TRAFFIC}`,
+              query: select(
+                `count("messages") AS "windows", ${sum('messages', 'messages')}, ${sum('entries', 'entries')}, ${sum('points', 'points')}, ${sum('duration_ms', 'duration')}`,
+                perPass,
+              ),
+              columns: [
+                { name: 'pass', title: 'Pass' },
+                { name: 'windows', title: 'Windows', unit: 'short' },
+                { name: 'messages', title: 'Messages', unit: 'short' },
+                { name: 'entries', title: 'Entries', unit: 'short' },
+                { name: 'points', title: 'Points', unit: 'short' },
+                { name: 'duration', title: 'Time', unit: 'ms' },
+              ],
+              sortBy: 'Pass',
+            }),
+          ],
+          [
+            12,
+            text(
+              32,
+              'What is not here',
+              'Where to look for what the database cannot tell. No traffic is counted here.',
+              [
+                'Gaps, quarantine, refused points, API errors and the reason for a stop are on the status page of tailflux (`/`), in `/health` with the mend,',
+                'and in `/metrics` for Prometheus: `config/prometheus/tailflux.rules.yml` has alert rules for all of them.',
+                '',
+                'Tailscale keeps flow logs for 30 days: a lag or a gap that gets older than that is lost for good.',
+              ].join('\n'),
+            ),
+          ],
+        ],
+      },
+    ],
+  })
+}

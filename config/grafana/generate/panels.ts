@@ -1,0 +1,207 @@
+/** The few forms of panel that all dashboards are made of. Core panels only. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+import type * as cog from '@grafana/grafana-foundation-sdk/cog'
+import * as common from '@grafana/grafana-foundation-sdk/common'
+import type * as sdk from '@grafana/grafana-foundation-sdk/dashboard'
+import {
+  DashboardLinkBuilder,
+  DashboardLinkType,
+  ThresholdsConfigBuilder,
+  ThresholdsMode,
+} from '@grafana/grafana-foundation-sdk/dashboard'
+import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/stat'
+import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table'
+import { PanelBuilder as TextBuilder, TextMode } from '@grafana/grafana-foundation-sdk/text'
+import { PanelBuilder as SeriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries'
+import { influxQuery } from './influxql.ts'
+import { DS } from './variables.ts'
+
+/** A panel that has no place yet. */
+export interface PanelBuilder extends cog.Builder<sdk.Panel> {
+  gridPos(position: sdk.GridPos): PanelBuilder
+}
+
+interface Common {
+  /** Fixed for ever: alert rules and links may point at it. */
+  readonly id: number
+  readonly title: string
+  /** What the numbers count. */
+  readonly description: string
+  readonly unit: string
+  /** `${ds}` unless told otherwise. */
+  readonly datasource?: string
+  readonly decimals?: number
+}
+
+export type Query = readonly [alias: string, query: string]
+
+/** Below this, points of five seconds and polls of half a minute would show as noise. */
+const INTERVAL_MIN = '1m'
+
+const REF_IDS = 'ABCDEFGH'
+function targets(queries: readonly Query[], datasource: string, table: boolean): cog.Builder<cog.Dataquery>[] {
+  return queries.map(([alias, query], i) =>
+    influxQuery(query, datasource, { refId: REF_IDS[i]!, table, ...(table ? {} : { alias }) }),
+  )
+}
+
+const reference = (uid: string) => ({ type: 'influxdb', uid })
+
+export interface StatOptions extends Common {
+  readonly queries: readonly Query[]
+  readonly color?: string
+}
+
+/** Big numbers, one per query: this period, and where it makes sense the one before. */
+export function stat(options: StatOptions): PanelBuilder {
+  const { datasource = DS, color = 'blue' } = options
+  const panel = new StatBuilder()
+    .id(options.id)
+    .title(options.title)
+    .description(options.description)
+    .datasource(reference(datasource))
+    .targets(targets(options.queries, datasource, false))
+    .unit(options.unit)
+    .noValue('none')
+    .reduceOptions(reduce('lastNotNull'))
+    .graphMode(common.BigValueGraphMode.None)
+    .colorMode(common.BigValueColorMode.Value)
+    .textMode(options.queries.length > 1 ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Value)
+    .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([{ value: null, color }]))
+  if (options.decimals !== undefined) panel.decimals(options.decimals)
+  return panel
+}
+
+function reduce(calculation: string): cog.Builder<common.ReduceDataOptions> {
+  return { build: () => ({ calcs: [calculation], fields: '', values: false }) }
+}
+
+export interface SeriesOptions extends Common {
+  readonly queries: readonly Query[]
+  /** Colours by regular expression on the series' name. */
+  readonly colors?: Readonly<Record<string, string>>
+  /** Series whose name matches are drawn below zero. */
+  readonly below?: string
+  /** Series whose name matches are dashed and not filled. */
+  readonly dashed?: string
+  /** Only for parts of one and the same kind. */
+  readonly stacked?: boolean
+  /** Shows an earlier time: the variable `shift`. */
+  readonly shifted?: boolean
+  readonly max?: number
+  /** What the legend shows of each series. */
+  readonly calculations?: readonly string[]
+}
+
+export function series(options: SeriesOptions): PanelBuilder {
+  const { datasource = DS, calculations = ['mean', 'max', 'lastNotNull'] } = options
+  const panel = new SeriesBuilder()
+    .id(options.id)
+    .title(options.shifted ? `${options.title}, $shift earlier` : options.title)
+    .description(options.description)
+    .datasource(reference(datasource))
+    .targets(targets(options.queries, datasource, false))
+    .interval(INTERVAL_MIN)
+    .unit(options.unit)
+    .lineWidth(1)
+    .fillOpacity(options.stacked ? 40 : 12)
+    .showPoints(common.VisibilityMode.Never)
+    .stacking({
+      build: () => ({ mode: options.stacked ? common.StackingMode.Normal : common.StackingMode.None, group: 'A' }),
+    })
+    .tooltip({ build: () => ({ mode: common.TooltipDisplayMode.Multi, sort: common.SortOrder.Descending }) })
+    .legend({
+      build: () => ({
+        displayMode: common.LegendDisplayMode.Table,
+        placement: common.LegendPlacement.Bottom,
+        showLegend: true,
+        calcs: [...calculations],
+      }),
+    })
+  if (options.below === undefined) panel.min(0)
+  if (options.max !== undefined) panel.max(options.max)
+  if (options.decimals !== undefined) panel.decimals(options.decimals)
+  if (options.shifted) panel.timeShift('${shift}')
+  for (const [name, fixedColor] of Object.entries(options.colors ?? {}))
+    panel.overrideByRegexp(name, [{ id: 'color', value: { mode: 'fixed', fixedColor } }])
+  if (options.below !== undefined)
+    panel.overrideByRegexp(options.below, [{ id: 'custom.transform', value: common.GraphTransform.NegativeY }])
+  if (options.dashed !== undefined) {
+    panel.overrideByRegexp(options.dashed, [
+      { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 6] } },
+      { id: 'custom.fillOpacity', value: 0 },
+    ])
+  }
+  return panel
+}
+
+export interface Column {
+  /** Of the query: a tag or a name after AS. */
+  readonly name: string
+  readonly title: string
+  readonly unit?: string
+  readonly decimals?: number
+  /** A bar behind the number. */
+  readonly bar?: boolean
+  readonly link?: { readonly title: string; readonly url: string }
+  readonly width?: number
+}
+
+export interface TableOptions extends Omit<Common, 'unit'> {
+  readonly query: string
+  readonly columns: readonly Column[]
+  /** Name of the column, largest first. */
+  readonly sortBy: string
+  /** Show the time of each row under this title. */
+  readonly time?: string
+}
+
+/** Columns come from Grafana in any order, so they are always put in order by name. */
+export function table(options: TableOptions): PanelBuilder {
+  const { datasource = DS, columns, time } = options
+  const panel = new TableBuilder()
+    .id(options.id)
+    .title(options.title)
+    .description(options.description)
+    .datasource(reference(datasource))
+    .targets(targets([['', options.query]], datasource, true))
+    .noValue('-')
+    .cellHeight(common.TableCellHeight.Sm)
+    .sortBy([{ build: () => ({ displayName: options.sortBy, desc: true }) }])
+    .withTransformation({
+      id: 'organize',
+      options: {
+        excludeByName: time === undefined ? { Time: true } : {},
+        indexByName: Object.fromEntries(
+          [...columns.map(({ name }) => name), 'Time'].map((name, index) => [name, index]),
+        ),
+        renameByName: Object.fromEntries([
+          ...columns.map(({ name, title }) => [name, title]),
+          ...(time === undefined ? [] : [['Time', time]]),
+        ]),
+      },
+    })
+  for (const column of columns) {
+    const properties = [
+      ...(column.unit === undefined ? [] : [{ id: 'unit', value: column.unit }]),
+      ...(column.decimals === undefined ? [] : [{ id: 'decimals', value: column.decimals }]),
+      ...(column.width === undefined ? [] : [{ id: 'custom.width', value: column.width }]),
+      ...(column.bar
+        ? [{ id: 'custom.cellOptions', value: { type: 'gauge', mode: 'basic', valueDisplayMode: 'text' } }]
+        : []),
+      ...(column.link === undefined ? [] : [{ id: 'links', value: [dataLink(column.link)] }]),
+    ]
+    if (properties.length > 0) panel.overrideByName(column.title, properties)
+  }
+  return panel
+}
+
+export function dataLink({ title, url }: { readonly title: string; readonly url: string }): sdk.DashboardLink {
+  const link = new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).build()
+  // A link of a cell has no more than these.
+  return { title: link.title, url: link.url, targetBlank: false } as sdk.DashboardLink
+}
+
+export function text(id: number, title: string, description: string, content: string): PanelBuilder {
+  return new TextBuilder().id(id).title(title).description(description).mode(TextMode.Markdown).content(content)
+}

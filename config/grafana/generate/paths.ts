@@ -1,0 +1,244 @@
+/** How packets really travel: directly or through DERP relays, and which regions. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+import * as columns from './columns.ts'
+import { dashboardOf } from './frame.ts'
+import {
+  bitsPerSecond,
+  countRows,
+  FLOWS,
+  type From,
+  kindIs,
+  NODES,
+  OF_NODES,
+  overTime,
+  PREVIOUS,
+  percentile95,
+  select,
+  share,
+  sum,
+  topRows,
+} from './influxql.ts'
+import { type SeriesOptions, series, stat, table } from './panels.ts'
+import { NODES_DS, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
+import { BEFORE, P95, PATH_COLORS, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
+
+const RELAY = '"path" =~ /^derp-/'
+
+export function paths(place: NodesPlace) {
+  const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
+  const flows: From = { from: FLOWS, where: [kindIs('physical'), OF_NODES] }
+  const relayed: From = { ...flows, where: [...flows.where, RELAY] }
+  const nodes = { datasource: NODES_DS }
+  const about = `Bytes sent, each told by its sender. ${PHYSICAL} ${RELAYED}`
+  const direct = (per: string) => `(sum("tx_bytes") - sum("derp_tx_bytes")) * ${per} AS "direct"`
+
+  const parts = (id: number, shifted: boolean): SeriesOptions => ({
+    ...nodes,
+    id,
+    title: 'Direct and relayed',
+    description: `${about} Both parts are of the same kind, so they may be stacked.`,
+    unit: 'bps',
+    stacked: true,
+    queries: [
+      ['Direct', overTime(direct('8000.0 / $__interval_ms'), physical)],
+      ['Relayed', overTime(bitsPerSecond('derp_tx_bytes', 'relayed'), physical)],
+    ],
+    colors: PATH_COLORS,
+    shifted,
+  })
+
+  return dashboardOf({
+    uid: 'tailflux-paths',
+    title: 'Tailnet paths',
+    description: 'Direct paths, DERP relays and their regions. Everything here is kind physical.',
+    variables: [...sources(place), tailnet(), node(true), topn(), shift()],
+    bands: [
+      {
+        height: 4,
+        panels: [
+          [
+            5,
+            stat({
+              ...nodes,
+              id: 1,
+              title: 'Relay share',
+              description: `Percent of bytes that went through DERP relays. ${about} ${BEFORE}`,
+              unit: 'percent',
+              decimals: 1,
+              color: 'orange',
+              queries: [
+                ['this period', select(share('derp_tx_bytes', 'tx_bytes', 'share'), physical)],
+                [
+                  'previous period',
+                  select(share('derp_tx_bytes', 'tx_bytes', 'share'), { ...physical, time: PREVIOUS }),
+                ],
+              ],
+            }),
+          ],
+          [
+            5,
+            stat({
+              ...nodes,
+              id: 2,
+              title: 'Relayed',
+              description: `Total over the period. ${about} ${BEFORE}`,
+              unit: 'decbytes',
+              color: 'orange',
+              queries: [
+                ['this period', select(sum('derp_tx_bytes', 'sent'), physical)],
+                ['previous period', select(sum('derp_tx_bytes', 'sent'), { ...physical, time: PREVIOUS })],
+              ],
+            }),
+          ],
+          [
+            5,
+            stat({
+              ...nodes,
+              id: 3,
+              title: 'Direct',
+              description: `Total over the period. ${about} ${BEFORE}`,
+              unit: 'decbytes',
+              color: 'green',
+              queries: [
+                ['this period', select(direct('1.0'), physical)],
+                ['previous period', select(direct('1.0'), { ...physical, time: PREVIOUS })],
+              ],
+            }),
+          ],
+          [
+            5,
+            stat({
+              ...nodes,
+              id: 4,
+              title: '95th percentile',
+              description: `${P95} All bytes on the wire, and those through relays. ${about}`,
+              unit: 'bps',
+              queries: [
+                ['all', percentile95('tx_bytes', 'p95', physical)],
+                ['relayed', percentile95('derp_tx_bytes', 'p95', physical)],
+              ],
+            }),
+          ],
+          [
+            4,
+            stat({
+              id: 5,
+              title: 'Relayed pairs',
+              description: `Device and peer with any traffic through a relay, each direction counted by its own reporter. Kind physical. No bytes are counted here.`,
+              unit: 'short',
+              color: 'orange',
+              queries: [['pairs', countRows('pairs', { ...relayed, by: ['node', 'src'] })]],
+            }),
+          ],
+        ],
+      },
+      {
+        title: 'Throughput',
+        height: 9,
+        panels: [
+          [12, series(parts(10, false))],
+          [12, series(parts(11, true))],
+        ],
+      },
+      {
+        title: 'Relays',
+        height: 9,
+        panels: [
+          [
+            8,
+            series({
+              ...nodes,
+              id: 20,
+              title: 'Relay share over time',
+              description: `Percent of bytes that went through DERP relays. ${about}`,
+              unit: 'percent',
+              max: 100,
+              queries: [['relayed', overTime(share('derp_tx_bytes', 'tx_bytes', 'share'), physical, 'none')]],
+              colors: { relayed: 'orange' },
+            }),
+          ],
+          [
+            8,
+            series({
+              id: 21,
+              title: 'Throughput by DERP region',
+              description: `Region numbers as in Tailscale's DERP map; 900 to 999 are the tailnet's own. ${about}`,
+              unit: 'bps',
+              stacked: true,
+              queries: [['$tag_path', overTime(bitsPerSecond('tx_bytes', 'sent'), { ...relayed, by: ['path'] })]],
+            }),
+          ],
+          [
+            8,
+            table({
+              id: 22,
+              title: 'DERP regions',
+              description: `Per region, sent and received by the reports of all devices: what one sent another received, so do not add the two. ${about}`,
+              query: topRows(
+                ['tx_bytes', 'sent'],
+                [
+                  ['rx_bytes', 'received'],
+                  ['flows', 'flows'],
+                ],
+                {
+                  ...relayed,
+                  by: ['path'],
+                },
+              ),
+              columns: [columns.tag('path', 'Region'), columns.sent, columns.received, columns.flows],
+              sortBy: 'Sent',
+            }),
+          ],
+        ],
+      },
+      {
+        title: 'Who is relayed',
+        height: 10,
+        panels: [
+          [
+            12,
+            table({
+              ...nodes,
+              id: 30,
+              title: 'Relay share of each node',
+              description: `Percent of the bytes that each device sent through relays. ${about}`,
+              query: select(
+                `${share('derp_tx_bytes', 'tx_bytes', 'share')}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`,
+                { ...physical, by: ['node_name', 'node'] },
+              ),
+              columns: [
+                columns.nodeName,
+                { name: 'share', title: 'Relay share', unit: 'percent', decimals: 1, bar: true },
+                { name: 'relayed', title: 'Relayed', unit: 'decbytes' },
+                { name: 'sent', title: 'Sent in all', unit: 'decbytes' },
+                columns.nodeId,
+              ],
+              sortBy: 'Relayed',
+            }),
+          ],
+          [
+            12,
+            table({
+              id: 31,
+              title: 'Top $topn relayed pairs',
+              description: `A device and its peer, per region. ${PHYSICAL} ${REPORTER_VIEW} The peer reports the same traffic in a row of its own.`,
+              query: topRows(['tx_bytes', 'sent'], [['rx_bytes', 'received']], {
+                ...relayed,
+                by: ['node_name', 'src_name', 'path', 'node'],
+              }),
+              columns: [
+                columns.reporter,
+                { name: 'src_name', title: 'Peer', link: toNode },
+                columns.tag('path', 'Region'),
+                columns.sent,
+                columns.received,
+                columns.nodeId,
+              ],
+              sortBy: 'Sent',
+            }),
+          ],
+        ],
+      },
+    ],
+  })
+}

@@ -1,0 +1,112 @@
+/** What subnet routers and exit nodes have in common: a device carries traffic of others, and both report it. */
+import * as columns from './columns.ts'
+import {
+  AS_ROUTER,
+  bitsPerSecond,
+  countRows,
+  FLOWS,
+  type From,
+  kindIs,
+  overTime,
+  PREVIOUS,
+  percentile95,
+  select,
+  sum,
+} from './influxql.ts'
+import { type Column, type PanelBuilder, type SeriesOptions, series, stat } from './panels.ts'
+import { BEFORE, P95 } from './words.ts'
+
+export interface Routed {
+  readonly kind: 'subnet' | 'exit'
+  /** `subnet router` */
+  readonly device: string
+  /** Condition on the variable that chooses devices. */
+  readonly chosen: string
+}
+
+export const VIEW =
+  'The view of the device that carries the traffic: sent is what it sent to the clients (their download), received is what it got from them (their upload). The clients report the same bytes once more, which is not added.'
+
+/** Columns as the clients see them. */
+export const download: Column = { name: 'download', title: 'Download of clients', unit: 'decbytes', bar: true }
+export const upload: Column = { name: 'upload', title: 'Upload of clients', unit: 'decbytes' }
+
+export function routerView({ kind, chosen }: Routed): From {
+  return { from: FLOWS, where: [kindIs(kind), AS_ROUTER, chosen] }
+}
+
+/** The top row: five numbers, 24 columns wide. */
+export function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
+  const view = routerView(routed)
+  const about = `Kind ${routed.kind} only. ${VIEW}`
+  const volume = (id: number, title: string, field: string) =>
+    stat({
+      id,
+      title,
+      description: `Total over the period. ${about} ${BEFORE}`,
+      unit: 'decbytes',
+      queries: [
+        ['this period', select(sum(field, 'bytes'), view)],
+        ['previous period', select(sum(field, 'bytes'), { ...view, time: PREVIOUS })],
+      ],
+    })
+  return [
+    [6, volume(1, 'Download of clients', 'tx_bytes')],
+    [6, volume(2, 'Upload of clients', 'rx_bytes')],
+    [
+      6,
+      stat({
+        id: 3,
+        title: '95th percentile',
+        description: `${P95} ${about}`,
+        unit: 'bps',
+        queries: [
+          ['download', percentile95('tx_bytes', 'p95', view)],
+          ['upload', percentile95('rx_bytes', 'p95', view)],
+        ],
+      }),
+    ],
+    [
+      3,
+      stat({
+        id: 4,
+        title: `Active ${routed.device}s`,
+        description: `Devices that carried ${routed.kind} traffic of others in the period. No bytes are counted here.`,
+        unit: 'short',
+        color: 'green',
+        queries: [['devices', countRows('devices', { ...view, by: ['node'] })]],
+      }),
+    ],
+    [
+      3,
+      stat({
+        id: 5,
+        title: 'Clients',
+        description: `Addresses of devices that used a ${routed.device} in the period, as the ${routed.device}s report them. No bytes are counted here.`,
+        unit: 'short',
+        color: 'green',
+        queries: [['clients', countRows('clients', { ...view, by: ['dst'] })]],
+      }),
+    ],
+  ]
+}
+
+/** One line up and one down per device. */
+export function perDevice(routed: Routed, id: number, shifted: boolean): PanelBuilder {
+  const view: From = { ...routerView(routed), by: ['node_name'] }
+  const options: SeriesOptions = {
+    id,
+    title: `Throughput per ${routed.device}`,
+    description: `Kind ${routed.kind} only; upload is drawn below zero. ${VIEW}`,
+    unit: 'bps',
+    queries: [
+      ['download $tag_node_name', overTime(bitsPerSecond('tx_bytes', 'download'), view)],
+      ['upload $tag_node_name', overTime(bitsPerSecond('rx_bytes', 'upload'), view)],
+    ],
+    below: '^upload',
+    shifted,
+  }
+  return series(options)
+}
+
+export const deviceColumns = [columns.nodeName, download, upload] as const

@@ -1,0 +1,164 @@
+/** A small interpreter of what Grafana does with an InfluxQL query: variables in the browser, macros in the backend, the answer as frames.
+ * Facts: Grafana's documentation of variable syntax and global variables, and its InfluxDB data source (InfluxQL mode). */
+import type { Influxd, QueryResult } from '../services/influxd.ts'
+import type { Panel, Target, Variable } from './dashboards.ts'
+
+export interface View {
+  readonly fromMs: number
+  readonly toMs: number
+  /** Chosen values by variable; `$__all` for All. What is absent has its default. */
+  readonly values: Readonly<Record<string, string | readonly string[]>>
+  /** Width of a panel in points; 800 unless told otherwise. */
+  readonly maxDataPoints?: number
+}
+
+export const ALL = '$__all'
+const VARIABLE = /\$(\w+)|\[\[(\w+?)(?::(\w+))?\]\]|\$\{(\w+)(?:\.([^:^}]+))?(?::([^}]+))?\}/g
+/** Grafana rounds intervals to these, ms: [up to, becomes]. */
+const ROUNDED: readonly (readonly [number, number])[] = [
+  [1_500, 1_000],
+  [7_500, 5_000],
+  [12_500, 10_000],
+  [17_500, 15_000],
+  [25_000, 20_000],
+  [45_000, 30_000],
+  [90_000, 60_000],
+  [210_000, 120_000],
+  [450_000, 300_000],
+  [750_000, 600_000],
+  [1_050_000, 900_000],
+  [1_500_000, 1_200_000],
+  [2_700_000, 1_800_000],
+  [5_400_000, 3_600_000],
+  [9_000_000, 7_200_000],
+  [16_200_000, 10_800_000],
+  [32_400_000, 21_600_000],
+  [86_400_000, 43_200_000],
+]
+const DURATION_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+export function durationMs(text: string): number {
+  const [, amount, unit] = /^(\d+)([smhd])$/.exec(text) ?? []
+  if (amount === undefined) throw new Error(`${text} is no duration`)
+  return Number(amount) * DURATION_MS[unit!]!
+}
+
+/** The interval of a panel's graph. */
+export function intervalMs(view: View, panel: Pick<Panel, 'interval'>): number {
+  const wanted = (view.toMs - view.fromMs) / (view.maxDataPoints ?? 800)
+  const rounded = ROUNDED.find(([upTo]) => wanted < upTo)?.[1] ?? 86_400_000
+  return Math.max(rounded, panel.interval === undefined ? 0 : durationMs(panel.interval))
+}
+
+/** The range that a panel shows: its own shift applied. */
+export function viewOf(view: View, panel: Pick<Panel, 'timeShift'>, variables: readonly Variable[]): View {
+  if (panel.timeShift === undefined) return view
+  const shift = durationMs(replaced(panel.timeShift, view, variables, new Map()))
+  return { ...view, fromMs: view.fromMs - shift, toMs: view.toMs - shift }
+}
+
+/** The query that reaches the database. */
+export function expanded(query: string, view: View, variables: readonly Variable[], interval: number): string {
+  const globals = new Map([
+    ['__from', String(view.fromMs)],
+    ['__to', String(view.toMs)],
+    ['__range_ms', String(view.toMs - view.fromMs)],
+    ['__interval_ms', String(interval)],
+    ['__interval', interval % 60_000 === 0 ? `${interval / 60_000}m` : `${interval / 1_000}s`],
+    // Left alone by the browser, replaced by the backend.
+    ['timeFilter', `time >= ${view.fromMs}ms and time <= ${view.toMs}ms`],
+  ])
+  return replaced(query, view, variables, globals)
+}
+
+function replaced(
+  text: string,
+  view: View,
+  variables: readonly Variable[],
+  globals: ReadonlyMap<string, string>,
+): string {
+  return text.replaceAll(VARIABLE, (_match, plain, square, squareFormat, curly, _path, curlyFormat) => {
+    const name: string = plain ?? square ?? curly
+    const global = globals.get(name)
+    if (global !== undefined) return global
+    const variable = variables.find((one) => one.name === name)
+    if (variable === undefined) throw new Error(`nobody knows the variable ${name} in ${text}`)
+    return formatted(variable, view.values[name] ?? defaultOf(variable), squareFormat ?? curlyFormat)
+  })
+}
+
+function defaultOf(variable: Variable): string {
+  if (variable.type === 'constant') return variable.query
+  const value = variable.current?.value
+  if (value === undefined) throw new Error(`${variable.name} has no default: choose a value`)
+  return value
+}
+
+/** How the InfluxDB data source writes a value into a query. */
+function formatted(variable: Variable, value: string | readonly string[], format: string | undefined): string {
+  if (value === ALL) {
+    if (variable.allValue === undefined) throw new Error(`${variable.name} has no value for All`)
+    return variable.allValue
+  }
+  if (format !== undefined && format !== 'raw') throw new Error(`format ${format} is not interpreted here`)
+  if (format === 'raw' || (!variable.multi && !variable.includeAll))
+    return typeof value === 'string' ? value : value.join()
+  const escaped = (typeof value === 'string' ? [value] : value).map((one) =>
+    one.replace(/[\\^$*+?.()|[\]{}/]/g, '\\$&'),
+  )
+  return escaped.length === 1 ? escaped[0]! : `(${escaped.join('|')})`
+}
+
+export interface Frame {
+  /** The alias with its tags filled in; in tables the measurement. */
+  readonly name: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly (string | number | null)[])[]
+}
+
+/** Asks as Grafana does (times in ms) and returns what it makes of the answer. */
+export async function ask(
+  influx: Influxd,
+  db: string,
+  query: string,
+  target: Pick<Target, 'alias' | 'resultFormat'>,
+): Promise<Frame[]> {
+  const answer = await fetch(`${influx.url}/query?db=${db}&epoch=ms`, {
+    method: 'POST',
+    body: new URLSearchParams({ q: query }),
+  })
+  const body = (await answer.json()) as { results?: QueryResult[]; error?: string }
+  const error = body.error ?? body.results?.find((result) => result.error !== undefined)?.error
+  if (error !== undefined) throw new Error(`${query}: ${error}`)
+  const series = body.results?.[0]?.series ?? []
+  if (target.resultFormat === 'time_series') {
+    return series.map(({ name = '', tags = {}, columns, values }) => ({
+      name: (target.alias ?? name).replaceAll(/\$tag_(\w+)/g, (_match, tag: string) => tags[tag] ?? ''),
+      tags,
+      columns,
+      rows: values as Frame['rows'],
+    }))
+  }
+  if (series.length === 0) return []
+  const tagNames = Object.keys(series[0]!.tags ?? {})
+  const columns = [...tagNames, ...series[0]!.columns.map((column) => (column === 'time' ? 'Time' : column))]
+  const rows = series.flatMap(({ tags = {}, values }) =>
+    (values as (string | number | null)[][]).map((row) => [...tagNames.map((tag) => tags[tag] ?? ''), ...row]),
+  )
+  return [{ name: series[0]!.name ?? '', tags: {}, columns, rows }]
+}
+
+/** The choices of a query variable. */
+export async function choices(
+  influx: Influxd,
+  db: string,
+  variable: Variable,
+  view: View,
+  variables: readonly Variable[],
+): Promise<string[]> {
+  const query = expanded(variable.query, view, variables, 60_000)
+  const results = await influx.query(query, db)
+  const found = (results[0]?.series ?? []).flatMap(({ values }) => values.map((row) => String(row[1])))
+  return [...new Set(found)].sort()
+}

@@ -1,0 +1,216 @@
+/** Every query of every panel and variable against a real InfluxDB that holds a stretch of the demo tailnet: the columns and the numbers
+ * that it returns are those that the simulation's own records give. `TAILFLUX_TEST_GRAFANA=day` takes 50 nodes and a whole day. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { askingPanels, type Dashboard, type Panel, readDashboards, type Target } from './dashboards.ts'
+import { DB, type DemoInflux, startDemoInflux, TAILNET } from './demo-influx.ts'
+import { type Choice, EXPECTED, type Moment } from './expected.ts'
+import { ALL, ask, choices, expanded, type Frame, intervalMs, type View, viewOf } from './grafana.ts'
+import type { Answer, Truth } from './model.ts'
+import { truthOf } from './model.ts'
+
+const wholeDay = process.env['TAILFLUX_TEST_GRAFANA'] === 'day'
+const HOUR_MS = 3_600_000
+/** A Thursday, 14:00 UTC: office hours, with a night before them. */
+const TO_MS = Date.UTC(2026, 9, 15, 14, 0, 0)
+const DEMO = wholeDay
+  ? { nodes: 50, hours: 24, shownHours: 12, shift: '7d' }
+  : { nodes: 20, hours: 6, shownHours: 2, shift: '1d' }
+const SEED = 7
+
+let demo: DemoInflux
+let truth: Truth
+before(async () => {
+  const toNs = BigInt(TO_MS) * 1_000_000n
+  demo = await startDemoInflux({
+    nodes: DEMO.nodes,
+    seed: SEED,
+    fromNs: toNs - BigInt(DEMO.hours * HOUR_MS) * 1_000_000n,
+    toNs,
+  })
+  truth = truthOf(demo)
+})
+
+after(() => demo?.influx.stop())
+
+/** The end is off every whole minute, as it is for people. */
+const SHOWN = { toMs: TO_MS - 73_456, fromMs: TO_MS - 73_456 - DEMO.shownHours * HOUR_MS }
+
+function firstNames(count: number): string[] {
+  const names = [
+    ...new Set(truth.nodes.filter((row) => row.tags['kind'] === 'virtual').map((row) => row.tags['node_name']!)),
+  ]
+  return names.sort().filter((_, index) => index % Math.ceil(names.length / count) === 0)
+}
+
+/** What a person may have chosen. */
+function choicesToTry(): Choice[] {
+  const some = firstNames(3)
+  return [
+    { kind: 'virtual', node: undefined, src: undefined, dst: undefined, topn: 10 },
+    { kind: 'subnet', node: undefined, src: undefined, dst: undefined, topn: 5 },
+    { kind: 'exit', node: undefined, src: undefined, dst: undefined, topn: 25 },
+    { kind: 'virtual', node: some, src: some.slice(0, 1), dst: undefined, topn: 50 },
+  ]
+}
+
+function viewFor(choice: Choice, dashboard: Dashboard): View {
+  const values: Record<string, string | readonly string[]> = { kind: choice.kind, topn: String(choice.topn) }
+  // The node dashboard always has a choice.
+  const chosen = choice.node ?? (dashboard.uid === 'tailflux-node' ? firstNames(2) : undefined)
+  values['node'] = chosen ?? ALL
+  values['src'] = choice.src ?? ALL
+  values['dst'] = choice.dst ?? ALL
+  values['shift'] = wholeDay ? '7d' : '1d'
+  return { ...SHOWN, values }
+}
+
+for (const dashboard of readDashboards()) {
+  test(`${dashboard.title}: every query returns its columns and the right numbers`, async () => {
+    const expected = EXPECTED[dashboard.uid] ?? {}
+    const asked: string[] = []
+    let withRows = 0
+    for (const choice of choicesToTry()) {
+      const view = viewFor(choice, dashboard)
+      const named = view.values['node'] === ALL ? undefined : (view.values['node'] as readonly string[])
+      for (const panel of askingPanels(dashboard)) {
+        // What lies earlier is in the database only if the demo reaches back so far: shifted panels are moved back to what there is.
+        const own = panel.timeShift === undefined ? view : earlier(view, panel, dashboard)
+        const interval = intervalMs(own, panel)
+        const moment: Moment = {
+          truth,
+          choice: { ...choice, node: named },
+          range: { fromNs: BigInt(own.fromMs) * 1_000_000n, toNs: BigInt(own.toMs) * 1_000_000n },
+          intervalNs: BigInt(interval) * 1_000_000n,
+        }
+        for (const target of panel.targets!) {
+          const key = `${panel.id}${target.refId}`
+          asked.push(key)
+          const query = expanded(target.query, own, dashboard.templating.list, interval)
+          const frames = await ask(demo.influx, DB, query, target)
+          const right = expected[key]
+          assert.ok(right, `${dashboard.uid} ${key} (${panel.title}) has no expectation`)
+          const answers = right(moment)
+          withRows += answers.length > 0 ? 1 : 0
+          compare(`${panel.title}, ${JSON.stringify(view.values)}: ${query}`, panel, target, frames, answers)
+        }
+      }
+    }
+    const unasked = Object.keys(expected).filter((key) => !asked.includes(key))
+    assert.deepEqual(unasked, [], 'expectations without a query')
+    // A model and a database that are both empty would agree about everything.
+    assert.ok(withRows > asked.length / 2, `${withRows} of ${asked.length} answers have rows`)
+  })
+
+  test(`${dashboard.title}: every variable offers what there is`, async () => {
+    const view = viewFor(choicesToTry()[0]!, dashboard)
+    for (const variable of dashboard.templating.list.filter(({ type }) => type === 'query')) {
+      const offered = await choices(demo.influx, DB, variable, view, dashboard.templating.list)
+      assert.deepEqual(offered, rightChoices(variable.name), variable.name)
+    }
+  })
+}
+
+/** A shift of days, on a demo that has hours: the same panel, shifted by as much as there is. */
+function earlier(view: View, panel: Panel, dashboard: Dashboard): View {
+  const shifted = viewOf(view, panel, dashboard.templating.list)
+  assert.equal(view.fromMs - shifted.fromMs, Number.parseInt(DEMO.shift, 10) * 24 * HOUR_MS)
+  const back = DEMO.shownHours * HOUR_MS
+  return { ...view, fromMs: view.fromMs - back, toMs: view.toMs - back }
+}
+
+function rightChoices(variable: string): string[] {
+  const names = (rows: Truth['flows'], tag: string) => [...new Set(rows.map((row) => row.tags[tag]!))].sort()
+  switch (variable) {
+    case 'tailnet':
+      return [TAILNET]
+    case 'node':
+      return names(truth.nodes, 'node_name')
+    case 'src':
+    case 'dst':
+      return names(
+        truth.flows.filter((row) => row.tags['kind'] === 'virtual'),
+        `${variable}_name`,
+      )
+    case 'router':
+      return names(
+        truth.flows.filter((row) => row.tags['kind'] === 'subnet' && row.role === 'router'),
+        'node_name',
+      )
+    case 'exit_node':
+      return names(
+        truth.flows.filter((row) => row.tags['kind'] === 'exit' && row.role === 'exit' && row.tags['dst'] !== 'none'),
+        'node_name',
+      )
+    default:
+      throw new Error(`no expectation for the variable ${variable}`)
+  }
+}
+
+function compare(
+  what: string,
+  panel: Panel,
+  target: Target,
+  frames: readonly Frame[],
+  expected: readonly Answer[],
+): void {
+  const isOverTime = expected.some((answer) => 'time' in answer)
+  const found = frames.flatMap((frame) =>
+    frame.rows.map((row) => {
+      const answer: Record<string, string | number | null> = { ...frame.tags }
+      frame.columns.forEach((column, index) => {
+        const isTime = column === 'time' || column === 'Time'
+        // Times of sums over the whole range mean nothing.
+        if (!isTime || isOverTime || expected[0]?.[column] !== undefined) answer[column] = row[index] ?? null
+      })
+      return answer
+    }),
+  )
+  const limited = target.query.includes('TOP(')
+  if (limited) return compareTop(what, found, expected)
+  assert.equal(found.length, expected.length, `${what}: rows`)
+  const order = (answers: readonly Answer[]) => answers.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  const right = order(expected)
+  for (const [index, answer] of order(found).entries()) assertSame(what, answer, right[index]!)
+  if (panel.type === 'table')
+    assert.deepEqual(columnsOf(panel), new Set(Object.keys(found[0] ?? {})), `${what}: columns`)
+}
+
+/** Rows of equal size may stand for each other where the list ends. */
+function compareTop(what: string, found: readonly Answer[], expected: readonly Answer[]): void {
+  assert.equal(found.length, expected.length, `${what}: rows`)
+  const column = Object.keys(expected[0] ?? {}).find((name) => name === 'sent' || name === 'download')!
+  const sizes = (answers: readonly Answer[]) => answers.map((answer) => Number(answer[column])).sort((a, b) => b - a)
+  assert.deepEqual(sizes(found), sizes(expected), `${what}: sizes`)
+  const smallest = sizes(expected).at(-1)
+  const right = new Map(expected.map((answer) => [keyOf(answer), answer]))
+  for (const answer of found) {
+    const same = right.get(keyOf(answer))
+    if (same === undefined)
+      assert.equal(answer[column], smallest, `${what}: ${JSON.stringify(answer)} is not one of the largest`)
+    else assertSame(what, answer, same)
+  }
+}
+
+/** Columns that the table names or shows as time. */
+function columnsOf(panel: Panel): Set<string> {
+  const { renameByName } = panel.transformations![0]!.options as { renameByName: Record<string, string> }
+  return new Set(Object.keys(renameByName))
+}
+
+function keyOf(answer: Answer): string {
+  const texts = Object.entries(answer).filter(([name, value]) => typeof value === 'string' || name === 'time')
+  return JSON.stringify(texts.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function assertSame(what: string, found: Answer, right: Answer): void {
+  assert.deepEqual(Object.keys(found).sort(), Object.keys(right).sort(), `${what}: columns`)
+  for (const [name, value] of Object.entries(right)) {
+    const actual = found[name]
+    const isClose =
+      typeof value === 'number' &&
+      typeof actual === 'number' &&
+      Math.abs(actual - value) <= Math.abs(value) * 1e-9 + 1e-9
+    assert.ok(actual === value || isClose, `${what}: ${name} is ${actual}, not ${value}, in ${JSON.stringify(found)}`)
+  }
+}
