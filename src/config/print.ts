@@ -38,8 +38,7 @@ export function sampleSettings(): string {
       room = first
       lines.push('', `${first}:`)
     }
-    const choices = key.choices.length > 0 ? ` (${key.choices.join(' | ')})` : ''
-    for (const line of wrapped(`${key.description}${choices}`, 110)) lines.push(`${indent}# ${line}`)
+    for (const line of wrapped(key.description + choicesOf(key), 110)) lines.push(`${indent}# ${line}`)
     lines.push(`${indent}# ${key.path.at(-1)}:${key.default === undefined ? '' : ` ${inYaml(key.default)}`}`)
   }
   return `${lines.join('\n')}\n`
@@ -51,10 +50,14 @@ export function settingsTable(names?: readonly string[]): string {
   const rows = keys.map((key) => {
     const file = key.kind === 'secret' ? ' (or `…_FILE`)' : ''
     const fallback = key.default === undefined ? '' : `\`${inYaml(key.default)}\``
-    const choices = key.choices.length > 0 && !key.description.includes('`') ? ` (${key.choices.join(', ')})` : ''
-    return `| \`${key.name}\` | \`${key.variables[0]}\`${file} | ${fallback} | ${(key.description + choices).replaceAll('|', '\\|')} |`
+    return `| \`${key.name}\` | \`${key.variables[0]}\`${file} | ${fallback} | ${(key.description + choicesOf(key)).replaceAll('|', '\\|')} |`
   })
   return ['| key | variable | default | what it is |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+/** The choices, unless the description names them all. */
+function choicesOf({ choices, description }: Key): string {
+  return choices.every((choice) => description.includes(choice)) ? '' : ` (${choices.join(', ')})`
 }
 
 function keyOf(name: string): Key {

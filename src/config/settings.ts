@@ -44,7 +44,9 @@ export const settingsSchema = z.strictObject({
   demo: z
     .enum(['off', 'auto'])
     .default('off')
-    .describe('auto: `tailflux run` shows a simulated tailnet as long as there are no Tailscale credentials.'),
+    .describe(
+      'With auto, `tailflux run` shows a simulated tailnet as long as there are no Tailscale credentials (off or auto).',
+    ),
 })
 
 export type Settings = z.output<typeof settingsSchema>

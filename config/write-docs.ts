@@ -1,0 +1,61 @@
+/** Writes what is made from the schema of the settings: config/tailflux.yaml, docs/settings.md and the table in README.md (`npm run docs`). */
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { sampleSettings, settingsTable } from '../src/config/print.ts'
+
+/** The keys that most people set. */
+const MAIN_KEYS = [
+  'tailscale.tailnet',
+  'tailscale.apiKey',
+  'tailscale.oauthClientId',
+  'tailscale.oauthClientSecret',
+  'tailscale.idTokenFile',
+  'influx.url',
+  'influx.api',
+  'influx.token',
+  'influx.org',
+  'influx.bucket',
+  'influx.db',
+  'influx.user',
+  'influx.password',
+  'influx.rp',
+  'influx.createDatabase',
+  'influx.nodesBucket',
+  'ports',
+  'tailnetName',
+  'dataDir',
+  'poll.lookback',
+  'http.host',
+  'http.port',
+  'http.token',
+  'log.level',
+] as const
+
+const REFERENCE = `# Settings
+
+One YAML file (\`--config FILE\` or \`TAILFLUX_CONFIG\`; [config/tailflux.yaml](../config/tailflux.yaml) shows every key) and the environment, which wins.
+Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`), sizes too (\`64KiB\`, \`4MB\`). A list in a variable is separated by commas.
+
+- Every key has a variable: \`poll.windowMax\` is \`TAILFLUX_POLL_WINDOW_MAX\`. Where the table shows a shorter one (\`INFLUX_URL\`), the long one
+  (\`TAILFLUX_INFLUX_URL\`) works too. An empty variable counts as not set.
+- Secrets can come from a file: \`INFLUX_TOKEN_FILE=/run/secrets/token\`, or \`tokenFile:\` in the YAML file. The file is read again for each use, so a
+  secret that is replaced needs no restart.
+- Unknown keys and variables are errors, and all faults are told at once, with the line or the variable. \`tailflux print-config\` shows the
+  settings in force and where each was set, without secrets; \`tailflux print-config --sample\` writes a fresh settings file.
+
+`
+
+export async function documents(): Promise<ReadonlyMap<string, string>> {
+  const readme = await readFile(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8')
+  const table = `<!-- settings:begin -->\n${settingsTable(MAIN_KEYS)}\n<!-- settings:end -->`
+  return new Map([
+    ['config/tailflux.yaml', sampleSettings()],
+    ['docs/settings.md', `${REFERENCE}${settingsTable()}\n`],
+    ['README.md', readme.replace(/<!-- settings:begin -->[\s\S]*<!-- settings:end -->/, () => table)],
+  ])
+}
+
+if (import.meta.main) {
+  for (const [name, text] of await documents())
+    await writeFile(fileURLToPath(new URL(`../${name}`, import.meta.url)), text)
+}
