@@ -1,0 +1,146 @@
+/** A whole service in this process, between a simulated tailnet that is asked over HTTP and a real database. Only time is ours: it runs
+ * as fast as a test likes, or stands still, for the API and the service alike. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../../src/clock.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import type { TailnetOptions } from '../../src/demo/options.ts'
+import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
+import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { createService, type Service } from '../../src/main.ts'
+import { createLog, type LogLevel } from '../../src/observe/log.ts'
+import type { TickResult } from '../../src/pipeline/pipeline.ts'
+import { createSecretRegistry } from '../../src/secret-registry.ts'
+import { NOON } from '../demo/ranges.ts'
+
+export const LAG_NS = 60_000_000_000n
+export const HOUR_NS = 3_600_000_000_000n
+
+export interface LineClock extends Clock {
+  /** Stands still from now on, on a whole second: the last edge is known then. Sleepers and timeouts go on. */
+  freeze(): bigint
+}
+
+/** `speed` 0: the wall clock stands still, all else is real time. */
+export function createLineClock(startNs: bigint, speed = 0): LineClock {
+  const beganMs = performance.now()
+  const factor = speed || 1
+  const elapsedMs = () => (performance.now() - beganMs) * factor
+  const running = () => startNs + (speed === 0 ? 0n : BigInt(Math.floor(elapsedMs())) * 1_000_000n)
+  let frozenNs: bigint | undefined
+  return {
+    now: () => frozenNs ?? running(),
+    monotonicMs: elapsedMs,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted()
+      await sleep(Math.max(0, ms / factor), undefined, signal ? { signal } : {}).catch((error) => {
+        signal?.throwIfAborted()
+        throw error
+      })
+    },
+    freeze() {
+      frozenNs ??= running() - (running() % 1_000_000_000n)
+      return frozenNs
+    },
+  }
+}
+
+export interface World {
+  readonly tailnet: Tailnet
+  readonly api: DemoServer
+  readonly clock: LineClock
+  /** Another service on the same tailnet and clock; stopped with the test. Without `dataDir` a new folder. */
+  service(settings: Readonly<Record<string, unknown>>, how?: ServiceOptions): Running
+}
+export interface ServiceOptions {
+  readonly dataDir?: string
+  /** Lines of the log are kept from this level on. */
+  readonly logLevel?: LogLevel
+}
+export interface Running {
+  readonly service: Service
+  readonly dataDir: string
+  readonly log: readonly string[]
+  /** Ticks again and again until the answer is true; the last result is told. */
+  until(isReached: (result: TickResult) => boolean | Promise<boolean>): Promise<TickResult>
+  /** Reads all that there is. */
+  catchUp(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly tailnet?: TailnetOptions
+  readonly server?: DemoServerOptions
+  readonly speed?: number
+  /** NOON + 1 h unless told otherwise. */
+  readonly startNs?: bigint
+}
+
+const PATIENCE_MS = 60_000
+
+export async function startWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
+  const clock = createLineClock(options.startNs ?? NOON + HOUR_NS, options.speed)
+  const tailnet = createTailnet(options.tailnet)
+  const api = createDemoServer(tailnet, { nowNs: () => clock.now(), ...options.server })
+  await api.start()
+  t.after(() => api.stop())
+  return {
+    tailnet,
+    api,
+    clock,
+    service(changes, { dataDir = folder(t), logLevel = 'silent' } = {}) {
+      const loaded = loadSettings({
+        env: {},
+        changes: {
+          'tailscale.apiUrl': api.url,
+          'tailscale.apiKey': 'tskey-api-demo',
+          'poll.lookback': '1h',
+          'http.port': 0,
+          dataDir,
+          ...changes,
+        },
+      })
+      const log: string[] = []
+      const secrets = createSecretRegistry(loaded.secrets)
+      const service = createService(loaded.settings, {
+        log: createLog({ level: logLevel, secrets, destination: { write: (line) => void log.push(line) } }),
+        secrets,
+        clock,
+        onBroken(error) {
+          throw error
+        },
+      })
+      t.after(() => service.stop())
+      async function until(isReached: (result: TickResult) => boolean | Promise<boolean>): Promise<TickResult> {
+        const deadlineMs = performance.now() + PATIENCE_MS
+        for (;;) {
+          const result = await service.pipeline.tick()
+          if (await isReached(result)) return result
+          if (performance.now() > deadlineMs) {
+            const { rooms } = service.health.state()
+            throw new Error(`not reached; ${JSON.stringify({ result, rooms, status: service.pipeline.status() })}`)
+          }
+          // By the clock of the service: at a speed of 60 a second is some 16 ms.
+          await clock.sleep(1_000)
+        }
+      }
+      return {
+        service,
+        dataDir,
+        log,
+        until,
+        async catchUp() {
+          await until((result) => result === 'caught_up')
+        },
+      }
+    },
+  }
+}
+
+export function folder(t: Pick<TestContext, 'after'>): string {
+  const path = mkdtempSync(join(tmpdir(), 'tailflux-line-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
