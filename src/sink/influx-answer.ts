@@ -14,31 +14,41 @@ export interface RawAnswer {
 export type Verdict =
   | { readonly kind: 'ack' }
   | { readonly kind: 'unconfirmed'; readonly error: CollectorError }
-  | { readonly kind: 'isolate'; readonly detail: string }
+  | {
+      readonly kind: 'isolate'
+      readonly detail: string
+      /** False: a refusal in unknown words, which may as well be about the request. */
+      readonly isAboutLines: boolean
+    }
   | { readonly kind: 'expired'; readonly detail: string; readonly dropped: number | undefined }
   | { readonly kind: 'split'; readonly error: CollectorError }
   | { readonly kind: 'error'; readonly error: CollectorError }
 
 const RETRY_AFTER_MAX_MS = 600_000
-const ABOUT_LINES = /partial write|unable to parse|field type conflict|invalid column type/i
-const ABOUT_RETENTION = /beyond retention|outside retention|retention polic/i
+const ABOUT_LINES =
+  /partial write|unable to parse|field type conflict|invalid column type|line protocol|invalid tag key|max key length/i
+const EXPIRED = /beyond retention policy|outside retention policy/i
+const NO_SUCH_POLICY = /retention policy not found/i
 const ABOUT_SERIES = /max-series-per-database|max-values-per-tag|would exceed number of/i
 /** InfluxDB 3 tells its own troubles as 400 on the v2 path. */
 const TRANSIENT_400 = /error from wal|object store|wal buffer full|persister|overloaded/i
 const SETTINGS_400 =
   /database is required|invalid precision|missing bucket|bucket.* (is )?(required|not specified)|unacceptable content-/i
+/** InfluxDB Enterprise 1.x: the lines are taken, for a node that is away just now. */
+const QUEUED = /hinted handoff queue not empty/i
 
 /** `label` names the database for the operator. */
 export function judge(answer: RawAnswer, label: string, nowMs: number): Verdict {
   const { status } = answer
   const detail = messageOf(answer.body)
+  const words = ownWords(detail)
   const said = detail === '' ? '' : `: ${detail}`
   const error = (text: string, code: Code, reaction: Reaction, retryAfterMs?: number) =>
     new CollectorError(text, { stage: 'sink', code, reaction, retryAfterMs })
 
   if (status === 204) return { kind: 'ack' }
   if (status >= 200 && status < 300) {
-    if (status === 201 && detail !== '') return { kind: 'isolate', detail }
+    if (status === 201 && detail !== '') return { kind: 'isolate', detail, isAboutLines: true }
     return {
       kind: 'unconfirmed',
       error: error(
@@ -58,37 +68,43 @@ export function judge(answer: RawAnswer, label: string, nowMs: number): Verdict 
       ),
     }
   }
-  if (status === 400 || status === 422 || (status >= 500 && ABOUT_LINES.test(detail))) {
-    if (status === 400 && TRANSIENT_400.test(detail)) {
-      return {
-        kind: 'error',
-        error: error(`${label} cannot write just now${said}; it is tried again.`, 'db_unavailable', 'retry'),
-      }
+  if (status >= 500 && QUEUED.test(words)) return { kind: 'ack' }
+  const isRefusal = status === 400 || status === 422 || (status >= 500 && ABOUT_LINES.test(words))
+  if (!isRefusal || NO_SUCH_POLICY.test(words)) return { kind: 'error', error: refusal(answer, detail, label, nowMs) }
+  if (status === 400 && TRANSIENT_400.test(words)) {
+    return {
+      kind: 'error',
+      error: error(`${label} cannot write just now${said}; it is tried again.`, 'db_unavailable', 'retry'),
     }
-    if (status === 400 && SETTINGS_400.test(detail)) {
-      return {
-        kind: 'error',
-        error: error(
-          `${label} does not understand the request${said}. Check INFLUX_API and the bucket or database.`,
-          'db_misconfigured',
-          'hold',
-        ),
-      }
-    }
-    if (ABOUT_SERIES.test(detail)) {
-      return {
-        kind: 'error',
-        error: error(
-          `${label} is at its limit of series or tag values${said}. Raise the limit (InfluxDB 1.x: max-series-per-database, max-values-per-tag, or index-version tsi1), or write fewer series with TAILFLUX_PORTS=none.`,
-          'db_misconfigured',
-          'hold',
-        ),
-      }
-    }
-    if (ABOUT_RETENTION.test(detail)) return { kind: 'expired', detail, dropped: droppedOf(detail) }
-    return { kind: 'isolate', detail }
   }
-  return { kind: 'error', error: refusal(answer, detail, label, nowMs) }
+  if (status === 400 && SETTINGS_400.test(words)) {
+    return {
+      kind: 'error',
+      error: error(
+        `${label} does not understand the request${said}. Check INFLUX_API and the bucket or database.`,
+        'db_misconfigured',
+        'hold',
+      ),
+    }
+  }
+  if (ABOUT_SERIES.test(words)) {
+    return {
+      kind: 'error',
+      error: error(
+        `${label} is at its limit of series or tag values${said}. Raise the limit (InfluxDB 1.x: max-series-per-database, max-values-per-tag, or index-version tsi1), or write fewer series with TAILFLUX_PORTS=none.`,
+        'db_misconfigured',
+        'hold',
+      ),
+    }
+  }
+  if (EXPIRED.test(words)) return { kind: 'expired', detail, dropped: droppedOf(detail) }
+  return { kind: 'isolate', detail, isAboutLines: ABOUT_LINES.test(words) }
+}
+
+/** What a body without any line is told when everything else about the request is in order: InfluxDB 1.x, 2.x and VictoriaMetrics say 204,
+ * InfluxDB 3 says that the write was empty. */
+export function isEmptyRefusal({ status, body }: RawAnswer): boolean {
+  return status === 400 && /incoming write was empty|writing requires points/i.test(messageOf(body))
 }
 
 /** The error for every status that is not about lines. */
@@ -109,16 +125,16 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
       'db_forbidden',
       'hold',
     )
-  if (status === 404) {
+  if (status === 404 && !NO_SUCH_POLICY.test(ownWords(detail))) {
     return make(
       `${label} does not know the database, bucket or organisation, or not this API (404${said}). Create it (1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true), or check INFLUX_BUCKET, INFLUX_DB, INFLUX_ORG and INFLUX_API.`,
       'db_not_found',
       'hold',
     )
   }
-  if (status >= 500 && ABOUT_RETENTION.test(detail)) {
+  if (status >= 400 && NO_SUCH_POLICY.test(ownWords(detail))) {
     return make(
-      `${label} does not know the retention policy (${status}${said}). Create it, or check INFLUX_RP.`,
+      `${label} does not know the retention policy (${status}${said}). Create it, or check INFLUX_RP and influx.nodesBucket.`,
       'db_not_found',
       'hold',
     )
@@ -151,14 +167,14 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
 /** `Retry-After` in seconds or as an HTTP date, ms; at most ten minutes. The client library would take the seconds for milliseconds. */
 function retryAfterOf(answer: RawAnswer, nowMs: number): number | undefined {
   const raw = answer.headers['retry-after']
-  const text = Array.isArray(raw) ? raw[0] : raw
+  const text = (Array.isArray(raw) ? raw[0] : raw)?.trim()
   if (text === undefined) return undefined
-  const ms = /^\d+$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - nowMs
-  return Number.isFinite(ms) ? Math.min(Math.max(0, ms), RETRY_AFTER_MAX_MS) : undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), RETRY_AFTER_MAX_MS)
 }
 
-/** The message of an error body: `{"error":…}` (1.x, 3.x), `{"message":…}` (2.x), or the text itself. At most 512 bytes. InfluxDB 3 sends
- * its errors without a content type, so the body is looked at, not the header. */
+/** The message of an error body: `{"error":…}` (1.x, 3.x), `{"message":…}` (2.x), or the text itself. At most 512 characters. InfluxDB 3
+ * sends its errors without a content type, so the body is looked at, not the header. */
 export function messageOf(body: string): string {
   const text = body.trim()
   try {
@@ -166,15 +182,20 @@ export function messageOf(body: string): string {
     if (typeof parsed === 'object' && parsed !== null) {
       const { error, message, data } = parsed as { error?: unknown; message?: unknown; data?: unknown }
       const said = typeof error === 'string' ? error : typeof message === 'string' ? message : text
-      const first = Array.isArray(data)
-        ? (data[0] as { error_message?: unknown } | undefined)?.error_message
-        : undefined
-      return excerpt(typeof first === 'string' ? `${said}: ${first}` : said)
+      const first = Array.isArray(data) ? data[0] : data
+      const reason = (first as { error_message?: unknown } | null | undefined)?.error_message
+      return excerpt(typeof reason === 'string' ? `${said}: ${reason}` : said)
     }
   } catch {
     // Not JSON: the text is the message.
   }
   return excerpt(text)
+}
+
+/** The part of a message that the database wrote by itself. Behind it lines are quoted, and a tag value of somebody's choice may read like
+ * any of the phrases above. */
+function ownWords(detail: string): string {
+  return /^.*?(?=['"]| point )/s.exec(detail)?.[0] ?? detail
 }
 
 function droppedOf(detail: string): number | undefined {

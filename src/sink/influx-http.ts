@@ -1,104 +1,155 @@
 /** One request to InfluxDB through its client's transport: no batching, no retries, the status visible. The client would treat every 2xx
  * as success and retries by rules of its own, so we use the layer below its WriteApi. */
-import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { rootCertificates } from 'node:tls'
+import { promisify } from 'node:util'
+import { constants, gzip as gzipCallback } from 'node:zlib'
 import { HttpError, InfluxDB, setLogger } from '@influxdata/influxdb-client'
 import { CollectorError } from '../errors.ts'
+import type { Secret } from '../secret.ts'
+import { codeOf, isTlsFault, trustWith } from '../source/http-tls.ts'
 import type { InfluxConfig } from './config.ts'
 import type { RawAnswer } from './influx-answer.ts'
 
 export interface InfluxHttp {
   /** Resolves with whatever the server answered; rejects with a CollectorError (`db_unreachable`, `db_timeout`: the outcome is unknown) or
    * with the reason of the signal. */
-  send(
-    request: {
-      method: 'GET' | 'POST'
-      path: string
-      body?: Uint8Array | string
-      headers?: Record<string, string>
-      gzip?: boolean
-    },
-    signal: AbortSignal,
-  ): Promise<RawAnswer>
+  send(request: InfluxRequest, signal: AbortSignal): Promise<RawAnswer>
   stop(): void
+}
+
+export interface InfluxRequest {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: Uint8Array | string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly gzip?: boolean
 }
 
 /** Of an answer; writes have none, queries of ours small ones. */
 const BODY_BYTES_MAX = 1 << 20
+/** Below it compressing costs more than it saves. */
+const GZIP_BYTES_MIN = 1_000
+/** What may stand in a header line; anything else the client would throw far from here, where nobody catches it. */
+const HEADER_SAFE = /^[\t\x20-\x7e]*$/
+
+const gzip = promisify(gzipCallback)
 
 export function createInfluxHttp(config: InfluxConfig & { url: string }, label: string): InfluxHttp {
   // The client writes every failure to the console otherwise; we tell them ourselves.
   setLogger({ error: () => undefined, warn: () => undefined })
   const isTls = new URL(config.url).protocol === 'https:'
   const agentOptions = { keepAlive: true, maxSockets: config.inFlight + 2 }
-  let client: InfluxDB | undefined
-  let agent: HttpAgent | HttpsAgent | undefined
+  let made: Promise<{ client: InfluxDB; agent: HttpAgent }> | undefined
 
-  function transport(): InfluxDB['transport'] {
-    if (client === undefined) {
-      const ca = config.caFile === undefined ? undefined : [...rootCertificates, readCa(config.caFile)]
-      agent = isTls ? new HttpsAgent({ ...agentOptions, ...(ca ? { ca } : {}) }) : new HttpAgent(agentOptions)
-      client = new InfluxDB({ url: config.url, timeout: 0, transportOptions: { agent } })
+  async function make(): Promise<{ client: InfluxDB; agent: HttpAgent }> {
+    const trust = isTls && config.caFile !== undefined ? { secureContext: await trustWith(config.caFile) } : {}
+    const agent = isTls ? new HttpsAgent({ ...agentOptions, ...trust }) : new HttpAgent(agentOptions)
+    return { client: new InfluxDB({ url: config.url, timeout: 0, transportOptions: { agent } }), agent }
+  }
+
+  async function transport(): Promise<InfluxDB['transport']> {
+    made ??= make()
+    try {
+      return (await made).client.transport
+    } catch (error) {
+      made = undefined
+      throw error
     }
-    return client.transport
+  }
+
+  /** The next request makes connections anew, and reads `caFile` again. */
+  function forget(): void {
+    made?.then(
+      ({ agent }) => agent.destroy(),
+      () => undefined,
+    )
+    made = undefined
   }
 
   async function authorization(): Promise<Record<string, string>> {
     if (config.token)
-      return { authorization: `${config.api === 'v3' ? 'Bearer' : 'Token'} ${await config.token.read()}` }
+      return { authorization: `${config.api === 'v3' ? 'Bearer' : 'Token'} ${await tokenOf(config.token)}` }
     if (config.user !== undefined && config.password) {
-      return {
-        authorization: `Basic ${Buffer.from(`${config.user}:${await config.password.read()}`).toString('base64')}`,
-      }
+      const pair = `${config.user}:${await config.password.read()}`
+      return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
     }
     return {}
+  }
+
+  async function tokenOf(token: Secret): Promise<string> {
+    const value = await token.read()
+    if (HEADER_SAFE.test(value)) return value
+    throw new CollectorError(
+      `The token from ${token.origin} holds characters that no token has; copy it again, without quotation marks.`,
+      { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' },
+    )
+  }
+
+  /** Whatever the settings name but does not work: secret files, certificate authorities. */
+  function misconfigured(error: CollectorError): CollectorError {
+    if (error.stage === 'sink') return error
+    return new CollectorError(error.message, {
+      stage: 'sink',
+      code: 'db_misconfigured',
+      reaction: 'hold',
+      cause: error,
+    })
   }
 
   return {
     async send(request, signal) {
       signal.throwIfAborted()
-      const headers = { 'content-type': 'text/plain; charset=utf-8', ...(await authorization()), ...request.headers }
       const over = AbortSignal.timeout(config.timeout)
-      const both = AbortSignal.any([signal, over])
       try {
-        return await once(transport(), request, headers, both)
+        const { body, headers } = await packed(request)
+        return await once(
+          await transport(),
+          {
+            ...request,
+            body,
+            headers: { 'content-type': 'text/plain; charset=utf-8', ...(await authorization()), ...headers },
+          },
+          AbortSignal.any([signal, over]),
+        )
       } catch (error) {
         signal.throwIfAborted()
-        if (error instanceof CollectorError) throw error
-        if (error instanceof HttpError)
+        if (error instanceof CollectorError) throw misconfigured(error)
+        if (error instanceof HttpError) {
           return {
             status: error.statusCode,
             headers: (error.headers ?? {}) as RawAnswer['headers'],
             body: error.body ?? '',
           }
+        }
         if (over.aborted) {
           throw new CollectorError(
             `${label} did not answer within ${config.timeout / 1000} s; it is tried again by itself. Check its load, or raise influx.timeout.`,
-            {
-              stage: 'sink',
-              code: 'db_timeout',
-              reaction: 'retry',
-              cause: error,
-            },
+            { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
           )
         }
-        throw unreachable(error, label)
+        const failure = unreachable(error, label)
+        if (failure.reaction === 'hold') forget()
+        throw failure
       }
     },
-    stop() {
-      agent?.destroy()
-      agent = undefined
-      client = undefined
-    },
+    stop: forget,
+  }
+}
+
+/** Compressed here and not by the client, which would send the body in chunks of unknown length: some proxies refuse that (411). */
+async function packed(request: InfluxRequest): Promise<{ body: Uint8Array | string; headers: Record<string, string> }> {
+  const { body = '', headers = {} } = request
+  if (!request.gzip || body.length < GZIP_BYTES_MIN) return { body, headers }
+  return {
+    body: await gzip(body, { level: constants.Z_BEST_SPEED }),
+    headers: { ...headers, 'content-encoding': 'gzip' },
   }
 }
 
 function once(
   transport: InfluxDB['transport'],
-  request: { method: 'GET' | 'POST'; path: string; body?: Uint8Array | string; gzip?: boolean },
-  headers: Record<string, string>,
+  request: InfluxRequest & { readonly body: Uint8Array | string; readonly headers: Record<string, string> },
   signal: AbortSignal,
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
@@ -107,11 +158,11 @@ function once(
     let status = 0
     let answered: RawAnswer['headers'] = {}
     // Declared as text, but handed to Buffer.from, which takes bytes as they are: lines need no detour over a string.
-    const body = (request.body ?? '') as string
+    const body = request.body as string
     transport.send(
       request.path,
       body,
-      { method: request.method, headers, signal, ...(request.gzip ? { gzipThreshold: 1_000 } : {}) },
+      { method: request.method, headers: request.headers, signal },
       {
         responseStarted(given, code) {
           answered = given
@@ -128,46 +179,25 @@ function once(
   })
 }
 
-function readCa(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new CollectorError(`influx.caFile ${path} cannot be read; check the path and its permissions.`, {
+function unreachable(error: unknown, label: string): CollectorError {
+  // An answer that broke off comes from the client as its AbortError, without a code.
+  const code =
+    codeOf(error) || (error instanceof Error && error.name === 'AbortError' ? 'connection broke off' : String(error))
+  const isForeign = code === 'EPROTO' || code === 'HPE_INVALID_CONSTANT'
+  if (isTlsFault(code) || isForeign) {
+    const mend = isForeign
+      ? 'The two sides do not speak the same protocol; check whether INFLUX_URL must begin with http or https.'
+      : 'Set influx.caFile to its authority, or check the clock and the host name.'
+    const what = isForeign ? 'cannot be talked to' : 'shows a certificate that is not trusted'
+    return new CollectorError(`${label} ${what} (${code}). ${mend}`, {
       stage: 'sink',
       code: 'db_misconfigured',
       reaction: 'hold',
       cause: error,
     })
   }
-}
-
-const TLS_CODES = /^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_SSL)/
-
-function unreachable(error: unknown, label: string): CollectorError {
-  const code =
-    typeof error === 'object' && error !== null && 'code' in error
-      ? String(error.code)
-      : error instanceof Error
-        ? error.name
-        : 'unknown'
-  if (TLS_CODES.test(code)) {
-    return new CollectorError(
-      `${label} shows a certificate that is not trusted (${code}). Set influx.caFile to its authority, or check the clock and the host name.`,
-      {
-        stage: 'sink',
-        code: 'db_misconfigured',
-        reaction: 'hold',
-        cause: error,
-      },
-    )
-  }
   return new CollectorError(
     `${label} cannot be reached (${code}). Check that it runs and that INFLUX_URL is right; it is tried again by itself.`,
-    {
-      stage: 'sink',
-      code: 'db_unreachable',
-      reaction: 'retry',
-      cause: error,
-    },
+    { stage: 'sink', code: 'db_unreachable', reaction: 'retry', cause: error },
   )
 }

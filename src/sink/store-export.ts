@@ -1,0 +1,34 @@
+/** The embedded store as line protocol again, for a move to InfluxDB. */
+import { openStoreReader, storeError } from './store-file.ts'
+
+export interface ExportRange {
+  /** Inclusive. */
+  readonly fromNs?: bigint | undefined
+  /** Inclusive. */
+  readonly toNs?: bigint | undefined
+  readonly measurement?: string | undefined
+}
+
+/** Lines of a store file, oldest first, byte for byte as they were written. Reads beside a running service, as the store is at the
+ * beginning. Throws a CollectorError when the file cannot be read. */
+export function* exportLines(path: string, range: ExportRange = {}): Iterable<string> {
+  const db = openStoreReader(path)
+  try {
+    const rows = db.prepare(
+      'SELECT key, fields, ns FROM point JOIN series ON series.id = point.series WHERE ns BETWEEN ? AND ? AND key >= ? AND key < ? ORDER BY ns, point.series',
+    )
+    rows.setReadBigInts(true)
+    rows.setReturnArrays(true)
+    const { fromNs = -(1n << 63n), toNs = (1n << 63n) - 1n, measurement } = range
+    // A measurement ends at a comma; a minus is what follows a comma.
+    const [first, last] = measurement === undefined ? ['', '\u{10ffff}'] : [`${measurement},`, `${measurement}-`]
+    for (const row of rows.iterate(fromNs, toNs, first, last)) {
+      const [key, fields, ns] = row as unknown as [string, string, bigint]
+      yield `${key} ${fields} ${ns}\n`
+    }
+  } catch (error) {
+    throw storeError(path, error)
+  } finally {
+    db.close()
+  }
+}
