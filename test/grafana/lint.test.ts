@@ -1,0 +1,262 @@
+/** Rules of our own for dashboards. Grafana's linter knows only Prometheus. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import * as units from '@grafana/grafana-foundation-sdk/units'
+import { dashboardFiles } from '../../config/grafana/generate/all.ts'
+import { askingPanels, type Dashboard, dashboardNames, FOLDER, type Panel, readDashboards } from './dashboards.ts'
+
+const dashboards = readDashboards()
+const UIDS = dashboards.map(({ uid }) => uid)
+const KNOWN_UNITS = new Set<unknown>(Object.values(units))
+/** What Grafana fills in by itself. */
+const GLOBALS =
+  /^(__all|__from|__to|__range_ms|__interval|__interval_ms|__url_time_range|__value|__data|timeFilter|tag_\w+)$/
+/** Keys of the schema that Grafana cannot read from files. */
+const V2_KEYS = ['elements', 'layout', 'apiVersion', 'kind', 'spec', 'metadata', 'status']
+
+test('the committed files are what the generator makes', () => {
+  const files = dashboardFiles()
+  assert.deepEqual(dashboardNames(), [...files.keys()].sort())
+  for (const [name, text] of files)
+    assert.equal(readFileSync(join(FOLDER, name), 'utf8'), text, `${name}: run npm run dashboards`)
+})
+
+test('npm run dashboards writes and checks, also for a tailnet_node with a place of its own', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'tailflux-dashboards-'))
+  const main = resolve(import.meta.dirname, '../../config/grafana/generate/main.ts')
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [main, '--out', out, ...args])
+  const place = ['--nodes', '"long"."tailnet_node"', '--nodes-datasource', 'tailflux-nodes']
+  try {
+    await run(...place)
+    const overview = readFileSync(join(out, 'tailflux-overview.json'), 'utf8')
+    assert.match(overview, /"query": "\\"long\\"\.\\"tailnet_node\\""/)
+    assert.match(overview, /"value": "tailflux-nodes"/)
+    await run('--check', ...place)
+    await assert.rejects(run('--check'), /is not what the generator makes/)
+    await run()
+    writeFileSync(join(out, 'stray.json'), '{}')
+    await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
+  } finally {
+    rmSync(out, { recursive: true })
+  }
+})
+
+test('there are the seven dashboards, found by their uids', () => {
+  assert.deepEqual(UIDS.toSorted(), [
+    'tailflux-exit',
+    'tailflux-health',
+    'tailflux-node',
+    'tailflux-overview',
+    'tailflux-paths',
+    'tailflux-subnet',
+    'tailflux-talkers',
+  ])
+})
+
+for (const dashboard of dashboards) {
+  const { uid } = dashboard
+  const text = JSON.stringify(dashboard)
+
+  test(`${uid}: head`, () => {
+    assert.ok(uid.length <= 40)
+    assert.equal(dashboard.editable, false)
+    assert.deepEqual(dashboard.tags, ['tailflux'])
+    assert.match(dashboard.timepicker.nowDelay ?? '', /^[1-9]\d*m$/, 'the newest minutes are not in the database yet')
+    assert.ok(dashboard.description.length > 20)
+    for (const key of V2_KEYS) assert.ok(!(key in dashboard), `${key} belongs to the format that files must not have`)
+    assert.deepEqual(
+      dashboard.links.map(({ type, tags }) => [type, tags]),
+      [['dashboards', ['tailflux']]],
+    )
+  })
+
+  test(`${uid}: panels have ids of their own, do not overlap and stay on the grid`, () => {
+    const ids = dashboard.panels.map(({ id }) => id)
+    assert.equal(new Set(ids).size, ids.length)
+    assert.ok(ids.every(Number.isInteger))
+    const taken = new Map<string, number>()
+    for (const { id, gridPos } of dashboard.panels) {
+      assert.ok(gridPos.x >= 0 && gridPos.x + gridPos.w <= 24 && gridPos.w > 0 && gridPos.h > 0, `panel ${id}`)
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.equal(taken.get(`${x} ${y}`), undefined, `panels ${id} and ${taken.get(`${x} ${y}`)} overlap`)
+          taken.set(`${x} ${y}`, id)
+        }
+      }
+    }
+  })
+
+  test(`${uid}: every panel says what it counts and in which unit`, () => {
+    for (const panel of dashboard.panels.filter(({ type }) => type !== 'row')) {
+      const what = `${uid} panel ${panel.id} (${panel.title})`
+      assert.ok(panel.title.length > 2, what)
+      assert.ok((panel.description ?? '').length >= 60, `${what}: description`)
+      assert.match(panel.description!, /counted|[Kk]ind|report|no traffic/, `${what}: what is counted?`)
+      for (const unit of unitsOf(panel)) assert.ok(KNOWN_UNITS.has(unit), `${what}: unit ${unit}`)
+      if (panel.type === 'stat' || panel.type === 'timeseries') assert.ok(panel.fieldConfig?.defaults.unit, what)
+    }
+  })
+
+  test(`${uid}: rates are bits/s, volumes are bytes`, () => {
+    for (const panel of askingPanels(dashboard)) {
+      for (const { query } of panel.targets!) {
+        const unit = panel.fieldConfig!.defaults.unit
+        if (/_bytes"\) (- sum\("derp_tx_bytes"\)\) )?\* 8/.test(query))
+          assert.equal(unit, 'bps', `${panel.id}: ${query}`)
+        if (/^SELECT sum\("\w+_bytes"\) AS/.test(query) && panel.type === 'stat')
+          assert.equal(unit, 'decbytes', `${panel.id}`)
+        if (/^SELECT sum\("\w+_bytes"\) AS/.test(query))
+          assert.notEqual(panel.type, 'timeseries', 'a sum per interval is no rate')
+      }
+    }
+  })
+
+  test(`${uid}: every target asks the data source variable, within the time range`, () => {
+    for (const panel of askingPanels(dashboard)) {
+      assert.ok(panel.targets!.length > 0, `panel ${panel.id} asks nothing`)
+      const refIds = panel.targets!.map(({ refId }) => refId)
+      assert.equal(new Set(refIds).size, refIds.length)
+      for (const { datasource, query, rawQuery, resultFormat } of panel.targets!) {
+        const what = `${uid} panel ${panel.id}: ${query}`
+        assert.equal(rawQuery, true)
+        assert.equal(resultFormat, panel.type === 'table' ? 'table' : 'time_series', what)
+        const readsNodes = query.includes('${nodes:raw}')
+        assert.deepEqual(datasource, { type: 'influxdb', uid: readsNodes ? '${nodes_ds}' : '${ds}' }, what)
+        assert.deepEqual(panel.datasource, datasource, what)
+        // The innermost SELECT is the one that reads points.
+        const innermost = query.slice(query.lastIndexOf('SELECT'))
+        assert.match(innermost, /\$timeFilter|time >= \$\{__(from|to)\}ms - \S+ AND time < \$\{__(from|to)\}ms/, what)
+        assert.match(innermost, /"tailnet" =~ \/\^\$tailnet\$\//, what)
+        if (query.includes('GROUP BY time($__interval)')) assert.match(panel.interval ?? '', /^[1-9]\d*[ms]$/, what)
+      }
+    }
+    assert.doesNotMatch(text, /"uid":"(?!\$\{|tailflux-)/, 'a data source named directly')
+  })
+
+  test(`${uid}: every variable in use is defined, every defined one is used`, () => {
+    const names = dashboard.templating.list.map(({ name }) => name)
+    assert.equal(new Set(names).size, names.length)
+    // Links may carry variables of the dashboard that they lead to: `var-x=`.
+    const used = [...text.matchAll(/\$(\w+)|\$\{(\w+)[.:}]/g)].map((match) => match[1] ?? match[2]!)
+    for (const name of used) assert.ok(names.includes(name) || GLOBALS.test(name), `${name} is not defined`)
+    const unused = names.filter((name) => !used.includes(name))
+    // Links carry them on.
+    assert.deepEqual(unused, [])
+    for (const variable of dashboard.templating.list) {
+      if (variable.includeAll) assert.equal(variable.allValue, '.*', variable.name)
+      if (variable.type === 'custom')
+        assert.ok(
+          variable.options!.some(({ selected }) => selected),
+          variable.name,
+        )
+    }
+  })
+
+  test(`${uid}: links lead to dashboards of ours, with variables that these have`, () => {
+    const links = [...text.matchAll(/"url":"([^"]+)"/g)].map((match) => match[1]!)
+    for (const link of links) {
+      const [, target, query] = /^\/d\/([\w-]+)\?(.*)$/.exec(link) ?? []
+      const found = dashboards.find((one) => one.uid === target)
+      assert.ok(found, `${link} leads nowhere`)
+      const known = found.templating.list.map(({ name }) => name)
+      for (const [, name] of query!.matchAll(/var-(\w+)=/g))
+        assert.ok(known.includes(name!), `${target} has no ${name}`)
+      for (const [, name] of query!.matchAll(/\$\{(\w+):queryparam\}/g))
+        assert.ok(known.includes(name!), `${target} has no ${name}`)
+      assert.ok(query!.includes('${__url_time_range}'), `${link} forgets the time range`)
+    }
+  })
+
+  test(`${uid}: tables put their columns in order by name and link the names of devices`, () => {
+    for (const panel of dashboard.panels.filter(({ type }) => type === 'table')) {
+      const what = `${uid} panel ${panel.id}`
+      const organize = panel.transformations?.find(({ id }) => id === 'organize')
+      assert.ok(organize, `${what}: Grafana gives the columns in any order`)
+      const { indexByName, renameByName } = organize.options as Record<string, Record<string, unknown>>
+      assert.deepEqual(
+        Object.keys(indexByName!).sort(),
+        [...new Set([...Object.keys(renameByName!), 'Time'])].sort(),
+        what,
+      )
+      for (const name of Object.keys(renameByName!)) {
+        assert.ok(name === 'Time' || panel.targets![0]!.query.includes(`"${name}"`), `${what}: no column ${name}`)
+      }
+      const named = Object.entries(renameByName!).filter(([name]) => name === 'node_name')
+      for (const [, title] of named) assert.ok(linksOf(panel, String(title)), `${what}: ${title} has no link`)
+      // A table of devices says which id each has.
+      if (
+        'node_name' in renameByName! &&
+        !panel.title.includes('behind') &&
+        panel.targets![0]!.query.includes('"node"')
+      )
+        assert.ok('node' in renameByName!, `${what}: no ids`)
+      const sorted = (panel.options!['sortBy'] as { displayName: string }[])[0]!.displayName
+      assert.ok(Object.values(renameByName!).includes(sorted), `${what}: sorted by ${sorted}, which is no column`)
+    }
+  })
+
+  test(`${uid}: no panel adds kinds together, no sum has both sent and received`, () => {
+    for (const panel of askingPanels(dashboard)) {
+      for (const { query } of panel.targets!) {
+        const what = `${uid} panel ${panel.id}: ${query}`
+        if (!/_(bytes|pkts)"/.test(query)) continue
+        const oneKind = /"kind" = '(\$kind|virtual|subnet|exit|physical)'/.test(query)
+        const apart = /GROUP BY .*"kind"/.test(query)
+        assert.ok(oneKind || apart, what)
+        assert.doesNotMatch(query, /tx_(bytes|pkts)"\) \+|\+ sum\("/, what)
+        const stacked = JSON.stringify(panel.fieldConfig).includes('"mode":"normal"')
+        if (stacked) assert.match(query, /"kind" = 'physical'/, `${what}: only parts of one kind may be stacked`)
+      }
+    }
+  })
+
+  test(`${uid}: the period before stands beside the one shown`, () => {
+    const shifted = dashboard.panels.filter(({ timeShift }) => timeShift !== undefined)
+    for (const panel of shifted) {
+      const current = dashboard.panels.find(
+        ({ gridPos, timeShift }) =>
+          gridPos.y === panel.gridPos.y && gridPos.x < panel.gridPos.x && timeShift === undefined,
+      )
+      assert.deepEqual(
+        current?.targets?.map(({ query }) => query),
+        panel.targets!.map(({ query }) => query),
+      )
+    }
+    const previous = askingPanels(dashboard).filter(({ targets }) =>
+      targets!.some(({ alias }) => alias === 'previous period'),
+    )
+    assert.ok(previous.length > 0)
+    if (uid !== 'tailflux-health') assert.equal(shifted.length, 1)
+  })
+}
+
+function unitsOf(panel: Panel): unknown[] {
+  const overrides = (panel.fieldConfig?.overrides ?? []).flatMap(({ properties }) => properties)
+  return [
+    panel.fieldConfig?.defaults.unit,
+    ...overrides.filter(({ id }) => id === 'unit').map(({ value }) => value),
+  ].filter((unit) => unit !== undefined)
+}
+
+function linksOf(panel: Panel, title: string): boolean {
+  return (panel.fieldConfig?.overrides ?? []).some(
+    ({ matcher, properties }) => matcher.options === title && properties.some(({ id }) => id === 'links'),
+  )
+}
+
+test('the 95th percentile, totals and the view of the reporter are there', () => {
+  const with95: Dashboard[] = dashboards.filter((dashboard) => JSON.stringify(dashboard).includes('percentile('))
+  assert.equal(with95.length, dashboards.length)
+  for (const uid of ['tailflux-overview', 'tailflux-talkers', 'tailflux-paths'])
+    assert.ok(
+      dashboards
+        .find((dashboard) => dashboard.uid === uid)!
+        .panels.some((panel) => JSON.stringify(panel).includes('Reported by')),
+    )
+})
