@@ -1,4 +1,4 @@
-/** Devices of the tailnet, from the devices API: only what names need. */
+/** Devices of the tailnet, from the devices API: only what names and alerts need. */
 import { z } from 'zod'
 import type { Device } from './source.ts'
 
@@ -15,6 +15,8 @@ const wireDevice = z.object({
   name: text,
   hostname: text,
   addresses: z.array(text).catch([]),
+  user: text,
+  tags: z.array(text).catch([]),
 })
 
 /** Undefined for what has no id or no name, so that nothing could be named by it. Without a stable id, the older numeric one keeps the
@@ -22,11 +24,13 @@ const wireDevice = z.object({
 export function deviceOf(wire: unknown): Device | undefined {
   const parsed = wireDevice.safeParse(wire)
   if (!parsed.success) return undefined
-  const { nodeId, id, name, hostname, addresses } = parsed.data
+  const { nodeId, id, name, hostname, addresses, user, tags } = parsed.data
+  const owner = tags.filter(Boolean).toSorted().join() || user
   const device = {
     nodeId: nodeId || id,
     name: name.split('.', 1)[0] || hostname,
     addresses: addresses.filter((address) => address !== ''),
+    ...(owner === '' ? {} : { owner }),
   }
   return device.nodeId === '' || device.name === '' ? undefined : device
 }

@@ -46,6 +46,8 @@ export interface Device {
   readonly name: string
   /** Bare addresses, as text. */
   readonly addresses: readonly string[]
+  /** Whose it is: its tags in order, joined by commas, or else its user's login name. Absent when the API tells neither. */
+  readonly owner?: string
 }
 
 export interface Source {

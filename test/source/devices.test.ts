@@ -20,9 +20,10 @@ test('a device is called by the first part of its FQDN, or by its host name', as
           name: 'pangolin.tail1234.ts.net',
           hostname: 'Pangolin-Laptop',
           addresses: ['100.64.0.1', 'fd7a::1'],
-          tags: ['tag:x'],
+          tags: ['tag:x', 'tag:b'],
+          user: 'tagged-devices',
         },
-        { nodeId: 'n2CNTRL', name: '', hostname: 'printer', addresses: ['100.64.0.2'] },
+        { nodeId: 'n2CNTRL', name: '', hostname: 'printer', addresses: ['100.64.0.2'], user: 'rob@example.com' },
         { nodeId: 'n3CNTRL', hostname: 'no-addresses', addresses: null },
         { id: '4', name: 'older-api', addresses: ['100.64.0.4', 7, ''] },
         { nodeId: 'n5CNTRL', name: '', hostname: '' },
@@ -34,8 +35,8 @@ test('a device is called by the first part of its FQDN, or by its host name', as
     }),
   )
   assert.deepEqual(await source.devices(signal), [
-    { nodeId: 'n1CNTRL', name: 'pangolin', addresses: ['100.64.0.1', 'fd7a::1'] },
-    { nodeId: 'n2CNTRL', name: 'printer', addresses: ['100.64.0.2'] },
+    { nodeId: 'n1CNTRL', name: 'pangolin', addresses: ['100.64.0.1', 'fd7a::1'], owner: 'tag:b,tag:x' },
+    { nodeId: 'n2CNTRL', name: 'printer', addresses: ['100.64.0.2'], owner: 'rob@example.com' },
     { nodeId: 'n3CNTRL', name: 'no-addresses', addresses: [] },
     { nodeId: '4', name: 'older-api', addresses: ['100.64.0.4'] },
   ])

@@ -1,0 +1,140 @@
+/** Which messages have been counted. A message is known by its digest (flatten/points): 64 bits over its node, start and counters, the same
+ * for every copy of it, whenever and however often it is read. Kept in chunks of ten minutes of start time, so that the old ones can go. */
+import { MINUTE } from '../clock.ts'
+
+export const CHUNK_NS = 10n * MINUTE
+
+export interface Identities {
+  /** True when the message is known. `startNs`: its start. */
+  has(digest: bigint, startNs: bigint): boolean
+  /** Takes it in; false when it was known. */
+  add(digest: bigint, startNs: bigint): boolean
+  /** Forgets chunks that end at or before `ns`. Returns how many messages they had. */
+  forgetBefore(ns: bigint): number
+  /** Makes room: forgets the oldest chunks until at most `max` messages are known. Returns the time from which on all are, if it had to. */
+  shrinkTo(max: number): bigint | undefined
+  readonly count: number
+  readonly bytes: number
+  /** Takes back what `takeFresh` gave to an earlier process. */
+  restore(chunk: number, digests: BigUint64Array): void
+  /** Digests added since the last call, by chunk, for the state file. */
+  takeFresh(): Map<number, BigUint64Array>
+}
+
+interface Chunk {
+  /** Open addressing: two halves of a digest per slot, both 0 where free. */
+  slots: Int32Array
+  count: number
+  fresh: bigint[]
+}
+
+const SLOTS_MIN = 256
+
+export function createIdentities(): Identities {
+  const chunks = new Map<number, Chunk>()
+  let count = 0
+
+  function chunkOf(startNs: bigint): number {
+    return Number(startNs / CHUNK_NS)
+  }
+
+  /** Index of the digest's slot, or of the free one where it would go (as -1 - index). */
+  function find(slots: Int32Array, high: number, low: number): number {
+    const mask = slots.length / 2 - 1
+    let slot = (Math.imul(high, 0x9e3779b1) ^ low ^ (low >>> 15)) & mask
+    while (true) {
+      const one = slots[slot * 2]!
+      const other = slots[slot * 2 + 1]!
+      if (one === high && other === low) return slot
+      if (one === 0 && other === 0) return -1 - slot
+      slot = (slot + 1) & mask
+    }
+  }
+
+  function grow(chunk: Chunk): void {
+    const old = chunk.slots
+    chunk.slots = new Int32Array(old.length * 2)
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] === 0 && old[i + 1] === 0) continue
+      const slot = -1 - find(chunk.slots, old[i]!, old[i + 1]!)
+      chunk.slots[slot * 2] = old[i]!
+      chunk.slots[slot * 2 + 1] = old[i + 1]!
+    }
+  }
+
+  function drop(key: number): number {
+    const gone = chunks.get(key)?.count ?? 0
+    chunks.delete(key)
+    count -= gone
+    return gone
+  }
+
+  function put(key: number, digest: bigint, isFresh: boolean): boolean {
+    let chunk = chunks.get(key)
+    if (chunk === undefined) {
+      chunk = { slots: new Int32Array(SLOTS_MIN * 2), count: 0, fresh: [] }
+      chunks.set(key, chunk)
+    }
+    const high = highOf(digest)
+    const low = lowOf(digest)
+    const found = find(chunk.slots, high, low)
+    if (found >= 0) return false
+    const slot = -1 - found
+    chunk.slots[slot * 2] = high
+    chunk.slots[slot * 2 + 1] = low
+    chunk.count += 1
+    count += 1
+    if (isFresh) chunk.fresh.push(digest)
+    if (chunk.count * 3 > chunk.slots.length) grow(chunk)
+    return true
+  }
+
+  return {
+    has(digest, startNs) {
+      const chunk = chunks.get(chunkOf(startNs))
+      return chunk !== undefined && find(chunk.slots, highOf(digest), lowOf(digest)) >= 0
+    },
+    add: (digest, startNs) => put(chunkOf(startNs), digest, true),
+    restore(chunk, digests) {
+      for (const digest of digests) put(chunk, digest, false)
+    },
+    forgetBefore(ns) {
+      let gone = 0
+      for (const key of [...chunks.keys()]) if (BigInt(key + 1) * CHUNK_NS <= ns) gone += drop(key)
+      return gone
+    },
+    shrinkTo(max) {
+      if (count <= max) return undefined
+      let end: number | undefined
+      for (const key of [...chunks.keys()].sort((one, other) => one - other)) {
+        if (count <= max) break
+        drop(key)
+        end = key + 1
+      }
+      return end === undefined ? undefined : BigInt(end) * CHUNK_NS
+    },
+    get count() {
+      return count
+    },
+    get bytes() {
+      return [...chunks.values()].reduce((sum, chunk) => sum + chunk.slots.byteLength, 0)
+    },
+    takeFresh() {
+      const fresh = new Map<number, BigUint64Array>()
+      for (const [key, chunk] of chunks) {
+        if (chunk.fresh.length === 0) continue
+        fresh.set(key, BigUint64Array.from(chunk.fresh))
+        chunk.fresh = []
+      }
+      return fresh
+    },
+  }
+}
+
+/** Halves as int32; a digest of 0 is taken for 1, because 0 means a free slot. */
+function highOf(digest: bigint): number {
+  return Number(BigInt.asIntN(32, digest >> 32n))
+}
+function lowOf(digest: bigint): number {
+  return digest === 0n ? 1 : Number(BigInt.asIntN(32, digest))
+}
