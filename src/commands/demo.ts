@@ -37,24 +37,27 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
   const tailnet = createTailnet({ nodes, seed })
   const server = createDemoServer(tailnet)
   await server.start()
-  const { origins } = load(command)
-  const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
-  const loaded = load(command, {
-    ...Object.fromEntries(defaults),
-    'tailscale.apiUrl': server.url,
-    'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
-    'tailscale.tailnet': '-',
-    'tailscale.oauthClientId': undefined,
-    'tailscale.oauthClientSecret': undefined,
-    'tailscale.idTokenFile': undefined,
-    tailnetName: origins.has('tailnetName') ? load(command).settings.tailnetName : 'demo',
-  })
-  await runService(loaded, {
-    isDemo: true,
-    onStart: (url) =>
-      process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C ends it)\n\n`),
-    onStop: () => server.stop(),
-  })
+  try {
+    const { origins, settings } = load(command)
+    const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
+    const loaded = load(command, {
+      ...Object.fromEntries(defaults),
+      'tailscale.apiUrl': server.url,
+      'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
+      'tailscale.tailnet': '-',
+      'tailscale.oauthClientId': undefined,
+      'tailscale.oauthClientSecret': undefined,
+      'tailscale.idTokenFile': undefined,
+      tailnetName: settings.tailnetName ?? 'demo',
+    })
+    await runService(loaded, {
+      isDemo: true,
+      onStart: (url) =>
+        process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C ends it)\n\n`),
+    })
+  } finally {
+    await server.stop()
+  }
 }
 
 function wholeNumber(text: string): number {

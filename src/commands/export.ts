@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Command } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { pathsIn } from '../main.ts'
-import { exportLines } from '../sink/embedded-store.ts'
+import { exportLines } from '../sink/store-export.ts'
 import { load } from './settings.ts'
 import { timeArgument } from './time.ts'
 

@@ -19,14 +19,10 @@ export function runCommand(): Command {
 }
 
 /** Runs the service until a signal comes, then stops it: what is under way is finished within some seconds, and the exit code is 0. A second
- * signal ends the process at once. `beforeStart` starts what the service needs; what it returns is called after the service has stopped. */
+ * signal ends the process at once. */
 export async function runService(
   loaded: Loaded,
-  options: {
-    readonly isDemo?: boolean
-    readonly onStart?: (url: string) => void
-    readonly onStop?: () => Promise<void>
-  },
+  options: { readonly isDemo?: boolean; readonly onStart?: (url: string) => void },
 ): Promise<void> {
   const { settings } = loaded
   const { log, secrets } = logFor(loaded)
@@ -65,7 +61,6 @@ export async function runService(
     await stopped.promise
   } finally {
     await service.stop()
-    await options.onStop?.()
   }
   log.info('tailflux stopped')
   process.exitCode = exitCode

@@ -1,0 +1,104 @@
+/** The commands as processes: what they print, how they end, and how the service stops. */
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { folder, runCli, startCli } from '../helpers/cli.ts'
+
+test('help and version go to standard output with exit code 0, wrong usage to standard error with 2', async (t) => {
+  const [help, version, wrong, option, none] = await Promise.all([
+    runCli(t, ['--help']),
+    runCli(t, ['--version']),
+    runCli(t, ['rnu']),
+    runCli(t, ['export', '--from', 'yesterday']),
+    runCli(t, []),
+  ])
+  assert.equal(help.code, 0)
+  for (const word of ['run', 'demo', 'print-config', 'export', 'ledger', 'healthcheck', 'Exit codes'])
+    assert.match(help.stdout, new RegExp(word))
+  assert.deepEqual([version.code, /^\d+\.\d+\.\d+\n$/.test(version.stdout)], [0, true])
+  assert.deepEqual([wrong.code, wrong.stdout], [2, ''])
+  assert.match(wrong.stderr, /unknown command 'rnu'.*Did you mean run/s)
+  assert.equal(option.code, 2)
+  assert.match(option.stderr, /an age such as 24h/)
+  assert.equal(none.code, 2)
+})
+
+test('settings at fault end every command with 2 and all faults', async (t) => {
+  const env = { TAILFLUX_HTTP_PORT: 'many', TAILFLUX_NO_SUCH: '1' }
+  for (const args of [['run'], ['print-config'], ['healthcheck'], ['export']]) {
+    const { code, stderr, stdout } = await runCli(t, args, env)
+    assert.deepEqual([code, stdout], [2, ''], args.join())
+    assert.match(stderr, /2 faults[\s\S]*TAILFLUX_NO_SUCH[\s\S]*TAILFLUX_HTTP_PORT/)
+  }
+})
+
+test('run without credentials says which to set, and demo=auto shows the demo instead', async (t) => {
+  const dir = await folder(t)
+  const without = await runCli(t, ['run'], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(without.code, 2)
+  assert.match(without.stderr, /TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, or TAILSCALE_API_KEY/)
+  const auto = startCli(t, ['run'], { TAILFLUX_DATA_DIR: dir, TAILFLUX_DEMO: 'auto', TAILFLUX_HTTP_PORT: '0' })
+  await auto.until(/simulated tailnet of 50 nodes/, 'stderr')
+  auto.child.kill('SIGTERM')
+  assert.equal(await auto.ended, 0)
+})
+
+test('the demo shows points; a second process is refused; export and ledger show tell what is there; SIGTERM ends it well', async (t) => {
+  const dir = await folder(t)
+  const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0', TAILFLUX_POLL_LOOKBACK: '5m' }
+  const demo = startCli(t, ['demo', '--nodes', '10'], env)
+  const [, url] = await demo.until(/Status page: (http:\S+)\//, 'stderr')
+  await demo.until(/"msg":"window done"/)
+  const status = (await (await fetch(`${url}/api/status`)).json()) as {
+    totals: { points: number }
+    watermark: string
+    demo: boolean
+  }
+  assert.ok(status.totals.points > 0)
+  assert.ok(Date.parse(status.watermark) > 0)
+  assert.equal(status.demo, true)
+
+  const second = await runCli(t, ['demo', '--nodes', '10'], env)
+  assert.equal(second.code, 75)
+  assert.match(second.stderr, /tailflux: .*(another|process).*TAILFLUX_DATA_DIR/)
+
+  const port = new URL(url ?? '').port
+  const beside = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: port }
+  const ready = await runCli(t, ['healthcheck', '--strict'], beside)
+  assert.deepEqual([ready.code, JSON.parse(ready.stdout).ready], [0, true])
+  const live = await runCli(t, ['ledger', 'show', '--json'], { ...beside, TAILFLUX_TAILNET_NAME: 'demo' })
+  assert.deepEqual([live.code, JSON.parse(live.stdout).tailnet], [0, 'demo'])
+  const lines = (await runCli(t, ['export', '--measurement', 'tailnet_node'], beside)).stdout.split('\n').slice(0, -1)
+  assert.ok(lines.length > 10)
+  for (const line of lines) assert.match(line, /^tailnet_node,node=\S+ tx_bytes=\d+i\S* \d{19}$/)
+
+  demo.child.kill('SIGTERM')
+  assert.equal(await demo.ended, 0)
+  assert.match(demo.stdout(), /"msg":"tailflux stopped"/)
+
+  const after = await runCli(t, ['ledger', 'show'], { TAILFLUX_DATA_DIR: dir, TAILFLUX_TAILNET_NAME: 'demo' })
+  assert.match(after.stdout, /^tailnet +demo\norigin .*\nwatermark .*\n[\s\S]*gaps +none\nwindow /)
+  const output = join(dir, 'all.lp')
+  assert.equal((await runCli(t, ['export', '-o', output], { TAILFLUX_DATA_DIR: dir })).code, 0)
+  const all = await readFile(output, 'utf8')
+  assert.ok(all.split('\n').length > lines.length)
+  const again = await runCli(t, ['export', '-o', output], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /EEXIST|exists/)
+})
+
+test('healthcheck and ledger show say what to mend when nothing is there', async (t) => {
+  const dir = await folder(t)
+  const health = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
+  assert.equal(health.code, 1)
+  assert.match(health.stderr, /is tailflux running/)
+  const ledger = await runCli(t, ['ledger', 'show'], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(ledger.code, 1)
+  assert.match(ledger.stderr, /there is no state file/)
+  await writeFile(join(dir, 'state.db'), 'no database')
+  const damaged = await runCli(t, ['ledger', 'show'], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(damaged.code, 1)
+  assert.match(damaged.stderr, /is damaged/)
+  assert.equal(await readFile(join(dir, 'state.db'), 'utf8'), 'no database')
+})
