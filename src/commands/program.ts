@@ -1,0 +1,47 @@
+/** The command line: which commands there are, and how their failures end the process. Each command is a file beside this one. */
+import { Command, CommanderError } from 'commander'
+import { CollectorError } from '../errors.ts'
+import { VERSION } from '../version.ts'
+import { demoCommand } from './demo.ts'
+import { EXIT, exitCodeOf } from './exit.ts'
+import { exportCommand } from './export.ts'
+import { healthcheckCommand } from './healthcheck.ts'
+import { ledgerCommand } from './ledger.ts'
+import { printConfigCommand } from './print-config.ts'
+import { runCommand } from './run.ts'
+
+const program = new Command('tailflux')
+  .description('Tailscale network flow logs into InfluxDB: every entry once, acknowledged.')
+  .version(VERSION, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print this help')
+  .option('-c, --config <file>', 'settings file (YAML); without it TAILFLUX_CONFIG, without that only the environment')
+  .showHelpAfterError('(tailflux --help tells more)')
+  .configureHelp({ showGlobalOptions: true })
+  .addHelpText(
+    'after',
+    `
+Settings come from a YAML file and from the environment, which wins; \`tailflux print-config\` shows those in force.
+
+Exit codes: ${EXIT.ok} well, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or settings, ${EXIT.locked} another tailflux holds the state file.`,
+  )
+  .exitOverride()
+
+for (const command of [
+  runCommand(),
+  demoCommand(),
+  printConfigCommand(),
+  exportCommand(),
+  ledgerCommand(),
+  healthcheckCommand(),
+])
+  program.addCommand(command.copyInheritedSettings(program))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  else if (error instanceof CollectorError) {
+    process.stderr.write(`tailflux: ${error.message}\n`)
+    process.exitCode = exitCodeOf(error)
+  } else throw error
+}
