@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import { checkCommand } from './check.ts'
 import { demoCommand } from './demo.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import { exportCommand } from './export.ts'
@@ -29,6 +30,7 @@ Exit codes: ${EXIT.ok} well, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or
 for (const command of [
   runCommand(),
   demoCommand(),
+  checkCommand(),
   printConfigCommand(),
   exportCommand(),
   ledgerCommand(),

@@ -1,6 +1,7 @@
 /** The status page, rendered here so that it reads without JavaScript; page.js only puts newer parts in their place. */
+
+import { ageText, bytesText, countText, timeText } from '../format.ts'
 import type { RoomHealth, Status } from '../observe/health.ts'
-import { ageText, bytesText, countText, timeText } from './format.ts'
 import { type Html, html } from './html.ts'
 import type { StatusAnswer } from './status.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ageText, bytesText, countText } from '../../src/http/format.ts'
+import { ageText, bytesText, countText } from '../../src/format.ts'
 import { escapeHtml, html } from '../../src/http/html.ts'
 import { readEvent, serve, someStatus } from './serve.ts'
 

@@ -1,4 +1,4 @@
-/** Numbers as people read them on the status page. */
+/** Numbers as people read them: on the status page, in a terminal. */
 
 /** `38 s`, `12 min`, `5 h 20 min`, `3 d 4 h`. */
 export function ageText(seconds: number): string {

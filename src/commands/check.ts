@@ -1,0 +1,162 @@
+/** `tailflux check`: is everything there that the service needs, and if not, what is to be done? */
+import { Command } from 'commander'
+import { askInflux } from '../check/ask-influx.ts'
+import { askTailscale } from '../check/ask-tailscale.ts'
+import type { Finding } from '../check/finding.ts'
+import { judgeInflux, type WritingPlan } from '../check/judge-influx.ts'
+import { judgeTailscale } from '../check/judge-tailscale.ts'
+import { checkDataDir, checkDisk, checkPort, checkStateFile, neighbourAt } from '../check/machine.ts'
+import { reportJson, reportText } from '../check/report.ts'
+import { badSettings, checkSettings } from '../check/settings.ts'
+import { checkStore } from '../check/store.ts'
+import { type Clock, MS, systemClock } from '../clock.ts'
+import type { Loaded } from '../config/load.ts'
+import { type Settings, tailnetTag } from '../config/settings.ts'
+import { CollectorError } from '../errors.ts'
+import { pathsIn } from '../main.ts'
+import { createInfluxQl } from '../query/influxql.ts'
+import { createInfluxSink } from '../sink/influx.ts'
+import { createInfluxHttp } from '../sink/influx-http.ts'
+import type { SinkMetrics } from '../sink/sink.ts'
+import { createTailscaleSource, type TailscaleSource } from '../source/client.ts'
+import type { SourceMetrics } from '../source/source.ts'
+import { EXIT } from './exit.ts'
+import { addressOf } from './healthcheck.ts'
+import { load, logFor } from './settings.ts'
+
+/** Waits of the service itself are too long for a person in front of a terminal. */
+const ANSWER_MS_MAX = 10_000
+const WINDOW_MS_MAX = 30_000
+const WIDTH_MAX = 110
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description(
+      'Check settings, credentials, API, database and machine, and say what to do about each fault. Works beside a running service.',
+    )
+    .option('--json', 'as JSON')
+    .option('--strict', 'exit code 1 also for warnings (!)')
+    .addHelpText(
+      'after',
+      `
+Writes one point of the measurement tailflux_check to the database and reads it back. Changes nothing else.
+✓ well   ! works, but look at it   ✗ must be mended   – could not be looked at
+Exit codes: ${EXIT.ok} no ✗, ${EXIT.failed} at least one ✗ (also faulty settings).`,
+    )
+    .action(async (options: { json?: boolean; strict?: boolean }, command: Command) => {
+      const findings = await check(command)
+      const width = Math.min(process.stdout.columns ?? WIDTH_MAX, WIDTH_MAX)
+      const isColoured = process.stdout.isTTY && process.stdout.hasColors()
+      process.stdout.write(options.json ? reportJson(findings) : reportText(findings, { width, isColoured }))
+      const bad = options.strict ? ['error', 'warning'] : ['error']
+      if (findings.some(({ status }) => bad.includes(status))) process.exitCode = EXIT.failed
+    })
+}
+
+async function check(command: Command): Promise<readonly Finding[]> {
+  let loaded: Loaded
+  try {
+    loaded = load(command)
+  } catch (error) {
+    if (!(error instanceof CollectorError)) throw error
+    return [badSettings(error)]
+  }
+  return await checkAll(loaded, { clock: systemClock })
+}
+
+/** Everything that `check` looks at. The clock is the one that the API's is compared with. */
+export async function checkAll(loaded: Loaded, { clock }: { clock: Clock }): Promise<readonly Finding[]> {
+  // Every wait has its own end; nobody else ends this early but a signal to the process.
+  const { signal } = new AbortController()
+  const [tailscale, database, machine] = await Promise.all([
+    tailscaleFindings(loaded, clock, signal),
+    databaseFindings(loaded, clock, signal),
+    machineFindings(loaded, clock),
+  ])
+  return [...checkSettings(loaded), ...tailscale, ...database, ...machine]
+}
+
+async function tailscaleFindings(loaded: Loaded, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { tailscale, poll } = loaded.settings
+  const config = {
+    ...tailscale,
+    headTimeout: Math.min(tailscale.headTimeout, ANSWER_MS_MAX),
+    idleTimeout: Math.min(tailscale.idleTimeout, ANSWER_MS_MAX),
+    totalTimeout: Math.min(tailscale.totalTimeout, WINDOW_MS_MAX),
+  }
+  const { log, secrets } = logFor(loaded, 'silent')
+  let source: TailscaleSource
+  try {
+    source = createTailscaleSource(config, { clock, log, secrets, metrics: unheardSource })
+  } catch (error) {
+    if (!(error instanceof CollectorError)) throw error
+    const facts = { signIn: { error }, window: undefined, settings: undefined, devices: undefined }
+    return judgeTailscale(facts, tailscale.apiUrl)
+  }
+  try {
+    const facts = await askTailscale(source, { clock, lagNs: BigInt(poll.lag) * MS }, signal)
+    return judgeTailscale(facts, tailscale.apiUrl)
+  } finally {
+    await source.stop()
+  }
+}
+
+async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { settings } = loaded
+  const { influx, poll } = settings
+  const { log } = logFor(loaded, 'silent')
+  const tailnet = tailnetTag(settings)
+  const plan: WritingPlan = {
+    latePassesMs: poll.latePasses,
+    lookbackMs: poll.lookback,
+    apiRetentionMs: poll.retention,
+  }
+  const { url } = influx
+  if (url === undefined) {
+    const store = { path: pathsIn(settings.dataDir).store, retentionMs: settings.store.retention, tailnet }
+    return await checkStore(store, plan, { clock, log, metrics: unheardSink }, signal)
+  }
+  const timeout = Math.min(influx.timeout, ANSWER_MS_MAX)
+  const config = { ...influx, url, timeout, giveUp: ANSWER_MS_MAX }
+  const label = `The database at ${url}`
+  const http = createInfluxHttp(config, label)
+  try {
+    const ask = {
+      http,
+      influxql: createInfluxQl(config, { http, label, clock }),
+      label,
+      clock,
+      tailnet,
+      createSink: (deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
+        createInfluxSink(config, { clock, log, metrics: unheardSink, deadLetters }),
+    }
+    return judgeInflux(await askInflux(config, ask, signal), config, plan)
+  } finally {
+    http.stop()
+  }
+}
+
+async function machineFindings(loaded: Loaded, clock: Clock): Promise<readonly Finding[]> {
+  const { settings } = loaded
+  const { log } = logFor(loaded, 'silent')
+  const url = settings.http.port === 0 ? undefined : addressOf(settings)
+  const neighbour = await neighbourAt(url, await tokenOf(settings))
+  return [
+    checkDisk(settings.dataDir, settings.deadLetters.maxBytes),
+    checkDataDir(settings.dataDir),
+    checkStateFile(pathsIn(settings.dataDir).state, neighbour, { clock, log }),
+    await checkPort(settings.http, neighbour),
+  ]
+}
+
+async function tokenOf({ http }: Settings): Promise<string | undefined> {
+  return await http.token?.read()
+}
+
+const unheardSource: SourceMetrics = { request: () => undefined, bytes: () => undefined, clockSkew: () => undefined }
+const unheardSink: SinkMetrics = {
+  request: () => undefined,
+  written: () => undefined,
+  rejected: () => undefined,
+  retried: () => undefined,
+}

@@ -1,0 +1,89 @@
+/** A small real HTTP server that answers as InfluxDB 2.x and 3.x do where they differ from 1.x: the shapes are those of the handlers of 2.7
+ * (http/write_handler.go, http/legacy, tenant/http_server_bucket.go) and 3.x (influxdb3_server/src/http.rs, http/v1). It keeps the sample
+ * point in memory, so that what is written can be read back. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+
+export interface ScriptedInflux {
+  readonly version: '2.7.6' | '3.4.1'
+  readonly token: string
+  readonly bucket: string
+  readonly retentionSeconds?: number
+  /** Without: InfluxQL does not find the bucket. */
+  readonly hasMapping?: boolean
+  /** The token may write, and nothing else. */
+  readonly isWriteOnly?: boolean
+  /** Acknowledges, and forgets. */
+  readonly forgets?: boolean
+  /** Added to its clock, ms. */
+  readonly skewMs?: number
+}
+
+export async function startScriptedInflux(t: TestContext, script: ScriptedInflux): Promise<{ url: string }> {
+  const isV3 = script.version.startsWith('3')
+  let lines: string[] = []
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request.setEncoding('utf8')) body += chunk
+    const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://influx')
+    response.sendDate = false
+    response.setHeader('date', new Date(Date.now() + (script.skewMs ?? 0)).toUTCString())
+    const send = (status: number, value?: unknown) => {
+      response.writeHead(status, {
+        'content-type': 'application/json',
+        'x-influxdb-version': isV3 ? script.version : `v${script.version}`,
+        'x-influxdb-build': isV3 ? 'Core' : 'OSS',
+      })
+      response.end(value === undefined ? undefined : JSON.stringify(value))
+    }
+    const isKnown = [`Token ${script.token}`, `Bearer ${script.token}`].includes(request.headers.authorization ?? '')
+    const unknown = isV3
+      ? { error: 'the request was not authenticated' }
+      : { code: 'unauthorized', message: 'unauthorized access' }
+    if (pathname === '/ping') {
+      if (!isV3) return send(204)
+      return isKnown ? send(200, { version: script.version, revision: 'abcdef' }) : send(401, unknown)
+    }
+    if (!isKnown) return send(401, unknown)
+    const asked = query.get(isV3 && pathname === '/api/v3/write_lp' ? 'db' : 'bucket')
+    if (pathname === '/api/v2/write' || (isV3 && pathname === '/api/v3/write_lp')) {
+      if (!isV3 && asked !== script.bucket) {
+        return send(404, { code: 'not found', message: `bucket "${asked}" not found` })
+      }
+      if (body.startsWith('#')) {
+        return isV3 ? send(400, { error: 'incoming write was empty' }) : send(204)
+      }
+      if (!script.forgets) lines = [...lines, ...body.trim().split('\n')]
+      return send(204)
+    }
+    if (pathname === '/api/v2/buckets' && !isV3) {
+      const buckets = {
+        name: script.bucket,
+        retentionRules: [{ type: 'expire', everySeconds: script.retentionSeconds ?? 0 }],
+      }
+      return send(200, { buckets: query.get('name') === script.bucket && !script.isWriteOnly ? [buckets] : [] })
+    }
+    if (pathname === '/query') {
+      if (script.isWriteOnly) return send(403, { code: 'forbidden', message: 'insufficient permissions' })
+      if (script.hasMapping === false) {
+        return send(200, { results: [{ statement_id: 0, error: `database not found: ${script.bucket}` }] })
+      }
+      const ns = /time = (\d+)/.exec(query.get('q') ?? '')?.[1]
+      const line = lines.find((one) => ns !== undefined && one.endsWith(` ${ns}`))
+      const nonce = /nonce=(\d+)i/.exec(line ?? '')?.[1]
+      if (nonce === undefined) return send(200, { results: [{ statement_id: 0 }] })
+      const series = { name: 'tailflux_check', columns: ['time', 'nonce'], values: [[Number(ns), Number(nonce)]] }
+      return send(200, { results: [{ statement_id: 0, series: [series] }] })
+    }
+    return send(404, { code: 'not found', message: 'path not found' })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
