@@ -31,7 +31,7 @@ ENV NODE_ENV=production \
     TAILFLUX_HTTP_HOST=0.0.0.0
 RUN mkdir /data .compile-cache && chown 65532:65532 /data .compile-cache
 USER 65532:65532
-RUN ["node", "src/cli.ts", "print-config"]
+RUN ["node", "src/cli.ts", "--version"]
 
 # State file and dead letters. Nothing else is written.
 VOLUME /data

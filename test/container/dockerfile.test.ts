@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { test } from 'node:test'
+import { ValidationSeverity, validate } from 'dockerfile-utils'
+import { imageConfig, ROOT, stages, TEXT } from './dockerfile.ts'
+
+const config = imageConfig()
+const [build, final] = stages()
+
+test('the linter finds no fault in the Dockerfile', () => {
+  const settings = {
+    deprecatedMaintainer: ValidationSeverity.ERROR,
+    directiveCasing: ValidationSeverity.ERROR,
+    emptyContinuationLine: ValidationSeverity.ERROR,
+    instructionCasing: ValidationSeverity.ERROR,
+    instructionCmdMultiple: ValidationSeverity.ERROR,
+    instructionEntrypointMultiple: ValidationSeverity.ERROR,
+    instructionHealthcheckMultiple: ValidationSeverity.ERROR,
+    instructionJSONInSingleQuotes: ValidationSeverity.ERROR,
+    instructionWorkdirRelative: ValidationSeverity.ERROR,
+  }
+  const faults = validate(TEXT, settings).map(({ message, range }) => `line ${range.start.line + 1}: ${message}`)
+  assert.deepEqual(faults, [])
+  // The linter sees faults at all.
+  assert.notDeepEqual(validate('FROM a\nWORKDIR app\ncmd x\nENTRYPOINT\n', settings), [])
+})
+
+test('two stages on one base, which is named by its tag and can be pinned from outside', () => {
+  assert.equal(stages().length, 2)
+  assert.match(TEXT, /^ARG NODE_IMAGE=node:26-slim$/m)
+  for (const stage of [build!, final!]) assert.equal(stage.image, '$' + '{NODE_IMAGE}')
+  assert.match(TEXT, /sha256:<digest>/, 'how to pin by digest')
+})
+
+test('production dependencies only, without install scripts', () => {
+  const runs = build!.instructions.filter(({ keyword }) => keyword === 'RUN').map(({ text }) => text)
+  assert.equal(runs.length, 1)
+  for (const flag of ['npm ci', '--omit=dev', '--omit=optional', '--ignore-scripts'])
+    assert.ok(runs[0]!.includes(flag), flag)
+})
+
+test('an unprivileged user by number, commands in exec form, one volume, a health check without curl', () => {
+  assert.match(config.user, /^[1-9]\d{3,}:[1-9]\d{3,}$/)
+  assert.deepEqual(config.volumes, ['/data'])
+  assert.equal(config.env['TAILFLUX_DATA_DIR'], '/data')
+  assert.equal(config.stopSignal, 'SIGTERM')
+  assert.equal(config.entrypoint[0], 'node')
+  assert.deepEqual(config.cmd, ['run'])
+  assert.deepEqual(config.healthcheck, ['node', '/app/src/cli.ts', 'healthcheck'])
+  assert.ok(config.env['NODE_COMPILE_CACHE']!.startsWith('/app/'))
+  for (const { keyword, text } of final!.instructions) {
+    assert.doesNotMatch(text, /curl|wget|apt-get|sudo|chmod 777/, keyword)
+    assert.notEqual(keyword, 'ADD', 'ADD fetches and unpacks')
+    if (keyword === 'ENV' || keyword === 'ARG')
+      assert.doesNotMatch(text, /TOKEN|SECRET|PASSWORD|API_KEY/, 'secrets in the image')
+  }
+  const keywords = final!.instructions.map(({ keyword }) => keyword)
+  assert.ok(keywords.lastIndexOf('COPY') < keywords.indexOf('USER'), 'files belong to root')
+})
+
+test('the build gets what the Dockerfile copies and nothing else', () => {
+  const ignore = readFileSync(resolve(ROOT, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+  assert.equal(ignore[0], '*', 'nothing gets in that is not named')
+  const allowed = ignore.slice(1).map((line) => line.replace(/^!/, ''))
+  const copied = [...build!.instructions, ...final!.instructions]
+    .filter(({ keyword, text }) => keyword === 'COPY' && !text.startsWith('--from'))
+    .flatMap(({ text }) => text.split(/\s+/).slice(0, -1))
+    .map((path) => path.replace(/^\.\//, ''))
+  assert.deepEqual([...new Set(copied)].sort(), allowed.toSorted())
+  for (const path of copied) assert.ok(existsSync(resolve(ROOT, path)), path)
+})

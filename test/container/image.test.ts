@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, before, test } from 'node:test'
+import { freePort } from '../services/server-process.ts'
+import { imageConfig } from './dockerfile.ts'
+import { buildImage, type Image, inContainer, isRoot, packagesOf } from './sandbox.ts'
+
+const config = imageConfig()
+const isLinux = process.platform === 'linux'
+const skip = isLinux ? false : 'users, capabilities and mounts are those of Linux'
+
+let image: Image
+let service: ChildProcess
+let env: Record<string, string>
+let said = ''
+
+before(async () => {
+  if (!isLinux) return
+  image = buildImage()
+  env = { TAILFLUX_DEMO: 'auto', TAILFLUX_HTTP_HOST: '127.0.0.1', TAILFLUX_HTTP_PORT: String(await freePort()) }
+  service = inContainer(image, [...config.entrypoint, ...config.cmd], env)
+  for (const stream of [service.stdout!, service.stderr!])
+    stream.setEncoding('utf8').on('data', (piece: string) => (said += piece))
+})
+after(async () => {
+  if (!isLinux) return
+  if (service.exitCode === null && service.signalCode === null) {
+    service.kill('SIGKILL')
+    await once(service, 'exit')
+  }
+  image.remove()
+})
+
+/** Runs a program beside the service, under the same limits. */
+async function run(command: readonly string[]): Promise<{ code: number; output: string }> {
+  const child = inContainer(image, command, env)
+  const [out, err, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'exit')])
+  return { code: code as number, output: out + err }
+}
+
+/** Asks until the health command of the image says yes; the service's end is the only limit. */
+async function healthy(): Promise<void> {
+  for (;;) {
+    assert.equal(service.exitCode, null, `the service ended:\n${said}`)
+    if ((await run(config.healthcheck)).code === 0) return
+  }
+}
+
+test('the image has production packages only', { skip }, () => {
+  const packages = packagesOf(image)
+  assert.ok(packages.includes('fastify') && packages.includes('@influxdata/influxdb-client'))
+  for (const name of packages)
+    assert.doesNotMatch(name, /^(typescript|@biomejs\/|@grafana\/|@types\/|fast-check|node-(linux|bin))/)
+})
+
+test('the compile cache is filled while the image is built, by the user who uses it', { skip }, () => {
+  const cache = join(image.app, '.compile-cache')
+  const [version] = readdirSync(cache)
+  assert.ok(version)
+  assert.ok(readdirSync(join(cache, version)).length > 50)
+  assert.equal(statSync(join(cache, version)).uid, image.uid)
+})
+
+test('the default command runs, and the health check of the image says so', { skip }, async () => {
+  await healthy()
+  const status = (await (await fetch(`http://127.0.0.1:${env['TAILFLUX_HTTP_PORT']}/api/status`)).json()) as {
+    demo?: boolean
+  }
+  assert.equal(status.demo, true, 'without credentials it shows the demo')
+})
+
+test('it is an unprivileged user without capabilities who can get no new ones', { skip }, () => {
+  const status = readFileSync(`/proc/${service.pid}/status`, 'utf8')
+  const of = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1]
+  assert.equal(of('CapEff'), '0000000000000000')
+  assert.equal(of('CapPrm'), '0000000000000000')
+  assert.equal(of('NoNewPrivs'), '1')
+  assert.deepEqual(of('Uid')?.split('\t').map(Number), Array(4).fill(image.uid))
+  if (isRoot) assert.equal(of('CapBnd'), '0000000000000000')
+})
+
+test('nothing but the data directory can be written, and nothing else is open for writing', { skip }, async () => {
+  const places = isRoot
+    ? [image.app, `${image.app}/src`, '/etc', '/var/tmp', '/tmp', '/']
+    : [image.app, `${image.app}/src`, '/etc']
+  const probe = `
+    const { writeFileSync } = require('node:fs')
+    for (const place of ${JSON.stringify([...places, image.data])}) {
+      try { writeFileSync(place + '/probe', ''); console.log('wrote ' + place) } catch (error) { console.log(error.code + ' ' + place) }
+    }`
+  const { output } = await run(['node', '-e', probe])
+  const lines = output.trim().split('\n')
+  for (const place of places)
+    assert.ok(
+      lines.some((line) => /^(EROFS|EACCES) /.test(line) && line.endsWith(` ${place}`)),
+      output,
+    )
+  assert.ok(lines.includes(`wrote ${image.data}`), output)
+
+  const descriptors = `/proc/${service.pid}/fd`
+  const open = readdirSync(descriptors).flatMap((fd) => {
+    try {
+      const isWritable =
+        (Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/${service.pid}/fdinfo/${fd}`, 'utf8'))![1]!, 8) &
+          3) >
+        0
+      const path = readlinkSync(join(descriptors, fd))
+      return isWritable && path.startsWith('/') && !path.startsWith('/dev/') ? [path] : []
+    } catch {
+      // It was closed meanwhile.
+      return []
+    }
+  })
+  assert.ok(open.length > 0, 'the state file is open')
+  for (const path of open) assert.ok(path.startsWith(`${image.data}/`), `${path} is open for writing`)
+})
+
+test('SIGTERM ends it well, and then the health check says no', { skip }, async () => {
+  service.kill(config.stopSignal as NodeJS.Signals)
+  const [code, signal] = await once(service, 'exit')
+  assert.deepEqual([code, signal], [0, null], said)
+  assert.equal((await run(config.healthcheck)).code, 1)
+})
