@@ -4,7 +4,7 @@ export const REACTIONS = ['retry', 'split', 'reject', 'hold'] as const
 export type Reaction = (typeof REACTIONS)[number]
 
 /** Where the error entered. */
-export const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config'] as const
+export const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config', 'alerts'] as const
 export type Stage = (typeof STAGES)[number]
 
 /** Every code there is. Codes are metric labels, so they are never built from input. */
@@ -46,6 +46,12 @@ export const CODES = [
   'state_damaged',
   'state_full',
   'state_failed',
+  // alerts: whoever is to be told
+  'notify_unreachable',
+  'notify_timeout',
+  'notify_unavailable', // 429 and 5xx
+  'notify_unauthorized', // 401, 403
+  'notify_refused', // any other status
   // config
   'config_invalid',
   'service_unreachable', // a command does not reach the running service

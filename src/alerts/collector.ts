@@ -28,6 +28,8 @@ export interface CollectorDeps {
   readonly judgedNs: () => bigint
   /** Something was added to a piece that was judged already: groups whose judgement may change from there on. */
   readonly onAdded: (added: Added) => void
+  /** Time was read that steps had been judged without. */
+  readonly onFilled: (fromNs: bigint) => void
   readonly onDone: () => void
 }
 
@@ -141,7 +143,10 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     done(window: PlannedWindow, result: WindowResult) {
       const one = end(window)
       if (one) merge(one)
-      if (result.doneToNs !== undefined) coverage.add({ fromNs: window.fromNs, toNs: result.doneToNs })
+      if (result.doneToNs !== undefined) {
+        const isNews = coverage.add({ fromNs: window.fromNs, toNs: result.doneToNs })
+        if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
+      }
       deps.onDone()
     },
     failed(window: PlannedWindow) {

@@ -1,32 +1,88 @@
 /** Settings of alerts/. Without rules nothing of this room runs. */
 import { z } from 'zod'
 import type { Ports } from '../flatten/ports.ts'
-import { secretSchema } from '../secret.ts'
+import { fileSecret, type Secret, secretSchema } from '../secret.ts'
 import { durationSchema } from '../units.ts'
 import type { Rule } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
 
 const RULES_MAX = 500
 
-/** The given rule beside what became of it, so that settings can be shown as they were written. */
+/** A rule, beside what was written: settings are shown as they were given. */
 export interface GivenRule {
   readonly given: unknown
   readonly rule: Rule
+  toJSON(): unknown
 }
 
-const url = z
+export const NOTIFIER_KINDS = ['alertmanager', 'webhook', 'ntfy'] as const
+export type NotifierKind = (typeof NOTIFIER_KINDS)[number]
+
+export interface NotifierConfig {
+  readonly kind: NotifierKind
+  readonly url: string
+  readonly token: Secret | undefined
+  readonly user: string | undefined
+  readonly password: Secret | undefined
+  toJSON(): unknown
+}
+
+const address = z
   .string()
   .refine(isPlainUrl, 'must be a URL such as http://127.0.0.1:9093, without user, password, query and fragment')
 const text = z.string().min(1).max(200)
+const path = z.string().min(1).max(4096)
 
-const rules = z.codec(z.array(z.unknown()).max(RULES_MAX), z.array(z.custom<GivenRule>()), {
-  decode(list, context) {
+const notifier = z
+  .strictObject({
+    alertmanager: address.optional(),
+    webhook: address.optional(),
+    ntfy: address
+      .refine((url) => topicOf(url) !== undefined, 'must end with a topic, such as https://ntfy.sh/my-topic')
+      .optional(),
+    token: secretSchema.optional(),
+    tokenFile: path.optional(),
+    user: text.refine((name) => !name.includes(':'), 'must not hold a colon').optional(),
+    password: secretSchema.optional(),
+    passwordFile: path.optional(),
+  })
+  .transform((given, context): NotifierConfig => {
+    const fault = (message: string, key?: string) =>
+      context.issues.push({ code: 'custom', input: given, message, ...(key === undefined ? {} : { path: [key] }) })
+    const kinds = NOTIFIER_KINDS.filter((kind) => given[kind] !== undefined)
+    const [kind] = kinds
+    if (kind === undefined || kinds.length > 1) {
+      fault(`must have exactly one of ${NOTIFIER_KINDS.join(', ')}`)
+      return z.NEVER
+    }
+    const secret = (key: 'token' | 'password'): Secret | undefined => {
+      const file = given[`${key}File`]
+      if (file === undefined) return given[key] as Secret | undefined
+      if (given[key] !== undefined) fault(`must not be set beside ${key}File`, key)
+      try {
+        return fileSecret(file)
+      } catch (error) {
+        fault(error instanceof Error ? error.message : String(error), `${key}File`)
+        return undefined
+      }
+    }
+    const token = secret('token')
+    const password = secret('password')
+    if ((given.user === undefined) !== (password === undefined)) fault('user and password go together', 'user')
+    if (given.user !== undefined && token !== undefined) fault('must not be set beside user and password', 'token')
+    return { kind, url: given[kind]!, token, user: given.user, password, toJSON: () => given }
+  })
+
+const rules = z
+  .array(z.unknown())
+  .max(RULES_MAX)
+  .transform((list, context) => {
     const taken = new Map<string, number>()
     const good: GivenRule[] = []
     for (const [index, given] of list.entries()) {
       const name = nameOf(given, index)
-      const rule = ruleOf(given, (path, message) => {
-        context.issues.push({ code: 'custom', input: given, path: [index, ...path], message: `${name}: ${message}` })
+      const rule = ruleOf(given, (at, message) => {
+        context.issues.push({ code: 'custom', input: given, path: [index, ...at], message: `${name}: ${message}` })
       })
       const before = taken.get(name)
       taken.set(name, index)
@@ -34,20 +90,34 @@ const rules = z.codec(z.array(z.unknown()).max(RULES_MAX), z.array(z.custom<Give
         const message = `${name}: has the name of rule ${before + 1}; names must differ`
         context.issues.push({ code: 'custom', input: given, path: [index, 'name'], message })
       }
-      if (rule) good.push({ given, rule })
+      if (rule) good.push({ given, rule, toJSON: () => given })
     }
     return good
-  },
-  encode: (list) => list.map((one) => one.given),
-})
+  })
+
+const grafana = z
+  .strictObject({
+    /** Folder of the exported rules. */
+    folder: text.default('Tailnet'),
+    /** uid of the InfluxDB data source (InfluxQL). */
+    datasource: text.default('tailflux-influxdb'),
+    /** Contact point of the exported rules; without it the policies of Grafana decide. */
+    receiver: text.optional(),
+    /** Also export a contact point of that name, for the first webhook of `notify`. */
+    contactPoint: z.boolean().default(false),
+  })
+  .meta({ kind: 'list' })
 
 export const alertsSchema = z.strictObject({
-  rules: rules.prefault([]).describe('What to be told about; see docs/alerts.md. Without rules alerts are off.'),
-  grace: durationSchema({ default: '30s', min: '0s', max: '1h' }).describe(
-    'How long after its end a piece of time is judged, so that records of its last seconds have arrived.',
-  ),
+  rules: rules.prefault([]).describe('What to be told about, see docs/alerts.md; without rules alerts are off.'),
+  notify: z
+    .array(notifier)
+    .max(20)
+    .prefault([])
+    .describe('Who is told: a list of `alertmanager`, `webhook` and `ntfy`, each with its URL.'),
+  grafana: grafana.prefault({}).describe('How `tailflux grafana export` writes the rules.'),
   lateness: durationSchema({ default: '1h', min: '5m', max: '48h' }).describe(
-    'Records that arrive so late still count, and what they change is judged again; later ones do not count for alerts.',
+    'Records that arrive so late still count for alerts, and what they change is judged again.',
   ),
   seriesMax: z
     .number()
@@ -56,47 +126,7 @@ export const alertsSchema = z.strictObject({
     .max(1_000_000)
     .default(10_000)
     .describe('Most groups (nodes, pairs, ...) that one rule watches; the rest is told as overflow.'),
-  tellFor: durationSchema({ default: '24h', min: '1m', max: '30d' }).describe(
-    'An alert that was over before anybody could be told is still told when it ended within this time.',
-  ),
-  url: url.optional().describe('Where people reach the status page; links in alerts lead there.'),
-  alertmanager: z
-    .strictObject({
-      urls: z
-        .array(url)
-        .max(10)
-        .default([])
-        .describe('Every Alertmanager of a cluster, not a load balancer before it.'),
-      user: text.optional().describe('User, where it asks for one.'),
-      password: secretSchema.optional().describe('Password of that user.'),
-      token: secretSchema.optional().describe('Bearer token, where it asks for one.'),
-    })
-    .prefault({}),
-  webhook: z
-    .strictObject({
-      url: url.optional().describe("Gets Alertmanager's webhook JSON, version 4."),
-      token: secretSchema.optional().describe('Bearer token for it.'),
-    })
-    .prefault({}),
-  ntfy: z
-    .strictObject({
-      url: url.optional().describe('Server and topic, such as https://ntfy.sh/my-topic.'),
-      token: secretSchema.optional().describe('Access token for it.'),
-    })
-    .prefault({}),
-  grafana: z
-    .strictObject({
-      folder: text.default('Tailnet').describe('Folder of the exported rules.'),
-      datasource: text.default('tailflux-influxdb').describe('uid of the InfluxDB data source (InfluxQL).'),
-      receiver: text
-        .optional()
-        .describe('Contact point of the exported rules; without it the policies of Grafana decide.'),
-      contactPoint: z
-        .boolean()
-        .default(false)
-        .describe('Also export a contact point of that name for alerts.webhook.url.'),
-    })
-    .prefault({}),
+  url: address.optional().describe('Where people reach the status page; links in alerts lead there.'),
 })
 
 export type AlertsConfig = z.output<typeof alertsSchema>
@@ -104,7 +134,7 @@ export type AlertsConfig = z.output<typeof alertsSchema>
 /** What only shows beside other settings: sentences, each with the path of its key inside `alerts`. */
 export function alertsFaults(
   config: AlertsConfig,
-  others: { ports: Ports },
+  others: { readonly ports: Ports },
 ): { path: (string | number)[]; text: string }[] {
   const faults: { path: (string | number)[]; text: string }[] = []
   config.rules.forEach(({ rule }, index) => {
@@ -113,29 +143,23 @@ export function alertsFaults(
     if (others.ports === 'none' && wantsPort) {
       faults.push({
         path: ['rules', index],
-        text: `${rule.name}: needs ports, and \`ports\` is none: set it to service`,
+        text: `rule ${rule.name}: needs ports, and \`ports\` is none: set it to service`,
       })
     }
   })
-  const { grafana, webhook, alertmanager, ntfy } = config
-  if (grafana.contactPoint && (grafana.receiver === undefined || webhook.url === undefined)) {
+  const { grafana, notify } = config
+  if (grafana.contactPoint && (grafana.receiver === undefined || !notify.some(({ kind }) => kind === 'webhook'))) {
     faults.push({
       path: ['grafana', 'contactPoint'],
-      text: 'needs alerts.grafana.receiver (its name) and alerts.webhook.url (where it sends)',
+      text: 'needs alerts.grafana.receiver (its name) and a webhook in alerts.notify (where it sends)',
     })
   }
-  if ((alertmanager.user === undefined) !== (alertmanager.password === undefined))
-    faults.push({ path: ['alertmanager', 'password'], text: 'user and password go together' })
-  if (alertmanager.user !== undefined && alertmanager.token !== undefined)
-    faults.push({ path: ['alertmanager', 'token'], text: 'must not be set beside user and password' })
-  if (ntfy.url !== undefined && topicOf(ntfy.url) === undefined)
-    faults.push({ path: ['ntfy', 'url'], text: 'must end with a topic, such as https://ntfy.sh/my-topic' })
   return faults
 }
 
 /** Server and topic of an ntfy URL. */
-export function topicOf(address: string): { server: string; topic: string } | undefined {
-  const [, server, topic] = /^(.*)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(address) ?? []
+export function topicOf(url: string): { server: string; topic: string } | undefined {
+  const [, server, topic] = /^(.*)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(url) ?? []
   return server === undefined || topic === undefined || !URL.canParse(server) ? undefined : { server, topic }
 }
 
@@ -144,8 +168,8 @@ function nameOf(given: unknown, index: number): string {
   return typeof name === 'string' && name !== '' ? `rule ${name.slice(0, 64)}` : `rule ${index + 1}`
 }
 
-function isPlainUrl(address: string): boolean {
-  if (!URL.canParse(address)) return false
-  const { protocol, username, password, search, hash } = new URL(address)
+function isPlainUrl(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, username, password, search, hash } = new URL(url)
   return /^https?:$/.test(protocol) && username === '' && password === '' && search === '' && hash === ''
 }

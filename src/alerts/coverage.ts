@@ -9,7 +9,8 @@ export interface Coverage {
   /** The begin of everything: what lies before was never seen. */
   readonly sinceNs: bigint | undefined
   begin(sinceNs: bigint): void
-  add(interval: Interval): void
+  /** False when all of it was seen before. */
+  add(interval: Interval): boolean
   /** How far everything is settled: read, lost, or a gap that nobody can read for now. Windows in flight are not. Undefined before `begin`. */
   watermarkNs(inFlight: readonly Interval[]): bigint | undefined
   /** How much of [fromNs, toNs] was never seen, ns. */
@@ -37,11 +38,13 @@ export function createCoverage(ledger: Pick<Ledger, 'settled' | 'gaps'>): Covera
       since ??= sinceNs
     },
     add(interval) {
+      if (unread(interval.fromNs, interval.toNs).length === 0) return false
       // Almost always the newest window touches the newest interval.
       const last = seen.at(-1)
       if (last && interval.fromNs >= last.fromNs && interval.fromNs <= last.toNs) {
         if (interval.toNs > last.toNs) seen[seen.length - 1] = { fromNs: last.fromNs, toNs: interval.toNs }
       } else seen = merge([...seen, { fromNs: interval.fromNs, toNs: interval.toNs }])
+      return true
     },
     watermarkNs(inFlight) {
       if (since === undefined) return undefined

@@ -17,7 +17,8 @@ export interface Distinct {
   /** Items that did not fit, since the start of the process. */
   readonly overflowed: number
   readonly items: number
-  takeChanged(): Map<number, ItemsByGroup | undefined>
+  changed(): Map<number, ItemsByGroup | undefined>
+  saved(): void
   restore(piece: number, items: ItemsByGroup): void
 }
 
@@ -98,10 +99,9 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
     get items() {
       return count
     },
-    takeChanged() {
-      const taken = new Map([...changed].map((piece) => [piece, pieces.get(piece)]))
+    changed: () => new Map([...changed].map((piece) => [piece, pieces.get(piece)])),
+    saved() {
       changed = new Set()
-      return taken
     },
     restore(piece, items) {
       pieces.set(piece, items)

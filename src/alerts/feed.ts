@@ -240,6 +240,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
       points = next
       node = nodeOf(next.node, next.nodeName)
       seconds = Number(next.startNs / SECOND)
+      people.named(node.id, node.name, seconds)
       for (const taker of nodeTakers) takeTotals(staged, taker)
       if (flowTakers.length === 0) return
       if (texts.begin(next)) for (const taker of flowTakers) forget(taker)

@@ -15,10 +15,11 @@ export interface Identities {
   shrinkTo(max: number): bigint | undefined
   readonly count: number
   readonly bytes: number
-  /** Takes back what `takeFresh` gave to an earlier process. */
+  /** Takes back what `fresh` gave to an earlier process. */
   restore(chunk: number, digests: BigUint64Array): void
-  /** Digests added since the last call, by chunk, for the state file. */
-  takeFresh(): Map<number, BigUint64Array>
+  /** Digests added since the last `saved`, by chunk, for the state file. */
+  fresh(): Map<number, BigUint64Array>
+  saved(): void
 }
 
 interface Chunk {
@@ -119,14 +120,13 @@ export function createIdentities(): Identities {
     get bytes() {
       return [...chunks.values()].reduce((sum, chunk) => sum + chunk.slots.byteLength, 0)
     },
-    takeFresh() {
+    fresh() {
       const fresh = new Map<number, BigUint64Array>()
-      for (const [key, chunk] of chunks) {
-        if (chunk.fresh.length === 0) continue
-        fresh.set(key, BigUint64Array.from(chunk.fresh))
-        chunk.fresh = []
-      }
+      for (const [key, chunk] of chunks) if (chunk.fresh.length > 0) fresh.set(key, BigUint64Array.from(chunk.fresh))
       return fresh
+    },
+    saved() {
+      for (const chunk of chunks.values()) if (chunk.fresh.length > 0) chunk.fresh = []
     },
   }
 }

@@ -1,51 +1,82 @@
-/** What the devices API knows and points do not tell: whose a node is, and which addresses are one node's. */
+/** What is known of nodes beside their points: what they are called now, whose they are, and which addresses are one node's. */
 import type { Device } from '../source/source.ts'
 
+export interface Person {
+  readonly name: string | undefined
+  readonly owner: string | undefined
+  readonly addresses: readonly string[]
+}
+
 export interface People {
-  /** The owner of a node: its user's login name, or its tags; `unknown` when nobody told. */
+  /** The owner of a node: its tags, or its user's login name; `unknown` when nobody told. */
   ownerOf(nodeId: string): string
+  /** The newest name of a node; its id when nobody told. */
+  nameOf(nodeId: string): string
   /** The node with an address; the address itself when nobody told. */
   nodeOf(address: string): string
+  /** A message that began at `seconds` called its node so. */
+  named(nodeId: string, name: string, seconds: number): void
   /** Takes an answer of the devices API. */
   observe(devices: readonly Device[]): void
-  /** Changes whenever answers may differ: caches compare it. */
+  /** Changes whenever owners may differ: caches compare it. */
   readonly version: number
-  takeChanged(): Map<string, { owner: string; addresses: readonly string[] }>
-  restore(nodeId: string, owner: string, addresses: readonly string[]): void
+  /** Since the last `saved`. */
+  changed(): Map<string, Person>
+  saved(): void
+  restore(nodeId: string, person: Person): void
 }
 
 const UNKNOWN = 'unknown'
+/** More than any tailnet has; names of nodes that nobody vouches for must not fill the memory. */
+const NODES_MAX = 200_000
 
 export function createPeople(): People {
-  const owners = new Map<string, string>()
+  const people = new Map<string, Person>()
   const nodes = new Map<string, string>()
-  let changed = new Map<string, { owner: string; addresses: readonly string[] }>()
+  const namedAt = new Map<string, number>()
+  let changed = new Set<string>()
   let version = 0
 
+  function change(nodeId: string, person: Person): void {
+    if (people.size >= NODES_MAX && !people.has(nodeId)) return
+    people.set(nodeId, person)
+    for (const address of person.addresses) nodes.set(address, nodeId)
+    changed.add(nodeId)
+  }
+
+  const personOf = (nodeId: string): Person =>
+    people.get(nodeId) ?? { name: undefined, owner: undefined, addresses: [] }
+
   return {
-    ownerOf: (nodeId) => owners.get(nodeId) ?? UNKNOWN,
+    ownerOf: (nodeId) => people.get(nodeId)?.owner ?? UNKNOWN,
+    nameOf: (nodeId) => people.get(nodeId)?.name ?? nodeId,
     nodeOf: (address) => nodes.get(address) ?? address,
+    named(nodeId, name, seconds) {
+      const before = namedAt.get(nodeId)
+      if (before !== undefined && before > seconds) return
+      if (namedAt.size < NODES_MAX || before !== undefined) namedAt.set(nodeId, seconds)
+      const person = personOf(nodeId)
+      if (person.name !== name) change(nodeId, { ...person, name })
+    },
     observe(devices) {
-      for (const { nodeId, addresses, owner = UNKNOWN } of devices) {
-        const isSame = owners.get(nodeId) === owner && addresses.every((address) => nodes.get(address) === nodeId)
+      for (const { nodeId, addresses, owner } of devices) {
+        const person = personOf(nodeId)
+        const isSame = person.owner === owner && addresses.join() === person.addresses.join()
         if (isSame) continue
-        owners.set(nodeId, owner)
-        for (const address of addresses) nodes.set(address, nodeId)
-        changed.set(nodeId, { owner, addresses })
+        change(nodeId, { ...person, owner, addresses })
         version += 1
       }
     },
     get version() {
       return version
     },
-    takeChanged() {
-      const taken = changed
-      changed = new Map()
-      return taken
+    changed: () => new Map([...changed].map((nodeId) => [nodeId, personOf(nodeId)])),
+    saved() {
+      changed = new Set()
     },
-    restore(nodeId, owner, addresses) {
-      owners.set(nodeId, owner)
-      for (const address of addresses) nodes.set(address, nodeId)
+    restore(nodeId, person) {
+      change(nodeId, person)
+      changed.delete(nodeId)
       version += 1
     },
   }

@@ -7,9 +7,9 @@ export interface Presence {
   wasIn(id: number, from: number, to: number): boolean
   forgetBefore(slot: number): void
   isIdle(id: number): boolean
-  free(id: number): void
-  /** Slots changed since the last call; undefined for those that were forgotten. */
-  takeChanged(): Map<number, Uint8Array | undefined>
+  /** Slots changed since the last `saved`; undefined for those that were forgotten. */
+  changed(): Map<number, Uint8Array | undefined>
+  saved(): void
   restore(slot: number, seen: Uint8Array): void
   readonly bytes: number
 }
@@ -46,17 +46,9 @@ export function createPresence(): Presence {
       for (const seen of slots.values()) if (seen[id] === 1) return false
       return true
     },
-    free(id) {
-      for (const [slot, seen] of slots) {
-        if (seen[id] !== 1) continue
-        seen[id] = 0
-        changed.add(slot)
-      }
-    },
-    takeChanged() {
-      const taken = new Map([...changed].map((slot) => [slot, slots.get(slot)]))
+    changed: () => new Map([...changed].map((slot) => [slot, slots.get(slot)])),
+    saved() {
       changed = new Set()
-      return taken
     },
     restore(slot, seen) {
       slots.set(slot, seen)

@@ -177,6 +177,7 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
       fault(key, `belongs to ${owner.join(', ')}, and this rule is one of ${name}`)
     }
   }
+  if (name === 'newFor' && given.for > 0) fault('for', 'has no meaning for newFor: what is new is told at once')
   const scope = scopeOf(given, name, fault)
   const { windowNs, spanNs, lengths } = timesOf(given, name, fault)
   const stepNs = stepOf(spanNs, lengths)
@@ -286,7 +287,7 @@ function timesOf(given: Keys, name: FormName, fault: Fault) {
   return { windowNs, spanNs: windowNs + offsetNs, lengths: [windowNs, offsetNs] }
 }
 
-function measureOf(given: Keys, name: FormName, scope: Pick<Rule, 'by'>, fault: Fault): Rule['measure'] {
+function measureOf(given: Keys, name: FormName, scope: Pick<Rule, 'by' | 'isRouter'>, fault: Fault): Rule['measure'] {
   const takesNone = ['silentFor', 'newFor', 'distinctPeersAbove', 'distinctPortsAbove', 'relayShareAbove'] as FormName[]
   if (takesNone.includes(name)) {
     if (given.measure !== undefined) fault('measure', `has no meaning for ${name}`)
@@ -298,7 +299,8 @@ function measureOf(given: Keys, name: FormName, scope: Pick<Rule, 'by'>, fault: 
     return given.measure ?? 'tx_pkts'
   }
   const isCount = (given.above ?? given.below ?? given.quotaAbove)?.of === 'pkts'
-  const measure = given.measure ?? (isCount ? 'tx_pkts' : 'tx_bytes')
+  // Only the router itself reports here, so both directions may be added up.
+  const measure = given.measure ?? (scope.isRouter ? (isCount ? 'pkts' : 'bytes') : isCount ? 'tx_pkts' : 'tx_bytes')
   if ((measure === 'bytes' || measure === 'pkts') && !scope.by.includes('node')) {
     fault(
       'measure',

@@ -19,7 +19,11 @@ export type Sum = Measure | 'derp_bytes' | 'messages'
  * regular expression for InfluxDB. With `ports: full` an address is followed by its port, and IPv6 has brackets. */
 export const TAILNET_ADDRESS = '^(?:100\\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\\.|\\[?fd7a:115c:a1e0:)'
 
-export interface SummedBy {
+/** A part of a scope. Everything from `sinceNs` on is in it, as far as it was read; before that it was not asked for, or is forgotten. */
+interface Part {
+  sinceNs: bigint
+}
+export interface SummedBy extends Part {
   readonly sum: Sum
   readonly sums: Sums
   readonly stepSeconds: number
@@ -32,12 +36,12 @@ export interface PresentBy {
   readonly slotSeconds: number
   keepSlots: number
 }
-export interface DistinctBy {
+export interface DistinctBy extends Part {
   readonly distinct: Distinct
   readonly stepSeconds: number
   keepPieces: number
 }
-export interface SeenBy {
+export interface SeenBy extends Part {
   readonly rule: Rule
   readonly sightings: Sightings
   readonly stepSeconds: number
@@ -72,11 +76,11 @@ export interface Reading {
   readonly rule: Rule
   readonly scope: Scope
   /** The sums that the form compares; `derp` for the relay share. */
-  readonly main: Sums | undefined
-  readonly derp: Sums | undefined
+  readonly main: SummedBy | undefined
+  readonly derp: SummedBy | undefined
   readonly present: PresentBy | undefined
-  readonly distinct: Distinct | undefined
-  readonly sightings: Sightings | undefined
+  readonly distinct: DistinctBy | undefined
+  readonly seen: SeenBy | undefined
   /** True for a group that the rule is about. */
   readonly wantsNode: ((...names: string[]) => boolean) | undefined
   readonly wantsOwner: ((...names: string[]) => boolean) | undefined
@@ -160,20 +164,20 @@ function readingOf(rule: Rule, scope: Scope, limits: ScopeLimits): Reading {
         ? present(scope, rule, BigInt(form.withinMs) * 1_000_000n, limits)
         : undefined,
     distinct: form.is === 'distinct' ? distinct(scope, rule, form.of, keepNs, limits) : undefined,
-    sightings: form.is === 'new' ? sightings(scope, rule, form.memoryMs, limits) : undefined,
+    seen: form.is === 'new' ? sightings(scope, rule, form.memoryMs, limits) : undefined,
     wantsNode: judged && rule.where.node ? createMatcher(rule.where.node) : undefined,
     wantsOwner: judged && rule.where.owner ? createMatcher(rule.where.owner) : undefined,
   }
 }
 
-function summed(scope: Scope, sum: Sum, stepNs: bigint, keepNs: bigint): Sums {
+function summed(scope: Scope, sum: Sum, stepNs: bigint, keepNs: bigint): SummedBy {
   let one = scope.summed.find((other) => other.sum === sum && other.sums.stepNs === stepNs)
   if (one === undefined) {
-    one = { sum, sums: createSums(stepNs, scope.series), stepSeconds: secondsOf(stepNs), keepPieces: 0 }
+    one = { sum, sums: createSums(stepNs, scope.series), stepSeconds: secondsOf(stepNs), keepPieces: 0, sinceNs: 0n }
     scope.summed.push(one)
   }
   one.keepPieces = Math.max(one.keepPieces, Number(keepNs / stepNs) + 1)
-  return one.sums
+  return one
 }
 
 function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits): PresentBy {
@@ -188,7 +192,7 @@ function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits
   return one
 }
 
-function distinct(scope: Scope, rule: Rule, of: 'dst' | 'port', keepNs: bigint, limits: ScopeLimits): Distinct {
+function distinct(scope: Scope, rule: Rule, of: 'dst' | 'port', keepNs: bigint, limits: ScopeLimits): DistinctBy {
   let one = scope.distinct.find((other) => other.distinct.of === of && other.distinct.stepNs === rule.stepNs)
   if (one === undefined) {
     const itemsMax = limits.seriesMax * ITEMS_PER_SERIES
@@ -196,18 +200,20 @@ function distinct(scope: Scope, rule: Rule, of: 'dst' | 'port', keepNs: bigint, 
       distinct: createDistinct({ stepNs: rule.stepNs, of, itemsMax }),
       stepSeconds: secondsOf(rule.stepNs),
       keepPieces: 0,
+      sinceNs: 0n,
     }
     scope.distinct.push(one)
   }
   one.keepPieces = Math.max(one.keepPieces, Number(keepNs / rule.stepNs) + 1)
-  return one.distinct
+  return one
 }
 
-function sightings(scope: Scope, rule: Rule, memoryMs: number, limits: ScopeLimits): Sightings {
+function sightings(scope: Scope, rule: Rule, memoryMs: number, limits: ScopeLimits): SeenBy {
   const memoryPieces = Math.ceil(memoryMs / Number(rule.stepNs / 1_000_000n))
   const made = createSightings({ memoryPieces, max: limits.seriesMax * 10 })
-  scope.seen.push({ rule, sightings: made, stepSeconds: secondsOf(rule.stepNs) })
-  return made
+  const one = { rule, sightings: made, stepSeconds: secondsOf(rule.stepNs), sinceNs: 0n }
+  scope.seen.push(one)
+  return one
 }
 
 function secondsOf(ns: bigint): number {

@@ -24,8 +24,9 @@ export interface SeriesTable {
   ids(): Iterable<number>
   /** Changes whenever numbers may mean other groups: caches compare it. */
   readonly version: number
-  /** For the state file: numbers given or freed since the last call (a freed one has no key). */
-  takeFresh(): Map<number, string | undefined>
+  /** For the state file: numbers given or freed since the last `saved` (a freed one has no key). */
+  changed(): ReadonlyMap<number, string | undefined>
+  saved(): void
   restore(id: number, key: string): void
 }
 
@@ -88,10 +89,9 @@ export function createSeriesTable(max: number): SeriesTable {
     get version() {
       return version
     },
-    takeFresh() {
-      const taken = fresh
+    changed: () => fresh,
+    saved() {
       fresh = new Map()
-      return taken
     },
     restore(id, key) {
       while (keys.length <= id) {

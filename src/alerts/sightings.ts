@@ -9,8 +9,9 @@ export interface Sightings {
   readonly count: number
   /** Groups that did not fit, since the start of the process. */
   readonly overflowed: number
-  /** Groups whose slot changed since the last call; undefined for what was forgotten. */
-  takeChanged(): Map<string, number | undefined>
+  /** Groups whose slot changed since the last `saved`; undefined for what was forgotten. */
+  changed(): Map<string, number | undefined>
+  saved(): void
   restore(key: string, slot: number): void
 }
 
@@ -52,10 +53,9 @@ export function createSightings(options: { memoryPieces: number; max: number }):
     get overflowed() {
       return overflowed
     },
-    takeChanged() {
-      const taken = new Map([...changed].map((key) => [key, last.get(key)]))
+    changed: () => new Map([...changed].map((key) => [key, last.get(key)])),
+    saved() {
       changed = new Set()
-      return taken
     },
     restore(key, slot) {
       last.set(key, slot)

@@ -7,7 +7,7 @@ export interface Sums {
   readonly stepNs: bigint
   /** Adds a column of `delta` (by group). */
   add(piece: number, delta: Float64Array): void
-  /** Sums over the pieces [from, to), by group. Valid until the next call of `add`, `forgetBefore` or `free`. */
+  /** Sums over the pieces [from, to), by group. Valid until the next call of `add` or `forgetBefore`. */
   over(from: number, to: number): Float64Array
   /** The same for one group. */
   overOne(id: number, from: number, to: number): number
@@ -15,10 +15,10 @@ export interface Sums {
   forgetBefore(piece: number): void
   /** True when the group has nothing in any piece. */
   isIdle(id: number): boolean
-  free(id: number): void
   readonly bytes: number
-  /** Columns changed since the last call; undefined for those that were forgotten. */
-  takeChanged(): Map<number, Float64Array | undefined>
+  /** Columns changed since the last `saved`; undefined for those that were forgotten. */
+  changed(): Map<number, Float64Array | undefined>
+  saved(): void
   restore(piece: number, column: Float64Array): void
 }
 
@@ -75,19 +75,14 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
       for (const column of columns.values()) if ((column[id] ?? 0) !== 0) return false
       return true
     },
-    free(id) {
-      series.free(id)
-      cache.clear()
-    },
     get bytes() {
       let bytes = 0
       for (const column of columns.values()) bytes += column.byteLength
       return bytes
     },
-    takeChanged() {
-      const taken = new Map([...changed].map((piece) => [piece, columns.get(piece)]))
+    changed: () => new Map([...changed].map((piece) => [piece, columns.get(piece)])),
+    saved() {
       changed = new Set()
-      return taken
     },
     restore(piece, column) {
       columns.set(piece, column)

@@ -1,0 +1,412 @@
+/** alerts/: rules about traffic, judged on the line's own points as they pass.
+ *
+ *   tap -> collector -> sums, presence, distinct items, sightings     what counts, once per message, when its window is done
+ *   coverage                                                          how far everything was read
+ *   judge                                                             states of alerts, step by step on the messages' own time
+ *   teller -> alertmanager, webhook, ntfy; events                     whoever has to know
+ *   store                                                             all of it in the state file
+ *
+ * The tap only adds up. Judging, saving and telling happen in a loop of their own, which gives way to the line. */
+import type { Logger } from 'pino'
+import { type Clock, MINUTE, MS, SECOND } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { StateFile } from '../ledger/state-file.ts'
+import type { Tap } from '../pipeline/run-window.ts'
+import { max } from '../pipeline/window-size.ts'
+import type { Sink } from '../sink/sink.ts'
+import type { Device } from '../source/source.ts'
+import { type Alert, fingerprintOf, labelsOf } from './alert.ts'
+import { createCollector } from './collector.ts'
+import type { AlertsConfig } from './config.ts'
+import { createCoverage } from './coverage.ts'
+import { eventLine } from './events.ts'
+import { createIdentities } from './identities.ts'
+import { createJudge, type Transition } from './judge.ts'
+import { NEVER } from './machine.ts'
+import type { AlertsMetrics } from './metrics.ts'
+import { timeOf } from './notifier.ts'
+import { createNotifiers } from './notifiers.ts'
+import { createPeople } from './people.ts'
+import { createPruner } from './prune.ts'
+import { createScopes } from './scope.ts'
+import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
+import { createAlertsStore, type Kept } from './store.ts'
+import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
+import { renderSummary, thresholdText, valueText, windowText } from './summary.ts'
+import { createTeller, type Tellable } from './teller.ts'
+
+export interface AlertsOptions {
+  /** The value of the tag `tailnet`. */
+  readonly tailnet: string
+  /** How far behind the present the watermark is when all is well (poll.lag and poll.interval), ms. */
+  readonly normalLagMs: number
+  /** How long after its end a step is judged; 30 s unless a test needs another. */
+  readonly graceMs?: number
+}
+
+export interface AlertsDeps {
+  readonly stateFile: StateFile
+  readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs' | 'forget'>
+  readonly sink: Pick<Sink, 'write'>
+  readonly clock: Clock
+  readonly log: Logger
+  readonly metrics: AlertsMetrics
+  /** From 0 to 1; for jitter. */
+  readonly random: () => number
+}
+
+export interface Alerts {
+  /** For the pipeline. */
+  readonly tap: Tap
+  /** Takes an answer of the devices API: whose nodes are, and which addresses are theirs. */
+  devices(devices: readonly Device[]): void
+  /** Reads the state back and begins to judge and tell. Call before the first window is read. Throws a CollectorError (stage `ledger`). */
+  start(): Promise<void>
+  /** Judges what can be judged now, saves and tells; the loop does the same by itself. */
+  evaluate(): Promise<readonly Transition[]>
+  status(): AlertsStatus
+  /** Saves what is not saved yet. Idempotent. */
+  stop(): Promise<void>
+}
+
+const GRACE_MS = 30_000
+/** Messages known as counted: 8 bytes each, at most half full. More make the lateness that counts shorter. */
+const IDENTITIES_MAX = 4_000_000
+const SAVE_MS = 10_000
+const IDLE_MS = 1_000
+/** Catching up holds news back for at most so long. */
+const CATCH_UP_MS_MAX = 900_000
+/** After a crash so much is read again for alerts at most. */
+const REREAD_NS = 24n * 60n * MINUTE
+const EVENTS_MAX = 1_000
+
+/** Inert until `start`. */
+export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps: AlertsDeps): Alerts {
+  const { clock, log, ledger, metrics, stateFile } = deps
+  const { tailnet } = options
+  const graceNs = BigInt(options.graceMs ?? GRACE_MS) * MS
+  const latenessNs = BigInt(config.lateness) * MS
+  const rules = config.rules.map(({ rule }) => rule).filter((rule) => !rule.isPaused)
+  const { scopes, readings } = createScopes(rules, { seriesMax: config.seriesMax, latenessNs })
+  const identities = createIdentities()
+  const coverage = createCoverage(ledger)
+  const people = createPeople()
+  const judge = createJudge({ graceNs }, { readings, coverage, people, monotonicMs: () => clock.monotonicMs() })
+  const ignored = { late: 0, ahead: 0 }
+  const collector = createCollector(
+    { latenessNs },
+    {
+      scopes,
+      identities,
+      coverage,
+      people,
+      judgedNs: () => judge.judgedNs,
+      onAdded: (added) => judge.added(added),
+      onFilled: (fromNs) => judge.filled(fromNs - graceNs),
+      onIgnored(reason, messages) {
+        ignored[reason] += messages
+        metrics.ignored(reason, messages)
+      },
+      onDone: () => wake(),
+    },
+  )
+  const pruner = createPruner({ scopes, readings, judge, collector })
+  const kept: Kept = { tailnet, coverage, identities, scopes, people, judge }
+  const store = createAlertsStore(stateFile)
+  const notifiers = createNotifiers(config.notify, {
+    clock,
+    random: deps.random,
+    pageUrl: config.url,
+    onAttempt: (kind, code, durationMs) => metrics.attempt(kind, code, durationMs),
+  })
+  let orphans: Orphan[] = []
+  const teller = createTeller({
+    notifiers,
+    alerts: tellables,
+    isCatchingUp: () => isCatchingUp,
+    onTold: () => wake(),
+    clock,
+    log,
+    metrics,
+  })
+
+  const stopping = new AbortController()
+  let events: Uint8Array[] = []
+  let isWriting = false
+  let waking = Promise.withResolvers<void>()
+  let working: Promise<void> | undefined
+  let running: Promise<readonly Transition[]> | undefined
+  let isStarted = false
+  let isCatchingUp = true
+  let catchUpMs = 0
+  let lastWatermarkNs = 0n
+  let lastRunMs = clock.monotonicMs()
+  let savedMs = clock.monotonicMs()
+  let prunedMs = clock.monotonicMs()
+
+  function wake(): void {
+    waking.resolve()
+  }
+
+  function* tellables(): Iterable<Tellable> {
+    for (const state of judge.rules) for (const alert of state.alerts.values()) yield tellable(alert)
+    for (const orphan of orphans) {
+      const { labels, summary } = orphan
+      const news = () => ({
+        labels,
+        summary,
+        title: orphan.rule,
+        annotations: { note: 'the rule was changed or removed' },
+      })
+      yield { ...orphan, fingerprint: fingerprintOf(labels), news }
+    }
+  }
+
+  function tellable(alert: Alert): Tellable {
+    const mark = alert.marks.at(-1) ?? NEVER
+    const labels = labelsOf(alert, tailnet)
+    return {
+      fingerprint: fingerprintOf(labels),
+      firedNs: mark.firedNs,
+      resolvedNs: mark.resolvedNs,
+      told: alert.told,
+      news(status) {
+        const { rule, group } = alert
+        const value = status === 'firing' && mark.state === 'firing' ? alert.value : alert.firedValue
+        const isOver = status === 'firing' && mark.state !== 'firing'
+        return {
+          labels,
+          title: rule.title,
+          summary: summaryOf(alert),
+          annotations: {
+            value: valueText(rule, value),
+            threshold: thresholdText(rule),
+            window: windowText(rule),
+            ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
+            ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, told late` } : {}),
+          },
+        }
+      },
+    }
+  }
+
+  function summaryOf(alert: Alert): string {
+    const isFiring = alert.marks.at(-1)?.state === 'firing'
+    return renderSummary(alert.rule, { tailnet, group: alert.group, value: isFiring ? alert.value : alert.firedValue })
+  }
+
+  /** How far may be judged. Undefined before anything is known. */
+  function watermark(): bigint | undefined {
+    if (coverage.sinceNs === undefined) {
+      const originNs = ledger.originNs()
+      if (originNs === undefined) return undefined
+      coverage.begin(originNs)
+      judge.begin(originNs)
+    }
+    const ns = coverage.watermarkNs(collector.inFlight)
+    return ns === undefined ? undefined : max(ns, lastWatermarkNs)
+  }
+
+  function forgetOld(watermarkNs: bigint): void {
+    collector.setHorizon(watermarkNs - latenessNs)
+    identities.forgetBefore(collector.horizonNs)
+    const shrunkNs = identities.shrinkTo(IDENTITIES_MAX)
+    if (shrunkNs === undefined) return
+    collector.setHorizon(shrunkNs)
+    log.warn(
+      { latenessSeconds: Number((watermarkNs - shrunkNs) / SECOND) },
+      'more messages than alerts can remember: late records count for a shorter time',
+    )
+  }
+
+  /** The past in a hurry: what fires there now may be over in a moment. Told is what is so at the end; but nobody waits for ever. */
+  function followCatchUp(watermarkNs: bigint): void {
+    const nowMs = clock.monotonicMs()
+    const lagNs = clock.now() - watermarkNs
+    const isBehind = lagNs > BigInt(2 * options.normalLagMs) * MS + 10n * MINUTE
+    if (!isBehind) catchUpMs = 0
+    else if (watermarkNs > lastWatermarkNs) catchUpMs += Math.min(nowMs - lastRunMs, 60_000)
+    isCatchingUp = isBehind && catchUpMs < CATCH_UP_MS_MAX
+    lastRunMs = nowMs
+    lastWatermarkNs = watermarkNs
+  }
+
+  async function round(): Promise<readonly Transition[]> {
+    const watermarkNs = watermark()
+    let transitions: readonly Transition[] = []
+    if (watermarkNs !== undefined) {
+      const beganMs = clock.monotonicMs()
+      const before = judge.judgedNs
+      forgetOld(watermarkNs)
+      judge.sighted(collector.takeSightings())
+      transitions = await judge.run(watermarkNs, collector.horizonNs)
+      for (const transition of transitions) record(transition)
+      followCatchUp(watermarkNs)
+      if (judge.judgedNs > before) {
+        metrics.judged(judge.steps, clock.monotonicMs() - beganMs)
+        metrics.position(Number(judge.judgedNs / MS) / 1000)
+      }
+    }
+    tidy()
+    const isDue = clock.monotonicMs() - savedMs >= SAVE_MS
+    if (isDue || transitions.length > 0) save()
+    measure()
+    writeEvents()
+    teller.wake()
+    return transitions
+  }
+
+  function record(transition: Transition): void {
+    const { alert, is, mark } = transition
+    log.info(
+      {
+        rule: alert.rule.name,
+        group: alert.group,
+        value: transition.value,
+        at: timeOf(is === 'firing' ? mark.firedNs : mark.resolvedNs),
+      },
+      is === 'firing' ? 'alert fires' : 'alert is over',
+    )
+    events.push(eventLine(transition, tailnet))
+    if (events.length > EVENTS_MAX) events = events.slice(-EVENTS_MAX)
+  }
+
+  /** Alerts that are over, old and told go; so do orphans. */
+  function tidy(): void {
+    const horizonNs = collector.horizonNs
+    for (const state of judge.rules) {
+      for (const [id, alert] of state.alerts) {
+        const mark = alert.marks.at(-1) ?? NEVER
+        const isOld = mark.state === 'inactive' && alert.marks.length === 1 && mark.atNs < horizonNs
+        const isPast = alert.seenNs + alert.rule.windowNs < max(state.judgedNs, 1n)
+        if (!isOld || !isPast) continue
+        const one = tellable(alert)
+        if (!teller.isDone(one)) continue
+        state.alerts.delete(id)
+        teller.forget(one.fingerprint)
+      }
+    }
+    if (orphans.length > 0) {
+      orphans = orphans.filter((orphan) => [...orphan.told.values()].some(({ resolvedNs }) => resolvedNs === 0n))
+    }
+    if (clock.monotonicMs() - prunedMs < 60_000) return
+    prunedMs = clock.monotonicMs()
+    pruner.prune()
+  }
+
+  function save(): boolean {
+    const alerts = judge.rules.flatMap((state) =>
+      [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert))),
+    )
+    try {
+      store.save(kept, [...alerts, ...orphans.map(storedOrphan)], events, max(collector.horizonNs, 0n))
+      savedMs = clock.monotonicMs()
+      return true
+    } catch (error) {
+      if (!(error instanceof CollectorError)) throw error
+      // The line notices by itself; alerts go on from memory, and are told.
+      metrics.stateWriteFailed()
+      log.error({ code: error.code, err: error }, 'state of alerts cannot be written')
+      savedMs = clock.monotonicMs()
+      return false
+    }
+  }
+
+  /** Events go to the database one batch at a time, and stay with us until it took them. */
+  function writeEvents(): void {
+    if (isWriting || events.length === 0 || stopping.signal.aborted) return
+    isWriting = true
+    const some = events
+    deps.sink
+      .write({ bytes: Buffer.concat(some), lineCount: some.length, target: 'main' }, stopping.signal)
+      .then(
+        () => {
+          events = events.filter((line) => !some.includes(line))
+        },
+        (error: unknown) => {
+          if (stopping.signal.aborted) return
+          if (!(error instanceof CollectorError)) throw error
+          log.warn({ code: error.code, err: error }, 'events cannot be written, tried again later')
+        },
+      )
+      .finally(() => {
+        isWriting = false
+      })
+  }
+
+  function measure(): void {
+    for (const state of judge.rules) {
+      const { name, pending, firing, series, overflowed } = ruleStatus(state)
+      metrics.rule(name, { pending, firing, series, overflowed })
+    }
+    metrics.kept(memoryBytes(), identities.count)
+  }
+
+  function memoryBytes(): number {
+    return identities.bytes + collector.stagedBytes + pruner.bytes()
+  }
+
+  async function work(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      waking = Promise.withResolvers()
+      await evaluate()
+      const patience = new AbortController()
+      const signal = AbortSignal.any([stopping.signal, patience.signal])
+      await Promise.race([waking.promise, clock.sleep(IDLE_MS, signal).catch(() => undefined)])
+      patience.abort()
+    }
+  }
+
+  function evaluate(): Promise<readonly Transition[]> {
+    running ??= round().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  return {
+    tap: collector,
+    devices: (devices) => people.observe(devices),
+    async start() {
+      const loaded = store.load(kept, clock.now())
+      orphans = loaded.orphans
+      events = loaded.events
+      metrics.rules(rules.map((rule) => rule.name))
+      const watermarkNs = ledger.watermarkNs()
+      if (watermarkNs !== undefined) {
+        coverage.begin(watermarkNs)
+        // Between the last save and the end of the process windows were done that we have forgotten: they are read again.
+        const missed = loaded.wasCut ? coverage.missed(watermarkNs - REREAD_NS, clock.now()) : []
+        for (const interval of missed) ledger.forget(interval)
+        if (missed.length > 0) log.info({ windowCount: missed.length }, 'reading again what alerts had not saved')
+        judge.begin(max(watermarkNs, coverage.sinceNs ?? watermarkNs))
+      }
+      lastWatermarkNs = judge.judgedNs
+      isStarted = true
+      teller.start()
+      working = work()
+    },
+    evaluate,
+    status: () => ({
+      rules: judge.rules.map(ruleStatus),
+      alerts: alertStatuses(judge.rules, tailnet, clock.now()),
+      notifiers: teller.status(),
+      judged: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
+      latenessSeconds: Number(
+        (lastWatermarkNs > 0n ? max(0n, lastWatermarkNs - collector.horizonNs) : latenessNs) / SECOND,
+      ),
+      catchingUp: isCatchingUp,
+      ignored: { ...ignored },
+      memoryBytes: memoryBytes(),
+    }),
+    async stop() {
+      if (!isStarted || stopping.signal.aborted) return
+      stopping.abort(new Error('stopping'))
+      wake()
+      await working
+      await teller.stop()
+      if (save()) store.ended()
+    },
+  }
+}

@@ -1,0 +1,290 @@
+/** Judges rules step by step, on the time that messages carry. A step is judged when everything up to its end (and a grace) was read. What
+ * arrives later changes the past: the groups that it touches are judged again from there on, so the states are the same in whatever order
+ * records came in. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { max } from '../pipeline/window-size.ts'
+import { type Alert, createAlert, groupOf } from './alert.ts'
+import type { Added, NewSighting } from './collector.ts'
+import type { Coverage } from './coverage.ts'
+import { cutAt, type Mark, markBefore, NEVER, next, pruned, withMark } from './machine.ts'
+import { createMeter, type Meter } from './meter.ts'
+import type { People } from './people.ts'
+import type { Rule } from './rule.ts'
+import type { Reading } from './scope.ts'
+import { verdictOf } from './verdict.ts'
+
+export interface RuleState {
+  readonly reading: Reading
+  readonly rule: Rule
+  readonly meter: Meter
+  /** The end of the last step that was judged. */
+  judgedNs: bigint
+  /** By the group's number. */
+  readonly alerts: Map<number, Alert>
+  /** Groups to judge again, and from which step on. */
+  readonly dirty: Map<number, bigint>
+}
+
+/** An alert began to fire, or ended, at a step (perhaps one long judged, when late records told so). */
+export interface Transition {
+  readonly alert: Alert
+  readonly is: 'firing' | 'resolved'
+  readonly mark: Mark
+  readonly value: number
+}
+
+export interface Judge {
+  readonly rules: readonly RuleState[]
+  /** The newest step that any rule was judged at. */
+  readonly judgedNs: bigint
+  /** Steps of rules judged in the last run. */
+  readonly steps: number
+  /** Where rules without a past begin. */
+  begin(atNs: bigint): void
+  added(added: Added): void
+  /** A stretch of time was read after steps in it had been judged without it. */
+  filled(fromNs: bigint): void
+  sighted(sightings: readonly NewSighting[]): void
+  /** Judges all that can be judged; gives way to others between pieces of work. Returns what changed. */
+  run(watermarkNs: bigint, horizonNs: bigint): Promise<readonly Transition[]>
+}
+
+export interface JudgeOptions {
+  readonly graceNs: bigint
+}
+
+/** Work for so long, then let the line have its turn. */
+const TURN_MS = 15
+/** A memory for `newFor` may have holes of so much before "never seen" means nothing. */
+const UNREAD_SHARE = 20n
+
+export function createJudge(
+  options: JudgeOptions,
+  deps: { readings: readonly Reading[]; coverage: Coverage; people: People; monotonicMs: () => number },
+): Judge {
+  const { coverage, people } = deps
+  const { graceNs } = options
+  const rules = deps.readings
+    .filter(({ rule }) => !rule.isPaused)
+    .map((reading): RuleState => {
+      const meter = createMeter(reading, people)
+      return { reading, rule: reading.rule, meter, judgedNs: 0n, alerts: new Map(), dirty: new Map() }
+    })
+  const completeAt = new Map<string, boolean>()
+  let transitions: Transition[] = []
+  let isRunning = false
+  let steps = 0
+
+  function isComplete({ meter }: RuleState, atNs: bigint): boolean {
+    return meter.timesAt(atNs).every(({ fromNs, toNs }) => {
+      if (fromNs < meter.sinceNs) return false
+      // Rules with equal windows ask the same.
+      const key = `${fromNs} ${toNs}`
+      let known = completeAt.get(key)
+      if (known === undefined) {
+        known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n
+        completeAt.set(key, known)
+      }
+      return known
+    })
+  }
+
+  function alertOf(state: RuleState, id: number): Alert {
+    const known = state.alerts.get(id)
+    if (known) return known
+    const values = state.reading.scope.series.valuesOf(id)
+    const made = createAlert(state.rule, id, values, groupOf(state.rule, values, people))
+    state.alerts.set(id, made)
+    return made
+  }
+
+  function valueAt(state: RuleState, alert: Alert | undefined, id: number, atNs: bigint): number | undefined {
+    if (state.rule.form.is !== 'new') return state.meter.valueAt(id, atNs)
+    if (alert === undefined) return undefined
+    return atNs >= alert.seenNs && atNs < alert.seenNs + state.rule.windowNs ? 1 : 0
+  }
+
+  /** One step of one group. `value` undefined: the rule is not about it any more. */
+  function judgeOne(state: RuleState, id: number, atNs: bigint, value: number | undefined, before: Mark): Mark {
+    const { rule } = state
+    const isFiring = before.state === 'firing'
+    const complete = rule.form.is === 'new' || isComplete(state, atNs)
+    const verdict =
+      value === undefined ? (complete ? 'clear' : 'hold') : verdictOf(rule.form, { value, complete, isFiring })
+    if (verdict !== 'breach' && !state.alerts.has(id)) return before
+    const mark = next(before, atNs, verdict, rule.forNs)
+    if (mark === before && !state.alerts.has(id)) return before
+    const alert = alertOf(state, id)
+    alert.value = value ?? 0
+    if (mark !== before && before.state === 'inactive' && rule.form.is !== 'new')
+      alert.group = groupOf(rule, alert.values, people)
+    return mark
+  }
+
+  function tell(alert: Alert, mark: Mark, before: Mark, value: number): void {
+    if (mark.state === 'firing' && before.state !== 'firing') {
+      alert.firedValue = value
+      transitions.push({ alert, is: 'firing', mark, value })
+    }
+    if (mark.state === 'inactive' && before.state === 'firing') transitions.push({ alert, is: 'resolved', mark, value })
+  }
+
+  function judgeStep(state: RuleState, atNs: bigint): void {
+    const judged = new Set<number>()
+    const judge = (id: number, value: number | undefined) => {
+      judged.add(id)
+      const marks = state.alerts.get(id)?.marks ?? ([NEVER] as const)
+      const before = marks.at(-1) ?? NEVER
+      const mark = judgeOne(state, id, atNs, value, before)
+      const alert = state.alerts.get(id)
+      if (alert === undefined || mark === before) return
+      alert.marks = withMark(alert.marks, mark)
+      tell(alert, mark, before, alert.value)
+    }
+    if (state.rule.form.is !== 'new') state.meter.breaches(atNs, judge)
+    for (const [id, alert] of [...state.alerts]) {
+      if (!judged.has(id)) judge(id, valueAt(state, alert, id, atNs))
+    }
+    state.judgedNs = atNs
+  }
+
+  /** Judges a group again from `fromNs` on, as if what came late had been there in time. */
+  function rejudge(state: RuleState, id: number, fromNs: bigint): void {
+    const { stepNs } = state.rule
+    const old = state.alerts.get(id)
+    const oldMarks = old?.marks ?? ([NEVER] as const)
+    let marks = old ? cutAt(oldMarks, fromNs) : ([NEVER] as const)
+    let before = markBefore(oldMarks, fromNs)
+    const fresh: { mark: Mark; before: Mark; value: number }[] = []
+    for (let atNs = fromNs; atNs <= state.judgedNs; atNs += stepNs) {
+      const value = valueAt(state, old, id, atNs)
+      const mark = judgeOne(state, id, atNs, value, before)
+      if (mark !== before) {
+        marks = withMark(marks, mark)
+        fresh.push({ mark, before, value: value ?? 0 })
+      }
+      before = mark
+    }
+    const alert = state.alerts.get(id)
+    if (alert === undefined) return
+    alert.marks = marks
+    // What was told before is not told again; what turned out otherwise is told by its new end.
+    const isOld = (mark: Mark) =>
+      oldMarks.some(
+        (one) => one.state === mark.state && one.firedNs === mark.firedNs && one.resolvedNs === mark.resolvedNs,
+      )
+    for (const one of fresh) if (!isOld(one.mark)) tell(alert, one.mark, one.before, one.value)
+    const was = oldMarks.at(-1)
+    const now = alert.marks.at(-1)
+    const hasEnd = fresh.some(({ mark, before: earlier }) => mark.state === 'inactive' && earlier.state === 'firing')
+    if (was?.state === 'firing' && now?.state !== 'firing' && !hasEnd) {
+      // It never should have fired: whoever was told hears that it is over.
+      const mark = { ...was, state: 'inactive', atNs: state.judgedNs, resolvedNs: state.judgedNs } as const
+      transitions.push({ alert, is: 'resolved', mark, value: alert.value })
+    }
+  }
+
+  function firstStepAfter(state: RuleState, ns: bigint): bigint {
+    return (ns / state.rule.stepNs + 1n) * state.rule.stepNs
+  }
+
+  function dirty(state: RuleState, id: number, fromNs: bigint): void {
+    const step = firstStepAfter(state, fromNs)
+    if (step > state.judgedNs) return
+    const known = state.dirty.get(id)
+    if (known === undefined || step < known) state.dirty.set(id, step)
+  }
+
+  return {
+    rules,
+    get judgedNs() {
+      return rules.reduce((latest, state) => max(latest, state.judgedNs), 0n)
+    },
+    get steps() {
+      return steps
+    },
+    begin(atNs) {
+      for (const state of rules) {
+        const { stepNs } = state.rule
+        if (state.judgedNs === 0n) state.judgedNs = ((atNs + stepNs - 1n) / stepNs) * stepNs
+      }
+    },
+    added({ scope, fromNs, ids }) {
+      for (const state of rules) {
+        if (state.reading.scope !== scope || state.rule.form.is === 'new') continue
+        for (const id of ids) dirty(state, id, fromNs)
+      }
+    },
+    filled(fromNs) {
+      for (const state of rules) {
+        const ids = new Set(state.alerts.keys())
+        const { is } = state.rule.form
+        // Above a threshold a gap hid nothing that is not added now; these could not be judged at all.
+        if (is !== 'above' && is !== 'quota' && is !== 'distinct' && is !== 'new')
+          for (const id of state.reading.scope.series.ids()) ids.add(id)
+        for (const id of ids) dirty(state, id, fromNs)
+      }
+    },
+    sighted(sightings) {
+      for (const { seen, key, names, piece } of sightings) {
+        const state = rules.find(({ reading }) => reading.seen === seen)
+        if (state === undefined || state.rule.form.is !== 'new') continue
+        const seenNs = BigInt(piece + 1) * state.rule.stepNs
+        const memoryNs = BigInt(state.rule.form.memoryMs) * 1_000_000n
+        const fromNs = seenNs - memoryNs
+        // Who does not remember cannot say that something is new.
+        if (fromNs < seen.sinceNs || coverage.unreadNs(fromNs, seenNs) > memoryNs / UNREAD_SHARE) continue
+        const values = JSON.parse(key) as string[]
+        const id = state.reading.scope.series.idOf(values)
+        if (id === 0) continue
+        const alert = alertOf(state, id)
+        alert.seenNs = seenNs
+        alert.group = groupOf(state.rule, values, people, names)
+        dirty(state, id, seenNs - 1n)
+      }
+    },
+
+    async run(watermarkNs, horizonNs) {
+      if (isRunning) throw new Error('the judge is at work already')
+      isRunning = true
+      transitions = []
+      steps = 0
+      try {
+        completeAt.clear()
+        let beganMs = deps.monotonicMs()
+        const breathe = async () => {
+          if (deps.monotonicMs() - beganMs < TURN_MS) return
+          await turn()
+          // Windows may have been done meanwhile.
+          completeAt.clear()
+          beganMs = deps.monotonicMs()
+        }
+        for (const state of rules) {
+          for (const [id, fromNs] of [...state.dirty]) {
+            state.dirty.delete(id)
+            const from = max(fromNs, firstStepAfter(state, horizonNs))
+            if (from <= state.judgedNs) rejudge(state, id, from)
+            await breathe()
+          }
+        }
+        for (;;) {
+          // Steps in order over all rules: those that share a scope then share its sums.
+          const ends = rules.map((state) => state.judgedNs + state.rule.stepNs)
+          const atNs = ends.reduce((least, end) => (end < least ? end : least), ends[0] ?? 0n)
+          if (rules.length === 0 || atNs + graceNs > watermarkNs) break
+          for (const [index, state] of rules.entries()) {
+            if (ends[index] !== atNs) continue
+            steps += 1
+            judgeStep(state, atNs)
+            await breathe()
+          }
+        }
+        for (const state of rules)
+          for (const alert of state.alerts.values()) alert.marks = pruned(alert.marks, horizonNs)
+        return transitions
+      } finally {
+        isRunning = false
+      }
+    },
+  }
+}

@@ -1,0 +1,102 @@
+/** What `/api/status` tells about alerts. Times are RFC 3339 texts. */
+import type { Alert } from './alert.ts'
+import type { RuleState } from './judge.ts'
+import { NEVER, type State } from './machine.ts'
+import { timeOf } from './notifier.ts'
+import { OVERFLOW } from './series.ts'
+import { type GroupLabels, renderSummary, thresholdText, valueText } from './summary.ts'
+import type { TellerStatus } from './teller.ts'
+
+export interface AlertStatus {
+  readonly rule: string
+  readonly severity: string
+  readonly state: 'pending' | 'firing' | 'resolved'
+  readonly summary: string
+  readonly labels: GroupLabels
+  readonly value: string
+  readonly threshold: string
+  /** Pending: since when the condition holds. Firing and resolved: when it began to fire. */
+  readonly since: string
+  readonly until: string | null
+}
+
+export interface RuleStatus {
+  readonly name: string
+  readonly title: string
+  readonly severity: string
+  readonly state: State
+  readonly pending: number
+  readonly firing: number
+  /** Groups watched. */
+  readonly series: number
+  /** How often something was left out because there are more groups than `seriesMax`. */
+  readonly overflowed: number
+  /** The end of the last step that was judged. */
+  readonly judged: string | null
+}
+
+export interface AlertsStatus {
+  readonly rules: readonly RuleStatus[]
+  /** Firing, then pending, then ended in the last hour; at most 200. */
+  readonly alerts: readonly AlertStatus[]
+  readonly notifiers: readonly TellerStatus[]
+  readonly judged: string | null
+  /** How late a record may be and still count: the setting, or less when memory is short. */
+  readonly latenessSeconds: number
+  readonly catchingUp: boolean
+  readonly ignored: { readonly late: number; readonly ahead: number }
+  readonly memoryBytes: number
+}
+
+const ALERTS_MAX = 200
+const ENDED_NS = 3_600_000_000_000n
+
+export function ruleStatus(state: RuleState): RuleStatus {
+  const { rule, reading } = state
+  let pending = 0
+  let firing = 0
+  for (const { marks } of state.alerts.values()) {
+    if (marks.at(-1)?.state === 'pending') pending += 1
+    if (marks.at(-1)?.state === 'firing') firing += 1
+  }
+  const { scope, distinct, seen } = reading
+  return {
+    name: rule.name,
+    title: rule.title,
+    severity: rule.severity,
+    state: firing > 0 ? 'firing' : pending > 0 ? 'pending' : 'inactive',
+    pending,
+    firing,
+    series: seen?.sightings.count ?? scope.series.count,
+    overflowed: scope.series.overflowed + (distinct?.distinct.overflowed ?? 0) + (seen?.sightings.overflowed ?? 0),
+    judged: state.judgedNs === 0n ? null : timeOf(state.judgedNs),
+  }
+}
+
+export function alertStatuses(states: readonly RuleState[], tailnet: string, nowNs: bigint): AlertStatus[] {
+  const order = { firing: 0, pending: 1, resolved: 2 }
+  return states
+    .flatMap((state) => [...state.alerts.values()].flatMap((alert) => alertStatus(alert, tailnet, nowNs) ?? []))
+    .toSorted((one, other) => order[one.state] - order[other.state] || (one.since < other.since ? 1 : -1))
+    .slice(0, ALERTS_MAX)
+}
+
+function alertStatus(alert: Alert, tailnet: string, nowNs: bigint): AlertStatus | undefined {
+  const { rule, group } = alert
+  const mark = alert.marks.at(-1) ?? NEVER
+  const isEnded = mark.state === 'inactive'
+  if (alert.id === OVERFLOW || (isEnded && (mark.resolvedNs === 0n || mark.resolvedNs < nowNs - ENDED_NS)))
+    return undefined
+  const value = isEnded ? alert.firedValue : alert.value
+  return {
+    rule: rule.name,
+    severity: rule.severity,
+    state: mark.state === 'inactive' ? 'resolved' : mark.state,
+    summary: renderSummary(rule, { tailnet, group, value }),
+    labels: group,
+    value: valueText(rule, value),
+    threshold: thresholdText(rule),
+    since: timeOf(mark.state === 'pending' ? mark.activeNs : mark.firedNs),
+    until: isEnded ? timeOf(mark.resolvedNs) : null,
+  }
+}
