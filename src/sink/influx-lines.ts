@@ -71,7 +71,8 @@ export function createLines(deps: LinesDeps): Lines {
       /** A refusal in unknown words, which may be about the request and not about the line. */
       let unclear: string | undefined
 
-      async function deliverPiece(bytes: Uint8Array): Promise<void> {
+      /** `isOld`: some newer lines expired, so whatever expires in here, all of it does. */
+      async function deliverPiece(bytes: Uint8Array, isOld = false): Promise<void> {
         if (bytes.length > bytesCeiling) {
           const lines = linesOf(bytes)
           if (lines.length > 1) return await deliverHalves(bytes, lines)
@@ -90,7 +91,7 @@ export function createLines(deps: LinesDeps): Lines {
           }
           case 'expired':
             isSearching = true
-            return await deliverUnexpired(bytes, verdict.dropped)
+            return await deliverUnexpired(bytes, isOld ? Number.POSITIVE_INFINITY : verdict.dropped)
           case 'isolate': {
             isSearching = true
             const lines = linesOf(bytes)
@@ -126,18 +127,18 @@ export function createLines(deps: LinesDeps): Lines {
       }
 
       /** Lines older than the retention are dropped by the database's own policy, the others are written. How many: as it says, if they are
-       * the oldest ones, which is proven by writing the others again. */
+       * the oldest ones, which is proven by writing the others again; else the bound is searched. */
       async function deliverUnexpired(bytes: Uint8Array, dropped: number | undefined): Promise<void> {
         const lines = linesOf(bytes)
         if (lines.length === 1 || (dropped ?? 0) >= lines.length) {
           expired += lines.length
           return
         }
-        const { bytes: sorted, lines: spans } = oldestFirst(bytes, lines)
-        const start = dropped === undefined || isCountWrong ? undefined : spans[dropped]?.start
-        if (dropped !== undefined && start !== undefined) {
+        const sorted = oldestFirst(bytes, lines)
+        const spans = linesOf(sorted)
+        if (dropped !== undefined && !isCountWrong) {
           guardSearch()
-          const verdict = await send(sorted.subarray(start))
+          const verdict = await send(sorted.subarray(spans[dropped]?.start))
           if (verdict.kind === 'ack') {
             written += lines.length - dropped
             expired += dropped
@@ -146,7 +147,10 @@ export function createLines(deps: LinesDeps): Lines {
           if (verdict.kind === 'error' || verdict.kind === 'unconfirmed') throw verdict.error
           isCountWrong = true
         }
-        await deliverHalves(sorted, spans)
+        const middle = spans[spans.length >> 1]?.start ?? 0
+        const before = expired
+        await deliverPiece(sorted.subarray(middle))
+        await deliverPiece(sorted.subarray(0, middle), expired > before)
       }
 
       function refuse(line: Uint8Array, reason: 'rejected' | 'too_large', detail: string): void {
@@ -176,10 +180,9 @@ export function createLines(deps: LinesDeps): Lines {
 }
 
 /** The same lines in order of time. */
-function oldestFirst(bytes: Uint8Array, lines: readonly LineSpan[]): { bytes: Uint8Array; lines: LineSpan[] } {
+function oldestFirst(bytes: Uint8Array, lines: readonly LineSpan[]): Uint8Array {
   const order = lines.toSorted((one, other) =>
     one.timestampNs < other.timestampNs ? -1 : one.timestampNs > other.timestampNs ? 1 : 0,
   )
-  const sorted = Buffer.concat(order.map(({ start, end }) => bytes.subarray(start, end)))
-  return { bytes: sorted, lines: linesOf(sorted) }
+  return Buffer.concat(order.map(({ start, end }) => bytes.subarray(start, end)))
 }
