@@ -22,9 +22,12 @@ const ADDRESS_FAR_KINDS = 6
 export const NONE = 0
 const NONE_TEXT = new TextEncoder().encode('none')
 const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_TEXT.length)
+/** In place of where a name begins: nobody asked for it, or nobody has looked for it yet. */
+const UNASKED = -1
+const WANTED = -2
 const encoder = new TextEncoder()
 /** Bytes to spare behind the texts. */
-const SPARE = 8
+const SPARE = 16
 const SHORT = 80
 /** 1 for the letters that MARK_TEXT and MARK_NAME tell about. */
 const MARKED = new Uint8Array(256)
@@ -33,7 +36,7 @@ for (const letter of ' ,=') MARKED[letter.charCodeAt(0)] = 1
 export class AddressTable {
   cells = new Int32Array(256 * ADDRESS_CELLS)
   texts: Uint8Array = new Uint8Array(8192)
-  private count = 0
+  count = 0
   private used = 0
   private putStart = 0
   private putEnd = 0
@@ -42,6 +45,11 @@ export class AddressTable {
   private slots = new Int32Array(2 * 1024)
   private mask = 1023
   private round = 0
+
+  constructor() {
+    this.add(NONE_TEXT, 0, NONE_TEXT.length, NONE_HASH)
+    this.name(NONE, undefined)
+  }
 
   /** A message begins that has at most `addressesMax` addresses. */
   begin(addressesMax: number): void {
@@ -56,22 +64,30 @@ export class AddressTable {
     }
     this.mask = size - 1
     this.round += 1
-    this.count = 0
-    this.used = 0
-    // An address that is spelled `none` is the same tag value as an absent one, so it is the same point.
-    this.intern(NONE_TEXT, 0, NONE_TEXT.length, NONE_HASH)
-    this.name(NONE, undefined)
+    // What is absent is there from the start. An address that is spelled `none` is the same tag value, so it is the same point.
+    this.count = 1
+    this.used = NONE_TEXT.length
+    const slot = spread(NONE_HASH) & this.mask
+    this.slots[slot * 2] = this.round
+    this.slots[slot * 2 + 1] = NONE
   }
 
   /** Index of the text `bytes[start, end)`, whose `hashBytes` is `hash` (or any other function of it). */
   intern(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const found = this.find(bytes, start, end, hash)
+    if (found >= 0) return found
+    this.slots[~found * 2] = this.round
+    this.slots[~found * 2 + 1] = this.count
+    return this.add(bytes, start, end, hash)
+  }
+
+  /** The same for a text that need not be there; negative when it is not (`~` its free slot). */
+  find(bytes: Uint8Array, start: number, end: number, hash: number): number {
     const slots = this.slots
     const mask = this.mask
     const round = this.round
     const length = end - start
-    let spread = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-    spread ^= spread >>> 13
-    let slot = spread & mask
+    let slot = spread(hash) & mask
     while (slots[slot * 2] === round) {
       const index = slots[slot * 2 + 1]!
       const cell = index * ADDRESS_CELLS
@@ -85,9 +101,7 @@ export class AddressTable {
       }
       slot = (slot + 1) & mask
     }
-    slots[slot * 2] = round
-    slots[slot * 2 + 1] = this.count
-    return this.add(bytes, start, end, hash)
+    return ~slot
   }
 
   private add(bytes: Uint8Array, start: number, end: number, hash: number): number {
@@ -109,8 +123,8 @@ export class AddressTable {
     cells[cell + ADDRESS_MARKS] = marks // MARK_TEXT is 1
     cells[cell + ADDRESS_START] = from
     cells[cell + ADDRESS_END] = to
-    cells[cell + ADDRESS_NAME_START] = -1
-    cells[cell + ADDRESS_NAME_END] = -1
+    cells[cell + ADDRESS_NAME_START] = UNASKED
+    cells[cell + ADDRESS_NAME_END] = UNASKED
     cells[cell + ADDRESS_BARE] = index
     cells[cell + ADDRESS_HASH] = hash
     cells[cell + ADDRESS_FAR_KINDS] = 0
@@ -125,8 +139,15 @@ export class AddressTable {
     return this.cells[index * ADDRESS_CELLS + ADDRESS_HASH]!
   }
 
-  isNamed(index: number): boolean {
-    return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START]! >= 0
+  /** Somebody will ask for the name of this address. */
+  wantName(index: number): void {
+    const cell = index * ADDRESS_CELLS + ADDRESS_NAME_START
+    if (this.cells[cell] === UNASKED) this.cells[cell] = WANTED
+  }
+
+  /** True until it has a name. */
+  wantsName(index: number): boolean {
+    return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START] === WANTED
   }
 
   /** Gives an address its name; undefined: the address itself. Any text will do, it is made fit to be a tag value. */
@@ -198,11 +219,19 @@ export class AddressTable {
 
   /** `index` is the same address as `bare`, with a port. */
   setBare(index: number, bare: number): void {
+    this.cells[index * ADDRESS_CELLS + ADDRESS_BARE] = bare
+  }
+
+  /** Gives every address with a port the name of the same without. */
+  shareNames(): void {
     const cells = this.cells
-    const cell = bare * ADDRESS_CELLS
-    cells[index * ADDRESS_CELLS + ADDRESS_BARE] = bare
-    const marks = cells[cell + ADDRESS_MARKS]! & MARK_NAME
-    this.nameRange(index, cells[cell + ADDRESS_NAME_START]!, cells[cell + ADDRESS_NAME_END]!, marks)
+    for (let index = 0; index < this.count; index++) {
+      const bare = cells[index * ADDRESS_CELLS + ADDRESS_BARE]!
+      if (bare === index) continue
+      const cell = bare * ADDRESS_CELLS
+      const marks = cells[cell + ADDRESS_MARKS]! & MARK_NAME
+      this.nameRange(index, cells[cell + ADDRESS_NAME_START]!, cells[cell + ADDRESS_NAME_END]!, marks)
+    }
   }
 
   /** True the first time that an address is a far end of this kind. */
@@ -222,4 +251,10 @@ export class AddressTable {
   private makeRoom(bytes: number): void {
     while (this.texts.length - this.used < bytes + SPARE) this.texts = doubled(this.texts, Uint8Array)
   }
+}
+
+/** The hash as a place: FNV's lower bits alone are too alike. */
+function spread(hash: number): number {
+  const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+  return mixed ^ (mixed >>> 13)
 }

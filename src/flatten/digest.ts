@@ -1,5 +1,6 @@
 /** A 64-bit digest of a message: two independent 32-bit sums over its entries, so that their order does not matter. It tells whether
  * a message was changed, not who changed it: it resists accidents, no attacker (who could only hide changes of a node's own messages). */
+import { highOf, int64Of, lowOf } from '../source/int64.ts'
 import { DST, END_HASH, END_PORT, END_TEXT_END, END_TEXT_START, KIND, SRC } from '../source/message.ts'
 
 export interface MessageDigest {
@@ -11,26 +12,12 @@ export interface MessageDigest {
   of(nodeId: string, startNs: bigint): bigint
 }
 
+/** The two sums are kept in locals, and each step takes and gives one: variables of a closure would go through memory nine times per entry. */
 export function createDigest(): MessageDigest {
   let sumA = 0
   let sumB = 0
-  let a = 0
-  let b = 0
-
-  function mix(value: number): void {
-    a = Math.imul(a ^ value, 0x9e3779b1)
-    a ^= a >>> 15
-    b = Math.imul((b << 5) ^ (b >>> 27) ^ value, 0x85ebca6b)
-    b ^= b >>> 13
-  }
-
-  function mixCounters(values: Float64Array, c: number): void {
-    for (let i = c; i < c + 4; i++) {
-      const value = values[i]!
-      mix(value | 0)
-      if (value >= 4294967296) mix((value / 4294967296) | 0)
-    }
-  }
+  let lastA = 0
+  let lastB = 0
 
   return {
     begin() {
@@ -38,29 +25,65 @@ export function createDigest(): MessageDigest {
       sumB = 0
     },
     add(cells, cell, proto, counters, c) {
-      a = 0x2545f491
-      b = 0x6c8e9cf5
-      mix(cells[cell + KIND]! * 0x1000000 + proto)
+      const first = cells[cell + KIND]! * 0x1000000 + proto
+      let a = mixA(0x2545f491, first)
+      let b = mixB(0x6c8e9cf5, first)
       for (let at = cell + SRC; at <= cell + DST; at += DST - SRC) {
-        mix(cells[at + END_HASH]!)
-        mix(cells[at + END_PORT]! * 0x10000 + cells[at + END_TEXT_END]! - cells[at + END_TEXT_START]!)
+        const hash = cells[at + END_HASH]!
+        const rest = cells[at + END_PORT]! * 0x10000 + cells[at + END_TEXT_END]! - cells[at + END_TEXT_START]!
+        a = mixA(mixA(a, hash), rest)
+        b = mixB(mixB(b, hash), rest)
       }
-      mixCounters(counters, c)
+      for (let i = c; i < c + 4; i++) {
+        const value = counters[i]!
+        const high = upper(value)
+        a = mixA(a, value | 0)
+        b = mixB(b, value | 0)
+        if (high === 0) continue
+        a = mixA(a, high)
+        b = mixB(b, high)
+      }
+      lastA = a
+      lastB = b
       sumA = (sumA + a) | 0
       sumB = (sumB + b) | 0
     },
     addMore(highs, c) {
-      mixCounters(highs, c)
-      sumA = (sumA + a) | 0
-      sumB = (sumB + b) | 0
+      for (let i = c; i < c + 4; i++) {
+        for (const half of [highs[i]! | 0, upper(highs[i]!)]) {
+          lastA = mixA(lastA, half)
+          lastB = mixB(lastB, half)
+        }
+      }
+      sumA = (sumA + lastA) | 0
+      sumB = (sumB + lastB) | 0
     },
     of(nodeId, startNs) {
-      a = sumA
-      b = sumB
-      for (let i = 0; i < nodeId.length; i++) mix(nodeId.charCodeAt(i))
-      mix(Number(BigInt.asIntN(32, startNs)))
-      mix(Number(BigInt.asIntN(32, startNs >> 32n)))
-      return (BigInt(a >>> 0) << 32n) | BigInt(b >>> 0)
+      let a = sumA
+      let b = sumB
+      for (let i = 0; i < nodeId.length; i++) {
+        const letter = nodeId.charCodeAt(i)
+        a = mixA(a, letter)
+        b = mixB(b, letter)
+      }
+      const low = lowOf(startNs)
+      const high = highOf(startNs)
+      return BigInt.asUintN(64, int64Of(mixA(mixA(a, low), high), mixB(mixB(b, low), high)))
     },
   }
+}
+
+function mixA(a: number, value: number): number {
+  const mixed = Math.imul(a ^ value, 0x9e3779b1)
+  return mixed ^ (mixed >>> 15)
+}
+
+function mixB(b: number, value: number): number {
+  const mixed = Math.imul((b << 5) ^ (b >>> 27) ^ value, 0x85ebca6b)
+  return mixed ^ (mixed >>> 13)
+}
+
+/** What does not fit into the lower 32 bits. */
+function upper(value: number): number {
+  return value < 4294967296 ? 0 : (value / 4294967296) | 0
 }

@@ -87,7 +87,7 @@ export class FlatPoints implements Points {
     if (this.wide && this.flowHighs.length < message.entryCount * 4)
       this.flowHighs = new Float64Array(message.entryCount * 4)
     if (this.protoTags.length > 0) this.protoTags = []
-    this.protoIndex.clear()
+    if (this.protoIndex.size > 0) this.protoIndex.clear()
     this.totals.fill(0)
     if (this.wide) this.totalHighs.fill(0)
     this.flows.fill(0)
@@ -181,10 +181,12 @@ export class FlatPoints implements Points {
       if (this.wide) addAll(highs, at, this.flowHighs, i * 4, derp)
     }
     if (this.wide) carry(sums, highs, sums.length)
-    for (let k = 0; k < sums.length; k++) {
-      const kind = Math.floor(k / TOTALS)
-      const differs = this.wide && highs[k] !== this.totalHighs[k]
-      if (differs || sums[k] !== this.totals[k] || flows[kind] !== this.flows[kind]) return KINDS[kind]
+    for (let kind = 0; kind < KINDS.length; kind++) {
+      if (flows[kind] !== this.flows[kind]) return KINDS[kind]
+      if (flows[kind] === 0) continue
+      for (let k = kind * TOTALS; k < (kind + 1) * TOTALS; k++) {
+        if (sums[k] !== this.totals[k] || (this.wide && highs[k] !== this.totalHighs[k])) return KINDS[kind]
+      }
     }
     return undefined
   }

@@ -73,11 +73,11 @@ export function createFlattener(
     points.begin(message, addressesMax)
     digest.begin()
     protoCells = message.protoNames.length > 0 ? message.protoNames.map(protoCell) : []
-    nameNodes()
     points.node = tagValue(message.nodeId)
     points.nodeName = nodeName()
     if (message.wide) foldWide()
     else fold(0, message.entryCount)
+    nameAll()
     points.finish(digest.of(message.nodeId, message.startNs))
     checkBooks()
     return points
@@ -100,8 +100,8 @@ export function createFlattener(
       const dst = plain ? end(text, cells, cell + DST) : endOfAny(text, cells, cell + DST)
       const bareSrc = full ? table.bare(src) : src
       const bareDst = full ? table.bare(dst) : dst
-      if (!table.isNamed(src)) nameAddress(src, bareSrc)
-      if (!physical && !table.isNamed(dst)) nameAddress(dst, bareDst)
+      table.wantName(bareSrc)
+      if (!physical) table.wantName(bareDst)
 
       let path = PATH_NONE
       if (physical) path = dstPort >= 0 && isDerp(text, cells, cell + DST) ? dstPort : PATH_DIRECT
@@ -165,7 +165,13 @@ export function createFlattener(
     if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
     const hash = cells[at + END_HASH]!
     const address = table.intern(text, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!, hash)
-    if (!full) return address
+    // Without brackets and port the text is the address, and must not be another one beside it.
+    if (
+      !full ||
+      cells[at + END_TEXT_END]! - cells[at + END_TEXT_START]! ===
+        cells[at + END_ADDRESS_END]! - cells[at + END_ADDRESS_START]!
+    )
+      return address
     // Any function of the text will do for a hash.
     const whole = table.intern(
       text,
@@ -192,40 +198,41 @@ export function createFlattener(
     return table.intern(scratch, 0, written, hashBytes(scratch, 0, written))
   }
 
-  function nameAddress(index: number, bare: number): void {
-    if (!table.isNamed(bare)) {
-      const known = deps.names.mayKnow?.(table.hash(bare)) ?? true
-      const name = known ? deps.names.nameOf(table.text(bare), asOfNs) : undefined
-      table.name(bare, name === '' ? undefined : name)
-    }
-    if (index !== bare) table.setBare(index, bare)
-  }
-
-  /** What the message itself tells about devices goes before all else; srcNode before dstNodes, then the order of the wire. */
-  function nameNodes(): void {
+  /** Names come last: a message tells about more addresses than its entries have, and each is named once. What the message itself tells
+   * about devices goes before all else; srcNode before dstNodes, then the order of the wire. */
+  function nameAll(): void {
     if (message.srcNode >= 0) nameNodesFrom(true)
     nameNodesFrom(false)
+    for (let index = 0; index < table.count; index++) {
+      if (!table.wantsName(index)) continue
+      const known = deps.names.mayKnow?.(table.hash(index)) ?? true
+      const name = known ? deps.names.nameOf(table.text(index), asOfNs) : undefined
+      table.name(index, name === '' ? undefined : name)
+    }
+    if (full) table.shareNames()
   }
 
   function nameNodesFrom(srcNodeOnly: boolean): void {
     const cells = message.nodeAddressCells
     let present = -1
-    let hasName = false
+    let hasName = true
     for (let i = 0; i < message.nodeAddressCount; i++) {
       const cell = i * NODE_ADDRESS_CELLS
       const node = cells[cell]!
       if ((node === message.srcNode) !== srcNodeOnly) continue
+      if (node === present && !hasName) continue
+      const start = cells[cell + 1]!
+      const end = cells[cell + 2]!
+      if (start === end) continue
+      const address = message.plain
+        ? table.find(message.text, start, end, cells[cell + 3]!)
+        : internAny(message.text, start, end)
+      if (address < 0 || !table.wantsName(address)) continue
       if (node !== present) {
         present = node
         hasName = putName(node)
       }
-      const start = cells[cell + 1]!
-      const end = cells[cell + 2]!
-      if (!hasName || start === end) continue
-      const address = message.plain
-        ? table.intern(message.text, start, end, cells[cell + 3]!)
-        : internAny(message.text, start, end)
-      if (!table.isNamed(address)) table.nameAsPut(address)
+      if (hasName) table.nameAsPut(address)
     }
   }
 

@@ -62,7 +62,7 @@ export interface Points {
   /** Tag values of protocols that are not numbers from 0 to 255. */
   readonly protoTags: readonly string[]
   readonly addressCells: Int32Array
-  /** Begins at byte 0 of its buffer and has at least 8 bytes to spare, so that texts can be copied a word at a time. */
+  /** Begins at byte 0 of its buffer and has at least 16 bytes to spare, so that texts can be copied two words at a time. */
   readonly texts: Uint8Array
 
   /** Six per kind: the sums of its four counters, then DERP tx and rx bytes. */

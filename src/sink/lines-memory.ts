@@ -1,9 +1,10 @@
 /** Bytes that are copied a word at a time: a line is put together from some fifteen short pieces, and eight bytes at once make that
- * several times faster than one by one. Whoever copies writes up to seven bytes too many, which the next piece overwrites, so every
- * memory has SPARE bytes behind what counts. */
+ * several times faster than one by one. Most pieces have at most 16 bytes: two words are always copied, so that the processor need not guess
+ * how many there are (a tenth off the time of a line). What is copied too much, the next piece overwrites, and every memory has SPARE bytes
+ * behind what counts. */
 import { NEEDS_ESCAPE } from './lines-escape.ts'
 
-export const SPARE = 8
+export const SPARE = 16
 
 /** The same memory as bytes and as a view. */
 export interface Memory {
@@ -19,7 +20,9 @@ export function createMemory(size: number): Memory {
 /** Copies `from[start, end)` to `to[p]`; returns the position after it. */
 export function copyWords(to: DataView, p: number, from: DataView, start: number, end: number): number {
   const shift = p - start
-  for (let i = start; i < end; i += 8) to.setBigUint64(i + shift, from.getBigUint64(i))
+  to.setBigUint64(p, from.getBigUint64(start))
+  to.setBigUint64(p + 8, from.getBigUint64(start + 8))
+  for (let i = start + 16; i < end; i += 8) to.setBigUint64(i + shift, from.getBigUint64(i))
   return end + shift
 }
 

@@ -21,11 +21,12 @@ import {
   PATH_NONE,
   type Points,
 } from '../flatten/points.ts'
-import { KINDS, WIDE } from '../source/message.ts'
+import { KINDS } from '../source/message.ts'
 import { PROTO_TAGS } from '../source/message-proto.ts'
 import { createBatches } from './lines-batches.ts'
 import { NEEDS_ESCAPE } from './lines-escape.ts'
 import { copyWords, Pieces } from './lines-memory.ts'
+import { writeInt64, writeNumber, writePadded9 } from './lines-numbers.ts'
 import type { Batch } from './sink.ts'
 
 export interface LineWriter {
@@ -85,6 +86,7 @@ const TAILNET_KEY = piece(',tailnet=')
 const NODE_NAME_KEY = piece(',node_name=')
 const SRC_NAME_KEY = piece(',src_name=')
 const DIRECT = piece(',port=none,path=direct')
+const TAIL = piece('i ')
 const FLOW_HEAD = piece('tailnet_flow,node=')
 const NODE_HEAD = piece('tailnet_node,node=')
 /** Where `,kind=virtual` and so on begin; the last one is an end. */
@@ -122,10 +124,12 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     const nodeTagsEnd = own.used
     own.copy(fixed.view, SRC_NAME_KEY, DIRECT)
     const direct = own.used
-    own.copy(fixed.view, DIRECT, FLOW_HEAD)
+    own.copy(fixed.view, DIRECT, TAIL)
     own.copy(pieces, tailnet, direct)
     const tail = own.used
-    own.add(`i ${points.startNs}\n`)
+    own.copy(fixed.view, TAIL, FLOW_HEAD)
+    own.used = writeInt64(pieces, own.used, points.startNs)
+    own.add('\n')
     const tailEnd = own.used
     const node = own.used
     own.addTag(points.node)
@@ -152,24 +156,24 @@ export function createLineWriter(limits: LineLimits): LineWriter {
       if (path === PATH_NONE) {
         if (port < 0) p = copyWords(view, p, pieces, 0, direct)
         else {
-          p = writeNumber(bytes, copyWords(view, p, fixed.view, PORT_KEY, DERP), port)
+          p = writeNumber(view, copyWords(view, p, fixed.view, PORT_KEY, DERP), port)
           p = copyWords(view, p, pieces, pathNone, direct)
         }
       } else if (path === PATH_DIRECT) p = copyWords(view, p, pieces, direct, tail)
       else {
-        p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP_PATH, PROTO_KEY), path)
+        p = writeNumber(view, copyWords(view, p, fixed.view, DERP_PATH, PROTO_KEY), path)
         p = copyWords(view, p, pieces, tailnet, direct)
       }
       p = copyName(bytes, view, p, words, textBytes, addressCells, src)
       p = copyWords(view, p, fixed.view, DST_NAME_KEY, TX_BYTES)
       if (path === PATH_NONE) p = copyName(bytes, view, p, words, textBytes, addressCells, dst)
-      else if (path >= 0) p = writeNumber(bytes, copyWords(view, p, fixed.view, DERP, DST_NAME_KEY), path)
+      else if (path >= 0) p = writeNumber(view, copyWords(view, p, fixed.view, DERP, DST_NAME_KEY), path)
       else {
         const bare = addressCells[dst + ADDRESS_BARE]! * ADDRESS_CELLS
         p = copyAddress(bytes, view, p, words, textBytes, addressCells, bare)
       }
-      p = writeCounters(bytes, view, p, flowCounters, flowHighs, i * 4, wide)
-      p = writeNumber(bytes, copyWords(view, p, fixed.view, FLOWS, PEERS), flowCells[cell + FLOW_COUNT]!)
+      p = writeCounters(view, p, flowCounters, flowHighs, i * 4, wide)
+      p = writeNumber(view, copyWords(view, p, fixed.view, FLOWS, PEERS), flowCells[cell + FLOW_COUNT]!)
       main.lineEndsAt(copyWords(view, p, pieces, tail, tailEnd))
     }
 
@@ -181,17 +185,17 @@ export function createLineWriter(limits: LineLimits): LineWriter {
       own.copy(pieces, node, nodeEnd)
       own.copy(fixed.view, KIND_KEYS[kind]!, KIND_KEYS[kind + 1]!)
       nodes.begin()
-      const { bytes, view } = nodes
+      const { view } = nodes
       let p = copyWords(view, nodes.used, pieces, head, own.used)
       p = copyWords(view, p, pieces, tailnet, nodeTagsEnd)
-      p = writeCounters(bytes, view, p, totals, totalHighs, kind * TOTALS, wide)
-      p = writeNumber(bytes, copyWords(view, p, fixed.view, FLOWS, PEERS), points.flows[kind]!)
-      p = writeNumber(bytes, copyWords(view, p, fixed.view, PEERS, DERP_TX), points.peers[kind]!)
+      p = writeCounters(view, p, totals, totalHighs, kind * TOTALS, wide)
+      p = writeNumber(view, copyWords(view, p, fixed.view, FLOWS, PEERS), points.flows[kind]!)
+      p = writeNumber(view, copyWords(view, p, fixed.view, PEERS, DERP_TX), points.peers[kind]!)
       if (kind === PHYSICAL) {
         p = copyWords(view, p, fixed.view, DERP_TX, DERP_RX)
-        p = writeCounter(bytes, p, totals, totalHighs, kind * TOTALS + 4, wide)
+        p = writeCounter(view, p, totals, totalHighs, kind * TOTALS + 4, wide)
         p = copyWords(view, p, fixed.view, DERP_RX, DERP_PATH)
-        p = writeCounter(bytes, p, totals, totalHighs, kind * TOTALS + 5, wide)
+        p = writeCounter(view, p, totals, totalHighs, kind * TOTALS + 5, wide)
       }
       nodes.lineEndsAt(copyWords(view, p, pieces, tail, tailEnd))
     }
@@ -256,7 +260,6 @@ function writeTag(out: Uint8Array, p: number, text: string): number {
 
 /** ` tx_bytes=` and so on, up to the digits of rx_pkts. */
 function writeCounters(
-  out: Uint8Array,
   view: DataView,
   p: number,
   lows: Float64Array,
@@ -264,14 +267,14 @@ function writeCounters(
   at: number,
   wide: boolean,
 ): number {
-  p = writeCounter(out, copyWords(view, p, fixed.view, TX_BYTES, TX_PKTS), lows, highs, at, wide)
-  p = writeCounter(out, copyWords(view, p, fixed.view, TX_PKTS, RX_BYTES), lows, highs, at + 1, wide)
-  p = writeCounter(out, copyWords(view, p, fixed.view, RX_BYTES, RX_PKTS), lows, highs, at + 2, wide)
-  return writeCounter(out, copyWords(view, p, fixed.view, RX_PKTS, FLOWS), lows, highs, at + 3, wide)
+  p = writeCounter(view, copyWords(view, p, fixed.view, TX_BYTES, TX_PKTS), lows, highs, at, wide)
+  p = writeCounter(view, copyWords(view, p, fixed.view, TX_PKTS, RX_BYTES), lows, highs, at + 1, wide)
+  p = writeCounter(view, copyWords(view, p, fixed.view, RX_BYTES, RX_PKTS), lows, highs, at + 2, wide)
+  return writeCounter(view, copyWords(view, p, fixed.view, RX_PKTS, FLOWS), lows, highs, at + 3, wide)
 }
 
 function writeCounter(
-  out: Uint8Array,
+  view: DataView,
   p: number,
   lows: Float64Array,
   highs: Float64Array,
@@ -279,43 +282,7 @@ function writeCounter(
   wide: boolean,
 ): number {
   const low = lows[at]!
-  if (!wide || highs[at] === 0) return writeNumber(out, p, low)
-  // WIDE is a power of ten: the lower part is the last nine digits.
-  p = writeNumber(out, p, highs[at]!)
-  const end = writeNumber(out, p, low + WIDE)
-  out.copyWithin(p, p + 1, end)
-  return end - 1
-}
-
-/** Digits of a whole number from 0 to 2^53. */
-function writeNumber(out: Uint8Array, p: number, value: number): number {
-  if (value < 10) {
-    out[p] = 0x30 + value
-    return p + 1
-  }
-  // Above 10^9 in two parts, so that the loop below works on 32-bit integers.
-  if (value >= WIDE) {
-    const high = Math.floor(value / WIDE)
-    p = writeNumber(out, p, high)
-    let low = (value - high * WIDE) | 0
-    for (let i = p + 8; i >= p; i--) {
-      const rest = (low / 10) | 0
-      out[i] = 0x30 + low - rest * 10
-      low = rest
-    }
-    return p + 9
-  }
-  let rest = value | 0
-  const length =
-    rest < 100 ? 2 : rest < 1000 ? 3 : rest < 10000 ? 4 : rest < 100000 ? 5 : rest < 1000000 ? 6 : digitsOf(rest)
-  for (let i = p + length - 1; i >= p; i--) {
-    const next = (rest / 10) | 0
-    out[i] = 0x30 + rest - next * 10
-    rest = next
-  }
-  return p + length
-}
-
-function digitsOf(value: number): number {
-  return value < 10000000 ? 7 : value < 100000000 ? 8 : 9
+  if (!wide || highs[at] === 0) return writeNumber(view, p, low)
+  // WIDE is 10^9: the lower part is the last nine digits.
+  return writePadded9(view, writeNumber(view, p, highs[at]!), low)
 }

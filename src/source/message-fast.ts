@@ -8,26 +8,14 @@
  * The bytes may end anywhere. `bytes[end]` is 0, which no JSON holds outside of a mistake, so every loop stops there by itself: a
  * mismatch at or after `end` means MORE bytes are needed, before it ODD. Progress is kept after each entry, node and member. */
 
-import {
-  DST,
-  END_ADDRESS_END,
-  END_ADDRESS_START,
-  END_HASH,
-  END_PORT,
-  END_TEXT_END,
-  END_TEXT_START,
-  ENTRY_CELLS,
-  KIND,
-  NODE_ADDRESS_CELLS,
-  NODE_CELLS,
-  PROTO,
-  SRC,
-} from './message.ts'
-import { HASH_PRIME, HASH_SEED, hashBytes, splitAddress } from './message-address.ts'
+import { DST, ENTRY_CELLS, KIND, NODE_ADDRESS_CELLS, NODE_CELLS, PROTO, SRC } from './message.ts'
+import { ADDRESS_BYTES_MAX, hashWords, splitAddress } from './message-address.ts'
 import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './message-columns.ts'
-import { ADDRESS_COUNT, ADDRESSES, ID_END, ID_START, KnownNodes, NAME_END, NAME_START } from './message-nodes.ts'
+import { readUsualDevice } from './message-devices.ts'
+import { absentEnd, readUsualEntries } from './message-entries.ts'
 import { textOf } from './message-text.ts'
 import { createTimeParser } from './message-time.ts'
+import { plainTextEnd, wordOf } from './words.ts'
 
 /** Results of `run` that are not a position. */
 export const MORE = -1
@@ -57,11 +45,6 @@ const NINE = 0x39
 
 const ascii = (text: string) => new TextEncoder().encode(text)
 
-/** Four letters as they are read at once. */
-function word(letters: string): number {
-  return new DataView(ascii(letters).buffer).getInt32(0, true)
-}
-
 /** Names of members, each with its closing quote and its first four letters. */
 interface Keys {
   readonly words: Int32Array
@@ -70,7 +53,7 @@ interface Keys {
 
 function keys(...names: string[]): Keys {
   const texts = names.map((name) => `${name}"`)
-  return { words: Int32Array.from(texts, (text) => word(text.slice(0, 4))), texts: texts.map(ascii) }
+  return { words: Int32Array.from(texts, (text) => wordOf(text.slice(0, 4))), texts: texts.map(ascii) }
 }
 
 /** Members of a message; the index of a traffic list is its kind's. */
@@ -87,19 +70,6 @@ const NODE_MEMBERS = keys('nodeId', 'name', 'addresses')
 const ENTRY_MEMBERS = keys('txPkts', 'rxPkts', 'txBytes', 'rxBytes', 'src', 'dst', 'proto')
 const UNKNOWN = -1
 
-// Keys of entries are recognised four letters at a time, quote and colon among them: `"txPkts":` is `txPk` and `ts":`. That halved the
-// time of the hot loop, which is mostly spent on keys.
-const TX_PK = word('txPk')
-const RX_PK = word('rxPk')
-const TS = word('ts":')
-const TX_BY = word('txBy')
-const RX_BY = word('rxBy')
-const TES = word('tes"')
-const SRC_KEY = word('src"')
-const DST_KEY = word('dst"')
-const PROT = word('prot')
-const TO = word('to":')
-
 // Where reading goes on: inside the message, at the first or at a later member, or inside a list.
 const AT_OPEN = 0
 const AT_FIRST_MEMBER = 1
@@ -113,10 +83,8 @@ const EXACT_MAX = 2 ** 53 - 1
 
 export function createFastParser(columns: Columns, depthMax: number): FastParser {
   const parseTime = createTimeParser()
-  const nodes = new KnownNodes()
   let bytes: Uint8Array = new Uint8Array(0)
   let view = new DataView(bytes.buffer)
-  let limit = 0
   let place = AT_OPEN
   /** Where `place` is, from the message's first byte on. */
   let at = 0
@@ -126,16 +94,17 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
   let kind = 0
   /** Members of the message seen so far, a bit each. */
   let seen = 0
-  let sum = 0
+  /** Of all counters. In an array, because a variable of a closure would be a new object for each entry. */
+  const sum = new Float64Array(1)
   let nodeIdStart = -1
   let nodeIdEnd = -1
   let startStart = -1
   let startEnd = -1
   let loggedStart = -1
   let loggedEnd = -1
-  /** nodeId of the node just read, and of srcNode. */
-  let idStart = -1
-  let idEnd = -1
+  /** nodeId of the node just read, start and end. */
+  const nodeIdSpan = new Int32Array(2)
+  /** nodeId of srcNode. */
   let srcIdStart = -1
   let srcIdEnd = -1
 
@@ -149,13 +118,12 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     place = AT_OPEN
     at = 0
     seen = 0
-    sum = 0
+    sum[0] = 0
     nodeIdStart = startStart = loggedStart = srcIdStart = -1
   }
 
   function run(b: Uint8Array, from: number, end: number): number {
     base = from
-    limit = end
     if (b !== bytes) {
       bytes = b
       view = new DataView(b.buffer, b.byteOffset, b.length)
@@ -234,8 +202,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
       q = node(b, p)
       if (q >= 0) {
         columns.srcNode = columns.nodeCount - 1
-        srcIdStart = idStart
-        srcIdEnd = idEnd
+        srcIdStart = nodeIdSpan[0]!
+        srcIdEnd = nodeIdSpan[1]!
       }
     } else {
       q = plainText(b, p)
@@ -259,9 +227,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     return q
   }
 
-  /** The hot loop: entries of one list up to its closing bracket. */
+  /** Entries of one list up to its closing bracket: as many as possible in the hot loop, what stops it one by one. */
   function entries(b: Uint8Array, p: number): number {
-    let n = columns.entryCount
     for (;;) {
       let c = b[p]!
       if (c <= 0x20) {
@@ -278,17 +245,17 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
         }
       }
       if (c !== OPEN_OBJECT) return fail(p)
-      growEntries(columns, n)
-      p = entry(b, p + 1, n)
+      const after = readUsualEntries(b, view, p, base, kind, columns, sum)
+      p = after > p ? after : entry(b, p + 1)
       if (p < 0) return -1
       place = AT_ENTRY
       at = p - base
-      columns.entryCount = ++n
     }
   }
 
-  function entry(b: Uint8Array, p: number, n: number): number {
-    const v = view
+  function entry(b: Uint8Array, p: number): number {
+    const n = columns.entryCount
+    growEntries(columns, n)
     const cells = columns.cells
     const cell = n * ENTRY_CELLS
     let had = 0
@@ -307,37 +274,12 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     } else {
       for (;;) {
         if (c !== QUOTE) return fail(p)
-        // 0: unknown, otherwise one bit per member
-        let key = 0
-        const letters = v.getInt32(p + 1, true)
-        if (letters === TX_PK || letters === RX_PK) {
-          if (v.getInt32(p + 5, true) === TS) {
-            key = letters === TX_PK ? 1 : 2
-            p += 9
-          }
-        } else if (letters === TX_BY || letters === RX_BY) {
-          if (v.getInt32(p + 5, true) === TES && b[p + 9] === COLON) {
-            key = letters === TX_BY ? 4 : 8
-            p += 10
-          }
-        } else if (letters === SRC_KEY || letters === DST_KEY) {
-          if (b[p + 5] === COLON) {
-            key = letters === SRC_KEY ? 16 : 32
-            p += 6
-          }
-        } else if (letters === PROT && v.getInt32(p + 4, true) === TO) {
-          key = 64
-          p += 8
-        }
-        if (key === 0) {
-          // Another member, or a colon that does not follow at once.
-          const index = keyOf(b, p, ENTRY_MEMBERS)
-          if (index === -2) return -1
-          if (index >= 0) key = 1 << index
-          p = space(b, keyEnd + 1)
-          if (b[p] !== COLON) return fail(p)
-          p += 1
-        }
+        const index = keyOf(b, p, ENTRY_MEMBERS)
+        if (index === -2) return -1
+        const key = index >= 0 ? 1 << index : 0
+        p = space(b, keyEnd + 1)
+        if (b[p] !== COLON) return fail(p)
+        p += 1
         if ((had & key) !== 0) return fail(p - 1) // twice
         had |= key
         c = b[p]!
@@ -389,95 +331,38 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     }
     cells[cell + KIND] = kind
     cells[cell + PROTO] = proto
-    if ((had & 16) === 0) absent(cells, cell + SRC)
-    if ((had & 32) === 0) absent(cells, cell + DST)
+    if ((had & 16) === 0) absentEnd(cells, cell + SRC)
+    if ((had & 32) === 0) absentEnd(cells, cell + DST)
     const counters = columns.counters
     counters[n * 4] = txBytes
     counters[n * 4 + 1] = txPkts
     counters[n * 4 + 2] = rxBytes
     counters[n * 4 + 3] = rxPkts
-    sum += txBytes + txPkts + rxBytes + rxPkts
+    sum[0] = sum[0]! + txBytes + txPkts + rxBytes + rxPkts
+    columns.entryCount = n + 1
     return p
   }
 
-  /** `"ip:port"` into the six cells from `to`; returns the position after the closing quote. */
+  /** The text of an address into the six cells from `to`; returns the position after the closing quote. */
   function address(b: Uint8Array, p: number, cells: Int32Array, to: number): number {
-    if (b[p] !== QUOTE) return fail(p)
-    let q = p + 1
-    let c = b[q]!
-    let hash = HASH_SEED
-    let start = q
-    let stop = 0
-    if (c === OPEN_LIST) {
-      start = ++q
-      c = b[q]!
-      // hexadecimal digits, colons, dots
-      while ((c >= 0x2e && c <= 0x3a) || (c >= 0x61 && c <= 0x66)) {
-        hash = Math.imul(hash ^ c, HASH_PRIME)
-        c = b[++q]!
-      }
-      if (c === CLOSE_LIST && q > start) {
-        stop = q
-        c = b[++q]!
-      }
-    } else {
-      // digits and dots
-      while (c >= 0x2e && c <= 0x39) {
-        hash = Math.imul(hash ^ c, HASH_PRIME)
-        c = b[++q]!
-      }
-      if (q > start) stop = q
-    }
-    let port = -1
-    if (c === COLON && stop > 0) {
-      const first = ++q
-      port = 0
-      c = b[q]!
-      while (c >= ZERO && c <= NINE && q < first + 5) {
-        port = port * 10 + (c - ZERO)
-        c = b[++q]!
-      }
-      if (q === first || port > 65535) stop = 0
-    }
-    if (c !== QUOTE || stop === 0 || q - p > 256) {
-      // Not what Go writes: the general rules decide.
-      q = plainText(b, p)
-      if (q < 0) return -1
-      if (q - p > 256) return fail(p)
-      splitAddress(b, p + 1, q, base, cells, to)
-      return q + 1
-    }
-    cells[to + END_TEXT_START] = p + 1 - base
-    cells[to + END_TEXT_END] = q - base
-    cells[to + END_ADDRESS_START] = start - base
-    cells[to + END_ADDRESS_END] = stop - base
-    cells[to + END_PORT] = port
-    cells[to + END_HASH] = hash
+    const q = plainText(b, p)
+    if (q < 0) return -1
+    if (q - p > ADDRESS_BYTES_MAX) return fail(p)
+    splitAddress(b, p + 1, q, base, cells, to)
     return q + 1
-  }
-
-  function absent(cells: Int32Array, to: number): void {
-    cells[to + END_TEXT_START] = 0
-    cells[to + END_TEXT_END] = 0
-    cells[to + END_ADDRESS_START] = 0
-    cells[to + END_ADDRESS_END] = 0
-    cells[to + END_PORT] = -1
-    cells[to + END_HASH] = HASH_SEED
   }
 
   /** A node of srcNode or dstNodes, appended to the columns once it is complete. */
   function node(b: Uint8Array, p: number): number {
+    const after = readUsualDevice(b, view, p, base, columns, nodeIdSpan)
+    if (after > p) return after
     if (b[p] !== OPEN_OBJECT) return fail(p)
-    const known = nodes.find(view, p, limit)
-    if (known > 0) return knownNode(p, known)
-    const first = p
-    const firstAddress = columns.nodeAddressCount
     const index = columns.nodeCount
     let addressCount = columns.nodeAddressCount
     let had = 0
     let nameStart = 0
     let nameEnd = 0
-    idStart = idEnd = -1
+    nodeIdSpan.fill(-1)
     p = space(b, p + 1)
     if (b[p] === CLOSE_OBJECT) p += 1
     else {
@@ -506,8 +391,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
                 cells[cell] = index
                 cells[cell + 1] = p + 1 - base
                 cells[cell + 2] = q - base
-                cells[cell + 3] = hashBytes(b, p + 1, q)
-                if (q - p > 256) return fail(p)
+                cells[cell + 3] = hashWords(view, p + 1, q)
+                if (q - p > ADDRESS_BYTES_MAX) return fail(p)
                 addressCount += 1
                 p = space(b, q + 1)
                 if (b[p] === CLOSE_LIST) break
@@ -520,8 +405,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
             const q = plainText(b, p)
             if (q < 0) return -1
             if (key === 0) {
-              idStart = p + 1 - base
-              idEnd = q - base
+              nodeIdSpan[0] = p + 1 - base
+              nodeIdSpan[1] = q - base
             } else {
               nameStart = p + 1 - base
               nameEnd = q - base
@@ -543,56 +428,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     columns.nodeCells[index * NODE_CELLS + 1] = nameEnd
     columns.nodeCount = index + 1
     columns.nodeAddressCount = addressCount
-    remember(b, first, p, index, firstAddress)
     return p
-  }
-
-  function knownNode(p: number, known: number): number {
-    const from = nodes.cells
-    const index = columns.nodeCount
-    const shift = p - base
-    idStart = idEnd = -1
-    if (from[known + ID_START]! >= 0) {
-      idStart = from[known + ID_START]! + shift
-      idEnd = from[known + ID_END]! + shift
-    }
-    growNodes(columns, index)
-    columns.nodeCells[index * NODE_CELLS] = from[known + NAME_START]! + shift
-    columns.nodeCells[index * NODE_CELLS + 1] = from[known + NAME_END]! + shift
-    const count = from[known + ADDRESS_COUNT]!
-    for (let i = 0; i < count; i++) {
-      const at = known + ADDRESSES + i * 3
-      const address = columns.nodeAddressCount++
-      growNodeAddresses(columns, address)
-      const cells = columns.nodeAddressCells
-      const cell = address * NODE_ADDRESS_CELLS
-      cells[cell] = index
-      cells[cell + 1] = from[at]! + shift
-      cells[cell + 2] = from[at + 1]! + shift
-      cells[cell + 3] = from[at + 2]!
-    }
-    columns.nodeCount = index + 1
-    return nodes.endOf(known, p)
-  }
-
-  /** Keeps what was read at `p`; all offsets become those from its first byte. */
-  function remember(b: Uint8Array, p: number, end: number, index: number, firstAddress: number): void {
-    const shift = p - base
-    const count = columns.nodeAddressCount - firstAddress
-    const at = nodes.add(b, view, p, end - p, count)
-    if (at < 0) return
-    const to = nodes.cells
-    to[at + ID_START] = idStart < 0 ? -1 : idStart - shift
-    to[at + ID_END] = idEnd - shift
-    to[at + NAME_START] = columns.nodeCells[index * NODE_CELLS]! - shift
-    to[at + NAME_END] = columns.nodeCells[index * NODE_CELLS + 1]! - shift
-    to[at + ADDRESS_COUNT] = count
-    for (let i = 0; i < count; i++) {
-      const cell = (firstAddress + i) * NODE_ADDRESS_CELLS
-      to[at + ADDRESSES + i * 3] = columns.nodeAddressCells[cell + 1]! - shift
-      to[at + ADDRESSES + i * 3 + 1] = columns.nodeAddressCells[cell + 2]! - shift
-      to[at + ADDRESSES + i * 3 + 2] = columns.nodeAddressCells[cell + 3]!
-    }
   }
 
   /** Closing quote of the key that keyOf read last. */
@@ -622,12 +458,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
   /** A string of printable ASCII without escapes; returns the position of its closing quote. */
   function plainText(b: Uint8Array, p: number): number {
     if (b[p] !== QUOTE) return fail(p)
-    let c = b[++p]!
-    while (c !== QUOTE) {
-      if (c < 0x20 || c > 0x7e || c === BACKSLASH) return fail(p)
-      c = b[++p]!
-    }
-    return p
+    const end = plainTextEnd(view, p + 1)
+    return b[end] === QUOTE ? end : fail(end)
   }
 
   /** Any JSON value that nobody needs, checked all the same: what this takes, JSON.parse would take. `depth`: of what it is in. */
@@ -664,7 +496,8 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
   function skipText(b: Uint8Array, p: number): number {
     if (b[p] !== QUOTE) return fail(p)
     for (;;) {
-      const c = b[++p]!
+      p = plainTextEnd(view, p + 1)
+      const c = b[p]!
       if (c === QUOTE) return p + 1
       if (c < 0x20) return fail(p)
       if (c === BACKSLASH) {
@@ -702,7 +535,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
 
   /** The whole message was read: its identity. False when something is missing or wrong, so that message-exact.ts decides. */
   function finish(b: Uint8Array, p: number): boolean {
-    if (sum > EXACT_MAX || nodeIdStart < 0 || nodeIdEnd === nodeIdStart || startStart < 0) return false
+    if (sum[0]! > EXACT_MAX || nodeIdStart < 0 || nodeIdEnd === nodeIdStart || startStart < 0) return false
     const text = b.subarray(base, p)
     const startNs = parseTime(text, startStart, startEnd)
     if (startNs === undefined) return false

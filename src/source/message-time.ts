@@ -41,48 +41,57 @@ export function parseTime(bytes: Uint8Array, start: number, end: number): bigint
   return ns >= MIN_NS && ns <= MAX_NS ? ns : undefined
 }
 
-/** The same as `parseTime`, for times that come in the order of their minutes, as in an answer: the minute is parsed only when it is another
- * than the last time, and nothing is computed with BigInt. Two thirds cheaper; there are two times in each message. */
+/** The same as `parseTime`, for many times of one day: the day is parsed only when it is another than the last time, and nothing is
+ * computed with BigInt. Several times cheaper, and there are two times in each message. */
 export function createTimeParser(): typeof parseTime {
-  /** `2025-10-28T22:39:` */
-  const minute = new Uint8Array(17)
+  /** `2025-10-28T` */
+  const day = new Uint8Array(11)
   /** Seconds from the epoch to its begin. */
-  let minuteSeconds = 0
+  let daySeconds = 0
 
-  function isSameMinute(bytes: Uint8Array, start: number): boolean {
-    for (let i = 0; i < 17; i++) if (bytes[start + i] !== minute[i]) return false
+  function isSameDay(bytes: Uint8Array, start: number): boolean {
+    for (let i = 10; i >= 0; i--) if (bytes[start + i] !== day[i]) return false
     return true
   }
 
   return (bytes, start, end) => {
-    if (bytes[end - 1] !== 0x5a || end - start < 20 || end - start > 30) return parseTime(bytes, start, end)
-    if (!isSameMinute(bytes, start)) {
+    const length = end - start
+    const isUsual =
+      bytes[end - 1] === 0x5a && (length === 20 || (length > 21 && length <= 30 && bytes[start + 19] === 0x2e))
+    if (!isUsual || !isSameDay(bytes, start)) {
       const ns = parseTime(bytes, start, end)
-      if (ns === undefined || ns < 0n || ns > CACHED_MAX_NS) return ns
-      minute.set(bytes.subarray(start, start + 17))
-      minuteSeconds = Number(ns / 60_000_000_000n) * 60
+      if (isUsual && ns !== undefined && ns >= 0n && ns < CACHED_MAX_NS) {
+        day.set(bytes.subarray(start, start + 11))
+        daySeconds = Number(ns / 86_400_000_000_000n) * 86_400
+      }
       return ns
     }
+    const hour = digits(bytes, start + 11, 2)
+    const minute = digits(bytes, start + 14, 2)
     const second = digits(bytes, start + 17, 2)
-    if (second < 0 || second > 59) return undefined
+    if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return undefined
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return undefined
     let nanos = 0
-    if (end - start > 20) {
-      if (bytes[start + 19] !== 0x2e || end - start === 21) return undefined
-      for (let at = start + 20, scale = 100_000_000; at < end - 1; at++, scale = (scale / 10) | 0) {
-        const digit = bytes[at]! - 0x30
-        if (digit < 0 || digit > 9) return undefined
-        nanos += digit * scale
-      }
+    if (length > 20) {
+      nanos = digits(bytes, start + 20, length - 21)
+      if (nanos < 0) return undefined
+      nanos *= SCALES[length - 21]!
     }
-    return nsOf(minuteSeconds + second, nanos)
+    return nsOf(daySeconds + hour * 3_600 + minute * 60 + second, nanos)
   }
 }
 
+/** What a fraction of n digits is multiplied by to be nanoseconds. */
+const SCALES = Int32Array.from({ length: 10 }, (_, count) => 10 ** (9 - count))
+
 /** `seconds * 10^9 + nanos`, in doubles that stay exact: `seconds` from 0 to 2^33. */
 function nsOf(seconds: number, nanos: number): bigint {
-  const upper = Math.floor(seconds / 65_536) * 1e9
-  const lower = (upper % 65_536) * 65_536 + (seconds % 65_536) * 1e9 + nanos
-  return int64Of(Math.floor(upper / 65_536) + Math.floor(lower / 4_294_967_296), lower % 4_294_967_296)
+  const highSeconds = Math.floor(seconds / 65_536)
+  const upper = highSeconds * 1e9
+  const highUpper = Math.floor(upper / 65_536)
+  const lower = (upper - highUpper * 65_536) * 65_536 + (seconds - highSeconds * 65_536) * 1e9 + nanos
+  const carry = Math.floor(lower / 4_294_967_296)
+  return int64Of(highUpper + carry, lower - carry * 4_294_967_296)
 }
 
 function offsetSeconds(bytes: Uint8Array, at: number, end: number): number | undefined {
