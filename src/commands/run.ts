@@ -57,7 +57,9 @@ export async function runService(
     'tailflux starts',
   )
   try {
-    options.onStart?.(await service.start())
+    // By itself: the arguments of an optional call are not even looked at when there is nobody to call.
+    const url = await service.start()
+    options.onStart?.(url)
     await stopped.promise
   } finally {
     await service.stop()
