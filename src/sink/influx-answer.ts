@@ -169,7 +169,8 @@ function retryAfterOf(answer: RawAnswer, nowMs: number): number | undefined {
   const raw = answer.headers['retry-after']
   const text = (Array.isArray(raw) ? raw[0] : raw)?.trim()
   if (text === undefined) return undefined
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs
+  // A date begins with a weekday; Date.parse would make one of almost anything.
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : /^[a-z]{3}/i.test(text) ? Date.parse(text) - nowMs : Number.NaN
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), RETRY_AFTER_MAX_MS)
 }
 

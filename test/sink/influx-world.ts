@@ -23,14 +23,19 @@ export const live = () => new AbortController().signal
 
 export function influxWorld(
   settings: Record<string, unknown> & { url: string },
-  deps: { random?: () => number; append?: (letters: readonly DeadLetter[]) => Promise<void> } = {},
+  deps: {
+    random?: () => number
+    append?: (letters: readonly DeadLetter[]) => Promise<void>
+    /** Shorter than the settings allow. */
+    timeoutMs?: number
+  } = {},
 ): InfluxWorld {
   const config = configOf(settings)
   const clock = createFakeClock()
   const letters: DeadLetter[] = []
   const metrics = countingMetrics<SinkMetrics>()
   const sink = createInfluxSink(
-    { ...config, url: settings.url },
+    { ...config, url: settings.url, timeout: deps.timeoutMs ?? config.timeout },
     {
       clock,
       metrics,

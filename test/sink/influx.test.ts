@@ -163,7 +163,7 @@ test('what a person must mend is told at once, and nothing is dropped', async (t
 test('a server that is not there yet, cuts, or keeps silent: the batch arrives all the same, and no socket stays open', async (t) => {
   const server = await startScriptedInflux(t)
   await server.close()
-  const { write, metrics } = influxWorld({ url: server.url, timeout: '1s' }, { random: () => 0 })
+  const { write, metrics } = influxWorld({ url: server.url }, { random: () => 0, timeoutMs: 300 })
   const writing = write(someLines(3))
   while ((metrics.calls.get('retried')?.length ?? 0) < 3) await new Promise(setImmediate)
   assert.deepEqual(new Set(metrics.calls.get('retried')?.flat()), new Set(['db_unreachable']))
