@@ -15,6 +15,7 @@ import { createLog, type LogLevel } from '../../src/observe/log.ts'
 import type { TickResult } from '../../src/pipeline/pipeline.ts'
 import { createSecretRegistry } from '../../src/secret-registry.ts'
 import { NOON } from '../demo/ranges.ts'
+import { PATIENCE_MS } from './eventually.ts'
 
 export const LAG_NS = 60_000_000_000n
 export const HOUR_NS = 3_600_000_000_000n
@@ -77,8 +78,6 @@ export interface WorldOptions {
   /** NOON + 1 h unless told otherwise. */
   readonly startNs?: bigint
 }
-
-const PATIENCE_MS = 60_000
 
 export async function startWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const clock = createLineClock(options.startNs ?? NOON + HOUR_NS, options.speed)

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { createDemoServer } from '../../src/demo/server.ts'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import { startInfluxd } from '../services/influxd.ts'
+import { startChild } from './child.ts'
+import { eventually, inTime } from './eventually.ts'
+import { assertTruth, storedIn } from './truth-in.ts'
+import { folder, HOUR_NS, LAG_NS } from './world.ts'
+
+const MINUTE_NS = 60_000_000_000n
+
+test('killed in mid-window it goes on where it was, and the database holds the truth', async (t) => {
+  const database = await startInfluxd(t, { databases: ['flows'] })
+  const tailnet = createTailnet({ nodes: 20 })
+  // The clock of the API stands still, so that the last edge is known; the service has the real one.
+  const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
+  const api = createDemoServer(tailnet, { nowNs: () => nowNs })
+  await api.start()
+  t.after(() => api.stop())
+  const env = {
+    TAILSCALE_API_URL: api.url,
+    TAILSCALE_API_KEY: 'tskey-api-demo',
+    INFLUX_URL: database.url,
+    INFLUX_API: 'v1',
+    INFLUX_DB: 'flows',
+    TAILFLUX_DATA_DIR: folder(t),
+    TAILFLUX_POLL_LOOKBACK: '1h',
+    TAILFLUX_POLL_INTERVAL: '5s',
+    TAILFLUX_POLL_WINDOW_MAX: '4m',
+    TAILFLUX_POLL_PARALLEL: '2',
+    // What is asked for again is then only what was not done.
+    TAILFLUX_POLL_LATE_PASSES: '[]',
+    TAILFLUX_INFLUX_BATCH_LINES_MAX: '200',
+  }
+  const fromNs = nowNs - HOUR_NS
+  const toNs = nowNs - LAG_NS
+  const place = { url: database.url, db: 'flows' }
+
+  let doneNs = fromNs
+  for (const minute of [20n, 35n, 50n]) {
+    // The window that has this moment stops in the middle of its body, for as long as one waits.
+    const atNs = fromNs + minute * MINUTE_NS
+    const endFault = api.setFault({ kind: 'hang-body', afterBytes: 150_000, overlaps: { fromNs: atNs, toNs: atNs } })
+    const hanging = api.nextRequest(
+      (one) => one.window !== undefined && one.window.fromNs <= atNs && one.window.toNs >= atNs,
+    )
+    const child = await startChild(t, env)
+    const { window } = await inTime(() => `the window; output: ${child.output()}`, hanging)
+    const [first] = tailnet.records(window!.fromNs, window!.toNs)
+    await eventually('points of the window that hangs', async () => {
+      const [result] = await database.query(`SELECT * FROM tailnet_node WHERE time = ${first!.startNs}`, 'flows')
+      return result?.series !== undefined
+    })
+    await child.until(({ watermarkNs }) => watermarkNs === String(window!.fromNs))
+    assert.equal(await child.kill('SIGKILL'), 'SIGKILL')
+    doneNs = window!.fromNs
+    endFault()
+  }
+  const asked = api.count('logs')
+  const child = await startChild(t, env)
+  await child.until(({ watermarkNs }) => watermarkNs === String(toNs))
+  const again = api.requests.slice(-(api.count('logs') - asked)).flatMap(({ window }) => window ?? [])
+  const earliest = again.reduce((least, { fromNs }) => (fromNs < least ? fromNs : least), toNs)
+  assert.ok(earliest >= doneNs, 'what was done is not read again')
+
+  // While one has the data directory, nobody else gets it.
+  const second = await startChild(t, { ...env, TAILFLUX_HTTP_PORT: '0' })
+  assert.equal(await inTime('the end of the second process', second.ended), 75)
+  assert.match(second.output(), /another (process|tailflux)/i)
+  assert.ok(second.output().includes(join(env.TAILFLUX_DATA_DIR, 'state.db')), second.output())
+  assert.equal((await child.get('/readyz')).status, 200)
+
+  assert.equal(await child.kill('SIGTERM'), 0)
+  // Where it began to look back from, by its own idea of the API's clock; asking for the time takes a window of a millisecond.
+  const windows = api.requests.flatMap(({ window }) =>
+    window && window.toNs - window.fromNs > 1_000_000n ? window : [],
+  )
+  const originNs = windows.reduce((least, { fromNs }) => (fromNs < least ? fromNs : least), toNs)
+  assert.ok(originNs >= fromNs && originNs < fromNs + MINUTE_NS)
+  const points = await assertTruth(storedIn(place), tailnet.truth(originNs, toNs))
+  t.diagnostic(`${points} points after three kills; second process: ${second.output().trim()}`)
+})
