@@ -64,6 +64,12 @@ export const influxSchema = z
     if (influx.api !== 'v1' && (influx.user !== undefined || influx.password !== undefined)) {
       fault('user', `belongs to api v1: for ${influx.api} set INFLUX_TOKEN, or set INFLUX_API=v1`)
     }
+    if (influx.api !== 'v1' && influx.rp !== undefined) {
+      fault('rp', `belongs to api v1: ${influx.api} has buckets instead; leave INFLUX_RP out, or set INFLUX_API=v1`)
+    }
+    if (influx.api !== 'v1' && influx.createDatabase) {
+      fault('createDatabase', `belongs to api v1: create the bucket of ${influx.api} by hand`)
+    }
     if ((influx.user === undefined) !== (influx.password === undefined))
       fault('password', 'user and password go together')
     if (influx.user?.includes(':')) fault('user', 'must not hold a colon')

@@ -45,11 +45,15 @@ export function createDeadLetters(
     if ((sizes.get(number) ?? 0) >= FILE_BYTES_MAX) number += 1
     fileBytes = sizes.get(number) ?? 0
     olderBytes = [...sizes].reduce((sum, [index, size]) => (index === number ? sum : sum + size), 0)
-    const made = await open(pathOf(number), 'a+')
+    // Lines tell who talks to whom: for the owner only.
+    const made = await open(pathOf(number), 'a+', 0o600)
     file = made
     if (fileBytes > 0) {
       const { buffer } = await made.read(Buffer.alloc(1), 0, 1, fileBytes - 1)
-      if (buffer[0] !== 10) await made.appendFile('\n')
+      if (buffer[0] !== 10) {
+        await made.appendFile('\n')
+        fileBytes += 1
+      }
     } else {
       // A file's name is durable only when its folder is.
       const folder = await open(dir)

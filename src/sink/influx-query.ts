@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { tagValue } from '../flatten/tag-value.ts'
 import type { InfluxConfig } from './config.ts'
 import { isEmptyRefusal, judge, messageOf, type RawAnswer, refusal } from './influx-answer.ts'
 import type { InfluxHttp } from './influx-http.ts'
@@ -63,7 +64,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     async lastMirror(tailnet, signal) {
       const from = `${rp === undefined ? '' : `${quoted(rp, '"')}.`}"tailflux_window"`
       const answer = await influxql(
-        `SELECT max("watermark") AS "watermark", max("acked") AS "acked" FROM ${from} WHERE "tailnet" = ${quoted(tailnet, "'")}`,
+        `SELECT max("watermark") AS "watermark", max("acked") AS "acked" FROM ${from} WHERE "tailnet" = ${quoted(tagValue(tailnet), "'")}`,
         signal,
       )
       if (answer.status === 200) {

@@ -55,7 +55,7 @@ export interface DeadLetter {
   readonly stage: 'source' | 'flatten' | 'sink'
   /** Closed list of the stage: a metric label. */
   readonly reason: string
-  /** What the other side said, at most 512 bytes. */
+  /** What the other side said, at most 512 characters. */
   readonly detail?: string | undefined
   /** The line or the JSON text. */
   readonly text: string
