@@ -47,7 +47,10 @@ export interface HealthReport {
 }
 
 export interface PipelineDeps
-  extends Omit<RunWindowDeps, 'source' | 'sink' | 'ledger' | 'lagNs' | 'heldBytesMax' | 'nextAckNs'> {
+  extends Omit<
+    RunWindowDeps,
+    'source' | 'sink' | 'ledger' | 'lagNs' | 'presentNs' | 'passAt' | 'heldBytesMax' | 'nextAckNs'
+  > {
   readonly source: Source
   readonly sink: Sink
   readonly ledger: Ledger
@@ -142,7 +145,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const { clock, ledger, log, metrics, health } = deps
   const lagNs = BigInt(options.lagMs) * MS
   const retentionNs = BigInt(options.retentionMs) * MS
-  const lastPassNs = BigInt(options.latePassesMs.at(-1) ?? 0) * MS
+  const latePassesNs = options.latePassesMs.map((ms) => BigInt(ms) * MS)
+  const lastPassNs = latePassesNs.at(-1) ?? 0n
   const stopping = new AbortController()
   const aborting = new AbortController()
   const rates = createRates(clock.monotonicMs())
@@ -191,7 +195,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       else log.info('database takes writes again')
     },
   })
-  const runDeps: RunWindowDeps = { ...deps, lagNs, heldBytesMax: HELD_BYTES_MAX, nextAckNs }
+  const runDeps: RunWindowDeps = { ...deps, lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs }
 
   function reportTrouble(
     room: 'source' | 'sink',
@@ -245,6 +249,16 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     return isNear(nowNs, estimateNs) ? nowNs : estimateNs
   }
 
+  /** The present for all that cannot be undone (a window is done, a late pass was made, a range is given up): the earlier of both clocks.
+   * With one of them fast nothing is lost; with one of them slow everything is late, which the warning about the clocks tells. */
+  function presentNs(serverNs: bigint = serverNowNs()): bigint {
+    return min(clock.now(), serverNs)
+  }
+
+  function passAt(ageNs: bigint): number {
+    return 1 + latePassesNs.filter((passNs) => ageNs >= passNs).length
+  }
+
   /** The edge is only what we ask for: how far a window is done is told by the Date header of its own answer (run-window). */
   function refreshEdge(): bigint {
     const nowNs = clock.now()
@@ -252,7 +266,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (edgeNs === undefined || isStale) {
       // When the wall clock jumped, or the machine slept, nobody knows better until the API is heard again: ask for more rather than less.
       const isDoubtful = heard !== undefined && !isNear(nowNs - heard.wallNs, elapsedNs(heard))
-      edgeNs = (isDoubtful ? max(nowNs, serverNowNs()) : serverNowNs()) - lagNs
+      edgeNs = (isDoubtful ? nowNs : presentNs()) - lagNs
       edgeSetNs = nowNs
     }
     return edgeNs
@@ -266,9 +280,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function giveUpExpired(): void {
     const originNs = ledger.originNs()
     if (originNs === undefined) return
-    const floorNs = serverNowNs() - retentionNs + RETENTION_MARGIN
+    const floorNs = presentNs() - retentionNs + RETENTION_MARGIN
     for (const piece of originNs < floorNs ? ledger.missing(originNs, floorNs) : []) {
-      ledger.loseGap(piece, 'beyond_retention', serverNowNs())
+      ledger.loseGap(piece, 'beyond_retention', presentNs())
       metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
       log.error(
         { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
@@ -277,12 +291,26 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
   }
 
+  /** The clocks disagree, and by them there is nothing to ask for. One Date header that was wrong must not silence the API for hours. */
+  function isTimeDoubtful(): boolean {
+    return serverNowNs() !== clock.now() && presentNs() - lagNs <= newestDoneNs()
+  }
+
+  function newestDoneNs(): bigint {
+    return ledger.settled().at(-1)?.toNs ?? ledger.originNs() ?? 0n
+  }
+
+  /** A name counts from here on: never for messages that were read already, should both clocks be behind. */
+  function afterAllReadNs(): bigint {
+    return max(presentNs(), newestDoneNs() + 1n)
+  }
+
   async function refreshDevices(signal: AbortSignal): Promise<void> {
     if (clock.monotonicMs() < devicesDueMs) return
     devicesDueMs = clock.monotonicMs() + options.devicesIntervalMs
     try {
       const devices = await deps.source.devices(signal)
-      if (guardState(() => deps.names.observe(devices, serverNowNs()))) health.set('names', 'ok')
+      if (guardState(() => deps.names.observe(devices, afterAllReadNs()))) health.set('names', 'ok')
       metrics.devicesKnown(deps.names.count())
     } catch (error) {
       signal.throwIfAborted()
@@ -318,14 +346,14 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   /** Agrees with the database about what is done; at the start, and again whenever it was away. False when that was not possible now. */
   async function agree(signal: AbortSignal): Promise<boolean> {
     if (hasAgreed) return true
-    // A first start counts its look-back from the API's clock: a local one that is wrong would begin in the future or in vain.
-    if (ledger.originNs() === undefined && heard === undefined && !(await askTime(signal))) return false
+    // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
+    if (heard === undefined && !(await askTime(signal))) return false
     try {
-      const floorNs = serverNowNs() - retentionNs + RETENTION_MARGIN
-      await reconcile(
+      const floorNs = presentNs() - retentionNs + RETENTION_MARGIN
+      const mirrorAckedNs = await reconcile(
         {
           tailnet: options.tailnet,
-          nowNs: serverNowNs(),
+          nowNs: presentNs(),
           floorNs,
           lookbackNs: BigInt(options.lookbackMs) * MS,
           lastPassNs,
@@ -333,6 +361,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         { ledger, sink: deps.sink, log },
         signal,
       )
+      // Also above what was mirrored by a ledger that is lost, or a database that is restored would look as if it had lost nothing.
+      lastAckedNs = ledger
+        .recent(Number.MAX_SAFE_INTEGER)
+        .reduce((latest, window) => max(latest, window.atNs), max(lastAckedNs, mirrorAckedNs))
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CollectorError)) throw error
@@ -340,9 +372,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       else gate.close(error)
       return false
     }
-    lastAckedNs = ledger
-      .recent(Number.MAX_SAFE_INTEGER)
-      .reduce((latest, window) => max(latest, window.atNs), lastAckedNs)
     hasAgreed = true
     return true
   }
@@ -351,16 +380,16 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (!(await agree(signal))) return undefined
     if (planner) return planner
     await refreshDevices(signal)
-    if (!guardState(() => deps.names.readingBegins(serverNowNs()))) return undefined
+    if (!guardState(() => deps.names.readingBegins(presentNs()))) return undefined
     planner = createPlanner(
       {
         intervalNs: BigInt(options.intervalMs) * MS,
         windowMaxNs: BigInt(options.windowMaxMs) * MS,
         windowBytesTarget: options.windowBytesTarget,
-        latePassesNs: options.latePassesMs.map((ms) => BigInt(ms) * MS),
+        latePassesNs,
       },
       ledger,
-      serverNowNs(),
+      presentNs(),
     )
     return planner
   }
@@ -372,7 +401,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   async function walk(window: PlannedWindow, plan: Planner, parts: LaneParts): Promise<void> {
-    const beganNs = serverNowNs()
     let result: WindowResult
     try {
       result = await runWindow(window, parts, runDeps, aborting.signal)
@@ -384,7 +412,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
     gate.confirmed()
     apiWorks()
-    plan.succeeded(window, result.doneToNs ?? window.fromNs, result.bytes, beganNs, serverNowNs())
+    const { bytes, pass } = result
+    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, presentNs())
     learn(window, result)
     if (result.doneToNs !== undefined) await mirror(window, result.doneToNs, result)
   }
@@ -403,10 +432,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     const askedEdgeNs = edgeNs
     hear(result.serverNs)
     if (result.serverNs !== undefined) edgeNs = undefined
-    // The API's clock did not allow the whole window: until the next edge there is nothing more to ask for.
+    // The clocks did not allow the whole window: until the next edge there is nothing more to ask for.
     const reachedNs = result.doneToNs ?? window.fromNs
-    const isCut = reachedNs < window.toNs && askedEdgeNs !== undefined && window.toNs >= askedEdgeNs
-    edgeNs = isCut ? min(refreshEdge(), reachedNs) : (askedEdgeNs ?? refreshEdge())
+    edgeNs = reachedNs < window.toNs ? min(refreshEdge(), reachedNs) : (askedEdgeNs ?? refreshEdge())
     const nowMs = clock.monotonicMs()
     rates.add(nowMs, result)
     totals.windows += 1
@@ -495,7 +523,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     const reason = GAP_REASON_OF[error.code]
     if (isTooMuch && reason) {
       metrics.windowSplit()
-      if (!guardState(() => plan.tooMuch(window, reason, serverNowNs()))) plan.released(window)
+      if (!guardState(() => plan.tooMuch(window, reason, presentNs()))) plan.released(window)
     } else plan.released(window)
     if (error.code === 'imbalance') health.set('line', 'error', error.code, error.message)
     else apiFails(error)
@@ -546,7 +574,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       // At first and after a failure one window at a time feels its way.
       const most = isApiProven && apiFailures === 0 ? options.parallel : 1
       while (canRead && flying.size < most) {
-        const window = plan.next(serverNowNs(), refreshEdge())
+        const window = plan.next(presentNs(), refreshEdge())
         if (window === undefined) break
         const parts = lanes.pop() ?? deps.createLane()
         const flight: Promise<void> = walk(window, plan, parts)
@@ -581,6 +609,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (plan === undefined)
         return gate.error ? 'db_down' : clock.monotonicMs() < stateWaitUntilMs ? 'state_failed' : 'api_waiting'
       if (clock.monotonicMs() < apiWaitUntilMs) return 'api_waiting'
+      if (isTimeDoubtful() && !(await askTime(signal))) return 'api_waiting'
       await refreshDevices(signal)
       edgeNs = undefined
       if (!guardState(giveUpExpired)) return 'state_failed'
@@ -597,7 +626,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + 600_000
-    guardState(() => ledger.compact(serverNowNs() - max(lastPassNs + HOUR, DAY)))
+    guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY)))
   }
 
   return {

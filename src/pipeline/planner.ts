@@ -39,8 +39,8 @@ export interface PlannerOptions {
 export interface Planner {
   /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge. */
   next(nowNs: bigint, edgeNs: bigint): PlannedWindow | undefined
-  /** The window was read as far as `doneToNs`, acknowledged and entered in the ledger; `beganNs` is when its reading began. */
-  succeeded(window: PlannedWindow, doneToNs: bigint, bytes: number, beganNs: bigint, nowNs: bigint): void
+  /** The window was read, acknowledged and entered in the ledger: as far as `toNs`, with `bytes` in all, as pass `pass`. */
+  succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
   /** The window was too much for the API, the network or the memory. */
   tooMuch(window: PlannedWindow, reason: GapReason, nowNs: bigint): void
   /** The window was abandoned, or failed for a reason that has nothing to do with it. */
@@ -53,7 +53,8 @@ export interface Planner {
 
 interface Suspect extends Interval {
   readonly reason: GapReason
-  readonly failedAtNs: bigint
+  /** Windows given out before it failed. */
+  readonly failedAt: number
   /** Something else was read after this had failed. */
   verified: boolean
 }
@@ -73,7 +74,9 @@ const LATE_FAILURES_MAX = 3
 
 export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bigint): Planner {
   const size = createWindowSize({ bytesTarget: options.windowBytesTarget, startNs: MINUTE, maxNs: options.windowMaxNs })
-  const active = new Set<PlannedWindow>()
+  /** Each with the number of windows that had been given out before it: an order of events that no clock can spoil. */
+  const active = new Map<PlannedWindow, number>()
+  let given = 0
   // Ranges that were too much: a window that touches one is at most `maxNs` long.
   let caps: { range: Interval; maxNs: bigint }[] = []
   let suspects: Suspect[] = []
@@ -89,7 +92,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   function openMissing(edgeNs: bigint): readonly Interval[] {
     const originNs = ledger.originNs()
     if (originNs === undefined || originNs >= edgeNs) return []
-    const taken: Interval[] = [...active, ...suspects, ...openGaps()]
+    const taken: Interval[] = [...active.keys(), ...suspects, ...openGaps()]
     if (region) taken.push({ fromNs: region.fromNs, toNs: region.hiNs })
     return subtract(ledger.missing(originNs, edgeNs), taken)
   }
@@ -151,7 +154,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   function duePass(atNs: bigint): PlannedWindow | undefined {
     for (const [index, ageNs] of options.latePassesNs.entries()) {
       const pass = index + 2
-      const waiting = [...active].filter((window) => window.lane === 'late').length + lateFailures.size
+      const waiting = [...active.keys()].filter((window) => window.lane === 'late').length + lateFailures.size
       const due = ledger.duePasses(pass, atNs - ageNs, waiting + 1).find((one) => !isWaiting(one, atNs))
       if (due) return { fromNs: due.fromNs, toNs: due.toNs, lane: 'late', pass, previous: due }
     }
@@ -159,12 +162,12 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function isWaiting(window: Interval, atNs: bigint): boolean {
-    for (const one of active) if (one.lane === 'late' && same(one, window)) return true
+    for (const one of active.keys()) if (one.lane === 'late' && same(one, window)) return true
     return (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
   }
 
   function isLaneActive(lane: Lane): boolean {
-    for (const window of active) if (window.lane === lane) return true
+    for (const window of active.keys()) if (window.lane === lane) return true
     return false
   }
 
@@ -194,7 +197,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     next(atNs, edgeNs) {
       const missing = openMissing(edgeNs)
       const window = live(missing, edgeNs) ?? probe(missing) ?? backlog(missing) ?? dueGap(atNs) ?? duePass(atNs)
-      if (window) active.add(window)
+      if (window) active.set(window, (given += 1))
       else if (region?.phase === 'leap' && active.size === 0) {
         // Nothing lies beyond the region: its end is where it stands.
         region.phase = 'bisect'
@@ -204,16 +207,19 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       return window
     },
 
-    succeeded(window, doneToNs, bytes, beganNs, atNs) {
+    succeeded(window, done, atNs) {
+      const begun = active.get(window) ?? 0
       active.delete(window)
       lateFailures.delete(window.fromNs)
-      if (window.lane === 'live' || window.lane === 'backlog') size.succeeded(doneToNs - window.fromNs, bytes)
+      // By the clock of the answer it was too early for the pass: not at once again.
+      if (done.pass < window.pass) lateFailures.set(window.fromNs, { count: 0, nextNs: atNs + MINUTE })
+      if (window.lane === 'live' || window.lane === 'backlog') size.succeeded(done.toNs - window.fromNs, done.bytes)
       if (window.lane === 'probe') {
         if (region) narrow(window, true, atNs)
         else suspects = suspects.filter((one) => !same(one, window))
       }
       if (caps.length > 0) caps = caps.filter((cap) => ledger.missing(cap.range.fromNs, cap.range.toNs).length > 0)
-      for (const suspect of suspects) if (suspect.failedAtNs <= beganNs) suspect.verified = true
+      for (const suspect of suspects) if (suspect.failedAt < begun) suspect.verified = true
     },
 
     tooMuch(window, reason, atNs) {
@@ -241,7 +247,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       }
       size.failed(lengthNs)
       if (lengthNs <= WINDOW_MIN_NS) {
-        suspects.push({ fromNs: window.fromNs, toNs: window.toNs, reason, failedAtNs: atNs, verified: false })
+        suspects.push({ fromNs: window.fromNs, toNs: window.toNs, reason, failedAt: given, verified: false })
         return
       }
       caps = caps.filter((cap) => !same(cap.range, window))

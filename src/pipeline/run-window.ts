@@ -47,8 +47,13 @@ export interface RunWindowDeps {
   readonly metrics: PipelineMetrics
   readonly clock: Clock
   readonly log: Logger
-  /** How far behind the API's clock a window may end, ns. */
+  /** How far behind the present a window may end, ns. */
   readonly lagNs: bigint
+  /** The present, ns, when an answer has come: the earlier of the local clock and the API's, which is the Date header of this very answer,
+   * or an estimate where it has none. A clock that is fast would otherwise jump over records that are yet to be logged. */
+  readonly presentNs: (serverNs: bigint | undefined) => bigint
+  /** Which pass a reading of records of this age stands for: what is first read after a day needs no late pass any more. */
+  readonly passAt: (ageNs: bigint) => number
   /** The next value of the clock of acknowledgements: strictly increasing, ns. */
   readonly nextAckNs: () => bigint
   /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
@@ -58,6 +63,8 @@ export interface RunWindowDeps {
 export interface WindowResult {
   /** End of what is done: before the window's end when that was too close to the API's present. Undefined: nothing is done yet. */
   readonly doneToNs: bigint | undefined
+  /** The pass that it counts as. */
+  readonly pass: number
   /** When it was acknowledged, by the service's own strictly increasing clock. */
   readonly ackedNs: bigint
   readonly serverNs: bigint | undefined
@@ -117,10 +124,11 @@ async function walk(
   let heldBytes = 0
   let lettersBytes = 0
   let serverNs: bigint | undefined
+  let presentNs = 0n
   let reachNs: bigint | undefined
   let bytes = 0
 
-  async function pass(batch: Batch): Promise<void> {
+  async function forward(batch: Batch): Promise<void> {
     if (held === undefined) return delivery.send(batch)
     held.push(batch)
     heldBytes += batch.bytes.length
@@ -144,7 +152,7 @@ async function walk(
     digest.add(points.digest)
     for (const tap of deps.taps) tap.points(window, points)
     parts.lines.append(points)
-    for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await pass(batch)
+    for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await forward(batch)
   }
 
   function quarantine(message: Message): void {
@@ -166,7 +174,8 @@ async function walk(
   try {
     const answer = await deps.source.open(window, signal)
     serverNs = answer.serverNs
-    reachNs = reachOf(window, serverNs, deps)
+    presentNs = deps.presentNs(serverNs)
+    reachNs = reachOf(window, presentNs - deps.lagNs)
     for await (const group of answer.groups) {
       for (const message of group) await take(message)
       bytes = answer.bytesRead()
@@ -174,7 +183,7 @@ async function walk(
       signal.throwIfAborted()
     }
     bytes = answer.bytesRead()
-    for (const batch of parts.lines.rest()) await pass(batch)
+    for (const batch of parts.lines.rest()) await forward(batch)
     const changed = window.previous?.digest !== digest.text()
     if (held !== undefined) for (const batch of held) changed ? await delivery.send(batch) : parts.lines.release(batch)
     // What a late pass quarantines again, unchanged, lies in the dead-letter file already.
@@ -183,11 +192,12 @@ async function walk(
     signal.throwIfAborted()
 
     const ackedNs = deps.nextAckNs()
+    const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
     if (reachNs !== undefined) {
       deps.ledger.done(
         { fromNs: window.fromNs, toNs: reachNs },
         {
-          pass: window.pass,
+          pass,
           digest: digest.text(),
           messages: counts.messages,
           entries: counts.entries,
@@ -197,7 +207,7 @@ async function walk(
       )
     }
     const durationMs = deps.clock.monotonicMs() - beganMs
-    return { doneToNs: reachNs, ackedNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
+    return { doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
   } catch (error) {
     failing.abort(error)
     // Nothing of this window may still be in flight when its memory is used again.
@@ -207,13 +217,16 @@ async function walk(
   }
 }
 
-/** How far the window is done: never past what the API can have had when it answered, by its own clock (a local clock that is
- * fast would otherwise jump over records that are yet to be logged). */
-function reachOf(window: PlannedWindow, serverNs: bigint | undefined, deps: RunWindowDeps): bigint | undefined {
+/** How far the window is done: never past the trailing edge, which is what the API can have had when it answered. */
+function reachOf(window: PlannedWindow, edgeNs: bigint): bigint | undefined {
   if (window.previous) return window.toNs
-  const presentNs = serverNs ?? deps.clock.now()
-  const reachNs = min(window.toNs, presentNs - deps.lagNs)
+  const reachNs = min(window.toNs, edgeNs)
   return reachNs > window.fromNs ? reachNs : undefined
+}
+
+/** A late pass counts only when the window has its age by both clocks; one that was made earlier was merely another reading. */
+function passOf(window: PlannedWindow, ageNs: bigint, deps: RunWindowDeps): number {
+  return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
 }
 
 /** 64 bits of a quarantined text, so that the digest covers what is not in any point. */

@@ -5,7 +5,7 @@
  *   yes     as new as the ledger      reading goes on
  *   yes     older                     what was acknowledged after it is read again: the database lost it (restored from a backup)
  *   yes     none                      everything is read again that the API still has: the database is new or empty
- *   yes     cannot be asked           reading goes on
+ *   yes     cannot be asked           what was acknowledged in the last ten minutes is read again: a database that was killed may have lost it
  *   no      yes                       the state file was lost or set aside: the mirrored watermark, minus the age of the last late pass,
  *                                     because nobody knows any more which late passes had been made
  *   no      none, cannot be asked     first installation: now minus the initial look-back
@@ -30,15 +30,17 @@ export interface StartUpOptions {
   readonly lastPassNs: bigint
 }
 
-/** Rejects with a CollectorError when the database could not be asked or the state file not be written. */
+/** Resolves with the highest acknowledgement that the database knows of (0: none), ns. Rejects with a CollectorError when the database could
+ * not be asked or the state file not be written. */
 export async function reconcile(
   options: StartUpOptions,
   deps: { ledger: Ledger; sink: Pick<Sink, 'lastMirror'>; log: Logger },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<bigint> {
   const { ledger, log } = deps
   const mirror = await deps.sink.lastMirror(options.tailnet, signal)
   const rewindNs = max(HEAL_NS, options.lastPassNs)
+  const ackedNs = mirror === 'unanswerable' ? 0n : (mirror?.ackedNs ?? 0n)
   if (ledger.originNs() === undefined) {
     const known = mirror !== undefined && mirror !== 'unanswerable'
     const fromNs = max(known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs, options.floorNs)
@@ -47,20 +49,25 @@ export async function reconcile(
       { fromNs, known },
       known ? 'no state file, reading goes on from the mirror in the database' : 'first start',
     )
-    return
+    return ackedNs
   }
-  if (mirror === 'unanswerable') return
-  const ackedNs = mirror?.ackedNs ?? 0n
   const records = ledger.recent(Number.MAX_SAFE_INTEGER)
+  if (mirror === 'unanswerable') {
+    const lastNs = records.reduce((latest, window) => max(latest, window.atNs), 0n)
+    for (const window of records) if (window.atNs >= lastNs - HEAL_NS) ledger.forget(window)
+    return ackedNs
+  }
   const lost = records.filter((window) => window.atNs > ackedNs)
-  if (lost.length === 0) return
   for (const window of lost) ledger.forget(window)
-  // The mirror is older than any record that is still kept: what it lost goes back beyond them.
-  const isOlderThanRecords = lost.length === records.length
+  // When the database knows none of the windows that are still recorded, what it lost may go back beyond them.
+  const isBehind = (mirror?.watermarkNs ?? 0n) < (ledger.watermarkNs() ?? 0n)
+  const isOlderThanRecords = lost.length === records.length && (lost.length > 0 || isBehind)
   if (isOlderThanRecords)
     ledger.forget({ fromNs: max((mirror?.watermarkNs ?? 0n) - rewindNs, options.floorNs), toNs: END_OF_TIME })
+  else if (lost.length === 0) return ackedNs
   log.warn(
     { windowCount: lost.length, isOlderThanRecords },
     'the database holds less than was acknowledged, reading it again',
   )
+  return ackedNs
 }

@@ -13,7 +13,8 @@ export interface FakeClock extends Clock {
 
 export const NOON_NS = 1_793_620_800_000_000_000n // 2026-11-02T12:00:00Z
 
-export function createFakeClock(startNs = NOON_NS): FakeClock {
+/** `turns`: how many turns of the event loop things may take to come to rest; one is enough where all of them are promises. */
+export function createFakeClock(startNs = NOON_NS, turns = 2): FakeClock {
   let wallNs = startNs
   let monotonic = 0
   let sleepers: { atMs: number; wake: () => void }[] = []
@@ -39,7 +40,7 @@ export function createFakeClock(startNs = NOON_NS): FakeClock {
     async advance(ms) {
       const untilMs = monotonic + ms
       while (true) {
-        await settle()
+        await settle(turns)
         const next = sleepers.toSorted((one, other) => one.atMs - other.atMs)[0]
         const stepTo = next && next.atMs <= untilMs ? next.atMs : untilMs
         const step = Math.max(0, stepTo - monotonic)
@@ -49,7 +50,7 @@ export function createFakeClock(startNs = NOON_NS): FakeClock {
         sleepers = sleepers.filter((one) => one !== next)
         next.wake()
       }
-      await settle()
+      await settle(turns)
     },
     jump(ms) {
       wallNs += BigInt(ms) * MS
@@ -62,6 +63,6 @@ export function createFakeClock(startNs = NOON_NS): FakeClock {
 }
 
 /** Lets promises and immediates that are ready run out. */
-async function settle(): Promise<void> {
-  for (let index = 0; index < 2; index += 1) await turn()
+async function settle(turns: number): Promise<void> {
+  for (let index = 0; index < turns; index += 1) await turn()
 }

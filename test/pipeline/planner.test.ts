@@ -41,12 +41,11 @@ function readAll(options: {
       continue
     }
     windows.push(window)
-    const beganNs = nowNs
     nowNs += SECOND
     if (options.fails(window, windows.length)) planner.tooMuch(window, 'gateway', nowNs)
     else {
       ledger.done(window, RECORD)
-      planner.succeeded(window, window.toNs, 1 << 20, beganNs, nowNs)
+      planner.succeeded(window, { toNs: window.toNs, bytes: 1 << 20, pass: window.pass }, nowNs)
     }
   }
   return { ledger, planner, windows, nowNs }
@@ -130,7 +129,7 @@ test('a gap is tried again after 1, 2, 4 ... 60 minutes, and is gone once it can
     const window = planner.next(clockNs, NOON_NS)
     if (window === undefined) continue
     ledger.done(window, RECORD)
-    planner.succeeded(window, window.toNs, 0, clockNs, clockNs)
+    planner.succeeded(window, { toNs: window.toNs, bytes: 0, pass: window.pass }, clockNs)
   }
   assert.deepEqual(ledger.gaps(), [])
   assert.deepEqual(ledger.missing(NOON_NS - 2n * HOUR, NOON_NS), [])

@@ -41,6 +41,8 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     clock,
     log: silentLog,
     lagNs: MINUTE,
+    presentNs: (serverNs) => serverNs ?? clock.now(),
+    passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
     nextAckNs: () => clock.now(),
     heldBytesMax: 1 << 20,
   }
