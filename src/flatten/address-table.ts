@@ -1,6 +1,6 @@
 /** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
  * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
-import { hashBytes } from '../source/message-address.ts'
+import { hashBytes, TAILS } from '../source/message-address.ts'
 import { doubled } from '../source/message-columns.ts'
 import { textOf } from '../source/message-text.ts'
 import {
@@ -14,14 +14,15 @@ import {
   MARK_NAME,
   MARK_TEXT,
 } from './points.ts'
-import { tagValue } from './tag-value.ts'
+import { hasTagMarks, tagValue } from './tag-value.ts'
 
 const ADDRESS_HASH = 7
 const ADDRESS_FAR_KINDS = 6
 /** The index of what is absent. */
 export const NONE = 0
-const NONE_TEXT = new TextEncoder().encode('none')
-const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_TEXT.length)
+const NONE_LENGTH = 4
+const NONE_TEXT = new TextEncoder().encode('none'.padEnd(32))
+const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_LENGTH)
 /** In place of where a name begins: nobody asked for it, or nobody has looked for it yet. */
 const UNASKED = -1
 const WANTED = -2
@@ -29,13 +30,11 @@ const encoder = new TextEncoder()
 /** Bytes to spare behind the texts. */
 const SPARE = 16
 const SHORT = 80
-/** 1 for the letters that MARK_TEXT and MARK_NAME tell about. */
-const MARKED = new Uint8Array(256)
-for (const letter of ' ,=') MARKED[letter.charCodeAt(0)] = 1
-
 export class AddressTable {
   cells = new Int32Array(256 * ADDRESS_CELLS)
   texts: Uint8Array = new Uint8Array(8192)
+  /** The same memory. */
+  view = new DataView(this.texts.buffer)
   count = 0
   private used = 0
   private putStart = 0
@@ -47,7 +46,7 @@ export class AddressTable {
   private round = 0
 
   constructor() {
-    this.add(NONE_TEXT, 0, NONE_TEXT.length, NONE_HASH)
+    this.add(new DataView(NONE_TEXT.buffer), 0, NONE_LENGTH, NONE_HASH)
     this.name(NONE, undefined)
   }
 
@@ -66,69 +65,67 @@ export class AddressTable {
     this.round += 1
     // What is absent is there from the start. An address that is spelled `none` is the same tag value, so it is the same point.
     this.count = 1
-    this.used = NONE_TEXT.length
+    this.used = NONE_LENGTH
     const slot = spread(NONE_HASH) & this.mask
     this.slots[slot * 2] = this.round
     this.slots[slot * 2 + 1] = NONE
   }
 
-  /** Index of the text `bytes[start, end)`, whose `hashBytes` is `hash` (or any other function of it). */
-  intern(bytes: Uint8Array, start: number, end: number, hash: number): number {
-    const found = this.find(bytes, start, end, hash)
+  /** Index of the text from `start` to `end`, whose `hashBytes` is `hash` (or any other function of it). Up to 16 bytes behind it are read. */
+  intern(from: DataView, start: number, end: number, hash: number): number {
+    const found = this.find(from, start, end, hash)
     if (found >= 0) return found
     this.slots[~found * 2] = this.round
     this.slots[~found * 2 + 1] = this.count
-    return this.add(bytes, start, end, hash)
+    return this.add(from, start, end, hash)
   }
 
   /** The same for a text that need not be there; negative when it is not (`~` its free slot). */
-  find(bytes: Uint8Array, start: number, end: number, hash: number): number {
-    const slots = this.slots
-    const mask = this.mask
-    const round = this.round
+  find(from: DataView, start: number, end: number, hash: number): number {
+    const { slots, mask, round, cells, view } = this
     const length = end - start
     let slot = spread(hash) & mask
     while (slots[slot * 2] === round) {
       const index = slots[slot * 2 + 1]!
       const cell = index * ADDRESS_CELLS
-      const cells = this.cells
-      const from = cells[cell]!
-      if (cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - from === length) {
-        const texts = this.texts
+      const own = cells[cell]!
+      if (cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - own === length) {
         let i = 0
-        while (i < length && texts[from + i] === bytes[start + i]) i += 1
-        if (i === length) return index
+        while (i + 4 <= length && view.getInt32(own + i, true) === from.getInt32(start + i, true)) i += 4
+        const rest = length - i
+        const differs = view.getInt32(own + i, true) ^ from.getInt32(start + i, true)
+        if (rest < 4 && (differs & TAILS[rest]!) === 0) return index
       }
       slot = (slot + 1) & mask
     }
     return ~slot
   }
 
-  private add(bytes: Uint8Array, start: number, end: number, hash: number): number {
+  private add(from: DataView, start: number, end: number, hash: number): number {
     const index = this.count++
     const cell = index * ADDRESS_CELLS
     if (cell + ADDRESS_CELLS > this.cells.length) this.cells = doubled(this.cells, Int32Array)
     const cells = this.cells
-    const from = this.used
-    this.makeRoom(end - start)
-    const texts = this.texts
-    let to = from
-    let marks = 0
-    for (let i = start; i < end; i++) {
-      const c = bytes[i]!
-      marks |= MARKED[c]!
-      texts[to++] = c
-    }
-    this.used = to
-    cells[cell + ADDRESS_MARKS] = marks // MARK_TEXT is 1
-    cells[cell + ADDRESS_START] = from
-    cells[cell + ADDRESS_END] = to
+    const own = this.used
+    this.copy(from, start, end)
+    cells[cell + ADDRESS_MARKS] = hasTagMarks(this.view, own, this.used) ? MARK_TEXT : 0
+    cells[cell + ADDRESS_START] = own
+    cells[cell + ADDRESS_END] = this.used
     cells[cell + ADDRESS_NAME_START] = UNASKED
     cells[cell + ADDRESS_NAME_END] = UNASKED
     cells[cell + ADDRESS_BARE] = index
     cells[cell + ADDRESS_HASH] = hash
     cells[cell + ADDRESS_FAR_KINDS] = 0
     return index
+  }
+
+  /** Appends to the texts. */
+  private copy(from: DataView, start: number, end: number): void {
+    this.makeRoom(end - start)
+    const { view, used } = this
+    const shift = used - start
+    for (let i = start; i < end; i += 4) view.setInt32(i + shift, from.getInt32(i))
+    this.used = used + end - start
   }
 
   bare(index: number): number {
@@ -162,46 +159,26 @@ export class AddressTable {
     this.nameRange(index, cells[cell + ADDRESS_START]!, cells[cell + ADDRESS_END]!, marks)
   }
 
-  /** Appends a name for `nameAsPut`: bytes that are fit to be a tag value. */
-  put(bytes: Uint8Array, start: number, end: number): void {
-    this.makeRoom(end - start)
-    const texts = this.texts
-    let marks = 0
-    let to = this.used
-    for (let i = start; i < end; i++) {
-      const c = bytes[i]!
-      marks |= MARKED[c]!
-      texts[to++] = c
-    }
-    this.wasPut(to, marks)
+  /** Appends a name for `nameAsPut`: bytes that are fit to be a tag value, up to 16 bytes behind which can be read. */
+  put(from: DataView, start: number, end: number): void {
+    this.putStart = this.used
+    this.copy(from, start, end)
+    this.wasPut()
   }
 
   /** The same for any text. */
   putText(text: string): void {
-    const length = text.length
-    if (length <= SHORT) {
-      // Most names are a few plain letters.
-      this.makeRoom(SHORT)
-      const texts = this.texts
-      let marks = 0
-      let i = 0
-      for (; i < length; i++) {
-        const c = text.charCodeAt(i)
-        if (c < 0x20 || c > 0x7e || c === 0x5c) break
-        marks |= MARKED[c]!
-        texts[this.used + i] = c
-      }
-      if (i === length && length > 0) return this.wasPut(this.used + length, marks)
-    }
-    const bytes = encoder.encode(tagValue(text))
-    this.put(bytes, 0, bytes.length)
+    const fit = tagValue(text)
+    this.makeRoom(fit.length * 3)
+    this.putStart = this.used
+    if (isShortAscii(fit)) for (let i = 0; i < fit.length; i++) this.texts[this.used++] = fit.charCodeAt(i)
+    else this.used += encoder.encodeInto(fit, this.texts.subarray(this.used)).written
+    this.wasPut()
   }
 
-  private wasPut(end: number, marks: number): void {
-    this.putStart = this.used
-    this.putEnd = end
-    this.putMarks = marks === 0 ? 0 : MARK_NAME
-    this.used = end
+  private wasPut(): void {
+    this.putEnd = this.used
+    this.putMarks = hasTagMarks(this.view, this.putStart, this.putEnd) ? MARK_NAME : 0
   }
 
   /** Gives an address the name that was put last. */
@@ -249,11 +226,19 @@ export class AddressTable {
   }
 
   private makeRoom(bytes: number): void {
+    if (this.texts.length - this.used >= bytes + SPARE) return
     while (this.texts.length - this.used < bytes + SPARE) this.texts = doubled(this.texts, Uint8Array)
+    this.view = new DataView(this.texts.buffer)
   }
 }
 
-/** The hash as a place: FNV's lower bits alone are too alike. */
+function isShortAscii(text: string): boolean {
+  if (text.length > SHORT) return false
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7e) return false
+  return true
+}
+
+/** The hash as a place. */
 function spread(hash: number): number {
   const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
   return mixed ^ (mixed >>> 13)

@@ -7,8 +7,6 @@ import {
   DST,
   END_ADDRESS_END,
   END_ADDRESS_START,
-  END_HASH,
-  END_PORT,
   END_TEXT_END,
   END_TEXT_START,
   ENTRY_CELLS,
@@ -26,9 +24,10 @@ import { PROTO_TAGS } from '../source/message-proto.ts'
 import { textOf } from '../source/message-text.ts'
 import { NONE } from './address-table.ts'
 import { createDigest } from './digest.ts'
-import { FlatPoints, TOTALS } from './flat-points.ts'
-import { PATH_DIRECT, PATH_NONE, type Points } from './points.ts'
-import { NO_PORT, type Ports, servicePort } from './ports.ts'
+import { FlatPoints } from './flat-points.ts'
+import { type Folding, foldEntries } from './fold.ts'
+import type { Points } from './points.ts'
+import type { Ports } from './ports.ts'
 import { shortName, TAG_BYTES_MAX, tagValue } from './tag-value.ts'
 
 export interface FlattenOptions {
@@ -43,12 +42,7 @@ export interface Flattener {
   flatten(message: Message): Points
 }
 
-const PHYSICAL = KINDS.indexOf('physical')
 const SUM_MAX = (1n << 63n) - 1n
-/** The address that stands for "through a DERP relay"; its port is the region (tailscale tailcfg.DerpMagicIP). */
-const DERP = new TextEncoder().encode('127.3.3.40')
-const DERP_HASH = hashBytes(DERP, 0, DERP.length)
-
 export function createFlattener(
   options: FlattenOptions,
   deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow'> },
@@ -60,11 +54,11 @@ export function createFlattener(
   const table = points.table
   const digest = createDigest()
   const encoder = new TextEncoder()
-  const scratch = new Uint8Array(TAG_BYTES_MAX)
+  const scratch = new Uint8Array(TAG_BYTES_MAX + 16)
+  const scratchView = new DataView(scratch.buffer)
+  const folding: Folding = { full, keepsPort, protoCells: [], endOfAny }
   let message: Message
   let asOfNs = 0n
-  /** Protocol cell of the points for each of `message.protoNames`. */
-  let protoCells: number[] = []
 
   function flatten(next: Message): Points {
     message = next
@@ -72,77 +66,15 @@ export function createFlattener(
     const addressesMax = message.entryCount * (full ? 4 : 2) + message.nodeAddressCount + 1
     points.begin(message, addressesMax)
     digest.begin()
-    protoCells = message.protoNames.length > 0 ? message.protoNames.map(protoCell) : []
+    if (message.protoNames.length > 0) folding.protoCells = message.protoNames.map(protoCell)
     points.node = tagValue(message.nodeId)
     points.nodeName = nodeName()
     if (message.wide) foldWide()
-    else fold(0, message.entryCount)
+    else foldEntries(message, 0, message.entryCount, points, digest, folding)
     nameAll()
     points.finish(digest.of(message.nodeId, message.startNs))
     checkBooks()
     return points
-  }
-
-  /** The hot loop. */
-  function fold(from: number, to: number): void {
-    const { text, cells, counters, highs, plain, wide } = message
-    const { totals, totalHighs, flows, peers } = points
-    for (let i = from; i < to; i++) {
-      const cell = i * ENTRY_CELLS
-      const kind = cells[cell + KIND]!
-      const wire = cells[cell + PROTO]!
-      const proto = wire < 256 ? wire : protoCells[wire - 256]!
-      const physical = kind === PHYSICAL
-      const srcPort = cells[cell + SRC + END_PORT]!
-      const dstPort = cells[cell + DST + END_PORT]!
-
-      const src = plain ? end(text, cells, cell + SRC) : endOfAny(text, cells, cell + SRC)
-      const dst = plain ? end(text, cells, cell + DST) : endOfAny(text, cells, cell + DST)
-      const bareSrc = full ? table.bare(src) : src
-      const bareDst = full ? table.bare(dst) : dst
-      table.wantName(bareSrc)
-      if (!physical) table.wantName(bareDst)
-
-      let path = PATH_NONE
-      if (physical) path = dstPort >= 0 && isDerp(text, cells, cell + DST) ? dstPort : PATH_DIRECT
-      const port = keepsPort ? servicePort(kind, proto, srcPort, dstPort) : NO_PORT
-      const at = points.add(kind, proto, src, dst, port, path) * 4
-
-      const c = i * 4
-      const txBytes = counters[c]!
-      const txPkts = counters[c + 1]!
-      const rxBytes = counters[c + 2]!
-      const rxPkts = counters[c + 3]!
-      const sums = points.flowCounters
-      sums[at] = sums[at]! + txBytes
-      sums[at + 1] = sums[at + 1]! + txPkts
-      sums[at + 2] = sums[at + 2]! + rxBytes
-      sums[at + 3] = sums[at + 3]! + rxPkts
-      const t = kind * TOTALS
-      totals[t] = totals[t]! + txBytes
-      totals[t + 1] = totals[t + 1]! + txPkts
-      totals[t + 2] = totals[t + 2]! + rxBytes
-      totals[t + 3] = totals[t + 3]! + rxPkts
-      if (path >= 0) {
-        totals[t + 4] = totals[t + 4]! + txBytes
-        totals[t + 5] = totals[t + 5]! + rxBytes
-      }
-      if (wide) {
-        for (let k = 0; k < 4; k++) {
-          points.flowHighs[at + k] = points.flowHighs[at + k]! + highs[c + k]!
-          totalHighs[t + k] = totalHighs[t + k]! + highs[c + k]!
-        }
-        if (path >= 0) {
-          totalHighs[t + 4] = totalHighs[t + 4]! + highs[c]!
-          totalHighs[t + 5] = totalHighs[t + 5]! + highs[c + 2]!
-        }
-      }
-      flows[kind] = flows[kind]! + 1
-      const far = physical ? bareSrc : bareDst
-      if (far !== NONE && table.isNewFarEnd(far, kind)) peers[kind] = peers[kind]! + 1
-      digest.add(cells, cell, proto < 256 ? proto : hashText(points.protoTags[proto - 256]!), counters, c)
-      if (wide) digest.addMore(highs, c)
-    }
   }
 
   /** Counters so large that a sum may leave int64: an entry whose counters do not fit any more is set aside before it is added. */
@@ -153,49 +85,26 @@ export function createFlattener(
       const values = COUNTERS.map((_, k) => counter(message, i * 4 + k))
       if (values.every((value, k) => sums[kind * 4 + k]! + value <= SUM_MAX)) {
         for (let k = 0; k < 4; k++) sums[kind * 4 + k]! += values[k]!
-        fold(i, i + 1)
+        foldEntries(message, i, i + 1, points, digest, folding)
       } else {
         points.quarantined.push({ reason: 'bad_counter', text: entryText(message, i, values), kind: KINDS[kind]! })
       }
     }
   }
 
-  /** Index of one end of an entry: of its address, or in mode `full` of its text with the port. */
-  function end(text: Uint8Array, cells: Int32Array, at: number): number {
+  /** Index of one end of an entry whose text is not fit to be a tag value as it is. */
+  function endOfAny(cells: Int32Array, at: number): number {
     if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
-    const hash = cells[at + END_HASH]!
-    const address = table.intern(text, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!, hash)
-    // Without brackets and port the text is the address, and must not be another one beside it.
-    if (
-      !full ||
-      cells[at + END_TEXT_END]! - cells[at + END_TEXT_START]! ===
-        cells[at + END_ADDRESS_END]! - cells[at + END_ADDRESS_START]!
-    )
-      return address
-    // Any function of the text will do for a hash.
-    const whole = table.intern(
-      text,
-      cells[at + END_TEXT_START]!,
-      cells[at + END_TEXT_END]!,
-      hash ^ Math.imul(cells[at + END_PORT]!, 0x9e3779b1),
-    )
-    table.setBare(whole, address)
-    return whole
-  }
-
-  /** The same for texts that are not fit to be tag values as they are. */
-  function endOfAny(text: Uint8Array, cells: Int32Array, at: number): number {
-    if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
-    const address = internAny(text, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!)
+    const address = internAny(cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!)
     if (!full) return address
-    const whole = internAny(text, cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!)
+    const whole = internAny(cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!)
     table.setBare(whole, address)
     return whole
   }
 
-  function internAny(text: Uint8Array, start: number, end: number): number {
-    const { written } = encoder.encodeInto(tagValue(textOf(text, start, end)), scratch)
-    return table.intern(scratch, 0, written, hashBytes(scratch, 0, written))
+  function internAny(start: number, end: number): number {
+    const { written } = encoder.encodeInto(tagValue(textIn(message, start, end)), scratch)
+    return table.intern(scratchView, 0, written, hashBytes(scratch, 0, written))
   }
 
   /** Names come last: a message tells about more addresses than its entries have, and each is named once. What the message itself tells
@@ -225,8 +134,8 @@ export function createFlattener(
       const end = cells[cell + 2]!
       if (start === end) continue
       const address = message.plain
-        ? table.find(message.text, start, end, cells[cell + 3]!)
-        : internAny(message.text, start, end)
+        ? table.find(message.view, message.textStart + start, message.textStart + end, cells[cell + 3]!)
+        : internAny(start, end)
       if (address < 0 || !table.wantsName(address)) continue
       if (node !== present) {
         present = node
@@ -243,17 +152,17 @@ export function createFlattener(
       if (name !== undefined) table.putText(name)
       return name !== undefined
     }
-    const start = message.nodeCells[node * NODE_CELLS]!
-    const last = Math.min(message.nodeCells[node * NODE_CELLS + 1]!, start + TAG_BYTES_MAX)
+    const start = message.textStart + message.nodeCells[node * NODE_CELLS]!
+    const last = Math.min(message.textStart + message.nodeCells[node * NODE_CELLS + 1]!, start + TAG_BYTES_MAX)
     let end = start
     while (end < last && message.text[end] !== 0x2e) end += 1
-    if (end > start) table.put(message.text, start, end)
+    if (end > start) table.put(message.view, start, end)
     return end > start
   }
 
   function nameOfNode(node: number): string | undefined {
     const cell = node * NODE_CELLS
-    return shortName(textOf(message.text, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
+    return shortName(textIn(message, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
   }
 
   function nodeName(): string {
@@ -282,12 +191,8 @@ export function createFlattener(
   return { flatten }
 }
 
-function isDerp(text: Uint8Array, cells: Int32Array, at: number): boolean {
-  if (cells[at + END_HASH] !== DERP_HASH) return false
-  const start = cells[at + END_ADDRESS_START]!
-  if (cells[at + END_ADDRESS_END]! - start !== DERP.length) return false
-  for (let i = 0; i < DERP.length; i++) if (text[start + i] !== DERP[i]) return false
-  return true
+function textIn(message: Message, start: number, end: number): string {
+  return textOf(message.text, message.textStart + start, message.textStart + end)
 }
 
 function counter(message: Message, index: number): bigint {
@@ -300,17 +205,11 @@ function entryText(message: Message, index: number, counters: readonly bigint[])
   const proto = message.cells[cell + PROTO]!
   const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]
   for (const [name, at] of [['src', cell + SRC] as const, ['dst', cell + DST] as const]) {
-    const text = textOf(message.text, message.cells[at + END_TEXT_START]!, message.cells[at + END_TEXT_END]!)
+    const text = textIn(message, message.cells[at + END_TEXT_START]!, message.cells[at + END_TEXT_END]!)
     if (text !== '') parts.push(`"${name}":${JSON.stringify(text)}`)
   }
   counters.forEach((value, k) => {
     parts.push(`"${COUNTERS[k]}":${value}`)
   })
   return `{${parts.join()}}`
-}
-
-function hashText(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash
 }

@@ -1,5 +1,7 @@
 /** What any text must look like before it may become a tag value. Escaping for line protocol comes later, in sink/. */
 
+import { firstByte } from '../source/words.ts'
+
 export const TAG_BYTES_MAX = 256
 
 const encoder = new TextEncoder()
@@ -43,4 +45,19 @@ function cut(text: string): string {
 export function shortName(fqdn: string): string | undefined {
   const dot = fqdn.indexOf('.')
   return (dot < 0 ? fqdn : fqdn.slice(0, dot)) || undefined
+}
+
+/** True when the text holds a space, comma or `=`, which line protocol escapes. Up to three bytes behind it are read. */
+export function hasTagMarks(view: DataView, start: number, end: number): boolean {
+  for (let i = start; i < end; i += 4) {
+    const word = view.getInt32(i, true)
+    const marks = (zeros(word ^ 0x20202020) | zeros(word ^ 0x2c2c2c2c) | zeros(word ^ 0x3d3d3d3d)) & 0x80808080
+    if (marks !== 0 && i + firstByte(marks) < end) return true
+  }
+  return false
+}
+
+/** The top bit of each byte that is 0, right up to the first one. */
+function zeros(word: number): number {
+  return (word - 0x01010101) & ~word
 }

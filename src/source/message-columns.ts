@@ -9,6 +9,8 @@ export interface Columns extends Message {
   entryCount: number
   quarantined: QuarantinedPart[]
   text: Uint8Array
+  textStart: number
+  view: DataView
   plain: boolean
   cells: Int32Array
   counters: Float64Array
@@ -24,6 +26,7 @@ export interface Columns extends Message {
 }
 
 const NOTHING = new Uint8Array(0)
+const NOTHING_VIEW = new DataView(NOTHING.buffer)
 
 export function createColumns(): Columns {
   return {
@@ -33,6 +36,8 @@ export function createColumns(): Columns {
     entryCount: 0,
     quarantined: [],
     text: NOTHING,
+    textStart: 0,
+    view: NOTHING_VIEW,
     plain: true,
     cells: new Int32Array(256 * ENTRY_CELLS),
     counters: new Float64Array(256 * 4),
@@ -56,6 +61,8 @@ export function clear(columns: Columns): void {
   columns.entryCount = 0
   if (columns.quarantined.length > 0) columns.quarantined = []
   columns.text = NOTHING
+  columns.textStart = 0
+  columns.view = NOTHING_VIEW
   columns.plain = true
   columns.wide = false
   if (columns.protoNames.length > 0) columns.protoNames = []

@@ -38,6 +38,8 @@ type JsonObject = Record<string, unknown>
 const COUNTER_MAX = (1n << 63n) - 1n
 const SUM_MAX = 2n ** 53n - 1n
 const encoder = new TextEncoder()
+/** Bytes behind the texts that may be read. */
+const SPARE = 16
 
 export interface ExactReader {
   /** Fills the columns from one complete JSON value. */
@@ -81,6 +83,7 @@ export function createExactReader(columns: Columns): ExactReader {
     }
     fillCounters(columns, counters)
     columns.text = scratch
+    columns.view = new DataView(scratch.buffer)
   }
 
   function list(value: unknown, kind: number, counters: bigint[]): void {
@@ -156,7 +159,7 @@ export function createExactReader(columns: Columns): ExactReader {
   /** Appends UTF-8; a lone surrogate becomes U+FFFD. */
   function put(text: string): void {
     if (!/^[\x20-\x7e]*$/.test(text) || text.includes('"') || text.includes('\\')) columns.plain = false
-    while (scratch.length - used < text.length * 3) scratch = doubled(scratch, Uint8Array)
+    while (scratch.length - used < text.length * 3 + SPARE) scratch = doubled(scratch, Uint8Array)
     used += encoder.encodeInto(text, scratch.subarray(used)).written
   }
 

@@ -129,7 +129,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
       view = new DataView(b.buffer, b.byteOffset, b.length)
     }
     const p = depthMax < USUAL_DEPTH ? fail(base) : members(b, base + at)
-    if (p >= 0) return finish(b, p) ? p : ODD
+    if (p >= 0) return finish(b) ? p : ODD
     return fault >= end ? MORE : ODD
   }
 
@@ -534,16 +534,18 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
   }
 
   /** The whole message was read: its identity. False when something is missing or wrong, so that message-exact.ts decides. */
-  function finish(b: Uint8Array, p: number): boolean {
+  function finish(b: Uint8Array): boolean {
     if (sum[0]! > EXACT_MAX || nodeIdStart < 0 || nodeIdEnd === nodeIdStart || startStart < 0) return false
-    const text = b.subarray(base, p)
-    const startNs = parseTime(text, startStart, startEnd)
+    const startNs = parseTime(b, base + startStart, base + startEnd)
     if (startNs === undefined) return false
-    columns.text = text
-    columns.nodeId = textOf(text, nodeIdStart, nodeIdEnd)
+    columns.text = b
+    columns.textStart = base
+    columns.view = view
+    columns.nodeId = textOf(b, base + nodeIdStart, base + nodeIdEnd)
     columns.startNs = startNs
-    columns.loggedNs = (loggedStart < 0 ? undefined : parseTime(text, loggedStart, loggedEnd)) ?? startNs
-    columns.srcNodeIsReporter = srcIdStart >= 0 && same(text, srcIdStart, srcIdEnd, nodeIdStart, nodeIdEnd)
+    columns.loggedNs = (loggedStart < 0 ? undefined : parseTime(b, base + loggedStart, base + loggedEnd)) ?? startNs
+    columns.srcNodeIsReporter =
+      srcIdStart >= 0 && same(b, base + srcIdStart, base + srcIdEnd, base + nodeIdStart, base + nodeIdEnd)
     return true
   }
 

@@ -40,7 +40,7 @@ export const NODE_CELLS = 2
 export const NODE_ADDRESS_CELLS = 4
 
 /** One node's record of about five seconds. Valid only until the next one is taken from its reader: the columns are reused, and
- * only their first `entryCount` (`nodeCount`, `nodeAddressCount`) rows count. Starts and ends are offsets into `text`. */
+ * only their first `entryCount` (`nodeCount`, `nodeAddressCount`) rows count. Starts and ends are offsets from `textStart` in `text`. */
 export interface Message {
   readonly nodeId: string
   /** The node's clock, ns. */
@@ -51,8 +51,12 @@ export interface Message {
   /** What could not be taken: entries of this message, or the whole of it (then `entryCount` is 0). */
   readonly quarantined: readonly QuarantinedPart[]
 
-  /** Memory of all texts, UTF-8. */
+  /** Memory of all texts, UTF-8. It is that of the reader and holds more than this message; making a part of it an object of its own would
+   * be dearer than reading a time. */
   readonly text: Uint8Array
+  readonly textStart: number
+  /** The same memory; 16 bytes behind each text can be read, whatever they hold. */
+  readonly view: DataView
   /** True: every text is printable ASCII without `"` and `\`, and no address is longer than 256 bytes. */
   readonly plain: boolean
   /** Entries, ENTRY_CELLS each. */
