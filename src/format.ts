@@ -36,6 +36,11 @@ function scaled(value: number, step: number, units: readonly string[]): string {
   return `${digits} ${units[index]}`
 }
 
+/** `850 bit/s`, `3.2 Mbit/s`: decimal, as network people count. */
+export function bitRateText(bytesPerSecond: number): string {
+  return scaled(bytesPerSecond * 8, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'])
+}
+
 /** `2026-11-02 12:00:00 UTC`. */
 export function timeText(iso: string): string {
   return `${iso.slice(0, 19).replace('T', ' ')} UTC`

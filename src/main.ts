@@ -16,9 +16,13 @@ import { createHttpServer } from './http/server.ts'
 import type { StatusView } from './http/status.ts'
 import { createLedger } from './ledger/sqlite-ledger.ts'
 import { openStateFile } from './ledger/state-file.ts'
+import { createEta } from './live/eta.ts'
+import { listening } from './live/listening.ts'
+import { createLive } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { passesOf } from './pipeline/passes.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import type { Tap } from './pipeline/run-window.ts'
 import { createSlots } from './pipeline/slots.ts'
@@ -91,11 +95,13 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
   const metrics = createMetrics({ version: VERSION, clock })
+  const live = createLive({ clock, random: Math.random })
+  const heard = listening(live, { ...metrics, health })
 
   const source = createTailscaleSource(settings.tailscale, {
     clock,
     log: roomLog('source'),
-    metrics: metrics.source,
+    metrics: heard.source,
     secrets,
   })
   makeFolder(settings.dataDir)
@@ -107,8 +113,8 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
     { clock, log: roomLog('sink') },
   )
-  const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: metrics.sink, deadLetters })
-  const taps: Tap[] = []
+  const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: heard.sink, deadLetters })
+  const taps: Tap[] = [live.tap]
 
   const { poll, influx } = settings
   const pipeline = createPipeline(
@@ -132,8 +138,8 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
       deadLetters,
       slots: createSlots(influx.inFlight),
       taps,
-      metrics: metrics.pipeline,
-      health,
+      metrics: heard.pipeline,
+      health: heard.health,
       createLane: () => ({
         flattener: createFlattener({ tailnet, ports: settings.ports }, { names }),
         lines: createLineWriter({
@@ -152,8 +158,18 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     { job: () => pipeline.tick(), clock, log: roomLog('schedule'), onBroken: deps.onBroken },
   )
 
+  const eta = createEta(clock.monotonicMs)
+
   function status(): StatusView {
-    return { ...pipeline.status(), demo: deps.isDemo ?? false }
+    const position = pipeline.status()
+    return {
+      ...position,
+      etaSeconds: eta.of(position.backlogSeconds),
+      demo: deps.isDemo ?? false,
+      nextPoll: schedule.next(),
+      passes: passesOf(ledger, poll.latePasses, clock.now()),
+      live: live.view(),
+    }
   }
 
   const http = createHttpServer(settings.http, {

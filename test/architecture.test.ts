@@ -19,8 +19,8 @@ const MAY_KNOW: Record<string, readonly string[]> = {
   query: ['sink'],
   check: ['source', 'sink', 'query', 'ledger', 'config', 'http'],
   observe: ['source', 'sink', 'pipeline', 'ledger'],
-  http: ['observe'],
-  live: ['source', 'flatten', 'pipeline'],
+  http: ['observe', 'live', 'pipeline'],
+  live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
   alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],
   config: ['source', 'flatten', 'sink', 'pipeline', 'http', 'observe', 'alerts', 'live'],
 }

@@ -1,14 +1,143 @@
-// Puts newer parts of the status page in their place; the page is complete without this.
+// Puts newer parts of the status page in their place and draws the plot; the page is complete without this.
+
+/** Makes `old` like `fresh`, touching only what differs: focus, selection and scrolling stay. */
+function morph(old, fresh) {
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) return old.replaceWith(fresh)
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data
+    return
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name)
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+  if (old.hasAttribute('data-keep')) return
+  const [here, wanted] = [[...old.childNodes], [...fresh.childNodes]]
+  for (const [index, child] of wanted.entries()) {
+    if (here[index]) morph(here[index], child)
+    else old.append(child)
+  }
+  for (const child of here.slice(wanted.length)) child.remove()
+}
+
+const KINDS = [
+  { name: 'virtual', dash: [] },
+  { name: 'subnet', dash: [8, 3] },
+  { name: 'exit', dash: [3, 3] },
+  { name: 'physical', dash: [1, 3] },
+]
+const PLOT_HEIGHT = 208
+
+function bitRate(bytesPerSecond) {
+  const units = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s']
+  let value = bytesPerSecond * 8
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}
+
+let plot
+let drawn = ''
+
+/** Draws the series that the server put beside the plot, when they are others than those drawn. */
+function draw(isAnew = false) {
+  const place = document.getElementById('plot')
+  if (!place || typeof uPlot === 'undefined') return
+  const text = place.dataset.series
+  const isLost = plot !== undefined && plot.root.parentNode !== place
+  if (text === drawn && !isAnew && !isLost) return
+  drawn = text
+  const series = JSON.parse(text)
+  const times = series.virtual.map((_, index) => series.from + index * series.step)
+  const data = [times, ...KINDS.map(({ name }) => series[name])]
+  if (isAnew || isLost) {
+    plot?.destroy()
+    plot = undefined
+  }
+  if (plot) return plot.setData(data)
+  const style = getComputedStyle(document.documentElement)
+  const resolve = (name) => {
+    // A canvas knows no light-dark(): the browser resolves it on an element.
+    const probe = document.createElement('i')
+    probe.style.color = `var(--${name})`
+    place.append(probe)
+    const { color } = getComputedStyle(probe)
+    probe.remove()
+    return color
+  }
+  const [dim, rule] = [resolve('dim'), resolve('rule')]
+  const font = `12px ${style.fontFamily || 'sans-serif'}`
+  const axis = { stroke: dim, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } }
+  plot = new uPlot(
+    {
+      width: place.clientWidth,
+      height: PLOT_HEIGHT,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false } },
+      scales: { y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, 125) * 1.05] } },
+      axes: [
+        { ...axis, size: 32, values: (_plot, ticks) => ticks.map((tick) => clock(tick, false)) },
+        { ...axis, size: 84, values: (_plot, ticks) => ticks.map(bitRate) },
+      ],
+      series: [
+        {},
+        ...KINDS.map(({ name, dash }) => ({
+          label: name,
+          stroke: resolve(name),
+          width: 2,
+          dash,
+          points: { show: false },
+        })),
+      ],
+      hooks: { setCursor: [tell] },
+    },
+    data,
+    place,
+  )
+}
+
+function clock(seconds, hasSeconds = true) {
+  return new Date(seconds * 1000).toISOString().slice(11, hasSeconds ? 19 : 16)
+}
+
+/** The values under the pointer, in words. */
+function tell({ data, cursor: { idx } }) {
+  const place = document.getElementById('traffic-at')
+  if (!place) return
+  const time = idx == null ? undefined : data[0][idx]
+  place.textContent =
+    time === undefined
+      ? ''
+      : `${clock(time)} UTC: ${KINDS.map(({ name }, index) => {
+          const value = data[index + 1][idx]
+          return `${name} ${value == null ? 'not read' : bitRate(value)}`
+        }).join(', ')}`
+}
+
 const events = new EventSource('/api/events?as=page')
 events.addEventListener('page', (event) => {
-  const fresh = new DOMParser().parseFromString(event.data, 'text/html')
-  for (const part of fresh.querySelectorAll('[id]')) {
-    const old = document.getElementById(part.id)
-    // Unchanged parts stay, so that text selected in them stays selected.
-    if (old && old.outerHTML !== part.outerHTML) old.replaceWith(part)
-  }
+  document.body.classList.remove('stale')
+  const fresh = new DOMParser().parseFromString(`<main>\n${event.data}\n</main>`, 'text/html').querySelector('main')
+  const said = document.getElementById('traffic-at')?.textContent
+  morph(document.querySelector('main'), fresh)
+  const place = document.getElementById('traffic-at')
+  if (place && said) place.textContent = said
+  const word = document.querySelector('#verdict b')?.textContent
+  if (word) document.title = `${word} · tailflux`
+  draw()
 })
 events.addEventListener('error', () => {
+  document.body.classList.add('stale')
   const now = document.getElementById('now')
   if (now) now.textContent = 'No connection to tailflux; trying again.'
 })
+
+document.documentElement.classList.add('js')
+draw()
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => draw(true))
+new ResizeObserver(() => {
+  const place = document.getElementById('plot')
+  if (plot && place && place.clientWidth > 0 && place.clientWidth !== plot.width)
+    plot.setSize({ width: place.clientWidth, height: PLOT_HEIGHT })
+}).observe(document.body)

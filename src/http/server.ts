@@ -1,6 +1,5 @@
 /** http/: probes, metrics, status and the status page. Probes answer without looking at the API or the database, so that an outage there
  * never restarts the service. */
-import { readFile } from 'node:fs/promises'
 import type { AddressInfo, Socket } from 'node:net'
 import { type FastifyError, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Logger } from 'pino'
@@ -11,6 +10,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createEvents } from './events.ts'
+import { FILES } from './files.ts'
 import { page, parts } from './page.ts'
 import type { StatusAnswer, StatusView } from './status.ts'
 
@@ -55,7 +55,7 @@ const LIMITS = {
 const HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
@@ -186,8 +186,9 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   })
 
   app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
-  app.get('/page.css', (_request, reply) => sendFile(reply, './page.css', 'text/css; charset=utf-8'))
-  app.get('/page.js', (_request, reply) => sendFile(reply, './page.js', 'text/javascript; charset=utf-8'))
+  for (const [path, file] of Object.entries(FILES)) {
+    app.get(path, async (_request, reply) => reply.type(file.type).send(await file.read()))
+  }
 
   function verdictOf(request: FastifyRequest) {
     return auth.check(request.headers.authorization, request.headers.host)
@@ -246,10 +247,6 @@ declare module 'fastify' {
 
 function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
   return reply.code(status).send({ status, error })
-}
-
-async function sendFile(reply: FastifyReply, name: string, type: string): Promise<FastifyReply> {
-  return reply.type(type).send(await readFile(new URL(name, import.meta.url), 'utf8'))
 }
 
 function toJson(value: unknown): string {

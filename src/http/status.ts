@@ -1,5 +1,7 @@
 /** What `/api/status` and the status page tell. Times are RFC 3339 texts, counts are numbers; nothing secret belongs in here. */
+import type { LiveView } from '../live/live.ts'
 import type { HealthState } from '../observe/health.ts'
+import type { PassView } from '../pipeline/passes.ts'
 
 /** What the composing file provides; `Pipeline.status()` fits. More members are told by `/api/status` as they are. */
 export interface StatusView {
@@ -11,6 +13,8 @@ export interface StatusView {
   readonly origin: string | null
   readonly lagSeconds: number | null
   readonly backlogSeconds: number
+  /** Until the backlog is read, at the pace of the last minute; null when nobody can tell. */
+  readonly etaSeconds?: number | null
   readonly inFlight: number
   /** Per second. */
   readonly rates: {
@@ -49,6 +53,37 @@ export interface StatusView {
   readonly clockSkewSeconds: number | null
   /** The service shows a simulated tailnet. */
   readonly demo?: boolean
+  /** Nothing is read until somebody lets it go on. */
+  readonly paused?: boolean
+  /** When the API is asked next; null while it is being asked. */
+  readonly nextPoll?: string | null
+  readonly passes?: readonly PassView[]
+  readonly live?: LiveView
+  readonly alerts?: readonly AlertView[]
+  readonly backfill?: BackfillView | null
+}
+
+/** One alert that is not quite at rest. */
+export interface AlertView {
+  readonly name: string
+  readonly state: 'pending' | 'firing' | 'resolved'
+  readonly severity: string
+  /** The sentence that people are told. */
+  readonly text: string
+  readonly since: string
+}
+
+/** History that somebody asked for. */
+export interface BackfillView {
+  readonly from: string
+  readonly to: string
+  readonly state: 'running' | 'paused' | 'done' | 'failed'
+  /** From 0 to 1. */
+  readonly share: number
+  readonly points: number
+  readonly etaSeconds: number | null
+  /** Why it does not go on, with the mend. */
+  readonly text?: string
 }
 
 /** The answer of `/api/status`. */

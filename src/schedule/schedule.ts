@@ -9,6 +9,8 @@ export interface Schedule {
   start(): Promise<void>
   /** Runs the job now, or joins the run that is under way. Rejects when the job does. */
   run(): Promise<void>
+  /** When the next run begins by the schedule, RFC 3339; null while one is under way or none is to come. */
+  next(): string | null
   /** No further run; waits for the one under way. Idempotent. */
   stop(): Promise<void>
 }
@@ -70,6 +72,10 @@ export function createSchedule(
       trigger()
     },
     run,
+    next() {
+      if (running !== undefined || stopping.signal.aborted) return null
+      return task?.getNextRun()?.toISOString() ?? null
+    },
     async stop() {
       stopping.abort(new Error('stopping'))
       await task?.destroy()

@@ -1,0 +1,70 @@
+/** Listens to what the rooms tell metrics and health, on its way, so that the live view knows how each stage is doing. */
+import type { PipelineMetrics } from '../pipeline/metrics.ts'
+import type { HealthReport } from '../pipeline/pipeline.ts'
+import type { SinkMetrics } from '../sink/sink.ts'
+import type { SourceMetrics } from '../source/source.ts'
+import type { Live } from './live.ts'
+import type { StageName } from './stages.ts'
+
+export interface Told {
+  readonly source: SourceMetrics
+  readonly sink: SinkMetrics
+  readonly pipeline: PipelineMetrics
+  readonly health: HealthReport
+}
+
+/** Whose trouble is it? Gaps and names have their own place on the page. */
+const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> = { source: 'api', sink: 'write' }
+
+/** The same, with `live` hearing all of it. */
+export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipeline, health }: Told): Told {
+  const { api, cut, fold, write } = stages
+  return {
+    source: {
+      ...source,
+      request(endpoint, code, durationMs) {
+        source.request(endpoint, code, durationMs)
+        if (endpoint !== 'logging/network') return
+        api.add(1)
+        api.took(durationMs)
+        if (code === '200') api.succeeded()
+      },
+      bytes(count) {
+        source.bytes(count)
+        api.add(0, count)
+      },
+    },
+    sink: {
+      ...sink,
+      request(code, durationMs) {
+        sink.request(code, durationMs)
+        write.took(durationMs)
+      },
+      written(lines, bytes) {
+        sink.written(lines, bytes)
+        write.add(lines, bytes)
+        write.succeeded()
+      },
+      rejected(lines, reason) {
+        sink.rejected(lines, reason)
+        if (reason === 'rejected') write.failed(`${lines} lines that the database will never take; see dead-letters/.`)
+      },
+    },
+    pipeline: {
+      ...pipeline,
+      quarantined(reason, count) {
+        pipeline.quarantined(reason, count)
+        cut.failed(`${count} set aside (${reason}); see dead-letters/.`)
+      },
+    },
+    health: {
+      set(room, status, code, text) {
+        health.set(room, status, code, text)
+        if (status === 'ok' || text === undefined) return
+        if (code === 'imbalance') return fold.failed(text)
+        const name = STAGE_OF[room]
+        if (name !== undefined) stages[name].failed(text)
+      },
+    },
+  }
+}

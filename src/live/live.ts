@@ -1,0 +1,167 @@
+/** live/: what passes along the line, for those who look at the status page. A tap beside the line: it never delays or fails it, and what it
+ * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
+import { type Clock, HOUR, SECOND } from '../clock.ts'
+import type { Points } from '../flatten/points.ts'
+import { intersects, merge } from '../ledger/intervals.ts'
+import type { Interval } from '../ledger/ledger.ts'
+import type { PlannedWindow } from '../pipeline/planner.ts'
+import type { Tap, WindowResult } from '../pipeline/run-window.ts'
+import { KINDS, WIDE } from '../source/message.ts'
+import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
+import { createStage, STAGES, type Stage, type StageName, type StageView } from './stages.ts'
+import { createTalkers, type Slices, type TalkersView } from './talkers.ts'
+import { addTo, bucketOf, createThroughput, type Sums, type ThroughputView } from './throughput.ts'
+
+export interface LiveView {
+  readonly stages: readonly StageView[]
+  readonly throughput: ThroughputView
+  readonly talkers: TalkersView
+  /** Nodes that reported within the last 15 minutes. */
+  readonly nodesReporting: number
+  readonly peek: PeekView
+}
+
+export interface Live {
+  readonly tap: Tap
+  /** For those who hear how the stages are doing (listening.ts). */
+  readonly stages: Readonly<Record<StageName, Stage>>
+  view(): LiveView
+}
+
+const TALKERS_SHOWN = 10
+/** What is older does not matter on the page. */
+const SPAN_NS = HOUR
+const NODES_SPAN_NS = HOUR / 4n
+/** Reporting nodes that are told apart. */
+const NODES_MAX = 100_000
+/** Messages that a copy is recognised of. */
+const RECENT_MAX = 50_000
+/** A record is five seconds long, and uploaded then. */
+const LOGGED_AFTER_NS = 6n * SECOND
+/** Six sums per kind in `Points.totals`: bytes sent are the first, bytes received the third. */
+const TOTALS = 6
+const RX_BYTES = 2
+
+/** What a window told, until it is known whether it counts. */
+interface Staged {
+  readonly sums: Sums
+  readonly talkers: Slices
+  readonly nodes: Map<string, bigint>
+  readonly peek: Peek
+  readonly messages: Set<number>
+  /** Part of the window was counted before. */
+  readonly isAgain: boolean
+}
+
+export function createLive(deps: { clock: Clock; random: () => number }): Live {
+  const { clock } = deps
+  const stages = {
+    api: createStage('api', clock, true),
+    cut: createStage('cut', clock, true),
+    fold: createStage('fold', clock, false),
+    write: createStage('write', clock, true),
+  }
+  const throughput = createThroughput()
+  const talkers = createTalkers({ monotonicMs: clock.monotonicMs, random: deps.random })
+  const peekWriter = createPeekWriter()
+  const peek = createPeek(peekWriter)
+  const staged = new Map<PlannedWindow, Staged>()
+  const nodes = new Map<string, bigint>()
+  const recent = new Set<number>()
+  let covered: Interval[] = []
+
+  function stage(window: PlannedWindow): Staged {
+    const found = staged.get(window)
+    if (found) return found
+    const made = {
+      sums: new Map(),
+      talkers: new Map(),
+      nodes: new Map(),
+      peek: createPeek(peekWriter),
+      messages: new Set<number>(),
+      isAgain: covered.some((one) => intersects(one, window)),
+    }
+    staged.set(window, made)
+    return made
+  }
+
+  /** Outside the last hour, or seen already. */
+  function isOfInterest(window: PlannedWindow, nowNs: bigint): boolean {
+    return window.previous === undefined && window.toNs > nowNs - SPAN_NS
+  }
+
+  function take(window: PlannedWindow, points: Points): void {
+    const nowNs = clock.now()
+    if (!isOfInterest(window, nowNs)) return
+    const mine = stage(window)
+    // Read again, after the database was away. When exactly a message was logged is not told here, but it was soon after its start.
+    const loggedNs = points.startNs + LOGGED_AFTER_NS
+    if (mine.isAgain && covered.some((one) => one.fromNs <= loggedNs && loggedNs <= one.toNs)) return
+    // A client that did not hear that its upload arrived sends the same record again.
+    const identity = Number(BigInt.asUintN(53, points.digest))
+    if (recent.has(identity) || mine.messages.has(identity)) return
+    if (mine.messages.size < RECENT_MAX) mine.messages.add(identity)
+    const bucket = bucketOf(points.startNs)
+    const { flows, totals, totalHighs, wide } = points
+    for (let kind = 0; kind < KINDS.length; kind += 1) {
+      if (flows[kind] === 0) continue
+      const at = TOTALS * kind
+      const value = (cell: number) => (totals[cell] ?? 0) + (wide ? WIDE * (totalHighs[cell] ?? 0) : 0)
+      addTo(mine.sums, bucket, kind, value(at), value(at + RX_BYTES))
+    }
+    if (mine.nodes.size < NODES_MAX) mine.nodes.set(points.node, points.startNs)
+    talkers.take(points, mine.talkers, nowNs)
+    mine.peek.take(points)
+  }
+
+  function done(window: PlannedWindow, result: WindowResult): void {
+    stages.cut.add(result.messages, result.bytes)
+    stages.cut.succeeded()
+    stages.fold.add(result.points)
+    stages.fold.succeeded()
+    const mine = staged.get(window)
+    staged.delete(window)
+    const { doneToNs } = result
+    if (mine === undefined || doneToNs === undefined) return
+    const nowNs = clock.now()
+    peek.takeOver(mine.peek)
+    const range = { fromNs: window.fromNs, toNs: doneToNs }
+    covered = merge([...covered, range]).filter((one) => one.toNs > nowNs - 2n * SPAN_NS)
+    throughput.add(mine.sums, nowNs)
+    talkers.add(mine.talkers, nowNs)
+    remember(mine.messages)
+    for (const [node, ns] of mine.nodes) if (nodes.has(node) || nodes.size < NODES_MAX) nodes.set(node, ns)
+  }
+
+  function remember(messages: Iterable<number>): void {
+    for (const message of messages) recent.add(message)
+    for (const message of recent) {
+      if (recent.size <= RECENT_MAX) return
+      recent.delete(message)
+    }
+  }
+
+  function nodesReporting(nowNs: bigint): number {
+    let count = 0
+    for (const [node, ns] of nodes) {
+      if (ns < nowNs - SPAN_NS) nodes.delete(node)
+      else if (ns >= nowNs - NODES_SPAN_NS) count += 1
+    }
+    return count
+  }
+
+  return {
+    tap: { points: take, done, failed: (window) => staged.delete(window) },
+    stages,
+    view() {
+      const nowNs = clock.now()
+      return {
+        stages: STAGES.map((name) => stages[name].view()),
+        throughput: throughput.view(covered, nowNs),
+        talkers: talkers.view(nowNs, TALKERS_SHOWN),
+        nodesReporting: nodesReporting(nowNs),
+        peek: peek.view(),
+      }
+    },
+  }
+}

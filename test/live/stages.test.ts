@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createEta } from '../../src/live/eta.ts'
+import { listening, type Told } from '../../src/live/listening.ts'
+import { createLive } from '../../src/live/live.ts'
+import { createStage } from '../../src/live/stages.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+
+test('rates are those of the last minute, or since the start when that is shorter', async () => {
+  const clock = createFakeClock()
+  const stage = createStage('write', clock, true)
+  stage.add(100, 1_000)
+  await clock.advance(10_000)
+  assert.equal(stage.view().perSecond, 10)
+  assert.equal(stage.view().bytesPerSecond, 100)
+  await clock.advance(40_000)
+  stage.add(400)
+  assert.equal(stage.view().perSecond, 10)
+  await clock.advance(200_000)
+  assert.equal(stage.view().perSecond, 0)
+})
+
+test('durations: the middle and the slow end of the last ones', () => {
+  const stage = createStage('api', createFakeClock(), false)
+  assert.equal(stage.view().durationMs, null)
+  for (let ms = 1; ms <= 200; ms += 1) stage.took(ms)
+  const { durationMs } = stage.view()
+  assert.deepEqual(durationMs, { p50: 169, p95: 197 })
+  assert.equal(stage.view().bytesPerSecond, null)
+})
+
+test('the stages hear what the rooms tell, and the rooms are heard all the same', async () => {
+  const clock = createFakeClock()
+  const live = createLive({ clock, random: () => 0.5 })
+  const told = {
+    source: { ...methods(['request', 'bytes', 'clockSkew']) },
+    sink: { ...methods(['request', 'written', 'rejected', 'retried']) },
+    pipeline: { ...methods(['quarantined', 'windowDone']) },
+    health: { ...methods(['set']) },
+  }
+  const heard = listening(live, told as unknown as Told)
+  heard.source.request('logging/network', '200', 12)
+  heard.source.request('devices', '200', 9_000)
+  heard.source.bytes(500)
+  heard.sink.request('204', 7)
+  heard.sink.written(30, 3_000)
+  heard.sink.rejected(2, 'expired')
+  heard.pipeline.quarantined('bad_time', 3)
+  heard.health.set('source', 'error', 'api_unauthorized', 'The key has ended; make a new one.')
+  heard.health.set('names', 'warning', 'api_forbidden', 'No names.')
+  heard.health.set('sink', 'ok')
+  const [api, cut, fold, write] = live.view().stages
+  assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
+  assert.deepEqual(api?.durationMs, { p50: 12, p95: 12 })
+  assert.equal(api?.lastError?.text, 'The key has ended; make a new one.')
+  assert.match(cut?.lastError?.text ?? '', /3 set aside \(bad_time\)/)
+  assert.equal(fold?.lastError, null)
+  assert.equal(write?.lastError, null)
+  assert.equal(write?.perSecond, 30)
+  assert.deepEqual(
+    Object.values(told).map((room) => Object.values(room).reduce((sum, method) => sum + method.calls, 0)),
+    [3, 3, 1, 3],
+  )
+})
+
+/** Methods that count their calls. */
+function methods(names: readonly string[]) {
+  return Object.fromEntries(
+    names.map((name) => {
+      const method = Object.assign(() => void (method.calls += 1), { calls: 0 })
+      return [name, method]
+    }),
+  )
+}
+
+test('the end of a backlog is told from how it shrinks', async () => {
+  const clock = createFakeClock()
+  const eta = createEta(clock.monotonicMs)
+  assert.equal(eta.of(1_000), null)
+  await clock.advance(10_000)
+  assert.equal(eta.of(900), 90)
+  await clock.advance(10_000)
+  assert.equal(eta.of(800), 80)
+  assert.equal(eta.of(0), null)
+  // More history was asked for: the old pace says nothing.
+  assert.equal(eta.of(5_000), null)
+  await clock.advance(5_000)
+  assert.equal(eta.of(5_000), null)
+})
