@@ -23,13 +23,14 @@ import { createCoverage } from './coverage.ts'
 import { eventLine } from './events.ts'
 import { createIdentities } from './identities.ts'
 import { createJudge, type Transition } from './judge.ts'
-import { NEVER } from './machine.ts'
+import { type Mark, NEVER } from './machine.ts'
 import type { AlertsMetrics } from './metrics.ts'
 import { timeOf } from './notifier.ts'
 import { createNotifiers } from './notifiers.ts'
 import { createPeople } from './people.ts'
 import { createPruner } from './prune.ts'
 import { createScopes } from './scope.ts'
+import { keyOfValues } from './series.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
 import { createAlertsStore, type Kept } from './store.ts'
 import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
@@ -66,6 +67,8 @@ export interface Alerts {
   /** Judges what can be judged now, saves and tells; the loop does the same by itself. */
   evaluate(): Promise<readonly Transition[]>
   status(): AlertsStatus
+  /** Every alert that is not quite forgotten, as it is at the step judged last. */
+  marks(): readonly (Mark & { readonly rule: string; readonly key: string })[]
   /** Saves what is not saved yet. Idempotent. */
   stop(): Promise<void>
 }
@@ -199,6 +202,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   /** How far may be judged. Undefined before anything is known. */
   function watermark(): bigint | undefined {
     if (coverage.sinceNs === undefined) {
+      // A first installation: everything that is read is seen.
       const originNs = ledger.originNs()
       if (originNs === undefined) return undefined
       coverage.begin(originNs)
@@ -238,9 +242,10 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     if (watermarkNs !== undefined) {
       const beganMs = clock.monotonicMs()
       const before = judge.judgedNs
-      forgetOld(watermarkNs)
       judge.sighted(collector.takeSightings())
+      // What came late is judged again before the horizon moves past it, however far it moves at once.
       transitions = await judge.run(watermarkNs, collector.horizonNs)
+      forgetOld(watermarkNs)
       for (const transition of transitions) record(transition)
       followCatchUp(watermarkNs)
       if (judge.judgedNs > before) {
@@ -370,6 +375,12 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     devices: (devices) => people.observe(devices),
     async start() {
       const loaded = store.load(kept, clock.now())
+      // A crash before the first save of a first installation.
+      const originNs = ledger.originNs()
+      if (loaded.wasCut && coverage.sinceNs === undefined && originNs !== undefined) {
+        coverage.begin(originNs)
+        judge.begin(originNs)
+      }
       orphans = loaded.orphans
       events = loaded.events
       metrics.rules(rules.map((rule) => rule.name))
@@ -377,11 +388,14 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       if (watermarkNs !== undefined) {
         coverage.begin(watermarkNs)
         // Between the last save and the end of the process windows were done that we have forgotten: they are read again.
-        const missed = loaded.wasCut ? coverage.missed(watermarkNs - REREAD_NS, clock.now()) : []
+        const endNs = ledger.settled().at(-1)?.toNs ?? watermarkNs
+        const missed = loaded.wasCut ? coverage.missed(endNs - REREAD_NS, endNs) : []
         for (const interval of missed) ledger.forget(interval)
         if (missed.length > 0) log.info({ windowCount: missed.length }, 'reading again what alerts had not saved')
         judge.begin(max(watermarkNs, coverage.sinceNs ?? watermarkNs))
       }
+      // From here on a crash loses nothing: the file says since when we look.
+      save()
       lastWatermarkNs = judge.judgedNs
       isStarted = true
       teller.start()
@@ -400,6 +414,14 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       ignored: { ...ignored },
       memoryBytes: memoryBytes(),
     }),
+    marks: () =>
+      judge.rules.flatMap((state) =>
+        [...state.alerts.values()].map((alert) => ({
+          ...(alert.marks.at(-1) ?? NEVER),
+          rule: state.rule.name,
+          key: keyOfValues(alert.values),
+        })),
+      ),
     async stop() {
       if (!isStarted || stopping.signal.aborted) return
       stopping.abort(new Error('stopping'))

@@ -8,7 +8,7 @@
  *   alerts_column     one piece of time of a part: sums, presence, distinct items
  *   alerts_sighting   when groups were seen last, by rule
  *   alerts_node       names, owners, addresses
- *   alerts_rule       how far a rule was judged, and a hash of what it was
+ *   alerts_rule       how far a rule was judged, which groups have to be judged again, and a hash of what the rule was
  *   alerts_alert      alerts that are not quite inactive, and what notifiers were told
  *   alerts_event      lines that the database has not taken yet
  *
@@ -18,7 +18,7 @@ import type { Interval } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/state-file.ts'
 import type { Coverage } from './coverage.ts'
 import { CHUNK_NS, type Identities } from './identities.ts'
-import type { Judge } from './judge.ts'
+import type { Judge, RuleState } from './judge.ts'
 import type { People, Person } from './people.ts'
 import type { Scope } from './scope.ts'
 import { hashOf, type Orphan, orphanOf, reviveAlert, type StoredAlert } from './store-alerts.ts'
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS alerts_part (scope TEXT, part TEXT, since_ns INTEGER 
 CREATE TABLE IF NOT EXISTS alerts_column (scope TEXT, part TEXT, piece INTEGER, cells BLOB NOT NULL, PRIMARY KEY (scope, part, piece)) STRICT;
 CREATE TABLE IF NOT EXISTS alerts_sighting (rule TEXT, key TEXT, slot INTEGER NOT NULL, PRIMARY KEY (rule, key)) STRICT;
 CREATE TABLE IF NOT EXISTS alerts_node (node TEXT PRIMARY KEY, person TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS alerts_rule (rule TEXT PRIMARY KEY, hash TEXT NOT NULL, judged_ns INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS alerts_rule (rule TEXT PRIMARY KEY, hash TEXT NOT NULL, judged_ns INTEGER NOT NULL, dirty TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS alerts_alert (rule TEXT, key TEXT, alert TEXT NOT NULL, PRIMARY KEY (rule, key)) STRICT;
 CREATE TABLE IF NOT EXISTS alerts_event (id INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
 `
@@ -74,6 +74,8 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
   transaction(() => db.exec(TABLES))
   const run = (text: string) => {
     const statement = db.prepare(text)
+    // It tells the number of the row, and some of these are nanoseconds.
+    statement.setReadBigInts(true)
     return (...values: (string | number | bigint | Uint8Array)[]) => void statement.run(...values)
   }
   const putMeta = run('INSERT INTO alerts_meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
@@ -93,7 +95,7 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
   const dropSighting = run('DELETE FROM alerts_sighting WHERE rule = ? AND key = ?')
   const dropSightings = run('DELETE FROM alerts_sighting WHERE rule = ?')
   const putNode = run('INSERT OR REPLACE INTO alerts_node VALUES (?, ?)')
-  const putRule = run('INSERT OR REPLACE INTO alerts_rule VALUES (?, ?, ?)')
+  const putRule = run('INSERT OR REPLACE INTO alerts_rule VALUES (?, ?, ?, ?)')
   const dropRule = run('DELETE FROM alerts_rule WHERE rule = ?')
   const putAlert = run('INSERT OR REPLACE INTO alerts_alert VALUES (?, ?, ?)')
   const dropAlert = run('DELETE FROM alerts_alert WHERE rule = ? AND key = ?')
@@ -103,7 +105,7 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
   // What the file has, as far as it is not told by what it belongs to.
   let savedSeen = ''
   let savedParts = new Map<string, bigint>()
-  let savedRules = new Map<string, bigint>()
+  let savedRules = new Map<string, string>()
   let savedAlerts = new Map<string, StoredAlert>()
   let savedEvents: readonly Uint8Array[] = []
   const identityRows = new Map<number, number>()
@@ -174,7 +176,7 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
   function loadRules({ judge }: Kept, nowNs: bigint): Orphan[] {
     const states = new Map(judge.rules.map((state) => [state.rule.name, state]))
     const same = new Set<string>()
-    for (const row of rows('SELECT rule, hash, judged_ns FROM alerts_rule')) {
+    for (const row of rows('SELECT rule, hash, judged_ns, dirty FROM alerts_rule')) {
       const name = row['rule'] as string
       const state = states.get(name)
       if (state === undefined) dropSightings(name)
@@ -183,7 +185,9 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
         continue
       }
       state.judgedNs = row['judged_ns'] as bigint
-      savedRules.set(name, state.judgedNs)
+      for (const [id, fromNs] of JSON.parse(row['dirty'] as string) as [number, string][])
+        state.dirty.set(id, BigInt(fromNs))
+      savedRules.set(name, progressOf(state))
       same.add(name)
     }
     const orphans: Orphan[] = []
@@ -258,8 +262,11 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
         dropIdentity(Number(oldestNs / CHUNK_NS))
         saveScopes(scopes)
         for (const [node, person] of people.changed()) putNode(node, JSON.stringify(person))
-        for (const { rule, judgedNs } of judge.rules)
-          if (savedRules.get(rule.name) !== judgedNs) putRule(rule.name, hashOf(rule), judgedNs)
+        for (const state of judge.rules) {
+          const { rule, judgedNs, dirty } = state
+          if (savedRules.get(rule.name) === progressOf(state)) continue
+          putRule(rule.name, hashOf(rule), judgedNs, JSON.stringify([...dirty].map(([id, ns]) => [id, String(ns)])))
+        }
         for (const [key, alert] of next)
           if (savedAlerts.get(key)?.text !== alert.text) putAlert(alert.rule, alert.key, alert.text)
         for (const [key, alert] of savedAlerts) if (!next.has(key)) dropAlert(alert.rule, alert.key)
@@ -274,7 +281,7 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
       savedParts = new Map(
         scopes.flatMap((scope) => partsOf(scope).map((part) => [`${scope.id} ${part.name}`, part.sinceNs] as const)),
       )
-      savedRules = new Map(judge.rules.map(({ rule, judgedNs }) => [rule.name, judgedNs]))
+      savedRules = new Map(judge.rules.map((state) => [state.rule.name, progressOf(state)]))
       savedAlerts = next
       savedEvents = [...events]
       identities.saved()
@@ -290,4 +297,8 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
       return bytesWritten
     },
   }
+}
+
+function progressOf({ judgedNs, dirty }: RuleState): string {
+  return `${judgedNs} ${[...dirty].join()}`
 }

@@ -1,0 +1,216 @@
+/** The room around the rules: real points from real JSON, a real state file with ledger, a clock that the test owns. Windows are read as the
+ * pipeline reads them: points, then the ledger's receipt, then done; or failed. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Alerts, createAlerts } from '../../src/alerts/alerts.ts'
+import { alertsSchema } from '../../src/alerts/config.ts'
+import type { Transition } from '../../src/alerts/judge.ts'
+import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
+import { MS } from '../../src/clock.ts'
+import { CollectorError } from '../../src/errors.ts'
+import { createFlattener } from '../../src/flatten/flatten.ts'
+import type { Ports } from '../../src/flatten/ports.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { createLedger } from '../../src/ledger/sqlite-ledger.ts'
+import { openStateFile, type StateFile } from '../../src/ledger/state-file.ts'
+import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { WindowResult } from '../../src/pipeline/run-window.ts'
+import type { Batch } from '../../src/sink/sink.ts'
+import { createMessageReader } from '../../src/source/cut.ts'
+import { createFakeClock, type FakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { countingMetrics, silentLog } from '../helpers/silent.ts'
+
+export const MIN = 60_000_000_000n
+export const SEC = 1_000_000_000n
+export const T0 = NOON_NS
+
+export interface Traffic {
+  readonly node?: string
+  /** ns; the node's clock. */
+  readonly start: bigint
+  readonly kind?: 'virtual' | 'subnet' | 'exit' | 'physical'
+  readonly src?: string
+  readonly dst?: string
+  readonly proto?: number
+  readonly tx?: number
+  readonly rx?: number
+  readonly txPkts?: number
+  /** Its name as the message tells it. */
+  readonly name?: string
+}
+
+export interface Read {
+  readonly fromNs: bigint
+  readonly toNs: bigint
+  readonly pass?: number
+  readonly lane?: PlannedWindow['lane']
+}
+
+export interface World {
+  readonly clock: FakeClock
+  readonly ledger: Ledger
+  readonly alerts: Alerts
+  readonly metrics: AlertsMetrics & { calls: Map<string, unknown[][]> }
+  /** Lines of `tailflux_event`. */
+  readonly events: string[]
+  stateFile: StateFile
+  /** Points of a window pass by; ends with `done` or `failed`. */
+  open(window: Read, messages: readonly Traffic[] | Iterable<string>): { done(): void; fail(): void }
+  read(window: Read, messages: readonly Traffic[] | Iterable<string>): void
+  /** Judges now. */
+  judge(): Promise<readonly Transition[]>
+  /** Ends the process, in order or not, and begins another. */
+  restart(how?: 'stopped' | 'killed', settings?: Record<string, unknown>): Promise<void>
+  close(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly settings: Record<string, unknown>
+  readonly ports?: Ports
+  readonly graceMs?: number
+  readonly originNs?: bigint
+  readonly clock?: FakeClock
+  readonly random?: () => number
+}
+
+export async function createWorld(options: WorldOptions): Promise<World> {
+  // Hundreds of histories write a few hundred times each: in memory where there is such a place.
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tailflux-alerts-'))
+  const clock = options.clock ?? createFakeClock()
+  const metrics = countingMetrics<AlertsMetrics>()
+  const events: string[] = []
+  let stateFile = openStateFile({ path: join(dir, 'state.db') }, { clock, log: silentLog })
+  let ledger = createLedger(stateFile, 'default')
+  ledger.setOrigin(options.originNs ?? T0)
+  let settings = options.settings
+  let ackNs = 1n
+  let life = { isOver: false }
+
+  function make(): Alerts {
+    life = { isOver: false }
+    return createAlerts(
+      alertsSchema.parse(settings),
+      { tailnet: 'default', normalLagMs: 90_000, graceMs: options.graceMs ?? 30_000 },
+      {
+        stateFile: mortal(stateFile, life),
+        ledger,
+        sink: {
+          async write(batch: Batch) {
+            events.push(...Buffer.from(batch.bytes).toString().split('\n').filter(Boolean))
+            return { written: batch.lineCount, rejected: 0, expired: 0 }
+          },
+        },
+        clock,
+        log: silentLog,
+        metrics,
+        random: options.random ?? (() => 0.5),
+      },
+    )
+  }
+  let alerts = make()
+  await alerts.start()
+
+  function open(read: Read, messages: readonly Traffic[] | Iterable<string>) {
+    const window: PlannedWindow = {
+      fromNs: read.fromNs,
+      toNs: read.toNs,
+      lane: read.lane ?? 'backlog',
+      pass: read.pass ?? 1,
+    }
+    const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
+    const names = { nameOf: () => undefined, version: () => 0 }
+    const flattener = createFlattener({ tailnet: 'default', ports: options.ports ?? 'service' }, { names })
+    const texts = [...messages].map((one) => (typeof one === 'string' ? one : messageText(one)))
+    for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
+      if (message.entryCount > 0) alerts.tap.points(window, flattener.flatten(message))
+    reader.end()
+    return {
+      done() {
+        ledger.done(
+          { fromNs: read.fromNs, toNs: read.toNs },
+          { pass: window.pass, digest: '', messages: 0, entries: 0, points: 0, atNs: ackNs++ },
+        )
+        alerts.tap.done(window, { doneToNs: read.toNs } as WindowResult)
+      },
+      fail() {
+        alerts.tap.failed(window)
+      },
+    }
+  }
+
+  const world: World = {
+    clock,
+    get ledger() {
+      return ledger
+    },
+    get alerts() {
+      return alerts
+    },
+    metrics,
+    events,
+    stateFile,
+    open,
+    read: (window, messages) => open(window, messages).done(),
+    judge: () => alerts.evaluate(),
+    async restart(how = 'stopped', changed) {
+      if (how === 'stopped') await alerts.stop()
+      else {
+        life.isOver = true
+        await alerts.stop()
+      }
+      stateFile.close()
+      settings = changed ?? settings
+      stateFile = openStateFile({ path: join(dir, 'state.db') }, { clock, log: silentLog })
+      ledger = createLedger(stateFile, 'default')
+      world.stateFile = stateFile
+      alerts = make()
+      await alerts.start()
+    },
+    async close() {
+      await alerts.stop()
+      stateFile.close()
+      rmSync(dir, { recursive: true })
+    },
+  }
+  return world
+}
+
+/** A state file that takes nothing any more once its process is over. */
+function mortal(stateFile: StateFile, life: { isOver: boolean }): StateFile {
+  return {
+    ...stateFile,
+    transaction(work) {
+      if (!life.isOver) return stateFile.transaction(work)
+      throw new CollectorError('the process is gone', { stage: 'ledger', code: 'state_failed', reaction: 'retry' })
+    },
+  }
+}
+
+export function messageText(one: Traffic): string {
+  const { node = 'nACNTRL', kind = 'virtual', name } = one
+  const entry = {
+    proto: one.proto ?? 6,
+    src: one.src ?? '100.64.0.1:40000',
+    dst: one.dst ?? '100.64.0.2:443',
+    txPkts: one.txPkts ?? 1,
+    txBytes: one.tx ?? 0,
+    rxPkts: 1,
+    rxBytes: one.rx ?? 0,
+  }
+  return JSON.stringify({
+    logged: rfc3339(one.start + 7n * SEC),
+    nodeId: node,
+    start: rfc3339(one.start),
+    end: rfc3339(one.start + 5n * SEC),
+    ...(name === undefined
+      ? {}
+      : { srcNode: { nodeId: node, name: `${name}.tail1234.ts.net`, addresses: ['100.64.0.1'] } }),
+    [`${kind}Traffic`]: [entry],
+  })
+}
+
+export function rfc3339(ns: bigint): string {
+  const seconds = new Date(Number(ns / MS)).toISOString().slice(0, 19)
+  return `${seconds}.${String(ns % SEC).padStart(9, '0')}Z`
+}
