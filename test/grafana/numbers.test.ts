@@ -194,13 +194,13 @@ function compare(
     }),
   )
   const limited = target.query.includes('TOP(')
+  if (panel.type === 'table' && found.length > 0)
+    assert.deepEqual(columnsOf(panel), new Set(Object.keys(found[0]!)), `${what}: columns`)
   if (limited) return compareTop(what, found, expected)
   assert.equal(found.length, expected.length, `${what}: rows`)
   const order = (answers: readonly Answer[]) => answers.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   const right = order(expected)
   for (const [index, answer] of order(found).entries()) assertSame(what, answer, right[index]!)
-  if (panel.type === 'table')
-    assert.deepEqual(columnsOf(panel), new Set(Object.keys(found[0] ?? {})), `${what}: columns`)
 }
 
 /** Rows of equal size may stand for each other where the list ends. */
