@@ -7,7 +7,12 @@ import { deviceColumns, download, numbers, perDevice, type Routed, routerView, u
 import { type NodesPlace, router, shift, sources, tailnet, topn } from './variables.ts'
 import { REPORTER_VIEW, toNode } from './words.ts'
 
-const EXIT: Routed = { kind: 'exit', device: 'exit node', chosen: '"node_name" =~ /^$exit_node$/' }
+const EXIT: Routed = {
+  kind: 'exit',
+  device: 'exit node',
+  devices: 'Exit nodes',
+  chosen: '"node_name" =~ /^$exit_node$/',
+}
 
 export function exitNodes(place: NodesPlace) {
   const view = routerView(EXIT)
@@ -59,6 +64,7 @@ export function exitNodes(place: NodesPlace) {
                 { name: 'dst_name', title: 'Client', link: toNode },
                 download,
                 upload,
+                columns.flows,
                 columns.tag('dst', 'Address'),
                 { ...columns.nodeName, title: 'Exit node' },
               ],
@@ -78,6 +84,7 @@ export function exitNodes(place: NodesPlace) {
                 columns.tag('port', 'Port'),
                 download,
                 upload,
+                columns.flows,
               ],
               sortBy: download.title,
             }),

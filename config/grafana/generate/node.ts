@@ -118,7 +118,7 @@ export function nodeDashboard(place: NodesPlace) {
             stat({
               ...nodes,
               id: 5,
-              title: 'Most peers at once ($kind)',
+              title: 'Most peers ($kind)',
               description: `The largest number of distinct far ends in one record of about five seconds. Many far ends and few bytes are what a scan looks like. ${ONE_KIND}`,
               unit: 'short',
               queries: [['peers', select('max("peers") AS "peers"', chosen)]],

@@ -90,7 +90,7 @@ export function overview(place: NodesPlace) {
             }),
           ],
           [
-            4,
+            3,
             stat({
               ...nodes,
               id: 4,
@@ -124,7 +124,7 @@ export function overview(place: NodesPlace) {
             }),
           ],
           [
-            2,
+            3,
             stat({
               id: 6,
               title: 'Lag',

@@ -89,12 +89,12 @@ export interface SeriesOptions extends Common {
   /** Shows an earlier time: the variable `shift`. */
   readonly shifted?: boolean
   readonly max?: number
-  /** What the legend shows of each series. */
+  /** What the legend shows of each series. Not the last value: its interval is rarely complete. */
   readonly calculations?: readonly string[]
 }
 
 export function series(options: SeriesOptions): PanelBuilder {
-  const { datasource = DS, calculations = ['mean', 'max', 'lastNotNull'] } = options
+  const { datasource = DS, calculations = ['mean', 'max'] } = options
   const panel = new SeriesBuilder()
     .id(options.id)
     .title(options.shifted ? `${options.title}, $shift earlier` : options.title)

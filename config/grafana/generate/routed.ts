@@ -20,6 +20,8 @@ export interface Routed {
   readonly kind: 'subnet' | 'exit'
   /** `subnet router` */
   readonly device: string
+  /** `Subnet routers` */
+  readonly devices: string
   /** Condition on the variable that chooses devices. */
   readonly chosen: string
 }
@@ -27,9 +29,9 @@ export interface Routed {
 export const VIEW =
   'The view of the device that carries the traffic: sent is what it sent to the clients (their download), received is what it got from them (their upload). The clients report the same bytes once more, which is not added.'
 
-/** Columns as the clients see them. */
-export const download: Column = { name: 'download', title: 'Download of clients', unit: 'decbytes', bar: true }
-export const upload: Column = { name: 'upload', title: 'Upload of clients', unit: 'decbytes' }
+/** Columns, as the clients see it. */
+export const download: Column = { name: 'download', title: 'Download', unit: 'decbytes', bar: true }
+export const upload: Column = { name: 'upload', title: 'Upload', unit: 'decbytes' }
 
 export function routerView({ kind, chosen }: Routed): From {
   return { from: FLOWS, where: [kindIs(kind), AS_ROUTER, chosen] }
@@ -54,7 +56,7 @@ export function numbers(routed: Routed): readonly (readonly [number, PanelBuilde
     [6, volume(1, 'Download of clients', 'tx_bytes')],
     [6, volume(2, 'Upload of clients', 'rx_bytes')],
     [
-      6,
+      5,
       stat({
         id: 3,
         title: '95th percentile',
@@ -67,10 +69,10 @@ export function numbers(routed: Routed): readonly (readonly [number, PanelBuilde
       }),
     ],
     [
-      3,
+      4,
       stat({
         id: 4,
-        title: `Active ${routed.device}s`,
+        title: routed.devices,
         description: `Devices that carried ${routed.kind} traffic of others in the period. No bytes are counted here.`,
         unit: 'short',
         color: 'green',

@@ -7,7 +7,12 @@ import { deviceColumns, download, numbers, perDevice, type Routed, routerView, u
 import { type NodesPlace, router, shift, sources, tailnet, topn } from './variables.ts'
 import { REPORTER_VIEW, toNode } from './words.ts'
 
-const SUBNET: Routed = { kind: 'subnet', device: 'subnet router', chosen: '"node_name" =~ /^$router$/' }
+const SUBNET: Routed = {
+  kind: 'subnet',
+  device: 'subnet router',
+  devices: 'Subnet routers',
+  chosen: '"node_name" =~ /^$router$/',
+}
 
 export function subnetRouters(place: NodesPlace) {
   const view = routerView(SUBNET)
@@ -60,6 +65,7 @@ export function subnetRouters(place: NodesPlace) {
                 columns.tag('port', 'Port'),
                 download,
                 upload,
+                columns.flows,
                 { ...columns.nodeName, title: 'Router' },
               ],
               sortBy: download.title,
@@ -76,6 +82,7 @@ export function subnetRouters(place: NodesPlace) {
                 { name: 'dst_name', title: 'Client', link: toNode },
                 download,
                 upload,
+                columns.flows,
                 columns.tag('dst', 'Address'),
                 { ...columns.nodeName, title: 'Router' },
               ],
