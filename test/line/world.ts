@@ -15,7 +15,7 @@ import { createLog, type LogLevel } from '../../src/observe/log.ts'
 import type { TickResult } from '../../src/pipeline/pipeline.ts'
 import { createSecretRegistry } from '../../src/secret-registry.ts'
 import { NOON } from '../demo/ranges.ts'
-import { PATIENCE_MS } from './eventually.ts'
+import { eventually } from './eventually.ts'
 
 export const LAG_NS = 60_000_000_000n
 export const HOUR_NS = 3_600_000_000_000n
@@ -25,7 +25,8 @@ export interface LineClock extends Clock {
   freeze(): bigint
 }
 
-/** `speed` 0: the wall clock stands still, all else is real time. */
+/** `speed` 0: the wall clock stands still, all else is real time. Keep a poll interval well above what a window takes, or a tick has always
+ * something new to read. */
 export function createLineClock(startNs: bigint, speed = 0): LineClock {
   const beganMs = performance.now()
   const factor = speed || 1
@@ -65,8 +66,8 @@ export interface Running {
   readonly service: Service
   readonly dataDir: string
   readonly log: readonly string[]
-  /** Ticks again and again until the answer is true; the last result is told. */
-  until(isReached: (result: TickResult) => boolean | Promise<boolean>): Promise<TickResult>
+  /** Ticks again and again until the answer is true. `result` is that of the last tick that began after this call. */
+  until(isReached: (result: TickResult | undefined) => boolean | Promise<boolean>): Promise<void>
   /** Reads all that there is. */
   catchUp(): Promise<void>
 }
@@ -112,18 +113,22 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
         },
       })
       t.after(() => service.stop())
-      async function until(isReached: (result: TickResult) => boolean | Promise<boolean>): Promise<TickResult> {
-        const deadlineMs = performance.now() + PATIENCE_MS
-        for (;;) {
-          const result = await service.pipeline.tick()
-          if (await isReached(result)) return result
-          if (performance.now() > deadlineMs) {
-            const { rooms } = service.health.state()
-            throw new Error(`not reached; ${JSON.stringify({ result, rooms, status: service.pipeline.status() })}`)
+      async function until(isReached: (result: TickResult | undefined) => boolean | Promise<boolean>): Promise<void> {
+        let isOver = false
+        let result: TickResult | undefined
+        // A tick may last as long as the trouble does, so it is not waited for.
+        const ticking = (async () => {
+          while (!isOver) {
+            result = await service.pipeline.tick()
+            // By the clock of the service: at a speed of 60 a second is some 16 ms.
+            await clock.sleep(1_000)
           }
-          // By the clock of the service: at a speed of 60 a second is some 16 ms.
-          await clock.sleep(1_000)
-        }
+        })()
+        const told = () => JSON.stringify([result, service.health.state().rooms, service.pipeline.status()])
+        const reached = eventually(told, () => isReached(result), 10).finally(() => {
+          isOver = true
+        })
+        await Promise.race([reached, ticking.then(() => reached)])
       }
       return {
         service,
@@ -142,4 +147,14 @@ export function folder(t: Pick<TestContext, 'after'>): string {
   const path = mkdtempSync(join(tmpdir(), 'tailflux-line-'))
   t.after(() => rmSync(path, { recursive: true, force: true }))
   return path
+}
+
+/** Where reading began: the earliest time that a window was asked for. Asking for the API's clock takes a window of a millisecond. */
+export function originOf({ requests }: Pick<DemoServer, 'requests'>): bigint {
+  const begins = requests.flatMap(({ window }) =>
+    window && window.toNs - window.fromNs > 1_000_000n ? [window.fromNs] : [],
+  )
+  const [first, ...others] = begins
+  if (first === undefined) throw new Error('nothing was asked for')
+  return others.reduce((least, ns) => (ns < least ? ns : least), first)
 }
