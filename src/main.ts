@@ -8,6 +8,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { createAlerts } from './alerts/alerts.ts'
+import type { AlertsStatus } from './alerts/status.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
 import { CollectorError } from './errors.ts'
@@ -114,9 +116,25 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     { clock, log: roomLog('sink') },
   )
   const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: heard.sink, deadLetters })
-  const taps: Tap[] = [live.tap]
-
   const { poll, influx } = settings
+  const alerts =
+    settings.alerts.rules.length === 0
+      ? undefined
+      : createAlerts(
+          settings.alerts,
+          { tailnet, normalLagMs: poll.lag + poll.interval },
+          {
+            stateFile: state,
+            ledger,
+            sink,
+            clock,
+            log: roomLog('alerts'),
+            metrics: metrics.alerts,
+            random: Math.random,
+          },
+        )
+  const taps: Tap[] = [live.tap, ...(alerts ? [alerts.tap] : [])]
+
   const pipeline = createPipeline(
     {
       tailnet,
@@ -134,7 +152,13 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
       source,
       sink,
       ledger,
-      names,
+      names: {
+        ...names,
+        observe(devices, atNs) {
+          names.observe(devices, atNs)
+          alerts?.devices(devices)
+        },
+      },
       deadLetters,
       slots: createSlots(influx.inFlight),
       taps,
@@ -169,6 +193,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
       nextPoll: schedule.next(),
       passes: passesOf(ledger, poll.latePasses, clock.now()),
       live: live.view(),
+      ...(alerts ? alertsView(alerts.status()) : {}),
     }
   }
 
@@ -191,6 +216,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     parts.defer(() => deadLetters.stop())
     parts.defer(() => source.stop())
     parts.defer(() => sink.stop())
+    parts.defer(() => alerts?.stop())
     parts.defer(() => metrics.stop())
     parts.defer(() => http.stop())
     await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])
@@ -203,6 +229,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     async start() {
       const url = await http.start()
       health.setReady(true)
+      await alerts?.start()
       await schedule.start()
       return url
     },
@@ -211,6 +238,11 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
       return stopping
     },
   }
+}
+
+/** As the status page and `/api/status` have it: alerts, and how alerting itself is. */
+function alertsView({ alerts, ...alerting }: AlertsStatus) {
+  return { alerts, alerting }
 }
 
 function makeFolder(path: string): void {

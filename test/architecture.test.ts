@@ -18,7 +18,7 @@ const MAY_KNOW: Record<string, readonly string[]> = {
   demo: ['source'],
   query: ['sink'],
   check: ['source', 'sink', 'query', 'ledger', 'config', 'http'],
-  observe: ['source', 'sink', 'pipeline', 'ledger'],
+  observe: ['source', 'sink', 'pipeline', 'alerts', 'ledger'],
   http: ['observe', 'live', 'pipeline'],
   live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
   alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],

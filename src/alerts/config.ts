@@ -115,7 +115,11 @@ export const alertsSchema = z.strictObject({
     .max(20)
     .prefault([])
     .describe('Who is told: a list of `alertmanager`, `webhook` and `ntfy`, each with its URL.'),
-  grafana: grafana.prefault({}).describe('How `tailflux grafana export` writes the rules.'),
+  grafana: grafana
+    .prefault({})
+    .describe(
+      'How `tailflux grafana export` writes the rules: `folder`, `datasource` (its uid), `receiver` (a contact point), `contactPoint` (export it too).',
+    ),
   lateness: durationSchema({ default: '1h', min: '5m', max: '48h' }).describe(
     'Records that arrive so late still count for alerts, and what they change is judged again.',
   ),

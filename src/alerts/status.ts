@@ -8,10 +8,12 @@ import { type GroupLabels, renderSummary, thresholdText, valueText } from './sum
 import type { TellerStatus } from './teller.ts'
 
 export interface AlertStatus {
-  readonly rule: string
+  /** Of the rule. */
+  readonly name: string
   readonly severity: string
   readonly state: 'pending' | 'firing' | 'resolved'
-  readonly summary: string
+  /** The sentence that people are told. */
+  readonly text: string
   readonly labels: GroupLabels
   readonly value: string
   readonly threshold: string
@@ -89,10 +91,10 @@ function alertStatus(alert: Alert, tailnet: string, nowNs: bigint): AlertStatus 
     return undefined
   const value = isEnded ? alert.firedValue : alert.value
   return {
-    rule: rule.name,
+    name: rule.name,
     severity: rule.severity,
     state: mark.state === 'inactive' ? 'resolved' : mark.state,
-    summary: renderSummary(rule, { tailnet, group, value }),
+    text: renderSummary(rule, { tailnet, group, value }),
     labels: group,
     value: valueText(rule, value),
     threshold: thresholdText(rule),

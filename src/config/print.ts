@@ -1,9 +1,13 @@
 /** Settings as text: those in force for `print-config`, the sample file, and the tables of the documentation, all from the schema. */
 import { Document, type Scalar } from 'yaml'
+import { STARTER_NOTIFY, STARTER_RULES } from '../alerts/starter.ts'
 import { Secret } from '../secret.ts'
 import { formatBytes, formatDuration } from '../units.ts'
 import { KEYS, type Key } from './keys.ts'
 import type { Loaded } from './load.ts'
+
+/** What the sample file shows instead of a default that is empty. */
+const EXAMPLES: Readonly<Record<string, string>> = { 'alerts.rules': STARTER_RULES, 'alerts.notify': STARTER_NOTIFY }
 
 /** YAML of the settings in force, without secrets; a comment says where each value comes from. */
 export function printSettings({ settings, path, origins }: Loaded): string {
@@ -39,7 +43,10 @@ export function sampleSettings(): string {
       lines.push('', `${first}:`)
     }
     for (const line of wrapped(key.description + choicesOf(key), 110)) lines.push(`${indent}# ${line}`)
-    lines.push(`${indent}# ${key.path.at(-1)}:${key.default === undefined ? '' : ` ${inYaml(key.default)}`}`)
+    const example = EXAMPLES[key.name]
+    if (example === undefined)
+      lines.push(`${indent}# ${key.path.at(-1)}:${key.default === undefined ? '' : ` ${inYaml(key.default)}`}`)
+    else for (const line of example.trimEnd().split('\n')) lines.push(`${indent}# ${line}`)
   }
   return `${lines.join('\n')}\n`
 }
@@ -76,6 +83,8 @@ function shown(key: Key, value: unknown): unknown {
 
 function inYaml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value).map(([name, member]) => `${name}: ${inYaml(member)}`)}}`
   return typeof value === 'string' && /^[-?:,[\]{}#&*!|>'"%@`]|: |^$/.test(value) ? `'${value}'` : String(value)
 }
 

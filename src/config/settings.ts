@@ -1,5 +1,6 @@
 /** config/: the settings of all rooms in one schema. Each room owns its part; here they are joined, and what belongs to no room is added. */
 import { z } from 'zod'
+import { alertsFaults, alertsSchema } from '../alerts/config.ts'
 import { portsSchema } from '../flatten/ports.ts'
 import { httpSchema } from '../http/config.ts'
 import { LOG_LEVELS } from '../observe/log.ts'
@@ -25,7 +26,7 @@ const tailnetName = z
   .optional()
   .describe('Value of the tag `tailnet`; without it the tailnet ID, or `default` when that is `-`.')
 
-export const settingsSchema = z.strictObject({
+const settingsShape = z.strictObject({
   tailscale: tailscaleSchema.prefault({}),
   tailnetName,
   ports: portsSchema,
@@ -41,12 +42,19 @@ export const settingsSchema = z.strictObject({
   names: namesSchema.prefault({}),
   http: httpSchema.prefault({}),
   log: logSchema.prefault({}),
+  alerts: alertsSchema.prefault({}),
   demo: z
     .enum(['off', 'auto'])
     .default('off')
     .describe(
       'With auto, `tailflux run` shows a simulated tailnet as long as there are no Tailscale credentials (off or auto).',
     ),
+})
+
+/** All settings, with what only shows between rooms. */
+export const settingsSchema = settingsShape.superRefine((settings, context) => {
+  for (const { path, text } of alertsFaults(settings.alerts, settings))
+    context.addIssue({ code: 'custom', path: ['alerts', ...path], message: text })
 })
 
 export type Settings = z.output<typeof settingsSchema>

@@ -1,6 +1,7 @@
 /** Metrics for Prometheus. Names: prefix `tailflux_`, base units, `_total` on counters, times as timestamps. Labels come from closed
  * lists only (never a node, a name or an address), and each combination that is known starts at 0, so that the first increase counts. */
 import { Counter, type CounterConfiguration, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { AlertsMetrics } from '../alerts/metrics.ts'
 import { type Clock, MS } from '../clock.ts'
 import { CODES, type Code } from '../errors.ts'
 import { GAP_REASONS } from '../ledger/ledger.ts'
@@ -8,12 +9,14 @@ import type { PipelineMetrics } from '../pipeline/metrics.ts'
 import { TICK_RESULTS } from '../pipeline/pipeline.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import { QUARANTINE_REASONS, type SourceMetrics } from '../source/source.ts'
+import { alertsMetrics } from './metrics-alerts.ts'
 import { registerProcessMetrics } from './metrics-process.ts'
 
 export interface Metrics {
   readonly source: SourceMetrics
   readonly sink: SinkMetrics
   readonly pipeline: PipelineMetrics
+  readonly alerts: AlertsMetrics
   /** The text format 0.0.4 and its content type. */
   render(): Promise<string>
   readonly contentType: string
@@ -210,6 +213,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
       devicesKnown: (count) => devices.set(count),
       inFlight: (count) => inFlight.set(count),
     },
+    alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
     render: () => registry.metrics(),
     contentType: registry.contentType,
     stop: stopProcess,

@@ -1,0 +1,90 @@
+/** Metrics of alerts. The label `alert` is a rule's name, from the settings: a closed list. */
+import type { Counter, Gauge, Histogram } from '@prometheus-io/client'
+import { NOTIFIER_KINDS } from '../alerts/config.ts'
+import type { AlertsMetrics } from '../alerts/metrics.ts'
+
+/** How metrics are made: see metrics.ts. */
+export interface Make {
+  counter<T extends string = never>(
+    name: string,
+    help: string,
+    labels?: Partial<Record<T, readonly string[]>>,
+  ): Counter<T>
+  gauge<T extends string = never>(name: string, help: string, labelNames?: readonly T[]): Gauge<T>
+  unknownGauge(name: string, help: string): Gauge
+  histogram<T extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames?: readonly T[],
+  ): Histogram<T>
+}
+
+const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
+
+export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make): AlertsMetrics {
+  const state = gauge('alert_state', 'The worst state of a rule: 0 inactive, 1 pending, 2 firing.', ['alert'])
+  const instances = gauge('alert_instances', 'Alerts of a rule in a state.', ['alert', 'state'])
+  const series = gauge('alert_series', 'Groups (nodes, pairs, ...) that a rule watches.', ['alert'])
+  const overflows = counter('alert_overflows_total', 'Times that a rule had more groups than it may watch.', {
+    alert: [],
+  })
+  const steps = counter('alert_steps_total', 'Steps judged, over all rules.')
+  const duration = histogram('alert_judge_duration_seconds', 'One round of judging all rules.', SECONDS)
+  const lastStep = unknownGauge('alert_last_step_timestamp_seconds', 'The end of the newest step that was judged.')
+  const ignored = counter(
+    'alert_ignored_messages_total',
+    'Messages that do not count for alerts: later than alerts.lateness, or from a clock ahead.',
+    { reason: ['late', 'ahead'] },
+  )
+  const told = counter('alert_notifications_total', 'Changes of alerts that a notifier took, or could not be told.', {
+    notifier: NOTIFIER_KINDS,
+    result: ['told', 'failed'],
+  })
+  const requests = counter('alert_notify_requests_total', 'Requests to notifiers, by HTTP status or `error`.', {
+    notifier: NOTIFIER_KINDS,
+    code: ['200'],
+  })
+  const requestDuration = histogram('alert_notify_duration_seconds', 'Time of one request to a notifier.', SECONDS, [
+    'notifier',
+  ])
+  const memory = gauge('alert_memory_bytes', 'Memory of what rules look at, estimated.')
+  const identities = gauge('alert_identities', 'Messages known as counted.')
+  const failures = counter('alert_state_write_failures_total', 'Saves of the state of alerts that failed.')
+  const overflowed = new Map<string, number>()
+
+  return {
+    rules(names) {
+      for (const alert of names) {
+        state.set({ alert }, 0)
+        for (const one of ['pending', 'firing']) instances.set({ alert, state: one }, 0)
+        series.set({ alert }, 0)
+        overflows.inc({ alert }, 0)
+      }
+    },
+    rule(alert, now) {
+      state.set({ alert }, now.firing > 0 ? 2 : now.pending > 0 ? 1 : 0)
+      instances.set({ alert, state: 'pending' }, now.pending)
+      instances.set({ alert, state: 'firing' }, now.firing)
+      series.set({ alert }, now.series)
+      overflows.inc({ alert }, now.overflowed - (overflowed.get(alert) ?? 0))
+      overflowed.set(alert, now.overflowed)
+    },
+    judged(count, durationMs) {
+      steps.inc(count)
+      duration.observe(durationMs / 1000)
+    },
+    position: (seconds) => lastStep.set(seconds),
+    ignored: (reason, messages) => ignored.inc({ reason }, messages),
+    attempt(notifier, code, durationMs) {
+      requests.inc({ notifier, code })
+      requestDuration.observe({ notifier }, durationMs / 1000)
+    },
+    told: (notifier, result, count) => told.inc({ notifier, result }, count),
+    kept(bytes, count) {
+      memory.set(bytes)
+      identities.set(count)
+    },
+    stateWriteFailed: () => failures.inc(),
+  }
+}
