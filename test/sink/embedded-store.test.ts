@@ -292,12 +292,12 @@ test('a file that is no store, damaged, or of another version is told, and movin
     rmSync(path)
     make(path)
     for (const attempt of [
-      store.start(live()),
-      store.probe(live()),
-      write(linesOf(1)),
-      store.lastMirror('default', live()),
+      () => store.start(live()),
+      () => store.probe(live()),
+      () => write(linesOf(1)),
+      () => store.lastMirror('default', live()),
     ]) {
-      const error = await faultOf(attempt)
+      const error = await faultOf(attempt())
       assert.equal(error.reaction, 'hold', name)
       assert.match(error.message, text)
       assert.match(error.message, /move the file away|Free space/i)
