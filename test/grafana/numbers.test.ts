@@ -1,7 +1,10 @@
 /** Every query of every panel and variable against a real InfluxDB that holds a stretch of the demo tailnet: the columns and the numbers
  * that it returns are those that the simulation's own records give. `TAILFLUX_TEST_GRAFANA=day` takes 50 nodes and a whole day. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { after, before, test } from 'node:test'
+import { dashboardFiles } from '../../config/grafana/generate/all.ts'
 import { askingPanels, type Dashboard, type Panel, readDashboards, type Target } from './dashboards.ts'
 import { DB, type DemoInflux, startDemoInflux, TAILNET } from './demo-influx.ts'
 import { type Choice, EXPECTED, type Moment } from './expected.ts'
@@ -136,6 +139,55 @@ test('a total counts every byte once, though both ends report it', async () => {
   for (const { sent, received } of told.values()) once += Math.max(sent, received)
   // Records at the edges of the range have their twin outside it, and a sleeping node reports later.
   assert.ok(total > once * 0.9 && total <= once, `${total} of ${once} bytes`)
+})
+
+test('a tailnet_node in a retention policy of its own gives the same numbers', async () => {
+  await demo.influx.query(`CREATE RETENTION POLICY "long" ON "${DB}" DURATION 104w REPLICATION 1`)
+  await demo.influx.query(`SELECT * INTO "${DB}"."long"."tailnet_node" FROM "tailnet_node" GROUP BY *`, DB)
+  const place = { source: '"long"."tailnet_node"', datasource: 'tailflux-influxdb' }
+  const usual = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
+  const own = JSON.parse(dashboardFiles(place).get('tailflux-overview.json')!) as Dashboard
+  const view = viewFor(choicesToTry()[0]!, usual)
+  for (const panel of askingPanels(own)) {
+    for (const target of panel.targets!) {
+      const query = expanded(target.query, view, own.templating.list, 60_000)
+      const same = expanded(target.query, view, usual.templating.list, 60_000)
+      assert.equal(query !== same, target.datasource.uid === '$' + '{nodes_ds}', query)
+      assert.deepEqual(await ask(demo.influx, DB, query, target), await ask(demo.influx, DB, same, target), query)
+    }
+  }
+})
+
+test('the hourly sums of the documentation give the same volumes', async () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../docs/grafana.md'), 'utf8')
+  const [, policy] = /^(CREATE RETENTION POLICY "hourly".*)$/m.exec(text)!
+  const [, query] = /RESAMPLE EVERY 30m FOR 26h BEGIN\n([\s\S]*?)\nEND/.exec(text)!
+  await demo.influx.query(policy!)
+  const toMs = TO_MS - HOUR_MS
+  const fromMs = toMs - 2 * HOUR_MS
+  const within = `WHERE time >= ${fromMs}ms AND time < ${toMs}ms GROUP BY`
+  await demo.influx.query(query!.replace('GROUP BY', within), DB)
+  const overview = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
+  const hourly = JSON.parse(
+    dashboardFiles({ source: '"hourly"."tailnet_node"', datasource: 'tailflux-influxdb' }).get(
+      'tailflux-overview.json',
+    )!,
+  ) as Dashboard
+  const view = { ...viewFor(choicesToTry()[0]!, overview), fromMs, toMs: toMs - 1 }
+  for (const [id, refId] of [
+    [2, 'A'],
+    [4, 'A'],
+    [5, 'A'],
+    [20, 'A'],
+  ] as const) {
+    const target = overview.panels.find((panel) => panel.id === id)!.targets!.find((one) => one.refId === refId)!
+    const answers = [overview, hourly].map(({ templating }) =>
+      ask(demo.influx, DB, expanded(target.query, view, templating.list, 60_000), target),
+    )
+    const [raw, summed] = await Promise.all(answers)
+    const cells = (frames: readonly Frame[]) => frames.map(({ rows }) => rows.map((row) => row.slice(1)).sort())
+    assert.deepEqual(cells(summed!), cells(raw!), `panel ${id}`)
+  }
 })
 
 /** A shift of days, on a demo that has hours: the same panel, shifted by as much as there is. */
