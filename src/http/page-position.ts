@@ -97,9 +97,9 @@ ${
 }
 
 export function peek({ live }: StatusAnswer): Html {
-  if (live === undefined) return html`<section id="peek" hidden></section>`
-  return html`<section id="peek" class="card" aria-labelledby="peek-title">
+  if (live === undefined) return html`<div id="peek" hidden></div>`
+  return html`<div id="peek" class="card">
 <h2 id="peek-title">Last points written</h2>
 <pre tabindex="0" role="region" aria-labelledby="peek-title">${live.peek.length === 0 ? 'none yet' : live.peek.map((one) => html`<code>${one}</code>\n`)}</pre>
-</section>`
+</div>`
 }

@@ -19,6 +19,9 @@ const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> =
 /** The same, with `live` hearing all of it. */
 export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipeline, health }: Told): Told {
   const { api, cut, fold, write } = stages
+  /** A write is tried again and again: the database is away, though nobody has given up yet. */
+  let isRetrying = false
+
   return {
     source: {
       ...source,
@@ -40,8 +43,15 @@ export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipe
         sink.request(code, durationMs)
         write.took(durationMs)
       },
+      troubled(code, text) {
+        isRetrying = true
+        write.failed(text)
+        health.set('sink', 'warning', code, text)
+      },
       written(lines, bytes) {
         sink.written(lines, bytes)
+        if (isRetrying) health.set('sink', 'ok')
+        isRetrying = false
         write.add(lines, bytes)
         write.succeeded()
       },
@@ -59,6 +69,8 @@ export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipe
     },
     health: {
       set(room, status, code, text) {
+        // From here on it is the line that knows when the database is back.
+        if (room === 'sink' && status !== 'ok') isRetrying = false
         health.set(room, status, code, text)
         if (status === 'ok' || text === undefined) return
         if (code === 'imbalance') return fold.failed(text)

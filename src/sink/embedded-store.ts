@@ -112,6 +112,7 @@ export function createEmbeddedStore(
         const isBusy = error instanceof CollectorError && error.code === 'db_timeout'
         if (!isBusy || clock.monotonicMs() >= deadlineMs) throw error
         metrics.retried(error.code)
+        metrics.troubled?.(error.code, error.message)
         await clock.sleep(BUSY_PAUSE_MS, signal)
       }
     }

@@ -110,6 +110,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
           }
           if (nowMs + waitMs >= deadlineMs) throw error
           metrics.retried(error.code)
+          metrics.troubled?.(error.code, error.message)
           log.debug({ code: error.code, attemptNumber, waitMs }, 'write is tried again')
           await clock.sleep(waitMs, signal)
         },

@@ -67,4 +67,6 @@ export interface SinkMetrics {
   written(lines: number, bytes: number): void
   rejected(lines: number, reason: 'rejected' | 'expired'): void
   retried(code: string): void
+  /** The same with its reason as a sentence, for those who show it to people before the write has failed for good. */
+  troubled?(code: string, text: string): void
 }

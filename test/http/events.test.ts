@@ -28,7 +28,8 @@ test('the page gets its parts as HTML', async (t) => {
   const { url } = await serve(t)
   const answer = await fetch(`${url}/api/events?as=page`)
   const data = await readEvent(answer.body!, () => true)
-  for (const id of ['verdict', 'figures', 'rooms', 'gaps', 'now']) assert.match(data, new RegExp(`id="${id}"`))
+  for (const id of ['verdict', 'troubles', 'line', 'position', 'now', 'next'])
+    assert.match(data, new RegExp(`id="${id}"`))
 })
 
 test('clients are bounded, and a place is free again when one goes', async (t) => {

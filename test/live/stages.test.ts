@@ -49,17 +49,19 @@ test('the stages hear what the rooms tell, and the rooms are heard all the same'
   heard.health.set('source', 'error', 'api_unauthorized', 'The key has ended; make a new one.')
   heard.health.set('names', 'warning', 'api_forbidden', 'No names.')
   heard.health.set('sink', 'ok')
+  heard.sink.troubled?.('db_unreachable', 'It cannot be reached.')
+  heard.sink.written(1, 10)
   const [api, cut, fold, write] = live.view().stages
   assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
   assert.deepEqual(api?.durationMs, { p50: 12, p95: 12 })
   assert.equal(api?.lastError?.text, 'The key has ended; make a new one.')
   assert.match(cut?.lastError?.text ?? '', /3 set aside \(bad_time\)/)
   assert.equal(fold?.lastError, null)
-  assert.equal(write?.lastError, null)
-  assert.equal(write?.perSecond, 30)
+  assert.equal(write?.lastError?.text, 'It cannot be reached.')
+  assert.equal(write?.perSecond, 31)
   assert.deepEqual(
     Object.values(told).map((room) => Object.values(room).reduce((sum, method) => sum + method.calls, 0)),
-    [3, 3, 1, 3],
+    [3, 4, 1, 5],
   )
 })
 
