@@ -7,6 +7,7 @@ import { constants, gzip as gzipCallback } from 'node:zlib'
 import { HttpError, InfluxDB, setLogger } from '@influxdata/influxdb-client'
 import { CollectorError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
+import { createSecretRegistry } from '../secret-registry.ts'
 import { codeOf, isTlsFault, trustWith } from '../source/http-tls.ts'
 import type { InfluxConfig } from './config.ts'
 import type { RawAnswer } from './influx-answer.ts'
@@ -40,6 +41,8 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   setLogger({ error: () => undefined, warn: () => undefined })
   const isTls = new URL(config.url).protocol === 'https:'
   const agentOptions = { keepAlive: true, maxSockets: config.inFlight + 2 }
+  /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
+  const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
   let made: Promise<{ client: InfluxDB; agent: HttpAgent }> | undefined
 
   async function make(): Promise<{ client: InfluxDB; agent: HttpAgent }> {
@@ -103,7 +106,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
       const over = AbortSignal.timeout(config.timeout)
       try {
         const { body, headers } = await packed(request)
-        return await once(
+        const answer = await once(
           await transport(),
           {
             ...request,
@@ -112,6 +115,8 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
           },
           AbortSignal.any([signal, over]),
         )
+        // The answer to a question is read by us, not shown.
+        return request.method === 'GET' ? answer : { ...answer, body: secrets.scrub(answer.body) }
       } catch (error) {
         signal.throwIfAborted()
         if (error instanceof CollectorError) throw misconfigured(error)
@@ -119,7 +124,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
           return {
             status: error.statusCode,
             headers: (error.headers ?? {}) as RawAnswer['headers'],
-            body: error.body ?? '',
+            body: secrets.scrub(error.body ?? ''),
           }
         }
         if (over.aborted) {
