@@ -17,7 +17,10 @@ export interface Child {
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>
   get(path: string, headers?: Record<string, string>): Promise<{ status: number; body: string }>
   /** Asks `/api/status` until the answer is true. */
-  until(isReached: (status: StatusAnswer & { watermarkNs: string | null }) => boolean | Promise<boolean>): Promise<void>
+  until(
+    isReached: (status: StatusAnswer & { watermarkNs: string | null }) => boolean | Promise<boolean>,
+    headers?: Record<string, string>,
+  ): Promise<void>
 }
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -58,14 +61,14 @@ export async function startChild(
     ended,
     kill,
     get,
-    async until(isReached) {
+    async until(isReached, headers = {}) {
       let last = 'no answer yet'
       await eventually(
         () => `the status; it was ${last}, and the output ${output.slice(-4000)}`,
         async () => {
           if (child.exitCode !== null || child.signalCode !== null) throw new Error(`it ended:\n${output.slice(-4000)}`)
           try {
-            last = (await get('/api/status')).body
+            last = (await get('/api/status', headers)).body
           } catch {
             // It does not listen yet.
             return false
