@@ -18,6 +18,7 @@ import { createHttpServer } from './http/server.ts'
 import type { StatusView } from './http/status.ts'
 import { createLedger } from './ledger/sqlite-ledger.ts'
 import { openStateFile } from './ledger/state-file.ts'
+import { createWanted } from './ledger/wanted.ts'
 import { createEta } from './live/eta.ts'
 import { listening } from './live/listening.ts'
 import { createLive } from './live/live.ts'
@@ -152,6 +153,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
       source,
       sink,
       ledger,
+      wanted: createWanted(state, tailnet),
       names: {
         ...names,
         observe(devices, atNs) {
@@ -183,12 +185,17 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
   )
 
   const eta = createEta(clock.monotonicMs)
+  const backfillEta = createEta(clock.monotonicMs)
 
   function status(): StatusView {
     const position = pipeline.status()
     return {
       ...position,
       etaSeconds: eta.of(position.backlogSeconds),
+      backfill: position.backfill && {
+        ...position.backfill,
+        etaSeconds: backfillEta.of(position.backfill.missingSeconds),
+      },
       demo: deps.isDemo ?? false,
       nextPoll: schedule.next(),
       passes: passesOf(ledger, poll.latePasses, clock.now()),

@@ -50,9 +50,8 @@ function history(status: StatusAnswer): Html | undefined {
 function backfill({ backfill: job }: StatusAnswer): Html | undefined {
   if (!job) return undefined
   const eta = typeof job.etaSeconds === 'number' ? `, about ${ageText(job.etaSeconds)} to go` : ''
-  return html`<dt>Backfill</dt><dd>${bar(job.share, 'backfill')} ${job.state}${eta}<br><small class="dim">${timeText(job.from)} to ${timeText(job.to)}, ${countText(job.points)} points</small>${
-    job.text && html`<br><span class="warning">${job.text}</span>`
-  }</dd>`
+  const gaps = job.gapSeconds > 0 ? `, gaps of ${ageText(job.gapSeconds)}` : ''
+  return html`<dt>Backfill</dt><dd>${bar(job.share, 'backfill')} ${job.state}${eta}<br><small class="dim">${timeText(job.from)} to ${timeText(job.to)}, ${countText(job.points)} points${gaps}</small></dd>`
 }
 
 function bar(share: number, label: string): Html {

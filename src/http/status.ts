@@ -2,6 +2,7 @@
 import type { LiveView } from '../live/live.ts'
 import type { HealthState } from '../observe/health.ts'
 import type { PassView } from '../pipeline/passes.ts'
+import type { BackfillStatus } from '../pipeline/pipeline.ts'
 
 /** What the composing file provides; `Pipeline.status()` fits. More members are told by `/api/status` as they are. */
 export interface StatusView {
@@ -74,16 +75,8 @@ export interface AlertView {
 }
 
 /** History that somebody asked for. */
-export interface BackfillView {
-  readonly from: string
-  readonly to: string
-  readonly state: 'running' | 'paused' | 'done' | 'failed'
-  /** From 0 to 1. */
-  readonly share: number
-  readonly points: number
+export interface BackfillView extends BackfillStatus {
   readonly etaSeconds: number | null
-  /** Why it does not go on, with the mend. */
-  readonly text?: string
 }
 
 /** The answer of `/api/status`. */

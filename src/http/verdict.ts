@@ -17,10 +17,10 @@ const HISTORY_SECONDS = 120
 
 export function verdictOf(status: StatusAnswer): Verdict {
   const { health } = status
-  if (health.text !== undefined) return { status: health.status, word: WORDS[health.status], text: health.text }
   if (status.paused) {
-    return { status: 'warning', word: 'Paused', text: 'nothing is read; POST /api/resume lets it go on.' }
+    return { status: 'warning', word: 'Paused', text: 'Nothing is read; `tailflux resume` lets it go on.' }
   }
+  if (health.text !== undefined) return { status: health.status, word: WORDS[health.status], text: health.text }
   if (status.lagSeconds === null) return { status: 'ok', word: 'Starting', text: 'nothing was read yet.' }
   const parts = [`${ageText(status.lagSeconds)} behind`]
   if (status.backlogSeconds >= HISTORY_SECONDS)

@@ -9,11 +9,13 @@
 import type { Logger } from 'pino'
 import { type Clock, DAY, HOUR, MS, SECOND } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
-import type { Gap, GapReason, Ledger } from '../ledger/ledger.ts'
+import type { Gap, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
+import type { Wanted } from '../ledger/wanted.ts'
 import type { Names } from '../names/names.ts'
 import { encodeLine } from '../sink/lines-own.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
+import { createBackfill } from './backfill.ts'
 import { createGate } from './gate.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { createPlanner, type PlannedWindow, type Planner } from './planner.ts'
@@ -55,6 +57,8 @@ export interface PipelineDeps
   readonly sink: Sink
   readonly ledger: Ledger
   readonly names: Names
+  /** History that somebody asked for. */
+  readonly wanted?: Wanted
   readonly health: HealthReport
   readonly createLane: () => LaneParts
   readonly metrics: PipelineMetrics
@@ -64,7 +68,7 @@ export interface PipelineDeps
   readonly random: () => number
 }
 
-export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'stopped'] as const
+export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
 export type TickResult = (typeof TICK_RESULTS)[number]
 
 export interface PipelineStatus {
@@ -111,11 +115,36 @@ export interface PipelineStatus {
   readonly clockSkewSeconds: number | null
   readonly devicesKnown: number
   readonly paused: boolean
+  /** History that was asked for; the last one stays here when it is done. */
+  readonly backfill: BackfillStatus | null
+}
+
+export interface BackfillStatus {
+  readonly from: string
+  readonly to: string
+  readonly state: 'running' | 'paused' | 'done'
+  /** From 0 to 1. */
+  readonly share: number
+  /** Since it was asked for, or since the start of this process. */
+  readonly windows: number
+  readonly messages: number
+  readonly points: number
+  readonly missingSeconds: number
+  /** Open gaps inside: the API cannot answer for them now; they are tried again by themselves. */
+  readonly gapSeconds: number
 }
 
 export interface Pipeline {
   /** Reads until nothing is missing. A call during a running tick gets that tick's promise. Rejects only on a programmer's error. */
   tick(): Promise<TickResult>
+  /** No new window until `resume`; what is under way is finished. */
+  pause(): void
+  resume(): void
+  /** Reads this range of `logged` time too, clipped to what the API still has; in place of an earlier wish. `again`: also what is done already.
+   * Resolves with what it will be. Rejects with a CollectorError: `config_invalid` when the API has nothing of it, others of the state file. */
+  backfill(range: Interval, again: boolean): BackfillStatus
+  /** Forgets the wish; what was read stays. */
+  cancelBackfill(): void
   /** No new window; waits `graceMs` for those under way, then aborts them. Idempotent. */
   stop(graceMs?: number): Promise<void>
   status(): PipelineStatus
@@ -181,6 +210,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let compactDueMs = 0
   let lastWindow: PipelineStatus['lastWindow'] = null
   let lastTick: PipelineStatus['lastTick'] = null
+  let isPaused = false
+  const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
 
   const gate = createGate({
     sink: deps.sink,
@@ -255,6 +286,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     return min(clock.now(), serverNs)
   }
 
+  /** The oldest that the API still has, for sure. */
+  function floorNs(): bigint {
+    return presentNs() - retentionNs + RETENTION_MARGIN
+  }
+
   function passAt(ageNs: bigint): number {
     return 1 + latePassesNs.filter((passNs) => ageNs >= passNs).length
   }
@@ -280,8 +316,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function giveUpExpired(): void {
     const originNs = ledger.originNs()
     if (originNs === undefined) return
-    const floorNs = presentNs() - retentionNs + RETENTION_MARGIN
-    for (const piece of originNs < floorNs ? ledger.missing(originNs, floorNs) : []) {
+    const oldestNs = floorNs()
+    for (const piece of originNs < oldestNs ? ledger.missing(originNs, oldestNs) : []) {
       ledger.loseGap(piece, 'beyond_retention', presentNs())
       metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
       log.error(
@@ -349,12 +385,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
     if (heard === undefined && !(await askTime(signal))) return false
     try {
-      const floorNs = presentNs() - retentionNs + RETENTION_MARGIN
       const mirrorAckedNs = await reconcile(
         {
           tailnet: options.tailnet,
           nowNs: presentNs(),
-          floorNs,
+          floorNs: floorNs(),
           lookbackNs: BigInt(options.lookbackMs) * MS,
           lastPassNs,
         },
@@ -387,6 +422,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         windowMaxNs: BigInt(options.windowMaxMs) * MS,
         windowBytesTarget: options.windowBytesTarget,
         latePassesNs,
+        wanted: () => backfill.range(floorNs()),
       },
       ledger,
       presentNs(),
@@ -445,6 +481,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       totals.late += messages
       metrics.late(window.pass, messages, Number(serverNowNs() - window.toNs) / 1e9)
     }
+    if (window.lane === 'backfill') backfill.learn(result)
     metrics.windowDone(window.pass, result)
     lastWindow = {
       from: isoOf(window.fromNs),
@@ -568,6 +605,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const canRead =
         broken === undefined &&
         !signal.aborted &&
+        !isPaused &&
         gate.error === undefined &&
         waitMs <= 0 &&
         clock.monotonicMs() >= stateWaitUntilMs
@@ -590,7 +628,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       }
       if (broken !== undefined) throw broken
       if (signal.aborted) return 'stopped'
+      if (isPaused) return 'paused'
       if (gate.error !== undefined) return 'db_down'
+      const restMs = Number(plan.restNs(presentNs()) / MS)
+      if (canRead && restMs > 0) {
+        await clock.sleep(restMs, signal).catch(() => undefined)
+        continue
+      }
       if (canRead) return 'caught_up'
       if (clock.monotonicMs() < stateWaitUntilMs) return 'state_failed'
       if (waitMs > options.intervalMs) return 'api_waiting'
@@ -602,6 +646,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     const signal = AbortSignal.any([stopping.signal, aborting.signal])
     try {
       signal.throwIfAborted()
+      if (isPaused) return 'paused'
       if (clock.monotonicMs() < stateWaitUntilMs) return 'state_failed'
       if (!(await gate.isOpen(signal))) return 'db_down'
       if (planner === undefined && clock.monotonicMs() < apiWaitUntilMs) return 'api_waiting'
@@ -615,6 +660,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (!guardState(giveUpExpired)) return 'state_failed'
       const result = await readAll(plan, signal)
       if (result === 'caught_up') health.set('state', 'ok')
+      if (result === 'caught_up') guardState(() => backfill.settle(floorNs(), presentNs()))
       compact()
       return result
     } catch (error) {
@@ -643,6 +689,20 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         })
       return running
     },
+
+    pause() {
+      isPaused = true
+      log.info('paused, nothing is read until somebody lets it go on')
+    },
+    resume() {
+      isPaused = false
+      log.info('reading goes on')
+    },
+    backfill(range, again) {
+      const nowNs = presentNs()
+      return backfill.ask(range, { again, floorNs: floorNs(), edgeNs: nowNs - lagNs, nowNs })
+    },
+    cancelBackfill: backfill.cancel,
 
     async stop(graceMs = 8_000) {
       stopping.abort(new Error('stopping'))
@@ -686,7 +746,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         lastTick,
         clockSkewSeconds: heard === undefined ? null : Number(heard.wallNs - heard.serverNs) / 1e9,
         devicesKnown: deps.names.count(),
-        paused: stopping.signal.aborted,
+        paused: isPaused || stopping.signal.aborted,
+        backfill: backfill.status(isPaused),
       }
     },
   }

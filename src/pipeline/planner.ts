@@ -6,6 +6,7 @@
  *   backlog  the oldest part of what is missing
  *   gap      a named gap whose back-off is over
  *   late     a done window whose late pass is due
+ *   backfill the oldest part of history that somebody asked for and that is missing (one at a time, with rests in between)
  *
  * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is a *suspect*,
  * put aside in memory. When something else could be read afterwards, so that the API itself is well, the suspect is tried once
@@ -17,7 +18,7 @@ import { intersects, subtract } from '../ledger/intervals.ts'
 import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
 
-export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late'
+export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
 
 export interface PlannedWindow extends Interval {
   readonly lane: Lane
@@ -33,6 +34,8 @@ export interface PlannerOptions {
   readonly windowBytesTarget: number
   /** Ages at which a window is read again, ascending, ns. */
   readonly latePassesNs: readonly bigint[]
+  /** History that somebody asked for, besides what is read anyway; clipped to what the API still has. */
+  readonly wanted?: () => Interval | undefined
 }
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
@@ -49,6 +52,8 @@ export interface Planner {
   backlogNs(edgeNs: bigint): bigint
   /** Present length of a window, ns. */
   readonly windowNs: bigint
+  /** How long to rest before the next part of a backfill, ns: it must not take the API away from what is live. 0: not waiting for that. */
+  restNs(nowNs: bigint): bigint
 }
 
 interface Suspect extends Interval {
@@ -68,6 +73,8 @@ interface Region {
   hiNs: bigint
 }
 
+/** A backfill rests as long as its last window took, and no longer than this: half the time at most is its own. */
+const REST_MAX_NS = 10n * SECOND
 const GAP_BACKOFF_MAX = 60n * MINUTE
 /** A late pass that fails so often is read again from scratch, in smaller pieces. */
 const LATE_FAILURES_MAX = 3
@@ -81,6 +88,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   let caps: { range: Interval; maxNs: bigint }[] = []
   let suspects: Suspect[] = []
   let region: Region | undefined
+  let restUntilNs = 0n
+  let backfillBeganNs = 0n
   const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
 
   // An attempt that an earlier process began and never ended may have killed it: smaller pieces this time.
@@ -92,9 +101,14 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   function openMissing(edgeNs: bigint): readonly Interval[] {
     const originNs = ledger.originNs()
     if (originNs === undefined || originNs >= edgeNs) return []
+    return untaken(ledger.missing(originNs, edgeNs))
+  }
+
+  /** Without what is being read, put aside or a named gap. */
+  function untaken(missing: readonly Interval[]): readonly Interval[] {
     const taken: Interval[] = [...active.keys(), ...suspects, ...openGaps()]
     if (region) taken.push({ fromNs: region.fromNs, toNs: region.hiNs })
-    return subtract(ledger.missing(originNs, edgeNs), taken)
+    return subtract(missing, taken)
   }
 
   function openGaps() {
@@ -161,6 +175,30 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return undefined
   }
 
+  /** What lies after the origin is missing anyway and is read as the backlog. */
+  function wantedMissing(): readonly Interval[] {
+    const range = options.wanted?.()
+    const originNs = ledger.originNs()
+    if (range === undefined || originNs === undefined) return []
+    return untaken(ledger.missing(range.fromNs, min(range.toNs, originNs)))
+  }
+
+  function backfill(atNs: bigint): PlannedWindow | undefined {
+    if (isLaneActive('backfill') || restNs(atNs) > 0n) return undefined
+    const [piece] = wantedMissing()
+    if (piece === undefined) return undefined
+    const { fromNs } = piece
+    const length = lengthAt({ fromNs, toNs: fromNs + 1n })
+    return { fromNs, toNs: min(piece.toNs, fromNs + length), lane: 'backfill', pass: 1 }
+  }
+
+  function restNs(atNs: bigint): bigint {
+    const leftNs = restUntilNs - atNs
+    // A clock that was set back must not make it rest for ever.
+    if (leftNs <= 0n || leftNs > REST_MAX_NS || wantedMissing().length === 0) return 0n
+    return leftNs
+  }
+
   function isWaiting(window: Interval, atNs: bigint): boolean {
     for (const one of active.keys()) if (one.lane === 'late' && same(one, window)) return true
     return (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
@@ -196,7 +234,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   return {
     next(atNs, edgeNs) {
       const missing = openMissing(edgeNs)
-      const window = live(missing, edgeNs) ?? probe(missing) ?? backlog(missing) ?? dueGap(atNs) ?? duePass(atNs)
+      const window =
+        live(missing, edgeNs) ?? probe(missing) ?? backlog(missing) ?? dueGap(atNs) ?? duePass(atNs) ?? backfill(atNs)
+      if (window?.lane === 'backfill') backfillBeganNs = atNs
       if (window) active.set(window, (given += 1))
       else if (region?.phase === 'leap' && active.size === 0) {
         // Nothing lies beyond the region: its end is where it stands.
@@ -213,7 +253,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       lateFailures.delete(window.fromNs)
       // By the clock of the answer it was too early for the pass: not at once again.
       if (done.pass < window.pass) lateFailures.set(window.fromNs, { count: 0, nextNs: atNs + MINUTE })
-      if (window.lane === 'live' || window.lane === 'backlog') size.succeeded(done.toNs - window.fromNs, done.bytes)
+      if (window.lane === 'live' || window.lane === 'backlog' || window.lane === 'backfill')
+        size.succeeded(done.toNs - window.fromNs, done.bytes)
+      if (window.lane === 'backfill') restUntilNs = atNs + min(max(atNs - backfillBeganNs, 0n), REST_MAX_NS)
       if (window.lane === 'probe') {
         if (region) narrow(window, true, atNs)
         else suspects = suspects.filter((one) => !same(one, window))
@@ -266,6 +308,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     get windowNs() {
       return size.lengthNs
     },
+    restNs,
   }
 }
 

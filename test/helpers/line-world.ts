@@ -1,6 +1,7 @@
 /** A whole line in memory: the real pipeline between a fake API and a fake database, on a clock that the test owns. */
 import { MS } from '../../src/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Wanted } from '../../src/ledger/wanted.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import {
   createPipeline,
@@ -56,6 +57,7 @@ export function createLineWorld(
     db?: FakeDb
     ledger?: Ledger
     devices?: () => Promise<readonly Device[]>
+    wanted?: Wanted
   } = {},
 ): LineWorld {
   const options = { ...OPTIONS, ...changes }
@@ -86,6 +88,7 @@ export function createLineWorld(
     metrics,
     health: report,
     createLane: () => createFakeLane(),
+    ...(given.wanted ? { wanted: given.wanted } : {}),
     clock,
     log: silentLog,
     random: () => 0.5,

@@ -1,0 +1,116 @@
+/** History that somebody asked for, beside what is read anyway. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
+import { openStateFile } from '../../src/ledger/state-file.ts'
+import { createWanted, type Wanted } from '../../src/ledger/wanted.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import type { FakeRecord } from '../helpers/fake-line.ts'
+import { createLineWorld } from '../helpers/line-world.ts'
+import { silentLog } from '../helpers/silent.ts'
+
+function wantedIn(path = ':memory:'): Wanted {
+  return createWanted(openStateFile({ path }, { clock: createFakeClock(), log: silentLog }), 'default')
+}
+
+function records(fromNs: bigint, toNs: bigint, stepNs: bigint): FakeRecord[] {
+  const list: FakeRecord[] = []
+  for (let ns = fromNs; ns < toNs; ns += stepNs) list.push({ id: `r${ns}`, loggedNs: ns })
+  return list
+}
+
+const range = { fromNs: NOON_NS - 7n * DAY, toNs: NOON_NS - 6n * DAY }
+
+function world(wanted = wantedIn()) {
+  const made = createLineWorld({}, { wanted })
+  made.api.records = [
+    ...records(range.fromNs, range.toNs, 5n * MINUTE),
+    ...records(NOON_NS - HOUR, NOON_NS + 3n * HOUR, 10n * SECOND),
+  ]
+  return made
+}
+
+test('asked history is read behind everything else, and the watermark does not move for it', async () => {
+  const { pipeline, tick, ledger, db, api } = world()
+  await tick()
+  const before = ledger.watermarkNs()
+  const status = pipeline.backfill(range, false)
+  assert.deepEqual([status.state, status.share, status.missingSeconds], ['running', 0, 86_400])
+  assert.equal(await tick(), 'caught_up')
+  assert.ok((ledger.watermarkNs() ?? 0n) >= (before ?? 0n))
+  for (const { id, loggedNs } of api.records) if (loggedNs < range.toNs) assert.ok(db.rows.has(id), id)
+  assert.deepEqual(ledger.missing(range.fromNs, range.toNs), [])
+  const done = pipeline.status().backfill
+  assert.deepEqual([done?.state, done?.share], ['done', 1])
+  // A record on a shared end of two windows is read with both.
+  assert.ok((done?.messages ?? 0) >= 288)
+})
+
+test('what is live does not wait: it stays as fresh while history is read', async () => {
+  const { pipeline, run, tick, clock, ledger } = world()
+  await tick()
+  pipeline.backfill({ fromNs: NOON_NS - 20n * DAY, toNs: NOON_NS - DAY }, false)
+  await run(10 * 60_000)
+  assert.ok(clock.now() - (ledger.watermarkNs() ?? 0n) <= 95n * SECOND)
+})
+
+test('the wish outlives the process, and what is done is not read again', async () => {
+  const wanted = wantedIn()
+  const first = world(wanted)
+  await first.tick()
+  first.pipeline.backfill(range, false)
+  // Half of it is done when the process goes away.
+  first.ledger.done(
+    { fromNs: range.fromNs, toNs: range.fromNs + 12n * HOUR },
+    { pass: 3, digest: '', messages: 1, entries: 1, points: 1, atNs: 1n },
+  )
+  const second = createLineWorld({}, { wanted, ledger: first.ledger, api: first.api, db: first.db })
+  assert.equal(second.pipeline.status().backfill?.share, 0.5)
+  const askedBefore = first.api.asked.length
+  await second.tick()
+  const asked = first.api.asked.slice(askedBefore).filter(({ toNs }) => toNs <= range.toNs)
+  assert.ok(asked.every(({ fromNs }) => fromNs >= range.fromNs + 12n * HOUR))
+  assert.equal(second.pipeline.status().backfill?.state, 'done')
+  assert.equal(wanted.range(), undefined)
+})
+
+test('again: what is done is forgotten first', async () => {
+  const { pipeline, tick, ledger } = world()
+  await tick()
+  pipeline.backfill(range, false)
+  await tick()
+  assert.equal(pipeline.backfill(range, false).share, 1)
+  assert.equal(pipeline.backfill(range, true).share, 0)
+  await tick()
+  assert.deepEqual(ledger.missing(range.fromNs, range.toNs), [])
+})
+
+test('only what the API still has: clipped, or refused with the reason', async () => {
+  const { pipeline, tick } = world()
+  await tick()
+  const { from, to } = pipeline.backfill({ fromNs: NOON_NS - 90n * DAY, toNs: NOON_NS + DAY }, false)
+  assert.equal(from, '2026-10-03T13:00:00.000Z')
+  assert.equal(to, '2026-11-02T11:59:00.000Z')
+  assert.throws(() => pipeline.backfill({ fromNs: NOON_NS - 90n * DAY, toNs: NOON_NS - 60n * DAY }, false), {
+    code: 'config_invalid',
+    message: /The API has nothing from .* \(poll\.retention\)/,
+  })
+  pipeline.cancelBackfill()
+  assert.equal(pipeline.status().backfill, null)
+})
+
+test('paused: nothing is read, and everything is as it was afterwards', async () => {
+  const { pipeline, tick, ledger, clock, api } = world()
+  await tick()
+  const before = ledger.watermarkNs()
+  pipeline.pause()
+  await clock.advance(600_000)
+  const asked = api.asked.length
+  assert.equal(await tick(), 'paused')
+  assert.equal(api.asked.length, asked)
+  assert.equal(pipeline.status().paused, true)
+  assert.equal(ledger.watermarkNs(), before)
+  pipeline.resume()
+  assert.equal(await tick(), 'caught_up')
+  assert.ok(clock.now() - (ledger.watermarkNs() ?? 0n) <= 62n * SECOND)
+})
