@@ -128,10 +128,11 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, lane: 'live', pass: 1 }
   }
 
-  function probe(missing: readonly Interval[]): PlannedWindow | undefined {
-    if (isLaneActive('probe')) return undefined
+  function probe(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
+    // A clock that was set back may have moved the edge before what is being looked at: it cannot be done just now.
+    if (isLaneActive('probe') || (region && region.hiNs > edgeNs)) return undefined
     if (region === undefined) {
-      const suspect = suspects.find((one) => one.verified)
+      const suspect = suspects.find((one) => one.verified && one.toNs <= edgeNs)
       return suspect && { fromNs: suspect.fromNs, toNs: suspect.toNs, lane: 'probe', pass: 1 }
     }
     if (region.phase === 'bisect') {
@@ -159,9 +160,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), lane: 'backlog', pass: 1 }
   }
 
-  function dueGap(atNs: bigint): PlannedWindow | undefined {
+  function dueGap(atNs: bigint, edgeNs: bigint): PlannedWindow | undefined {
     if (isLaneActive('gap')) return undefined
-    const gap = openGaps().find((one) => one.nextNs <= atNs)
+    const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)
     return gap && { fromNs: gap.fromNs, toNs: min(gap.toNs, gap.fromNs + size.lengthNs), lane: 'gap', pass: 1 }
   }
 
@@ -235,7 +236,12 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     next(atNs, edgeNs) {
       const missing = openMissing(edgeNs)
       const window =
-        live(missing, edgeNs) ?? probe(missing) ?? backlog(missing) ?? dueGap(atNs) ?? duePass(atNs) ?? backfill(atNs)
+        live(missing, edgeNs) ??
+        probe(missing, edgeNs) ??
+        backlog(missing) ??
+        dueGap(atNs, edgeNs) ??
+        duePass(atNs) ??
+        backfill(atNs)
       if (window?.lane === 'backfill') backfillBeganNs = atNs
       if (window) active.set(window, (given += 1))
       else if (region?.phase === 'leap' && active.size === 0) {
@@ -256,7 +262,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       if (window.lane === 'live' || window.lane === 'backlog' || window.lane === 'backfill')
         size.succeeded(done.toNs - window.fromNs, done.bytes)
       if (window.lane === 'backfill') restUntilNs = atNs + min(max(atNs - backfillBeganNs, 0n), REST_MAX_NS)
-      if (window.lane === 'probe') {
+      if (window.lane === 'probe' && done.toNs >= window.toNs) {
         if (region) narrow(window, true, atNs)
         else suspects = suspects.filter((one) => !same(one, window))
       }
