@@ -242,7 +242,6 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     if (watermarkNs !== undefined) {
       const beganMs = clock.monotonicMs()
       const before = judge.judgedNs
-      judge.sighted(collector.takeSightings())
       // What came late is judged again before the horizon moves past it, however far it moves at once.
       transitions = await judge.run(watermarkNs, collector.horizonNs)
       forgetOld(watermarkNs)

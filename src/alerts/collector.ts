@@ -10,7 +10,7 @@ import type { Coverage } from './coverage.ts'
 import { createFeed } from './feed.ts'
 import type { Identities } from './identities.ts'
 import type { People } from './people.ts'
-import type { Scope, SeenBy } from './scope.ts'
+import type { Scope } from './scope.ts'
 import type { Staged } from './staged.ts'
 
 export interface CollectorOptions {
@@ -46,16 +46,7 @@ export interface Collector extends Tap {
   readonly horizonNs: bigint
   /** Windows being read now. */
   readonly inFlight: readonly PlannedWindow[]
-  /** Sightings of done windows that are new to their rule. */
-  takeSightings(): NewSighting[]
   readonly stagedBytes: number
-}
-
-export interface NewSighting {
-  readonly seen: SeenBy
-  readonly key: string
-  readonly names: readonly string[]
-  readonly piece: number
 }
 
 export function createCollector(options: CollectorOptions, deps: CollectorDeps): Collector {
@@ -64,7 +55,6 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
   const staged = new Map<PlannedWindow, Staged>()
   /** Digests that a window in flight has, and which one. */
   const claims = new Map<bigint, PlannedWindow>()
-  let news: NewSighting[] = []
   let horizonNs = -(1n << 62n)
 
   function stagedOf(window: PlannedWindow): Staged {
@@ -109,13 +99,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
         for (const [piece, items] of pieces)
           for (const id of by.distinct.add(piece, items)) note(BigInt(piece) * by.distinct.stepNs, id)
       }
-      for (const [by, keys] of parts.sightings) {
-        // Oldest first: the first sighting is the new one.
-        for (const [key, { first, last, names }] of keys) {
-          if (by.sightings.see(key, first)) news.push({ seen: by, key, names, piece: first })
-          if (last !== first) by.sightings.see(key, last)
-        }
-      }
+      for (const [by, first] of parts.sightings) by.sightings.add(first.values())
       for (const [fromNs, ids] of added) deps.onAdded({ scope, fromNs, ids })
     }
     if (one.late > 0) deps.onIgnored('late', one.late)
@@ -160,11 +144,6 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     },
     get inFlight() {
       return [...staged.keys()]
-    },
-    takeSightings() {
-      const taken = news
-      news = []
-      return taken
     },
     get stagedBytes() {
       let bytes = 0

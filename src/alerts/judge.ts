@@ -4,13 +4,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../pipeline/window-size.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
-import type { Added, NewSighting } from './collector.ts'
+import type { Added } from './collector.ts'
 import type { Coverage } from './coverage.ts'
 import { cutAt, type Mark, markBefore, NEVER, next, pruned, withMark } from './machine.ts'
 import { createMeter, type Meter } from './meter.ts'
 import type { People } from './people.ts'
 import type { Rule } from './rule.ts'
 import type { Reading } from './scope.ts'
+import { OVERFLOW } from './series.ts'
 import { verdictOf } from './verdict.ts'
 
 export interface RuleState {
@@ -44,7 +45,6 @@ export interface Judge {
   added(added: Added): void
   /** A stretch of time was read after steps in it had been judged without it. */
   filled(fromNs: bigint): void
-  sighted(sightings: readonly NewSighting[]): void
   /** Judges all that can be judged; gives way to others between pieces of work. Returns what changed. */
   run(watermarkNs: bigint, horizonNs: bigint): Promise<readonly Transition[]>
 }
@@ -195,6 +195,27 @@ export function createJudge(
     if (known === undefined || step < known) state.dirty.set(id, step)
   }
 
+  /** `newFor`: what was seen up to the watermark, and was not seen before. */
+  function look(state: RuleState, watermarkNs: bigint): void {
+    const { rule, reading } = state
+    const { seen } = reading
+    if (rule.form.is !== 'new' || seen === undefined) return
+    const memoryNs = BigInt(rule.form.memoryMs) * 1_000_000n
+    for (const { key, names, piece } of seen.sightings.take(Number((watermarkNs - graceNs) / rule.stepNs))) {
+      const seenNs = BigInt(piece + 1) * rule.stepNs
+      const fromNs = seenNs - memoryNs
+      // Who does not remember cannot say that something is new.
+      if (fromNs < seen.sinceNs || coverage.unreadNs(fromNs, seenNs) > memoryNs / UNREAD_SHARE) continue
+      const values = JSON.parse(key) as string[]
+      const id = reading.scope.series.idOf(values)
+      if (id === OVERFLOW) continue
+      const alert = alertOf(state, id)
+      alert.seenNs = seenNs
+      alert.group = groupOf(rule, values, people, names)
+      dirty(state, id, seenNs - 1n)
+    }
+  }
+
   return {
     rules,
     get judgedNs() {
@@ -225,25 +246,6 @@ export function createJudge(
         for (const id of ids) dirty(state, id, fromNs)
       }
     },
-    sighted(sightings) {
-      for (const { seen, key, names, piece } of sightings) {
-        const state = rules.find(({ reading }) => reading.seen === seen)
-        if (state === undefined || state.rule.form.is !== 'new') continue
-        const seenNs = BigInt(piece + 1) * state.rule.stepNs
-        const memoryNs = BigInt(state.rule.form.memoryMs) * 1_000_000n
-        const fromNs = seenNs - memoryNs
-        // Who does not remember cannot say that something is new.
-        if (fromNs < seen.sinceNs || coverage.unreadNs(fromNs, seenNs) > memoryNs / UNREAD_SHARE) continue
-        const values = JSON.parse(key) as string[]
-        const id = state.reading.scope.series.idOf(values)
-        if (id === 0) continue
-        const alert = alertOf(state, id)
-        alert.seenNs = seenNs
-        alert.group = groupOf(state.rule, values, people, names)
-        dirty(state, id, seenNs - 1n)
-      }
-    },
-
     async run(watermarkNs, horizonNs) {
       if (isRunning) throw new Error('the judge is at work already')
       isRunning = true
@@ -260,6 +262,7 @@ export function createJudge(
           beganMs = deps.monotonicMs()
         }
         for (const state of rules) {
+          look(state, watermarkNs)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)
             const from = max(fromNs, firstStepAfter(state, horizonNs))

@@ -1,46 +1,96 @@
-/** When each group was seen last, for `newFor`. Seeing a group twice changes nothing, so neither do re-reads. Full means that no group more
- * is taken: to forget one would make it new again, and that would be a false alert. */
+/** When each group was seen last, for `newFor`. What is new can only be told in the order of time, so sightings wait until everything before
+ * them was read. Seeing a group twice changes nothing, so neither do re-reads. Full means that no group more is taken: to forget one would
+ * make it new again, and that would be a false alert. */
+
+export interface Sighting {
+  readonly key: string
+  /** What people call the group, in the order of the rule's `by`. */
+  readonly names: readonly string[]
+  readonly piece: number
+}
+
+/** Sightings by slot of time, the first of each group in it. */
+export type Waiting = ReadonlyMap<number, ReadonlyMap<string, Sighting>>
 
 export interface Sightings {
-  /** A group was seen in a piece. True: it was never seen after that piece, nor in all the memory before. */
-  see(key: string, piece: number): boolean
+  /** Groups seen in the pieces of a window that is done. */
+  add(some: Iterable<Sighting>): void
+  /** Everything before `piece` was read: takes in the sightings there, and returns those that are new: not seen in all the memory before,
+   * nor after. */
+  take(piece: number): Sighting[]
   /** Forgets what was seen last so long before `piece` that it does not matter any more. */
   forgetBefore(piece: number): void
+  /** Which slot a piece lies in: a group needs to be told once per slot only. */
+  slotOf(piece: number): number
   readonly count: number
   /** Groups that did not fit, since the start of the process. */
   readonly overflowed: number
   /** Groups whose slot changed since the last `saved`; undefined for what was forgotten. */
   changed(): Map<string, number | undefined>
+  /** Slots whose waiting sightings changed. */
+  changedWaiting(): Map<number, readonly Sighting[] | undefined>
   saved(): void
   restore(key: string, slot: number): void
 }
 
 /** The memory is kept in this many slots, so that a pair that talks all day is written down a few times, not every minute. */
-export const MEMORY_SLOTS = 100
+const MEMORY_SLOTS = 100
 
 export function createSightings(options: { memoryPieces: number; max: number }): Sightings {
   const slotPieces = Math.max(1, Math.ceil(options.memoryPieces / MEMORY_SLOTS))
   const memorySlots = Math.ceil(options.memoryPieces / slotPieces)
   const last = new Map<string, number>()
+  const waiting = new Map<number, Map<string, Sighting>>()
   let changed = new Set<string>()
+  let changedSlots = new Set<number>()
   let overflowed = 0
+  const slotOf = (piece: number) => Math.floor(piece / slotPieces)
+
+  function see({ key, piece }: Sighting): boolean {
+    const slot = slotOf(piece)
+    const before = last.get(key)
+    if (before === undefined && last.size >= options.max) {
+      overflowed += 1
+      return false
+    }
+    if (before === undefined || slot > before) {
+      last.set(key, slot)
+      changed.add(key)
+    }
+    // A slot has two ends: only with one slot between is it certain that so much time has passed.
+    return before === undefined || slot - before > memorySlots + 1
+  }
+
   return {
-    see(key, piece) {
-      const slot = Math.floor(piece / slotPieces)
-      const before = last.get(key)
-      if (before === undefined && last.size >= options.max) {
-        overflowed += 1
-        return false
+    slotOf,
+    add(some) {
+      for (const sighting of some) {
+        const slot = slotOf(sighting.piece)
+        const groups = waiting.get(slot) ?? new Map<string, Sighting>()
+        waiting.set(slot, groups)
+        const known = groups.get(sighting.key)
+        if (known !== undefined && known.piece <= sighting.piece) continue
+        groups.set(sighting.key, sighting)
+        changedSlots.add(slot)
       }
-      if (before === undefined || slot > before) {
-        last.set(key, slot)
-        changed.add(key)
+    },
+    take(piece) {
+      const news: Sighting[] = []
+      for (const slot of [...waiting.keys()].toSorted((one, other) => one - other)) {
+        if (slot * slotPieces >= piece) break
+        const groups = waiting.get(slot)
+        for (const sighting of [...(groups?.values() ?? [])].toSorted((one, other) => one.piece - other.piece)) {
+          if (sighting.piece >= piece) continue
+          groups?.delete(sighting.key)
+          if (see(sighting)) news.push(sighting)
+        }
+        if (groups?.size === 0) waiting.delete(slot)
+        changedSlots.add(slot)
       }
-      // A slot has two ends: only with one slot between is it certain that so much time has passed.
-      return before === undefined || slot - before > memorySlots + 1
+      return news
     },
     forgetBefore(piece) {
-      const oldest = Math.floor(piece / slotPieces) - memorySlots - 1
+      const oldest = slotOf(piece) - memorySlots - 1
       for (const [key, slot] of last) {
         if (slot >= oldest) continue
         last.delete(key)
@@ -54,8 +104,16 @@ export function createSightings(options: { memoryPieces: number; max: number }):
       return overflowed
     },
     changed: () => new Map([...changed].map((key) => [key, last.get(key)])),
+    changedWaiting: () =>
+      new Map(
+        [...changedSlots].map((slot) => [
+          slot,
+          waiting.has(slot) ? [...(waiting.get(slot)?.values() ?? [])] : undefined,
+        ]),
+      ),
     saved() {
       changed = new Set()
+      changedSlots = new Set()
     },
     restore(key, slot) {
       last.set(key, slot)

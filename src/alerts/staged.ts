@@ -1,6 +1,7 @@
 /** What one window in flight has so far: nothing of it counts until the window is done. */
 import type { ItemsByGroup } from './distinct.ts'
 import type { DistinctBy, PresentBy, Scope, SeenBy, SummedBy } from './scope.ts'
+import type { Sighting } from './sightings.ts'
 
 export interface Staged {
   readonly messages: { readonly digest: bigint; readonly startNs: bigint }[]
@@ -11,18 +12,11 @@ export interface Staged {
   readonly bytes: number
 }
 
-export interface Sighted {
-  first: number
-  last: number
-  /** What people call the group, in the order of the scope's `by`. */
-  readonly names: readonly string[]
-}
-
 export interface StagedScope {
   readonly sums: ReadonlyMap<SummedBy, ReadonlyMap<number, Float64Array>>
   readonly presence: ReadonlyMap<PresentBy, ReadonlyMap<number, ReadonlySet<number>>>
   readonly distinct: ReadonlyMap<DistinctBy, ReadonlyMap<number, ItemsByGroup>>
-  readonly sightings: ReadonlyMap<SeenBy, ReadonlyMap<string, Sighted>>
+  readonly sightings: ReadonlyMap<SeenBy, ReadonlyMap<string, Sighting>>
   addSum(by: SummedBy, piece: number, id: number, value: number): void
   addPresence(by: PresentBy, slot: number, id: number): void
   addItem(by: DistinctBy, piece: number, id: number, item: string): void
@@ -57,7 +51,7 @@ function createStagedScope(scope: Scope, onBytes: (more: number) => void): Stage
   const sums = new Map<SummedBy, Map<number, Float64Array>>()
   const presence = new Map<PresentBy, Map<number, Set<number>>>()
   const distinct = new Map<DistinctBy, Map<number, ItemsByGroup>>()
-  const sightings = new Map<SeenBy, Map<string, Sighted>>()
+  const sightings = new Map<SeenBy, Map<string, Sighting>>()
   return {
     sums,
     presence,
@@ -88,13 +82,10 @@ function createStagedScope(scope: Scope, onBytes: (more: number) => void): Stage
       else groups.set(id, new Set([item]))
     },
     addSighting(by, key, names, piece) {
-      const keys = part(sightings, by)
-      const seen = keys.get(key)
-      if (seen === undefined) keys.set(key, { first: piece, last: piece, names })
-      else {
-        seen.first = Math.min(seen.first, piece)
-        seen.last = Math.max(seen.last, piece)
-      }
+      const first = part(sightings, by)
+      const inSlot = `${by.sightings.slotOf(piece)} ${key}`
+      const seen = first.get(inSlot)
+      if (seen === undefined || piece < seen.piece) first.set(inSlot, { key, names, piece })
     },
   }
 }

@@ -1,6 +1,7 @@
 /** Parts of a scope as rows of the state file: one row per piece of time. Numbers are little-endian, as on every machine that Node.js runs on. */
 import type { ItemsByGroup } from './distinct.ts'
 import type { Scope } from './scope.ts'
+import type { Sighting } from './sightings.ts'
 
 export interface StoredPart {
   readonly name: string
@@ -39,7 +40,11 @@ export function partsOf(scope: Scope): StoredPart[] {
       }),
     ),
     ...scope.seen.map((by) =>
-      storedPart(`seen ${by.rule.name}`, by, { changed: () => [], saved: () => undefined, restore: () => undefined }),
+      storedPart(`seen ${by.rule.name}`, by, {
+        changed: () => mapped(by.sightings.changedWaiting(), (waiting) => Buffer.from(JSON.stringify(waiting))),
+        saved: () => by.sightings.saved(),
+        restore: (_slot, cells) => by.sightings.add(JSON.parse(Buffer.from(cells).toString()) as Sighting[]),
+      }),
     ),
   ]
 }

@@ -289,7 +289,6 @@ export function createAlertsStore(stateFile: StateFile): AlertsStore {
       for (const scope of scopes) {
         scope.series.saved()
         for (const part of partsOf(scope)) part.saved()
-        for (const { sightings } of scope.seen) sightings.saved()
       }
     },
 

@@ -7,7 +7,7 @@ import { type Alerts, createAlerts } from '../../src/alerts/alerts.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import type { Transition } from '../../src/alerts/judge.ts'
 import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
-import { MS } from '../../src/clock.ts'
+import { type Clock, MS } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
@@ -18,7 +18,7 @@ import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import type { WindowResult } from '../../src/pipeline/run-window.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/cut.ts'
-import { createFakeClock, type FakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 
 export const MIN = 60_000_000_000n
@@ -48,12 +48,13 @@ export interface Read {
 }
 
 export interface World {
-  readonly clock: FakeClock
+  readonly clock: Clock
   readonly ledger: Ledger
   readonly alerts: Alerts
   readonly metrics: AlertsMetrics & { calls: Map<string, unknown[][]> }
-  /** Lines of `tailflux_event`. */
+  /** Lines of `tailflux_event`, and when they came. */
   readonly events: string[]
+  readonly eventTimes: bigint[]
   stateFile: StateFile
   /** Points of a window pass by; ends with `done` or `failed`. */
   open(window: Read, messages: readonly Traffic[] | Iterable<string>): { done(): void; fail(): void }
@@ -70,7 +71,7 @@ export interface WorldOptions {
   readonly ports?: Ports
   readonly graceMs?: number
   readonly originNs?: bigint
-  readonly clock?: FakeClock
+  readonly clock?: Clock
   readonly random?: () => number
 }
 
@@ -80,6 +81,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const clock = options.clock ?? createFakeClock()
   const metrics = countingMetrics<AlertsMetrics>()
   const events: string[] = []
+  const eventTimes: bigint[] = []
   let stateFile = openStateFile({ path: join(dir, 'state.db') }, { clock, log: silentLog })
   let ledger = createLedger(stateFile, 'default')
   ledger.setOrigin(options.originNs ?? T0)
@@ -97,7 +99,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         ledger,
         sink: {
           async write(batch: Batch) {
-            events.push(...Buffer.from(batch.bytes).toString().split('\n').filter(Boolean))
+            for (const line of Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)) {
+              events.push(line)
+              eventTimes.push(clock.now())
+            }
             return { written: batch.lineCount, rejected: 0, expired: 0 }
           },
         },
@@ -149,6 +154,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     metrics,
     events,
+    eventTimes,
     stateFile,
     open,
     read: (window, messages) => open(window, messages).done(),
