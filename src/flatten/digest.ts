@@ -61,10 +61,10 @@ export function createDigest(): MessageDigest {
     of(nodeId, startNs) {
       let a = sumA
       let b = sumB
-      for (let i = 0; i < nodeId.length; i++) {
-        const letter = nodeId.charCodeAt(i)
-        a = mixA(a, letter)
-        b = mixB(b, letter)
+      for (let i = 0; i < nodeId.length; i += 2) {
+        const letters = nodeId.charCodeAt(i) * 65_536 + (i + 1 < nodeId.length ? nodeId.charCodeAt(i + 1) : 0)
+        a = mixA(a, letters)
+        b = mixB(b, letters)
       }
       const low = lowOf(startNs)
       const high = highOf(startNs)

@@ -64,6 +64,10 @@ export class FlatPoints implements Points {
     return this.table.cells
   }
 
+  get textsView(): DataView {
+    return this.table.view
+  }
+
   get texts(): Uint8Array {
     return this.table.texts
   }

@@ -2,6 +2,7 @@
  * are checked. The same message always gives the same points, whenever it is read. */
 import { CollectorError } from '../errors.ts'
 import type { Names } from '../names/names.ts'
+import { KnownTexts } from '../source/known-texts.ts'
 import {
   COUNTERS,
   DST,
@@ -26,9 +27,9 @@ import { NONE } from './address-table.ts'
 import { createDigest } from './digest.ts'
 import { FlatPoints } from './flat-points.ts'
 import { type Folding, foldEntries } from './fold.ts'
-import type { Points } from './points.ts'
+import { type Points, TAG_BYTES_MAX } from './points.ts'
 import type { Ports } from './ports.ts'
-import { shortName, TAG_BYTES_MAX, tagValue } from './tag-value.ts'
+import { shortName, tagValue } from './tag-value.ts'
 
 export interface FlattenOptions {
   /** Value of the tag `tailnet`; `-` (the token's own tailnet) becomes `default`. */
@@ -51,6 +52,7 @@ export function createFlattener(
   const full = options.ports === 'full'
   const keepsPort = options.ports !== 'none'
   const points = new FlatPoints(tailnet)
+  const names = new KnownTexts()
   const table = points.table
   const digest = createDigest()
   const encoder = new TextEncoder()
@@ -153,9 +155,7 @@ export function createFlattener(
       return name !== undefined
     }
     const start = message.textStart + message.nodeCells[node * NODE_CELLS]!
-    const last = Math.min(message.textStart + message.nodeCells[node * NODE_CELLS + 1]!, start + TAG_BYTES_MAX)
-    let end = start
-    while (end < last && message.text[end] !== 0x2e) end += 1
+    const end = shortNameEnd(node, start)
     if (end > start) table.put(message.view, start, end)
     return end > start
   }
@@ -166,8 +166,23 @@ export function createFlattener(
   }
 
   function nodeName(): string {
-    const own = message.srcNodeIsReporter ? nameOfNode(message.srcNode) : undefined
+    const own = message.srcNodeIsReporter ? nameOfReporter() : undefined
     return tagValue((own ?? deps.names.nameOf(message.nodeId, asOfNs)) || message.nodeId)
+  }
+
+  function nameOfReporter(): string | undefined {
+    if (!message.plain) return nameOfNode(message.srcNode)
+    const start = message.textStart + message.nodeCells[message.srcNode * NODE_CELLS]!
+    const end = shortNameEnd(message.srcNode, start)
+    return end > start ? names.of(message.text, message.view, start, end) : undefined
+  }
+
+  /** Where the short name of a node ends that begins at `start`. */
+  function shortNameEnd(node: number, start: number): number {
+    const last = Math.min(message.textStart + message.nodeCells[node * NODE_CELLS + 1]!, start + TAG_BYTES_MAX)
+    let end = start
+    while (end < last && message.text[end] !== 0x2e) end += 1
+    return end
   }
 
   /** A name that is no number. Two that come out as the same tag value are the same protocol. */

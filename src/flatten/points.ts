@@ -1,6 +1,9 @@
 /** flatten/: a message becomes points. Pure, no I/O. */
 import type { Kind, QuarantinedPart } from '../source/message.ts'
 
+/** No tag value is longer, in bytes of UTF-8 before escaping. */
+export const TAG_BYTES_MAX = 256
+
 /** Cells per `tailnet_flow` point in `Points.flowCells`. */
 export const FLOW_CELLS = 7
 /** Index into KINDS. */
@@ -64,6 +67,8 @@ export interface Points {
   readonly addressCells: Int32Array
   /** Begins at byte 0 of its buffer and has at least 16 bytes to spare, so that texts can be copied two words at a time. */
   readonly texts: Uint8Array
+  /** The same memory. */
+  readonly textsView: DataView
 
   /** Six per kind: the sums of its four counters, then DERP tx and rx bytes. */
   readonly totals: Float64Array

@@ -1,8 +1,7 @@
 /** What any text must look like before it may become a tag value. Escaping for line protocol comes later, in sink/. */
 
 import { firstByte } from '../source/words.ts'
-
-export const TAG_BYTES_MAX = 256
+import { TAG_BYTES_MAX } from './points.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

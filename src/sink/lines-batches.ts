@@ -26,6 +26,11 @@ export class OpenBatch {
     this.view = NOTHING.view
   }
 
+  /** Lines that it may still take. */
+  get linesLeft(): number {
+    return this.limits.batchLinesMax - this.lineCount
+  }
+
   /** Memory for one more line, even of the longest kind. */
   begin(): void {
     if (this.memory === undefined) this.use(this.pool.take())
@@ -39,9 +44,14 @@ export class OpenBatch {
       this.close()
       this.use(this.pool.take())
       this.bytes.set(line)
-      this.used = line.length
-    } else this.used = end
-    this.lineCount += 1
+      this.took(1, line.length)
+    } else this.took(1, end)
+  }
+
+  /** So many lines are complete, the last one up to `end`. Closes the batch when it is full. */
+  took(lines: number, end: number): void {
+    this.used = end
+    this.lineCount += lines
     if (this.lineCount >= this.limits.batchLinesMax || this.used >= this.limits.batchBytesMax) this.close()
   }
 

@@ -20,9 +20,9 @@ export function createMemory(size: number): Memory {
 /** Copies `from[start, end)` to `to[p]`; returns the position after it. */
 export function copyWords(to: DataView, p: number, from: DataView, start: number, end: number): number {
   const shift = p - start
-  to.setBigUint64(p, from.getBigUint64(start))
-  to.setBigUint64(p + 8, from.getBigUint64(start + 8))
-  for (let i = start + 16; i < end; i += 8) to.setBigUint64(i + shift, from.getBigUint64(i))
+  to.setBigUint64(p, from.getBigUint64(start, true), true)
+  to.setBigUint64(p + 8, from.getBigUint64(start + 8, true), true)
+  for (let i = start + 16; i < end; i += 8) to.setBigUint64(i + shift, from.getBigUint64(i, true), true)
   return end + shift
 }
 

@@ -8,12 +8,12 @@
  * The bytes may end anywhere. `bytes[end]` is 0, which no JSON holds outside of a mistake, so every loop stops there by itself: a
  * mismatch at or after `end` means MORE bytes are needed, before it ODD. Progress is kept after each entry, node and member. */
 
+import { KnownTexts } from './known-texts.ts'
 import { DST, ENTRY_CELLS, KIND, NODE_ADDRESS_CELLS, NODE_CELLS, PROTO, SRC } from './message.ts'
 import { ADDRESS_BYTES_MAX, hashWords, splitAddress } from './message-address.ts'
 import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './message-columns.ts'
 import { readUsualDevice } from './message-devices.ts'
 import { absentEnd, readUsualEntries } from './message-entries.ts'
-import { textOf } from './message-text.ts'
 import { createTimeParser } from './message-time.ts'
 import { plainTextEnd, wordOf } from './words.ts'
 
@@ -83,6 +83,7 @@ const EXACT_MAX = 2 ** 53 - 1
 
 export function createFastParser(columns: Columns, depthMax: number): FastParser {
   const parseTime = createTimeParser()
+  const ids = new KnownTexts()
   let bytes: Uint8Array = new Uint8Array(0)
   let view = new DataView(bytes.buffer)
   let place = AT_OPEN
@@ -541,7 +542,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     columns.text = b
     columns.textStart = base
     columns.view = view
-    columns.nodeId = textOf(b, base + nodeIdStart, base + nodeIdEnd)
+    columns.nodeId = ids.of(b, view, base + nodeIdStart, base + nodeIdEnd)
     columns.startNs = startNs
     columns.loggedNs = (loggedStart < 0 ? undefined : parseTime(b, base + loggedStart, base + loggedEnd)) ?? startNs
     columns.srcNodeIsReporter =

@@ -1,0 +1,41 @@
+/** Short texts that come again and again, such as the ids of nodes: each is made once. Making a string takes longer than finding it, and one that was
+ * used as a key of a Map before is found there faster. Bounded: a text takes the place of another one. */
+import { hashWords, TAILS } from './message-address.ts'
+import { textOf } from './message-text.ts'
+
+const PLACES = 8192
+/** Longer texts are made each time. */
+const WORDS = 8
+const BYTES_MAX = WORDS * 4 - 1
+
+export class KnownTexts {
+  private readonly texts: string[] = new Array<string>(PLACES).fill('')
+  /** The bytes of each text, with zeros behind. */
+  private readonly words = new Int32Array(PLACES * WORDS)
+
+  /** The text from `start` to `end`, plain ASCII. `view`: of the same bytes; up to three behind `end` are read. */
+  of(bytes: Uint8Array, view: DataView, start: number, end: number): string {
+    const length = end - start
+    if (length > BYTES_MAX) return textOf(bytes, start, end)
+    const place = (hashWords(view, start, end) >>> 3) & (PLACES - 1)
+    const known = this.texts[place]!
+    if (known.length === length && this.isSame(view, start, length, place * WORDS)) return known
+    const text = textOf(bytes, start, end)
+    this.keep(view, start, length, place * WORDS)
+    this.texts[place] = text
+    return text
+  }
+
+  private isSame(view: DataView, start: number, length: number, at: number): boolean {
+    const { words } = this
+    let i = 0
+    for (; i + 4 <= length; i += 4) if (view.getInt32(start + i, true) !== words[at++]) return false
+    return (view.getInt32(start + i, true) & TAILS[length - i]!) === words[at]
+  }
+
+  private keep(view: DataView, start: number, length: number, at: number): void {
+    let i = 0
+    for (; i + 4 <= length; i += 4) this.words[at++] = view.getInt32(start + i, true)
+    this.words[at] = view.getInt32(start + i, true) & TAILS[length - i]!
+  }
+}
