@@ -201,7 +201,7 @@ function routed(name: 'subnet' | 'exit'): Expectations {
     '3A': plain('flows', view, p95),
     '3B': plain('flows', view, p95Received),
     '4A': plain('flows', view, { devices: distinct(['node']) }),
-    '5A': plain('flows', view, { clients: distinct(['dst']) }),
+    '5A': plain('flows', view, { clients: distinct(['dst_name']) }),
     '10A': rate('flows', view, 'download', 8, 'tx_bytes', ['node_name']),
     '10B': rate('flows', view, 'upload', 8, 'rx_bytes', ['node_name']),
     '11A': rate('flows', view, 'download', 8, 'tx_bytes', ['node_name']),

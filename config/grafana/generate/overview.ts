@@ -51,7 +51,7 @@ export function overview(place: NodesPlace) {
         height: 4,
         panels: [
           [
-            4,
+            3,
             stat({
               ...nodes,
               id: 1,
@@ -90,7 +90,7 @@ export function overview(place: NodesPlace) {
             }),
           ],
           [
-            3,
+            4,
             stat({
               ...nodes,
               id: 4,

@@ -84,10 +84,10 @@ export function numbers(routed: Routed): readonly (readonly [number, PanelBuilde
       stat({
         id: 5,
         title: 'Clients',
-        description: `Addresses of devices that used a ${routed.device} in the period, as the ${routed.device}s report them. No bytes are counted here.`,
+        description: `Devices that used one in the period, as the ${routed.device}s report them. No bytes are counted here.`,
         unit: 'short',
         color: 'green',
-        queries: [['clients', countRows('clients', { ...view, by: ['dst'] })]],
+        queries: [['clients', countRows('clients', { ...view, by: ['dst_name'] })]],
       }),
     ],
   ]
