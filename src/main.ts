@@ -12,16 +12,17 @@ import { createAlerts } from './alerts/alerts.ts'
 import type { AlertsStatus } from './alerts/status.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
+import { createControlToken } from './control-token.ts'
 import { CollectorError } from './errors.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { createHttpServer } from './http/server.ts'
 import type { StatusView } from './http/status.ts'
 import { createLedger } from './ledger/sqlite-ledger.ts'
-import { openStateFile } from './ledger/state-file.ts'
+import { openStateFile, type StateFile } from './ledger/state-file.ts'
 import { createWanted } from './ledger/wanted.ts'
 import { createEta } from './live/eta.ts'
 import { listening } from './live/listening.ts'
-import { createLive } from './live/live.ts'
+import { createLive, type Live } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -37,6 +38,7 @@ import { createInfluxSink } from './sink/influx.ts'
 import { createLineWriter } from './sink/lines.ts'
 import type { Sink, SinkMetrics } from './sink/sink.ts'
 import { createTailscaleSource } from './source/client.ts'
+import { parseTime } from './source/message-time.ts'
 import { VERSION } from './version.ts'
 
 export interface ServiceDeps {
@@ -47,6 +49,16 @@ export interface ServiceDeps {
   readonly clock?: Clock
   /** The service shows a simulated tailnet. */
   readonly isDemo?: boolean
+  /** Takes over new settings, if they are good. */
+  readonly reload?: () => Promise<unknown>
+  /** What an earlier service of this process leaves to this one. */
+  readonly legacy?: Legacy
+}
+
+/** What outlives a reload: what one looks at, and that somebody paused. */
+export interface Legacy {
+  readonly live: Live
+  readonly isPaused: boolean
 }
 
 export interface Service {
@@ -55,6 +67,7 @@ export interface Service {
   /** Listens, then polls. Resolves with the address of the status page. Rejects with a CollectorError when it cannot listen. */
   start(): Promise<string>
   status(): StatusView
+  legacy(): Legacy
   /** Takes no new window, waits up to 8 s for those under way, then ends everything from right to left. Idempotent. */
   stop(): Promise<void>
 }
@@ -91,6 +104,17 @@ export function createSink(
 /** Opens the state file and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
  * others of the state file, `config_invalid` without credentials. */
 export function createService(settings: Settings, deps: ServiceDeps): Service {
+  const opened: StateFile[] = []
+  try {
+    return compose(settings, deps, opened)
+  } catch (error) {
+    // A service that did not come to be must not keep the lock.
+    for (const state of opened) state.close()
+    throw error
+  }
+}
+
+function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Service {
   const { log, secrets } = deps
   const clock = deps.clock ?? systemClock
   const roomLog = (room: string) => log.child({ room })
@@ -98,7 +122,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
   const metrics = createMetrics({ version: VERSION, clock })
-  const live = createLive({ clock, random: Math.random })
+  const live = deps.legacy?.live ?? createLive({ clock, random: Math.random })
   const heard = listening(live, { ...metrics, health })
 
   const source = createTailscaleSource(settings.tailscale, {
@@ -109,7 +133,9 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
   })
   makeFolder(settings.dataDir)
   const state = openStateFile({ path: paths.state }, { clock, log: roomLog('ledger') })
+  opened.push(state)
   if (state.recovered) metrics.pipeline.stateRecovered()
+  const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
   const names = createNames(state, tailnet)
   const deadLetters = createDeadLetters(
@@ -211,8 +237,27 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     health,
     metrics,
     status,
+    controlToken: control.value,
     run: () => pipeline.tick(),
+    pause: pipeline.pause,
+    resume() {
+      pipeline.resume()
+      runSoon()
+    },
+    backfill({ from, to, again }) {
+      const asked = pipeline.backfill({ fromNs: timeOf('from', from), toNs: timeOf('to', to) }, again)
+      runSoon()
+      return asked
+    },
+    cancelBackfill: pipeline.cancelBackfill,
+    ...(deps.reload ? { reload: deps.reload } : {}),
   })
+  if (deps.legacy?.isPaused) pipeline.pause()
+
+  /** Without waiting for the schedule. */
+  function runSoon(): void {
+    schedule.run().catch(deps.onBroken)
+  }
 
   let stopping: Promise<void> | undefined
   async function stop(): Promise<void> {
@@ -220,6 +265,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     // From right to left: nothing may be asked of a part that has ended already.
     await using parts = new AsyncDisposableStack()
     parts.defer(() => state.close())
+    parts.defer(() => control.remove())
     parts.defer(() => deadLetters.stop())
     parts.defer(() => source.stop())
     parts.defer(() => sink.stop())
@@ -233,6 +279,7 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
     health,
     pipeline,
     status,
+    legacy: () => ({ live, isPaused: pipeline.status().paused }),
     async start() {
       const url = await http.start()
       health.setReady(true)
@@ -250,6 +297,17 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
 /** As the status page and `/api/status` have it: alerts, and how alerting itself is. */
 function alertsView({ alerts, ...alerting }: AlertsStatus) {
   return { alerts, alerting }
+}
+
+function timeOf(name: string, text: string): bigint {
+  const bytes = Buffer.from(text)
+  const ns = parseTime(bytes, 0, bytes.length)
+  if (ns !== undefined) return ns
+  throw new CollectorError(`${name} must be a time such as 2026-08-01T12:00:00Z.`, {
+    stage: 'config',
+    code: 'config_invalid',
+    reaction: 'hold',
+  })
 }
 
 function makeFolder(path: string): void {

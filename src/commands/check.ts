@@ -12,6 +12,7 @@ import { checkStore } from '../check/store.ts'
 import { type Clock, MS, systemClock } from '../clock.ts'
 import type { Loaded } from '../config/load.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
+import { readControlToken } from '../control-token.ts'
 import { CollectorError } from '../errors.ts'
 import { pathsIn } from '../main.ts'
 import { createInfluxQl } from '../query/influxql.ts'
@@ -149,8 +150,8 @@ async function machineFindings(loaded: Loaded, clock: Clock): Promise<readonly F
   ]
 }
 
-async function tokenOf({ http }: Settings): Promise<string | undefined> {
-  return await http.token?.read()
+async function tokenOf({ dataDir, http }: Settings): Promise<string | undefined> {
+  return readControlToken(dataDir) ?? (await http.token?.read())
 }
 
 const unheardSource: SourceMetrics = { request: () => undefined, bytes: () => undefined, clockSkew: () => undefined }

@@ -38,19 +38,21 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
   const server = createDemoServer(tailnet)
   await server.start()
   try {
-    const { origins, settings } = load(command)
-    const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
-    const loaded = load(command, {
-      ...Object.fromEntries(defaults),
-      'tailscale.apiUrl': server.url,
-      'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
-      'tailscale.tailnet': '-',
-      'tailscale.oauthClientId': undefined,
-      'tailscale.oauthClientSecret': undefined,
-      'tailscale.idTokenFile': undefined,
-      tailnetName: settings.tailnetName ?? 'demo',
-    })
-    await runService(loaded, {
+    const loadDemo = () => {
+      const { origins, settings } = load(command)
+      const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
+      return load(command, {
+        ...Object.fromEntries(defaults),
+        'tailscale.apiUrl': server.url,
+        'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
+        'tailscale.tailnet': '-',
+        'tailscale.oauthClientId': undefined,
+        'tailscale.oauthClientSecret': undefined,
+        'tailscale.idTokenFile': undefined,
+        tailnetName: settings.tailnetName ?? 'demo',
+      })
+    }
+    await runService(loadDemo, {
       isDemo: true,
       onStart: (url) =>
         process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C ends it)\n\n`),

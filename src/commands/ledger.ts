@@ -3,12 +3,11 @@ import { Command } from 'commander'
 import { systemClock } from '../clock.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
 import { CollectorError } from '../errors.ts'
-import type { StatusAnswer } from '../http/status.ts'
 import { createLedger } from '../ledger/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/state-file.ts'
 import { pathsIn } from '../main.ts'
 import { isoOf } from '../pipeline/pipeline.ts'
-import { addressOf } from './healthcheck.ts'
+import { createServiceClient } from './service-client.ts'
 import { load, logFor } from './settings.ts'
 
 /** What both ways of looking can tell: times as RFC 3339. */
@@ -82,24 +81,8 @@ function fromFile(settings: Settings, log: Parameters<typeof openStateFile>[1]['
 }
 
 async function fromService(settings: Settings): Promise<LedgerView> {
-  const url = `${addressOf(settings)}/api/status`
-  const token = await settings.http.token?.read()
-  try {
-    const answer = await fetch(url, {
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(5_000),
-      redirect: 'error',
-    })
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`)
-    const { tailnet, origin, watermark, gaps } = (await answer.json()) as StatusAnswer
-    return { tailnet, origin, watermark, gaps }
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new CollectorError(
-      `A running tailflux holds the state file, and it cannot be asked at ${url} (${reason}). Check TAILFLUX_HTTP_HOST, TAILFLUX_HTTP_PORT and TAILFLUX_HTTP_TOKEN.`,
-      { stage: 'config', code: 'service_unreachable', reaction: 'retry', cause },
-    )
-  }
+  const { tailnet, origin, watermark, gaps } = await createServiceClient(settings).status()
+  return { tailnet, origin, watermark, gaps }
 }
 
 function textOf(view: LedgerView): string {

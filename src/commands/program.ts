@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import { checkCommand } from './check.ts'
+import { controlCommands } from './control.ts'
 import { demoCommand } from './demo.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import { exportCommand } from './export.ts'
@@ -10,6 +11,7 @@ import { healthcheckCommand } from './healthcheck.ts'
 import { ledgerCommand } from './ledger.ts'
 import { printConfigCommand } from './print-config.ts'
 import { runCommand } from './run.ts'
+import { statusCommand } from './status.ts'
 
 const program = new Command('tailflux')
   .description('Tailscale network flow logs into InfluxDB: every entry once, acknowledged.')
@@ -31,9 +33,11 @@ for (const command of [
   runCommand(),
   demoCommand(),
   checkCommand(),
+  statusCommand(),
   printConfigCommand(),
   exportCommand(),
   ledgerCommand(),
+  ...controlCommands(),
   healthcheckCommand(),
 ])
   program.addCommand(command.copyInheritedSettings(program))

@@ -1,12 +1,11 @@
 /** `tailflux run`: the service, until it is told to stop. */
 import { Command } from 'commander'
 import type { Loaded } from '../config/load.ts'
-import { hasCredentials, tailnetTag } from '../config/settings.ts'
-import { createService } from '../main.ts'
-import { VERSION } from '../version.ts'
+import { hasCredentials } from '../config/settings.ts'
 import { startDemo } from './demo.ts'
 import { EXIT } from './exit.ts'
-import { load, logFor } from './settings.ts'
+import { createKeeper } from './keeper.ts'
+import { load } from './settings.ts'
 
 export function runCommand(): Command {
   return new Command('run')
@@ -14,57 +13,45 @@ export function runCommand(): Command {
     .action(async (_options: object, command: Command) => {
       const loaded = load(command)
       if (loaded.settings.demo === 'auto' && !hasCredentials(loaded.settings)) return await startDemo(command, {})
-      await runService(loaded, {})
+      await runService(() => load(command), {})
     })
 }
 
 /** Runs the service until a signal comes, then stops it: what is under way is finished within some seconds, and the exit code is 0. A second
- * signal ends the process at once. */
+ * signal ends the process at once. SIGHUP takes over new settings. `loadAgain` is called now and at each reload. */
 export async function runService(
-  loaded: Loaded,
+  loadAgain: () => Loaded,
   options: { readonly isDemo?: boolean; readonly onStart?: (url: string) => void },
 ): Promise<void> {
-  const { settings } = loaded
-  const { log, secrets } = logFor(loaded)
   const stopped = Promise.withResolvers<string>()
   let exitCode: number = EXIT.ok
 
   function broken(error: unknown): void {
-    log.fatal({ err: error }, 'programmer error, the process ends')
+    keeper.log.fatal({ err: error }, 'programmer error, the process ends')
     exitCode = EXIT.failed
     stopped.resolve('broken')
   }
 
-  const service = createService(settings, { log, secrets, onBroken: broken, isDemo: options.isDemo ?? false })
+  const keeper = createKeeper(loadAgain, { onBroken: broken, isDemo: options.isDemo ?? false })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
-      log.info({ signal }, 'stopping')
+      keeper.log.info({ signal }, 'stopping')
       stopped.resolve(signal)
       process.once(signal, () => process.exit(128 + (signal === 'SIGINT' ? 2 : 15)))
     })
   }
+  // What is wrong with new settings is in the log, and the old ones stay.
+  process.on('SIGHUP', () => void keeper.reload().catch(() => undefined))
   process.once('uncaughtException', broken)
   process.once('unhandledRejection', broken)
-  log.info(
-    {
-      version: VERSION,
-      node: process.versions.node,
-      tailnet: tailnetTag(settings),
-      sink: service.status().sink,
-      dataDir: settings.dataDir,
-      settingsFile: loaded.path ?? null,
-    },
-    'tailflux starts',
-  )
   try {
     // By itself: the arguments of an optional call are not even looked at when there is nobody to call.
-    const url = await service.start()
+    const url = await keeper.start()
     options.onStart?.(url)
     await stopped.promise
   } finally {
-    await service.stop()
+    await keeper.stop()
   }
-  log.info('tailflux stopped')
   process.exitCode = exitCode
   // What a library may have left open must not keep the process; everything of ours has ended.
   setTimeout(() => process.exit(), 1_000).unref()

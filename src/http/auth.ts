@@ -10,11 +10,21 @@ export interface Auth {
   /** `authorization` and `host`: the header lines. */
   check(authorization: string | undefined, host: string | undefined): Promise<Verdict>
   /** Only by bearer token: browsers send Basic credentials by themselves, also when another site made them ask. */
-  mayChange(authorization: string | undefined): Promise<boolean>
-  readonly hasToken: boolean
+  mayOrder(authorization: string | undefined): Promise<boolean>
+  /** There is a token by which orders can be given. */
+  readonly takesOrders: boolean
 }
 
-export function createAuth({ host, token }: { host: string; token?: Secret | undefined }): Auth {
+/** `controlToken`: a second one, for commands on this machine. */
+export function createAuth({
+  host,
+  token,
+  controlToken,
+}: {
+  host: string
+  token?: Secret | undefined
+  controlToken?: string | undefined
+}): Auth {
   const isLocalOnly = isLoopback(host)
 
   async function isToken(given: string | undefined): Promise<boolean> {
@@ -22,15 +32,24 @@ export function createAuth({ host, token }: { host: string; token?: Secret | und
     return timingSafeEqual(digest(given), digest(await token.read()))
   }
 
+  function isControlToken(given: string | undefined): boolean {
+    if (controlToken === undefined || given === undefined) return false
+    return timingSafeEqual(digest(given), digest(controlToken))
+  }
+
   return {
-    hasToken: token !== undefined,
+    takesOrders: token !== undefined || controlToken !== undefined,
     async check(authorization, hostHeader) {
       if (token !== undefined) {
+        if (isControlToken(bearer(authorization))) return 'allowed'
         return (await isToken(bearer(authorization) ?? basicPassword(authorization))) ? 'allowed' : 'refused'
       }
       return isLocalOnly && !isLoopback(nameOf(hostHeader)) ? 'foreign_name' : 'allowed'
     },
-    mayChange: (authorization) => isToken(bearer(authorization)),
+    mayOrder: async (authorization) => {
+      const given = bearer(authorization)
+      return isControlToken(given) || (await isToken(given))
+    },
   }
 }
 

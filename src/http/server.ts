@@ -11,18 +11,19 @@ import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createEvents } from './events.ts'
 import { FILES } from './files.ts'
+import { type Orders, registerOrders } from './orders.ts'
 import { page, parts } from './page.ts'
 import type { StatusAnswer, StatusView } from './status.ts'
 
-export interface HttpDeps {
+export interface HttpDeps extends Orders {
   readonly log: Logger
   readonly clock: Clock
   readonly version: string
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => StatusView
-  /** Reads now instead of at the next turn of the schedule; resolves with what came of it. */
-  readonly run: () => Promise<unknown>
+  /** A token besides the one of the settings, for commands on this machine. */
+  readonly controlToken?: string
   /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */
   readonly events?: (listener: () => void) => () => void
   /** False when the poll loop hangs and only a restart helps. Looks at nothing outside the process. */
@@ -65,7 +66,7 @@ const METHODS = new Set(['GET', 'HEAD', 'POST'])
 export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer {
   const { log, clock, health } = deps
   const limits = { ...LIMITS, ...deps.limits }
-  const auth = createAuth(config)
+  const auth = createAuth({ ...config, controlToken: deps.controlToken })
   const startedAt = isoNow(clock)
   const events = createEvents({
     clock,
@@ -162,28 +163,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     request.raw.socket.setTimeout(0)
     return reply.hijack()
   })
-  app.post('/api/run', async (request, reply) => {
-    if (!auth.hasToken) {
-      return refuse(
-        reply,
-        403,
-        'Set TAILFLUX_HTTP_TOKEN (or http.token) first: without a token nobody may start a run.',
-      )
-    }
-    if (!(await auth.mayChange(request.headers.authorization))) {
-      return refuse(reply, 401, 'This needs the header Authorization: Bearer with the value of TAILFLUX_HTTP_TOKEN.')
-    }
-    const patience = new AbortController()
-    const wait = clock.sleep(limits.runWaitMs, patience.signal).then(
-      () => undefined,
-      () => undefined,
-    )
-    const run = deps.run().then((result) => ({ result }))
-    // A failure after the answer still has to be told.
-    run.catch((error: unknown) => log.error({ err: error }, 'run asked for over HTTP failed'))
-    const done = await Promise.race([run, wait]).finally(() => patience.abort())
-    return done === undefined ? reply.code(202).send({ running: true }) : { running: false, ...done }
-  })
+  registerOrders(app, { auth, orders: deps, clock, log, runWaitMs: limits.runWaitMs })
 
   app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
   for (const [path, file] of Object.entries(FILES)) {

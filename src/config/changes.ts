@@ -1,0 +1,31 @@
+/** What differs between two sets of settings, for a reload. */
+import { isDeepStrictEqual } from 'node:util'
+import { Secret } from '../secret.ts'
+import { KEYS } from './keys.ts'
+import type { Loaded } from './load.ts'
+
+/** Names of keys whose values differ, secrets by their values. */
+export function changedKeys(before: Loaded, after: Loaded): readonly string[] {
+  const changed = KEYS.filter(({ path }) => !isSame(at(before.settings, path), at(after.settings, path)))
+  // Secrets inside of lists show no difference above.
+  const isOther = !isDeepStrictEqual(valuesOf(before), valuesOf(after))
+  const names = changed.map(({ name }) => name)
+  return isOther && names.length === 0 ? ['a secret'] : names
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof Secret && other instanceof Secret) return one.reveal() === other.reveal()
+  return isDeepStrictEqual(one, other)
+}
+
+function valuesOf({ secrets }: Loaded): string[] {
+  return secrets.map((secret) => secret.reveal())
+}
+
+function at(from: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) =>
+      typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[part] : undefined,
+    from,
+  )
+}

@@ -1,0 +1,115 @@
+/** Reload, pause and resume of a running service, as a process: right settings are taken over, wrong ones refused, and nothing is lost. */
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { readControlToken } from '../../src/control-token.ts'
+import { createDemoServer } from '../../src/demo/server.ts'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { assertTruth } from '../line/truth-in.ts'
+import { parseLines } from '../sink/lines-parse.ts'
+
+const MINUTE_NS = 60_000_000_000n
+
+test('under load: good settings are taken over, wrong ones refused with all faults, and the content is the truth', async (t) => {
+  const dir = await folder(t)
+  const tailnet = createTailnet({ nodes: 12, seed: 9 })
+  // The API's clock stands still, so that the last edge is known.
+  const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
+  const api = createDemoServer(tailnet, { nowNs: () => nowNs, latencyMs: 20 })
+  await api.start()
+  t.after(() => api.stop())
+  const file = join(dir, 'tailflux.yaml')
+  const settings = (poll: string) =>
+    `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${dir}\nhttp: { port: 0 }\npoll: { lookback: 30m, interval: 5s, windowMax: 1m, latePasses: [], ${poll} }\n`
+  await writeFile(file, settings('parallel: 1'))
+  const run = startCli(t, ['run', '-c', file])
+  await run.until(/"msg":"window done"/)
+
+  await writeFile(file, `${settings('parallel: 99, nonsense: 1')}ports: all\n`)
+  run.child.kill('SIGHUP')
+  const refused = await run.until(/\{[^\n]*"new settings are refused, the old ones stay in force"[^\n]*\}/)
+  for (const fault of ['parallel', 'nonsense', 'ports'])
+    assert.match(refused[0], new RegExp(`poll.${fault}|: ${fault}`))
+
+  for (const [index, parallel] of [2, 3, 4].entries()) {
+    await writeFile(file, settings(`parallel: ${parallel}`))
+    run.child.kill('SIGHUP')
+    await run.until(
+      new RegExp(`(?:settings are taken over[\\s\\S]*?tailflux is ready[\\s\\S]*?window done[\\s\\S]*?){${index + 1}}`),
+    )
+  }
+  run.child.kill('SIGHUP')
+  await run.until(/settings are as they were/)
+  const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
+  const url = /(?:[\s\S]*)"url":"(http:[^"]+)"/.exec(run.stdout())?.[1] ?? ''
+  for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== edge || status.backlogSeconds > 0; ) {
+    status = (await (await fetch(`${url}/api/status`)).json()) as typeof status
+  }
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 0)
+  assert.match(run.stdout(), /"durationMs":\d+,"msg":"tailflux stopped"/)
+
+  const text = (await runCli(t, ['export'], { TAILFLUX_DATA_DIR: dir })).stdout
+  const lines = parseLines(text).filter(({ measurement }) => measurement.startsWith('tailnet_'))
+  const origin = /^origin +(\S+)/m.exec((await runCli(t, ['ledger', 'show', '-c', file])).stdout)?.[1] ?? ''
+  const fromNs = BigInt(Date.parse(origin)) * 1_000_000n
+  const count = await assertTruth(lines, tailnet.truth(fromNs, nowNs - MINUTE_NS))
+  assert.ok(count > 1_000)
+})
+
+test('settings that are good but do not work here: the old ones come back', async (t) => {
+  const dir = await folder(t)
+  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  await api.start()
+  t.after(() => api.stop())
+  const file = join(dir, 'tailflux.yaml')
+  const settings = (port: number) =>
+    `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${dir}\nhttp: { port: ${port} }\npoll: { lookback: 2m, interval: 5s }\n`
+  await writeFile(file, settings(0))
+  const run = startCli(t, ['run', '-c', file])
+  await run.until(/"msg":"window done"/)
+  // The port of the simulated API is taken.
+  await writeFile(file, settings(Number(new URL(api.url).port)))
+  run.child.kill('SIGHUP')
+  await run.until(/is taken by another program[\s\S]*the old ones come back into force[\s\S]*tailflux is ready/)
+  await run.until(/come back into force[\s\S]*window done/)
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 0)
+})
+
+test('orders over HTTP and from the command line: only with a token, and the one of the data directory is enough', async (t) => {
+  const dir = await folder(t)
+  const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0', TAILFLUX_POLL_LOOKBACK: '5m' }
+  const demo = startCli(t, ['demo', '--nodes', '6'], env)
+  const [, url = ''] = await demo.until(/Status page: (http:\S+)\//, 'stderr')
+  await demo.until(/"msg":"window done"/)
+  const post = async (path: string, token?: string) => {
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const answer = await fetch(`${url}${path}`, { method: 'POST', headers })
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+  }
+  const control = readControlToken(dir)
+  assert.match(control ?? '', /^[0-9a-f]{48}$/)
+  assert.equal((await post('/api/pause')).status, 401)
+  assert.equal((await post('/api/pause', 'wrong')).status, 401)
+
+  const beside = { ...env, TAILFLUX_HTTP_PORT: new URL(url).port }
+  const pause = await runCli(t, ['pause'], beside)
+  assert.deepEqual([pause.code, pause.stdout], [0, 'Paused: nothing is read until `tailflux resume`.\n'])
+  const status = await runCli(t, ['status', '--json'], beside)
+  assert.equal(JSON.parse(status.stdout).paused, true)
+  const page = await (await fetch(url)).text()
+  assert.match(page, /Paused<\/b> <span>Nothing is read; `tailflux resume` lets it go on/)
+  assert.equal((await runCli(t, ['resume'], beside)).code, 0)
+  assert.equal(((await (await fetch(`${url}/api/status`)).json()) as { paused: boolean }).paused, false)
+  assert.deepEqual((await post('/api/reload', control)).body, { changed: [] })
+  const reload = await runCli(t, ['reload'], beside)
+  assert.deepEqual([reload.code, reload.stdout], [0, 'The settings are as they were.\n'])
+  const wrong = await post('/api/backfill?from=yesterday&to=now', control)
+  assert.equal(wrong.status, 422)
+  demo.child.kill('SIGTERM')
+  assert.equal(await demo.ended, 0)
+  assert.equal(readControlToken(dir), undefined)
+})
