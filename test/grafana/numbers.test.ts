@@ -18,7 +18,7 @@ const HOUR_MS = 3_600_000
 const TO_MS = Date.UTC(2026, 9, 15, 14, 0, 0)
 const DEMO = wholeDay
   ? { nodes: 50, hours: 24, shownHours: 12, shift: '7d' }
-  : { nodes: 16, hours: 5, shownHours: 2, shift: '1d' }
+  : { nodes: 12, hours: 4, shownHours: 1.75, shift: '1d' }
 const SEED = 7
 
 let demo: DemoInflux
