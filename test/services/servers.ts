@@ -126,6 +126,8 @@ async function bringIn(name: ServerName): Promise<Server> {
  * missing), else the reason to skip. In CI a missing server is no reason to skip: rejects. */
 export async function missing(...names: ServerName[]): Promise<string | false> {
   for (const name of names) {
+    // A variable that names nothing is a mistake, and no reason to skip either.
+    find(name)
     try {
       await ensure(name)
     } catch (error) {
