@@ -7,13 +7,13 @@ import { HOUR_NS, LAG_NS, startWorld } from './world.ts'
 
 const READINGS = [
   { 'poll.windowMax': '1h', 'poll.windowBytesTarget': '64MiB' },
-  { 'poll.windowMax': '10s', 'poll.interval': '5s', 'poll.parallel': 4, 'influx.batchLinesMax': 37 },
+  { 'poll.windowMax': '10s', 'poll.interval': '5s', 'poll.parallel': 4, 'influx.batchLinesMax': 150 },
   { 'poll.windowMax': '7m', 'poll.windowBytesTarget': '64KiB', 'poll.parallel': 1, 'influx.gzip': 'on' },
 ]
 
 test('the same hour read three times, in other windows and batches: nothing changes in the database', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
-  const { tailnet, service, api } = await startWorld(t, { tailnet: { nodes: 12, hostile: true, oldClients: 0.3 } })
+  const { tailnet, service, api } = await startWorld(t, { tailnet: { nodes: 8, hostile: true, oldClients: 0.3 } })
   const place = { url: database.url, db: 'flows' }
   const truth = [...tailnet.truth(NOON, NOON + HOUR_NS - LAG_NS)]
   const requests: number[] = []
