@@ -6,6 +6,7 @@
  * from the beginning of time; that gives names to the look-back of a first start. */
 
 import type { StateFile } from '../ledger/state-file.ts'
+import { hashBytes } from '../source/message-address.ts'
 import type { Names } from './names.ts'
 
 const BEGINNING = -(1n << 63n)
@@ -31,6 +32,8 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
   const putReading = db.prepare('INSERT OR IGNORE INTO names_reading VALUES (?, ?)')
 
   const histories = new Map<string, Entry[]>()
+  // Most addresses of exit and physical traffic belong to no device; that is known from a number, without making a text of them.
+  const hashes = new Set<number>()
   for (const row of all.all(tailnet))
     add(row['key'] as string, { fromNs: row['valid_from_ns'] as bigint, name: row['name'] as string })
   let isReading = db.prepare('SELECT 1 FROM names_reading WHERE tailnet = ?').get(tailnet) !== undefined
@@ -39,8 +42,10 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
 
   function add(key: string, entry: Entry): void {
     const history = histories.get(key)
-    if (history) history.push(entry)
-    else histories.set(key, [entry])
+    if (history) return void history.push(entry)
+    histories.set(key, [entry])
+    const bytes = Buffer.from(key)
+    hashes.add(hashBytes(bytes, 0, bytes.length))
   }
 
   return {
@@ -53,6 +58,8 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
       }
       return undefined
     },
+
+    mayKnow: (hash) => hashes.has(hash),
 
     observe(devices, atNs) {
       const changes = new Map<string, Entry>()

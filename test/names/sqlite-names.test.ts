@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { MINUTE } from '../../src/clock.ts'
 import { openStateFile } from '../../src/ledger/state-file.ts'
 import { createNames } from '../../src/names/sqlite-names.ts'
+import { hashBytes } from '../../src/source/message-address.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
 
@@ -21,6 +22,15 @@ test('the first observation, before anything was read, counts from the beginning
   for (const key of ['n1CNTRL', '100.64.0.1', 'fd7a::1']) assert.equal(names.nameOf(key, 0n), 'web')
   assert.equal(names.nameOf('100.64.0.2', NOON_NS), undefined)
   assert.equal(names.count(), 1)
+})
+
+test('whether a text was ever seen is known by its hash alone, also after a restart', () => {
+  const state = open()
+  const hashOf = (text: string) => hashBytes(Buffer.from(text), 0, text.length)
+  createNames(state, 'default').observe([web], NOON_NS)
+  const names = createNames(state, 'default')
+  for (const key of ['n1CNTRL', '100.64.0.1', 'fd7a::1']) assert.ok(names.mayKnow?.(hashOf(key)), key)
+  assert.equal(names.mayKnow?.(hashOf('100.64.0.2')), false)
 })
 
 test('once reading has begun, a device is known only from its first observation on', () => {
