@@ -327,9 +327,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     }
   }
 
-  /** The clocks disagree, and by them there is nothing to ask for. One Date header that was wrong must not silence the API for hours. */
+  /** Nobody has told the time yet, or the clocks disagree and by them there is nothing to ask for. One Date header that was wrong must not silence the API for hours. */
   function isTimeDoubtful(): boolean {
-    return serverNowNs() !== clock.now() && presentNs() - lagNs <= newestDoneNs()
+    return heard === undefined || (serverNowNs() !== clock.now() && presentNs() - lagNs <= newestDoneNs())
   }
 
   function newestDoneNs(): bigint {

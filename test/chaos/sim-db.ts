@@ -1,0 +1,165 @@
+/** A database in memory behind the real write policy: it takes requests as InfluxDB 1.x does (facts: `src/sink/influx-answer.ts`), keeps one
+ * row per series and timestamp, and fails as it is told. */
+import { CollectorError } from '../../src/errors.ts'
+import type { RawAnswer } from '../../src/sink/influx-answer.ts'
+import type { InfluxHttp } from '../../src/sink/influx-http.ts'
+import { parseLine } from '../sink/lines-parse.ts'
+import { keyOf, POISON_ADDRESS } from './sim-records.ts'
+
+export const DB_FAULTS = [
+  'refused',
+  'hang', // no answer; nothing happened
+  'lost_answer', // no answer; everything happened
+  'half', // no answer; the first half of the lines happened
+  'overloaded',
+  'unavailable',
+  'unauthorized',
+  'not_found',
+  'too_large',
+  'portal', // 200 instead of 204: something else answers
+] as const
+export type DbFault = (typeof DB_FAULTS)[number]
+
+export interface SimDb {
+  /** Fields as in the line, by `keyOf`. */
+  rows: Map<string, string>
+  fault: DbFault | undefined
+  readonly http: InfluxHttp
+  /** Acknowledged requests that wrote flows. */
+  writes: number
+  /** A copy of what it holds, as a backup has it. */
+  backup(): Map<string, string>
+  /** It crashed: what was acknowledged since `sinceMs` (virtual time) is gone. Returns how many rows. */
+  loseSince(sinceMs: number): number
+}
+
+export interface SimDbDeps {
+  readonly nowMs: () => number
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly latencyMs: () => number
+  readonly bite: (name: string) => void
+}
+
+const TIMEOUT_MS = 30_000
+const REQUEST_BYTES_MAX = 700
+/** Rows are remembered with what they replaced for so long, so that a crash can take them back. */
+const UNDO_MS = 600_000
+
+/** Series of lines in the one order of tags that the oracle has too; the same few come again and again. */
+const seriesSeen = new Map<string, string>()
+function seriesOf(text: string): string {
+  let series = seriesSeen.get(text)
+  if (series === undefined) {
+    series = keyOf(parseLine(`${text} a=0i 0`)).slice(0, -2)
+    seriesSeen.set(text, series)
+  }
+  return series
+}
+
+export function createSimDb(deps: SimDbDeps): SimDb {
+  let undo: { atMs: number; key: string; before: string | undefined }[] = []
+
+  function put(line: string): boolean {
+    if (line.includes(POISON_ADDRESS) && line.startsWith('tailnet_flow')) {
+      deps.bite('db refuses a line')
+      return false
+    }
+    const last = line.lastIndexOf(' ')
+    const blank = line.lastIndexOf(' ', last - 1)
+    const key = seriesOf(line.slice(0, blank)) + line.slice(last)
+    undo.push({ atMs: deps.nowMs(), key, before: db.rows.get(key) })
+    db.rows.set(key, line.slice(blank + 1, last))
+    return true
+  }
+
+  function write(body: string): RawAnswer {
+    const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    const oldestMs = deps.nowMs() - UNDO_MS
+    if (undo.length > 5_000) undo = undo.filter((one) => one.atMs >= oldestMs)
+    let isWhole = true
+    for (const line of lines) isWhole = put(line) && isWhole
+    if (lines.some((line) => !line.startsWith('tailflux_window'))) db.writes += 1
+    if (isWhole) return { status: 204, headers: {}, body: '' }
+    return {
+      status: 400,
+      headers: {},
+      body: '{"error":"partial write: field type conflict: input field \\"tx_bytes\\" on measurement \\"tailnet_flow\\" is type integer, already exists as type string dropped=1"}',
+    }
+  }
+
+  function mirror(): RawAnswer {
+    const highest = { watermark: -1n, acked: -1n }
+    for (const [key, fields] of db.rows) {
+      if (!key.startsWith('tailflux_window')) continue
+      for (const name of ['watermark', 'acked'] as const) {
+        const value = BigInt(new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? '-1')
+        if (value > highest[name]) highest[name] = value
+      }
+    }
+    const body =
+      highest.watermark < 0n
+        ? ''
+        : `name,tags,time,watermark,acked\ntailflux_window,,0,${highest.watermark},${highest.acked}\n`
+    return { status: 200, headers: {}, body }
+  }
+
+  async function timeout(signal: AbortSignal): Promise<never> {
+    await deps.sleep(TIMEOUT_MS, signal)
+    throw new CollectorError('simulated: no answer', { stage: 'sink', code: 'db_timeout', reaction: 'retry' })
+  }
+
+  const db: SimDb = {
+    rows: new Map(),
+    fault: undefined,
+    writes: 0,
+    backup: () => new Map(db.rows),
+    loseSince(sinceMs) {
+      const before = db.rows.size
+      while ((undo.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= sinceMs) {
+        const one = undo.pop()!
+        if (one.before === undefined) db.rows.delete(one.key)
+        else db.rows.set(one.key, one.before)
+      }
+      return before - db.rows.size
+    },
+    http: {
+      async send(request, signal) {
+        signal.throwIfAborted()
+        const latencyMs = deps.latencyMs()
+        if (latencyMs > 0) await deps.sleep(latencyMs, signal)
+        const { fault } = db
+        if (fault !== undefined && (fault !== 'too_large' || request.method === 'POST')) deps.bite(`db ${fault}`)
+        const isWrite = request.path.startsWith('/write')
+        const body = isWrite ? Buffer.from(request.body as Uint8Array).toString() : ''
+        switch (fault) {
+          case 'refused':
+            throw new CollectorError('simulated: refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+          case 'hang':
+            return await timeout(signal)
+          case 'lost_answer':
+            if (isWrite) write(body)
+            return await timeout(signal)
+          case 'half':
+            if (isWrite) write(body.slice(0, body.indexOf('\n', body.length / 2) + 1))
+            return await timeout(signal)
+          case 'overloaded':
+            return { status: 429, headers: { 'retry-after': '20' }, body: '' }
+          case 'unavailable':
+            return { status: 503, headers: {}, body: '{"error":"starting"}' }
+          case 'unauthorized':
+            return { status: 401, headers: {}, body: '{"error":"authorization failed"}' }
+          case 'not_found':
+            return { status: 404, headers: {}, body: '{"error":"database not found: \\"flows\\""}' }
+          case 'portal':
+            return { status: 200, headers: {}, body: '<html>' }
+          case 'too_large':
+            if (body.length > REQUEST_BYTES_MAX)
+              return { status: 413, headers: {}, body: '{"error":"Request Entity Too Large"}' }
+        }
+        return isWrite ? write(body) : mirror()
+      },
+      stop: () => undefined,
+    },
+  }
+  return db
+}

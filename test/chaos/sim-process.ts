@@ -1,0 +1,200 @@
+/** One simulated process of the service: the real pipeline, planner, gate, start-up rule, flattener, line writer, write policy, ledger and
+ * names; everything that leaves it goes through `alive`, which is where it can die. */
+import type { Clock } from '../../src/clock.ts'
+import { createFlattener } from '../../src/flatten/flatten.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { createLedger } from '../../src/ledger/sqlite-ledger.ts'
+import { createNames } from '../../src/names/sqlite-names.ts'
+import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import { createPipeline, type Pipeline, type PipelineOptions, type TickResult } from '../../src/pipeline/pipeline.ts'
+import { createSlots } from '../../src/pipeline/slots.ts'
+import { influxSchema } from '../../src/sink/config.ts'
+import { createInfluxSink } from '../../src/sink/influx.ts'
+import type { InfluxHttp } from '../../src/sink/influx-http.ts'
+import { createLineWriter } from '../../src/sink/lines.ts'
+import type { DeadLetter, SinkMetrics } from '../../src/sink/sink.ts'
+import type { Source } from '../../src/source/source.ts'
+import { silentLog } from '../helpers/silent.ts'
+import type { Fate, SimState } from './sim-state.ts'
+
+const INFLUX = influxSchema.parse({ url: 'http://simulated:8086', api: 'v1', db: 'flows' })
+const BATCH = { batchLinesMax: 4, batchBytesMax: 1_200, splitNodes: false, buffers: 2 }
+
+export interface SimProcess {
+  readonly pipeline: Pipeline
+  readonly ledger: Ledger
+  isDead(): boolean
+  /** Dies at the n-th call to the world from now on. `takesEffect`: the call itself still happens. */
+  killAfter(calls: number, takesEffect: boolean): void
+  /** As `killAfter(1)`, right now: nothing that it does from now on has an effect. */
+  kill(): void
+  /** Health of the rooms as last told. */
+  readonly health: Map<string, string>
+}
+
+export interface SimWorld {
+  readonly clock: Clock
+  readonly source: Pick<Source, 'open'>
+  readonly send: (one: SimProcess, ...call: Parameters<InfluxHttp['send']>) => ReturnType<InfluxHttp['send']>
+  readonly letters: DeadLetter[]
+  /** True: the disk with the state file is full. */
+  readonly isDiskFull: () => boolean
+  readonly bite: (name: string) => void
+  /** Told when a window is entered in the ledger; before anything else can happen. */
+  readonly onDone: (ledger: Ledger, window: { fromNs: bigint; toNs: bigint }, pass: number) => void
+  /** Told when a ledger is given its origin. */
+  readonly onOrigin: (ns: bigint) => void
+  /** Told at each request for a window. */
+  readonly onOpen: (one: SimProcess) => void
+}
+
+export function createSimProcess(options: PipelineOptions, state: SimState, world: SimWorld): SimProcess {
+  const { clock, bite } = world
+  const health = new Map<string, string>()
+  let isDead = false
+  let killAfter = Number.POSITIVE_INFINITY
+  let takesEffect = false
+  const never = new Promise<never>(() => undefined)
+
+  async function alive<T>(call: () => Promise<T> | T): Promise<T> {
+    if (isDead) return never
+    killAfter -= 1
+    if (killAfter <= 0) {
+      isDead = true
+      bite('kill')
+      // What was under way may still reach the other side.
+      if (takesEffect) await Promise.resolve(call()).catch(() => undefined)
+      return never
+    }
+    try {
+      const value = await call()
+      return isDead ? never : value
+    } catch (error) {
+      if (isDead) return never
+      throw error
+    }
+  }
+
+  function fate(): Fate {
+    if (isDead) return 'before'
+    killAfter -= 1
+    if (killAfter <= 0) {
+      isDead = true
+      bite('kill at the state file')
+      return takesEffect ? 'after' : 'inside'
+    }
+    if (!world.isDiskFull()) return 'live'
+    bite('state disk full')
+    return 'full'
+  }
+
+  const ownClock: Clock = {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs(),
+    sleep: (ms, signal) => alive(() => clock.sleep(ms, signal)),
+  }
+  const file = state.open(clock, fate)
+  const real = createLedger(file, options.tailnet)
+  const ledger: Ledger = {
+    ...real,
+    setOrigin(ns) {
+      real.setOrigin(ns)
+      world.onOrigin(ns)
+    },
+    done(window, record) {
+      real.done(window, record)
+      world.onDone(real, window, record.pass)
+    },
+  }
+  const names = createNames(file, options.tailnet)
+  const letters = {
+    append: (some: readonly DeadLetter[]) => alive(() => void world.letters.push(...some)),
+  }
+  const sink = createInfluxSink(INFLUX as typeof INFLUX & { url: string }, {
+    clock: ownClock,
+    log: silentLog,
+    metrics: sinkMetrics(bite),
+    deadLetters: letters,
+    random: () => 0.5,
+    http: { send: (request, signal) => alive(() => world.send(self, request, signal)), stop: () => undefined },
+  })
+  const pipeline = createPipeline(options, {
+    source: {
+      open: (window, signal) =>
+        alive(async () => {
+          world.onOpen(self)
+          const answer = await world.source.open(window, signal)
+          return { ...answer, groups: living(answer.groups) }
+        }),
+      devices: () => alive(() => []),
+      stop: async () => undefined,
+    },
+    sink,
+    ledger,
+    names,
+    deadLetters: letters,
+    slots: createSlots(4),
+    taps: [],
+    metrics: pipelineMetrics(bite),
+    health: { set: (room, status) => void health.set(room, status) },
+    createLane: () => ({
+      flattener: createFlattener({ tailnet: options.tailnet, ports: 'service' }, { names }),
+      lines: createLineWriter(BATCH),
+    }),
+    clock: ownClock,
+    log: silentLog,
+    random: () => 0.5,
+  })
+
+  async function* living<T>(groups: AsyncIterable<T>): AsyncIterable<T> {
+    for await (const group of groups) yield await alive(() => group)
+  }
+
+  const self: SimProcess = {
+    pipeline,
+    ledger: real,
+    health,
+    isDead: () => isDead,
+    killAfter(calls, effect) {
+      killAfter = calls
+      takesEffect = effect
+    },
+    kill() {
+      if (isDead) return
+      isDead = true
+      bite('kill')
+    },
+  }
+  return self
+}
+
+const ignore = () => undefined
+
+function sinkMetrics(bite: (name: string) => void): SinkMetrics {
+  return { request: ignore, written: ignore, retried: () => bite('write retried'), rejected: (_, why) => bite(why) }
+}
+
+function pipelineMetrics(bite: (name: string) => void): PipelineMetrics {
+  let gaps = 0
+  return {
+    windowDone: ignore,
+    windowFailed: () => bite('window failed'),
+    windowSplit: () => bite('window split'),
+    quarantined: () => bite('quarantined'),
+    late: (pass) => bite(`late in pass ${pass}`),
+    gapsOpen: (count) => {
+      if (count > gaps) bite('gap opened')
+      gaps = count
+    },
+    gapLost: (reason) => bite(`gap ${reason}`),
+    position: ignore,
+    tick: (result: TickResult) => bite(`tick ${result}`),
+    hold: ignore,
+    dbUp: ignore,
+    apiUp: ignore,
+    stateWriteFailed: ignore,
+    stateRecovered: ignore,
+    devicesKnown: ignore,
+    inFlight: ignore,
+  }
+}
