@@ -26,9 +26,11 @@ export function createGate(deps: {
   clock: Clock
   /** Called when the gate opens after having been closed since `closedSinceNs`. */
   onOpen: (closedSinceNs: bigint) => void
+  /** Called with each failure, when the gate opens again, and when the database was first found to take writes. */
   onChange: (error: CollectorError | undefined) => void
 }): Gate {
   let error: CollectorError | undefined
+  let isProven = false
   let closedSinceNs: bigint | undefined
   let confirmedMs = Number.NEGATIVE_INFINITY
   let nextProbeMs = 0
@@ -59,6 +61,8 @@ export function createGate(deps: {
         return false
       }
       confirmedMs = deps.clock.monotonicMs()
+      if (!isProven && error === undefined) deps.onChange(undefined)
+      isProven = true
       if (error !== undefined) {
         const sinceNs = closedSinceNs ?? deps.clock.now()
         error = undefined

@@ -205,6 +205,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let unavailable = 0
   let apiTroubleSinceMs: number | undefined
   let dbTroubleSinceMs: number | undefined
+  let isMirrorRefused = false
   let stateWaitUntilMs = 0
   let devicesDueMs = 0
   let compactDueMs = 0
@@ -220,10 +221,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     onChange(error) {
       metrics.dbUp(error === undefined)
       metrics.hold('sink', error?.reaction === 'hold' ? error.code : undefined)
+      if (error) log.warn({ code: error.code, err: error }, 'database does not take writes, reading waits')
+      else if (dbTroubleSinceMs !== undefined) log.info('database takes writes again')
       dbTroubleSinceMs = error && (dbTroubleSinceMs ?? clock.monotonicMs())
       reportTrouble('sink', error, dbTroubleSinceMs)
-      if (error) log.warn({ code: error.code, err: error }, 'database does not take writes, reading waits')
-      else log.info('database takes writes again')
     },
   })
   const runDeps: RunWindowDeps = { ...deps, lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs }
@@ -523,12 +524,28 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       doneToNs,
     )
     try {
-      await deps.sink.write({ bytes, lineCount: 1, target: 'main' }, aborting.signal)
+      const receipt = await deps.sink.write({ bytes, lineCount: 1, target: 'main' }, aborting.signal)
+      reportMirror(receipt.written === 1)
     } catch (error) {
       if (aborting.signal.aborted) return
       if (!(error instanceof CollectorError)) throw error
       // The window is done all the same; a mirror that stays behind only means reading a little again some day.
       gate.close(error)
+    }
+  }
+
+  /** A database that refuses what mirrors the ledger could not tell some day that it lost something. */
+  function reportMirror(isTaken: boolean): void {
+    if (isTaken !== isMirrorRefused) return
+    isMirrorRefused = !isTaken
+    if (isTaken) health.set('sink', 'ok')
+    else {
+      health.set(
+        'sink',
+        'warning',
+        'db_rejected',
+        'the database refuses the points of tailflux_window, so after it is restored from a backup nobody knows what it lost; the dead letters say why (a field type conflict, or a retention of minutes)',
+      )
     }
   }
 

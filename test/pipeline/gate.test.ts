@@ -12,6 +12,7 @@ function setUp() {
   const clock = createFakeClock()
   const probes: number[] = []
   const opened: bigint[] = []
+  const changes: (string | undefined)[] = []
   const state: { error: CollectorError | undefined } = { error: undefined }
   const gate = createGate({
     clock,
@@ -22,9 +23,9 @@ function setUp() {
       },
     },
     onOpen: (since) => opened.push(since),
-    onChange: () => undefined,
+    onChange: (error) => changes.push(error?.code),
   })
-  return { clock, probes, opened, state, gate }
+  return { clock, probes, opened, changes, state, gate }
 }
 
 test('a fresh receipt makes a probe needless, an old one does not', async () => {
@@ -88,4 +89,19 @@ test('a bug in the probe is not taken for a database that is down', async () => 
     onChange: () => undefined,
   })
   await assert.rejects(gate.isOpen(signal), TypeError)
+})
+
+test('the first good probe is told, later ones are not, and neither is one that only ends a failure twice', async () => {
+  const { gate, clock, changes, state } = setUp()
+  assert.equal(await gate.isOpen(signal), true)
+  await clock.advance(11_000)
+  assert.equal(await gate.isOpen(signal), true)
+  assert.deepEqual(changes, [undefined])
+  await clock.advance(11_000)
+  state.error = down
+  assert.equal(await gate.isOpen(signal), false)
+  state.error = undefined
+  await clock.advance(31_000)
+  assert.equal(await gate.isOpen(signal), true)
+  assert.deepEqual(changes, [undefined, 'db_unreachable', undefined])
 })

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../../src/errors.ts'
+import type { Batch } from '../../src/sink/sink.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
-import type { FakeRecord } from '../helpers/fake-line.ts'
+import { createFakeDb, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
 
 function records(fromNs: bigint, count: number, stepNs = SECOND): FakeRecord[] {
@@ -274,4 +275,28 @@ test('a bug is not taken for weather: the tick rejects', async () => {
     throw new TypeError('bug')
   }
   await assert.rejects(world.tick(), TypeError)
+})
+
+test('a database that refuses the mirror is told as a warning, and windows are done all the same', async () => {
+  const db = createFakeDb()
+  let isRefused = true
+  const world = createLineWorld(
+    {},
+    {
+      db: Object.assign(Object.create(db), {
+        async write(batch: Batch, signal: AbortSignal) {
+          const isMirror = Buffer.from(batch.bytes).toString().startsWith('tailflux_window')
+          if (isMirror && isRefused) return { written: 0, rejected: 1, expired: 0 }
+          return await db.write(batch, signal)
+        },
+      }),
+    },
+  )
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  await world.tick()
+  assert.equal(world.ledger.watermarkNs(), NOON_NS - MINUTE)
+  assert.deepEqual([world.health.get('sink')?.status, world.health.get('sink')?.code], ['warning', 'db_rejected'])
+  isRefused = false
+  await world.run(60_000)
+  assert.equal(world.health.get('sink')?.status, 'ok')
 })
