@@ -1,8 +1,8 @@
 /** Plays random histories, outside of the test runner, whose watch on every promise makes them several times slower.
  *
- *   node test/chaos/simulate.ts [--runs 5000] [--seed 1] [--path 0:1:2] [--files] [--threads 2]
+ *   node test/chaos/simulate.ts [--runs 5000] [--seed 1] [--path 0:1:2] [--files] [--threads 2] [--quick]
  *
- * `--files`: the state file is a real file, which can be damaged. A failure prints seed and path (play it again with both) and the shrunken
+ * `--quick`: a failure is not shrunken. `--files`: the state file is a real file, which can be damaged. A failure prints seed and path (play it again with both) and the shrunken
  * history as JSON, to be kept in regressions.ts. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -126,10 +126,17 @@ else if (isMainThread && process.argv[1] === import.meta.filename) {
       seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
       path: { type: 'string' },
       files: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
       threads: { type: 'string', default: '2' },
     },
   })
-  const plan = { runs: Number(values.runs), seed: Number(values.seed), path: values.path, files: values.files }
+  const plan = {
+    runs: Number(values.runs),
+    seed: Number(values.seed),
+    path: values.path,
+    files: values.files,
+    isQuick: values.quick,
+  }
   console.log(`seed ${plan.seed}`)
   const report = plan.path === undefined ? await simulateOnThreads(plan, Number(values.threads)) : await simulate(plan)
   console.log(tell(report))

@@ -1,0 +1,236 @@
+/** Proof that the tests are not blind: mistakes that such a service can make are built into a copy of the sources, one at a time, and the
+ * suite must catch each.
+ *
+ *   npm run mutants [-- --only NAME]
+ *
+ * First the simulation is tried on a mutant (with the seed of this file), then the test files that are named with it. Exit code 1 when a
+ * mutant lives. The copy needs no installation: it borrows node_modules. */
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  /** Must be there exactly once. */
+  readonly find: string
+  readonly replace: string
+  /** Test files that catch it where the simulation cannot, which has no overlapping ticks and no HTTP. */
+  readonly tests?: readonly string[]
+}
+
+const RUN_WINDOW = 'src/pipeline/run-window.ts'
+const PIPELINE = 'src/pipeline/pipeline.ts'
+const EMPTY_ANSWER = '{ serverNs: undefined, bytesRead: () => 0, groups: (async function* none() {})() }'
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'done before the receipts',
+    file: RUN_WINDOW,
+    find: '    await delivery.settled()\n    signal.throwIfAborted()\n',
+    replace: '    delivery.settled().catch(() => undefined)\n',
+  },
+  { name: 'end = now', file: PIPELINE, find: 'const lagNs = BigInt(options.lagMs) * MS', replace: 'const lagNs = 0n' },
+  {
+    name: 'milliseconds instead of nanoseconds',
+    file: 'src/flatten/flat-points.ts',
+    find: 'this.startNs = message.startNs',
+    replace: 'this.startNs = (message.startNs / 1_000_000n) * 1_000_000n',
+  },
+  {
+    name: 'node dropped from the identity',
+    file: 'src/flatten/flatten.ts',
+    find: 'points.node = tagValue(message.nodeId)\n    points.nodeName = nodeName()',
+    replace: "points.node = 'any'\n    points.nodeName = 'any'",
+  },
+  {
+    name: '403 counts as empty',
+    file: RUN_WINDOW,
+    find: 'await deps.source.open(window, signal)',
+    replace: `await deps.source.open(window, signal).catch((error) => { if (error.code === 'api_forbidden') return ${EMPTY_ANSWER}; throw error })`,
+  },
+  {
+    name: 'no single flight',
+    file: PIPELINE,
+    find: 'running ??= tickOnce()',
+    replace: 'running = tickOnce()',
+    tests: ['test/pipeline/pipeline.test.ts'],
+  },
+  {
+    name: 'sums across messages',
+    file: RUN_WINDOW,
+    find: '    const points = parts.flattener.flatten(message)\n',
+    replace: `    const seen = ((parts as { seen?: Map<string, number> }).seen ??= new Map())
+    const key = message.nodeId + message.startNs
+    const before = seen.get(key) ?? 0
+    seen.set(key, before + 1)
+    for (let at = 0; at < message.entryCount * 4; at += 1) (message.counters as Float64Array)[at]! *= before + 1
+    const points = parts.flattener.flatten(message)\n`,
+  },
+  {
+    name: 'late passes skipped',
+    file: 'src/pipeline/planner.ts',
+    find: 'function duePass(atNs: bigint): PlannedWindow | undefined {\n',
+    replace: 'function duePass(atNs: bigint): PlannedWindow | undefined {\n    if (atNs > 0n) return undefined\n',
+  },
+  {
+    name: 'late passes find nothing',
+    file: RUN_WINDOW,
+    find: 'const changed = window.previous?.digest !== digest.text()',
+    replace: 'const changed = false',
+  },
+  {
+    name: 'late passes count at once',
+    file: PIPELINE,
+    find: 'return 1 + latePassesNs.filter((passNs) => ageNs >= passNs).length',
+    replace: 'return 1 + latePassesNs.filter(() => ageNs >= 0n).length',
+  },
+  {
+    name: 'only the local clock',
+    file: PIPELINE,
+    find: 'return min(clock.now(), serverNs)',
+    replace: 'return serverNs > 0n ? clock.now() : serverNs',
+  },
+  {
+    name: "only the API's clock",
+    file: PIPELINE,
+    find: 'return min(clock.now(), serverNs)',
+    replace: 'return serverNs',
+  },
+  {
+    name: 'an answer that broke off counts as whole',
+    file: RUN_WINDOW,
+    find: '    for await (const group of answer.groups) {\n',
+    replace: `    const forgiving = async function* (groups: typeof answer.groups) { try { yield* groups } catch (error) { if ((error as { code?: string }).code !== 'api_truncated') throw error } }
+    for await (const group of forgiving(answer.groups)) {\n`,
+  },
+  {
+    name: 'a restored database is not noticed',
+    file: 'src/pipeline/start-up.ts',
+    find: 'const lost = records.filter((window) => window.atNs > ackedNs)',
+    replace: 'const lost = records.filter((window) => window.atNs < 0n)',
+  },
+  {
+    name: 'a lost state file begins at the present',
+    file: 'src/pipeline/start-up.ts',
+    find: 'known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs',
+    replace: 'known ? options.nowNs : options.nowNs - options.lookbackNs',
+  },
+  {
+    name: 'any 2xx acknowledges',
+    file: 'src/sink/influx-answer.ts',
+    find: "if (status === 204) return { kind: 'ack' }",
+    replace: "if (status >= 200 && status < 300) return { kind: 'ack' }",
+  },
+  {
+    name: 'a refused batch is dropped whole',
+    file: 'src/sink/influx-answer.ts',
+    find: "return { kind: 'isolate', detail, isAboutLines: ABOUT_LINES.test(words) }",
+    replace: "return { kind: 'ack' }",
+  },
+  {
+    name: 'a time-out of the database counts as written',
+    file: 'src/sink/influx.ts',
+    find: "if (error instanceof CollectorError) return { kind: 'error', error }",
+    replace:
+      "if (error instanceof CollectorError) return error.code === 'db_timeout' ? { kind: 'ack' } : { kind: 'error', error }",
+  },
+  {
+    name: 'the attempt is not recorded',
+    file: RUN_WINDOW,
+    find: '  deps.ledger.beginAttempt(window)\n',
+    replace: '',
+    tests: ['test/pipeline/run-window.test.ts'],
+  },
+  {
+    name: 'a gap is never tried again',
+    file: 'src/pipeline/planner.ts',
+    find: 'const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)',
+    replace: 'const gap = openGaps().find((one) => one.nextNs <= 0n && atNs > edgeNs)',
+  },
+  {
+    name: 'a database that is down is not probed first',
+    file: 'src/pipeline/gate.ts',
+    find: 'if (error !== undefined && nowMs < nextProbeMs) return false',
+    replace: 'if (error !== undefined) return true',
+  },
+  {
+    name: 'quarantined messages leave no letter',
+    file: RUN_WINDOW,
+    find: '    await deps.deadLetters.append(letters)\n',
+    replace: '',
+    tests: ['test/pipeline/run-window.test.ts'],
+  },
+]
+
+/** The mutated text. Throws when the mutant does not fit the source any more. */
+export function mutate(source: string, { name, find, replace }: Mutant): string {
+  const pieces = source.split(find)
+  if (pieces.length !== 2) throw new Error(`mutant "${name}" fits ${pieces.length - 1} places, not one: mend it`)
+  return pieces.join(replace)
+}
+
+const ROOT = new URL('../..', import.meta.url).pathname
+const SEED = 7
+const RUNS = 400
+const TIMEOUT_MS = 240_000
+
+interface Verdict {
+  readonly name: string
+  readonly caughtBy: string | undefined
+}
+
+async function judge(mutant: Mutant): Promise<Verdict> {
+  const folder = mkdtempSync(join(tmpdir(), 'tailflux-mutant-'))
+  try {
+    for (const name of ['src', 'test', 'config', 'package.json'])
+      cpSync(join(ROOT, name), join(folder, name), { recursive: true })
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+    const path = join(folder, mutant.file)
+    writeFileSync(path, mutate(readFileSync(path, 'utf8'), mutant))
+    const simulated = ['test/chaos/simulate.ts', '--quick', '--threads', '1', '--seed', `${SEED}`, '--runs', `${RUNS}`]
+    const simulation = await run(folder, simulated)
+    if (simulation.failed) {
+      const said = /FAILED: (.*)/.exec(simulation.output)?.[1] ?? 'it does not end'
+      const again = /--seed \S+ --path \S+/.exec(simulation.output)?.[0] ?? `--seed ${SEED}`
+      return { name: mutant.name, caughtBy: `simulation ${again}: ${said.slice(0, 90)}` }
+    }
+    for (const file of mutant.tests ?? []) {
+      const tested = await run(folder, ['--test', file])
+      const failed = /✖ (.*?)(?: \(|$)/m.exec(tested.output)?.[1]
+      if (tested.failed) return { name: mutant.name, caughtBy: `${file}: ${failed ?? 'failed'}` }
+    }
+    return { name: mutant.name, caughtBy: undefined }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function run(cwd: string, args: readonly string[]): Promise<{ failed: boolean; output: string }> {
+  const env = { ...process.env }
+  // Of the runner that we may be a child of.
+  delete env['NODE_TEST_CONTEXT']
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [...args],
+      { cwd, env, timeout: TIMEOUT_MS, maxBuffer: 64 << 20 },
+      (error, stdout, stderr) => resolve({ failed: error !== null, output: stdout + stderr }),
+    )
+  })
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({ options: { only: { type: 'string' } } })
+  const chosen = MUTANTS.filter((mutant) => values.only === undefined || mutant.name.includes(values.only))
+  let alive = 0
+  for (const mutant of chosen) {
+    const { name, caughtBy } = await judge(mutant)
+    if (caughtBy === undefined) alive += 1
+    console.log(`${caughtBy === undefined ? 'LIVES ' : 'caught'}  ${name.padEnd(46)} ${caughtBy ?? ''}`)
+  }
+  console.log(`${chosen.length - alive} of ${chosen.length} mutants caught`)
+  if (alive > 0) process.exitCode = 1
+}
