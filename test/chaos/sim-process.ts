@@ -34,14 +34,14 @@ export interface SimProcess {
 
 export interface SimWorld {
   readonly clock: Clock
-  readonly source: Pick<Source, 'open'>
+  readonly open: (one: SimProcess, ...call: Parameters<Source['open']>) => ReturnType<Source['open']>
   readonly send: (one: SimProcess, ...call: Parameters<InfluxHttp['send']>) => ReturnType<InfluxHttp['send']>
   readonly letters: DeadLetter[]
   /** True: the disk with the state file is full. */
   readonly isDiskFull: () => boolean
   readonly bite: (name: string) => void
   /** Told when a window is entered in the ledger; before anything else can happen. */
-  readonly onDone: (ledger: Ledger, window: { fromNs: bigint; toNs: bigint }, pass: number) => void
+  readonly onDone: (one: SimProcess, window: { fromNs: bigint; toNs: bigint }, pass: number) => void
   /** Told when a ledger is given its origin. */
   readonly onOrigin: (ns: bigint) => void
   /** Told at each request for a window. */
@@ -103,7 +103,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     },
     done(window, record) {
       real.done(window, record)
-      world.onDone(real, window, record.pass)
+      world.onDone(self, window, record.pass)
     },
   }
   const names = createNames(file, options.tailnet)
@@ -123,7 +123,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       open: (window, signal) =>
         alive(async () => {
           world.onOpen(self)
-          const answer = await world.source.open(window, signal)
+          const answer = await world.open(self, window, signal)
           return { ...answer, groups: living(answer.groups) }
         }),
       devices: () => alive(() => []),

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { MS, SECOND } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
-import type { Interval, Ledger } from '../../src/ledger/ledger.ts'
+import type { Interval } from '../../src/ledger/ledger.ts'
 import type { PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import type { InfluxHttp } from '../../src/sink/influx-http.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
@@ -70,7 +70,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   const letters: DeadLetter[] = []
   const lasting = new Map<string, Lasting>()
   /** Per window asked for: when, and how often the database had lost something by then. */
-  const answered = new Map<bigint, { atNs: bigint; losses: number }>()
+  const answered = new Map<SimProcess, Map<bigint, { atNs: bigint; losses: number }>>()
   /** Per window done: how often the database had lost something when it was last written. */
   const done = new Map<bigint, number>()
   let losses = 0
@@ -99,12 +99,10 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     letters,
     isDiskFull: () => isDiskFull,
     bite,
-    source: {
-      async open(window: Window, signal: AbortSignal) {
-        const answer = await api.open(window, signal)
-        answered.set(window.fromNs, { atNs: trueNow(), losses })
-        return answer
-      },
+    async open(one: SimProcess, window: Window, signal: AbortSignal) {
+      const answer = await api.open(window, signal)
+      answersTo(one).set(window.fromNs, { atNs: trueNow(), losses })
+      return answer
     },
     onOpen(one: SimProcess) {
       // I8: nothing is fetched that could not be written.
@@ -120,13 +118,16 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   }
 
   /** I4 and I5, at the very moment at which a window is entered in the ledger. */
-  function checkDone(ledger: Ledger, window: Interval, pass: number): void {
+  function checkDone(one: SimProcess, window: Interval, pass: number): void {
+    const { ledger } = one
     assert.ok(
       (ledger.watermarkNs() ?? 0n) <= trueNow() - BigInt(options.lagMs) * MS,
       'I5: the watermark passed what the API can have',
     )
-    const asked = answered.get(window.fromNs)
-    if (asked === undefined || asked.losses !== losses) return
+    const asked = answersTo(one).get(window.fromNs)
+    answersTo(one).delete(window.fromNs)
+    assert.ok(asked, 'I4: a window is done that the API did not answer for')
+    if (asked.losses !== losses) return
     // A late pass that found nothing new writes nothing, so what was lost before it is not its business.
     const lossesBefore = done.get(window.fromNs)
     done.set(window.fromNs, losses)
@@ -137,6 +138,12 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
         if (!db.rows.has(key) && !isDeadLetter(key)) assert.fail(`I4: a window is done without ${key}`)
       }
     }
+  }
+
+  function answersTo(one: SimProcess): Map<bigint, { atNs: bigint; losses: number }> {
+    const answers = answered.get(one) ?? new Map()
+    answered.set(one, answers)
+    return answers
   }
 
   function expectedOf(record: SimRecord): readonly { key: string; fields: string }[] {
