@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import { backfillCommand } from './backfill.ts'
 import { checkCommand } from './check.ts'
 import { controlCommands } from './control.ts'
 import { demoCommand } from './demo.ts'
@@ -34,6 +35,7 @@ for (const command of [
   demoCommand(),
   checkCommand(),
   statusCommand(),
+  backfillCommand(),
   printConfigCommand(),
   exportCommand(),
   ledgerCommand(),

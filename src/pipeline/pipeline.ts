@@ -647,7 +647,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (signal.aborted) return 'stopped'
       if (isPaused) return 'paused'
       if (gate.error !== undefined) return 'db_down'
-      const restMs = Number(plan.restNs(presentNs()) / MS)
+      // Rounded up: a rest of less than a millisecond is a rest, and not the end.
+      const restMs = Math.ceil(Number(plan.restNs(presentNs())) / 1e6)
       if (canRead && restMs > 0) {
         await clock.sleep(restMs, signal).catch(() => undefined)
         continue

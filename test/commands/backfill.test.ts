@@ -1,0 +1,99 @@
+/** `tailflux backfill` as a process: beside a service, alone, killed again and again. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createDemoServer } from '../../src/demo/server.ts'
+import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { assertTruth } from '../line/truth-in.ts'
+import { parseLines } from '../sink/lines-parse.ts'
+
+const MINUTE_NS = 60_000_000_000n
+const HOUR_NS = 60n * MINUTE_NS
+
+function isoOf(ns: bigint): string {
+  return new Date(Number(ns / 1_000_000n)).toISOString()
+}
+
+async function world(t: Parameters<typeof folder>[0], tailnet: Tailnet, latencyMs = 0) {
+  const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
+  const api = createDemoServer(tailnet, { nowNs: () => nowNs, latencyMs })
+  await api.start()
+  t.after(() => api.stop())
+  const dir = await folder(t)
+  const env = {
+    TAILSCALE_API_URL: api.url,
+    TAILSCALE_API_KEY: 'tskey-api-demo',
+    TAILFLUX_DATA_DIR: dir,
+    TAILFLUX_HTTP_PORT: '0',
+    TAILFLUX_POLL_LOOKBACK: '5m',
+    TAILFLUX_POLL_INTERVAL: '5s',
+    TAILFLUX_POLL_WINDOW_MAX: '1m',
+  }
+  return { api, env, dir, nowNs, fromNs: nowNs - 3n * HOUR_NS, toNs: nowNs - 3n * HOUR_NS + 30n * MINUTE_NS }
+}
+
+/** What the store holds of records logged in the range is the truth, no more and no less. */
+async function assertStored(
+  t: Parameters<typeof folder>[0],
+  tailnet: Tailnet,
+  dir: string,
+  fromNs: bigint,
+  toNs: bigint,
+) {
+  const { stdout } = await runCli(t, ['export', '--from', isoOf(fromNs - MINUTE_NS), '--to', isoOf(toNs + MINUTE_NS)], {
+    TAILFLUX_DATA_DIR: dir,
+  })
+  const lines = parseLines(stdout).filter(({ measurement }) => measurement.startsWith('tailnet_'))
+  return await assertTruth(lines, tailnet.truth(fromNs, toNs))
+}
+
+test('alone, killed three times: it goes on where it was, and the content is the truth', async (t) => {
+  const tailnet = createTailnet({ nodes: 10, seed: 12 })
+  const { env, dir, fromNs, toNs, api } = await world(t, tailnet, 20)
+  const args = ['backfill', '--from', isoOf(fromNs), '--to', isoOf(toNs)]
+  const asksForHistory = ({ window }: { window: { toNs: bigint } | undefined }) =>
+    window !== undefined && window.toNs <= toNs
+  for (let kill = 0; kill < 3; kill += 1) {
+    const child = startCli(t, args, env)
+    for (let window = 0; window < 6; window += 1) await api.nextRequest(asksForHistory)
+    child.child.kill('SIGKILL')
+    await child.ended
+  }
+  const { code, stdout, stderr } = await runCli(t, args, env)
+  assert.equal(code, 0, stderr)
+  assert.match(stdout, /^Done: .* \(30 min\), \d+ messages, \d+ points in \d+ windows, in \d+ s\.\n$/)
+  assert.match(stderr, /no service runs, so it is read here/)
+  assert.match(stderr, /backfill: 100\.0 %/)
+  assert.ok((await assertStored(t, tailnet, dir, fromNs, toNs)) > 1_000)
+  const asked = api.count('logs')
+  // Per kill the window that was under way, and those whose reflection in the database was not written yet.
+  const windows = api.requests.filter(asksForHistory).length
+  assert.ok(windows <= 30 + 3 * 3, `${windows} windows were asked for`)
+  const again = await runCli(t, args, env)
+  assert.equal(again.code, 0)
+  assert.match(again.stderr, /0 s to read/)
+  const late = api.requests.slice(-(api.count('logs') - asked)).filter(({ window }) => window && window.toNs < toNs)
+  assert.deepEqual(late, [], 'what is done is not read again')
+})
+
+test('through the running service: it is asked, watched, and done behind the present', async (t) => {
+  const tailnet = createTailnet({ nodes: 8, seed: 13 })
+  const { env, dir, fromNs, toNs } = await world(t, tailnet)
+  const service = startCli(t, ['run'], env)
+  const [, url = ''] = await service.until(/"url":"(http:[^"]+)"[^\n]*is ready/)
+  await service.until(/"msg":"window done"/)
+  const beside = { ...env, TAILFLUX_HTTP_PORT: new URL(url).port }
+  const { code, stdout, stderr } = await runCli(t, ['backfill', '--from', isoOf(fromNs), '--to', isoOf(toNs)], beside)
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /asked of the service at http/)
+  assert.match(stdout, /^Done: /)
+  const refused = await runCli(t, ['backfill', '--from', '90d', '--to', '60d'], beside)
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /The API has nothing from/)
+  const asked = await runCli(t, ['backfill', '--from', '20d', '--to', '19d', '--detach'], beside)
+  assert.equal(asked.code, 0)
+  assert.equal((await runCli(t, ['backfill', '--cancel'], beside)).code, 0)
+  service.child.kill('SIGTERM')
+  assert.equal(await service.ended, 0)
+  assert.ok((await assertStored(t, tailnet, dir, fromNs, toNs)) > 500)
+})
