@@ -16,7 +16,7 @@ import type { Tap } from '../pipeline/run-window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device } from '../source/source.ts'
-import { type Alert, fingerprintOf, labelsOf } from './alert.ts'
+import { type Alert, fingerprintOf, groupOf, labelsOf } from './alert.ts'
 import { createCollector } from './collector.ts'
 import type { AlertsConfig } from './config.ts'
 import { createCoverage } from './coverage.ts'
@@ -34,7 +34,7 @@ import { keyOfValues } from './series.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
 import { createAlertsStore, type Kept } from './store.ts'
 import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
-import { renderSummary, thresholdText, valueText, windowText } from './summary.ts'
+import { type GroupLabels, renderSummary, thresholdText, valueText, windowText } from './summary.ts'
 import { createTeller, type Tellable } from './teller.ts'
 
 export interface AlertsOptions {
@@ -69,6 +69,8 @@ export interface Alerts {
   status(): AlertsStatus
   /** Every alert that is not quite forgotten, as it is at the step judged last. */
   marks(): readonly (Mark & { readonly rule: string; readonly key: string })[]
+  /** What a rule compares, at the step judged last, for every group that it is about; NaN where there is nothing to compare. */
+  values(rule: string): readonly { readonly group: GroupLabels; readonly value: number }[]
   /** Saves what is not saved yet. Idempotent. */
   stop(): Promise<void>
 }
@@ -421,6 +423,15 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
           key: keyOfValues(alert.values),
         })),
       ),
+    values(name) {
+      const state = judge.rules.find(({ rule }) => rule.name === name)
+      if (state === undefined) return []
+      const { series } = state.reading.scope
+      return [...series.ids()].flatMap((id) => {
+        const value = state.meter.valueAt(id, state.judgedNs)
+        return value === undefined ? [] : [{ group: groupOf(state.rule, series.valuesOf(id), people), value }]
+      })
+    },
     async stop() {
       if (!isStarted || stopping.signal.aborted) return
       stopping.abort(new Error('stopping'))
