@@ -2,15 +2,18 @@
 import { Command, CommanderError } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { checkCommand } from './check.ts'
 import { controlCommands } from './control.ts'
 import { demoCommand } from './demo.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import { exportCommand } from './export.ts'
+import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { ledgerCommand } from './ledger.ts'
 import { printConfigCommand } from './print-config.ts'
+import { replayCommand } from './replay.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
 
@@ -36,8 +39,11 @@ for (const command of [
   checkCommand(),
   statusCommand(),
   backfillCommand(),
+  replayCommand(),
   printConfigCommand(),
   exportCommand(),
+  alertsCommand(),
+  grafanaCommand(),
   ledgerCommand(),
   ...controlCommands(),
   healthcheckCommand(),

@@ -1,0 +1,167 @@
+/** `tailflux replay`: saved flow logs through the same line, so that they become the same points. */
+import { Command } from 'commander'
+import { systemClock } from '../clock.ts'
+import { hasCredentials, tailnetTag } from '../config/settings.ts'
+import { CollectorError } from '../errors.ts'
+import { createFlattener } from '../flatten/flatten.ts'
+import { countText } from '../format.ts'
+import { createLedger } from '../ledger/sqlite-ledger.ts'
+import { openStateFile } from '../ledger/state-file.ts'
+import { createSink, pathsIn } from '../main.ts'
+import { createNames } from '../names/sqlite-names.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { runWindow, type WindowResult } from '../pipeline/run-window.ts'
+import { createSlots } from '../pipeline/slots.ts'
+import { createDeadLetters } from '../sink/dead-letters.ts'
+import { createLineWriter } from '../sink/lines.ts'
+import type { Sink } from '../sink/sink.ts'
+import { createTailscaleSource } from '../source/client.ts'
+import { openSaved } from '../source/saved.ts'
+import { VERSION } from '../version.ts'
+import { EXIT } from './exit.ts'
+import { createProgress } from './progress.ts'
+import { load, logFor } from './settings.ts'
+
+interface ReplayOptions {
+  readonly print?: boolean
+}
+
+const LOOK_EVERY_MS = 500
+/** All of time: a file is one window. */
+const EVER = { fromNs: -(1n << 63n), toNs: (1n << 63n) - 1n, lane: 'backfill', pass: 1 } as const
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .description(
+      'Write saved flow logs to the database: answers of the API, lists of messages, NDJSON and bodies of log streaming (HEC), plain, gzip or zstd.',
+    )
+    .argument('<file...>', 'files, or - for standard input')
+    .option('--print', 'print the lines to standard output instead of writing them')
+    .addHelpText(
+      'after',
+      `
+The points are the same as those of the API, so nothing doubles, however often it is replayed. Device names come from the messages (clients
+1.92 and newer) and from what this data directory knows; that is why no service may run on it meanwhile.
+Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.failed} a file or the database failed, ${EXIT.locked} a service runs.`,
+    )
+    .action(async (files: string[], options: ReplayOptions, command: Command) => {
+      const loaded = load(command)
+      const { settings } = loaded
+      const { log, secrets } = logFor(loaded, 'warn', 2)
+      await using parts = new AsyncDisposableStack()
+      const clock = systemClock
+      const paths = pathsIn(settings.dataDir)
+      const tailnet = tailnetTag(settings)
+      const state = openStateFile({ path: paths.state }, { clock, log })
+      parts.defer(() => state.close())
+      const names = createNames(state, tailnet)
+      const metrics = createMetrics({ version: VERSION, clock })
+      parts.defer(() => metrics.stop())
+      const deadLetters = createDeadLetters(
+        { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
+        { clock, log },
+      )
+      parts.defer(() => deadLetters.stop())
+      const sink = options.print ? printer() : createSink(settings, { clock, log, metrics: metrics.sink, deadLetters })
+      parts.defer(() => sink.stop())
+      const stopping = new AbortController()
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.once(signal, () =>
+          stopping.abort(
+            new CollectorError('Ended before everything was written; replay it again, nothing doubles.', STOPPED),
+          ),
+        )
+      await sink.start(stopping.signal)
+      // Without it the first names of a new directory would count from now on only, and the same messages would get others later.
+      if (createLedger(state, tailnet).originNs() === undefined && hasCredentials(settings)) {
+        const source = createTailscaleSource(settings.tailscale, { clock, log, metrics: metrics.source, secrets })
+        parts.defer(() => source.stop())
+        names.observe(await source.devices(stopping.signal), clock.now())
+      }
+      if (!options.print) names.readingBegins(clock.now())
+      const writer = createLineWriter({
+        batchLinesMax: settings.influx.batchLinesMax,
+        batchBytesMax: settings.influx.batchBytesMax,
+        splitNodes: settings.influx.nodesBucket !== undefined,
+      })
+      const lane = { flattener: createFlattener({ tailnet, ports: settings.ports }, { names }), lines: writer }
+      for (const file of files) await replayOne(file)
+
+      async function replayOne(file: string): Promise<void> {
+        const { answer, counts } = await openSaved(file, settings.tailscale)
+        const progress = createProgress(file)
+        const show = () =>
+          progress.show(
+            counts.fileBytes === 0 ? 0 : counts.readBytes / counts.fileBytes,
+            null,
+            `${countText(answer.bytesRead())}B read`,
+          )
+        const looking = setInterval(show, LOOK_EVERY_MS)
+        let result: WindowResult
+        try {
+          result = await runWindow(
+            EVER,
+            lane,
+            {
+              source: { open: async () => answer },
+              sink,
+              // A file tells nothing about what it does not hold, so the ledger hears nothing of it.
+              ledger: { beginAttempt: () => undefined, endAttempt: () => undefined, done: () => undefined },
+              deadLetters,
+              slots: createSlots(settings.influx.inFlight),
+              taps: [],
+              metrics: metrics.pipeline,
+              clock,
+              log,
+              lagNs: 0n,
+              presentNs: () => EVER.toNs,
+              passAt: () => 1,
+              nextAckNs: () => clock.now(),
+              heldBytesMax: 0,
+            },
+            stopping.signal,
+          )
+        } finally {
+          clearInterval(looking)
+          progress.end()
+        }
+        tell(file, result, counts.others)
+      }
+    })
+}
+
+const STOPPED = { stage: 'config', code: 'service_unreachable', reaction: 'retry' } as const
+
+function tell(file: string, result: WindowResult, others: number): void {
+  const { messages, entries, points, quarantined, rejected, expired } = result
+  const more = [
+    quarantined > 0 ? `${quarantined} set aside (dead-letters/)` : undefined,
+    rejected > 0 ? `${rejected} lines refused by the database (dead-letters/)` : undefined,
+    expired > 0 ? `${expired} older than the retention of the database` : undefined,
+    others > 0 ? `${others} values were no flow logs` : undefined,
+  ].filter((text) => text !== undefined)
+  const rest = more.length === 0 ? '' : `; ${more.join(', ')}`
+  process.stderr.write(`${file}: ${messages} messages, ${entries} entries, ${points} points${rest}.\n`)
+}
+
+/** A sink that shows what would be written. */
+function printer(): Sink {
+  return {
+    label: 'standard output',
+    start: async () => undefined,
+    probe: async () => undefined,
+    write(batch) {
+      const { promise, resolve, reject } = Promise.withResolvers<{
+        written: number
+        rejected: number
+        expired: number
+      }>()
+      process.stdout.write(batch.bytes, (error) =>
+        error ? reject(error) : resolve({ written: batch.lineCount, rejected: 0, expired: 0 }),
+      )
+      return promise
+    },
+    lastMirror: async () => 'unanswerable',
+    stop: async () => undefined,
+  }
+}

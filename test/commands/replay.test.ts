@@ -1,0 +1,85 @@
+/** `tailflux replay` as a process: what was saved becomes the same points as what was polled. */
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { zstdCompressSync } from 'node:zlib'
+import { createDemoServer } from '../../src/demo/server.ts'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { assertTruth } from '../line/truth-in.ts'
+import { parseLines } from '../sink/lines-parse.ts'
+
+const MINUTE_NS = 60_000_000_000n
+
+test('replayed over what was polled nothing changes; replayed alone it is the truth', async (t) => {
+  const tailnet = createTailnet({ nodes: 8, seed: 21 })
+  const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
+  const api = createDemoServer(tailnet, { nowNs: () => nowNs })
+  await api.start()
+  t.after(() => api.stop())
+  const dir = await folder(t)
+  const env = {
+    TAILSCALE_API_URL: api.url,
+    TAILSCALE_API_KEY: 'tskey-api-demo',
+    TAILFLUX_DATA_DIR: dir,
+    TAILFLUX_HTTP_PORT: '0',
+    TAILFLUX_POLL_LOOKBACK: '8m',
+    TAILFLUX_POLL_INTERVAL: '5s',
+  }
+  const service = startCli(t, ['run'], env)
+  await service.until(new RegExp(`"to":"${new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()}"`))
+  await service.until(/"lane":"backlog"/)
+  const [fromNs, toNs] = [nowNs - 6n * MINUTE_NS, nowNs - 2n * MINUTE_NS]
+  const iso = (ns: bigint) => new Date(Number(ns / 1_000_000n)).toISOString()
+  const saved = await fetch(`${api.url}/api/v2/tailnet/-/logging/network?start=${iso(fromNs)}&end=${iso(toNs)}`, {
+    headers: { authorization: `Basic ${Buffer.from('tskey-api-demo:').toString('base64')}` },
+  })
+  const answer = await saved.text()
+  const file = join(dir, 'saved.json.zst')
+  await writeFile(file, zstdCompressSync(answer))
+  const ndjson = join(dir, 'saved.ndjson')
+  await writeFile(ndjson, (JSON.parse(answer) as { logs: unknown[] }).logs.map((one) => JSON.stringify(one)).join('\n'))
+
+  const locked = await runCli(t, ['replay', file], env)
+  assert.equal(locked.code, 75, locked.stderr)
+  service.child.kill('SIGTERM')
+  assert.equal(await service.ended, 0)
+
+  const flows = async (data: string) =>
+    parseLines((await runCli(t, ['export'], { TAILFLUX_DATA_DIR: data })).stdout).filter(({ measurement }) =>
+      measurement.startsWith('tailnet_'),
+    )
+  const before = await flows(dir)
+  for (const path of [file, ndjson]) {
+    const { code, stderr } = await runCli(t, ['replay', path], env)
+    assert.equal(code, 0, stderr)
+    assert.match(stderr, /: \d+ messages, \d+ entries, \d+ points\.\n$/)
+  }
+  assert.deepEqual(await flows(dir), before)
+
+  const fresh = await folder(t)
+  assert.equal((await runCli(t, ['replay', ndjson], { ...env, TAILFLUX_DATA_DIR: fresh })).code, 0)
+  assert.ok((await assertTruth(await flows(fresh), tailnet.truth(fromNs, toNs))) > 100)
+  const printed = await runCli(t, ['replay', '--print', file], { ...env, TAILFLUX_DATA_DIR: fresh })
+  assert.deepEqual(
+    new Set(
+      parseLines(printed.stdout).map((one) =>
+        JSON.stringify(one, (_key, value) => (typeof value === 'bigint' ? String(value) : value)),
+      ),
+    ).size,
+    (await flows(fresh)).length,
+  )
+})
+
+test('what cannot be replayed is told, with exit code 1', async (t) => {
+  const dir = await folder(t)
+  const file = join(dir, 'broken.json')
+  await writeFile(file, '{"logs":[{"nodeId":"n1"')
+  const broken = await runCli(t, ['replay', file], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(broken.code, 1)
+  assert.match(broken.stderr, /broken\.json cannot be read; check that it is a file of flow logs/)
+  const nothing = await runCli(t, ['replay', join(dir, 'nothing.json')], { TAILFLUX_DATA_DIR: dir })
+  assert.equal(nothing.code, 1)
+  assert.match(nothing.stderr, /ENOENT/)
+})
