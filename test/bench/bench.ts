@@ -1,10 +1,12 @@
 /** `npm run bench`: measures everything in one go, on one machine, so that ratios hold. With names as arguments: only those measurements. */
 import { describeMachine } from './machine.ts'
+import { measureMemory } from './memory.ts'
 import { type Measured, type Progress, type Report, reportText, writeReport } from './report.ts'
 import { measureRoute } from './route.ts'
 
 const MEASUREMENTS = {
   route: measureRoute,
+  memory: measureMemory,
 } as const satisfies Record<string, (progress: Progress) => Promise<Measured>>
 type MeasurementName = keyof typeof MEASUREMENTS
 
