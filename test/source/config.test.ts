@@ -47,6 +47,8 @@ test('credentials: one kind, complete', () => {
     [{ oauthClientSecret: 's' }, /^oauthClientId: is missing; oauthClientSecret needs it/],
     [{ idTokenFile: 'f' }, /^oauthClientId: is missing; idTokenFile needs it/],
     [{ oauthClientId: 'i' }, /^oauthClientId: needs oauthClientSecret, or idTokenFile/],
+    [{ apiKey: 'tskey-client-a-b' }, /^apiKey: is the secret of an OAuth client: set oauthClientId/],
+    [{ apiKey: fileSecret('/run/secrets/key', () => 'tskey-auth-a-b') }, /^apiKey: is an auth key/],
     [{ apiKey: 7 }, /^apiKey: /],
     [{ apiToken: 'k' }, /apiToken/],
   ]

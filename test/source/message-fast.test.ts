@@ -25,8 +25,7 @@ const encoder = new TextEncoder()
 
 /** Everything a message says, independent of where its texts lie. */
 function tell(message: Message): unknown {
-  const at = (start: number, end: number) =>
-    textOf(message.text, message.textStart + start, message.textStart + end)
+  const at = (start: number, end: number) => textOf(message.text, message.textStart + start, message.textStart + end)
   const end = (cell: number) => {
     const c = message.cells.subarray(cell, cell + 6)
     return [
