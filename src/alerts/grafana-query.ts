@@ -103,6 +103,15 @@ export function chainOf(rule: Rule, options: QueryOptions): Chain {
   }
 }
 
+/** The 99th percentile (`p`) and the highest (`m`) of a rule's sums over the windows of the last days, per group; windows without traffic do not
+ * count. */
+export function seenQuery(rule: Rule, options: QueryOptions, days: number): string {
+  const tags = tagsOf(rule)
+  const where = [...conditions(rule, options), `time >= now() - ${days}d`].join(' AND ')
+  const inner = `SELECT ${sumOf(rule)} AS "v" FROM ${source(rule, options)} WHERE ${where}${groupBy([`time(${seconds(rule.windowNs)}s)`, ...tags])} fill(none)`
+  return `SELECT percentile("v", 99) AS "p", max("v") AS "m" FROM (${inner})${groupBy(tags)}`
+}
+
 function single(query: Query, form: Extract<Form, { threshold: number }>): Chain {
   const recover = 'recover' in form && form.recover !== form.threshold ? form.recover : undefined
   return { queries: [query], math: undefined, compare: 'gt', threshold: form.threshold, recover }

@@ -2,6 +2,7 @@
  * whole. Pure: texts in, texts out. */
 import { createHash } from 'node:crypto'
 import { parse, stringify } from 'yaml'
+import { CollectorError } from '../errors.ts'
 import { formatDuration } from '../units.ts'
 import { isBytes } from './amount.ts'
 import type { AlertsConfig } from './config.ts'
@@ -19,8 +20,8 @@ export interface GrafanaExport {
   readonly skipped: readonly { readonly rule: string; readonly reason: string }[]
 }
 
-/** `before`: the rules file as it was exported last, if there is one; rules that are no more are deleted by the new one. Throws an Error when
- * it is no YAML. */
+/** `before`: the rules file as it was exported last, if there is one; rules that are no more are deleted by the new one. Throws a
+ * CollectorError (`config_invalid`) when that is no YAML. */
 export function grafanaExport(config: AlertsConfig, options: QueryOptions, before?: string): GrafanaExport {
   const rules = config.rules.map(({ rule }) => rule)
   const skipped = rules.flatMap((rule) => {
@@ -65,9 +66,14 @@ function textOf(content: unknown): string {
 
 /** uids of rules that an exported file has or deletes. */
 function uidsIn(text: string | undefined): Set<string> {
-  const file = (text === undefined ? {} : (parse(text) ?? {})) as {
-    groups?: { rules?: { uid?: unknown }[] }[]
-    deleteRules?: { uid?: unknown }[]
+  let file: { groups?: { rules?: { uid?: unknown }[] }[]; deleteRules?: { uid?: unknown }[] }
+  try {
+    file = (text === undefined ? undefined : parse(text)) ?? {}
+  } catch (cause) {
+    throw new CollectorError(
+      `${RULES_FILE} as it is cannot be read, so nobody knows which rules to delete; put it back, or remove it and delete old rules by hand.`,
+      { stage: 'config', code: 'config_invalid', reaction: 'hold', cause },
+    )
   }
   const rules = [...(file.groups ?? []).flatMap((group) => group.rules ?? []), ...(file.deleteRules ?? [])]
   return new Set(rules.map(({ uid }) => uid).filter((uid) => typeof uid === 'string'))

@@ -9,6 +9,7 @@ import { controlCommands } from './control.ts'
 import { demoCommand } from './demo.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import { exportCommand } from './export.ts'
+import { flowsCommand } from './flows.ts'
 import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { ledgerCommand } from './ledger.ts'
@@ -38,6 +39,7 @@ for (const command of [
   demoCommand(),
   checkCommand(),
   statusCommand(),
+  flowsCommand(),
   backfillCommand(),
   replayCommand(),
   printConfigCommand(),

@@ -1,0 +1,107 @@
+/** `tailflux alerts`: thresholds from what was seen, and a test message to everybody who is told. */
+import { existsSync } from 'node:fs'
+import { Command, InvalidArgumentError } from 'commander'
+import { stringify } from 'yaml'
+import { testNotifiers } from '../alerts/notifiers.ts'
+import { influxSource, linesSource, type SuggestSource, suggest } from '../alerts/suggest.ts'
+import { DAY, systemClock } from '../clock.ts'
+import { type Settings, tailnetTag } from '../config/settings.ts'
+import { CollectorError } from '../errors.ts'
+import { pathsIn } from '../main.ts'
+import { createInfluxQl } from '../query/influxql.ts'
+import { createInfluxHttp } from '../sink/influx-http.ts'
+import { exportLines } from '../sink/store-export.ts'
+import { EXIT } from './exit.ts'
+import { grafanaOptions } from './grafana.ts'
+import { load } from './settings.ts'
+
+export function alertsCommand(): Command {
+  return new Command('alerts')
+    .description('Alerts on traffic: propose thresholds, send a test message.')
+    .addCommand(suggestCommand())
+    .addCommand(testCommand())
+}
+
+function suggestCommand(): Command {
+  return new Command('suggest')
+    .description('Propose rules for the settings, with thresholds well above what the database holds of the last days.')
+    .option('--days <days>', 'look back so far', days, 7)
+    .action(async (options: { days: number }, command: Command) => {
+      const { settings } = load(command)
+      const suggestions = await withSource(settings, (source) => suggest(source, options.days))
+      if (suggestions.length === 0) {
+        process.stderr.write(
+          `tailflux: nothing was seen in the last ${options.days} days; let it run for a while first.\n`,
+        )
+        process.exitCode = EXIT.failed
+        return
+      }
+      process.stdout.write(
+        `# From the last ${options.days} days: twice what is usual (the 99th percentile), and more than the most.\nalerts:\n  rules:\n`,
+      )
+      for (const { rule, text } of suggestions) {
+        const [first = '', ...rest] = stringify(rule, { lineWidth: 0 }).trimEnd().split('\n')
+        process.stdout.write([`    # ${text}`, `    - ${first}`, ...rest.map((line) => `      ${line}`), ''].join('\n'))
+      }
+    })
+}
+
+function testCommand(): Command {
+  return new Command('test')
+    .description('Send a test alert, and its end, to every notifier of alerts.notify.')
+    .action(async (_options: unknown, command: Command) => {
+      const { settings } = load(command)
+      if (settings.alerts.notify.length === 0) {
+        throw new CollectorError('There is nobody to tell: set alerts.notify.', {
+          stage: 'config',
+          code: 'config_invalid',
+          reaction: 'hold',
+        })
+      }
+      const results = await testNotifiers(settings.alerts, tailnetTag(settings), systemClock)
+      for (const { label, error } of results)
+        process.stdout.write(
+          `${error === undefined ? 'told  ' : 'FAILED'} ${label}${error === undefined ? '' : `\n       ${error}`}\n`,
+        )
+      if (results.some(({ error }) => error !== undefined)) process.exitCode = EXIT.failed
+    })
+}
+
+async function withSource<T>(settings: Settings, work: (source: SuggestSource) => Promise<T>): Promise<T> {
+  const { influx, dataDir } = settings
+  const { url } = influx
+  if (url === undefined) {
+    const { store } = pathsIn(dataDir)
+    if (!existsSync(store)) {
+      throw new CollectorError(`There is no embedded store at ${store}; check TAILFLUX_DATA_DIR, or set INFLUX_URL.`, {
+        stage: 'config',
+        code: 'config_invalid',
+        reaction: 'hold',
+      })
+    }
+    const lines = (measurement: string, count: number) =>
+      exportLines(store, { measurement, fromNs: systemClock.now() - BigInt(count) * DAY })
+    return await work(linesSource(lines, tailnetTag(settings)))
+  }
+  const label = `The database at ${url}`
+  const http = createInfluxHttp({ ...influx, url }, label)
+  try {
+    const influxql = createInfluxQl({ ...influx, url }, { http, label, clock: systemClock })
+    const ask = async (query: string) => {
+      const tables = await influxql.ask(query, AbortSignal.timeout(60_000))
+      return tables.map(({ tags, columns, rows }) => ({
+        tags,
+        row: Object.fromEntries(columns.map((column, index) => [column, Number(rows[0]?.[index] ?? 0)])),
+      }))
+    }
+    return await work(influxSource(ask, grafanaOptions(settings)))
+  } finally {
+    http.stop()
+  }
+}
+
+function days(text: string): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= 365) return count
+  throw new InvalidArgumentError('It must be a whole number of days from 1 to 365.')
+}

@@ -1,0 +1,66 @@
+/** `tailflux grafana export`: alert rules as provisioning files. */
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { grafanaExport, RULES_FILE } from '../alerts/grafana.ts'
+import type { QueryOptions } from '../alerts/grafana-query.ts'
+import { type Settings, tailnetTag } from '../config/settings.ts'
+import { EXIT } from './exit.ts'
+import { load } from './settings.ts'
+
+/** How long after a record was made it is in the database for sure, beyond lag and interval of reading: the grace of the evaluator, and writing. */
+const SETTLE_MS = 60_000
+
+export function grafanaCommand(): Command {
+  return new Command('grafana').description('What Grafana needs from the settings.').addCommand(exportRulesCommand())
+}
+
+/** How rules are asked of the database of the settings. */
+export function grafanaOptions(settings: Settings): QueryOptions {
+  const { influx, poll } = settings
+  const isV1 = influx.api === 'v1'
+  return {
+    tailnet: tailnetTag(settings),
+    delaySeconds: Math.ceil((poll.lag + poll.interval + SETTLE_MS) / 1000),
+    policy: isV1 ? influx.rp : undefined,
+    nodesPolicy: isV1 ? influx.nodesBucket : undefined,
+  }
+}
+
+function exportRulesCommand(): Command {
+  return new Command('export')
+    .description('Write alerts.rules as provisioning files of Grafana (rules, optional contact point; never policies).')
+    .option('-o, --out <folder>', 'folder for the files; without it they are printed')
+    .option('--check', 'write nothing; fail when the files in the folder are not those of the settings')
+    .action(async (options: { out?: string; check?: boolean }, command: Command) => {
+      const { settings } = load(command)
+      const { out } = options
+      const before = out === undefined ? undefined : await textOf(join(out, RULES_FILE))
+      const { files, skipped } = grafanaExport(settings.alerts, grafanaOptions(settings), before)
+      for (const { rule, reason } of skipped)
+        process.stderr.write(`tailflux: rule ${rule} is not exported: ${reason}.\n`)
+      if (out === undefined) {
+        if (options.check)
+          throw command.error('tailflux: --check needs --out with the folder to look at.', { exitCode: EXIT.usage })
+        for (const [name, text] of files) process.stdout.write(`# ${name}\n${text}`)
+        return
+      }
+      if (!options.check) await mkdir(out, { recursive: true })
+      for (const [name, text] of files) {
+        const path = join(out, name)
+        const isSame = (await textOf(path)) === text
+        if (!options.check && !isSame) await writeFile(path, text)
+        if (options.check && !isSame) {
+          process.stderr.write(
+            `tailflux: ${path} is not what the settings say; run tailflux grafana export --out ${out}.\n`,
+          )
+          process.exitCode = EXIT.failed
+        }
+      }
+    })
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return existsSync(path) ? await readFile(path, 'utf8') : undefined
+}
