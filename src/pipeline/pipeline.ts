@@ -371,6 +371,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CollectorError)) throw error
+      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API cannot be asked, reading waits')
       apiFails(error)
       return false
     }

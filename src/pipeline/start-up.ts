@@ -11,7 +11,7 @@
  *   no      none, cannot be asked     first installation: now minus the initial look-back
  *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
-import { MINUTE } from '../clock.ts'
+import { MINUTE, MS } from '../clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import { max } from './window-size.ts'
@@ -46,8 +46,8 @@ export async function reconcile(
     const fromNs = max(known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs, options.floorNs)
     ledger.setOrigin(fromNs)
     log.info(
-      { fromNs, known },
-      known ? 'no state file, reading goes on from the mirror in the database' : 'first start',
+      { from: new Date(Number(fromNs / MS)).toISOString(), known },
+      known ? 'no state file, reading goes on from the mirror in the database' : 'first start, reading begins here',
     )
     return ackedNs
   }
