@@ -59,6 +59,7 @@ function scopes({ signIn, window }: TailscaleFacts): Finding {
   const { scopes: granted, signIn: kind } = signIn.value
   const refused = failureOf(window)
   if (refused && !isRefusal(refused)) return skipped('scopes', NO_ANSWER)
+  if (refused?.code === 'api_unauthorized') return skipped('scopes', 'not known, because the credentials are refused')
   if (granted === undefined) {
     if (refused?.code === 'api_forbidden') return error('scopes', refused.message)
     const whose = kind === 'api_key' ? 'An API key has the rights of its user, and they' : 'The rights of the token'
@@ -92,6 +93,7 @@ function feature({ window, settings }: TailscaleFacts): Finding {
     return error(check, 'Network flow logs are switched off for this tailnet.', SWITCH_ON)
   }
   if (window === undefined || (refused && !isRefusal(refused))) return skipped(check, NO_ANSWER)
+  if (refused?.code === 'api_unauthorized') return skipped(check, 'not known, because the credentials are refused')
   if (isOn === true) return ok(check, 'Network flow logs are switched on for this tailnet.')
   if (refused) return skipped(check, 'the API does not tell whether they are switched on, for want of rights')
   return ok(check, 'Network flow logs can be read.')
