@@ -89,7 +89,7 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
   const has = (name: keyof CredentialSettings) => settings[name] !== undefined
   if (has('apiKey')) {
     const others = (['oauthClientId', 'oauthClientSecret', 'idTokenFile'] as const).filter(has)
-    if (others.length === 0) return []
+    if (others.length === 0) return keyFaults(settings.apiKey?.reveal() ?? '')
     return [{ path: 'apiKey', message: `two kinds of credentials: keep either apiKey or ${others.join(' and ')}` }]
   }
   if (has('oauthClientSecret') && has('idTokenFile')) {
@@ -104,6 +104,21 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
     ]
   }
   return []
+}
+
+/** Other keys of Tailscale, by their beginning. The API only says that they may not, which sends people looking in the wrong place. */
+function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
+  const mend = [
+    {
+      prefix: 'tskey-client-',
+      text: 'is the secret of an OAuth client: set oauthClientId and oauthClientSecret instead',
+    },
+    {
+      prefix: 'tskey-auth-',
+      text: 'is an auth key, for adding devices: the API needs an API access token (tskey-api-...)',
+    },
+  ].find(({ prefix }) => key.startsWith(prefix))
+  return mend ? [{ path: 'apiKey', message: mend.text }] : []
 }
 
 function isPlainUrl(text: string): boolean {
