@@ -1,6 +1,7 @@
 /** The log: one JSON line each to standard output, scrubbed of secrets, repeats of a warning or error held back and counted. */
-import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type DestinationStream, destination, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
 import type { SecretRegistry } from '../secret-registry.ts'
 import { createThrottle } from './throttle.ts'
 
@@ -28,6 +29,7 @@ export function createLog({ level, secrets, destination: to, clock = systemClock
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: errorFields },
       hooks: {
         logMethod(args, method, number) {
           if (number < WARN) return method.apply(this, args)
@@ -44,4 +46,13 @@ export function createLog({ level, secrets, destination: to, clock = systemClock
     },
     { write: (line: string) => out.write(secrets.scrub(line)) },
   )
+}
+
+/** A CollectorError says itself what is wrong; a stack would only repeat its text. Any other error is a programmer's, who needs it. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const fields = stdSerializers.err(error)
+  if (!(error instanceof CollectorError)) return fields
+  const { type, message } = fields
+  return { type, message }
 }

@@ -155,3 +155,13 @@ test('hostile names make one line each', () => {
   assert.equal(lines.length, 1)
   assert.equal(lines[0]?.split('\n').length, 2)
 })
+
+test('an error that says what is wrong has no stack, a programmer’s has one', () => {
+  const { log, lines } = capture()
+  const options = { stage: 'sink', code: 'db_unreachable', reaction: 'retry', cause: new Error('refused') } as const
+  log.warn({ err: new CollectorError('It cannot be reached.', options) }, 'told')
+  log.error({ err: new TypeError('x is not a function') }, 'broken')
+  const [told, broken] = lines.map((line) => (JSON.parse(line) as { err: Record<string, string> }).err)
+  assert.deepEqual(told, { type: 'CollectorError', message: 'It cannot be reached.: refused' })
+  assert.match(broken?.['stack'] ?? '', /log\.test\.ts/)
+})
