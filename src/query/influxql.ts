@@ -34,6 +34,9 @@ export function placeOf(config: Pick<InfluxConfig, 'api' | 'db' | 'rp' | 'bucket
   return { db, rp: rest.length === 0 ? undefined : rest.join('/') }
 }
 
+/** An answer is held as a whole. */
+const ANSWER_BYTES_MAX = 256 << 20
+
 export function createInfluxQl(
   config: InfluxConfig,
   deps: { readonly http: InfluxHttp; readonly label: string; readonly clock: Pick<Clock, 'now'> },
@@ -60,7 +63,10 @@ export function createInfluxQl(
   return {
     async ask(query, signal) {
       const path = `/query?db=${encodeURIComponent(db)}&epoch=ns&q=${encodeURIComponent(query)}`
-      const answer = await http.send({ method: 'GET', path, headers: { accept: 'application/json' } }, signal)
+      const answer = await http.send(
+        { method: 'GET', path, headers: { accept: 'application/json' }, answerBytesMax: ANSWER_BYTES_MAX },
+        signal,
+      )
       if (answer.status !== 200) throw refused(answer, messageOf(answer.body))
       const { error, tables } = tablesOf(answer.body)
       if (error !== undefined) throw refused(answer, error)

@@ -25,6 +25,8 @@ export interface InfluxRequest {
   readonly body?: Uint8Array | string
   readonly headers?: Readonly<Record<string, string>>
   readonly gzip?: boolean
+  /** Of the answer; more is an error. Without it the first megabyte is kept and the rest let go: for answers of which only the beginning matters. */
+  readonly answerBytesMax?: number
 }
 
 /** Of an answer; writes have none, queries of ours small ones. */
@@ -175,12 +177,23 @@ function once(
         },
         next(chunk) {
           size += chunk.length
-          if (size <= BODY_BYTES_MAX) chunks.push(chunk)
+          if (size <= (request.answerBytesMax ?? BODY_BYTES_MAX)) chunks.push(chunk)
         },
         error: reject,
-        complete: () => resolve({ status, headers: answered, body: Buffer.concat(chunks).toString() }),
+        complete() {
+          if (request.answerBytesMax !== undefined && size > request.answerBytesMax) reject(tooLong(size))
+          else resolve({ status, headers: answered, body: Buffer.concat(chunks).toString() })
+        },
       },
     )
+  })
+}
+
+function tooLong(bytes: number): CollectorError {
+  return new CollectorError(`The answer of the database has ${bytes} bytes, which is too much; ask for less at once.`, {
+    stage: 'sink',
+    code: 'db_too_large',
+    reaction: 'split',
   })
 }
 

@@ -1,0 +1,121 @@
+/** `tailflux flows`: what is stored of the last minutes, biggest first. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { systemClock } from '../clock.ts'
+import { type Settings, tailnetTag } from '../config/settings.ts'
+import { bytesText, timeText } from '../format.ts'
+import { pathsIn } from '../main.ts'
+import { isoOf } from '../pipeline/pipeline.ts'
+import { bytesOf, type Flow, type FlowFilter, flowsOfInflux, flowsOfStore, topFlows } from '../query/flows.ts'
+import { createInfluxQl } from '../query/influxql.ts'
+import { createInfluxHttp } from '../sink/influx-http.ts'
+import { KINDS } from '../source/message.ts'
+import { load } from './settings.ts'
+import { plain } from './status.ts'
+import { timeArgument } from './time.ts'
+
+interface FlowsOptions {
+  readonly from?: bigint
+  readonly to?: bigint
+  readonly node?: string
+  readonly kind?: string
+  readonly port?: string
+  readonly proto?: string
+  readonly limit: number
+  readonly json?: boolean
+}
+
+const LIMIT = 20
+const TIMEOUT_MS = 60_000
+
+export function flowsCommand(): Command {
+  return new Command('flows')
+    .description(
+      'Print flows that are stored, summed over the last 15 minutes or another range, biggest first, each once.',
+    )
+    .option('--from <time>', 'begin here: RFC 3339, a day, or an age such as 2h (15m)', timeArgument)
+    .option('--to <time>', 'end here (now)', timeArgument)
+    .option('--node <name>', 'only those of this device: name, address or stable id')
+    .addOption(new Option('--kind <kind>', 'only this kind').choices(KINDS))
+    .option('--port <number>', 'only this service port')
+    .option('--proto <name>', 'only this protocol, such as tcp')
+    .option('-n, --limit <number>', 'so many', count, LIMIT)
+    .option('--json', 'as JSON; counters are texts, as they may go beyond what JSON numbers hold')
+    .addHelpText(
+      'after',
+      `
+Reads the embedded store, or InfluxDB by InfluxQL where INFLUX_URL is set, also beside a running service.
+Both ends of a connection report it; shown is the report that saw more. Physical flows are other flows once more, as sent over the network.`,
+    )
+    .action(async (options: FlowsOptions, command: Command) => {
+      const { settings } = load(command)
+      const filter: FlowFilter = {
+        fromNs: options.from ?? timeArgument('15m'),
+        toNs: options.to ?? systemClock.now(),
+        tailnet: tailnetTag(settings),
+        node: options.node,
+        kind: options.kind,
+        port: options.port,
+        proto: options.proto,
+      }
+      const all = await readFlows(settings, filter)
+      // Without a kind the same bytes would be listed twice: as they are, and encrypted.
+      const flows = options.kind === undefined ? all.filter(({ kind }) => kind !== 'physical') : all
+      const top = topFlows(flows, options.limit)
+      process.stdout.write(options.json ? jsonOf(filter, top) : tableOf(filter, top))
+    })
+}
+
+async function readFlows(settings: Settings, filter: FlowFilter): Promise<readonly Flow[]> {
+  const { url } = settings.influx
+  if (url === undefined) return flowsOfStore(pathsIn(settings.dataDir).store, filter)
+  const config = { ...settings.influx, url }
+  const label = `The database at ${url}`
+  const http = createInfluxHttp(config, label)
+  try {
+    const influxql = createInfluxQl(config, { http, label, clock: systemClock })
+    return await flowsOfInflux(influxql, filter, AbortSignal.timeout(TIMEOUT_MS))
+  } finally {
+    http.stop()
+  }
+}
+
+function jsonOf({ fromNs, toNs, tailnet }: FlowFilter, flows: readonly Flow[]): string {
+  const answer = { tailnet, from: isoOf(fromNs), to: isoOf(toNs), flows }
+  return `${JSON.stringify(answer, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`
+}
+
+function tableOf({ fromNs, toNs }: FlowFilter, flows: readonly Flow[]): string {
+  const range = `${timeText(isoOf(fromNs))} to ${timeText(isoOf(toNs))}`
+  if (flows.length === 0) return `No flows from ${range}.\n`
+  const rows = [
+    ['BYTES', 'SENT', 'BACK', 'KIND', 'PROTO', 'FROM', 'TO', 'REPORTED BY'],
+    ...flows.map((flow) => [
+      bytesText(Number(bytesOf(flow))),
+      bytesText(Number(flow.txBytes)),
+      bytesText(Number(flow.rxBytes)),
+      flow.kind,
+      flow.port === 'none' ? flow.proto : `${flow.proto} ${flow.port}`,
+      plain(endOf(flow.srcName)),
+      plain(flow.path === 'none' || flow.path === 'direct' ? endOf(flow.dstName) : `${endOf(flow.dstName)} (relay)`),
+      plain(flow.nodeName),
+    ]),
+  ]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => (column < 3 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
+  return `${lines.join('\n')}\n\n${range}\n`
+}
+
+function endOf(name: string): string {
+  return name === 'none' ? '(not recorded)' : name
+}
+
+function count(text: string): number {
+  const value = Number(text)
+  if (!/^\d{1,6}$/.test(text) || value < 1) throw new InvalidArgumentError('It must be a whole number from 1 on.')
+  return value
+}
