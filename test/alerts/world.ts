@@ -56,6 +56,7 @@ export interface World {
   readonly events: string[]
   readonly eventTimes: bigint[]
   stateFile: StateFile
+  readonly settings: Record<string, unknown>
   /** Points of a window pass by; ends with `done` or `failed`. */
   open(window: Read, messages: readonly Traffic[] | Iterable<string>): { done(): void; fail(): void }
   read(window: Read, messages: readonly Traffic[] | Iterable<string>): void
@@ -156,6 +157,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     events,
     eventTimes,
     stateFile,
+    get settings() {
+      return settings
+    },
     open,
     read: (window, messages) => open(window, messages).done(),
     judge: () => alerts.evaluate(),

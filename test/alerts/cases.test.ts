@@ -1,0 +1,266 @@
+/** Late records, re-reads, restarts, outages: no false, no doubled, no lost alert. Each case tells what a webhook receiver heard. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
+import { type Receiver, startReceiver } from './receiver.ts'
+import { createWorld, MIN, SEC, T0, type Traffic, type World } from './world.ts'
+
+const LOUD = { name: 'loud', above: '1MB', window: '5m', for: '3m' }
+const QUIET = { name: 'quiet', silentFor: '5m', kind: 'virtual', within: '2h' }
+
+interface Case {
+  readonly world: World
+  readonly clock: FakeClock
+  /** Reads minute by minute up to minute `to`, judging after each, while the clock goes on. */
+  minutes(to: number, traffic: (minute: number) => readonly Traffic[]): Promise<void>
+  /** Everything a receiver heard, as `rule group status from-to` in minutes. */
+  heard(): Promise<string[]>
+}
+
+async function begin(
+  t: { after(stop: () => Promise<void>): void },
+  rules: readonly object[],
+  startNs = T0,
+): Promise<Case> {
+  const receiver: Receiver = await startReceiver()
+  const clock = createFakeClock(startNs)
+  const world = await createWorld({ settings: { rules, notify: [{ webhook: receiver.url }] }, clock })
+  t.after(async () => {
+    await world.close()
+    await receiver.close()
+  })
+  let at = 0
+  return {
+    world,
+    clock,
+    async minutes(to, traffic) {
+      for (; at < to; at++) {
+        const fromNs = T0 + BigInt(at) * MIN
+        await clock.advance(at === 0 ? 150_000 : 60_000)
+        world.read({ fromNs, toNs: fromNs + MIN }, traffic(at))
+        await world.judge()
+      }
+    },
+    async heard() {
+      // Requests are real: let them come to an end, and whatever follows from them.
+      let count = -1
+      while (count !== receiver.received.length) {
+        count = receiver.received.length
+        await world.judge()
+        await clock.advance(6_000)
+        await new Promise((go) => setTimeout(go, 60))
+      }
+      const minute = (text: string) =>
+        text.startsWith('0001') ? '' : Number((BigInt(Date.parse(text)) * 1_000_000n - T0) / MIN)
+      return receiver.received.flatMap(({ body }) =>
+        body.alerts.map(
+          (one: { labels: Record<string, string>; status: string; startsAt: string; endsAt: string }) =>
+            `${one.labels['alertname']} ${one.labels['node']} ${one.status} ${minute(one.startsAt)}-${minute(one.endsAt)}`,
+        ),
+      )
+    },
+  }
+}
+
+const at = (minute: number, tx: number, node = 'nA', second = 7n): Traffic => ({
+  node,
+  start: T0 + BigInt(minute) * MIN + second * SEC,
+  tx,
+})
+/** 300 kB a minute from minute 10 to 19: above 1 MB in five minutes from step 14 on, for three minutes at 17, over at 22. */
+const burst = (minute: number) => [at(minute, minute >= 10 && minute < 20 ? 300_000 : 1_000)]
+const TOLD = ['loud nA firing 17-', 'loud nA resolved 17-22']
+
+test('the plain case', async (t) => {
+  const { minutes, heard } = await begin(t, [LOUD, QUIET])
+  await minutes(40, burst)
+  assert.deepEqual(await heard(), TOLD)
+})
+
+test('every window is read twice, fails in between, and once more a day later', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(40, (minute) => {
+    const fromNs = T0 + BigInt(minute) * MIN
+    world.open({ fromNs, toNs: fromNs + MIN }, burst(minute)).fail()
+    world.read({ fromNs, toNs: fromNs + MIN, pass: 2, lane: 'late' }, burst(minute))
+    return [...burst(minute), ...burst(minute)]
+  })
+  world.read(
+    { fromNs: T0, toNs: T0 + 40n * MIN, pass: 3, lane: 'late' },
+    Array.from({ length: 40 }, (_, minute) => burst(minute)).flat(),
+  )
+  assert.deepEqual(await heard(), TOLD)
+})
+
+test('both ends report the same bytes: a pair counts them at their sender', async (t) => {
+  const { world, minutes } = await begin(t, [
+    { name: 'pair', by: 'pair', above: '1B', window: '5m' },
+    { name: 'all', by: 'total', above: '1B', window: '5m' },
+  ])
+  const [a, b] = ['100.64.0.1:40000', '100.64.0.2:443']
+  await minutes(8, (minute) => [
+    { ...at(minute, 700, 'nA'), rx: 300, src: a, dst: b },
+    { ...at(minute, 300, 'nB', 8n), rx: 700, src: b, dst: a },
+  ])
+  assert.deepEqual(
+    world.alerts
+      .values('pair')
+      .map(({ group, value }) => [group.src, group.dst, value])
+      .toSorted(),
+    [
+      ['100.64.0.1', '100.64.0.2', 3_500],
+      ['100.64.0.2', '100.64.0.1', 1_500],
+    ],
+  )
+  assert.deepEqual(world.alerts.values('all'), [{ group: {}, value: 5_000 }])
+})
+
+test('a restart in the middle of `for`, in order and by a kill', async (t) => {
+  for (const how of ['stopped', 'killed'] as const) {
+    await t.test(how, async (t) => {
+      const { world, minutes, heard } = await begin(t, [LOUD, QUIET])
+      await minutes(16, burst)
+      assert.deepEqual(
+        world.alerts.marks().map(({ state }) => state),
+        ['pending'],
+      )
+      await world.restart(how)
+      // What was not saved is read again, as the planner does.
+      for (const { fromNs, toNs } of world.ledger.missing(T0, T0 + 16n * MIN)) {
+        const all = Array.from({ length: 16 }, (_, minute) => burst(minute)).flat()
+        world.read(
+          { fromNs, toNs },
+          all.filter(({ start }) => start + 12n * SEC >= fromNs && start <= toNs),
+        )
+      }
+      await minutes(40, burst)
+      assert.deepEqual(await heard(), TOLD)
+    })
+  }
+})
+
+test('a restart while it fires tells nothing twice, and its end', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(20, burst)
+  assert.deepEqual(await heard(), TOLD.slice(0, 1))
+  await world.restart('stopped')
+  await minutes(40, burst)
+  assert.deepEqual(await heard(), TOLD)
+})
+
+test('records that come half an hour late: what they show is told, as over', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(45, (minute) => [
+    at(minute, 1_000),
+    // nB could not upload; at 40 it does.
+    ...(minute === 40 ? Array.from({ length: 10 }, (_, index) => at(10 + index, 300_000, 'nB')) : []),
+  ])
+  assert.deepEqual(await heard(), ['loud nB resolved 17-22'])
+  assert.equal(world.events.length, 2)
+})
+
+test('late records take back what silence seemed to say', async (t) => {
+  const { minutes, heard } = await begin(t, [QUIET])
+  await minutes(30, (minute) => [
+    ...(minute < 5 || minute > 18 ? [at(minute, 10, 'nB')] : []),
+    // At 19 it tells that it was there all the time.
+    ...(minute === 19 ? Array.from({ length: 14 }, (_, index) => at(5 + index, 10, 'nB')) : []),
+  ])
+  const all = await heard()
+  assert.deepEqual(
+    all.map((one) => one.split(' ').slice(0, 3).join(' ')),
+    ['quiet nB firing', 'quiet nB resolved'],
+  )
+})
+
+test('records later than alerts.lateness do not count, and are told in a metric', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(100, (minute) => [
+    at(minute, 1_000),
+    ...(minute === 95 ? [at(10, 9_000_000, 'nB'), at(11, 9_000_000, 'nB')] : []),
+  ])
+  assert.deepEqual(await heard(), [])
+  assert.deepEqual(world.metrics.calls.get('ignored'), [['late', 2]])
+})
+
+test('a clock that is hours ahead does not count either', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(20, (minute) => [at(minute, 1_000), at(minute + 300, 9_000_000, 'nB')])
+  assert.deepEqual(await heard(), [])
+  assert.deepEqual(world.alerts.status().ignored, { late: 0, ahead: 20 })
+})
+
+test('a range that cannot be read: silence in it is no silence, and others go on', async (t) => {
+  const { world, clock, minutes, heard } = await begin(t, [LOUD, QUIET])
+  await minutes(10, burst)
+  const gap = { fromNs: T0 + 10n * MIN, toNs: T0 + 18n * MIN }
+  world.ledger.openGap(gap, 'timeout', clock.now(), clock.now())
+  // Beyond it there is traffic again; in it there was some too, but nobody knows.
+  world.read(
+    { fromNs: gap.toNs, toNs: gap.toNs + 20n * MIN },
+    Array.from({ length: 20 }, (_, index) => at(18 + index, 1_000)),
+  )
+  await clock.advance(20 * 60_000)
+  assert.deepEqual(await heard(), [])
+  world.read(
+    { ...gap, lane: 'gap' },
+    Array.from({ length: 8 }, (_, index) => at(10 + index, 300_000)),
+  )
+  // 300 kB from 10 to 17: above from 14 to 19, firing from 17, over at 20.
+  assert.deepEqual(await heard(), ['loud nA resolved 17-20'])
+})
+
+test('a day of catching up: what fires is told, what is over is told once, and all of it is in the events', async (t) => {
+  const { world, clock, heard } = await begin(t, [LOUD, QUIET], T0 + 24n * 60n * MIN)
+  const dayMinutes = 24 * 60 - 2
+  const day = (minute: number) => [
+    at(minute, 1_000),
+    // Three bursts of nB, the last one not over yet.
+    at(
+      minute,
+      [100, 700, dayMinutes - 12].some((from) => minute >= from && minute < from + 12) ? 400_000 : 1_000,
+      'nB',
+      9n,
+    ),
+    at(minute, minute >= 300 && minute < 312 ? 400_000 : 1_000, 'nC', 11n),
+  ]
+  for (let from = 0; from < dayMinutes; from += 60) {
+    const to = Math.min(from + 60, dayMinutes)
+    const messages = Array.from({ length: to - from }, (_, index) => day(from + index)).flat()
+    world.read({ fromNs: T0 + BigInt(from) * MIN, toNs: T0 + BigInt(to) * MIN }, messages)
+    await world.judge()
+    await clock.advance(2_000)
+  }
+  const all = await heard()
+  assert.deepEqual(all.toSorted(), [`loud nB firing ${dayMinutes - 12 + 3 + 3}-`, 'loud nC resolved 306-315'])
+  const events = world.events.map((line) => /state=(\w+)/.exec(line)?.[1])
+  assert.equal(events.filter((state) => state === 'firing').length, 4)
+  assert.equal(events.filter((state) => state === 'resolved').length, 3)
+})
+
+test('a rule that goes away, or changes, takes its alert back', async (t) => {
+  const { world, minutes, heard } = await begin(t, [LOUD])
+  await minutes(18, burst)
+  assert.deepEqual(await heard(), TOLD.slice(0, 1))
+  const notify = world.settings['notify']
+  await world.restart('stopped', { rules: [{ ...LOUD, above: '2GB' }], notify })
+  const all = await heard()
+  assert.deepEqual(
+    all.slice(1).map((one) => one.split(' ').slice(0, 3).join(' ')),
+    ['loud nA resolved'],
+  )
+})
+
+test('more groups than may be watched: the rest is told as overflow, and those that fit are right', async (t) => {
+  const clock = createFakeClock(T0)
+  const world = await createWorld({
+    settings: { rules: [{ name: 'loud', above: '1kB', window: '5m' }], seriesMax: 10 },
+    clock,
+  })
+  t.after(() => world.close())
+  const nodes = Array.from({ length: 25 }, (_, index) => at(0, 2_000, `n${index}`))
+  world.read({ fromNs: T0, toNs: T0 + 2n * MIN }, nodes)
+  await world.judge()
+  const [rule] = world.alerts.status().rules
+  assert.deepEqual([rule?.series, rule?.firing, rule?.overflowed], [10, 10, 15])
+})
