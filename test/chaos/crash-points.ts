@@ -92,8 +92,8 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
       await sleep(30)
       isDone = await isCaughtUp(port)
     }
-    // Under strace the signal must reach the service, not its watcher: `-I 2` lets strace pass it on by ending itself and its child.
-    if (isDone) process.kill(child.pid ?? 0, 'SIGTERM')
+    // With `-D` strace watches from the side: the child is the service itself.
+    if (isDone) child.kill('SIGTERM')
     await ended
     return { isDone, output }
   }
@@ -120,7 +120,17 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   // Once undisturbed, to count.
   const first = folder()
   const log = join(home, 'trace')
-  const watched = await run(first, [strace, '-f', '-qq', '-o', log, '-e', `trace=${CALLS.join(',')}`, ...paths(first)])
+  const watched = await run(first, [
+    strace,
+    '-D',
+    '-f',
+    '-qq',
+    '-o',
+    log,
+    '-e',
+    `trace=${CALLS.join(',')}`,
+    ...paths(first),
+  ])
   assert.ok(watched.isDone, watched.output)
   const calls = new Map<string, number>()
   for (const line of readFileSync(log, 'utf8').split('\n')) {

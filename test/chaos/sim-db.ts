@@ -24,6 +24,8 @@ export interface SimDb {
   /** Fields as in the line, by `keyOf`. */
   rows: Map<string, string>
   fault: DbFault | undefined
+  /** The fault spares whoever only asks. */
+  isSly: boolean
   readonly http: InfluxHttp
   /** Acknowledged requests that wrote flows. */
   writes: number
@@ -111,6 +113,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
   const db: SimDb = {
     rows: new Map(),
     fault: undefined,
+    isSly: false,
     writes: 0,
     backup: () => new Map(db.rows),
     loseSince(sinceMs) {
@@ -127,8 +130,9 @@ export function createSimDb(deps: SimDbDeps): SimDb {
         signal.throwIfAborted()
         const latencyMs = deps.latencyMs()
         if (latencyMs > 0) await deps.sleep(latencyMs, signal)
-        const { fault } = db
-        if (fault !== undefined && (fault !== 'too_large' || request.method === 'POST')) deps.bite(`db ${fault}`)
+        const isQuestion = request.method === 'GET' || isComment(request.body)
+        const fault = isQuestion && db.isSly ? undefined : db.fault
+        if (fault !== undefined) deps.bite(`db ${fault}${isQuestion ? '' : ' in mid-write'}`)
         const isWrite = request.path.startsWith('/write')
         const body = isWrite ? Buffer.from(request.body as Uint8Array).toString() : ''
         switch (fault) {
@@ -162,4 +166,8 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     },
   }
   return db
+}
+
+function isComment(body: Uint8Array | string | undefined): boolean {
+  return body === undefined || Buffer.from(body).subarray(0, 1).toString() === '#'
 }

@@ -18,7 +18,8 @@ export type Step =
   | { kind: 'api'; fault: ApiFault; ms: number }
   /** A range of `logged` cannot be answered for. */
   | { kind: 'poison'; agoMs: number; lengthMs: number; ms: number }
-  | { kind: 'db'; fault: DbFault; ms: number }
+  /** `isSly`: whoever only asks whether he may write is told yes. */
+  | { kind: 'db'; fault: DbFault; ms: number; isSly?: boolean }
   /** The process dies at its n-th call to the world from now on; the call itself may still take effect. */
   | { kind: 'kill'; afterCalls: number; takesEffect: boolean }
   /** SIGTERM: the process ends by itself, in good time or not, and another one starts. */
@@ -44,7 +45,7 @@ type Weighted = { weight: number; arbitrary: fc.Arbitrary<Step> }
 function step<K extends Step['kind']>(
   weight: number,
   kind: K,
-  rest: { [F in Exclude<keyof Extract<Step, { kind: K }>, 'kind'>]: fc.Arbitrary<Extract<Step, { kind: K }>[F]> },
+  rest: { [F in Exclude<keyof Extract<Step, { kind: K }>, 'kind'>]-?: fc.Arbitrary<Extract<Step, { kind: K }>[F]> },
 ): Weighted {
   const model = { kind: fc.constant(kind), ...rest } as unknown as Record<string, fc.Arbitrary<unknown>>
   return { weight, arbitrary: fc.record(model) as unknown as fc.Arbitrary<Step> }
@@ -61,7 +62,7 @@ export function stepsArbitrary(visibleMaxMs: number): fc.Arbitrary<Step[]> {
     step(1, 'again', { count: span(1, 5) }),
     step(2, 'api', { fault: fc.constantFrom(...API_FAULTS), ms: faultMs }),
     step(1, 'poison', { agoMs: span(0, 600_000), lengthMs: span(0, 60_000), ms: faultMs }),
-    step(2, 'db', { fault: fc.constantFrom(...DB_FAULTS), ms: faultMs }),
+    step(3, 'db', { fault: fc.constantFrom(...DB_FAULTS), ms: faultMs, isSly: fc.boolean() }),
     step(3, 'kill', { afterCalls: span(1, 60), takesEffect: fc.boolean() }),
     step(1, 'stop', { graceMs: fc.constantFrom(0, 8_000) }),
     step(1, 'backup', {}),

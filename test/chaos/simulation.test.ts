@@ -26,7 +26,7 @@ test('nothing is lost and nothing is invented, whatever happens in whatever orde
   // I10: the faults bit, or the run proved nothing.
   const wanted = [
     ...API_FAULTS.map((fault) => `api ${fault}`),
-    ...DB_FAULTS.map((fault) => `db ${fault}`),
+    ...DB_FAULTS.map((fault) => `db ${fault} in mid-write`),
     ...['api poison', 'gap opened', 'window split', 'write retried', 'quarantined', 'rejected', 'clock jump', 'stall'],
     ...['kill', 'kill at the state file', 'restart', 'stop', 'second process', 'uploaded again', 'late record'],
     ...['late in pass 2', 'late in pass 3', 'crash lost rows', 'restore lost rows', 'db away'],

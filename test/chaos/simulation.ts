@@ -276,7 +276,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     }
   }
 
-  function dbFault(fault: DbFault, ms: number): void {
+  function dbFault(fault: DbFault, ms: number, isSly: boolean): void {
     const end = () => {
       db.fault = undefined
       // With an API that fails too, nobody finds out that the database does.
@@ -289,8 +289,9 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     }
     const begin = () => {
       db.fault = fault
+      db.isSly = isSly
       wasApiBad = api.fault !== undefined || api.poisons.size > 0
-      askedBeforeRefusal = fault === 'refused' ? api.asked : undefined
+      askedBeforeRefusal = fault === 'refused' && !isSly ? api.asked : undefined
     }
     last('db', ms, begin, end)
   }
@@ -340,7 +341,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
         )
       }
       case 'db':
-        return dbFault(one.fault, one.ms)
+        return dbFault(one.fault, one.ms, one.isSly ?? false)
       case 'kill':
         return main.killAfter(one.afterCalls, one.takesEffect)
       case 'stop': {
