@@ -30,6 +30,9 @@ import { passesOf } from './pipeline/passes.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import type { Tap } from './pipeline/run-window.ts'
 import { createSlots } from './pipeline/slots.ts'
+import { privacyKey } from './privacy/key.ts'
+import { createMask, type Mask } from './privacy/mask.ts'
+import { maskedDevices, maskedFlattener, maskedNames } from './privacy/masked.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secret-registry.ts'
 import { createDeadLetters } from './sink/dead-letters.ts'
@@ -101,6 +104,12 @@ export function createSink(
   return createEmbeddedStore({ path: pathsIn(settings.dataDir).store, retentionMs: settings.store.retention }, deps)
 }
 
+/** What of names and addresses may be told. The key is made only when something is masked. */
+export function maskOf({ privacy }: Settings, state: StateFile): Mask {
+  const isOn = privacy.names !== 'keep' || privacy.externalAddresses !== 'keep'
+  return createMask(privacy, isOn ? privacyKey(state) : new Uint8Array())
+}
+
 /** Opens the state file and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
  * others of the state file, `config_invalid` without credentials. */
 export function createService(settings: Settings, deps: ServiceDeps): Service {
@@ -137,7 +146,8 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   if (state.recovered) metrics.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
-  const names = createNames(state, tailnet)
+  const mask = maskOf(settings, state)
+  const names = maskedNames(createNames(state, tailnet), mask)
   const deadLetters = createDeadLetters(
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
     { clock, log: roomLog('sink') },
@@ -184,7 +194,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
         ...names,
         observe(devices, atNs) {
           names.observe(devices, atNs)
-          alerts?.devices(devices)
+          alerts?.devices(maskedDevices(devices, mask))
         },
       },
       deadLetters,
@@ -193,7 +203,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       metrics: heard.pipeline,
       health: heard.health,
       createLane: () => ({
-        flattener: createFlattener({ tailnet, ports: settings.ports }, { names }),
+        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names }), mask),
         lines: createLineWriter({
           batchLinesMax: influx.batchLinesMax,
           batchBytesMax: influx.batchBytesMax,

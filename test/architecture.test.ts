@@ -17,12 +17,13 @@ const MAY_KNOW: Record<string, readonly string[]> = {
   schedule: [],
   demo: ['source'],
   query: ['sink'],
+  privacy: ['source', 'flatten', 'names', 'ledger'],
   check: ['source', 'sink', 'query', 'ledger', 'config', 'http'],
   observe: ['source', 'sink', 'pipeline', 'alerts', 'ledger'],
   http: ['observe', 'live', 'pipeline'],
   live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
   alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],
-  config: ['source', 'flatten', 'sink', 'pipeline', 'http', 'observe', 'alerts', 'live'],
+  config: ['source', 'flatten', 'sink', 'pipeline', 'http', 'observe', 'alerts', 'live', 'privacy'],
 }
 const COMPOSERS = new Set(['pipeline', 'main.ts', 'cli.ts', 'commands'])
 

@@ -7,11 +7,12 @@ import { createFlattener } from '../flatten/flatten.ts'
 import { countText } from '../format.ts'
 import { createLedger } from '../ledger/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/state-file.ts'
-import { createSink, pathsIn } from '../main.ts'
+import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createNames } from '../names/sqlite-names.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { runWindow, type WindowResult } from '../pipeline/run-window.ts'
 import { createSlots } from '../pipeline/slots.ts'
+import { maskedFlattener, maskedNames } from '../privacy/masked.ts'
 import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/lines.ts'
 import type { Sink } from '../sink/sink.ts'
@@ -54,7 +55,8 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
       const tailnet = tailnetTag(settings)
       const state = openStateFile({ path: paths.state }, { clock, log })
       parts.defer(() => state.close())
-      const names = createNames(state, tailnet)
+      const mask = maskOf(settings, state)
+      const names = maskedNames(createNames(state, tailnet), mask)
       const metrics = createMetrics({ version: VERSION, clock })
       parts.defer(() => metrics.stop())
       const deadLetters = createDeadLetters(
@@ -84,7 +86,10 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
         batchBytesMax: settings.influx.batchBytesMax,
         splitNodes: settings.influx.nodesBucket !== undefined,
       })
-      const lane = { flattener: createFlattener({ tailnet, ports: settings.ports }, { names }), lines: writer }
+      const lane = {
+        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names }), mask),
+        lines: writer,
+      }
       for (const file of files) await replayOne(file)
 
       async function replayOne(file: string): Promise<void> {

@@ -5,6 +5,7 @@ import { portsSchema } from '../flatten/ports.ts'
 import { httpSchema } from '../http/config.ts'
 import { LOG_LEVELS } from '../observe/log.ts'
 import { pollSchema } from '../pipeline/config.ts'
+import { privacySchema } from '../privacy/config.ts'
 import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
 import { durationSchema } from '../units.ts'
@@ -40,6 +41,7 @@ const settingsShape = z.strictObject({
   deadLetters: deadLettersSchema.prefault({}),
   poll: pollSchema.prefault({}),
   names: namesSchema.prefault({}),
+  privacy: privacySchema.prefault({}),
   http: httpSchema.prefault({}),
   log: logSchema.prefault({}),
   alerts: alertsSchema.prefault({}),

@@ -1,0 +1,19 @@
+/** Settings of privacy/: what of names and addresses is written, and shown, at all. */
+import { z } from 'zod'
+
+export const privacySchema = z.strictObject({
+  names: z
+    .enum(['keep', 'hash', 'drop'])
+    .default('keep')
+    .describe(
+      'Device names: keep; hash: `name-` and 12 digits, the same for the same name; drop: only ids and addresses. A change starts new series.',
+    ),
+  externalAddresses: z
+    .enum(['keep', 'truncate', 'hash', 'drop'])
+    .default('keep')
+    .describe(
+      'Public addresses: keep; truncate to the network (IPv4 /24, IPv6 /48); hash: `ext-` and 12 digits; drop: all are `external`. A change starts new series.',
+    ),
+})
+
+export type PrivacyConfig = z.output<typeof privacySchema>
