@@ -28,8 +28,11 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
     TAILFLUX_POLL_INTERVAL: '5s',
   }
   const service = startCli(t, ['run'], env)
-  await service.until(new RegExp(`"to":"${new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()}"`))
-  await service.until(/"lane":"backlog"/)
+  const [, url = ''] = await service.until(/"url":"(http:[^"]+)"[^\n]*is ready/)
+  const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
+  for (let watermark = ''; watermark !== edge; ) {
+    watermark = ((await (await fetch(`${url}/api/status`)).json()) as { watermark: string }).watermark
+  }
   const [fromNs, toNs] = [nowNs - 6n * MINUTE_NS, nowNs - 2n * MINUTE_NS]
   const iso = (ns: bigint) => new Date(Number(ns / 1_000_000n)).toISOString()
   const saved = await fetch(`${api.url}/api/v2/tailnet/-/logging/network?start=${iso(fromNs)}&end=${iso(toNs)}`, {
