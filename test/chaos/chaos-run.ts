@@ -92,8 +92,16 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
   world.apiClock.set(startNs, 0)
   let run = await world.start()
   await reached(world, run, (status) => status['watermarkNs'] !== null)
-  const perKillMs = (LIFE_MS[0] + LIFE_MS[1]) / 2 + 300
-  world.apiClock.set(startNs, (plan.hours * 3_600_000) / (plan.serviceKills * perKillMs))
+  const perKillMs = LIFE_MS[0] + (LIFE_MS[1] - LIFE_MS[0]) / 3 + 300
+  const speed = (plan.hours * 3_600_000) / (plan.serviceKills * perKillMs)
+  world.apiClock.set(startNs, speed)
+
+  /** The day ends with the last kill, however long the kills take. */
+  function setApiClock(kills: number): void {
+    const dueNs = startNs + (BigInt(plan.hours * 3600) * SECOND_NS * BigInt(kills)) / BigInt(plan.serviceKills)
+    const nowNs = world.apiClock.now()
+    if (nowNs < dueNs || nowNs > endNs) world.apiClock.set(nowNs > endNs ? endNs : dueNs, nowNs > endNs ? 0 : speed)
+  }
 
   async function torment(): Promise<void> {
     while (!isOver) {
@@ -147,9 +155,8 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
 
   async function killDatabase(): Promise<void> {
     const pauseMs = (plan.serviceKills * perKillMs) / plan.databaseKills
-    for (let kill = 0; kill < plan.databaseKills && !isOver; kill += 1) {
-      await sleep(pauseMs * (0.5 + random.real() * 0.8))
-      if (isOver) break
+    for (let kill = 0; kill < plan.databaseKills; kill += 1) {
+      await sleep(pauseMs * (0.4 + random.real() * 0.6))
       if (kill % 5 === 4) {
         bite('database SIGSTOP')
         process.kill(world.database.pid ?? 0, 'SIGSTOP')
@@ -164,15 +171,16 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
   }
 
   async function killService(): Promise<void> {
-    for (let kill = 0; kill < plan.serviceKills; kill += 1) {
+    for (let kills = 0; kills < plan.serviceKills; ) {
       await sleep(LIFE_MS[0] + random.real() ** 2 * (LIFE_MS[1] - LIFE_MS[0]))
       await checkEdge(world, run)
-      await end(run, random.real(), bite)
+      if ((await end(run, random.real(), bite)) === 'SIGKILL') kills += 1
+      setApiClock(kills)
       learn(run, bites)
       const fate = random.real()
       if (fate < 0.03) harmState(world.dataDir, random.real(), bite)
       run = await world.start()
-      if ((kill + 1) % 50 === 0) plan.log(`${kill + 1} kills, at ${timeOf(world.apiClock.now())}`)
+      if (kills % 50 === 49) plan.log(`${kills} kills, at ${timeOf(world.apiClock.now())}`)
     }
   }
 
@@ -216,7 +224,8 @@ async function checkEdge(world: ChaosWorld, run: ServiceRun): Promise<void> {
   assert.ok(BigInt(watermarkNs) <= world.apiClock.now() - LAG_NS, 'I5: the watermark passed the edge')
 }
 
-async function end(run: ServiceRun, draw: number, bite: (name: string) => void): Promise<void> {
+/** Resolves with what ended it. */
+async function end(run: ServiceRun, draw: number, bite: (name: string) => void): Promise<number | NodeJS.Signals> {
   if (draw < 0.06) {
     bite('service SIGTERM')
     const code = await stop(run)
@@ -224,7 +233,7 @@ async function end(run: ServiceRun, draw: number, bite: (name: string) => void):
       code === 0 || code === 'SIGTERM' || code === 75 || code === 1 || code === 70,
       `SIGTERM: ended with ${code}`,
     )
-    return
+    return code
   }
   if (draw < 0.12) {
     bite('service SIGSTOP')
@@ -237,10 +246,10 @@ async function end(run: ServiceRun, draw: number, bite: (name: string) => void):
     run.process.kill('SIGTERM')
     await sleep(draw * 2_000)
   }
-  if (run.process.exitCode === null) bite('service SIGKILL')
-  else bite('service had ended by itself')
   run.process.kill('SIGKILL')
-  await run.ended
+  const how = await run.ended
+  bite(how === 'SIGKILL' ? 'service SIGKILL' : `service had ended by itself (${how})`)
+  return how
 }
 
 /** SIGTERM; it must end within ten seconds. */
