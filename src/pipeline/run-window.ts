@@ -139,7 +139,8 @@ async function walk(
     for (const one of waiting) await delivery.send(one)
   }
 
-  async function take(message: Message): Promise<void> {
+  /** Not a promise: there are hundreds of thousands of messages, and batches are few. */
+  function take(message: Message): void {
     // Past the reach the window will be read again: what lies there counts then, once, and the digest covers what is done.
     const { loggedNs } = message
     if (loggedNs <= window.toNs && loggedNs > (reachNs ?? window.fromNs)) return
@@ -152,6 +153,9 @@ async function walk(
     digest.add(points.digest)
     for (const tap of deps.taps) tap.points(window, points)
     parts.lines.append(points)
+  }
+
+  async function forwardFull(): Promise<void> {
     for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await forward(batch)
   }
 
@@ -177,7 +181,10 @@ async function walk(
     presentNs = deps.presentNs(serverNs)
     reachNs = reachOf(window, presentNs - deps.lagNs)
     for await (const group of answer.groups) {
-      for (const message of group) await take(message)
+      for (const message of group) {
+        take(message)
+        if (parts.lines.hasFull()) await forwardFull()
+      }
       bytes = answer.bytesRead()
       if (lettersBytes > LETTERS_BYTES_MAX) await post()
       signal.throwIfAborted()

@@ -115,6 +115,7 @@ export function createBatches(limits: LineLimits) {
   return {
     main,
     nodes,
+    hasFull: (): boolean => closed.length > 0,
     full: (): Batch | undefined => closed.shift(),
     rest(): readonly Batch[] {
       main.close()

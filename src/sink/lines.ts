@@ -9,6 +9,8 @@ import type { Batch } from './sink.ts'
 export interface LineWriter {
   /** Encodes all points of one message. */
   append(points: Points): void
+  /** True when there is a full batch. */
+  hasFull(): boolean
   /** A full batch, if there is one; call until undefined after each append. */
   full(): Batch | undefined
   /** What is left, at the end of a window. */

@@ -44,6 +44,8 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
   const secrets = deps.secrets ?? createSecretRegistry()
   const http = createHttp(config, { clock, metrics })
   const credentials = createCredentials(config, { post: postForm, secrets, clock, log })
+  /** Of answers that were read; their memory is used for the next ones. */
+  const readers: MessageReader[] = []
   const tailnetPath = `/api/v2/tailnet/${encodeURIComponent(config.tailnet)}`
 
   /** The head of an answer with status 200 and JSON; every other one becomes a CollectorError. */
@@ -141,8 +143,8 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     const query = `?start=${encodeURIComponent(timeText(window.fromNs))}&end=${encodeURIComponent(timeText(window.toNs))}`
     try {
       const answer = await askSigned(get('logging/network', query, config.answerBytesMax, 'split'), signal)
-      const reader = createReader(config)
-      return { serverNs: serverNsOf(answer), bytesRead: () => reader.bytesRead(), groups: groupsOf(answer, reader) }
+      const count = { bytes: 0 }
+      return { serverNs: serverNsOf(answer), bytesRead: () => count.bytes, groups: groupsOf(answer, count) }
     } catch (error) {
       if (error instanceof CollectorError && error.code === 'api_forbidden' && (await isFeatureOff(signal)))
         throw featureOff()
@@ -150,15 +152,23 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     }
   }
 
-  async function* groupsOf(answer: HttpAnswer, reader: MessageReader): AsyncGenerator<Iterable<Message>> {
-    for await (const chunk of answer.body) {
-      try {
-        yield scrubbed(reader.push(chunk))
-      } catch (error) {
-        throw scrubbedError(error)
+  async function* groupsOf(answer: HttpAnswer, count: { bytes: number }): AsyncGenerator<Iterable<Message>> {
+    const reader = readers.pop() ?? createReader(config)
+    try {
+      for await (const chunk of answer.body) {
+        try {
+          const messages = reader.push(chunk)
+          count.bytes = reader.bytesRead()
+          yield scrubbed(messages)
+        } catch (error) {
+          throw scrubbedError(error)
+        }
       }
+      reader.end()
+    } finally {
+      reader.reset()
+      readers.push(reader)
     }
-    reader.end()
   }
 
   function* scrubbed(messages: Iterable<Message>): Generator<Message> {

@@ -27,6 +27,8 @@ export interface MessageReader {
   end(): void
   /** Decoded bytes taken so far. */
   bytesRead(): number
+  /** Forgets the answer, whole or not; the next bytes are those of another one. */
+  reset(): void
 }
 
 const STATES = {
@@ -49,6 +51,8 @@ const STATES = {
 
 /** `logs`, each letter written as an escape, and its quotes: no longer key can be it. */
 const KEY_BYTES_MAX = 4 * 6 + 2
+const BUFFER_BYTES = 256 * 1024
+const KEPT_BYTES_MAX = 1 << 20
 /** Zeros after the bytes, so that a parser may look ahead. */
 const PADDING = 32
 
@@ -57,7 +61,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
   const fast = createFastParser(columns, limits.depthMax)
   const exact = createExactReader(columns)
   const scanner = createValueScanner()
-  let buffer = new Uint8Array(256 * 1024)
+  let buffer = new Uint8Array(BUFFER_BYTES)
   /** What is not used up yet: `buffer[pos, end)`; `buffer[end]` is 0. */
   let pos = 0
   let end = 0
@@ -307,6 +311,14 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
       )
     },
     bytesRead: () => total,
+    reset() {
+      // A huge message must not keep its memory for ever.
+      if (buffer.length > KEPT_BYTES_MAX) buffer = new Uint8Array(BUFFER_BYTES)
+      pos = end = total = 0
+      state = STATES.open
+      sawLogs = false
+      failure = undefined
+    },
   }
 }
 

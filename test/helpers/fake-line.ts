@@ -101,6 +101,7 @@ export function createFakeLane(batchLines = 3): LaneParts {
   }
   const lines: LineWriter = {
     append: (points) => void waiting.push((points as FakePoints).line),
+    hasFull: () => waiting.length >= batchLines,
     full: () => (waiting.length >= batchLines ? cut(batchLines) : undefined),
     rest: () => (waiting.length > 0 ? [cut(waiting.length)] : []),
     release: () => undefined,

@@ -87,6 +87,26 @@ test('an answer is the same in whatever pieces it comes', async (t) => {
   })
 })
 
+test('one reader takes answer after answer, whether they were whole or not', () => {
+  const reader = createMessageReader(LIMITS)
+  const take = (bytes: Uint8Array) => Array.from(reader.push(bytes), (one) => one.nodeId)
+  const bytes = bytesOf(MIXED)
+  const whole = take(bytes)
+  reader.end()
+  for (let i = 0; i <= bytes.length; i += 7) {
+    reader.reset()
+    take(bytes.subarray(0, i))
+    reader.reset()
+    assert.deepEqual(take(bytes), whole, `after ${i} bytes`)
+    reader.end()
+    assert.equal(reader.bytesRead(), bytes.length)
+  }
+  reader.reset()
+  assert.throws(() => take(bytesOf('<html>')), { code: 'api_not_json' })
+  reader.reset()
+  assert.deepEqual(take(bytes), whole)
+})
+
 test('an empty window is no error', () => {
   for (const body of ['{"logs":[]}', '{"logs":null}', ' {"x":1 , "logs" : [ ] }', '{"logs":null,"logs":[]}']) {
     assert.deepEqual(readText(body), [], body)
