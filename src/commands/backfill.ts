@@ -46,27 +46,35 @@ Exit codes: ${EXIT.ok} done (or asked for, with --detach), ${EXIT.failed} failed
       const loaded = load(command)
       if (options.cancel) return await cancel(createServiceClient(loaded.settings, options.url))
       if (options.from === undefined) command.error("error: required option '--from <time>' not specified")
-      const alone = openAlone(loaded)
-      if (alone) await runAlone(alone, options)
-      else await watch(createServiceClient(loaded.settings, options.url), options)
+      const running = await runningService(loaded, options.url)
+      if (running) return await watch(running, options)
+      await runAlone(openAlone(loaded), options)
     })
 }
 
-/** A service of our own, unless another process holds the state file. */
-function openAlone(loaded: Loaded): Service | undefined {
-  const { log, secrets } = logFor(loaded, 'warn', 2)
+/** The service that answers where the settings say, if there is one. */
+async function runningService({ settings }: Loaded, url: string | undefined): Promise<ServiceClient | undefined> {
+  if (url === undefined && settings.http.port === 0) return undefined
+  const client = createServiceClient(settings, url)
   try {
-    return createService(loaded.settings, {
-      log,
-      secrets,
-      onBroken(error) {
-        throw error
-      },
-    })
+    await client.status()
+    return client
   } catch (error) {
-    if (error instanceof CollectorError && error.code === 'state_locked') return undefined
-    throw error
+    if (!(error instanceof CollectorError) || url !== undefined) throw error
+    return undefined
   }
+}
+
+/** Throws a CollectorError: `state_locked` when a service runs that does not answer where the settings say. */
+function openAlone(loaded: Loaded): Service {
+  const { log, secrets } = logFor(loaded, 'warn', 2)
+  return createService(loaded.settings, {
+    log,
+    secrets,
+    onBroken(error) {
+      throw error
+    },
+  })
 }
 
 async function watch(client: ServiceClient, options: BackfillOptions): Promise<void> {

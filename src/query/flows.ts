@@ -105,13 +105,20 @@ export function topFlows(flows: readonly Flow[], count: number): readonly Flow[]
   const best = new Map<string, Flow>()
   for (const flow of flows) {
     const ends = [flow.src, flow.dst].toSorted()
-    // Physical traffic has another far end for each reporter, and exit traffic often none: nothing tells which reports belong together.
-    const own = flow.kind === 'physical' || ends.includes('none') ? flow.node : ''
+    const own = isReportedOnce(flow) ? flow.node : ''
     const key = [flow.kind, flow.proto, flow.port, flow.path, ...ends, own].join('\n')
     const found = best.get(key)
     if (found === undefined || order(flow, found) < 0) best.set(key, flow)
   }
   return [...best.values()].toSorted(order).slice(0, count)
+}
+
+/** Nothing tells which reports belong together: physical traffic has another far end for each reporter, and some flows lack an end. Exit traffic that
+ * lacks one is told by the client and by the exit node with the same end, the client's. */
+function isReportedOnce({ kind, src, dst }: Flow): boolean {
+  if (kind === 'physical') return true
+  if (src === 'none' && dst === 'none') return true
+  return kind !== 'exit' && (src === 'none' || dst === 'none')
 }
 
 /** More bytes first; of equal reports that of the end which sends more, so that the answer is the same every time. */
