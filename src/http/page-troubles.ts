@@ -10,6 +10,7 @@ const ROOM_NAMES: Record<RoomHealth['room'], string> = {
   state: 'State file',
   names: 'Device names',
   line: 'The line',
+  clock: 'Clock',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
 const ALERTS_SHOWN = 10

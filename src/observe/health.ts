@@ -2,7 +2,7 @@
  * itself or harms nobody. */
 import { type Clock, MS } from '../clock.ts'
 
-export const ROOMS = ['source', 'sink', 'state', 'names', 'line'] as const
+export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock'] as const
 export type Room = (typeof ROOMS)[number]
 export const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]

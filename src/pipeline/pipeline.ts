@@ -41,7 +41,7 @@ export interface PipelineOptions {
 /** How the rooms are, as seen from the line. `text` is a sentence that ends with the mend. */
 export interface HealthReport {
   set(
-    room: 'source' | 'sink' | 'state' | 'names' | 'line',
+    room: 'source' | 'sink' | 'state' | 'names' | 'line' | 'clock',
     status: 'ok' | 'warning' | 'error',
     code?: string,
     text?: string,
@@ -378,7 +378,27 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   function hear(serverNs: bigint | undefined): void {
-    if (serverNs !== undefined) heard = { serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
+    if (serverNs === undefined) {
+      if (heard === undefined)
+        health.set(
+          'clock',
+          'warning',
+          'no_date',
+          'the API tells no time (Date header), so the clock of this machine stands in: keep it right, and look for a proxy that takes headers away',
+        )
+      return
+    }
+    heard = { serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
+    const skewMs = Number((heard.wallNs - serverNs) / MS)
+    // The header has whole seconds.
+    if (Math.abs(skewMs) < options.lagMs / 2 + 1_000) return health.set('clock', 'ok')
+    const [seconds, way] = [Math.round(Math.abs(skewMs) / 1000), skewMs > 0 ? 'ahead of' : 'behind']
+    health.set(
+      'clock',
+      'warning',
+      'skew',
+      `the clock of this machine is ${seconds} s ${way} the API's; nothing is lost, but with a clock that is behind everything is late by as much: set it right (NTP)`,
+    )
   }
 
   /** Agrees with the database about what is done; at the start, and again whenever it was away. False when that was not possible now. */

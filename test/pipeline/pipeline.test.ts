@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../../src/errors.ts'
 import type { Batch } from '../../src/sink/sink.ts'
-import { NOON_NS } from '../helpers/fake-clock.ts'
-import { createFakeDb, type FakeRecord } from '../helpers/fake-line.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createFakeApi, createFakeDb, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
 
 function records(fromNs: bigint, count: number, stepNs = SECOND): FakeRecord[] {
@@ -145,6 +145,74 @@ test('a fast local clock never lets the watermark pass what the API has', async 
   const serverNs = world.clock.now() - 10n * MINUTE
   assert.ok((world.ledger.watermarkNs() ?? 0n) <= serverNs - MINUTE)
   assert.ok((world.ledger.watermarkNs() ?? 0n) > serverNs - 100n * SECOND)
+  assertComplete(world)
+  const told = world.health.get('clock')
+  assert.deepEqual([told?.status, told?.code], ['warning', 'skew'])
+  assert.match(told?.text ?? '', /600 s ahead of .* set it right/)
+})
+
+test('a slow local clock delays by as much, loses nothing, and is told with the mend until it is set right', async () => {
+  const world = createLineWorld()
+  world.skewMs = 10 * 60_000
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+  await world.run(3_600_000)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) <= world.clock.now() - MINUTE)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 100n * SECOND)
+  assertComplete(world)
+  assert.match(world.health.get('clock')?.text ?? '', /600 s behind .* set it right/)
+  world.clock.jump(600_000)
+  world.skewMs = 0
+  await world.run(60_000)
+  assert.equal(world.health.get('clock')?.status, 'ok')
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 100n * SECOND)
+  assertComplete(world)
+})
+
+test('a start with a clock that is ten years ahead gives nothing up', async () => {
+  const first = createLineWorld()
+  first.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+  await first.run(120_000)
+  await first.clock.advance(3_600_000)
+  first.clock.jump(10 * 365 * 86_400_000)
+  const second = createLineWorld({}, { clock: first.clock, ledger: first.ledger, db: first.db })
+  second.skewMs = -10 * 365 * 86_400_000
+  second.api.records = first.api.records
+  await second.run(120_000)
+  assert.deepEqual(second.ledger.gaps(), [])
+  assertComplete(second)
+  assert.ok(second.db.rows.size > 3_600 + 3_000)
+})
+
+test('one Date header that is two hours behind silences nothing', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
+  await world.run(120_000)
+  world.skewMs = -7_200_000
+  await world.clock.advance(30_000)
+  await world.tick()
+  world.skewMs = 0
+  await world.run(120_000)
+  assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
+  assertComplete(world)
+})
+
+test('without a Date header the local clock stands in, which is told', async () => {
+  const clock = createFakeClock()
+  const world = createLineWorld({}, { clock, api: createFakeApi(() => undefined) })
+  world.api.records = records(NOON_NS - HOUR, 7_200)
+  await world.run(300_000)
+  assert.equal(world.ledger.watermarkNs(), clock.now() - MINUTE)
+  assert.deepEqual([world.health.get('clock')?.status, world.health.get('clock')?.code], ['warning', 'no_date'])
+  assertComplete(world)
+})
+
+test('what is first read when it is older than the late passes is not read again', async () => {
+  const world = createLineWorld({ lookbackMs: 2 * 86_400_000 })
+  world.api.records = records(NOON_NS - 40n * HOUR, 100, HOUR / 4n)
+  await world.run(120_000)
+  const old = world.api.asked.filter((window) => window.toNs < NOON_NS - 25n * HOUR)
+  const lengthNs = old.reduce((sum, window) => sum + window.toNs - window.fromNs, 0n)
+  assert.ok(lengthNs <= 23n * HOUR, `${lengthNs / MINUTE} minutes were asked for`)
   assertComplete(world)
 })
 
