@@ -25,14 +25,16 @@ export interface Child {
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** Killed with the test. `env` is all of its environment. */
+/** Killed with the test. `env` is all of its environment. `wrap`: a program and its arguments that start it, and leave it the process id. */
 export async function startChild(
   t: TestContext,
   env: Readonly<Record<string, string>>,
   args: readonly string[] = ['run'],
+  wrap: readonly string[] = [],
 ): Promise<Child> {
   const port = await freePort()
-  const child = spawn(process.execPath, [join(ROOT, 'src/cli.ts'), ...args], {
+  const [program = process.execPath, ...rest] = [...wrap, process.execPath, join(ROOT, 'src/cli.ts'), ...args]
+  const child = spawn(program, rest, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', TAILFLUX_HTTP_PORT: String(port), ...env },
