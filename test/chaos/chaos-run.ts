@@ -94,13 +94,12 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
   await reached(world, run, (status) => status['watermarkNs'] !== null)
   const perKillMs = LIFE_MS[0] + (LIFE_MS[1] - LIFE_MS[0]) / 3 + 300
   const speed = (plan.hours * 3_600_000) / (plan.serviceKills * perKillMs)
-  world.apiClock.set(startNs, speed)
+  world.apiClock.set(startNs, speed, endNs)
 
   /** The day ends with the last kill, however long the kills take. */
   function setApiClock(kills: number): void {
     const dueNs = startNs + (BigInt(plan.hours * 3600) * SECOND_NS * BigInt(kills)) / BigInt(plan.serviceKills)
-    const nowNs = world.apiClock.now()
-    if (nowNs < dueNs || nowNs > endNs) world.apiClock.set(nowNs > endNs ? endNs : dueNs, nowNs > endNs ? 0 : speed)
+    if (world.apiClock.now() < dueNs) world.apiClock.set(dueNs, speed, endNs)
   }
 
   async function torment(): Promise<void> {

@@ -21,18 +21,22 @@ export const CANARY = 'tskey-api-demo'
 
 export interface ApiClock {
   now(): bigint
-  /** From now on it runs at this speed from this time. */
-  set(ns: bigint, speed: number): void
+  /** From now on it runs at this speed from this time, up to `untilNs`. Never set it back. */
+  set(ns: bigint, speed: number, untilNs?: bigint): void
 }
 
 function createApiClock(): ApiClock {
-  let [fromNs, fromMs, rate] = [0n, performance.now(), 0]
+  let [fromNs, fromMs, rate, lastNs] = [0n, performance.now(), 0, 0n]
   return {
-    now: () => fromNs + BigInt(Math.floor((performance.now() - fromMs) * rate)) * 1_000_000n,
-    set(ns, speed) {
+    now() {
+      const ns = fromNs + BigInt(Math.floor((performance.now() - fromMs) * rate)) * 1_000_000n
+      return ns < lastNs ? ns : lastNs
+    },
+    set(ns, speed, untilNs = speed === 0 ? ns : 1n << 62n) {
       fromNs = ns
       fromMs = performance.now()
       rate = speed
+      lastNs = untilNs
     },
   }
 }
