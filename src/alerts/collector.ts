@@ -99,7 +99,10 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
         for (const [piece, items] of pieces)
           for (const id of by.distinct.add(piece, items)) note(BigInt(piece) * by.distinct.stepNs, id)
       }
-      for (const [by, first] of parts.sightings) by.sightings.add(first.values())
+      for (const [by, slots] of parts.sightings) {
+        for (const first of slots.values())
+          by.sightings.add([...first].map(([{ key, names }, piece]) => ({ key, names, piece })))
+      }
       for (const [fromNs, ids] of added) deps.onAdded({ scope, fromNs, ids })
     }
     if (one.late > 0) deps.onIgnored('late', one.late)

@@ -7,7 +7,7 @@ import { createTexts } from './feed-texts.ts'
 import type { People } from './people.ts'
 import type { Scope, Sum } from './scope.ts'
 import { OVERFLOW } from './series.ts'
-import { createStaged, type Staged, type StagedScope } from './staged.ts'
+import { createStaged, type Seen, type Staged, type StagedScope } from './staged.ts'
 
 export interface Feed {
   stage(): Staged
@@ -46,6 +46,8 @@ interface Taker {
   groups: Int32Array<ArrayBuffer>
   /** Group by the numbers of a flow. */
   flowGroups: Map<number | string, number>
+  /** The same where groups are only seen. */
+  seenGroups: Map<number | string, Seen>
   /** By node number: 1 wanted, 0 not. */
   nodes: Int32Array<ArrayBuffer>
   version: number
@@ -58,6 +60,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
       scope,
       groups: new Int32Array(0),
       flowGroups: new Map(),
+      seenGroups: new Map(),
       nodes: new Int32Array(0),
       version: UNKNOWN,
       peopleVersion: UNKNOWN,
@@ -89,6 +92,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
     taker.groups = new Int32Array(0)
     taker.nodes = new Int32Array(0)
     taker.flowGroups = new Map()
+    taker.seenGroups = new Map()
     taker.version = taker.scope.series.version
     taker.peopleVersion = people.version
   }
@@ -96,7 +100,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
   /** False when the scope does not want this node. Forgets what is no longer true. */
   function wantsNode(taker: Taker): boolean {
     const { by, wants, series } = taker.scope
-    const usesOwner = by.includes('owner') || wants.owner !== undefined
+    const usesOwner = by.includes('owner') || wants.owner !== undefined || taker.scope.seen.length > 0
     if (taker.version !== series.version || (usesOwner && taker.peopleVersion !== people.version)) forget(taker)
     if (wants.node === undefined && wants.owner === undefined) return true
     if (taker.nodes.length <= node.number) taker.nodes = wider(taker.nodes, node.number)
@@ -171,7 +175,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
       if (wants.src && !texts.matches(wants.src, src)) continue
       if (wants.dst && !texts.matches(wants.dst, dst)) continue
       if (scope.seen.length > 0) {
-        see(staged.of(scope), scope, { srcAddress, dstAddress, port, proto, kind })
+        see(staged.of(scope), taker, { srcAddress, dstAddress, port, proto, kind })
         continue
       }
       const ends = (keepsSrc ? src : 0) * 2 ** 26 + (keepsDst ? dst : 0)
@@ -208,19 +212,34 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
     return dim === 'proto' ? protoOf(proto, points.protoTags) : KINDS[kind]!
   }
 
-  /** Known by node ids, so a pair is the same over IPv4 and IPv6 and after a device was renamed; and the same in both directions. */
   function see(
     part: StagedScope,
-    scope: Scope,
+    { scope, seenGroups }: Taker,
     flow: { srcAddress: number; dstAddress: number; port: number; proto: number; kind: number },
   ): void {
-    const { by } = scope
+    const ends = texts.addressOf(flow.srcAddress) * 2 ** 26 + texts.addressOf(flow.dstAddress)
+    // A pair needs no more to be told; everything else is told by all that there is.
+    const isPair = scope.by.length === 2 && scope.by.includes('src') && scope.by.includes('dst')
+    const key = isPair ? ends : `${flow.port} ${flow.proto} ${flow.kind} ${node.number} ${ends}`
+    let seen = seenGroups.get(key)
+    if (seen === undefined) {
+      seen = seenOf(scope, flow)
+      seenGroups.set(key, seen)
+    }
+    if (!seen.isWhole) return
+    for (const one of scope.seen) part.addSighting(one, seen, Math.floor(seconds / one.stepSeconds))
+  }
+
+  /** Known by node ids, so a pair is the same over IPv4 and IPv6 and after a device was renamed; and the same in both directions. */
+  function seenOf(
+    { by }: Scope,
+    flow: { srcAddress: number; dstAddress: number; port: number; proto: number; kind: number },
+  ): Seen {
     const ends = [flow.srcAddress, flow.dstAddress].map((address) => ({
       id: people.nodeOf(texts.textOf(texts.addressOf(address))),
       name: texts.textOf(texts.nameOf(address)),
     }))
     const isPair = by.includes('src') && by.includes('dst')
-    if (isPair && ends.some((end) => end.id === 'none')) return
     if (isPair) ends.sort((one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0))
     const ids: string[] = []
     const names: string[] = []
@@ -230,8 +249,7 @@ export function createFeed(scopes: readonly Scope[], people: People): Feed {
       ids.push(end?.id ?? value)
       names.push(end?.name ?? value)
     }
-    const key = JSON.stringify(ids)
-    for (const one of scope.seen) part.addSighting(one, key, names, Math.floor(seconds / one.stepSeconds))
+    return { key: JSON.stringify(ids), names, isWhole: !isPair || ends.every((end) => end.id !== 'none') }
   }
 
   return {

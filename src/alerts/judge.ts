@@ -71,11 +71,32 @@ export function createJudge(
       return { reading, rule: reading.rule, meter, judgedNs: 0n, alerts: new Map(), dirty: new Map() }
     })
   const completeAt = new Map<string, boolean>()
+  /** The same by rule and step: asked once per group otherwise. */
+  const completeSteps = new Map<RuleState, Map<bigint, boolean>>()
   let transitions: Transition[] = []
   let isRunning = false
   let steps = 0
 
-  function isComplete({ meter }: RuleState, atNs: bigint): boolean {
+  function isComplete(state: RuleState, atNs: bigint): boolean {
+    let steps = completeSteps.get(state)
+    if (steps === undefined) {
+      steps = new Map()
+      completeSteps.set(state, steps)
+    }
+    let known = steps.get(atNs)
+    if (known === undefined) {
+      known = looksComplete(state, atNs)
+      steps.set(atNs, known)
+    }
+    return known
+  }
+
+  function forgetCompleteness(): void {
+    completeAt.clear()
+    completeSteps.clear()
+  }
+
+  function looksComplete({ meter }: RuleState, atNs: bigint): boolean {
     return meter.timesAt(atNs).every(({ fromNs, toNs }) => {
       if (fromNs < meter.sinceNs) return false
       // Rules with equal windows ask the same.
@@ -190,7 +211,7 @@ export function createJudge(
 
   function dirty(state: RuleState, id: number, fromNs: bigint): void {
     const step = firstStepAfter(state, fromNs)
-    if (step > state.judgedNs) return
+    if (step > state.judgedNs || !(state.alerts.has(id) || state.meter.isWanted(id))) return
     const known = state.dirty.get(id)
     if (known === undefined || step < known) state.dirty.set(id, step)
   }
@@ -252,13 +273,13 @@ export function createJudge(
       transitions = []
       steps = 0
       try {
-        completeAt.clear()
+        forgetCompleteness()
         let beganMs = deps.monotonicMs()
         const breathe = async () => {
           if (deps.monotonicMs() - beganMs < TURN_MS) return
           await turn()
           // Windows may have been done meanwhile.
-          completeAt.clear()
+          forgetCompleteness()
           beganMs = deps.monotonicMs()
         }
         for (const state of rules) {

@@ -9,6 +9,8 @@ export interface Meter {
   valueAt(id: number, stepNs: bigint): number | undefined
   /** Calls `breach` for every group whose number breaches the threshold. */
   breaches(stepNs: bigint, breach: (id: number, value: number) => void): void
+  /** The rule is about this group. */
+  isWanted(id: number): boolean
   /** The stretches of time that the number is about. */
   timesAt(stepNs: bigint): readonly { readonly fromNs: bigint; readonly toNs: bigint }[]
   /** From here on the rule has data. */
@@ -27,9 +29,9 @@ export function createMeter(reading: Reading, people: People): Meter {
   }
 
   function isWanted(id: number): boolean {
+    if (reading.wantsNode === undefined && reading.wantsOwner === undefined) return true
     const { by } = scope
     const values = scope.series.valuesOf(id)
-    if (reading.wantsNode === undefined && reading.wantsOwner === undefined) return true
     const node = values[by.indexOf('node')] ?? ''
     return (
       (reading.wantsNode?.(people.nameOf(node), node) ?? true) && (reading.wantsOwner?.(people.ownerOf(node)) ?? true)
@@ -53,6 +55,7 @@ export function createMeter(reading: Reading, people: People): Meter {
   }
 
   return {
+    isWanted,
     get sinceNs() {
       const parts = [main, derp, distinct].filter((part) => part !== undefined)
       return parts.reduce((latest, part) => (part.sinceNs > latest ? part.sinceNs : latest), 0n)

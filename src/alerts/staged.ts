@@ -12,15 +12,22 @@ export interface Staged {
   readonly bytes: number
 }
 
+/** A group that is only seen: always the same object as long as it is remembered. */
+export interface Seen extends Omit<Sighting, 'piece'> {
+  /** False for a pair with an end that nobody knows. */
+  readonly isWhole: boolean
+}
+
 export interface StagedScope {
   readonly sums: ReadonlyMap<SummedBy, ReadonlyMap<number, Float64Array>>
   readonly presence: ReadonlyMap<PresentBy, ReadonlyMap<number, ReadonlySet<number>>>
   readonly distinct: ReadonlyMap<DistinctBy, ReadonlyMap<number, ItemsByGroup>>
-  readonly sightings: ReadonlyMap<SeenBy, ReadonlyMap<string, Sighting>>
+  /** By slot: the first piece of each group in it. */
+  readonly sightings: ReadonlyMap<SeenBy, ReadonlyMap<number, ReadonlyMap<Seen, number>>>
   addSum(by: SummedBy, piece: number, id: number, value: number): void
   addPresence(by: PresentBy, slot: number, id: number): void
   addItem(by: DistinctBy, piece: number, id: number, item: string): void
-  addSighting(by: SeenBy, key: string, names: readonly string[], piece: number): void
+  addSighting(by: SeenBy, seen: Seen, piece: number): void
 }
 
 export function createStaged(): Staged {
@@ -51,7 +58,7 @@ function createStagedScope(scope: Scope, onBytes: (more: number) => void): Stage
   const sums = new Map<SummedBy, Map<number, Float64Array>>()
   const presence = new Map<PresentBy, Map<number, Set<number>>>()
   const distinct = new Map<DistinctBy, Map<number, ItemsByGroup>>()
-  const sightings = new Map<SeenBy, Map<string, Sighting>>()
+  const sightings = new Map<SeenBy, Map<number, Map<Seen, number>>>()
   return {
     sums,
     presence,
@@ -81,11 +88,10 @@ function createStagedScope(scope: Scope, onBytes: (more: number) => void): Stage
       if (items) items.add(item)
       else groups.set(id, new Set([item]))
     },
-    addSighting(by, key, names, piece) {
-      const first = part(sightings, by)
-      const inSlot = `${by.sightings.slotOf(piece)} ${key}`
-      const seen = first.get(inSlot)
-      if (seen === undefined || piece < seen.piece) first.set(inSlot, { key, names, piece })
+    addSighting(by, seen, piece) {
+      const first = part(part(sightings, by), by.sightings.slotOf(piece))
+      const known = first.get(seen)
+      if (known === undefined || piece < known) first.set(seen, piece)
     },
   }
 }
