@@ -1,5 +1,6 @@
 /** What the answers of the database mean for the service. Pure. */
 import { ageText } from '../format.ts'
+import { identifier } from '../query/influxql.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { formatDuration } from '../units.ts'
 import type { Greeting, InfluxFacts, Product, RetentionFacts, Sample } from './ask-influx.ts'
@@ -131,8 +132,9 @@ function retention(
   check: string,
   outcome: Outcome<RetentionFacts> | undefined,
   plan: WritingPlan,
-  { api }: InfluxConfig,
+  config: InfluxConfig,
 ): Finding {
+  const { api } = config
   if (outcome === undefined) return skipped(check, 'not asked, because writing does not work yet')
   const needMs = plan.latePassesMs.at(-1) ?? 0
   if ('error' in outcome || outcome.value === 'unanswerable' || outcome.value === 'missing') {
@@ -144,7 +146,7 @@ function retention(
     )
   }
   const { name, seconds } = outcome.value
-  return judgeRetention(check, name, seconds, plan, outcomeMend(api, name))
+  return judgeRetention(check, name, seconds, plan, howToRaise(config, name))
 }
 
 /** `seconds`: undefined for ever. Also for the embedded store. */
@@ -179,10 +181,10 @@ export function judgeRetention(
   )
 }
 
-function outcomeMend(api: InfluxApi, name: string): string {
+function howToRaise({ api, db }: InfluxConfig, name: string): string {
   if (name === 'retentionPeriod') return 'Raise -retentionPeriod of VictoriaMetrics'
-  if (api === 'v2') return `Raise it: influx bucket update --id ID --retention 30d`
-  return `Raise it: ALTER RETENTION POLICY "${name}" ON … DURATION 30d`
+  if (api === 'v2') return 'Raise it: influx bucket update --id ID --retention 30d'
+  return `Raise it: ALTER RETENTION POLICY ${identifier(name)} ON ${identifier(db ?? '')} DURATION 30d`
 }
 
 function sample(check: string, outcome: Outcome<Sample> | undefined): Finding {
