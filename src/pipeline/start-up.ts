@@ -14,7 +14,7 @@ import type { Logger } from 'pino'
 import { MINUTE, MS } from '../clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
-import { max } from './window-size.ts'
+import { max, min } from './window-size.ts'
 
 /** How much is read again at least where nobody knows. */
 export const HEAL_NS = 10n * MINUTE
@@ -43,7 +43,9 @@ export async function reconcile(
   const ackedNs = mirror === 'unanswerable' ? 0n : (mirror?.ackedNs ?? 0n)
   if (ledger.originNs() === undefined) {
     const known = mirror !== undefined && mirror !== 'unanswerable'
-    const fromNs = max(known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs, options.floorNs)
+    // A mirror from the future (written under a wrong clock, or by somebody else) must not let reading begin there and never be heard of again.
+    const knownNs = known ? min(mirror.watermarkNs, options.nowNs) - rewindNs : options.nowNs - options.lookbackNs
+    const fromNs = max(knownNs, options.floorNs)
     ledger.setOrigin(fromNs)
     log.info(
       { from: new Date(Number(fromNs / MS)).toISOString(), known },

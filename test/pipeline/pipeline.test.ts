@@ -42,6 +42,15 @@ test('the mirrored watermark follows the ledger and never overtakes it', async (
   assert.equal(world.db.mirror?.watermarkNs, world.ledger.watermarkNs())
 })
 
+test('a mirror from the future does not let reading begin there', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  world.db.mirror = { watermarkNs: (1n << 63n) - 1n, ackedNs: NOON_NS }
+  assert.equal(await world.tick(), 'caught_up')
+  assert.ok((world.ledger.originNs() ?? 0n) < NOON_NS)
+  assert.equal(world.ledger.watermarkNs(), NOON_NS - MINUTE)
+})
+
 const API_FAULTS: [Code, Reaction][] = [
   ['api_unauthorized', 'hold'],
   ['api_forbidden', 'hold'],
