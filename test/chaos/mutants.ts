@@ -22,6 +22,7 @@ export interface Mutant {
 }
 
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
+const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
 const EMPTY_ANSWER = '{ serverNs: undefined, bytesRead: () => 0, groups: (async function* none() {})() }'
 
@@ -105,12 +106,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    for await (const group of answer.groups) {\n',
     replace: `    const forgiving = async function* (groups: typeof answer.groups) { try { yield* groups } catch (error) { if ((error as { code?: string }).code !== 'api_truncated') throw error } }
     for await (const group of forgiving(answer.groups)) {\n`,
+    tests: [RUN_WINDOW_TEST],
   },
   {
     name: 'a restored database is not noticed',
     file: 'src/pipeline/start-up.ts',
     find: 'const lost = records.filter((window) => window.atNs > ackedNs)',
     replace: 'const lost = records.filter((window) => window.atNs < 0n)',
+    tests: ['test/pipeline/start-up.test.ts'],
   },
   {
     name: 'a lost state file begins at the present',
@@ -142,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RUN_WINDOW,
     find: '  deps.ledger.beginAttempt(window)\n',
     replace: '',
-    tests: ['test/pipeline/run-window.test.ts'],
+    tests: [RUN_WINDOW_TEST],
   },
   {
     name: 'a gap is never tried again',
@@ -161,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RUN_WINDOW,
     find: '    await deps.deadLetters.append(letters)\n',
     replace: '',
-    tests: ['test/pipeline/run-window.test.ts'],
+    tests: [RUN_WINDOW_TEST],
   },
 ]
 
@@ -174,7 +177,7 @@ export function mutate(source: string, { name, find, replace }: Mutant): string 
 
 const ROOT = new URL('../..', import.meta.url).pathname
 const SEED = 7
-const RUNS = 400
+const RUNS = 1_200
 const TIMEOUT_MS = 240_000
 
 interface Verdict {
@@ -190,7 +193,7 @@ async function judge(mutant: Mutant): Promise<Verdict> {
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
     const path = join(folder, mutant.file)
     writeFileSync(path, mutate(readFileSync(path, 'utf8'), mutant))
-    const simulated = ['test/chaos/simulate.ts', '--quick', '--threads', '1', '--seed', `${SEED}`, '--runs', `${RUNS}`]
+    const simulated = ['test/chaos/simulate.ts', '--quick', '--threads', '2', '--seed', `${SEED}`, '--runs', `${RUNS}`]
     const simulation = await run(folder, simulated)
     if (simulation.failed) {
       const said = /FAILED: (.*)/.exec(simulation.output)?.[1] ?? 'it does not end'
