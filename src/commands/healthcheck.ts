@@ -9,7 +9,10 @@ const TIMEOUT_MS = 4_000
 export function healthcheckCommand(): Command {
   return new Command('healthcheck')
     .description('Ask the service on this machine whether it is ready; exit code 0 when it is, 1 otherwise.')
-    .option('--strict', 'not ready also while something is in error; what passes by itself is an error after five minutes')
+    .option(
+      '--strict',
+      'not ready also while something is in error; what passes by itself is an error after five minutes',
+    )
     .option('--url <url>', 'where it listens, if not where the settings say')
     .action(async (options: { strict?: boolean; url?: string }, command: Command) => {
       const url = options.url ?? addressOf(load(command).settings)
