@@ -118,8 +118,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a lost state file begins at the present',
     file: 'src/pipeline/start-up.ts',
-    find: 'known ? mirror.watermarkNs - rewindNs : options.nowNs - options.lookbackNs',
-    replace: 'known ? options.nowNs : options.nowNs - options.lookbackNs',
+    find: 'known ? min(mirror.watermarkNs, options.nowNs) - rewindNs :',
+    replace: 'known ? options.nowNs :',
   },
   {
     name: 'any 2xx acknowledges',
