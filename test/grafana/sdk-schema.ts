@@ -10,6 +10,8 @@ export function sdkValidator(room: string, type: string): ValidateFunction {
   const generator = createGenerator({
     path: `${SDK}/${room}/types.gen.d.ts`,
     type,
+    // Without the global types of other packages, which have an `Options` too.
+    tsconfig: resolve(import.meta.dirname, 'tsconfig.sdk.json'),
     skipTypeCheck: true,
     additionalProperties: false,
     // A query is whatever its data source understands: the SDK knows only a mark on it.
