@@ -40,7 +40,7 @@ ${body}${more > 0 && html`<p class="dim">and ${more} more</p>`}
 </section>`
 }
 
-function alert({ name, state, severity, text, since }: AlertView, now: string): Html {
+function alert({ name, state, severity, text, value, threshold, since }: AlertView, now: string): Html {
   return html`
-<li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text}</li>`
+<li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text} <small class="dim">${value} of ${threshold}</small></li>`
 }

@@ -71,6 +71,8 @@ export interface AlertView {
   readonly severity: string
   /** The sentence that people are told. */
   readonly text: string
+  readonly value: string
+  readonly threshold: string
   readonly since: string
 }
 

@@ -139,6 +139,23 @@ test('hostile names stay text, on every part of the page', { skip }, async (t) =
   assert.deepEqual(faults, [])
 })
 
+test('alerts, a backfill and a pause are shown', { skip }, async (t) => {
+  const { url, service } = await startWholeService(t, {
+    env: { TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m, severity: critical }]' },
+  })
+  const { page, verdict, until, violations, faults } = await look(browser, url)
+  await verdict(/^OK/)
+  await until(`/firing.*busy.*critical/s.test(document.getElementById('alerts').textContent)`)
+  const nowNs = BigInt(Date.now()) * 1_000_000n
+  service.pipeline.backfill({ fromNs: nowNs - 7_200_000_000_000n, toNs: nowNs - 3_600_000_000_000n }, false)
+  await until(`/Backfill/.test(document.getElementById('position').textContent)`)
+  service.pipeline.pause()
+  await verdict(/^Paused Nothing is read; `tailflux resume` lets it go on\.$/)
+  assert.deepEqual(await violations(), [])
+  await picture(page, 'alerts-backfill-paused')
+  assert.deepEqual(faults, [])
+})
+
 test('when tailflux goes away the page says so, and comes back by itself', { skip }, async (t) => {
   const { url, service } = await startWholeService(t)
   const { page, verdict, until } = await look(browser, url)

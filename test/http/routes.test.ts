@@ -199,3 +199,17 @@ test('stop can be called twice, and without start', async (t) => {
   )
   await idle.stop()
 })
+
+test('the token of the data directory lets commands in, as a bearer only, with or without another token', async (t) => {
+  const controlToken = 'canary-control-token-0123456789'
+  for (const token of [undefined, TOKEN]) {
+    const { get } = await serve(t, { controlToken, ...(token === undefined ? {} : { token }) })
+    assert.equal((await get('/api/status', bearer(controlToken))).status, 200)
+    assert.equal((await get('/api/run', { method: 'POST', ...bearer(controlToken) })).status, 200)
+    assert.equal((await get('/api/run', { method: 'POST' })).status, 401)
+    const basic = { headers: { authorization: `Basic ${Buffer.from(`x:${controlToken}`).toString('base64')}` } }
+    assert.equal((await get('/api/run', { method: 'POST', ...basic })).status, 401)
+    // Orders that a service does not know.
+    assert.equal((await get('/api/pause', { method: 'POST', ...bearer(controlToken) })).status, 404)
+  }
+})

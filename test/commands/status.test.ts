@@ -1,0 +1,64 @@
+/** `tailflux status`: what a terminal shows. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { statusText } from '../../src/commands/status.ts'
+import type { StatusAnswer } from '../../src/http/status.ts'
+import { createLive } from '../../src/live/live.ts'
+import { folder, runCli } from '../helpers/cli.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { someStatus } from '../http/serve.ts'
+
+const answer: StatusAnswer = {
+  ...someStatus,
+  service: 'tailflux',
+  version: '1.2.3',
+  now: '2026-11-02T12:00:38.000Z',
+  startedAt: '2026-11-02T11:00:00.000Z',
+  nextPoll: '2026-11-02T12:00:50.000Z',
+  health: { status: 'ok', rooms: [] },
+  live: createLive({ clock: createFakeClock(), random: () => 0.5 }).view(),
+}
+
+test('the verdict first, then the line, the position and what passes', () => {
+  const text = statusText(answer, false)
+  assert.match(
+    text,
+    /^tailflux 1\.2\.3 {3}tailnet example\.com → influxdb v2 .*\n\nOK 38 s behind, 744 k points\/min, next poll in 12 s\.\n/,
+  )
+  for (const line of [
+    /^Tailscale API .*not yet$/m,
+    /^complete up to {2}2026-11-02 12:00:00 UTC$/m,
+    /^gaps +none$/m,
+    /^traffic now +virtual 0 bit\/s/m,
+  ])
+    assert.match(text, line)
+})
+
+test('trouble is in the first words, in colour where there is any', () => {
+  const health = { status: 'error', text: 'The key has ended; make a new one.', rooms: [] } as const
+  assert.match(statusText({ ...answer, health }, false), /\nError The key has ended; make a new one\.\n/)
+  assert.match(statusText({ ...answer, health }, true), /\u001b\[1;31mError\u001b\[0m The key/)
+  assert.match(statusText({ ...answer, health, paused: true }, false), /\nPaused Nothing is read/)
+})
+
+test('names cannot move the cursor or turn text about', () => {
+  const evil = 'a\u001b[2J\u202eb\nc'
+  const alert = {
+    name: evil,
+    state: 'firing',
+    severity: 'critical',
+    text: evil,
+    value: '1',
+    threshold: '2',
+    since: answer.now,
+  } as const
+  const text = statusText({ ...answer, tailnet: evil, sink: evil, alerts: [alert] }, false)
+  assert.doesNotMatch(text, /[\u001b\u202e]/)
+  assert.equal(text.split('\n').filter((line) => line === 'c').length, 0)
+})
+
+test('nobody there: the mend, and exit code 1', async (t) => {
+  const { code, stderr } = await runCli(t, ['status'], { TAILFLUX_HTTP_PORT: '1', TAILFLUX_DATA_DIR: await folder(t) })
+  assert.equal(code, 1)
+  assert.match(stderr, /No tailflux answers at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)
+})
