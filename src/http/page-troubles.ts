@@ -13,7 +13,7 @@ const ROOM_NAMES: Record<RoomHealth['room'], string> = {
   clock: 'Clock',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
-const ALERTS_SHOWN = 10
+const ALERTS_SHOWN = 8
 
 export function troubles({ health, now }: StatusAnswer): Html {
   const rooms = health.rooms.filter(({ status }) => status !== 'ok')
@@ -42,5 +42,7 @@ ${body}${more > 0 && html`<p class="dim">and ${more} more</p>`}
 
 function alert({ name, state, severity, text, value, threshold, since }: AlertView, now: string): Html {
   return html`
-<li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text} <small class="dim">${value} of ${threshold}</small></li>`
+<li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text}${
+    !text.includes(value) && html` <small>${value} of ${threshold}</small>`
+  }</li>`
 }
