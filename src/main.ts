@@ -217,7 +217,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   )
   const schedule = createSchedule(
     { intervalMs: poll.interval, name: 'poll' },
-    { job: () => pipeline.tick(), clock, log: roomLog('schedule'), onBroken: deps.onBroken },
+    { job: () => pipeline.tick(), watch: pipeline.watch, clock, log: roomLog('schedule'), onBroken: deps.onBroken },
   )
 
   const eta = createEta(clock.monotonicMs)

@@ -20,8 +20,9 @@ export interface Loaded {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Set by Kubernetes for a service named tailflux; no settings of ours. */
-const FOREIGN_VARIABLES = /^TAILFLUX_(SERVICE_(HOST|PORT)|PORT)(_|$)/
+/** Set by Kubernetes for a service named tailflux (`TAILFLUX_PORT` is then a URL); no settings of ours. */
+const FOREIGN_VARIABLES = /^TAILFLUX_(SERVICE_(HOST|PORT)(_|$)|PORT_\d+_)/
+const FOREIGN_URL = /^(tcp|udp|sctp):\/\//
 /** Ours, but no keys: the settings file, and what only tests look at. */
 const OTHER_VARIABLES = /^TAILFLUX_(CONFIG$|TEST_|REQUIRE_)/
 
@@ -45,7 +46,9 @@ export function loadSettings(
   for (const key of KEYS.filter(({ kind }) => kind === 'secret')) takeSecretOfFile(key, raw, origins, faults)
   for (const key of KEYS) takeVariables(key, env, raw, origins, faults)
   for (const variable of Object.keys(env)) {
-    const isOurs = variable.startsWith('TAILFLUX_') && !FOREIGN_VARIABLES.test(variable)
+    const isForeign =
+      FOREIGN_VARIABLES.test(variable) || (variable === 'TAILFLUX_PORT' && FOREIGN_URL.test(env[variable] ?? ''))
+    const isOurs = variable.startsWith('TAILFLUX_') && !isForeign
     if (!isOurs || OTHER_VARIABLES.test(variable) || VARIABLES.has(variable) || filled(env[variable]) === undefined)
       continue
     faults.push(`the variable ${variable} is no setting${suggestion(variable, [...VARIABLES])}; remove or rename it`)

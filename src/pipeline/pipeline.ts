@@ -21,7 +21,7 @@ import type { PipelineMetrics } from './metrics.ts'
 import { createPlanner, type PlannedWindow, type Planner } from './planner.ts'
 import { createRates } from './rates.ts'
 import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './run-window.ts'
-import { HEAL_NS, reconcile } from './start-up.ts'
+import { END_OF_TIME, HEAL_NS, reconcile } from './start-up.ts'
 import { max, min } from './window-size.ts'
 
 export interface PipelineOptions {
@@ -137,6 +137,8 @@ export interface BackfillStatus {
 export interface Pipeline {
   /** Reads until nothing is missing. A call during a running tick gets that tick's promise. Rejects only on a programmer's error. */
   tick(): Promise<TickResult>
+  /** Tells metrics and health how far reading is: for a timer, so that a window that hangs shows while it hangs. */
+  watch(): void
   /** No new window until `resume`; what is under way is finished. */
   pause(): void
   resume(): void
@@ -157,6 +159,8 @@ const RETENTION_MARGIN = HOUR
 const CLOCK_TOLERANCE = 2n * SECOND
 /** After so many 5xx in a row the window may be what the API cannot answer. */
 const UNAVAILABLE_MAX = 3
+/** A window that takes longer is told; most take a second. */
+const STALLED_MS = 120_000
 /** Trouble that passes by itself is a warning first and an error after so long. */
 const TROUBLE_ERROR_MS = 300_000
 
@@ -194,6 +198,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let planner: Planner | undefined
   let hasAgreed = false
   let lastAckedNs = 0n
+  /** Windows under way, and when one of them came to an end, good or bad, or the first of them began. */
+  let flyingCount = 0
+  let progressMs = clock.monotonicMs()
   let running: Promise<TickResult> | undefined
   let edgeNs: bigint | undefined
   let edgeSetNs = 0n
@@ -460,12 +467,16 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   async function walk(window: PlannedWindow, plan: Planner, parts: LaneParts): Promise<void> {
     let result: WindowResult
+    if (flyingCount === 0) progressMs = clock.monotonicMs()
+    flyingCount += 1
     try {
       result = await runWindow(window, parts, runDeps, aborting.signal)
     } catch (error) {
       failed(window, plan, error)
       return
     } finally {
+      flyingCount -= 1
+      progressMs = clock.monotonicMs()
       lanes.push(parts)
     }
     gate.confirmed()
@@ -526,12 +537,18 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     measure()
   }
 
+  /** Where the first window begins that still waits for a late pass, due or not. */
+  function firstPassDueNs(): bigint | undefined {
+    return ledger.duePasses(latePassesNs.length + 1, END_OF_TIME, 1)[0]?.fromNs
+  }
+
   /** The service about itself: `tailflux_window`, which also mirrors the watermark into the database. */
   async function mirror(window: PlannedWindow, doneToNs: bigint, result: WindowResult): Promise<void> {
     const watermarkNs = ledger.watermarkNs() ?? doneToNs
     const fields = {
       watermark: watermarkNs,
       acked: result.ackedNs,
+      passed: min(watermarkNs, firstPassDueNs() ?? watermarkNs),
       lag_ms: (serverNowNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
@@ -630,7 +647,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       gaps.length,
       gaps.reduce((sum, gap) => sum + Number(gap.toNs - gap.fromNs) / 1e9, 0),
     )
-    if (gaps.length > 0) health.set('line', 'warning', 'gap', gapText(gaps))
+    const stillMs = flyingCount === 0 ? 0 : clock.monotonicMs() - progressMs
+    if (stillMs > STALLED_MS) health.set('line', 'warning', 'stalled', stalledText(stillMs))
+    else if (gaps.length > 0) health.set('line', 'warning', 'gap', gapText(gaps))
     else health.set('line', 'ok')
     metrics.inFlight(deps.slots.taken)
   }
@@ -729,6 +748,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       return running
     },
 
+    watch: measure,
+
     pause() {
       isPaused = true
       log.info('paused, nothing is read until somebody lets it go on')
@@ -795,6 +816,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 function isNear(one: bigint, other: bigint): boolean {
   const difference = one - other
   return difference <= CLOCK_TOLERANCE && difference >= -CLOCK_TOLERANCE
+}
+
+function stalledText(stillMs: number): string {
+  return `no window came to an end for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly; what waits is given up after tailscale.totalTimeout or influx.giveUp and then asked for again in smaller pieces. Look at the network and at the load of the database`
 }
 
 function gapText(gaps: readonly Gap[]): string {

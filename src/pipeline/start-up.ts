@@ -7,7 +7,8 @@
  *   yes     none                      everything is read again that the API still has: the database is new or empty
  *   yes     cannot be asked           what was acknowledged in the last ten minutes is read again: a database that was killed may have lost it
  *   no      yes                       the state file was lost or set aside: the mirrored watermark, minus the age of the last late pass,
- *                                     because nobody knows any more which late passes had been made
+ *                                     because nobody knows any more which late passes had been made, and further back to where the
+ *                                     mirror says that all of them were
  *   no      none, cannot be asked     first installation: now minus the initial look-back
  *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
@@ -18,7 +19,7 @@ import { max, min } from './window-size.ts'
 
 /** How much is read again at least where nobody knows. */
 export const HEAL_NS = 10n * MINUTE
-const END_OF_TIME = (1n << 63n) - 1n
+export const END_OF_TIME = (1n << 63n) - 1n
 
 export interface StartUpOptions {
   readonly tailnet: string
@@ -45,7 +46,9 @@ export async function reconcile(
     const known = mirror !== undefined && mirror !== 'unanswerable'
     // A mirror from the future (written under a wrong clock, or by somebody else) must not let reading begin there and never be heard of again.
     const knownNs = known ? min(mirror.watermarkNs, options.nowNs) - rewindNs : options.nowNs - options.lookbackNs
-    const fromNs = max(knownNs, options.floorNs)
+    // Late passes that were overdue when the state file went are made up for.
+    const passedNs = known ? (mirror.passedNs ?? knownNs) : knownNs
+    const fromNs = max(min(knownNs, passedNs), options.floorNs)
     ledger.setOrigin(fromNs)
     log.info(
       { from: new Date(Number(fromNs / MS)).toISOString(), known },

@@ -23,7 +23,14 @@ export function cronOf(intervalMs: number): string {
 
 export function createSchedule(
   options: { intervalMs: number; name: string },
-  deps: { job: () => Promise<unknown>; clock: Clock; log: Logger; onBroken: (error: unknown) => void },
+  deps: {
+    job: () => Promise<unknown>
+    /** Called every interval, also while the job runs. */
+    watch?: () => void
+    clock: Clock
+    log: Logger
+    onBroken: (error: unknown) => void
+  },
 ): Schedule {
   let task: ScheduledTask | undefined
   let running: Promise<void> | undefined
@@ -54,6 +61,7 @@ export function createSchedule(
     while (!stopping.signal.aborted) {
       await deps.clock.sleep(options.intervalMs, stopping.signal).catch(() => undefined)
       if (stopping.signal.aborted) return
+      deps.watch?.()
       if (running === undefined && deps.clock.monotonicMs() - lastMs > 3 * options.intervalMs) {
         deps.log.warn({ intervalMs: options.intervalMs }, 'schedule did not fire, running the job from the watchdog')
         trigger()

@@ -125,6 +125,13 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
       'db_forbidden',
       'hold',
     )
+  if (status === 404 && /^404 page not found/i.test(detail)) {
+    return make(
+      `${label} does not know this API (404: page not found). INFLUX_API is for another version: v1 for InfluxDB 1.x, v2 for 2.x, v3 for 3.x; or INFLUX_URL points elsewhere.`,
+      'db_not_found',
+      'hold',
+    )
+  }
   if (status === 404 && !NO_SUCH_POLICY.test(ownWords(detail))) {
     return make(
       `${label} does not know the database, bucket or organisation, or not this API (404${said}). Create it (1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true), or check INFLUX_BUCKET, INFLUX_DB, INFLUX_ORG and INFLUX_API.`,

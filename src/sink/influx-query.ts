@@ -64,7 +64,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     async lastMirror(tailnet, signal) {
       const from = `${rp === undefined ? '' : `${quoted(rp, '"')}.`}"tailflux_window"`
       const answer = await influxql(
-        `SELECT max("watermark") AS "watermark", max("acked") AS "acked" FROM ${from} WHERE "tailnet" = ${quoted(tagValue(tailnet), "'")}`,
+        `SELECT max("watermark") AS "watermark", max("acked") AS "acked", max("passed") AS "passed" FROM ${from} WHERE "tailnet" = ${quoted(tagValue(tailnet), "'")}`,
         signal,
       )
       if (answer.status === 200) {
@@ -127,7 +127,9 @@ function mirrorOf(names: readonly string[], cells: readonly unknown[]): Mirror |
   }
   if (!names.includes('watermark')) return 'unanswerable'
   const watermarkNs = cell('watermark')
-  return watermarkNs === undefined ? undefined : { watermarkNs, ackedNs: cell('acked') ?? 0n }
+  if (watermarkNs === undefined) return undefined
+  const passedNs = cell('passed')
+  return { watermarkNs, ackedNs: cell('acked') ?? 0n, ...(passedNs === undefined ? {} : { passedNs }) }
 }
 
 function parsedExactly(text: string): Record<string, unknown> | undefined {

@@ -26,6 +26,8 @@ export interface Mirror {
   readonly watermarkNs: bigint
   /** The service's own, strictly increasing clock of acknowledgements, ns. */
   readonly ackedNs: bigint
+  /** Up to here every late pass was made as well, ns; undefined when this kind of database does not keep it. */
+  readonly passedNs?: bigint | undefined
 }
 
 export interface Sink {

@@ -115,6 +115,7 @@ tailscale:
     path,
     env: {
       TAILFLUX_HTTP_PRT: '1',
+      TAILFLUX_PORT: '9464',
       TAILFLUX_LOG_LEVEL: 'loud',
       INFLUX_URL: 'influx',
       INFLUX_TOKEN: 'one',
@@ -124,6 +125,7 @@ tailscale:
   const wanted = [
     /tailscale\.apiKey: The secret in the file \/nowhere cannot be read \(ENOENT\)/,
     /INFLUX_TOKEN and TAILFLUX_INFLUX_TOKEN_FILE set the same/,
+    /TAILFLUX_PORT is no setting, did you mean TAILFLUX_PORTS\?/,
     /TAILFLUX_HTTP_PRT is no setting, did you mean TAILFLUX_HTTP_PORT\?/,
     /line 1: ports: /,
     /line 3: poll\.intervall is no setting, did you mean interval\?/,

@@ -377,3 +377,21 @@ test('a database that refuses the mirror is told as a warning, and windows are d
   await world.run(60_000)
   assert.equal(world.health.get('sink')?.status, 'ok')
 })
+
+test('a window that hangs is told while it hangs, and forgotten when it ends', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  const hanging = Promise.withResolvers<void>()
+  world.api.midway = () => hanging.promise
+  const tick = world.pipeline.tick()
+  await world.clock.advance(100_000)
+  world.pipeline.watch()
+  assert.notEqual(world.health.get('line')?.code, 'stalled')
+  await world.clock.advance(30_000)
+  world.pipeline.watch()
+  assert.deepEqual([world.health.get('line')?.status, world.health.get('line')?.code], ['warning', 'stalled'])
+  world.api.midway = undefined
+  hanging.resolve()
+  await tick
+  assert.equal(world.health.get('line')?.status, 'ok')
+})
