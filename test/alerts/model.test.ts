@@ -7,7 +7,7 @@ import { type NaiveRule, naive } from './naive.ts'
 import { createWorld, MIN, SEC, T0, type Traffic, type World } from './world.ts'
 
 const SEED = Number(process.env['TAILFLUX_TEST_SEED'] ?? 20_261_106)
-const RUNS = Number(process.env['TAILFLUX_TEST_RUNS'] ?? 60)
+const RUNS = Number(process.env['TAILFLUX_TEST_RUNS'] ?? 30)
 const MINUTES = 80
 const GRACE = 30n * SEC
 
