@@ -90,10 +90,10 @@ export function createSimDb(deps: SimDbDeps): SimDb {
   }
 
   function mirror(): RawAnswer {
-    const highest = { watermark: -1n, acked: -1n }
+    const highest = { watermark: -1n, acked: -1n, passed: -1n }
     for (const [key, fields] of db.rows) {
       if (!key.startsWith('tailflux_window')) continue
-      for (const name of ['watermark', 'acked'] as const) {
+      for (const name of ['watermark', 'acked', 'passed'] as const) {
         const value = BigInt(new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? '-1')
         if (value > highest[name]) highest[name] = value
       }
@@ -101,7 +101,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     const body =
       highest.watermark < 0n
         ? ''
-        : `name,tags,time,watermark,acked\ntailflux_window,,0,${highest.watermark},${highest.acked}\n`
+        : `name,tags,time,watermark,acked,passed\ntailflux_window,,0,${highest.watermark},${highest.acked},${highest.passed}\n`
     return { status: 200, headers: {}, body }
   }
 

@@ -51,6 +51,22 @@ test('a mirror from the future does not let reading begin there', async () => {
   assert.equal(world.ledger.watermarkNs(), NOON_NS - MINUTE)
 })
 
+test('the mirror tells up to where every late pass was made', async () => {
+  const world = createLineWorld({ latePassesMs: [900_000], lookbackMs: 0 })
+  world.api.records = records(NOON_NS, 7_200)
+  const passed: bigint[] = []
+  world.db.fault = (batch) => {
+    const line = batch ? Buffer.from(batch.bytes).toString() : ''
+    if (line.startsWith('tailflux_window')) passed.push(BigInt(/passed=(\d+)i/.exec(line)?.[1] ?? '-1'))
+  }
+  await world.run(600_000)
+  const originNs = world.ledger.originNs() ?? 0n
+  assert.equal(passed.at(-1), originNs, 'none is old enough yet')
+  await world.run(3_000_000)
+  const ageNs = world.clock.now() - (passed.at(-1) ?? 0n)
+  assert.ok(ageNs >= 15n * MINUTE && ageNs <= 17n * MINUTE, `${ageNs / SECOND} s`)
+})
+
 const API_FAULTS: [Code, Reaction][] = [
   ['api_unauthorized', 'hold'],
   ['api_forbidden', 'hold'],

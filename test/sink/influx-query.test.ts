@@ -59,7 +59,7 @@ test('the mirror is asked for where points are written', async (t) => {
     assert.deepEqual([asked?.method, asked?.path, asked?.query['db']], ['GET', path, db])
     assert.equal(
       asked?.query['q'],
-      `SELECT max("watermark") AS "watermark", max("acked") AS "acked" FROM ${from} WHERE "tailnet" = 'it\\'s _ mine'`,
+      `SELECT max("watermark") AS "watermark", max("acked") AS "acked", max("passed") AS "passed" FROM ${from} WHERE "tailnet" = 'it\\'s _ mine'`,
     )
   }
 })
