@@ -6,7 +6,7 @@ export const privacySchema = z.strictObject({
     .enum(['keep', 'hash', 'drop'])
     .default('keep')
     .describe(
-      'Device names: keep; hash: `name-` and 12 digits, the same for the same name; drop: only ids and addresses. A change starts new series.',
+      'Names of devices and users: keep; hash: `name-` and 12 digits, the same for the same name; drop: only ids and addresses. A change starts new series.',
     ),
   externalAddresses: z
     .enum(['keep', 'truncate', 'hash', 'drop'])

@@ -9,6 +9,8 @@ export interface Mask {
   readonly config: PrivacyConfig
   /** What stands for a short device name; undefined: nothing does. */
   name(text: string): string | undefined
+  /** What stands for the owner of a device: tags stay, login names are masked as device names are. */
+  owner(text: string): string | undefined
   /** What stands for an address without port; itself when it is not public. */
   address(text: string): string
 }
@@ -33,6 +35,7 @@ const INTERNAL: ReadonlySet<string> = new Set([
 /** `key`: 32 random bytes of this installation; without it hashes of addresses could be found out by trying all of them. */
 export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
   const names = createCache((text) => `name-${digest(`name ${text}`)}`)
+  const owners = createCache((text) => `user-${digest(`user ${text}`)}`)
   const addresses = createCache(maskedAddress)
 
   function digest(text: string): string {
@@ -58,6 +61,10 @@ export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
       if (config.names === 'drop') return undefined
       // Names that were observed behind the mask are masked already.
       return MASKED_NAME.test(text) ? text : names(text)
+    },
+    owner(text) {
+      if (config.names === 'keep' || text.split(',').every((one) => one.startsWith('tag:'))) return text
+      return config.names === 'drop' ? undefined : owners(text)
     },
     address: (text) => (config.externalAddresses === 'keep' ? text : addresses(text)),
   }

@@ -41,15 +41,19 @@ export function maskedNames<T extends Names>(names: T, mask: Mask): T {
       const name = names.nameOf(addressOrId, atNs)
       return name === undefined ? undefined : mask.name(name)
     },
-    observe: (devices, atNs) => names.observe(maskedDevices(devices, mask), atNs),
+    observe(devices, atNs) {
+      const named = maskedDevices(devices, mask).filter(({ name }) => name !== '')
+      names.observe(named, atNs)
+    },
   }
 }
 
-export function maskedDevices<T extends Device>(devices: readonly T[], mask: Mask): readonly T[] {
+/** Devices with masked names and owners; the name is empty when nothing stands for it. */
+export function maskedDevices(devices: readonly Device[], mask: Mask): readonly Device[] {
   if (mask.config.names === 'keep') return devices
-  return devices.flatMap((device) => {
-    const name = mask.name(device.name)
-    return name === undefined ? [] : [{ ...device, name }]
+  return devices.map(({ nodeId, name, addresses, owner }) => {
+    const shown = owner === undefined ? undefined : mask.owner(owner)
+    return { nodeId, name: mask.name(name) ?? '', addresses, ...(shown === undefined ? {} : { owner: shown }) }
   })
 }
 

@@ -232,7 +232,14 @@ test('the key stays the same in a state file, and devices are masked for all who
   const device = { nodeId: 'n1', name: 'alice-laptop', addresses: ['100.64.0.1'], owner: 'alice' }
   const hash = createMask({ ...KEEP, names: 'hash' }, KEY)
   assert.match(maskedDevices([device], hash)[0]?.name ?? '', /^name-/)
-  assert.deepEqual(maskedDevices([device], createMask({ ...KEEP, names: 'drop' }, KEY)), [])
+  assert.match(maskedDevices([device], hash)[0]?.owner ?? '', /^user-[0-9a-f]{12}$/)
+  const drop = createMask({ ...KEEP, names: 'drop' }, KEY)
+  assert.deepEqual(maskedDevices([device], drop), [{ nodeId: 'n1', name: '', addresses: ['100.64.0.1'] }])
+  const tagged = { ...device, owner: 'tag:db,tag:prod' }
+  for (const mask of [hash, drop]) assert.equal(maskedDevices([tagged], mask)[0]?.owner, 'tag:db,tag:prod')
+  const nobody = createNames(state(), 'x')
+  maskedNames(nobody, drop).observe([device], NOON_NS)
+  assert.equal(nobody.nameOf('n1', NOON_NS), undefined)
   // What was observed behind the mask is not masked a second time; what was kept before it is masked when it is told.
   const names = maskedNames(createNames(file, 'x'), hash)
   names.observe([device], NOON_NS)
