@@ -149,6 +149,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
       const inject = `inject=${name}:signal=SIGKILL:when=${at}`
       const dead = await run(dir, [
         strace,
+        '-D',
         '-f',
         '-qq',
         '-o',
