@@ -1,4 +1,6 @@
 /** `npm run bench`: measures everything in one go, on one machine, so that ratios hold. With names as arguments: only those measurements. */
+
+import { measureEndToEnd } from './end-to-end.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { type Measured, type Progress, type Report, reportText, writeReport } from './report.ts'
@@ -6,6 +8,7 @@ import { measureRoute } from './route.ts'
 
 const MEASUREMENTS = {
   route: measureRoute,
+  'end-to-end': measureEndToEnd,
   memory: measureMemory,
 } as const satisfies Record<string, (progress: Progress) => Promise<Measured>>
 type MeasurementName = keyof typeof MEASUREMENTS

@@ -24,7 +24,7 @@ export interface Row {
   readonly remark?: string
 }
 
-/** Something that must be shown. */
+/** Something that must be shown; without a bound it is told for the record. */
 export interface Verdict {
   readonly goal: string
   readonly figure: number
@@ -77,8 +77,9 @@ export function reportText(report: Report): string {
 
 function goalText(verdict: Verdict): string {
   const { goal, figure, atLeast, atMost, unit = '' } = verdict
+  if (atLeast === undefined && atMost === undefined) return `for the record  ${goal}: ${figure.toFixed(2)}${unit}`
   const bound = atLeast === undefined ? `at most ${atMost}${unit}` : `at least ${atLeast}${unit}`
-  return `${holds(verdict) ? 'holds      ' : 'FALLS SHORT'}  ${goal}: ${figure.toFixed(2)}${unit} (${bound})`
+  return `${holds(verdict) ? 'holds          ' : 'FALLS SHORT    '} ${goal}: ${figure.toFixed(2)}${unit} (${bound})`
 }
 
 function cellsOf(row: Row): string[] {
