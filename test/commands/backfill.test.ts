@@ -40,9 +40,13 @@ async function assertStored(
   fromNs: bigint,
   toNs: bigint,
 ) {
-  const { stdout } = await runCli(t, ['export', '--from', isoOf(fromNs - MINUTE_NS), '--to', isoOf(toNs + MINUTE_NS)], {
-    TAILFLUX_DATA_DIR: dir,
-  })
+  const { stdout } = await runCli(
+    t,
+    ['export', '--from', isoOf(fromNs - 6n * HOUR_NS), '--to', isoOf(toNs + MINUTE_NS)],
+    {
+      TAILFLUX_DATA_DIR: dir,
+    },
+  )
   const lines = parseLines(stdout).filter(({ measurement }) => measurement.startsWith('tailnet_'))
   return await assertTruth(lines, tailnet.truth(fromNs, toNs))
 }

@@ -44,7 +44,8 @@ export function createLineClock(startNs: bigint, speed = 0): LineClock {
       })
     },
     freeze() {
-      frozenNs ??= running() - (running() % 1_000_000_000n)
+      const nowNs = running()
+      frozenNs ??= nowNs - (nowNs % 1_000_000_000n)
       return frozenNs
     },
   }
