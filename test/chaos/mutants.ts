@@ -118,8 +118,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a lost state file begins at the present',
     file: 'src/pipeline/start-up.ts',
-    find: 'known ? min(mirror.watermarkNs, options.nowNs) - rewindNs :',
-    replace: 'known ? options.nowNs :',
+    find: 'const fromNs = max(min(knownNs, passedNs), options.floorNs)',
+    replace: 'const fromNs = known ? options.nowNs : max(min(knownNs, passedNs), options.floorNs)',
   },
   {
     name: 'any 2xx acknowledges',

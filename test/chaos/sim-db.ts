@@ -29,6 +29,8 @@ export interface SimDb {
   readonly http: InfluxHttp
   /** Acknowledged requests that wrote flows. */
   writes: number
+  /** It goes down now: requests under way die with it. */
+  goDown(): void
   /** A copy of what it holds, as a backup has it. */
   backup(): Map<string, string>
   /** It crashed: what was acknowledged since `sinceMs` (virtual time) is gone. Returns how many rows. */
@@ -59,6 +61,7 @@ function seriesOf(text: string): string {
 }
 
 export function createSimDb(deps: SimDbDeps): SimDb {
+  let lives = 0
   let undo: { atMs: number; key: string; before: string | undefined }[] = []
 
   function put(line: string): boolean {
@@ -115,6 +118,9 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     fault: undefined,
     isSly: false,
     writes: 0,
+    goDown() {
+      lives += 1
+    },
     backup: () => new Map(db.rows),
     loseSince(sinceMs) {
       const before = db.rows.size
@@ -129,7 +135,9 @@ export function createSimDb(deps: SimDbDeps): SimDb {
       async send(request, signal) {
         signal.throwIfAborted()
         const latencyMs = deps.latencyMs()
+        const life = lives
         if (latencyMs > 0) await deps.sleep(latencyMs, signal)
+        if (life !== lives) throw unreachable()
         const isQuestion = request.method === 'GET' || isComment(request.body)
         const fault = isQuestion && db.isSly ? undefined : db.fault
         if (fault !== undefined) deps.bite(`db ${fault}${isQuestion ? '' : ' in mid-write'}`)
@@ -137,7 +145,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
         const body = isWrite ? Buffer.from(request.body as Uint8Array).toString() : ''
         switch (fault) {
           case 'refused':
-            throw new CollectorError('simulated: refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+            throw unreachable()
           case 'hang':
             return await timeout(signal)
           case 'lost_answer':
@@ -166,6 +174,10 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     },
   }
   return db
+}
+
+function unreachable(): CollectorError {
+  return new CollectorError('simulated: unreachable', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
 }
 
 function isComment(body: Uint8Array | string | undefined): boolean {

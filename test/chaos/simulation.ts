@@ -301,6 +301,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   async function away(ms: number): Promise<void> {
     losses += 1
     isAway = true
+    db.goDown()
     noticed.clear()
     // Whoever starts from now on compares what the database holds with what it knows.
     const witnesses = [main, second].filter((one) => one !== undefined)
