@@ -1,30 +1,39 @@
-/** `npm run bench`: measures everything in one go, on one machine, so that ratios hold. With names as arguments: only those measurements. */
-
+/** `npm run bench`: measures everything in one go, on one machine, so that ratios hold. With names as arguments: only those measurements. Not a test:
+ * it ends well whatever the figures are. */
+import { measureCatchUp } from './catch-up.ts'
 import { measureEndToEnd } from './end-to-end.ts'
+import { measureFreshness } from './freshness.ts'
+import { measureGrowth } from './growth.ts'
+import { startIdling } from './idle.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { type Measured, type Progress, type Report, reportText, writeReport } from './report.ts'
 import { measureRoute } from './route.ts'
 
-const MEASUREMENTS = {
+const MEASUREMENTS: Readonly<Record<string, (progress: Progress) => Promise<Measured>>> = {
   route: measureRoute,
-  'end-to-end': measureEndToEnd,
+  growth: measureGrowth,
   memory: measureMemory,
-} as const satisfies Record<string, (progress: Progress) => Promise<Measured>>
-type MeasurementName = keyof typeof MEASUREMENTS
+  'end-to-end': measureEndToEnd,
+  'catch-up': measureCatchUp,
+  freshness: measureFreshness,
+}
+const IDLE = 'idle'
+const NAMES = [...Object.keys(MEASUREMENTS), IDLE]
 
-const wanted = process.argv.slice(2) as MeasurementName[]
-const unknown = wanted.filter((name) => !(name in MEASUREMENTS))
-if (unknown.length > 0)
-  throw new Error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(MEASUREMENTS).join(', ')}`)
+const asked = process.argv.slice(2)
+const unknown = asked.filter((name) => !NAMES.includes(name))
+if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(', ')}; there are ${NAMES.join(', ')}`)
+const wanted = asked.length > 0 ? asked : NAMES
 
 const beganMs = performance.now()
 const machine = describeMachine()
 const measured: Record<string, Measured> = {}
 const seconds = () => (performance.now() - beganMs) / 1000
-for (const name of wanted.length > 0 ? wanted : (Object.keys(MEASUREMENTS) as MeasurementName[])) {
-  measured[name] = await MEASUREMENTS[name]((what) => console.error(`${seconds().toFixed(0).padStart(4)} s  ${what}`))
-}
+const progress: Progress = (what) => console.error(`${seconds().toFixed(0).padStart(4)} s  ${what}`)
+const idling = wanted.includes(IDLE) ? startIdling() : undefined
+for (const name of wanted) if (name !== IDLE) measured[name] = await MEASUREMENTS[name]!(progress)
+if (idling) measured[IDLE] = await idling.finish(progress)
 const report: Report = { machine, seconds: seconds(), measured }
 console.log(reportText(report))
 console.error(`Written to ${writeReport(report)}`)

@@ -38,6 +38,7 @@ export function createLine(names: Names, onBatch?: (bytes: Uint8Array, lineCount
       lines.release(batch)
     }
     return {
+      result,
       push(bytes: Uint8Array): void {
         for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
           for (const message of reader.push(bytes.subarray(at, at + CHUNK_BYTES))) {
@@ -61,6 +62,8 @@ export function createLine(names: Names, onBatch?: (bytes: Uint8Array, lineCount
 
   return {
     begin,
+    /** Forgets what was written of an answer that will not be ended. */
+    abandon: () => lines.reset(),
     run(body: Uint8Array): LineResult {
       const answer = begin()
       answer.push(body)
