@@ -10,5 +10,5 @@ test('killed at a system call that changes the state file, it goes on from there
   const from = 1 + (Date.now() % 40)
   const report = await runCrashPoints(t, { every: 70, from, log: (text) => t.diagnostic(text) })
   t.diagnostic(`every 70th call, from the ${from}th of each kind on: ${report.killed} runs killed`)
-  assert.ok(report.killed >= 3 && report.points > 50, `${report.killed} killed, ${report.points} points`)
+  assert.ok(report.killed >= 3 && report.points > 20, `${report.killed} killed, ${report.points} points`)
 })

@@ -46,7 +46,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   const { path: strace } = await ensure('strace')
   const endNs = (BigInt(Date.now()) / 1000n) * 1_000_000_000n
   const epochNs = endNs - 240_000_000_000n
-  const tailnet = createTailnet({ nodes: 5, activity: 0.2, oldClients: 0, epochNs })
+  const tailnet = createTailnet({ nodes: 12, oldClients: 0, epochNs })
   const api = createDemoServer(tailnet, { nowNs: () => endNs })
   await api.start()
   scope.after(() => api.stop())
