@@ -32,8 +32,13 @@ const measured: Record<string, Measured> = {}
 const seconds = () => (performance.now() - beganMs) / 1000
 const progress: Progress = (what) => console.error(`${seconds().toFixed(0).padStart(4)} s  ${what}`)
 const idling = wanted.includes(IDLE) ? startIdling() : undefined
-for (const name of wanted) if (name !== IDLE) measured[name] = await MEASUREMENTS[name]!(progress)
+const report = (): Report => ({ machine, seconds: seconds(), measured })
+for (const name of wanted) {
+  if (name === IDLE) continue
+  measured[name] = await MEASUREMENTS[name]!(progress)
+  // What is known already is not lost when a later measurement fails.
+  writeReport(report())
+}
 if (idling) measured[IDLE] = await idling.finish(progress)
-const report: Report = { machine, seconds: seconds(), measured }
-console.log(reportText(report))
-console.error(`Written to ${writeReport(report)}`)
+console.log(reportText(report()))
+console.error(`Written to ${writeReport(report())}`)

@@ -15,7 +15,7 @@ import { type Summary, summarize } from './stats.ts'
 
 /** What one window is meant to bring (`poll.windowBytesTarget`). */
 const ANSWER_BYTES = 8 << 20
-const ANSWERS = 6
+const ANSWERS = 3
 const CONNECTIONS = [1, 2, 4] as const
 const LOADERS = CONNECTIONS.flatMap((connections) => [false, true].map((gzip) => ({ connections, gzip })))
 
