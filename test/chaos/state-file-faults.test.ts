@@ -52,7 +52,7 @@ test('input/output errors on the state file: told, nothing is called done, and i
 })
 
 test('an answer larger than the memory that it may use goes through in one piece', async (t) => {
-  const { api, env, edge } = await setUp(t, folder(t), { nodes: 80, activity: 2 })
+  const { api, env, edge } = await setUp(t, folder(t), { nodes: 10, activity: 0.2, scan: { nodes: 4, tuples: 250 } })
   const child = await startChild(t, {
     ...env,
     NODE_OPTIONS: '--max-old-space-size=32',
