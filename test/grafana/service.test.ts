@@ -32,7 +32,7 @@ test('after some windows of the demo, every dashboard shows something in every p
   const empty: string[] = []
   for (const dashboard of readDashboards()) {
     const variables = dashboard.templating.list
-    const whole: View = { fromMs: toMs - 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
+    const whole: View = { fromMs: toMs - 4 * 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
     const mustChoose = variables.find(({ name, includeAll }) => name === 'node' && !includeAll)
     const some = mustChoose ? (await choices(influx, DB, mustChoose, whole, variables)).slice(0, 5) : ALL
     const view: View = { ...whole, values: { ...whole.values, node: some } }
