@@ -19,7 +19,7 @@ test('after some windows of the demo, every dashboard shows something in every p
     INFLUX_DB: DB,
     TAILFLUX_DATA_DIR: await folder(t),
     TAILFLUX_HTTP_PORT: String(port),
-    TAILFLUX_POLL_LOOKBACK: '4h',
+    TAILFLUX_POLL_LOOKBACK: '6h',
   })
   await cli.until(/Status page/, 'stderr')
   for (let lagSeconds = Infinity; !(lagSeconds < 120); await sleep(100)) {
@@ -32,7 +32,7 @@ test('after some windows of the demo, every dashboard shows something in every p
   const empty: string[] = []
   for (const dashboard of readDashboards()) {
     const variables = dashboard.templating.list
-    const whole: View = { fromMs: toMs - 4 * 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
+    const whole: View = { fromMs: toMs - 3 * 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
     const mustChoose = variables.find(({ name, includeAll }) => name === 'node' && !includeAll)
     const some = mustChoose ? (await choices(influx, DB, mustChoose, whole, variables)).slice(0, 5) : ALL
     const view: View = { ...whole, values: { ...whole.values, node: some } }
