@@ -1,4 +1,5 @@
-/** Numbers as people read them: on the status page, in a terminal. */
+/** Numbers and times as people read them: on the status page, in a terminal, in the log. */
+import { MS } from './clock.ts'
 
 /** `38 s`, `12 min`, `5 h 20 min`, `3 d 4 h`. */
 export function ageText(seconds: number): string {
@@ -44,4 +45,9 @@ export function bitRateText(bytesPerSecond: number): string {
 /** `2026-11-02 12:00:00 UTC`. */
 export function timeText(iso: string): string {
   return `${iso.slice(0, 19).replace('T', ' ')} UTC`
+}
+
+/** RFC 3339 with milliseconds, of ns since the epoch. */
+export function isoOf(ns: bigint): string {
+  return new Date(Number(ns / MS)).toISOString()
 }

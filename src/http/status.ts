@@ -2,7 +2,7 @@
 import type { LiveView } from '../live/live.ts'
 import type { HealthState } from '../observe/health.ts'
 import type { PassView } from '../pipeline/passes.ts'
-import type { BackfillStatus } from '../pipeline/pipeline.ts'
+import type { BackfillStatus } from '../pipeline/status.ts'
 
 /** What the composing file provides; `Pipeline.status()` fits. More members are told by `/api/status` as they are. */
 export interface StatusView {

@@ -1,6 +1,7 @@
 /** Listens to what the rooms tell metrics and health, on its way, so that the live view knows how each stage is doing. */
+
+import type { HealthReport } from '../pipeline/health.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
-import type { HealthReport } from '../pipeline/pipeline.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import type { Live } from './live.ts'

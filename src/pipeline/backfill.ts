@@ -2,10 +2,11 @@
  * was, and asking twice is harmless. The planner reads it in the lane `backfill`, one window at a time behind everything else. */
 import type { Logger } from 'pino'
 import { CollectorError } from '../errors.ts'
+import { isoOf } from '../format.ts'
 import { intersects } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { Wanted, Wish } from '../ledger/wanted.ts'
-import { type BackfillStatus, isoOf } from './pipeline.ts'
+import type { BackfillStatus } from './status.ts'
 import { max, min } from './window-size.ts'
 
 export interface Backfill {

@@ -1,7 +1,7 @@
 /** What pipeline/ tells about itself; observe/ turns it into metrics. Labels come from closed lists only. */
 import type { Code } from '../errors.ts'
 import type { GapReason } from '../ledger/ledger.ts'
-import type { TickResult } from './pipeline.ts'
+import type { TickResult } from './status.ts'
 
 export interface PipelineMetrics {
   /** A window was acknowledged and entered in the ledger. */

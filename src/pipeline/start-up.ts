@@ -12,7 +12,8 @@
  *   no      none, cannot be asked     first installation: now minus the initial look-back
  *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
-import { MINUTE, MS } from '../clock.ts'
+import { MINUTE } from '../clock.ts'
+import { isoOf } from '../format.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import { max, min } from './window-size.ts'
@@ -51,7 +52,7 @@ export async function reconcile(
     const fromNs = max(min(knownNs, passedNs), options.floorNs)
     ledger.setOrigin(fromNs)
     log.info(
-      { from: new Date(Number(fromNs / MS)).toISOString(), known },
+      { from: isoOf(fromNs), known },
       known ? 'no state file, reading goes on from the mirror in the database' : 'first start, reading begins here',
     )
     return ackedNs

@@ -24,6 +24,7 @@ export interface Mutant {
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
 const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
+const PRESENT = 'src/pipeline/present.ts'
 const EMPTY_ANSWER = '{ serverNs: undefined, bytesRead: () => 0, groups: (async function* none() {})() }'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -90,13 +91,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'only the local clock',
-    file: PIPELINE,
+    file: PRESENT,
     find: 'return min(clock.now(), serverNs)',
     replace: 'return serverNs > 0n ? clock.now() : serverNs',
   },
   {
     name: "only the API's clock",
-    file: PIPELINE,
+    file: PRESENT,
     find: 'return min(clock.now(), serverNs)',
     replace: 'return serverNs',
   },

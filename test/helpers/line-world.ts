@@ -2,15 +2,11 @@
 import { MS } from '../../src/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Wanted } from '../../src/ledger/wanted.ts'
+import type { HealthReport } from '../../src/pipeline/health.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
-import {
-  createPipeline,
-  type HealthReport,
-  type Pipeline,
-  type PipelineOptions,
-  type TickResult,
-} from '../../src/pipeline/pipeline.ts'
+import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import { createSlots } from '../../src/pipeline/slots.ts'
+import type { TickResult } from '../../src/pipeline/status.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import type { Device } from '../../src/source/source.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'

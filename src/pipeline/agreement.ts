@@ -1,0 +1,117 @@
+/** Agreeing with the database about what is done: at the start, and again whenever it was away. The rules are in start-up.ts. */
+import type { Logger } from 'pino'
+import { type Clock, MS } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Sink } from '../sink/sink.ts'
+import type { Source } from '../source/source.ts'
+import type { Gate } from './gate.ts'
+import type { Present } from './present.ts'
+import { HEAL_NS, reconcile } from './start-up.ts'
+import type { Waits } from './waits.ts'
+import { max } from './window-size.ts'
+
+export interface Agreement {
+  /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
+  askTime(signal: AbortSignal): Promise<boolean>
+  /** False when it was not possible to agree now. */
+  reach(signal: AbortSignal): Promise<boolean>
+  /** The database was away since then (local clock): what it had acknowledged just before may be lost, so that is read again. */
+  heal(closedSinceNs: bigint): void
+  /** A clock of acknowledgements that only goes forward, whatever the wall clock does; ns. */
+  nextAckNs(): bigint
+}
+
+export interface AgreementOptions {
+  readonly tailnet: string
+  readonly lookbackMs: number
+  readonly lagNs: bigint
+  /** Age of the last late pass. */
+  readonly lastPassNs: bigint
+}
+
+export function createAgreement(
+  options: AgreementOptions,
+  deps: {
+    readonly source: Pick<Source, 'open'>
+    readonly sink: Pick<Sink, 'lastMirror'>
+    readonly ledger: Ledger
+    readonly present: Present
+    readonly waits: Waits
+    /** Closed when the database does not answer. */
+    readonly gate: Pick<Gate, 'close'>
+    readonly clock: Pick<Clock, 'now'>
+    readonly log: Logger
+  },
+): Agreement {
+  const { ledger, present, waits, clock, log } = deps
+  let isReached = false
+  let lastAckedNs = 0n
+
+  async function askTime(signal: AbortSignal): Promise<boolean> {
+    try {
+      const toNs = clock.now() - options.lagNs
+      const answer = await deps.source.open({ fromNs: toNs - MS, toNs }, signal)
+      present.hear(answer.serverNs)
+      for await (const _ of answer.groups) break
+      waits.apiWorks()
+      return true
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CollectorError)) throw error
+      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API cannot be asked, reading waits')
+      waits.apiFails(error)
+      return false
+    }
+  }
+
+  return {
+    askTime,
+    async reach(signal) {
+      if (isReached) return true
+      // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
+      if (!present.isHeard && !(await askTime(signal))) return false
+      try {
+        const mirrorAckedNs = await reconcile(
+          {
+            tailnet: options.tailnet,
+            nowNs: present.presentNs(),
+            floorNs: present.floorNs(),
+            lookbackNs: BigInt(options.lookbackMs) * MS,
+            lastPassNs: options.lastPassNs,
+          },
+          { ledger, sink: deps.sink, log },
+          signal,
+        )
+        // Also above what was mirrored by a ledger that is lost, or a database that is restored would look as if it had lost nothing.
+        lastAckedNs = ledger
+          .recent(Number.MAX_SAFE_INTEGER)
+          .reduce((latest, window) => max(latest, window.atNs), max(lastAckedNs, mirrorAckedNs))
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof CollectorError)) throw error
+        if (error.stage === 'ledger') waits.stateFailed(error)
+        else deps.gate.close(error)
+        return false
+      }
+      isReached = true
+      return true
+    },
+    heal(closedSinceNs) {
+      isReached = false
+      const lost = ledger.recent(Number.MAX_SAFE_INTEGER).filter((window) => window.atNs >= closedSinceNs - HEAL_NS)
+      if (lost.length === 0) return
+      waits.guardState(() => {
+        for (const window of lost) ledger.forget(window)
+        log.info(
+          { windowCount: lost.length },
+          'reading again what was acknowledged shortly before the database went away',
+        )
+      })
+    },
+    nextAckNs() {
+      lastAckedNs = max(clock.now(), lastAckedNs + 1n)
+      return lastAckedNs
+    },
+  }
+}

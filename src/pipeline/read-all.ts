@@ -1,0 +1,71 @@
+/** Reads until nothing is missing below the trailing edge: asks the planner and keeps a bounded number of windows going. */
+import type { Clock } from '../clock.ts'
+import type { Edge } from './edge.ts'
+import type { Gate } from './gate.ts'
+import type { PlannedWindow, Planner } from './planner.ts'
+import type { Present } from './present.ts'
+import type { TickResult } from './status.ts'
+import type { Waits } from './waits.ts'
+
+export interface ReadAllDeps {
+  readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>
+  readonly present: Pick<Present, 'presentNs'>
+  readonly edge: Pick<Edge, 'ns'>
+  readonly waits: Waits
+  readonly gate: Pick<Gate, 'error'>
+  readonly isPaused: () => boolean
+  readonly clock: Pick<Clock, 'sleep'>
+}
+
+/** Resolves when there is nothing more to read, or with what makes it stop before; never while a window is under way. Rejects only on a
+ * programmer's error. */
+export async function readAll(
+  plan: Planner,
+  options: { readonly parallel: number; readonly intervalMs: number },
+  deps: ReadAllDeps,
+  signal: AbortSignal,
+): Promise<TickResult> {
+  const { waits, gate, clock } = deps
+  const flying = new Set<Promise<void>>()
+  let broken: unknown
+  while (true) {
+    const waitMs = waits.apiWaitMs()
+    const canRead =
+      broken === undefined &&
+      !signal.aborted &&
+      !deps.isPaused() &&
+      gate.error === undefined &&
+      waitMs <= 0 &&
+      !waits.isStateWaiting()
+    const most = waits.isApiSteady() ? options.parallel : 1
+    while (canRead && flying.size < most) {
+      const window = plan.next(deps.present.presentNs(), deps.edge.ns())
+      if (window === undefined) break
+      const flight: Promise<void> = deps
+        .walk(window, plan)
+        .catch((error: unknown) => {
+          broken ??= error
+        })
+        .finally(() => flying.delete(flight))
+      flying.add(flight)
+    }
+    if (flying.size > 0) {
+      await Promise.race(flying)
+      continue
+    }
+    if (broken !== undefined) throw broken
+    if (signal.aborted) return 'stopped'
+    if (deps.isPaused()) return 'paused'
+    if (gate.error !== undefined) return 'db_down'
+    // Rounded up: a rest of less than a millisecond is a rest, and not the end.
+    const restMs = Math.ceil(Number(plan.restNs(deps.present.presentNs())) / 1e6)
+    if (canRead && restMs > 0) {
+      await clock.sleep(restMs, signal).catch(() => undefined)
+      continue
+    }
+    if (canRead) return 'caught_up'
+    if (waits.isStateWaiting()) return 'state_failed'
+    if (waitMs > options.intervalMs) return 'api_waiting'
+    await clock.sleep(waitMs, signal).catch(() => undefined)
+  }
+}

@@ -1,0 +1,136 @@
+/** What the line tells about itself to people: how far it is, what it delivered, what it cannot read. */
+import type { Clock } from '../clock.ts'
+import { isoOf } from '../format.ts'
+import type { Gap } from '../ledger/ledger.ts'
+import type { PlannedWindow } from './planner.ts'
+import { createRates } from './rates.ts'
+import type { WindowResult } from './run-window.ts'
+
+export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
+export type TickResult = (typeof TICK_RESULTS)[number]
+
+export interface PipelineStatus {
+  readonly tailnet: string
+  readonly sink: string
+  /** ns since the epoch as text, or null before the first window. */
+  readonly watermarkNs: string | null
+  readonly watermark: string | null
+  readonly edge: string | null
+  readonly origin: string | null
+  readonly lagSeconds: number | null
+  readonly backlogSeconds: number
+  readonly windowSeconds: number
+  readonly inFlight: number
+  readonly rates: { messages: number; entries: number; points: number; bytes: number }
+  readonly totals: {
+    windows: number
+    messages: number
+    entries: number
+    points: number
+    bytes: number
+    quarantined: number
+    rejected: number
+    expired: number
+    late: number
+  }
+  readonly gaps: readonly {
+    from: string
+    to: string
+    reason: string
+    state: string
+    attempts: number
+    next: string | null
+  }[]
+  readonly lastWindow: {
+    from: string
+    to: string
+    lane: string
+    pass: number
+    points: number
+    durationMs: number
+  } | null
+  readonly lastTick: { result: TickResult; at: string } | null
+  readonly clockSkewSeconds: number | null
+  readonly devicesKnown: number
+  readonly paused: boolean
+  /** History that was asked for; the last one stays here when it is done. */
+  readonly backfill: BackfillStatus | null
+}
+
+export interface BackfillStatus {
+  readonly from: string
+  readonly to: string
+  readonly state: 'running' | 'paused' | 'done'
+  /** From 0 to 1. */
+  readonly share: number
+  /** Since it was asked for, or since the start of this process. */
+  readonly windows: number
+  readonly messages: number
+  readonly points: number
+  readonly missingSeconds: number
+  /** Open gaps inside: the API cannot answer for them now; they are tried again by themselves. */
+  readonly gapSeconds: number
+}
+
+/** What was delivered since the start of the process. */
+export interface Delivered {
+  /** Counts a window that is done as far as `reachedNs`, and returns how it will be shown. */
+  add(window: PlannedWindow, reachedNs: bigint, result: WindowResult): NonNullable<PipelineStatus['lastWindow']>
+  /** Messages that only a late pass found. */
+  late(messages: number): void
+  ticked(result: TickResult): void
+  view(): Pick<PipelineStatus, 'rates' | 'totals' | 'lastWindow' | 'lastTick'>
+}
+
+export function createDelivered(clock: Pick<Clock, 'now' | 'monotonicMs'>): Delivered {
+  const rates = createRates(clock.monotonicMs())
+  const totals = {
+    windows: 0,
+    messages: 0,
+    entries: 0,
+    points: 0,
+    bytes: 0,
+    quarantined: 0,
+    rejected: 0,
+    expired: 0,
+    late: 0,
+  }
+  let lastWindow: PipelineStatus['lastWindow'] = null
+  let lastTick: PipelineStatus['lastTick'] = null
+
+  return {
+    add(window, reachedNs, result) {
+      rates.add(clock.monotonicMs(), result)
+      totals.windows += 1
+      for (const key of ['messages', 'entries', 'points', 'bytes', 'quarantined', 'rejected', 'expired'] as const)
+        totals[key] += result[key]
+      lastWindow = {
+        from: isoOf(window.fromNs),
+        to: isoOf(reachedNs),
+        lane: window.lane,
+        pass: window.pass,
+        points: result.points,
+        durationMs: Math.round(result.durationMs),
+      }
+      return lastWindow
+    },
+    late(messages) {
+      totals.late += messages
+    },
+    ticked(result) {
+      lastTick = { result, at: isoOf(clock.now()) }
+    },
+    view: () => ({ rates: rates.perSecond(clock.monotonicMs()), totals: { ...totals }, lastWindow, lastTick }),
+  }
+}
+
+export function gapView(gap: Gap): PipelineStatus['gaps'][number] {
+  return {
+    from: isoOf(gap.fromNs),
+    to: isoOf(gap.toNs),
+    reason: gap.reason,
+    state: gap.state,
+    attempts: gap.attempts,
+    next: gap.state === 'open' ? isoOf(gap.nextNs) : null,
+  }
+}

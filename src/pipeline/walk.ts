@@ -1,0 +1,124 @@
+/** One planned window from the planner and back to it: `runWindow` reads and delivers it, and here it is decided what follows from how that
+ * ended.
+ *
+ *   done            planner, edge, metrics and the mirror in the database learn of it
+ *   too much        it comes back in smaller pieces (planner)
+ *   API fails       all reading waits (Retry-After, or exponential with jitter)
+ *   API says no     the same, slower, and a person is told what to mend
+ *   database fails  the gate closes
+ *   state file fails  the window stays not done; reading waits */
+import type { Logger } from 'pino'
+import { CollectorError } from '../errors.ts'
+import { isoOf } from '../format.ts'
+import type { GapReason } from '../ledger/ledger.ts'
+import type { Backfill } from './backfill.ts'
+import type { Edge } from './edge.ts'
+import type { Gate } from './gate.ts'
+import type { HealthReport, LineHealth } from './health.ts'
+import type { createMirror } from './mirror.ts'
+import type { PlannedWindow, Planner } from './planner.ts'
+import type { Present } from './present.ts'
+import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './run-window.ts'
+import type { Delivered } from './status.ts'
+import type { Waits } from './waits.ts'
+
+export interface WalkDeps extends RunWindowDeps {
+  readonly createLane: () => LaneParts
+  readonly present: Present
+  readonly edge: Pick<Edge, 'learn'>
+  readonly waits: Waits
+  readonly gate: Gate
+  readonly delivered: Delivered
+  readonly backfill: Pick<Backfill, 'learn'>
+  readonly mirror: ReturnType<typeof createMirror>
+  readonly line: LineHealth
+  readonly health: HealthReport
+  readonly log: Logger
+}
+
+/** After so many 5xx in a row the window may be what the API cannot answer. */
+const UNAVAILABLE_MAX = 3
+
+const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
+  api_timeout: 'timeout',
+  api_gateway: 'gateway',
+  api_truncated: 'truncated',
+  api_too_large: 'too_large',
+  api_not_json: 'not_json',
+  api_unavailable: 'unavailable',
+  imbalance: 'imbalance',
+}
+
+/** Returns the walk. After `aborting` the window under way is released. It rejects only on a programmer's error. */
+export function createWalk(
+  deps: WalkDeps,
+  aborting: AbortSignal,
+): (window: PlannedWindow, plan: Planner) => Promise<void> {
+  const { present, waits, gate, metrics, log } = deps
+  /** Parts that no window uses just now. */
+  const lanes: LaneParts[] = []
+
+  function learn(window: PlannedWindow, result: WindowResult): void {
+    const reachedNs = result.doneToNs ?? window.fromNs
+    present.hear(result.serverNs)
+    deps.edge.learn(window, reachedNs, result.serverNs !== undefined)
+    const shown = deps.delivered.add(window, reachedNs, result)
+    if (window.previous && result.changed) {
+      const messages = Math.max(1, result.messages - window.previous.messages)
+      deps.delivered.late(messages)
+      metrics.late(window.pass, messages, Number(present.serverNowNs() - window.toNs) / 1e9)
+    }
+    if (window.lane === 'backfill') deps.backfill.learn(result)
+    metrics.windowDone(window.pass, result)
+    const { messages, entries, bytes, written } = result
+    log.info({ ...shown, messages, entries, bytes, written }, 'window done')
+    deps.line.measure()
+  }
+
+  function failed(window: PlannedWindow, plan: Planner, error: unknown): void {
+    if (aborting.aborted) return plan.released(window)
+    if (!(error instanceof CollectorError)) throw error
+    metrics.windowFailed(error.code)
+    const { code, reaction } = error
+    const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
+    log.warn({ ...where, code, reaction, err: error }, 'window not done')
+    if (error.stage === 'ledger') {
+      plan.released(window)
+      return waits.stateFailed(error)
+    }
+    if (error.stage === 'sink') {
+      plan.released(window)
+      return gate.close(error)
+    }
+    const isUnavailable = waits.unavailableInARow(error) >= UNAVAILABLE_MAX
+    const isTooMuch = reaction === 'split' || code === 'imbalance' || isUnavailable
+    const reason = GAP_REASON_OF[code]
+    if (isTooMuch && reason) {
+      metrics.windowSplit()
+      if (!waits.guardState(() => plan.tooMuch(window, reason, present.presentNs()))) plan.released(window)
+    } else plan.released(window)
+    if (code === 'imbalance') deps.health.set('line', 'error', code, error.message)
+    else waits.apiFails(error)
+  }
+
+  return async function walk(window, plan) {
+    const parts = lanes.pop() ?? deps.createLane()
+    let result: WindowResult
+    deps.line.began()
+    try {
+      result = await runWindow(window, parts, deps, aborting)
+    } catch (error) {
+      failed(window, plan, error)
+      return
+    } finally {
+      deps.line.ended()
+      lanes.push(parts)
+    }
+    gate.confirmed()
+    waits.apiWorks()
+    const { bytes, pass } = result
+    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, present.presentNs())
+    learn(window, result)
+    if (result.doneToNs !== undefined) await deps.mirror(window, result.doneToNs, result, aborting)
+  }
+}
