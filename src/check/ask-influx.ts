@@ -1,10 +1,11 @@
 /** Asks InfluxDB, or what stands in its place, what `check` wants to know. Writes one point of `tailflux_check`, and reads it back. */
 import { type Clock, MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
-import { cellOf, type InfluxQl, identifier, literal, placeOf } from '../query/influxql.ts'
+import { cellOf, type InfluxQl } from '../query/influxql.ts'
 import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf, refusal } from '../sink/influx-answer.ts'
 import type { InfluxHttp } from '../sink/influx-http.ts'
+import { identifier, literal, measurementOf, placeOf } from '../sink/influxql.ts'
 import { encodeLine } from '../sink/lines-own.ts'
 import type { DeadLetter, DeadLetters, Sink, Target } from '../sink/sink.ts'
 import { type Outcome, outcomeOf } from './finding.ts'
@@ -201,7 +202,7 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
   async function selected(target: Target, ns: bigint): Promise<bigint | undefined> {
     const from =
       target === 'nodes' && config.api === 'v1' && config.nodesBucket !== undefined
-        ? `${identifier(config.nodesBucket)}.${identifier(MEASUREMENT)}`
+        ? measurementOf(MEASUREMENT, config.nodesBucket)
         : influxql.from(MEASUREMENT)
     // Another bucket of 2.x or database of 3.x is another place for InfluxQL, which was not opened for reading.
     if (target === 'nodes' && config.api !== 'v1') throw unreadable()

@@ -1,7 +1,7 @@
 /** What the answers of the database mean for the service. Pure. */
 import { ageText } from '../format.ts'
-import { identifier } from '../query/influxql.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
+import { identifier } from '../sink/influxql.ts'
 import { formatDuration } from '../units.ts'
 import type { Greeting, InfluxFacts, Product, RetentionFacts, Sample } from './ask-influx.ts'
 import { type Finding, findingsOf, type Outcome } from './finding.ts'

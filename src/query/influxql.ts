@@ -4,6 +4,7 @@ import { CollectorError } from '../errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf, type RawAnswer, refusal } from '../sink/influx-answer.ts'
 import type { InfluxHttp } from '../sink/influx-http.ts'
+import { measurementOf, placeOf } from '../sink/influxql.ts'
 
 /** Whole numbers come as bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */
 export type Cell = bigint | number | string | boolean | null
@@ -22,16 +23,6 @@ export interface InfluxQl {
   ask(query: string, signal: AbortSignal): Promise<readonly Table[]>
   /** `"rp"."measurement"` where points of ours lie. */
   from(measurement: string): string
-}
-
-/** Where points go, as `/query` calls it. Buckets of 2.x, and databases of 3.x that were made by its 2.x API, have names like `db/rp`. */
-export function placeOf(config: Pick<InfluxConfig, 'api' | 'db' | 'rp' | 'bucket'>): {
-  db: string
-  rp: string | undefined
-} {
-  if (config.api === 'v1') return { db: config.db ?? '', rp: config.rp }
-  const [db = '', ...rest] = (config.bucket ?? config.db ?? '').split('/')
-  return { db, rp: rest.length === 0 ? undefined : rest.join('/') }
 }
 
 /** An answer is held as a whole. */
@@ -72,20 +63,8 @@ export function createInfluxQl(
       if (error !== undefined) throw refused(answer, error)
       return tables
     },
-    from: (measurement) => `${rp === undefined ? '' : `${identifier(rp)}.`}${identifier(measurement)}`,
+    from: (measurement) => measurementOf(measurement, rp),
   }
-}
-
-export function identifier(name: string): string {
-  return `"${escaped(name, '"')}"`
-}
-
-export function literal(text: string): string {
-  return `'${escaped(text, "'")}'`
-}
-
-function escaped(text: string, quote: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`)
 }
 
 interface WireResult {

@@ -6,6 +6,7 @@ import { tagValue } from '../flatten/tag-value.ts'
 import type { InfluxConfig } from './config.ts'
 import { isEmptyRefusal, judge, messageOf, type RawAnswer, refusal } from './influx-answer.ts'
 import type { InfluxHttp } from './influx-http.ts'
+import { identifier, literal, measurementOf, placeOf } from './influxql.ts'
 import type { Mirror } from './sink.ts'
 
 export interface Queries {
@@ -51,7 +52,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     },
 
     async createDatabase(signal) {
-      const answer = await influxql(`CREATE DATABASE ${quoted(db, '"')}`, signal, 'POST')
+      const answer = await influxql(`CREATE DATABASE ${identifier(db)}`, signal, 'POST')
       const fault = answer.status === 200 ? answerOf(answer.body).error : messageOf(answer.body)
       if (fault === undefined) return
       if (answer.status !== 200 && answer.status !== 403) throw refused(answer)
@@ -62,9 +63,9 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     },
 
     async lastMirror(tailnet, signal) {
-      const from = `${rp === undefined ? '' : `${quoted(rp, '"')}.`}"tailflux_window"`
+      const from = measurementOf('tailflux_window', rp)
       const answer = await influxql(
-        `SELECT max("watermark") AS "watermark", max("acked") AS "acked", max("passed") AS "passed" FROM ${from} WHERE "tailnet" = ${quoted(tagValue(tailnet), "'")}`,
+        `SELECT max("watermark") AS "watermark", max("acked") AS "acked", max("passed") AS "passed" FROM ${from} WHERE "tailnet" = ${literal(tagValue(tailnet))}`,
         signal,
       )
       if (answer.status === 200) {
@@ -82,13 +83,6 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
       throw refused(answer)
     },
   }
-}
-
-/** Where points go, as `/query` calls it. Buckets of 2.x, and databases of 3.x that were made by its 2.x API, have names like `db/rp`. */
-function placeOf(config: InfluxConfig): { db: string; rp: string | undefined } {
-  if (config.api === 'v1') return { db: config.db ?? '', rp: config.rp }
-  const [db = '', ...rest] = (config.bucket ?? config.db ?? '').split('/')
-  return { db, rp: rest.length === 0 ? undefined : rest.join('/') }
 }
 
 interface QueryAnswer {
@@ -140,8 +134,4 @@ function parsedExactly(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined
   }
-}
-
-function quoted(text: string, quote: string): string {
-  return `${quote}${text.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`)}${quote}`
 }
