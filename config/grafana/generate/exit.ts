@@ -3,7 +3,7 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import { AS_CLIENT, FLOWS, kindIs, select, sum, topRows } from './influxql.ts'
 import { stat, table } from './panels.ts'
-import { deviceColumns, download, numbers, perDevice, type Routed, routerView, upload, VIEW } from './routed.ts'
+import { deviceColumns, download, loadOf, type Routed, routedBands, topOf, upload, VIEW } from './routed.ts'
 import { type NodesPlace, router, shift, sources, tailnet, topn } from './variables.ts'
 import { REPORTER_VIEW, toNode } from './words.ts'
 
@@ -15,11 +15,6 @@ const EXIT: Routed = {
 }
 
 export function exitNodes(place: NodesPlace) {
-  const view = routerView(EXIT)
-  const both = [
-    ['rx_bytes', 'upload'],
-    ['flows', 'flows'],
-  ] as const
   const about = `Kind exit only. ${VIEW}`
 
   return dashboardOf({
@@ -29,37 +24,19 @@ export function exitNodes(place: NodesPlace) {
       'Traffic to the internet through exit nodes. Tailscale leaves destinations out unless the tailnet logs them.',
     variables: [...sources(place), tailnet(), router('exit_node', 'Exit node', 'exit'), topn(), shift()],
     bands: [
-      { height: 4, panels: numbers(EXIT) },
-      {
-        title: 'Throughput',
-        height: 9,
-        panels: [
-          [12, perDevice(EXIT, 10, false)],
-          [12, perDevice(EXIT, 11, true)],
-        ],
-      },
+      ...routedBands(EXIT),
       {
         title: 'As the exit nodes report it',
         height: 10,
         panels: [
-          [
-            8,
-            table({
-              id: 20,
-              title: 'Load of the exit nodes',
-              description: about,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['node_name', 'node'] }),
-              columns: [...deviceColumns, columns.flows, columns.nodeId],
-              sortBy: download.title,
-            }),
-          ],
+          [8, loadOf(EXIT, 'Load of the exit nodes', about)],
           [
             8,
             table({
               id: 21,
               title: 'Top $topn users of exit nodes',
               description: `Devices that go out through each exit node. ${about}`,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['dst_name', 'dst', 'node_name'] }),
+              query: topOf(EXIT, ['dst_name', 'dst', 'node_name']),
               columns: [
                 { name: 'dst_name', title: 'Client', link: toNode },
                 download,
@@ -77,7 +54,7 @@ export function exitNodes(place: NodesPlace) {
               id: 22,
               title: 'Top $topn destinations',
               description: `Far ends on the internet. One row "none" is normal: Tailscale leaves destinations out unless the node attribute log-exit-flows is set. ${about}`,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['src', 'proto', 'port'] }),
+              query: topOf(EXIT, ['src', 'proto', 'port']),
               columns: [
                 columns.tag('src', 'Destination'),
                 columns.tag('proto', 'Protocol'),

@@ -2,13 +2,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import { dashboardOf } from './frame.ts'
 import {
+  bothPeriods,
   countRows,
   countRowsOverTime,
   FLOWS,
   type From,
   NODES,
   overTime,
-  PREVIOUS,
   select,
   sum,
   WINDOWS,
@@ -31,10 +31,7 @@ export function health(place: NodesPlace) {
       title,
       description: `${what} First readings only, so late passes do not count them again. ${NO_TRAFFIC} ${BEFORE}`,
       unit: 'short',
-      queries: [
-        ['this period', select(sum(field, field), firstPass)],
-        ['previous period', select(sum(field, field), { ...firstPass, time: PREVIOUS })],
-      ],
+      queries: bothPeriods((of) => select(sum(field, field), of), firstPass),
     })
 
   return dashboardOf({
@@ -82,10 +79,7 @@ export function health(place: NodesPlace) {
               description: `Devices with at least one record in the period, each counted once. Devices that never report are old, have logging switched off, or are shared in. ${BEFORE}`,
               unit: 'short',
               color: 'green',
-              queries: [
-                ['this period', countRows('nodes', everyNode)],
-                ['previous period', countRows('nodes', { ...everyNode, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => countRows('nodes', of), everyNode),
             }),
           ],
         ],

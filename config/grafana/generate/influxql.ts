@@ -27,7 +27,7 @@ export const AS_ROUTER = `${SRC_IS_OTHER} AND ${DST_IS_DEVICE}`
 export const AS_CLIENT = `${SRC_IS_DEVICE} AND ${DST_IS_OTHER}`
 
 export const PERIOD = '$timeFilter'
-export const PREVIOUS = 'time >= ${__from}ms - ${__range_ms}ms AND time < ${__from}ms'
+const PREVIOUS = 'time >= ${__from}ms - ${__range_ms}ms AND time < ${__from}ms'
 /** The end of the range: a mean over whole minutes instead of a last bucket that is only partly filled. */
 export const LAST_MINUTES = 'time >= ${__to}ms - 5m AND time < ${__to}ms'
 const LAST_MINUTES_SECONDS = 300
@@ -63,6 +63,14 @@ export function select(what: string, source: From): string {
 /** One value per interval of the graph. `fill(0)` is right for traffic: no message means no traffic. */
 export function overTime(what: string, source: From, fill: '0' | 'none' = '0'): string {
   return `SELECT ${what} FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', fill)}`
+}
+
+/** One question about the period shown and about the one before it. */
+export function bothPeriods(ask: (source: From) => string, source: From): readonly [string, string][] {
+  return [
+    ['this period', ask(source)],
+    ['previous period', ask({ ...source, time: PREVIOUS })],
+  ]
 }
 
 export const bitsPerSecond = (field: string, as: string) =>

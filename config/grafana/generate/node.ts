@@ -4,6 +4,7 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
   bitsPerSecond,
+  bothPeriods,
   FLOWS,
   type From,
   kindIs,
@@ -11,16 +12,15 @@ import {
   OF_KIND,
   OF_NODES,
   overTime,
-  PREVIOUS,
   percentile95,
   select,
-  share,
   sum,
   topRows,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table } from './panels.ts'
+import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
+import { directAndRelayed, relayShare } from './relay.ts'
 import { kind, NODES_DS, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, KIND_COLORS, ONE_KIND, P95, PATH_COLORS, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
+import { BEFORE, KIND_COLORS, ONE_KIND, P95, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
 
 export function nodeDashboard(place: NodesPlace) {
   const chosen: From = { from: NODES, where: [OF_KIND, OF_NODES] }
@@ -35,14 +35,11 @@ export function nodeDashboard(place: NodesPlace) {
       title: `${title} ($kind)`,
       description: `Total over the period, by the device's own report. ${ONE_KIND} ${BEFORE}`,
       unit: 'decbytes',
-      queries: [
-        ['this period', select(sum(field, as), chosen)],
-        ['previous period', select(sum(field, as), { ...chosen, time: PREVIOUS })],
-      ],
+      queries: bothPeriods((of) => select(sum(field, as), of), chosen),
     })
-  const rate = (id: number, shifted: boolean): SeriesOptions => ({
+  const rate: SeriesOptions = {
     ...nodes,
-    id,
+    id: 10,
     title: 'Sent and received by kind',
     description: `${REPORTER_VIEW} Received is drawn below zero. One line per kind: they are never added up, physical has its own graph below.`,
     unit: 'bps',
@@ -66,8 +63,7 @@ export function nodeDashboard(place: NodesPlace) {
     ],
     colors: Object.fromEntries(Object.entries(KIND_COLORS).map(([name, color]) => [`${name}$`, color])),
     below: '^received',
-    shifted,
-  })
+  }
 
   return dashboardOf({
     uid: 'tailflux-node',
@@ -96,22 +92,11 @@ export function nodeDashboard(place: NodesPlace) {
           ],
           [
             4,
-            stat({
-              ...nodes,
-              id: 4,
-              title: 'Relay share',
-              description: `Percent of the physical bytes that the device sent through DERP relays. ${PHYSICAL} ${RELAYED} ${BEFORE}`,
-              unit: 'percent',
-              decimals: 1,
-              color: 'orange',
-              queries: [
-                ['this period', select(share('derp_tx_bytes', 'tx_bytes', 'share'), physical)],
-                [
-                  'previous period',
-                  select(share('derp_tx_bytes', 'tx_bytes', 'share'), { ...physical, time: PREVIOUS }),
-                ],
-              ],
-            }),
+            relayShare(
+              4,
+              `Percent of the physical bytes that the device sent through DERP relays. ${PHYSICAL} ${RELAYED}`,
+              physical,
+            ),
           ],
           [
             4,
@@ -129,10 +114,7 @@ export function nodeDashboard(place: NodesPlace) {
       {
         title: 'Throughput',
         height: 9,
-        panels: [
-          [12, series(rate(10, false))],
-          [12, series(rate(11, true))],
-        ],
+        panels: withEarlier(rate),
       },
       {
         title: 'With whom and about what',
@@ -193,25 +175,7 @@ export function nodeDashboard(place: NodesPlace) {
         title: 'Paths',
         height: 9,
         panels: [
-          [
-            10,
-            series({
-              ...nodes,
-              id: 30,
-              title: 'Direct and relayed',
-              description: `Physical bytes that the device sent. ${PHYSICAL} ${RELAYED} Both parts are of the same kind, so they may be stacked.`,
-              unit: 'bps',
-              stacked: true,
-              queries: [
-                [
-                  'Direct',
-                  overTime('(sum("tx_bytes") - sum("derp_tx_bytes")) * 8000.0 / $__interval_ms AS "direct"', physical),
-                ],
-                ['Relayed', overTime(bitsPerSecond('derp_tx_bytes', 'relayed'), physical)],
-              ],
-              colors: PATH_COLORS,
-            }),
-          ],
+          [10, series(directAndRelayed(30, `Physical bytes that the device sent. ${PHYSICAL} ${RELAYED}`, physical))],
           [
             14,
             table({

@@ -3,6 +3,7 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
   bitsPerSecond,
+  bothPeriods,
   countRows,
   currentRate,
   FLOWS,
@@ -11,15 +12,14 @@ import {
   NODES,
   OF_KIND,
   overTime,
-  PREVIOUS,
   percentile95,
   select,
-  share,
   sum,
   topRows,
   WINDOWS,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table } from './panels.ts'
+import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
+import { relayShare, relayShareOverTime } from './relay.ts'
 import { kind, NODES_DS, type NodesPlace, shift, sources, tailnet, topn } from './variables.ts'
 import { BEFORE, KIND_COLORS, ONE_KIND, P95, PHYSICAL, RELAYED, SENT_ONCE, toPair } from './words.ts'
 
@@ -29,17 +29,16 @@ export function overview(place: NodesPlace) {
   const everyNode: From = { from: NODES, where: [], by: ['node'] }
   const nodes = { datasource: NODES_DS }
 
-  const byKind = (id: number, shifted: boolean): SeriesOptions => ({
+  const byKind: SeriesOptions = {
     ...nodes,
-    id,
+    id: 10,
     title: 'Throughput by kind',
     description: `${SENT_ONCE} One line per kind, never stacked. ${PHYSICAL}`,
     unit: 'bps',
     queries: [['$tag_kind', overTime(bitsPerSecond('tx_bytes', 'sent'), { from: NODES, where: [], by: ['kind'] })]],
     colors: Object.fromEntries(Object.entries(KIND_COLORS).map(([name, color]) => [`^${name}$`, color])),
     dashed: '^physical$',
-    shifted,
-  })
+  }
 
   return dashboardOf({
     uid: 'tailflux-overview',
@@ -69,10 +68,7 @@ export function overview(place: NodesPlace) {
               title: 'Volume ($kind)',
               description: `Total over the period. ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
               unit: 'decbytes',
-              queries: [
-                ['this period', select(sum('tx_bytes', 'sent'), chosen)],
-                ['previous period', select(sum('tx_bytes', 'sent'), { ...chosen, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => select(sum('tx_bytes', 'sent'), of), chosen),
             }),
           ],
           [
@@ -83,10 +79,7 @@ export function overview(place: NodesPlace) {
               title: '95th percentile ($kind)',
               description: `${P95} ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
               unit: 'bps',
-              queries: [
-                ['this period', percentile95('tx_bytes', 'p95', chosen)],
-                ['previous period', percentile95('tx_bytes', 'p95', { ...chosen, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => percentile95('tx_bytes', 'p95', of), chosen),
             }),
           ],
           [
@@ -98,30 +91,16 @@ export function overview(place: NodesPlace) {
               description: `Devices that reported any traffic of any kind, each counted once. ${BEFORE}`,
               unit: 'short',
               color: 'green',
-              queries: [
-                ['this period', countRows('nodes', everyNode)],
-                ['previous period', countRows('nodes', { ...everyNode, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => countRows('nodes', of), everyNode),
             }),
           ],
           [
             4,
-            stat({
-              ...nodes,
-              id: 5,
-              title: 'Relay share',
-              description: `Percent of physical bytes sent that went through DERP relays. ${PHYSICAL} ${RELAYED} ${BEFORE}`,
-              unit: 'percent',
-              decimals: 1,
-              color: 'orange',
-              queries: [
-                ['this period', select(share('derp_tx_bytes', 'tx_bytes', 'share'), physical)],
-                [
-                  'previous period',
-                  select(share('derp_tx_bytes', 'tx_bytes', 'share'), { ...physical, time: PREVIOUS }),
-                ],
-              ],
-            }),
+            relayShare(
+              5,
+              `Percent of physical bytes sent that went through DERP relays. ${PHYSICAL} ${RELAYED}`,
+              physical,
+            ),
           ],
           [
             3,
@@ -139,10 +118,7 @@ export function overview(place: NodesPlace) {
       {
         title: 'Throughput',
         height: 9,
-        panels: [
-          [12, series(byKind(10, false))],
-          [12, series(byKind(11, true))],
-        ],
+        panels: withEarlier(byKind),
       },
       {
         title: 'Who',
@@ -192,16 +168,12 @@ export function overview(place: NodesPlace) {
         panels: [
           [
             12,
-            series({
-              ...nodes,
-              id: 30,
-              title: 'Relay share',
-              description: `Percent of physical bytes sent that went through DERP relays. ${PHYSICAL} ${RELAYED}`,
-              unit: 'percent',
-              max: 100,
-              queries: [['relayed', overTime(share('derp_tx_bytes', 'tx_bytes', 'share'), physical, 'none')]],
-              colors: { relayed: 'orange' },
-            }),
+            relayShareOverTime(
+              30,
+              'Relay share',
+              `Percent of physical bytes sent that went through DERP relays. ${PHYSICAL} ${RELAYED}`,
+              physical,
+            ),
           ],
           [
             12,

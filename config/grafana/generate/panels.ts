@@ -93,6 +93,14 @@ export interface SeriesOptions extends Common {
   readonly calculations?: readonly string[]
 }
 
+/** A graph over half of the width, and beside it the same of an earlier time, with the next id. */
+export function withEarlier(options: SeriesOptions): readonly (readonly [width: number, panel: PanelBuilder])[] {
+  return [
+    [12, series(options)],
+    [12, series({ ...options, id: options.id + 1, shifted: true })],
+  ]
+}
+
 export function series(options: SeriesOptions): PanelBuilder {
   const { datasource = DS, calculations = ['mean', 'max'] } = options
   const panel = new SeriesBuilder()

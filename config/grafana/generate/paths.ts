@@ -4,6 +4,7 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
   bitsPerSecond,
+  bothPeriods,
   countRows,
   FLOWS,
   type From,
@@ -11,16 +12,15 @@ import {
   NODES,
   OF_NODES,
   overTime,
-  PREVIOUS,
   percentile95,
   select,
-  share,
   sum,
   topRows,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table } from './panels.ts'
+import { series, stat, table, withEarlier } from './panels.ts'
+import { direct, directAndRelayed, relayedShare, relayShare, relayShareOverTime } from './relay.ts'
 import { NODES_DS, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, P95, PATH_COLORS, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
+import { BEFORE, P95, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
 
 const RELAY = '"path" =~ /^derp-/'
 
@@ -30,22 +30,6 @@ export function paths(place: NodesPlace) {
   const relayed: From = { ...flows, where: [...flows.where, RELAY] }
   const nodes = { datasource: NODES_DS }
   const about = `Bytes sent, each told by its sender. ${PHYSICAL} ${RELAYED}`
-  const direct = (per: string) => `(sum("tx_bytes") - sum("derp_tx_bytes")) * ${per} AS "direct"`
-
-  const parts = (id: number, shifted: boolean): SeriesOptions => ({
-    ...nodes,
-    id,
-    title: 'Direct and relayed',
-    description: `${about} Both parts are of the same kind, so they may be stacked.`,
-    unit: 'bps',
-    stacked: true,
-    queries: [
-      ['Direct', overTime(direct('8000.0 / $__interval_ms'), physical)],
-      ['Relayed', overTime(bitsPerSecond('derp_tx_bytes', 'relayed'), physical)],
-    ],
-    colors: PATH_COLORS,
-    shifted,
-  })
 
   return dashboardOf({
     uid: 'tailflux-paths',
@@ -56,25 +40,7 @@ export function paths(place: NodesPlace) {
       {
         height: 4,
         panels: [
-          [
-            5,
-            stat({
-              ...nodes,
-              id: 1,
-              title: 'Relay share',
-              description: `Percent of bytes that went through DERP relays. ${about} ${BEFORE}`,
-              unit: 'percent',
-              decimals: 1,
-              color: 'orange',
-              queries: [
-                ['this period', select(share('derp_tx_bytes', 'tx_bytes', 'share'), physical)],
-                [
-                  'previous period',
-                  select(share('derp_tx_bytes', 'tx_bytes', 'share'), { ...physical, time: PREVIOUS }),
-                ],
-              ],
-            }),
-          ],
+          [5, relayShare(1, `Percent of bytes that went through DERP relays. ${about}`, physical)],
           [
             5,
             stat({
@@ -84,10 +50,7 @@ export function paths(place: NodesPlace) {
               description: `Total over the period. ${about} ${BEFORE}`,
               unit: 'decbytes',
               color: 'orange',
-              queries: [
-                ['this period', select(sum('derp_tx_bytes', 'sent'), physical)],
-                ['previous period', select(sum('derp_tx_bytes', 'sent'), { ...physical, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => select(sum('derp_tx_bytes', 'sent'), of), physical),
             }),
           ],
           [
@@ -99,10 +62,7 @@ export function paths(place: NodesPlace) {
               description: `Total over the period. ${about} ${BEFORE}`,
               unit: 'decbytes',
               color: 'green',
-              queries: [
-                ['this period', select(direct('1.0'), physical)],
-                ['previous period', select(direct('1.0'), { ...physical, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => select(direct('1.0'), of), physical),
             }),
           ],
           [
@@ -135,10 +95,7 @@ export function paths(place: NodesPlace) {
       {
         title: 'Throughput',
         height: 9,
-        panels: [
-          [12, series(parts(10, false))],
-          [12, series(parts(11, true))],
-        ],
+        panels: withEarlier(directAndRelayed(10, about, physical)),
       },
       {
         title: 'Relays',
@@ -146,16 +103,12 @@ export function paths(place: NodesPlace) {
         panels: [
           [
             8,
-            series({
-              ...nodes,
-              id: 20,
-              title: 'Relay share over time',
-              description: `Percent of bytes that went through DERP relays. ${about}`,
-              unit: 'percent',
-              max: 100,
-              queries: [['relayed', overTime(share('derp_tx_bytes', 'tx_bytes', 'share'), physical, 'none')]],
-              colors: { relayed: 'orange' },
-            }),
+            relayShareOverTime(
+              20,
+              'Relay share over time',
+              `Percent of bytes that went through DERP relays. ${about}`,
+              physical,
+            ),
           ],
           [
             8,
@@ -202,10 +155,10 @@ export function paths(place: NodesPlace) {
               id: 30,
               title: 'Relay share of each node',
               description: `Percent of the bytes that each device sent through relays. ${about}`,
-              query: select(
-                `${share('derp_tx_bytes', 'tx_bytes', 'share')}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`,
-                { ...physical, by: ['node_name', 'node'] },
-              ),
+              query: select(`${relayedShare}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`, {
+                ...physical,
+                by: ['node_name', 'node'],
+              }),
               columns: [
                 columns.nodeName,
                 { name: 'share', title: 'Relay share', unit: 'percent', decimals: 1, bar: true },

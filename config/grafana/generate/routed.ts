@@ -1,19 +1,21 @@
 /** What subnet routers and exit nodes have in common: a device carries traffic of others, and both report it. */
 import * as columns from './columns.ts'
+import type { Band } from './frame.ts'
 import {
   AS_ROUTER,
   bitsPerSecond,
+  bothPeriods,
   countRows,
   FLOWS,
   type From,
   kindIs,
   overTime,
-  PREVIOUS,
   percentile95,
   select,
   sum,
+  topRows,
 } from './influxql.ts'
-import { type Column, type PanelBuilder, type SeriesOptions, series, stat } from './panels.ts'
+import { type Column, type PanelBuilder, type SeriesOptions, stat, table, withEarlier } from './panels.ts'
 import { BEFORE, P95 } from './words.ts'
 
 export interface Routed {
@@ -37,8 +39,8 @@ export function routerView({ kind, chosen }: Routed): From {
   return { from: FLOWS, where: [kindIs(kind), AS_ROUTER, chosen] }
 }
 
-/** The top row: five numbers, 24 columns wide. */
-export function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
+/** Five numbers, 24 columns wide. */
+function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
   const view = routerView(routed)
   const about = `Kind ${routed.kind} only. ${VIEW}`
   const volume = (id: number, title: string, field: string) =>
@@ -47,10 +49,7 @@ export function numbers(routed: Routed): readonly (readonly [number, PanelBuilde
       title,
       description: `Total over the period. ${about} ${BEFORE}`,
       unit: 'decbytes',
-      queries: [
-        ['this period', select(sum(field, 'bytes'), view)],
-        ['previous period', select(sum(field, 'bytes'), { ...view, time: PREVIOUS })],
-      ],
+      queries: bothPeriods((of) => select(sum(field, 'bytes'), of), view),
     })
   return [
     [6, volume(1, 'Download of clients', 'tx_bytes')],
@@ -94,10 +93,10 @@ export function numbers(routed: Routed): readonly (readonly [number, PanelBuilde
 }
 
 /** One line up and one down per device. */
-export function perDevice(routed: Routed, id: number, shifted: boolean): PanelBuilder {
+function perDevice(routed: Routed): SeriesOptions {
   const view: From = { ...routerView(routed), by: ['node_name'] }
-  const options: SeriesOptions = {
-    id,
+  return {
+    id: 10,
     title: `Throughput per ${routed.device}`,
     description: `Kind ${routed.kind} only; upload is drawn below zero. ${VIEW}`,
     unit: 'bps',
@@ -106,9 +105,39 @@ export function perDevice(routed: Routed, id: number, shifted: boolean): PanelBu
       ['upload $tag_node_name', overTime(bitsPerSecond('rx_bytes', 'upload'), view)],
     ],
     below: '^upload',
-    shifted,
   }
-  return series(options)
+}
+
+/** The first bands of both dashboards. */
+export function routedBands(routed: Routed): readonly Band[] {
+  return [
+    { height: 4, panels: numbers(routed) },
+    { title: 'Throughput', height: 9, panels: withEarlier(perDevice(routed)) },
+  ]
+}
+
+/** The largest by download, as the devices report it that carry the traffic. */
+export function topOf(routed: Routed, by: readonly string[]): string {
+  return topRows(
+    ['tx_bytes', 'download'],
+    [
+      ['rx_bytes', 'upload'],
+      ['flows', 'flows'],
+    ],
+    { ...routerView(routed), by },
+  )
+}
+
+/** How much each device carries. */
+export function loadOf(routed: Routed, title: string, description: string): PanelBuilder {
+  return table({
+    id: 20,
+    title,
+    description,
+    query: topOf(routed, ['node_name', 'node']),
+    columns: [...deviceColumns, columns.flows, columns.nodeId],
+    sortBy: download.title,
+  })
 }
 
 export const deviceColumns = [columns.nodeName, download, upload] as const

@@ -3,7 +3,7 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import { AS_CLIENT, DST_IS_DEVICE, FLOWS, kindIs, SRC_IS_DEVICE, topRows } from './influxql.ts'
 import { table } from './panels.ts'
-import { deviceColumns, download, numbers, perDevice, type Routed, routerView, upload, VIEW } from './routed.ts'
+import { download, loadOf, type Routed, routedBands, topOf, upload, VIEW } from './routed.ts'
 import { type NodesPlace, router, shift, sources, tailnet, topn } from './variables.ts'
 import { REPORTER_VIEW, toNode } from './words.ts'
 
@@ -15,11 +15,6 @@ const SUBNET: Routed = {
 }
 
 export function subnetRouters(place: NodesPlace) {
-  const view = routerView(SUBNET)
-  const both = [
-    ['rx_bytes', 'upload'],
-    ['flows', 'flows'],
-  ] as const
   const about = `Kind subnet only. ${VIEW}`
 
   return dashboardOf({
@@ -28,29 +23,18 @@ export function subnetRouters(place: NodesPlace) {
     description: 'Traffic between the tailnet and the networks behind its subnet routers.',
     variables: [...sources(place), tailnet(), router('router', 'Subnet router', 'subnet'), topn(), shift()],
     bands: [
-      { height: 4, panels: numbers(SUBNET) },
-      {
-        title: 'Throughput',
-        height: 9,
-        panels: [
-          [12, perDevice(SUBNET, 10, false)],
-          [12, perDevice(SUBNET, 11, true)],
-        ],
-      },
+      ...routedBands(SUBNET),
       {
         title: 'As the routers report it',
         height: 10,
         panels: [
           [
             8,
-            table({
-              id: 20,
-              title: 'Load of the routers',
-              description: `${about} Routers that share a network show here how evenly they share the load.`,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['node_name', 'node'] }),
-              columns: [...deviceColumns, columns.flows, columns.nodeId],
-              sortBy: download.title,
-            }),
+            loadOf(
+              SUBNET,
+              'Load of the routers',
+              `${about} Routers that share a network show here how evenly they share the load.`,
+            ),
           ],
           [
             8,
@@ -58,7 +42,7 @@ export function subnetRouters(place: NodesPlace) {
               id: 21,
               title: 'Top $topn hosts behind the routers',
               description: `Hosts and ports in the routed networks. ${about}`,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['src', 'proto', 'port', 'node_name'] }),
+              query: topOf(SUBNET, ['src', 'proto', 'port', 'node_name']),
               columns: [
                 columns.tag('src', 'Host'),
                 columns.tag('proto', 'Protocol'),
@@ -77,7 +61,7 @@ export function subnetRouters(place: NodesPlace) {
               id: 22,
               title: 'Top $topn clients',
               description: `Devices that use the routers. ${about}`,
-              query: topRows(['tx_bytes', 'download'], both, { ...view, by: ['dst_name', 'dst', 'node_name'] }),
+              query: topOf(SUBNET, ['dst_name', 'dst', 'node_name']),
               columns: [
                 { name: 'dst_name', title: 'Client', link: toNode },
                 download,

@@ -3,20 +3,20 @@ import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
   bitsPerSecond,
+  bothPeriods,
   countRows,
   FLOWS,
   type From,
   OF_KIND,
   OF_NODES,
   overTime,
-  PREVIOUS,
   packetsPerSecond,
   percentile95,
   select,
   sum,
   topRows,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table } from './panels.ts'
+import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
 import { end, kind, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
 import { BEFORE, ONE_KIND, P95, SENT_ONCE, toNode, toPair, toTalkersOf } from './words.ts'
 
@@ -30,8 +30,8 @@ export function talkers(place: NodesPlace) {
     ['flows', 'flows'],
   ] as const
 
-  const rate = (id: number, shifted: boolean): SeriesOptions => ({
-    id,
+  const rate: SeriesOptions = {
+    id: 30,
     title: 'Throughput of the selection ($kind)',
     description: `Bytes that the near end sent, and what it received on the same connections (below zero), as the near end reports them. Choose ends by a click in the tables. ${ONE_KIND}`,
     unit: 'bps',
@@ -40,8 +40,7 @@ export function talkers(place: NodesPlace) {
       ['received', overTime(bitsPerSecond('rx_bytes', 'received'), chosen)],
     ],
     below: '^received$',
-    shifted,
-  })
+  }
 
   return dashboardOf({
     uid: 'tailflux-talkers',
@@ -68,10 +67,7 @@ export function talkers(place: NodesPlace) {
               title: 'Volume of the selection ($kind)',
               description: `Total over the period. ${SENT_ONCE} ${ONE_KIND} ${BEFORE} What the top tables leave out is this number less their sum.`,
               unit: 'decbytes',
-              queries: [
-                ['this period', select(sum('tx_bytes', 'sent'), chosen)],
-                ['previous period', select(sum('tx_bytes', 'sent'), { ...chosen, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => select(sum('tx_bytes', 'sent'), of), chosen),
             }),
           ],
           [
@@ -81,10 +77,7 @@ export function talkers(place: NodesPlace) {
               title: '95th percentile ($kind)',
               description: `${P95} ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
               unit: 'bps',
-              queries: [
-                ['this period', percentile95('tx_bytes', 'p95', chosen)],
-                ['previous period', percentile95('tx_bytes', 'p95', { ...chosen, time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => percentile95('tx_bytes', 'p95', of), chosen),
             }),
           ],
           [
@@ -95,10 +88,7 @@ export function talkers(place: NodesPlace) {
               description: `Distinct directed pairs of near and far end with traffic. Where both ends report, both directions are there. ${ONE_KIND} ${BEFORE}`,
               unit: 'short',
               color: 'green',
-              queries: [
-                ['this period', countRows('pairs', { ...chosen, by: ['src_name', 'dst_name'] })],
-                ['previous period', countRows('pairs', { ...chosen, by: ['src_name', 'dst_name'], time: PREVIOUS })],
-              ],
+              queries: bothPeriods((of) => countRows('pairs', of), { ...chosen, by: ['src_name', 'dst_name'] }),
             }),
           ],
           [
@@ -210,10 +200,7 @@ export function talkers(place: NodesPlace) {
       {
         title: 'Throughput',
         height: 9,
-        panels: [
-          [12, series(rate(30, false))],
-          [12, series(rate(31, true))],
-        ],
+        panels: withEarlier(rate),
       },
       {
         height: 7,

@@ -1,0 +1,52 @@
+/** How much goes through relays: panels that the overview, the paths and a device's own page share. Kind physical only, read from
+ * `tailnet_node`. */
+import { bitsPerSecond, bothPeriods, type From, overTime, select, share } from './influxql.ts'
+import { type PanelBuilder, type SeriesOptions, series, stat } from './panels.ts'
+import { NODES_DS } from './variables.ts'
+import { BEFORE, PATH_COLORS } from './words.ts'
+
+export const relayedShare = share('derp_tx_bytes', 'tx_bytes', 'share')
+/** What went directly: the rest. */
+export const direct = (per: string) => `(sum("tx_bytes") - sum("derp_tx_bytes")) * ${per} AS "direct"`
+
+export function relayShare(id: number, description: string, physical: From): PanelBuilder {
+  return stat({
+    datasource: NODES_DS,
+    id,
+    title: 'Relay share',
+    description: `${description} ${BEFORE}`,
+    unit: 'percent',
+    decimals: 1,
+    color: 'orange',
+    queries: bothPeriods((of) => select(relayedShare, of), physical),
+  })
+}
+
+export function relayShareOverTime(id: number, title: string, description: string, physical: From): PanelBuilder {
+  return series({
+    datasource: NODES_DS,
+    id,
+    title,
+    description,
+    unit: 'percent',
+    max: 100,
+    queries: [['relayed', overTime(relayedShare, physical, 'none')]],
+    colors: { relayed: 'orange' },
+  })
+}
+
+export function directAndRelayed(id: number, description: string, physical: From): SeriesOptions {
+  return {
+    datasource: NODES_DS,
+    id,
+    title: 'Direct and relayed',
+    description: `${description} Both parts are of the same kind, so they may be stacked.`,
+    unit: 'bps',
+    stacked: true,
+    queries: [
+      ['Direct', overTime(direct('8000.0 / $__interval_ms'), physical)],
+      ['Relayed', overTime(bitsPerSecond('derp_tx_bytes', 'relayed'), physical)],
+    ],
+    colors: PATH_COLORS,
+  }
+}
