@@ -26,7 +26,6 @@ import { createLive, type Live } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { passesOf } from './pipeline/passes.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import type { Tap } from './pipeline/run-window.ts'
 import { createSlots } from './pipeline/slots.ts'
@@ -234,7 +233,6 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       },
       demo: deps.isDemo ?? false,
       nextPoll: schedule.next(),
-      passes: passesOf(ledger, poll.latePasses, clock.now()),
       live: live.view(),
       ...(alerts ? alertsView(alerts.status()) : {}),
     }

@@ -1,6 +1,7 @@
 /** How far the late passes are, for people. */
 import { MS } from '../clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { END_OF_TIME } from './start-up.ts'
 
 export interface PassView {
   /** 2 for the first late pass. */
@@ -12,16 +13,16 @@ export interface PassView {
   readonly waiting: number
 }
 
+/** `nowNs`: the present by which passes are made, the earlier of both clocks. */
 export function passesOf(
   ledger: Pick<Ledger, 'duePasses'>,
   latePassesMs: readonly number[],
   nowNs: bigint,
 ): readonly PassView[] {
-  const beyond = nowNs + (1n << 60n)
   return latePassesMs.map((ageMs, index) => {
     const pass = index + 2
     const due = ledger.duePasses(pass, nowNs - BigInt(ageMs) * MS, Number.MAX_SAFE_INTEGER).length
-    const all = ledger.duePasses(pass, beyond, Number.MAX_SAFE_INTEGER).length
+    const all = ledger.duePasses(pass, END_OF_TIME, Number.MAX_SAFE_INTEGER).length
     return { pass, ageSeconds: ageMs / 1000, due, waiting: all - due }
   })
 }

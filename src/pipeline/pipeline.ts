@@ -23,6 +23,7 @@ import { createGate } from './gate.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { createMirror } from './mirror.ts'
+import { passesOf } from './passes.ts'
 import { createPlanner, type Planner } from './planner.ts'
 import { createPresent } from './present.ts'
 import { readAll } from './read-all.ts'
@@ -174,6 +175,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         windowBytesTarget: options.windowBytesTarget,
         latePassesNs,
         wanted: () => backfill.range(floorNs()),
+        monotonicMs: clock.monotonicMs,
       },
       ledger,
       presentNs(),
@@ -281,6 +283,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         inFlight: deps.slots.taken,
         ...delivered.view(),
         gaps: ledger.gaps().map(gapView),
+        passes: passesOf(ledger, options.latePassesMs, presentNs()),
         clockSkewSeconds: present.skewSeconds(),
         devicesKnown: deps.names.count(),
         paused: isPaused || stopping.signal.aborted,

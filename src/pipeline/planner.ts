@@ -36,6 +36,8 @@ export interface PlannerOptions {
   readonly latePassesNs: readonly bigint[]
   /** History that somebody asked for, besides what is read anyway; clipped to what the API still has. */
   readonly wanted?: () => Interval | undefined
+  /** For rests: neither clock that tells the time may lengthen one. */
+  readonly monotonicMs: () => number
 }
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
@@ -52,8 +54,8 @@ export interface Planner {
   backlogNs(edgeNs: bigint): bigint
   /** Present length of a window, ns. */
   readonly windowNs: bigint
-  /** How long to rest before the next part of a backfill, ns: it must not take the API away from what is live. 0: not waiting for that. */
-  restNs(nowNs: bigint): bigint
+  /** How long to rest before the next part of a backfill, ms: it must not take the API away from what is live. 0: not waiting for that. */
+  restMs(): number
 }
 
 interface Suspect extends Interval {
@@ -74,7 +76,7 @@ interface Region {
 }
 
 /** A backfill rests as long as its last window took, and no longer than this: half the time at most is its own. */
-const REST_MAX_NS = 10n * SECOND
+const REST_MAX_MS = 10_000
 const GAP_BACKOFF_MAX = 60n * MINUTE
 /** A late pass that fails so often is read again from scratch, in smaller pieces. */
 const LATE_FAILURES_MAX = 3
@@ -88,8 +90,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   let caps: { range: Interval; maxNs: bigint }[] = []
   let suspects: Suspect[] = []
   let region: Region | undefined
-  let restUntilNs = 0n
-  let backfillBeganNs = 0n
+  let restUntilMs = 0
+  let backfillBeganMs = 0
   const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
 
   // An attempt that an earlier process began and never ended may have killed it: smaller pieces this time.
@@ -184,8 +186,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return untaken(ledger.missing(range.fromNs, min(range.toNs, originNs)))
   }
 
-  function backfill(atNs: bigint): PlannedWindow | undefined {
-    if (isLaneActive('backfill') || restNs(atNs) > 0n) return undefined
+  function backfill(): PlannedWindow | undefined {
+    if (isLaneActive('backfill') || restMs() > 0) return undefined
     const [piece] = wantedMissing()
     if (piece === undefined) return undefined
     const { fromNs } = piece
@@ -193,11 +195,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return { fromNs, toNs: min(piece.toNs, fromNs + length), lane: 'backfill', pass: 1 }
   }
 
-  function restNs(atNs: bigint): bigint {
-    const leftNs = restUntilNs - atNs
-    // A clock that was set back must not make it rest for ever.
-    if (leftNs <= 0n || leftNs > REST_MAX_NS || wantedMissing().length === 0) return 0n
-    return leftNs
+  function restMs(): number {
+    const leftMs = restUntilMs - options.monotonicMs()
+    return leftMs > 0 && wantedMissing().length > 0 ? leftMs : 0
   }
 
   function isWaiting(window: Interval, atNs: bigint): boolean {
@@ -241,8 +241,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         backlog(missing) ??
         dueGap(atNs, edgeNs) ??
         duePass(atNs) ??
-        backfill(atNs)
-      if (window?.lane === 'backfill') backfillBeganNs = atNs
+        backfill()
+      if (window?.lane === 'backfill') backfillBeganMs = options.monotonicMs()
       if (window) active.set(window, (given += 1))
       else if (region?.phase === 'leap' && active.size === 0) {
         // Nothing lies beyond the region: its end is where it stands.
@@ -261,7 +261,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       if (done.pass < window.pass) lateFailures.set(window.fromNs, { count: 0, nextNs: atNs + MINUTE })
       if (window.lane === 'live' || window.lane === 'backlog' || window.lane === 'backfill')
         size.succeeded(done.toNs - window.fromNs, done.bytes)
-      if (window.lane === 'backfill') restUntilNs = atNs + min(max(atNs - backfillBeganNs, 0n), REST_MAX_NS)
+      if (window.lane === 'backfill') {
+        const nowMs = options.monotonicMs()
+        restUntilMs = nowMs + Math.min(nowMs - backfillBeganMs, REST_MAX_MS)
+      }
       if (window.lane === 'probe' && done.toNs >= window.toNs) {
         if (region) narrow(window, true, atNs)
         else suspects = suspects.filter((one) => !same(one, window))
@@ -314,7 +317,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     get windowNs() {
       return size.lengthNs
     },
-    restNs,
+    restMs,
   }
 }
 

@@ -58,7 +58,7 @@ export async function readAll(
     if (deps.isPaused()) return 'paused'
     if (gate.error !== undefined) return 'db_down'
     // Rounded up: a rest of less than a millisecond is a rest, and not the end.
-    const restMs = Math.ceil(Number(plan.restNs(deps.present.presentNs())) / 1e6)
+    const restMs = Math.ceil(plan.restMs())
     if (canRead && restMs > 0) {
       await clock.sleep(restMs, signal).catch(() => undefined)
       continue

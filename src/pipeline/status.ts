@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import type { Gap } from '../ledger/ledger.ts'
+import type { PassView } from './passes.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createRates } from './rates.ts'
 import type { WindowResult } from './run-window.ts'
@@ -41,6 +42,7 @@ export interface PipelineStatus {
     attempts: number
     next: string | null
   }[]
+  readonly passes: readonly PassView[]
   readonly lastWindow: {
     from: string
     to: string

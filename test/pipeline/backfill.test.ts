@@ -5,7 +5,7 @@ import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
 import { openStateFile } from '../../src/ledger/state-file.ts'
 import { createWanted, type Wanted } from '../../src/ledger/wanted.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
-import type { FakeRecord } from '../helpers/fake-line.ts'
+import { createFakeApi, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
 import { silentLog } from '../helpers/silent.ts'
 
@@ -113,4 +113,28 @@ test('paused: nothing is read, and everything is as it was afterwards', async ()
   pipeline.resume()
   assert.equal(await tick(), 'caught_up')
   assert.ok(clock.now() - (ledger.watermarkNs() ?? 0n) <= 62n * SECOND)
+})
+
+test('a Date header that stands still, as behind a caching proxy, does not make it rest for longer than its windows took', async () => {
+  const clock = createFakeClock()
+  let frozenNs: bigint | undefined
+  const api = createFakeApi(() => frozenNs ?? clock.now())
+  const { pipeline, tick, ledger } = createLineWorld({}, { clock, api, wanted: wantedIn() })
+  await tick()
+  frozenNs = clock.now()
+  pipeline.backfill(range, false)
+  let windows = 0
+  const tookMs = 3_000
+  api.fault = async (window) => {
+    if (window.toNs > range.toNs) return
+    windows += 1
+    await clock.sleep(tookMs)
+  }
+  const beganMs = clock.monotonicMs()
+  await tick()
+  assert.deepEqual(ledger.missing(range.fromNs, range.toNs), [])
+  const usedMs = clock.monotonicMs() - beganMs
+  // The helper moves time in steps of 100 ms, which is what each wait may be longer.
+  assert.ok(usedMs >= (2 * windows - 1) * tookMs, `${windows} windows in ${usedMs} ms do not rest`)
+  assert.ok(usedMs <= 2 * windows * (tookMs + 200), `${windows} windows of ${tookMs} ms took ${usedMs} ms`)
 })

@@ -411,3 +411,22 @@ test('a window that hangs is told while it hangs, and forgotten when it ends', a
   await tick
   assert.equal(world.health.get('line')?.status, 'ok')
 })
+
+test('passes are told as they are made: due by the earlier of both clocks', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_600)
+  await world.run(60_000)
+  // The local clock is set an hour ahead; the API's goes on.
+  world.clock.jump(3_600_000)
+  world.skewMs = -3_600_000
+  await world.tick()
+  const [first, second] = world.pipeline.status().passes
+  assert.deepEqual([first?.pass, first?.ageSeconds, first?.due], [2, 900, 0])
+  assert.ok((first?.waiting ?? 0) > 0)
+  assert.deepEqual([second?.pass, second?.due], [3, 0])
+  await world.run(1_000_000)
+  assert.ok(
+    world.metrics.calls.get('windowDone')?.some(([pass]) => pass === 2),
+    'the pass was made when it was due',
+  )
+})

@@ -12,6 +12,7 @@ const OPTIONS = {
   windowMaxNs: HOUR,
   windowBytesTarget: 8 << 20,
   latePassesNs: [15n * MINUTE, 24n * HOUR],
+  monotonicMs: () => 0,
 }
 const RECORD = { pass: 1, digest: '0:0', messages: 0, entries: 0, points: 0, atNs: NOON_NS }
 
@@ -172,4 +173,31 @@ test('late passes come when their age is reached, oldest first, and one that kee
   assert.equal(piece?.lane, 'backlog')
   assert.equal(piece?.fromNs, NOON_NS - HOUR)
   assert.ok(piece.toNs - piece.fromNs <= 15n * MINUTE)
+})
+
+test('a backfill rests as long as its last window took, by monotonic time, whatever the other clocks do', () => {
+  const ledger = createMemoryLedger()
+  ledger.setOrigin(NOON_NS)
+  let nowMs = 0
+  const wanted = { fromNs: NOON_NS - HOUR, toNs: NOON_NS }
+  const planner = createPlanner(
+    { ...OPTIONS, latePassesNs: [], wanted: () => wanted, monotonicMs: () => nowMs },
+    ledger,
+    NOON_NS,
+  )
+  for (const [tookMs, restMs] of [
+    [6_000, 6_000],
+    [60_000, 10_000],
+    [0, 0],
+  ] as const) {
+    const window = planner.next(NOON_NS, NOON_NS)
+    assert.equal(window?.lane, 'backfill')
+    nowMs += tookMs
+    ledger.done(window, RECORD)
+    planner.succeeded(window, { toNs: window.toNs, bytes: 8 << 20, pass: 1 }, NOON_NS)
+    assert.equal(planner.restMs(), restMs)
+    if (restMs > 0) assert.equal(planner.next(NOON_NS + HOUR, NOON_NS), undefined, 'a clock that jumps ends no rest')
+    nowMs += restMs
+    assert.equal(planner.restMs(), 0)
+  }
 })
