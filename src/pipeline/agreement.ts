@@ -7,7 +7,7 @@ import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
 import type { Gate } from './gate.ts'
 import type { Present } from './present.ts'
-import { HEAL_NS, reconcile } from './start-up.ts'
+import { HEAL_NS, lastOf, reconcile } from './start-up.ts'
 import type { Waits } from './waits.ts'
 import { max } from './window-size.ts'
 
@@ -16,9 +16,12 @@ export interface Agreement {
   askTime(signal: AbortSignal): Promise<boolean>
   /** False when it was not possible to agree now. */
   reach(signal: AbortSignal): Promise<boolean>
-  /** The database was away since then (local clock): what it had acknowledged just before may be lost, so that is read again. */
-  heal(closedSinceNs: bigint): void
-  /** A clock of acknowledgements that only goes forward, whatever the wall clock does; ns. */
+  /** The database is away. */
+  lose(): void
+  /** It is back: what it had acknowledged just before it went may be lost, so that is read again. */
+  heal(): void
+  /** The clock of acknowledgements, ns. It only goes forward: as the local clock does, or where that was set back, or where the mirror or the
+   * ledger tell of later ones (the clock was ahead then), on from there at the pace of monotonic time. */
   nextAckNs(): bigint
 }
 
@@ -40,13 +43,21 @@ export function createAgreement(
     readonly waits: Waits
     /** Closed when the database does not answer. */
     readonly gate: Pick<Gate, 'close'>
-    readonly clock: Pick<Clock, 'now'>
+    readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
     readonly log: Logger
   },
 ): Agreement {
   const { ledger, present, waits, clock, log } = deps
   let isReached = false
   let lastAckedNs = 0n
+  let lastAckedMs = clock.monotonicMs()
+  /** The last acknowledgement when the database was lost. */
+  let lostAtNs: bigint | undefined
+
+  function goOnFrom(ackedNs: bigint): void {
+    lastAckedNs = ackedNs
+    lastAckedMs = clock.monotonicMs()
+  }
 
   async function askTime(signal: AbortSignal): Promise<boolean> {
     try {
@@ -84,9 +95,8 @@ export function createAgreement(
           signal,
         )
         // Also above what was mirrored by a ledger that is lost, or a database that is restored would look as if it had lost nothing.
-        lastAckedNs = ledger
-          .recent(Number.MAX_SAFE_INTEGER)
-          .reduce((latest, window) => max(latest, window.atNs), max(lastAckedNs, mirrorAckedNs))
+        const latestNs = max(lastAckedNs, mirrorAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER)))
+        if (latestNs > lastAckedNs) goOnFrom(latestNs)
       } catch (error) {
         signal.throwIfAborted()
         if (!(error instanceof CollectorError)) throw error
@@ -97,9 +107,15 @@ export function createAgreement(
       isReached = true
       return true
     },
-    heal(closedSinceNs) {
+    lose() {
+      if (isReached) lostAtNs ??= lastAckedNs
+    },
+    heal() {
       isReached = false
-      const lost = ledger.recent(Number.MAX_SAFE_INTEGER).filter((window) => window.atNs >= closedSinceNs - HEAL_NS)
+      const records = ledger.recent(Number.MAX_SAFE_INTEGER)
+      const fromNs = (lostAtNs ?? lastOf(records)) - HEAL_NS
+      const lost = records.filter((window) => window.atNs >= fromNs)
+      lostAtNs = undefined
       if (lost.length === 0) return
       waits.guardState(() => {
         for (const window of lost) ledger.forget(window)
@@ -110,7 +126,8 @@ export function createAgreement(
       })
     },
     nextAckNs() {
-      lastAckedNs = max(clock.now(), lastAckedNs + 1n)
+      const passedNs = BigInt(Math.floor((clock.monotonicMs() - lastAckedMs) * 1e6))
+      goOnFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
       return lastAckedNs
     },
   }

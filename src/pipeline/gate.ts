@@ -13,8 +13,6 @@ export interface Gate {
   close(error: CollectorError): void
   /** Why the gate is closed. */
   readonly error: CollectorError | undefined
-  /** Local clock, ns: since when it is closed. */
-  readonly closedSinceNs: bigint | undefined
 }
 
 const FRESH_MS = 10_000
@@ -23,22 +21,20 @@ const PROBE_MAX_MS = { retry: 30_000, hold: 300_000 } as const
 
 export function createGate(deps: {
   sink: Pick<Sink, 'probe'>
-  clock: Clock
-  /** Called when the gate opens after having been closed since `closedSinceNs`. */
-  onOpen: (closedSinceNs: bigint) => void
+  clock: Pick<Clock, 'monotonicMs'>
+  /** Called when the gate opens after having been closed. */
+  onOpen: () => void
   /** Called with each failure, when the gate opens again, and when the database was first found to take writes. */
   onChange: (error: CollectorError | undefined) => void
 }): Gate {
   let error: CollectorError | undefined
   let isProven = false
-  let closedSinceNs: bigint | undefined
   let confirmedMs = Number.NEGATIVE_INFINITY
   let nextProbeMs = 0
   let probeAfterMs = PROBE_MIN_MS
 
   function close(reason: CollectorError): void {
     const nowMs = deps.clock.monotonicMs()
-    closedSinceNs ??= deps.clock.now()
     error = reason
     confirmedMs = Number.NEGATIVE_INFINITY
     nextProbeMs = nowMs + (reason.retryAfterMs ?? probeAfterMs)
@@ -64,11 +60,9 @@ export function createGate(deps: {
       if (!isProven && error === undefined) deps.onChange(undefined)
       isProven = true
       if (error !== undefined) {
-        const sinceNs = closedSinceNs ?? deps.clock.now()
         error = undefined
-        closedSinceNs = undefined
         deps.onChange(undefined)
-        deps.onOpen(sinceNs)
+        deps.onOpen()
       }
       return true
     },
@@ -82,9 +76,6 @@ export function createGate(deps: {
     close,
     get error() {
       return error
-    },
-    get closedSinceNs() {
-      return closedSinceNs
     },
   }
 }

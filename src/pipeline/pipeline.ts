@@ -111,8 +111,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const gate = createGate({
     sink,
     clock,
-    onOpen: (closedSinceNs) => agreement.heal(closedSinceNs),
-    onChange: waits.database,
+    onOpen: () => agreement.heal(),
+    onChange(error) {
+      waits.database(error)
+      if (error) agreement.lose()
+    },
   })
   const agreement = createAgreement(
     { ...options, lagNs, lastPassNs },

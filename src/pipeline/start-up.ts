@@ -12,15 +12,17 @@
  *   no      none, cannot be asked     first installation: now minus the initial look-back
  *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
-import { MINUTE } from '../clock.ts'
+import { DAY, MINUTE } from '../clock.ts'
 import { isoOf } from '../format.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { DoneWindow, Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import { max, min } from './window-size.ts'
 
 /** How much is read again at least where nobody knows. */
 export const HEAL_NS = 10n * MINUTE
 export const END_OF_TIME = (1n << 63n) - 1n
+/** What somebody else wrote into the mirror may lie at the end of time, where no clock could go on from. */
+const ACKED_MAX = END_OF_TIME - 36_525n * DAY
 
 export interface StartUpOptions {
   readonly tailnet: string
@@ -32,7 +34,7 @@ export interface StartUpOptions {
   readonly lastPassNs: bigint
 }
 
-/** Resolves with the highest acknowledgement that the database knows of (0: none), ns. Rejects with a CollectorError when the database could
+/** Resolves with where the clock of acknowledgements goes on from, the highest that the database knows of (0: none), ns. Rejects with a CollectorError when the database could
  * not be asked or the state file not be written. */
 export async function reconcile(
   options: StartUpOptions,
@@ -43,6 +45,7 @@ export async function reconcile(
   const mirror = await deps.sink.lastMirror(options.tailnet, signal)
   const rewindNs = max(HEAL_NS, options.lastPassNs)
   const ackedNs = mirror === 'unanswerable' ? 0n : (mirror?.ackedNs ?? 0n)
+  const goesOnFromNs = min(ackedNs, ACKED_MAX)
   if (ledger.originNs() === undefined) {
     const known = mirror !== undefined && mirror !== 'unanswerable'
     // A mirror from the future (written under a wrong clock, or by somebody else) must not let reading begin there and never be heard of again.
@@ -55,13 +58,13 @@ export async function reconcile(
       { from: isoOf(fromNs), known },
       known ? 'no state file, reading goes on from the mirror in the database' : 'first start, reading begins here',
     )
-    return ackedNs
+    return goesOnFromNs
   }
   const records = ledger.recent(Number.MAX_SAFE_INTEGER)
   if (mirror === 'unanswerable') {
-    const lastNs = records.reduce((latest, window) => max(latest, window.atNs), 0n)
-    for (const window of records) if (window.atNs >= lastNs - HEAL_NS) ledger.forget(window)
-    return ackedNs
+    const fromNs = lastOf(records) - HEAL_NS
+    for (const window of records) if (window.atNs >= fromNs) ledger.forget(window)
+    return goesOnFromNs
   }
   const lost = records.filter((window) => window.atNs > ackedNs)
   for (const window of lost) ledger.forget(window)
@@ -70,10 +73,15 @@ export async function reconcile(
   const isOlderThanRecords = lost.length === records.length && (lost.length > 0 || isBehind)
   if (isOlderThanRecords)
     ledger.forget({ fromNs: max((mirror?.watermarkNs ?? 0n) - rewindNs, options.floorNs), toNs: END_OF_TIME })
-  else if (lost.length === 0) return ackedNs
+  else if (lost.length === 0) return goesOnFromNs
   log.warn(
     { windowCount: lost.length, isOlderThanRecords },
     'the database holds less than was acknowledged, reading it again',
   )
-  return ackedNs
+  return goesOnFromNs
+}
+
+/** The last acknowledgement, by the clock of acknowledgements; 0 when there was none. */
+export function lastOf(records: readonly DoneWindow[]): bigint {
+  return records.reduce((latest, window) => max(latest, window.atNs), 0n)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
+import { DAY, HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../../src/errors.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
@@ -160,6 +160,41 @@ test('what was acknowledged in the ten minutes before an outage is read again', 
   world.db.fault = undefined
   await world.run(300_000)
   assertComplete(world)
+})
+
+test('a lost state file and a mirror from a clock that was ahead: an outage costs its ten minutes, and a restored database is noticed', async () => {
+  for (const aheadNs of [3_650n * DAY, (1n << 63n) - 1n - NOON_NS]) {
+    const world = createLineWorld({ latePassesMs: [] })
+    world.api.records = records(NOON_NS - HOUR, 3 * 3_600)
+    const backup = { watermarkNs: NOON_NS - HOUR, ackedNs: NOON_NS + aheadNs }
+    world.db.mirror = backup
+    await world.run(3_600_000)
+    const before = world.ledger.recent(1_000)
+    assert.ok(before.length > 100 && before.every(({ atNs }) => atNs > NOON_NS + 3_600n * DAY))
+    world.db.fault = () => {
+      throw new CollectorError('refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+    }
+    await world.run(60_000)
+    world.db.fault = undefined
+    const askedBefore = world.api.asked.length
+    await world.run(60_000)
+    const again = world.api.asked.slice(askedBefore)
+    const oldestNs = again.reduce((oldest, { fromNs }) => (fromNs < oldest ? fromNs : oldest), NOON_NS + DAY)
+    const outageNs = NOON_NS + HOUR
+    assert.ok(oldestNs <= outageNs - 9n * MINUTE && oldestNs >= outageNs - 14n * MINUTE, `${oldestNs - outageNs}`)
+    assertComplete(world)
+    if (backup.ackedNs === (1n << 63n) - 1n) continue
+    // The database is restored from its backup: what came after it is gone, and the mirror is as old.
+    world.db.fault = () => {
+      throw new CollectorError('refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+    }
+    await world.run(60_000)
+    for (const { id, loggedNs } of world.api.records) if (loggedNs > NOON_NS) world.db.rows.delete(id)
+    world.db.mirror = { ...backup, ackedNs: backup.ackedNs + MINUTE }
+    world.db.fault = undefined
+    await world.run(600_000)
+    assertComplete(world)
+  }
 })
 
 test('a fast local clock never lets the watermark pass what the API has', async () => {

@@ -95,6 +95,18 @@ test('no ledger, but a mirror: its watermark minus the age of the last late pass
   assert.equal(ancient.originNs(), OPTIONS.floorNs, 'no further back than the API has')
 })
 
+test('a mirror at the end of time leaves room for acknowledgements, and tells of no loss', async () => {
+  const end = (1n << 63n) - 1n
+  const acked = await agree(createMemoryLedger(), { watermarkNs: NOON_NS, ackedNs: end })
+  assert.ok(acked > NOON_NS && end - acked >= 100n * 365n * DAY, `${acked}`)
+  const ledger = createMemoryLedger()
+  ledger.setOrigin(NOON_NS - HOUR)
+  const record = { pass: 1, digest: '0:0', messages: 0, entries: 0, points: 0, atNs: acked + 1n }
+  ledger.done({ fromNs: NOON_NS - HOUR, toNs: NOON_NS }, record)
+  await agree(ledger, { watermarkNs: NOON_NS, ackedNs: end })
+  assert.equal(ledger.watermarkNs(), NOON_NS)
+})
+
 test('nothing known at all is a first installation', async () => {
   for (const mirror of [undefined, 'unanswerable'] as const) {
     const ledger = createMemoryLedger()
