@@ -9,6 +9,7 @@ import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 
 const MINUTE_NS = 60_000_000_000n
+const RANGE_NS = 6n * MINUTE_NS
 
 interface WireFlow {
   kind: string
@@ -25,8 +26,16 @@ interface WireFlow {
 
 test('the store and InfluxDB tell the same, and it is the truth', { skip: await missing('influxd') }, async (t) => {
   const tailnet = createTailnet({ nodes: 10, seed: 31, oldClients: 0, hostile: true })
-  const toNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n - 10n * MINUTE_NS
-  const fromNs = toNs - 6n * MINUTE_NS
+  const newestNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n - 10n * MINUTE_NS
+  // At some hours there is no traffic of one kind or the other: the newest range that has all that is asked for below.
+  const toNs = Array.from({ length: 240 }, (_, index) => newestNs - BigInt(index) * RANGE_NS).find((endNs) => {
+    const points = [...tailnet.truth(endNs - RANGE_NS, endNs)].map(({ tags }) => tags)
+    const isThere = (wanted: Record<string, string>) =>
+      points.some((tags) => Object.entries(wanted).every(([name, value]) => tags[name] === value))
+    return isThere({ kind: 'subnet' }) && isThere({ kind: 'physical' }) && isThere({ proto: 'udp', port: '53' })
+  })
+  assert.ok(toNs !== undefined)
+  const fromNs = toNs - RANGE_NS
   const [dir, influxd] = await Promise.all([folder(t), startInfluxd(t, { databases: ['flows'] })])
   const file = join(dir, 'saved.ndjson')
   await writeFile(file, [...tailnet.messages(fromNs, toNs)].join('\n'))
