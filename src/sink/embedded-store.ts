@@ -65,7 +65,9 @@ export function createEmbeddedStore(
           insert: db.prepare('INSERT INTO point (ns, series, fields) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
           update: db.prepare('UPDATE point SET fields = ?3 WHERE ns = ?1 AND series = ?2'),
           mirror: db.prepare(
-            'INSERT INTO mirror VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET watermark = max(watermark, excluded.watermark), acked = max(acked, excluded.acked)',
+            `INSERT INTO mirror (tailnet, watermark, acked, passed) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+              watermark = max(watermark, excluded.watermark), acked = max(acked, excluded.acked),
+              passed = max(coalesce(passed, excluded.passed), coalesce(excluded.passed, passed))`,
           ),
           count: db.prepare('UPDATE total SET points = points + ?, series = series + ?'),
         },
@@ -165,7 +167,7 @@ export function createEmbeddedStore(
     const tailnet = /,tailnet=((?:[^\\,]|\\.)*)/.exec(key)?.[1]
     const watermark = integerOf(fields, 'watermark')
     if (tailnet !== undefined && watermark !== undefined) {
-      sql.mirror.run(tailnet, watermark, integerOf(fields, 'acked') ?? 0n)
+      sql.mirror.run(tailnet, watermark, integerOf(fields, 'acked') ?? 0n, integerOf(fields, 'passed') ?? null)
     }
   }
 
@@ -217,10 +219,20 @@ export function createEmbeddedStore(
     async lastMirror(tailnet) {
       const { db } = opened()
       try {
-        const found = db.prepare('SELECT watermark, acked FROM mirror WHERE tailnet = ?')
+        const found = db.prepare(
+          'SELECT watermark AS watermarkNs, acked AS ackedNs, passed AS passedNs FROM mirror WHERE tailnet = ?',
+        )
         found.setReadBigInts(true)
-        const row = found.get(escapeTag(tagValue(tailnet))) as { watermark: bigint; acked: bigint } | undefined
-        return row && { watermarkNs: row.watermark, ackedNs: row.acked }
+        const row = found.get(escapeTag(tagValue(tailnet))) as
+          | { watermarkNs: bigint; ackedNs: bigint; passedNs: bigint | null }
+          | undefined
+        return (
+          row && {
+            watermarkNs: row.watermarkNs,
+            ackedNs: row.ackedNs,
+            ...(row.passedNs !== null && { passedNs: row.passedNs }),
+          }
+        )
       } catch (error) {
         close()
         throw storeError(path, error)

@@ -169,6 +169,32 @@ test('the mirror is the highest of all windows of a tailnet, over restarts, late
   assert.equal(await store.lastMirror('pre', live()), undefined)
 })
 
+test('a file of the layout before keeps its points, and learns how far the late passes were made with the next window', async (t) => {
+  const path = placeFor(t)
+  const line = (fields: Record<string, bigint>, ns: bigint) =>
+    Buffer.from(encodeLine('tailflux_window', { pass: '1', tailnet: 'default' }, fields, ns))
+      .toString()
+      .trimEnd()
+  const first = openIn(t, path)
+  const before = [...linesOf(10), line({ watermark: 10n, acked: 11n }, NOON_NS)]
+  await first.write(before)
+  await first.store.stop()
+  const old = new DatabaseSync(path)
+  old.exec('ALTER TABLE mirror DROP COLUMN passed; PRAGMA user_version = 1')
+  old.close()
+  const lines = exported(path)
+  assert.equal(lines.length, 11, 'an export needs no new layout')
+  const { store, write } = openIn(t, path)
+  assert.deepEqual(await store.lastMirror('default', live()), { watermarkNs: 10n, ackedNs: 11n })
+  await write([line({ watermark: 12n, acked: 13n, passed: 7n }, NOON_NS + 1n)])
+  await write([
+    line({ watermark: 12n, acked: 13n }, NOON_NS + 2n),
+    line({ watermark: 12n, acked: 13n, passed: 5n }, NOON_NS + 3n),
+  ])
+  assert.deepEqual(await store.lastMirror('default', live()), { watermarkNs: 12n, ackedNs: 13n, passedNs: 7n })
+  assert.deepEqual(exported(path).slice(0, 11), lines)
+})
+
 test('mirror and totals are read without a scan', async (t) => {
   const path = placeFor(t)
   await openIn(t, path).write(linesOf(10))
@@ -178,7 +204,7 @@ test('mirror and totals are read without a scan', async (t) => {
       .prepare(`EXPLAIN QUERY PLAN ${sql}`)
       .all()
       .map((row) => row['detail'])
-  assert.deepEqual(planOf("SELECT watermark, acked FROM mirror WHERE tailnet = 'x'"), [
+  assert.deepEqual(planOf("SELECT watermark, acked, passed FROM mirror WHERE tailnet = 'x'"), [
     'SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (tailnet=?)',
   ])
   assert.match(String(planOf('SELECT max(ns) AS ns FROM point')), /^SEARCH point/)

@@ -128,10 +128,10 @@ export function testSinkContract(kind: SinkKind): void {
   })
 
   promise('the mirror is the highest of one tailnet', async (stage, send) => {
-    const window = (tailnet: string, pass: string, watermark: bigint, acked: bigint, agoNs: bigint) =>
-      lineOf('tailflux_window', { pass, tailnet }, { watermark, acked, lag_ms: 1n }, stage.nowNs() - agoNs)
+    const window = (tailnet: string, pass: string, watermark: bigint, acked: bigint, passed: bigint, agoNs: bigint) =>
+      lineOf('tailflux_window', { pass, tailnet }, { watermark, acked, passed, lag_ms: 1n }, stage.nowNs() - agoNs)
     if (kind.mirror === 'unanswerable') {
-      await send([window('default', '1', 5n, 6n, 1_000_000_000n)])
+      await send([window('default', '1', 5n, 6n, 4n, 1_000_000_000n)])
       return assert.equal(await stage.sink.lastMirror('default', live()), 'unanswerable')
     }
     assert.equal(await stage.sink.lastMirror('default', live()), undefined)
@@ -139,13 +139,13 @@ export function testSinkContract(kind: SinkKind): void {
     for (const [index, name] of names.entries()) {
       const base = INT64_MAX - 1_000n + BigInt(index) * 10n
       await send([
-        window(name, '1', base + 1n, base + 5n, 60_000_000_000n),
-        window(name, '2', base + 3n, base + 4n, 90_000_000_000n),
+        window(name, '1', base + 1n, base + 5n, base + 1n, 60_000_000_000n),
+        window(name, '2', base + 3n, base + 4n, base + 2n, 90_000_000_000n),
       ])
     }
     for (const [index, name] of names.entries()) {
       const base = INT64_MAX - 1_000n + BigInt(index) * 10n
-      const mirror = { watermarkNs: base + 3n, ackedNs: base + 5n }
+      const mirror = { watermarkNs: base + 3n, ackedNs: base + 5n, passedNs: base + 2n }
       assert.deepEqual(await stage.sink.lastMirror(name, live()), mirror, name)
     }
     assert.equal(await stage.sink.lastMirror('prefix', live()), undefined)
