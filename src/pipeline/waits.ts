@@ -24,7 +24,7 @@ export interface Waits {
   isStateWaiting(): boolean
 }
 
-/** Trouble that passes by itself is a warning first and an error after so long. */
+/** Trouble that passes by itself is a warning first and an error after so long; and so often the log is reminded of it. */
 const TROUBLE_ERROR_MS = 300_000
 
 export function createWaits(
@@ -44,7 +44,8 @@ export function createWaits(
   let apiFailures = 0
   let unavailable = 0
   let apiTroubleSinceMs: number | undefined
-  let dbTroubleSinceMs: number | undefined
+  /** Why the database takes no writes, since when, and when the log was told last. */
+  let dbTrouble: { code: string; sinceMs: number; toldMs: number } | undefined
   let stateWaitUntilMs = 0
 
   function tell(room: 'source' | 'sink', error: CollectorError, sinceMs: number): void {
@@ -94,13 +95,19 @@ export function createWaits(
       metrics.dbUp(error === undefined)
       metrics.hold('sink', error?.reaction === 'hold' ? error.code : undefined)
       if (error === undefined) {
-        if (dbTroubleSinceMs !== undefined) log.info('database takes writes again')
-        dbTroubleSinceMs = undefined
+        if (dbTrouble !== undefined)
+          log.info({ durationMs: Math.round(clock.monotonicMs() - dbTrouble.sinceMs) }, 'database takes writes again')
+        dbTrouble = undefined
         return health.set('sink', 'ok')
       }
-      log.warn({ code: error.code, err: error }, 'database does not take writes, reading waits')
-      dbTroubleSinceMs ??= clock.monotonicMs()
-      tell('sink', error, dbTroubleSinceMs)
+      // Several windows and every probe find the same: once is enough.
+      const nowMs = clock.monotonicMs()
+      const { code } = error
+      const isKnown = dbTrouble?.code === code && nowMs - dbTrouble.toldMs < TROUBLE_ERROR_MS
+      log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database does not take writes, reading waits')
+      const sinceMs = dbTrouble?.sinceMs ?? nowMs
+      dbTrouble = { code, sinceMs, toldMs: isKnown ? (dbTrouble?.toldMs ?? nowMs) : nowMs }
+      tell('sink', error, sinceMs)
     },
 
     stateFailed,

@@ -81,14 +81,12 @@ export function createWalk(
     metrics.windowFailed(error.code)
     const { code, reaction } = error
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
-    log.warn({ ...where, code, reaction, err: error }, 'window not done')
-    if (error.stage === 'ledger') {
+    // The state file and the database fail for every window alike: that is told once, with the mend, by who makes reading wait.
+    const isOurs = error.stage === 'ledger' || error.stage === 'sink'
+    log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
+    if (isOurs) {
       plan.released(window)
-      return waits.stateFailed(error)
-    }
-    if (error.stage === 'sink') {
-      plan.released(window)
-      return gate.close(error)
+      return error.stage === 'ledger' ? waits.stateFailed(error) : gate.close(error)
     }
     const isUnavailable = waits.unavailableInARow(error) >= UNAVAILABLE_MAX
     const isTooMuch = reaction === 'split' || code === 'imbalance' || isUnavailable

@@ -1,4 +1,5 @@
 /** A whole line in memory: the real pipeline between a fake API and a fake database, on a clock that the test owns. */
+import type { Logger } from 'pino'
 import { MS } from '../../src/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Wanted } from '../../src/ledger/wanted.ts'
@@ -54,6 +55,7 @@ export function createLineWorld(
     ledger?: Ledger
     devices?: () => Promise<readonly Device[]>
     wanted?: Wanted
+    log?: Logger
   } = {},
 ): LineWorld {
   const options = { ...OPTIONS, ...changes }
@@ -86,7 +88,7 @@ export function createLineWorld(
     createLane: () => createFakeLane(),
     ...(given.wanted ? { wanted: given.wanted } : {}),
     clock,
-    log: silentLog,
+    log: given.log ?? silentLog,
     random: () => 0.5,
   })
   async function tick(): Promise<TickResult> {

@@ -1,7 +1,13 @@
 /** Stand-ins for what a room tells others: a log that nobody reads and metrics that count calls. */
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 
 export const silentLog = pino({ level: 'silent' })
+
+/** A log that a test reads: its entries of level info and above, in order. */
+export function keptLog(): { log: Logger; entries: { level: number; msg: string; err?: { message: string } }[] } {
+  const entries: { level: number; msg: string; err?: { message: string } }[] = []
+  return { log: pino({ level: 'info' }, { write: (line: string) => void entries.push(JSON.parse(line)) }), entries }
+}
 
 /** Any metrics interface: counts the calls of each method, and keeps their arguments. */
 export function countingMetrics<T>(): T & { calls: Map<string, unknown[][]> } {

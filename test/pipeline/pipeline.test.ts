@@ -6,6 +6,7 @@ import type { Batch } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, createFakeDb, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
+import { keptLog } from '../helpers/silent.ts'
 
 function records(fromNs: bigint, count: number, stepNs = SECOND): FakeRecord[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -141,6 +142,36 @@ test('while the database is down nothing is fetched, and afterwards nothing is m
   assert.equal(world.health.get('sink')?.status, 'ok')
   assertComplete(world)
   assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
+})
+
+test('one failure of the database is one warning with the mend, and a long one is told again now and then', async () => {
+  const { log, entries } = keptLog()
+  // Many windows at once, and many probes: they all find the same.
+  const world = createLineWorld({ lookbackMs: 6 * 3_600_000, windowMaxMs: 60_000 }, { log })
+  world.api.records = records(NOON_NS - 6n * HOUR, 6 * 3_600)
+  await world.tick()
+  world.db.fault = () => {
+    throw new CollectorError('refused: start it', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+  }
+  world.ledger.forget({ fromNs: NOON_NS - 6n * HOUR, toNs: NOON_NS })
+  await world.run(240_000)
+  const warnings = () => entries.filter(({ level }) => level >= 40)
+  assert.deepEqual(
+    warnings().map(({ msg, err }) => [msg, err?.message]),
+    [['database does not take writes, reading waits', 'refused: start it']],
+  )
+  assert.ok((world.metrics.calls.get('windowFailed')?.length ?? 0) > 1, 'several windows failed')
+  await world.run(900_000)
+  assert.ok(warnings().length >= 3 && warnings().length <= 5, `${warnings().length} in 19 minutes`)
+  world.db.fault = undefined
+  await world.run(60_000)
+  assert.ok(entries.some(({ msg }) => msg === 'database takes writes again'))
+  const count = warnings().length
+  world.db.fault = () => {
+    throw new CollectorError('token refused', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
+  }
+  await world.run(60_000)
+  assert.equal(warnings().length, count + 1, 'the next failure is told at once')
 })
 
 test('what was acknowledged in the ten minutes before an outage is read again', async () => {
