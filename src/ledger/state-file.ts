@@ -13,6 +13,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Logger } from 'pino'
 import { type Clock, MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { spaceText } from './disk-space.ts'
 
 export interface StateFile {
   readonly path: string
@@ -140,7 +141,7 @@ function tryOpen(path: string): { db: DatabaseSync } | { damage: string } {
     if (error instanceof CollectorError) throw error
     const code = sqliteCode(error)
     if (code === 11 || code === 26) return { damage: messageOf(error) }
-    throw stateError(error, path)
+    throw stateError(error, path, 'start tailflux again then')
   }
 }
 
@@ -191,7 +192,7 @@ function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recover
       } catch (error) {
         // After a full disk SQLite may have rolled back by itself.
         if (db.isTransaction) db.exec('ROLLBACK')
-        throw sqliteCode(error) === undefined ? error : stateError(error, path)
+        throw sqliteCode(error) === undefined ? error : stateError(error, path, 'reading goes on by itself then')
       }
     },
     close() {
@@ -211,7 +212,8 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-function stateError(error: unknown, path: string): CollectorError {
+/** `afterwards`: what follows when a full disk has room again. */
+function stateError(error: unknown, path: string, afterwards: string): CollectorError {
   const code = sqliteCode(error)
   if (code === 5 || code === 6) {
     return new CollectorError(
@@ -220,12 +222,10 @@ function stateError(error: unknown, path: string): CollectorError {
     )
   }
   if (code === 13) {
-    return new CollectorError(`no space left for the state file ${path}: free some; reading goes on by itself then`, {
-      stage: 'ledger',
-      code: 'state_full',
-      reaction: 'retry',
-      cause: error,
-    })
+    return new CollectorError(
+      `no space left for the state file ${path}: ${spaceText(dirname(path))}. Free space on that disk; ${afterwards}`,
+      { stage: 'ledger', code: 'state_full', reaction: 'retry', cause: error },
+    )
   }
   const isDamage = code === 11 || code === 26
   return new CollectorError(
