@@ -50,7 +50,14 @@ for (const command of [
   ...controlCommands(),
   healthcheckCommand(),
 ])
-  program.addCommand(command.copyInheritedSettings(program))
+  program.addCommand(inheriting(command, program))
+
+/** Commands inside of commands too: their help tells of `--config` as well. */
+function inheriting(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent)
+  for (const child of command.commands) inheriting(child, command)
+  return command
+}
 
 try {
   await program.parseAsync()

@@ -24,6 +24,14 @@ test('help and version go to standard output with exit code 0, wrong usage to st
   assert.equal(none.code, 2)
 })
 
+test('the help of every command tells of the settings file, also of commands inside of commands', async (t) => {
+  const commands = [['run'], ['ledger', 'show'], ['grafana', 'export'], ['alerts', 'suggest']]
+  for (const { code, stdout } of await Promise.all(commands.map((words) => runCli(t, [...words, '--help'])))) {
+    assert.equal(code, 0)
+    assert.match(stdout, /Global Options:\n +-V, --version .*\n +-c, --config <file>/)
+  }
+})
+
 test('settings at fault end every command with 2 and all faults', async (t) => {
   const env = { TAILFLUX_HTTP_PORT: 'many', TAILFLUX_NO_SUCH: '1' }
   for (const args of [['run'], ['print-config'], ['healthcheck'], ['export']]) {
