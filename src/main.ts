@@ -25,7 +25,7 @@ import { listening } from './live/listening.ts'
 import { createLive, type Live } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
-import { createMetrics } from './observe/metrics.ts'
+import { createMetrics, type Metrics } from './observe/metrics.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import type { Tap } from './pipeline/run-window.ts'
 import { createSlots } from './pipeline/slots.ts'
@@ -57,9 +57,10 @@ export interface ServiceDeps {
   readonly legacy?: Legacy
 }
 
-/** What outlives a reload: what one looks at, and that somebody paused. */
+/** What outlives a reload: what one looks at, counters, which must never go down, and that somebody paused. */
 export interface Legacy {
   readonly live: Live
+  readonly metrics: Metrics
   readonly isPaused: boolean
 }
 
@@ -129,7 +130,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const tailnet = tailnetTag(settings)
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
-  const metrics = createMetrics({ version: VERSION, clock })
+  const metrics = deps.legacy?.metrics ?? createMetrics({ version: VERSION, clock })
   const live = deps.legacy?.live ?? createLive({ clock, random: Math.random })
   const heard = listening(live, { ...metrics, health })
 
@@ -169,6 +170,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
             random: Math.random,
           },
         )
+  if (alerts === undefined) metrics.alerts.rules([])
   const taps: Tap[] = [live.tap, ...(alerts ? [alerts.tap] : [])]
 
   const pipeline = createPipeline(
@@ -287,8 +289,9 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     health,
     pipeline,
     status,
-    legacy: () => ({ live, isPaused: pipeline.status().paused }),
+    legacy: () => ({ live, metrics, isPaused: pipeline.status().paused }),
     async start() {
+      metrics.start()
       const url = await http.start()
       health.setReady(true)
       await alerts?.start()

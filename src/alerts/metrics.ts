@@ -2,7 +2,7 @@
 import type { NotifierKind } from './config.ts'
 
 export interface AlertsMetrics {
-  /** The rules there are, at the start. */
+  /** The rules there are, at the start of a service; what was told of others is forgotten. */
   rules(names: readonly string[]): void
   /** Alerts of a rule in each state, and groups that it watches. */
   rule(name: string, state: { pending: number; firing: number; series: number; overflowed: number }): void

@@ -55,6 +55,8 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
 
   return {
     rules(names) {
+      for (const one of [state, instances, series]) one.reset()
+      overflowed.clear()
       for (const alert of names) {
         state.set({ alert }, 0)
         for (const one of ['pending', 'firing']) instances.set({ alert, state: one }, 0)

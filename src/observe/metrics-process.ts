@@ -2,11 +2,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from '@prometheus-io/client'
 
-/** Returns what ends the watch on the event loop. */
-export function registerProcessMetrics(registry: Registry, prefix: string): () => void {
+/** Returns the watch on the event loop, which does not run yet. */
+export function registerProcessMetrics(registry: Registry, prefix: string): { start(): void; stop(): void } {
   const registers = [registry]
   const delay = monitorEventLoopDelay({ resolution: 20 })
-  delay.enable()
 
   new Gauge({
     name: `${prefix}process_start_time_seconds`,
@@ -49,5 +48,5 @@ export function registerProcessMetrics(registry: Registry, prefix: string): () =
       delay.reset()
     },
   })
-  return () => delay.disable()
+  return { start: () => void delay.enable(), stop: () => void delay.disable() }
 }

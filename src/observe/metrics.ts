@@ -20,7 +20,8 @@ export interface Metrics {
   /** The text format 0.0.4 and its content type. */
   render(): Promise<string>
   readonly contentType: string
-  /** Ends the watch on the event loop. Idempotent. */
+  /** Begins and ends the watch on the event loop. Idempotent; may begin again. */
+  start(): void
   stop(): void
 }
 
@@ -70,7 +71,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     { version: deps.version, node_version: process.versions.node },
     1,
   )
-  const stopProcess = registerProcessMetrics(registry, prefix)
+  const loopWatch = registerProcessMetrics(registry, prefix)
 
   const apiRequests = counter('tailscale_requests_total', 'Requests to the Tailscale API, by HTTP status or `error`.', {
     endpoint: ENDPOINTS,
@@ -216,7 +217,8 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
     render: () => registry.metrics(),
     contentType: registry.contentType,
-    stop: stopProcess,
+    start: loopWatch.start,
+    stop: loopWatch.stop,
   }
 }
 

@@ -27,6 +27,19 @@ test('under load: good settings are taken over, wrong ones refused with all faul
   const run = startCli(t, ['run', '-c', file])
   await run.until(/"msg":"window done"/)
 
+  const addressOf = () => /(?:[\s\S]*)"url":"(http:[^"]+)"/.exec(run.stdout())?.[1] ?? ''
+  const counters = async () => {
+    const text = await (await fetch(`${addressOf()}/metrics`)).text()
+    return new Map(
+      [...text.matchAll(/^(tailflux_\S*_(?:total|count)(?:\{.*\})?) (\S+)$/gm)].map(([, name, value]) => [
+        name,
+        Number(value),
+      ]),
+    )
+  }
+  const before = await counters()
+  assert.ok((before.get('tailflux_windows_total{pass="1"}') ?? 0) > 0)
+
   await writeFile(file, `${settings('parallel: 99, nonsense: 1')}ports: all\n`)
   run.child.kill('SIGHUP')
   const refused = await run.until(/\{[^\n]*"new settings are refused, the old ones stay in force"[^\n]*\}/)
@@ -43,7 +56,9 @@ test('under load: good settings are taken over, wrong ones refused with all faul
   run.child.kill('SIGHUP')
   await run.until(/settings are as they were/)
   const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
-  const url = /(?:[\s\S]*)"url":"(http:[^"]+)"/.exec(run.stdout())?.[1] ?? ''
+  const url = addressOf()
+  const after = await counters()
+  for (const [name, value] of before) assert.ok((after.get(name) ?? -1) >= value, `${name} went down`)
   for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== edge || status.backlogSeconds > 0; ) {
     status = (await (await fetch(`${url}/api/status`)).json()) as typeof status
   }
