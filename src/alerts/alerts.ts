@@ -350,7 +350,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   function memoryBytes(): number {
-    return identities.bytes + collector.stagedBytes + pruner.bytes()
+    return identities.bytes + collector.bytes + pruner.bytes()
   }
 
   async function work(): Promise<void> {

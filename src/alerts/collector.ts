@@ -8,13 +8,17 @@ import type { Tap, WindowResult } from '../pipeline/run-window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Coverage } from './coverage.ts'
 import { createFeed } from './feed.ts'
-import type { Identities } from './identities.ts'
+import { chunkOf, type Identities } from './identities.ts'
+import { KEYS } from './int-table.ts'
 import type { People } from './people.ts'
 import type { Scope } from './scope.ts'
 import type { Staged } from './staged.ts'
+import { type Added, Stores } from './stores.ts'
 
 export interface CollectorOptions {
   readonly latenessNs: bigint
+  /** Rows of a window's log; more of them are added up by group while it is read. */
+  readonly rowsMax?: number
 }
 
 export interface CollectorDeps {
@@ -33,29 +37,27 @@ export interface CollectorDeps {
   readonly onDone: () => void
 }
 
-/** What changed, told after it was added. `fromNs` is the begin of the piece. */
-export interface Added {
-  readonly scope: Scope
-  readonly fromNs: bigint
-  readonly ids: Iterable<number>
-}
-
 export interface Collector extends Tap {
   /** What is older than this does not count any more. Never goes back. */
   setHorizon(ns: bigint): void
   readonly horizonNs: bigint
   /** Windows being read now. */
   readonly inFlight: readonly PlannedWindow[]
-  readonly stagedBytes: number
+  /** Memory of windows in flight, and of what finds groups by numbers. */
+  readonly bytes: number
 }
+
+const SECOND = 1_000_000_000n
 
 export function createCollector(options: CollectorOptions, deps: CollectorDeps): Collector {
   const { identities, coverage } = deps
-  const feed = createFeed(deps.scopes, deps.people)
+  const feed = createFeed(deps.scopes, deps.people, options)
+  /** Windows in flight: each message in one of them is claimed by that window. */
   const staged = new Map<PlannedWindow, Staged>()
-  /** Digests that a window in flight has, and which one. */
-  const claims = new Map<bigint, PlannedWindow>()
   let horizonNs = -(1n << 62n)
+  // A digest and its halves, the lower one first.
+  const digest = new BigUint64Array(1)
+  const halves = new Int32Array(digest.buffer)
 
   function stagedOf(window: PlannedWindow): Staged {
     const known = staged.get(window)
@@ -65,46 +67,20 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     return made
   }
 
-  function end(window: PlannedWindow): Staged | undefined {
-    const one = staged.get(window)
-    staged.delete(window)
-    if (one) for (const { digest } of one.messages) if (claims.get(digest) === window) claims.delete(digest)
-    return one
+  function isClaimed(high: number, low: number, chunk: number): boolean {
+    for (const { messages } of staged.values()) if (messages.find(high, low, chunk, 0, 0) >= 0) return true
+    return false
   }
 
   function merge(one: Staged): void {
-    const judgedNs = deps.judgedNs()
-    for (const { digest, startNs } of one.messages) identities.add(digest, startNs)
-    for (const [scope, parts] of one.scopes) {
-      const added = new Map<bigint, Set<number>>()
-      const note = (fromNs: bigint, id: number) => {
-        if (fromNs >= judgedNs) return
-        const ids = added.get(fromNs) ?? new Set()
-        added.set(fromNs, ids)
-        ids.add(id)
-      }
-      for (const [by, columns] of parts.sums) {
-        for (const [piece, delta] of columns) {
-          by.sums.add(piece, delta)
-          const fromNs = BigInt(piece) * by.sums.stepNs
-          if (fromNs >= judgedNs) continue
-          for (let id = 1; id < delta.length; id++) if (delta[id] !== 0) note(fromNs, id)
-        }
-      }
-      for (const [by, slots] of parts.presence) {
-        for (const [slot, ids] of slots)
-          for (const id of ids) if (by.presence.mark(slot, id)) note(BigInt(slot) * by.slotNs, id)
-      }
-      for (const [by, pieces] of parts.distinct) {
-        for (const [piece, items] of pieces)
-          for (const id of by.distinct.add(piece, items)) note(BigInt(piece) * by.distinct.stepNs, id)
-      }
-      for (const [by, slots] of parts.sightings) {
-        for (const first of slots.values())
-          by.sightings.add([...first].map(([{ key, names }, piece]) => ({ key, names, piece })))
-      }
-      for (const [fromNs, ids] of added) deps.onAdded({ scope, fromNs, ids })
+    const { count, keys } = one.messages
+    for (let row = 0; row < count; row++) {
+      const at = row * KEYS
+      identities.add(keys[at]!, keys[at + 1]!, keys[at + 2]!)
     }
+    const stores = new Stores(deps.judgedNs())
+    feed.pour(one, stores)
+    for (const added of stores.added()) deps.onAdded(added)
     if (one.late > 0) deps.onIgnored('late', one.late)
     if (one.ahead > 0) deps.onIgnored('ahead', one.ahead)
   }
@@ -112,7 +88,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
   return {
     points(window: PlannedWindow, points: Points) {
       const one = stagedOf(window)
-      const { startNs, digest } = points
+      const { startNs } = points
       if (startNs < horizonNs) {
         // Re-reads of old windows have old messages, which were counted in their time.
         if (window.pass === 1) one.late += 1
@@ -122,14 +98,22 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
         one.ahead += 1
         return
       }
-      if (claims.has(digest) || identities.has(digest, startNs)) return
-      claims.set(digest, window)
-      one.messages.push({ digest, startNs })
-      feed.take(one, points)
+      digest[0] = points.digest
+      const low = halves[0]!
+      const high = halves[1]!
+      const seconds = Number(startNs / SECOND)
+      const chunk = chunkOf(seconds)
+      if (identities.has(high, low, chunk) || isClaimed(high, low, chunk)) return
+      one.messages.rowOf(high, low, chunk, 0, 0)
+      feed.take(one, points, seconds)
     },
     done(window: PlannedWindow, result: WindowResult) {
-      const one = end(window)
-      if (one) merge(one)
+      const one = staged.get(window)
+      if (one) {
+        merge(one)
+        staged.delete(window)
+        feed.release(one)
+      }
       if (result.doneToNs !== undefined) {
         const isNews = coverage.add({ fromNs: window.fromNs, toNs: result.doneToNs })
         if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
@@ -137,7 +121,10 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       deps.onDone()
     },
     failed(window: PlannedWindow) {
-      end(window)
+      const one = staged.get(window)
+      if (one === undefined) return
+      staged.delete(window)
+      feed.release(one)
     },
     setHorizon(ns) {
       horizonNs = max(horizonNs, ns)
@@ -148,10 +135,8 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     get inFlight() {
       return [...staged.keys()]
     },
-    get stagedBytes() {
-      let bytes = 0
-      for (const one of staged.values()) bytes += one.bytes
-      return bytes
+    get bytes() {
+      return feed.bytes
     },
   }
 }

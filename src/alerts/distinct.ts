@@ -1,96 +1,131 @@
-/** Which different items (peers, ports) a group had in each piece of time. Sets, so reading a message twice changes nothing. */
-import { OVERFLOW } from './series.ts'
-
-/** Items of one piece, by group. */
-export type ItemsByGroup = Map<number, Set<string>>
+/** Which different items (peers, ports) a group had in each piece of time. Sets, so reading a message twice changes nothing. Items are numbers: ports
+ * are themselves, peers have one as long as a piece has them. */
+import { DistinctPiece } from './distinct-piece.ts'
+import { createSeriesTable } from './series.ts'
 
 export interface Distinct {
   readonly stepNs: bigint
   readonly of: 'dst' | 'port'
-  /** Adds items to a piece; returns the groups that got new ones. */
-  add(piece: number, items: ItemsByGroup): Iterable<number>
-  /** Groups with items in the pieces [from, to), and how many different ones. */
-  over(from: number, to: number): Map<number, number>
+  /** The number of a peer. */
+  itemOf(text: string): number
+  textOf(item: number): string
+  /** Changes whenever numbers may mean other peers: caches compare it. */
+  readonly version: number
+  /** False when the piece had it, or there is no room. */
+  add(piece: number, id: number, item: number): boolean
+  /** Counts an item of a group that did not fit. */
+  overflow(): void
+  /** Calls `each` for groups with more than `threshold` different items in the pieces [from, to). */
+  above(threshold: number, from: number, to: number, each: (id: number, count: number) => void): void
   overOne(id: number, from: number, to: number): number
+  /** At least as many as `overOne`, and told faster. */
+  atMost(id: number, from: number, to: number): number
   forgetBefore(piece: number): void
+  /** Frees the numbers of peers that no piece has any more. Not while a window in flight may have them in hand. */
+  freeItems(): void
   isIdle(id: number): boolean
   /** Items that did not fit, since the start of the process. */
   readonly overflowed: number
   readonly items: number
-  changed(): Map<number, ItemsByGroup | undefined>
+  readonly bytes: number
+  changed(): Map<number, DistinctPiece | undefined>
   saved(): void
-  restore(piece: number, items: ItemsByGroup): void
 }
 
+/** A peer's text with its place. */
+const ITEM_BYTES = 200
+
 export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; itemsMax: number }): Distinct {
-  const pieces = new Map<number, ItemsByGroup>()
+  const pieces = new Map<number, DistinctPiece>()
+  const peers = createSeriesTable(Number.POSITIVE_INFINITY)
   let changed = new Set<number>()
   let count = 0
   let overflowed = 0
+  /** By item: the number of the last count that met it. */
+  let met = new Int32Array(1024)
+  let round = 0
 
   function overOne(id: number, from: number, to: number): number {
-    let only: Set<string> | undefined
-    let all: Set<string> | undefined
+    round += 1
+    let different = 0
     for (let piece = from; piece < to; piece++) {
-      const items = pieces.get(piece)?.get(id)
-      if (items === undefined) continue
-      if (only === undefined) only = items
-      else {
-        all ??= new Set(only)
-        for (const item of items) all.add(item)
-      }
+      pieces.get(piece)?.each(id, (item) => {
+        while (item >= met.length) met = wider(met)
+        if (met[item] === round) return
+        met[item] = round
+        different += 1
+      })
     }
-    return (all ?? only)?.size ?? 0
+    return different
+  }
+
+  function atMost(id: number, from: number, to: number): number {
+    let sum = 0
+    for (let piece = from; piece < to; piece++) sum += pieces.get(piece)?.countOf(id) ?? 0
+    return sum
   }
 
   return {
     stepNs: options.stepNs,
     of: options.of,
-    add(piece, items) {
-      const news: number[] = []
+    itemOf: (text) => peers.idOf([text]),
+    textOf: (item) => (options.of === 'port' ? String(item) : (peers.valuesOf(item)[0] ?? '')),
+    get version() {
+      return peers.version
+    },
+    add(piece, id, item) {
       let mine = pieces.get(piece)
       if (mine === undefined) {
-        mine = new Map()
+        mine = new DistinctPiece()
         pieces.set(piece, mine)
       }
-      for (const [id, set] of items) {
-        if (id === OVERFLOW) {
-          overflowed += set.size
-          continue
-        }
-        const known = mine.get(id) ?? new Set()
-        mine.set(id, known)
-        const before = known.size
-        for (const item of set) {
-          if (count >= options.itemsMax && !known.has(item)) {
-            overflowed += 1
-            continue
-          }
-          const size = known.size
-          known.add(item)
-          count += known.size - size
-        }
-        if (known.size > before) news.push(id)
+      if (count >= options.itemsMax && !mine.has(id, item)) {
+        overflowed += 1
+        return false
       }
-      if (news.length > 0) changed.add(piece)
-      return news
+      if (!mine.add(id, item)) return false
+      count += 1
+      changed.add(piece)
+      return true
     },
-    over(from, to) {
-      const ids = new Set<number>()
-      for (let piece = from; piece < to; piece++) for (const id of pieces.get(piece)?.keys() ?? []) ids.add(id)
-      return new Map([...ids].map((id) => [id, overOne(id, from, to)]))
+    overflow() {
+      overflowed += 1
+    },
+    above(threshold, from, to, each) {
+      const some: DistinctPiece[] = []
+      for (let piece = from; piece < to; piece++) some.push(...[pieces.get(piece)].filter((one) => one !== undefined))
+      const groups = some.reduce((most, one) => Math.max(most, one.groups), 0)
+      for (let id = 1; id < groups; id++) {
+        // Hardly any group is above when the same item in two pieces counts twice.
+        let most = 0
+        for (let i = 0; i < some.length; i++) most += some[i]!.countOf(id)
+        if (most <= threshold) continue
+        const exactly = overOne(id, from, to)
+        if (exactly > threshold) each(id, exactly)
+      }
     },
     overOne,
+    atMost,
     forgetBefore(piece) {
-      for (const [key, groups] of pieces) {
+      for (const [key, one] of pieces) {
         if (key >= piece) continue
-        for (const set of groups.values()) count -= set.size
+        count -= one.count
         pieces.delete(key)
         changed.add(key)
       }
     },
+    freeItems() {
+      if (options.of === 'port') return
+      const used = new Uint8Array(peers.size)
+      for (const piece of pieces.values()) {
+        piece.eachRow((_, item) => {
+          used[item] = 1
+        })
+      }
+      for (const item of [...peers.ids()]) if (used[item] === 0) peers.free(item)
+    },
     isIdle(id) {
-      for (const groups of pieces.values()) if (groups.has(id)) return false
+      for (const piece of pieces.values()) if (piece.countOf(id) > 0) return false
       return true
     },
     get overflowed() {
@@ -99,13 +134,19 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
     get items() {
       return count
     },
+    get bytes() {
+      return [...pieces.values()].reduce((sum, { bytes }) => sum + bytes, peers.count * ITEM_BYTES + met.byteLength)
+    },
     changed: () => new Map([...changed].map((piece) => [piece, pieces.get(piece)])),
     saved() {
       changed = new Set()
-    },
-    restore(piece, items) {
-      pieces.set(piece, items)
-      for (const set of items.values()) count += set.size
+      peers.saved()
     },
   }
+}
+
+function wider(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(array.length * 2)
+  grown.set(array)
+  return grown
 }

@@ -1,280 +1,167 @@
-/** From the points of a message to what each scope adds up. The hot part of the room: once per message, and once per flow where a scope
- * looks at ends or ports. Nodes, names and addresses become small numbers once; after that everything is looked up by number. */
-import { FLOW_CELLS, FLOW_DST, FLOW_KIND, FLOW_PORT, FLOW_PROTO, FLOW_SRC, type Points } from '../flatten/points.ts'
-import { KINDS, WIDE } from '../source/message.ts'
-import { PROTO_TAGS } from '../source/message-proto.ts'
-import { createTexts } from './feed-texts.ts'
+/** From the points of a message to the log of its window, and from there to what rules read. The hot part of the room. While a window is read, a
+ * message costs what it takes to write its numbers down: nodes and ends become small numbers, once per message, and nothing is allocated.
+ * When the window is done, each scope goes through the log by itself. */
+import {
+  FLOW_CELLS as CELLS,
+  FLOW_DST,
+  FLOW_KIND,
+  FLOW_PORT,
+  FLOW_PROTO,
+  FLOW_SRC,
+  type Points,
+} from '../flatten/points.ts'
+import { KINDS } from '../source/message.ts'
+import { createEnds } from './ends.ts'
+import type { Known } from './filter.ts'
+import { createFlowGroups, createNodeGroups, type Groups, wholeOf } from './groups.ts'
+import { FLOW_CELLS, FLOW_VALUES, type Log, TOTAL_CELLS, TOTAL_VALUES } from './log.ts'
+import { createNodes } from './nodes.ts'
 import type { People } from './people.ts'
-import type { Scope, Sum } from './scope.ts'
-import { OVERFLOW } from './series.ts'
-import { createStaged, type Seen, type Staged, type StagedScope } from './staged.ts'
+import type { Scope } from './scope.ts'
+import { createSeenGroups } from './seen-groups.ts'
+import { Spill } from './spill.ts'
+import { Staged } from './staged.ts'
+import type { Target } from './target.ts'
 
 export interface Feed {
+  /** A window begins. */
   stage(): Staged
-  /** Adds one message. */
-  take(staged: Staged, points: Points): void
+  /** Adds one message, which began so many seconds after the epoch. */
+  take(staged: Staged, points: Points, seconds: number): void
+  /** The window is done: hands all that it had to the target. */
+  pour(staged: Staged, target: Target): void
+  /** The window is at its end, whatever became of it. */
+  release(staged: Staged): void
+  readonly bytes: number
 }
 
-const KIND_COUNT = KINDS.length
-/** Totals of a kind: four counters, DERP tx and rx bytes; see Points.totals. */
-const TOTALS = 6
-const NODES_MAX = 200_000
-const UNKNOWN = -1
-const SECOND = 1_000_000_000n
+/** Windows whose memory is kept for the next ones. */
+const SPARE_MAX = 4
 
-/** Which totals make a sum; flows have only the first four. `messages` is one for each. */
-const PARTS: Readonly<Record<Exclude<Sum, 'messages'>, readonly number[]>> = {
-  tx_bytes: [0],
-  tx_pkts: [1],
-  rx_bytes: [2],
-  rx_pkts: [3],
-  bytes: [0, 2],
-  pkts: [1, 3],
-  derp_bytes: [4, 5],
-}
-
-interface Node {
-  readonly id: string
-  readonly name: string
-  readonly number: number
-}
-
-/** A scope with what is remembered about it between messages. */
-interface Taker {
-  readonly scope: Scope
-  /** Group by node number and kind. */
-  groups: Int32Array<ArrayBuffer>
-  /** Group by the numbers of a flow. */
-  flowGroups: Map<number | string, number>
-  /** The same where groups are only seen. */
-  seenGroups: Map<number | string, Seen>
-  /** By node number: 1 wanted, 0 not. */
-  nodes: Int32Array<ArrayBuffer>
-  version: number
-  peopleVersion: number
-}
-
-export function createFeed(scopes: readonly Scope[], people: People): Feed {
-  const takers = scopes.map(
-    (scope): Taker => ({
-      scope,
-      groups: new Int32Array(0),
-      flowGroups: new Map(),
-      seenGroups: new Map(),
-      nodes: new Int32Array(0),
-      version: UNKNOWN,
-      peopleVersion: UNKNOWN,
-    }),
+export function createFeed(scopes: readonly Scope[], people: People, options: { rowsMax?: number } = {}): Feed {
+  const known: Known = { nodes: createNodes(), ends: createEnds(), people }
+  const { nodes, ends } = known
+  const nodeGroups = scopes.filter(({ byNode }) => byNode).map((scope) => createNodeGroups(scope, known))
+  const flowScopes = scopes.filter(({ byNode }) => !byNode)
+  const flowGroups = flowScopes.map((scope) =>
+    scope.seen.length > 0 ? createSeenGroups(scope, known) : createFlowGroups(scope, known),
   )
-  const nodeTakers = takers.filter(({ scope }) => scope.byNode)
-  const flowTakers = takers.filter(({ scope }) => !scope.byNode)
-  const texts = createTexts()
-  let nodes = new Map<string, Node>()
-  // The message in work.
-  let points: Points
-  let node: Node
-  let seconds = 0
+  const totalKinds = kindsOf(scopes.filter(({ byNode }) => byNode))
+  const flowKinds = kindsOf(flowScopes)
+  const needsSrc = flowScopes.some((scope) => looksAtSrc(scope))
+  const needsDst = flowScopes.some((scope) => looksAtDst(scope))
+  const inFlight = new Set<Staged>()
+  const spare: Staged[] = []
 
-  function nodeOf(id: string, name: string): Node {
-    const key = `${id}\u0000${name}`
-    const known = nodes.get(key)
-    if (known) return known
-    if (nodes.size >= NODES_MAX) {
-      nodes = new Map()
-      for (const taker of takers) forget(taker)
-    }
-    const made = { id, name, number: nodes.size }
-    nodes.set(key, made)
-    return made
+  function spill(staged: Staged): void {
+    staged.spill ??= new Spill()
+    drain(staged, staged.spill)
   }
 
-  function forget(taker: Taker): void {
-    taker.groups = new Int32Array(0)
-    taker.nodes = new Int32Array(0)
-    taker.flowGroups = new Map()
-    taker.seenGroups = new Map()
-    taker.version = taker.scope.series.version
-    taker.peopleVersion = people.version
+  function drain(staged: Staged, target: Target): void {
+    for (const groups of nodeGroups) groups.take(staged.totals, target)
+    for (const groups of flowGroups) groups.take(staged.flows, target)
+    staged.totals.count = 0
+    staged.flows.count = 0
   }
 
-  /** False when the scope does not want this node. Forgets what is no longer true. */
-  function wantsNode(taker: Taker): boolean {
-    const { by, wants, series } = taker.scope
-    const usesOwner = by.includes('owner') || wants.owner !== undefined || taker.scope.seen.length > 0
-    if (taker.version !== series.version || (usesOwner && taker.peopleVersion !== people.version)) forget(taker)
-    if (wants.node === undefined && wants.owner === undefined) return true
-    if (taker.nodes.length <= node.number) taker.nodes = wider(taker.nodes, node.number)
-    if (taker.nodes[node.number] === UNKNOWN) {
-      const isWanted = (wants.node?.(node.name, node.id) ?? true) && (wants.owner?.(people.ownerOf(node.id)) ?? true)
-      taker.nodes[node.number] = isWanted ? 1 : 0
-    }
-    return taker.nodes[node.number] === 1
+  /** Numbers of nodes and ends lose their meaning, so nothing with numbers may be left. */
+  function forget(): void {
+    for (const staged of inFlight) spill(staged)
+    ends.forget()
+    nodes.forget()
+    for (const groups of [...nodeGroups, ...flowGroups]) groups.forget()
   }
 
-  function takeTotals(staged: Staged, taker: Taker): void {
-    const { scope } = taker
-    if (!wantsNode(taker)) return
-    for (let kind = 0; kind < KIND_COUNT; kind++) {
-      if ((scope.kinds & (1 << kind)) === 0 || points.flows[kind] === 0) continue
-      const cell = node.number * KIND_COUNT + kind
-      if (taker.groups.length <= cell) taker.groups = wider(taker.groups, cell)
-      let id = taker.groups[cell]!
-      if (id === UNKNOWN) {
-        const { by } = scope
-        id = scope.series.idOf(
-          by.map((dim) => (dim === 'node' ? node.id : dim === 'owner' ? people.ownerOf(node.id) : KINDS[kind]!)),
-        )
-        // There may be room later.
-        if (id !== OVERFLOW) taker.groups[cell] = id
-      }
-      add(staged.of(scope), scope, id, points.totals, points.wide ? points.totalHighs : undefined, kind * TOTALS)
+  function takeTotals(staged: Staged, points: Points, node: number, minute: number): void {
+    const { flows, totals, totalHighs, wide } = points
+    for (let kind = 0; kind < KINDS.length; kind++) {
+      if (flows[kind] === 0 || (totalKinds & (1 << kind)) === 0) continue
+      const log = roomIn(staged, staged.totals)
+      const row = log.next()
+      const { cells, values } = log
+      const cell = row * TOTAL_CELLS
+      cells[cell] = minute
+      cells[cell + 1] = node
+      cells[cell + 2] = kind
+      const from = kind * TOTAL_VALUES
+      const at = row * TOTAL_VALUES
+      for (let k = 0; k < TOTAL_VALUES; k++)
+        values[at + k] = wide ? wholeOf(totals[from + k]!, totalHighs[from + k]!) : totals[from + k]!
     }
   }
 
-  function add(
-    part: StagedScope,
-    scope: Scope,
-    id: number,
-    values: Float64Array,
-    highs: Float64Array | undefined,
-    at: number,
-  ): void {
-    for (const by of scope.summed) {
-      let value = 0
-      if (by.sum === 'messages') value = 1
-      else for (const index of PARTS[by.sum]) value += values[at + index]! + (highs ? highs[at + index]! * WIDE : 0)
-      if (value !== 0) part.addSum(by, Math.floor(seconds / by.stepSeconds), id, value)
-    }
-    if (id === OVERFLOW) return
-    for (const by of scope.present) part.addPresence(by, Math.floor(seconds / by.slotSeconds), id)
-  }
-
-  function takeFlows(staged: Staged, taker: Taker): void {
-    const { scope } = taker
-    if (!wantsNode(taker)) return
-    const { wants, by } = scope
-    const { flowCells, protoTags } = points
-    const keepsNode = by.includes('node') || by.includes('owner')
-    const keepsSrc = by.includes('src')
-    const keepsDst = by.includes('dst')
-    const keepsMore = by.includes('port') || by.includes('proto') || by.includes('kind')
-    const needsDst = keepsDst || wants.dst !== undefined || scope.distinct.length > 0
-    for (let i = 0; i < points.flowCount; i++) {
-      const cell = i * FLOW_CELLS
-      const kind = flowCells[cell + FLOW_KIND]!
-      if ((scope.kinds & (1 << kind)) === 0) continue
-      const port = flowCells[cell + FLOW_PORT]!
-      if (wants.port && !wants.port.has(port)) continue
-      const proto = flowCells[cell + FLOW_PROTO]!
-      if (wants.proto && !wants.proto.has(protoOf(proto, protoTags))) continue
-      const srcAddress = flowCells[cell + FLOW_SRC]!
-      const dstAddress = flowCells[cell + FLOW_DST]!
-      if (scope.isRouter && (!texts.isInTailnet(dstAddress) || texts.isInTailnet(srcAddress))) continue
-      const src = keepsSrc || wants.src ? texts.nameOf(srcAddress) : 0
-      const dst = needsDst ? texts.nameOf(dstAddress) : 0
-      if (wants.src && !texts.matches(wants.src, src)) continue
-      if (wants.dst && !texts.matches(wants.dst, dst)) continue
-      if (scope.seen.length > 0) {
-        see(staged.of(scope), taker, { srcAddress, dstAddress, port, proto, kind })
-        continue
-      }
-      const ends = (keepsSrc ? src : 0) * 2 ** 26 + (keepsDst ? dst : 0)
-      const more = keepsMore ? `${port} ${proto < 256 ? proto : protoTags[proto - 256]} ${kind} ` : ''
-      const key = keepsMore || keepsNode ? `${more}${keepsNode ? node.number : ''} ${ends}` : ends
-      let id = taker.flowGroups.get(key)
-      if (id === undefined) {
-        id = scope.series.idOf(
-          by.map((dim) => {
-            if (dim === 'src') return texts.textOf(src)
-            return dim === 'dst' ? texts.textOf(dst) : dimValue(dim, port, proto, kind)
-          }),
-        )
-        if (id !== OVERFLOW) taker.flowGroups.set(key, id)
-      }
-      const part = staged.of(scope)
-      add(part, scope, id, points.flowCounters, points.wide ? points.flowHighs : undefined, i * 4)
-      for (const one of scope.distinct) {
-        const item = one.distinct.of === 'dst' ? texts.textOf(dst) : port < 0 ? 'none' : String(port)
-        if (item !== 'none') part.addItem(one, Math.floor(seconds / one.stepSeconds), id, item)
-      }
+  function takeFlows(staged: Staged, points: Points, node: number, minute: number): void {
+    const { flowCount, flowCells, flowCounters, flowHighs, wide } = points
+    ends.begin(points)
+    for (let i = 0; i < flowCount; i++) {
+      const flow = i * CELLS
+      const kind = flowCells[flow + FLOW_KIND]!
+      if ((flowKinds & (1 << kind)) === 0) continue
+      const log = roomIn(staged, staged.flows)
+      const row = log.next()
+      const { cells, values } = log
+      const cell = row * FLOW_CELLS
+      const proto = flowCells[flow + FLOW_PROTO]!
+      cells[cell] = minute
+      cells[cell + 1] = node
+      cells[cell + 2] = kind
+      cells[cell + 3] = needsSrc ? ends.endOf(flowCells[flow + FLOW_SRC]!) : 0
+      cells[cell + 4] = needsDst ? ends.endOf(flowCells[flow + FLOW_DST]!) : 0
+      cells[cell + 5] = flowCells[flow + FLOW_PORT]!
+      cells[cell + 6] = proto < 256 ? proto : 256 + ends.numberOf(points.protoTags[proto - 256]!)
+      const from = i * FLOW_VALUES
+      const at = row * FLOW_VALUES
+      for (let k = 0; k < FLOW_VALUES; k++)
+        values[at + k] = wide ? wholeOf(flowCounters[from + k]!, flowHighs[from + k]!) : flowCounters[from + k]!
     }
   }
 
-  function dimValue(
-    dim: 'node' | 'owner' | 'port' | 'proto' | 'kind',
-    port: number,
-    proto: number,
-    kind: number,
-  ): string {
-    if (dim === 'node') return node.id
-    if (dim === 'owner') return people.ownerOf(node.id)
-    if (dim === 'port') return port < 0 ? 'none' : String(port)
-    return dim === 'proto' ? protoOf(proto, points.protoTags) : KINDS[kind]!
-  }
-
-  function see(
-    part: StagedScope,
-    { scope, seenGroups }: Taker,
-    flow: { srcAddress: number; dstAddress: number; port: number; proto: number; kind: number },
-  ): void {
-    const ends = texts.addressOf(flow.srcAddress) * 2 ** 26 + texts.addressOf(flow.dstAddress)
-    // A pair needs no more to be told; everything else is told by all that there is.
-    const isPair = scope.by.length === 2 && scope.by.includes('src') && scope.by.includes('dst')
-    const key = isPair ? ends : `${flow.port} ${flow.proto} ${flow.kind} ${node.number} ${ends}`
-    let seen = seenGroups.get(key)
-    if (seen === undefined) {
-      seen = seenOf(scope, flow)
-      seenGroups.set(key, seen)
-    }
-    if (!seen.isWhole) return
-    for (const one of scope.seen) part.addSighting(one, seen, Math.floor(seconds / one.stepSeconds))
-  }
-
-  /** Known by node ids, so a pair is the same over IPv4 and IPv6 and after a device was renamed; and the same in both directions. */
-  function seenOf(
-    { by }: Scope,
-    flow: { srcAddress: number; dstAddress: number; port: number; proto: number; kind: number },
-  ): Seen {
-    const ends = [flow.srcAddress, flow.dstAddress].map((address) => ({
-      id: people.nodeOf(texts.textOf(texts.addressOf(address))),
-      name: texts.textOf(texts.nameOf(address)),
-    }))
-    const isPair = by.includes('src') && by.includes('dst')
-    if (isPair) ends.sort((one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0))
-    const ids: string[] = []
-    const names: string[] = []
-    for (const dim of by) {
-      const end = dim === 'src' ? ends[0] : dim === 'dst' ? ends[1] : undefined
-      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, flow.port, flow.proto, flow.kind)
-      ids.push(end?.id ?? value)
-      names.push(end?.name ?? value)
-    }
-    return { key: JSON.stringify(ids), names, isWhole: !isPair || ends.every((end) => end.id !== 'none') }
+  function roomIn(staged: Staged, log: Log): Log {
+    if (log.isFull) spill(staged)
+    return log
   }
 
   return {
-    stage: createStaged,
-    take(staged, next) {
-      points = next
-      node = nodeOf(next.node, next.nodeName)
-      seconds = Number(next.startNs / SECOND)
-      people.named(node.id, node.name, seconds)
-      for (const taker of nodeTakers) takeTotals(staged, taker)
-      if (flowTakers.length === 0) return
-      if (texts.begin(next)) for (const taker of flowTakers) forget(taker)
-      for (const taker of flowTakers) takeFlows(staged, taker)
+    stage() {
+      const staged = spare.pop() ?? new Staged(options.rowsMax)
+      inFlight.add(staged)
+      return staged
+    },
+    take(staged, points, seconds) {
+      if (ends.isFull || nodes.isFull) forget()
+      const node = nodes.numberOf(points.node, points.nodeName)
+      const minute = Math.floor(seconds / 60)
+      people.named(points.node, points.nodeName, seconds)
+      if (totalKinds !== 0) takeTotals(staged, points, node, minute)
+      if (flowKinds !== 0) takeFlows(staged, points, node, minute)
+    },
+    pour(staged, target) {
+      staged.spill?.pourInto(target)
+      drain(staged, target)
+    },
+    release(staged) {
+      inFlight.delete(staged)
+      staged.clear()
+      if (spare.length < SPARE_MAX) spare.push(staged)
+    },
+    get bytes() {
+      const groups: readonly Groups[] = [...nodeGroups, ...flowGroups]
+      const staged = [...inFlight, ...spare].reduce((sum, one) => sum + one.bytes, 0)
+      return staged + ends.bytes + groups.reduce((sum, one) => sum + one.bytes, 0)
     },
   }
 }
 
-function protoOf(cell: number, tags: readonly string[]): string {
-  return cell < 256 ? PROTO_TAGS[cell]! : tags[cell - 256]!
+function kindsOf(scopes: readonly Scope[]): number {
+  return scopes.reduce((bits, { kinds }) => bits | kinds, 0)
 }
 
-function wider(array: Int32Array<ArrayBuffer>, index: number): Int32Array<ArrayBuffer> {
-  let room = 64
-  while (room <= index) room *= 2
-  const grown = new Int32Array(room).fill(UNKNOWN)
-  grown.set(array)
-  return grown
+function looksAtSrc({ by, wants, isRouter, seen }: Scope): boolean {
+  return by.includes('src') || wants.src !== undefined || isRouter || seen.length > 0
+}
+
+function looksAtDst({ by, wants, isRouter, seen, distinct }: Scope): boolean {
+  const countsDst = distinct.some((one) => one.distinct.of === 'dst')
+  return by.includes('dst') || wants.dst !== undefined || isRouter || seen.length > 0 || countsDst
 }

@@ -3,12 +3,18 @@
 import { MINUTE } from '../clock.ts'
 
 export const CHUNK_NS = 10n * MINUTE
+const CHUNK_SECONDS = 600
 
+/** The chunk of a message that began so many seconds after the epoch. */
+export function chunkOf(seconds: number): number {
+  return Math.floor(seconds / CHUNK_SECONDS)
+}
+
+/** Digests come in halves of 32 bits: a bigint costs more than all the rest of a look-up. */
 export interface Identities {
-  /** True when the message is known. `startNs`: its start. */
-  has(digest: bigint, startNs: bigint): boolean
+  has(high: number, low: number, chunk: number): boolean
   /** Takes it in; false when it was known. */
-  add(digest: bigint, startNs: bigint): boolean
+  add(high: number, low: number, chunk: number): boolean
   /** Forgets chunks that end at or before `ns`. Returns how many messages they had. */
   forgetBefore(ns: bigint): number
   /** Makes room: forgets the oldest chunks until at most `max` messages are known. Returns the time from which on all are, if it had to. */
@@ -26,7 +32,8 @@ interface Chunk {
   /** Open addressing: two halves of a digest per slot, both 0 where free. */
   slots: Int32Array
   count: number
-  fresh: bigint[]
+  /** Low and high halves in turn: in memory that is a BigUint64Array. */
+  fresh: number[]
 }
 
 const SLOTS_MIN = 256
@@ -34,10 +41,6 @@ const SLOTS_MIN = 256
 export function createIdentities(): Identities {
   const chunks = new Map<number, Chunk>()
   let count = 0
-
-  function chunkOf(startNs: bigint): number {
-    return Number(startNs / CHUNK_NS)
-  }
 
   /** Index of the digest's slot, or of the free one where it would go (as -1 - index). */
   function find(slots: Int32Array, high: number, low: number): number {
@@ -70,14 +73,12 @@ export function createIdentities(): Identities {
     return gone
   }
 
-  function put(key: number, digest: bigint, isFresh: boolean): boolean {
+  function put(key: number, high: number, low: number, isFresh: boolean): boolean {
     let chunk = chunks.get(key)
     if (chunk === undefined) {
       chunk = { slots: new Int32Array(SLOTS_MIN * 2), count: 0, fresh: [] }
       chunks.set(key, chunk)
     }
-    const high = highOf(digest)
-    const low = lowOf(digest)
     const found = find(chunk.slots, high, low)
     if (found >= 0) return false
     const slot = -1 - found
@@ -85,19 +86,20 @@ export function createIdentities(): Identities {
     chunk.slots[slot * 2 + 1] = low
     chunk.count += 1
     count += 1
-    if (isFresh) chunk.fresh.push(digest)
+    if (isFresh) chunk.fresh.push(low, high)
     if (chunk.count * 3 > chunk.slots.length) grow(chunk)
     return true
   }
 
   return {
-    has(digest, startNs) {
-      const chunk = chunks.get(chunkOf(startNs))
-      return chunk !== undefined && find(chunk.slots, highOf(digest), lowOf(digest)) >= 0
+    has(high, low, chunk) {
+      const known = chunks.get(chunk)
+      return known !== undefined && find(known.slots, high, lowOf(high, low)) >= 0
     },
-    add: (digest, startNs) => put(chunkOf(startNs), digest, true),
+    add: (high, low, chunk) => put(chunk, high, lowOf(high, low), true),
     restore(chunk, digests) {
-      for (const digest of digests) put(chunk, digest, false)
+      const halves = new Int32Array(digests.buffer, digests.byteOffset, digests.length * 2)
+      for (let i = 0; i < halves.length; i += 2) put(chunk, halves[i + 1]!, halves[i]!, false)
     },
     forgetBefore(ns) {
       let gone = 0
@@ -122,7 +124,8 @@ export function createIdentities(): Identities {
     },
     fresh() {
       const fresh = new Map<number, BigUint64Array>()
-      for (const [key, chunk] of chunks) if (chunk.fresh.length > 0) fresh.set(key, BigUint64Array.from(chunk.fresh))
+      for (const [key, chunk] of chunks)
+        if (chunk.fresh.length > 0) fresh.set(key, new BigUint64Array(Int32Array.from(chunk.fresh).buffer))
       return fresh
     },
     saved() {
@@ -131,10 +134,7 @@ export function createIdentities(): Identities {
   }
 }
 
-/** Halves as int32; a digest of 0 is taken for 1, because 0 means a free slot. */
-function highOf(digest: bigint): number {
-  return Number(BigInt.asIntN(32, digest >> 32n))
-}
-function lowOf(digest: bigint): number {
-  return digest === 0n ? 1 : Number(BigInt.asIntN(32, digest))
+/** A digest of 0 is taken for 1, because 0 means a free slot. */
+function lowOf(high: number, low: number): number {
+  return high === 0 && low === 0 ? 1 : low
 }

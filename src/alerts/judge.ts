@@ -4,7 +4,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../pipeline/window-size.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
-import type { Added } from './collector.ts'
 import type { Coverage } from './coverage.ts'
 import { cutAt, type Mark, markBefore, NEVER, next, pruned, withMark } from './machine.ts'
 import { createMeter, type Meter } from './meter.ts'
@@ -12,6 +11,7 @@ import type { People } from './people.ts'
 import type { Rule } from './rule.ts'
 import type { Reading } from './scope.ts'
 import { OVERFLOW } from './series.ts'
+import type { Added } from './stores.ts'
 import { verdictOf } from './verdict.ts'
 
 export interface RuleState {
@@ -70,6 +70,7 @@ export function createJudge(
       const meter = createMeter(reading, people)
       return { reading, rule: reading.rule, meter, judgedNs: 0n, alerts: new Map(), dirty: new Map() }
     })
+  const readers = readersOf(rules)
   const completeAt = new Map<string, boolean>()
   /** The same by rule and step: asked once per group otherwise. */
   const completeSteps = new Map<RuleState, Map<bigint, boolean>>()
@@ -173,6 +174,7 @@ export function createJudge(
   function rejudge(state: RuleState, id: number, fromNs: bigint): void {
     const { stepNs } = state.rule
     const old = state.alerts.get(id)
+    if (old === undefined && !state.meter.mayBreach(id, fromNs, state.judgedNs)) return
     const oldMarks = old?.marks ?? ([NEVER] as const)
     let marks = old ? cutAt(oldMarks, fromNs) : ([NEVER] as const)
     let before = markBefore(oldMarks, fromNs)
@@ -251,11 +253,8 @@ export function createJudge(
         if (state.judgedNs === 0n) state.judgedNs = ((atNs + stepNs - 1n) / stepNs) * stepNs
       }
     },
-    added({ scope, fromNs, ids }) {
-      for (const state of rules) {
-        if (state.reading.scope !== scope || state.rule.form.is === 'new') continue
-        for (const id of ids) dirty(state, id, fromNs)
-      }
+    added({ part, fromNs, ids }) {
+      for (const state of readers.get(part) ?? []) for (const id of ids) dirty(state, id, fromNs)
     },
     filled(fromNs) {
       for (const state of rules) {
@@ -311,4 +310,16 @@ export function createJudge(
       }
     },
   }
+}
+
+/** Which rules read a part of a scope. */
+function readersOf(rules: readonly RuleState[]): Map<Added['part'], RuleState[]> {
+  const readers = new Map<Added['part'], RuleState[]>()
+  for (const state of rules) {
+    const { main, derp, present, distinct } = state.reading
+    for (const part of [main, derp, present, distinct]) {
+      if (part !== undefined) readers.set(part, [...(readers.get(part) ?? []), state])
+    }
+  }
+  return readers
 }

@@ -20,6 +20,8 @@ export interface People {
   observe(devices: readonly Device[]): void
   /** Changes whenever owners may differ: caches compare it. */
   readonly version: number
+  /** The same for names. */
+  readonly namesVersion: number
   /** Since the last `saved`. */
   changed(): Map<string, Person>
   saved(): void
@@ -33,9 +35,11 @@ const NODES_MAX = 200_000
 export function createPeople(): People {
   const people = new Map<string, Person>()
   const nodes = new Map<string, string>()
-  const namedAt = new Map<string, number>()
+  /** What each node was called last, and when. */
+  const named = new Map<string, { name: string; seconds: number }>()
   let changed = new Set<string>()
   let version = 0
+  let namesVersion = 0
 
   function change(nodeId: string, person: Person): void {
     if (people.size >= NODES_MAX && !people.has(nodeId)) return
@@ -52,11 +56,17 @@ export function createPeople(): People {
     nameOf: (nodeId) => people.get(nodeId)?.name ?? nodeId,
     nodeOf: (address) => nodes.get(address) ?? address,
     named(nodeId, name, seconds) {
-      const before = namedAt.get(nodeId)
-      if (before !== undefined && before > seconds) return
-      if (namedAt.size < NODES_MAX || before !== undefined) namedAt.set(nodeId, seconds)
+      const before = named.get(nodeId)
+      if (before !== undefined && before.seconds > seconds) return
+      if (before?.name === name) {
+        before.seconds = seconds
+        return
+      }
+      if (named.size < NODES_MAX || before !== undefined) named.set(nodeId, { name, seconds })
       const person = personOf(nodeId)
-      if (person.name !== name) change(nodeId, { ...person, name })
+      if (person.name === name) return
+      change(nodeId, { ...person, name })
+      namesVersion += 1
     },
     observe(devices) {
       for (const { nodeId, addresses, owner } of devices) {
@@ -70,6 +80,9 @@ export function createPeople(): People {
     get version() {
       return version
     },
+    get namesVersion() {
+      return namesVersion
+    },
     changed: () => new Map([...changed].map((nodeId) => [nodeId, personOf(nodeId)])),
     saved() {
       changed = new Set()
@@ -78,6 +91,7 @@ export function createPeople(): People {
       change(nodeId, person)
       changed.delete(nodeId)
       version += 1
+      namesVersion += 1
     },
   }
 }

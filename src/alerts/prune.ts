@@ -61,6 +61,7 @@ export function createPruner(parts: {
         continue
       scope.series.free(id)
     }
+    for (const { distinct } of scope.distinct) distinct.freeItems()
   }
 
   return {
@@ -73,7 +74,7 @@ export function createPruner(parts: {
         bytes += scope.series.size * ITEM_BYTES
         for (const { sums } of scope.summed) bytes += sums.bytes
         for (const { presence } of scope.present) bytes += presence.bytes
-        for (const { distinct } of scope.distinct) bytes += distinct.items * ITEM_BYTES
+        for (const { distinct } of scope.distinct) bytes += distinct.bytes
         for (const { sightings } of scope.seen) bytes += sightings.count * 2 * ITEM_BYTES
       }
       return bytes

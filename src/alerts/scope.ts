@@ -26,25 +26,25 @@ interface Part {
 export interface SummedBy extends Part {
   readonly sum: Sum
   readonly sums: Sums
-  readonly stepSeconds: number
+  readonly stepMinutes: number
   /** Pieces that are kept below the newest judged one. */
   keepPieces: number
 }
 export interface PresentBy {
   readonly presence: Presence
   readonly slotNs: bigint
-  readonly slotSeconds: number
+  readonly slotMinutes: number
   keepSlots: number
 }
 export interface DistinctBy extends Part {
   readonly distinct: Distinct
-  readonly stepSeconds: number
+  readonly stepMinutes: number
   keepPieces: number
 }
 export interface SeenBy extends Part {
   readonly rule: Rule
   readonly sightings: Sightings
-  readonly stepSeconds: number
+  readonly stepMinutes: number
 }
 
 export interface Scope {
@@ -134,7 +134,7 @@ function scopeOf(rule: Rule, scopes: Map<string, Scope>, limits: ScopeLimits): S
   return scope
 }
 
-/** Where a scope has one group per node anyway, patterns on nodes only matter when a rule is judged; so rules for different nodes share it. */
+/** Where a scope has a group or a few per node anyway, patterns on nodes only matter when a rule is judged; so rules for different nodes share it. */
 function collectedWhere(rule: Rule): Where {
   const { node, owner, ...rest } = rule.where
   return {
@@ -145,7 +145,9 @@ function collectedWhere(rule: Rule): Where {
 }
 
 function isJudgedByNode(rule: Rule): boolean {
-  return isByNode(rule) && rule.by.includes('node')
+  const { form, by } = rule
+  if (form.is === 'new' || form.is === 'distinct' || !by.includes('node')) return false
+  return by.every((dim) => dim === 'node' || dim === 'owner' || dim === 'kind')
 }
 
 function readingOf(rule: Rule, scope: Scope, limits: ScopeLimits): Reading {
@@ -173,7 +175,7 @@ function readingOf(rule: Rule, scope: Scope, limits: ScopeLimits): Reading {
 function summed(scope: Scope, sum: Sum, stepNs: bigint, keepNs: bigint): SummedBy {
   let one = scope.summed.find((other) => other.sum === sum && other.sums.stepNs === stepNs)
   if (one === undefined) {
-    one = { sum, sums: createSums(stepNs, scope.series), stepSeconds: secondsOf(stepNs), keepPieces: 0, sinceNs: 0n }
+    one = { sum, sums: createSums(stepNs, scope.series), stepMinutes: minutesOf(stepNs), keepPieces: 0, sinceNs: 0n }
     scope.summed.push(one)
   }
   one.keepPieces = Math.max(one.keepPieces, Number(keepNs / stepNs) + 1)
@@ -185,7 +187,7 @@ function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits
   const slotNs = rule.windowNs >= 10n * MINUTE ? 10n * MINUTE : MINUTE
   let one = scope.present.find((other) => other.slotNs === slotNs)
   if (one === undefined) {
-    one = { presence: createPresence(), slotNs, slotSeconds: secondsOf(slotNs), keepSlots: 0 }
+    one = { presence: createPresence(), slotNs, slotMinutes: minutesOf(slotNs), keepSlots: 0 }
     scope.present.push(one)
   }
   one.keepSlots = Math.max(one.keepSlots, Number((withinNs + limits.latenessNs) / slotNs) + 2)
@@ -198,7 +200,7 @@ function distinct(scope: Scope, rule: Rule, of: 'dst' | 'port', keepNs: bigint, 
     const itemsMax = limits.seriesMax * ITEMS_PER_SERIES
     one = {
       distinct: createDistinct({ stepNs: rule.stepNs, of, itemsMax }),
-      stepSeconds: secondsOf(rule.stepNs),
+      stepMinutes: minutesOf(rule.stepNs),
       keepPieces: 0,
       sinceNs: 0n,
     }
@@ -211,11 +213,12 @@ function distinct(scope: Scope, rule: Rule, of: 'dst' | 'port', keepNs: bigint, 
 function sightings(scope: Scope, rule: Rule, memoryMs: number, limits: ScopeLimits): SeenBy {
   const memoryPieces = Math.ceil(memoryMs / Number(rule.stepNs / 1_000_000n))
   const made = createSightings({ memoryPieces, max: limits.seriesMax * 10 })
-  const one = { rule, sightings: made, stepSeconds: secondsOf(rule.stepNs), sinceNs: 0n }
+  const one = { rule, sightings: made, stepMinutes: minutesOf(rule.stepNs), sinceNs: 0n }
   scope.seen.push(one)
   return one
 }
 
-function secondsOf(ns: bigint): number {
-  return Number(ns / 1_000_000_000n)
+/** All steps and slots are whole minutes. */
+function minutesOf(ns: bigint): number {
+  return Number(ns / MINUTE)
 }

@@ -19,6 +19,8 @@ export interface SeriesTable {
   readonly count: number
   /** How often a group did not fit, since the start of the process. */
   readonly overflowed: number
+  /** Counts one that is known not to fit. */
+  overflow(): void
   /** Frees the number for another group. */
   free(id: number): void
   ids(): Iterable<number>
@@ -74,6 +76,9 @@ export function createSeriesTable(max: number): SeriesTable {
     },
     get overflowed() {
       return overflowed
+    },
+    overflow() {
+      overflowed += 1
     },
     free(id) {
       const key = keys[id]

@@ -9,12 +9,9 @@ export interface Sighting {
   readonly piece: number
 }
 
-/** Sightings by slot of time, the first of each group in it. */
-export type Waiting = ReadonlyMap<number, ReadonlyMap<string, Sighting>>
-
 export interface Sightings {
-  /** Groups seen in the pieces of a window that is done. */
-  add(some: Iterable<Sighting>): void
+  /** A group was seen in a piece; once per slot is enough. */
+  add(group: Omit<Sighting, 'piece'>, piece: number): void
   /** Everything before `piece` was read: takes in the sightings there, and returns those that are new: not seen in all the memory before,
    * nor after. */
   take(piece: number): Sighting[]
@@ -63,16 +60,17 @@ export function createSightings(options: { memoryPieces: number; max: number }):
 
   return {
     slotOf,
-    add(some) {
-      for (const sighting of some) {
-        const slot = slotOf(sighting.piece)
-        const groups = waiting.get(slot) ?? new Map<string, Sighting>()
-        waiting.set(slot, groups)
-        const known = groups.get(sighting.key)
-        if (known !== undefined && known.piece <= sighting.piece) continue
-        groups.set(sighting.key, sighting)
-        changedSlots.add(slot)
-      }
+    add({ key, names }, piece) {
+      const slot = slotOf(piece)
+      const before = last.get(key)
+      // Seen in this slot or later: it would tell nothing.
+      if (before !== undefined && before >= slot) return
+      const groups = waiting.get(slot) ?? new Map<string, Sighting>()
+      waiting.set(slot, groups)
+      const known = groups.get(key)
+      if (known !== undefined && known.piece <= piece) return
+      groups.set(key, { key, names, piece })
+      changedSlots.add(slot)
     },
     take(piece) {
       const news: Sighting[] = []

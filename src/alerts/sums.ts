@@ -5,8 +5,7 @@ import type { SeriesTable } from './series.ts'
 export interface Sums {
   readonly series: SeriesTable
   readonly stepNs: bigint
-  /** Adds a column of `delta` (by group). */
-  add(piece: number, delta: Float64Array): void
+  add(piece: number, id: number, value: number): void
   /** Sums over the pieces [from, to), by group. Valid until the next call of `add` or `forgetBefore`. */
   over(from: number, to: number): Float64Array
   /** The same for one group. */
@@ -26,26 +25,41 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
   const columns = new Map<number, Float64Array>()
   const cache = new Map<string, Float64Array>()
   let changed = new Set<number>()
+  // What is added goes to the same few pieces: the last one is at hand, noted as changed and not in the cache.
+  let last = Number.NaN
+  let lastColumn = new Float64Array(0)
+
+  function open(piece: number, id: number): Float64Array {
+    let column = columns.get(piece)
+    if (column === undefined || column.length <= id) {
+      const grown = new Float64Array(roomFor(Math.max(id + 1, series.size)))
+      if (column) grown.set(column)
+      column = grown
+      columns.set(piece, column)
+    }
+    changed.add(piece)
+    cache.clear()
+    last = piece
+    lastColumn = column as Float64Array<ArrayBuffer>
+    return column
+  }
+
+  function close(): void {
+    last = Number.NaN
+  }
 
   return {
     series,
     stepNs,
-    add(piece, delta) {
-      let column = columns.get(piece)
-      if (column === undefined || column.length < delta.length) {
-        const grown = new Float64Array(roomFor(delta.length))
-        if (column) grown.set(column)
-        column = grown
-        columns.set(piece, column)
-      }
-      for (let id = 0; id < delta.length; id++) column[id]! += delta[id]!
-      changed.add(piece)
-      cache.clear()
+    add(piece, id, value) {
+      const column = piece === last && id < lastColumn.length ? lastColumn : open(piece, id)
+      column[id]! += value
     },
     over(from, to) {
       const key = `${from} ${to}`
       const known = cache.get(key)
       if (known) return known
+      close()
       const sums = new Float64Array(series.size)
       for (let piece = from; piece < to; piece++) {
         const column = columns.get(piece)
@@ -69,6 +83,7 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
         columns.delete(key)
         changed.add(key)
       }
+      close()
       cache.clear()
     },
     isIdle(id) {
@@ -83,6 +98,7 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
     changed: () => new Map([...changed].map((piece) => [piece, columns.get(piece)])),
     saved() {
       changed = new Set()
+      close()
     },
     restore(piece, column) {
       columns.set(piece, column)

@@ -1,0 +1,79 @@
+/** What a scope leaves out, asked once for each node, protocol and end, and remembered by their numbers. */
+import { PROTO_TAGS } from '../source/message-proto.ts'
+import type { Ends } from './ends.ts'
+import { LOG_DST, LOG_KIND, LOG_NODE, LOG_PORT, LOG_PROTO, LOG_SRC } from './log.ts'
+import type { Nodes } from './nodes.ts'
+import type { People } from './people.ts'
+import type { Scope } from './scope.ts'
+
+/** What is known of the numbers in a log. */
+export interface Known {
+  readonly nodes: Nodes
+  readonly ends: Ends
+  readonly people: People
+}
+
+export interface Filter {
+  wantsNode(node: number): boolean
+  /** A row of flows that begins at `at`. */
+  wantsFlow(cells: Int32Array, at: number): boolean
+  /** Forgets when numbers or owners mean something else than before; true if it did. */
+  refresh(): boolean
+  forget(): void
+}
+
+const UNKNOWN = -1
+
+/** The protocol of a row as its tag says it. */
+export function protoOf(proto: number, ends: Ends): string {
+  return proto < 256 ? PROTO_TAGS[proto]! : ends.textOf(proto - 256)
+}
+
+export function createFilter(scope: Scope, { nodes, ends, people }: Known): Filter {
+  const { wants, kinds, isRouter, series } = scope
+  const { node: wantedNode, owner: wantedOwner, src: wantedSrc, dst: wantedDst, port: ports, proto: protos } = wants
+  const wantsNodes = wantedNode !== undefined || wantedOwner !== undefined
+  const usesOwner = scope.by.includes('owner') || wantedOwner !== undefined || scope.seen.length > 0
+  /** By node: 1 wanted, 0 not. */
+  let known = new Int8Array(0)
+  let version = UNKNOWN
+  let peopleVersion = UNKNOWN
+
+  function wantsNode(node: number): boolean {
+    if (!wantsNodes) return true
+    if (node >= known.length) {
+      const wider = new Int8Array(2 ** Math.ceil(Math.log2(nodes.count + 64))).fill(UNKNOWN)
+      wider.set(known)
+      known = wider
+    }
+    if (known[node] === UNKNOWN) {
+      const id = nodes.idOf(node)
+      const isWanted = (wantedNode?.(nodes.nameOf(node), id) ?? true) && (wantedOwner?.(people.ownerOf(id)) ?? true)
+      known[node] = isWanted ? 1 : 0
+    }
+    return known[node] === 1
+  }
+
+  return {
+    wantsNode,
+    wantsFlow(cells, at) {
+      if ((kinds & (1 << cells[at + LOG_KIND]!)) === 0) return false
+      if (ports && !ports.has(cells[at + LOG_PORT]!)) return false
+      if (wantsNodes && !wantsNode(cells[at + LOG_NODE]!)) return false
+      if (protos && !protos.has(protoOf(cells[at + LOG_PROTO]!, ends))) return false
+      if (isRouter && (!ends.isInTailnet(cells[at + LOG_DST]!) || ends.isInTailnet(cells[at + LOG_SRC]!))) return false
+      if (wantedSrc && !ends.matches(wantedSrc, ends.nameOf(cells[at + LOG_SRC]!))) return false
+      return !wantedDst || ends.matches(wantedDst, ends.nameOf(cells[at + LOG_DST]!))
+    },
+    refresh() {
+      if (version === series.version && (!usesOwner || peopleVersion === people.version)) return false
+      version = series.version
+      peopleVersion = people.version
+      known = new Int8Array(0)
+      return true
+    },
+    forget() {
+      version = UNKNOWN
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** Where numbers go that have found their group: what rules read (stores.ts), or what a window in flight keeps for later (spill.ts). */
+import type { DistinctBy, PresentBy, SeenBy, SummedBy } from './scope.ts'
+import type { Sighting } from './sightings.ts'
+
+export interface Target {
+  sum(by: SummedBy, piece: number, id: number, value: number): void
+  present(by: PresentBy, slot: number, id: number): void
+  /** `item`: a number of `by.distinct`. */
+  item(by: DistinctBy, piece: number, id: number, item: number): void
+  sighting(by: SeenBy, seen: Seen, piece: number): void
+}
+
+/** A group that is only seen: always the same object as long as it is remembered. */
+export interface Seen extends Omit<Sighting, 'piece'> {
+  /** False for a pair with an end that nobody knows. */
+  readonly isWhole: boolean
+}
