@@ -19,7 +19,7 @@ const MAY_KNOW: Record<string, readonly string[]> = {
   query: ['sink'],
   privacy: ['source', 'flatten', 'names', 'ledger'],
   check: ['source', 'sink', 'query', 'ledger', 'config', 'http'],
-  observe: ['source', 'sink', 'pipeline', 'alerts', 'ledger'],
+  observe: ['source', 'sink', 'pipeline', 'alerts', 'ledger', 'live'],
   http: ['observe', 'live', 'pipeline'],
   live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
   alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],

@@ -7,6 +7,7 @@ import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
   ADDRESS_END,
+  ADDRESS_HASH,
   ADDRESS_MARKS,
   ADDRESS_NAME_END,
   ADDRESS_NAME_START,
@@ -16,7 +17,6 @@ import {
 } from './points.ts'
 import { hasTagMarks, tagValue } from './tag-value.ts'
 
-const ADDRESS_HASH = 7
 const ADDRESS_FAR_KINDS = 6
 /** The index of what is absent. */
 export const NONE = 0

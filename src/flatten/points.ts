@@ -36,7 +36,9 @@ export const ADDRESS_BARE = 4
 export const ADDRESS_MARKS = 5
 export const MARK_TEXT = 1
 export const MARK_NAME = 2
-/** Cells 6 and 7 are the table's own. */
+/** A hash of the text of the tag value, the same in every message. */
+export const ADDRESS_HASH = 7
+/** Cell 6 is the table's own. */
 
 /** The points of one message: first `flowCount` of `tailnet_flow`, then one of `tailnet_node` for each kind with entries. Valid only
  * until the next message is flattened: the columns are reused, and only the rows counted here mean anything. Texts are tag values:

@@ -5,6 +5,8 @@ import type { PipelineMetrics } from '../pipeline/metrics.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import type { Live } from './live.ts'
+import type { LiveMetrics } from './metrics.ts'
+import { MEASUREMENTS } from './series.ts'
 import type { StageName } from './stages.ts'
 
 export interface Told {
@@ -12,13 +14,17 @@ export interface Told {
   readonly sink: SinkMetrics
   readonly pipeline: PipelineMetrics
   readonly health: HealthReport
+  readonly live: LiveMetrics
 }
 
 /** Whose trouble is it? Gaps and names have their own place on the page. */
 const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> = { source: 'api', sink: 'write' }
 
 /** The same, with `live` hearing all of it. */
-export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipeline, health }: Told): Told {
+export function listening(
+  { stages, seriesEstimate, nodesReporting }: Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>,
+  { source, sink, pipeline, health, live }: Told,
+): Omit<Told, 'live'> {
   const { api, cut, fold, write } = stages
   /** A write is tried again and again: the database is away, though nobody has given up yet. */
   let isRetrying = false
@@ -63,6 +69,11 @@ export function listening({ stages }: Pick<Live, 'stages'>, { source, sink, pipe
     },
     pipeline: {
       ...pipeline,
+      tick(result) {
+        pipeline.tick(result)
+        live.nodesReporting(nodesReporting())
+        for (const measurement of MEASUREMENTS) live.series(measurement, seriesEstimate(measurement))
+      },
       quarantined(reason, count) {
         pipeline.quarantined(reason, count)
         cut.failed(`${count} set aside (${reason}); see dead-letters/.`)

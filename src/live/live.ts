@@ -8,6 +8,7 @@ import type { PlannedWindow } from '../pipeline/planner.ts'
 import type { Tap, WindowResult } from '../pipeline/run-window.ts'
 import { KINDS, WIDE } from '../source/message.ts'
 import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
+import { createSeries, type Measurement } from './series.ts'
 import { createStage, STAGES, type Stage, type StageName, type StageView } from './stages.ts'
 import { createTalkers, type Slices, type TalkersView } from './talkers.ts'
 import { addTo, bucketOf, createThroughput, type Sums, type ThroughputView } from './throughput.ts'
@@ -23,6 +24,10 @@ export interface LiveView {
 
 export interface Live {
   readonly tap: Tap
+  /** Nodes that reported within the last 15 minutes. */
+  nodesReporting(): number
+  /** Distinct series that points were written to within the last day, estimated. */
+  seriesEstimate(measurement: Measurement): number
   /** For those who hear how the stages are doing (listening.ts). */
   readonly stages: Readonly<Record<StageName, Stage>>
   view(): LiveView
@@ -63,6 +68,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   }
   const throughput = createThroughput()
   const talkers = createTalkers({ monotonicMs: clock.monotonicMs, random: deps.random })
+  const series = createSeries()
   const peekWriter = createPeekWriter()
   const peek = createPeek(peekWriter)
   const staged = new Map<PlannedWindow, Staged>()
@@ -92,6 +98,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
 
   function take(window: PlannedWindow, points: Points): void {
     const nowNs = clock.now()
+    series.take(points, nowNs)
     if (!isOfInterest(window, nowNs)) return
     const mine = stage(window)
     // Read again, after the database was away. When exactly a message was logged is not told here, but it was soon after its start.
@@ -153,6 +160,8 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   return {
     tap: { points: take, done, failed: (window) => staged.delete(window) },
     stages,
+    seriesEstimate: (measurement) => series.estimate(measurement, clock.now()),
+    nodesReporting: () => nodesReporting(clock.now()),
     view() {
       const nowNs = clock.now()
       return {

@@ -5,6 +5,7 @@ import type { AlertsMetrics } from '../alerts/metrics.ts'
 import { type Clock, MS } from '../clock.ts'
 import { CODES, type Code } from '../errors.ts'
 import { GAP_REASONS } from '../ledger/ledger.ts'
+import type { LiveMetrics } from '../live/metrics.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
 import { TICK_RESULTS } from '../pipeline/status.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
@@ -17,6 +18,7 @@ export interface Metrics {
   readonly sink: SinkMetrics
   readonly pipeline: PipelineMetrics
   readonly alerts: AlertsMetrics
+  readonly live: LiveMetrics
   /** The text format 0.0.4 and its content type. */
   render(): Promise<string>
   readonly contentType: string
@@ -141,6 +143,12 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const stateFailures = counter('state_write_failures_total', 'Changes of the state file that failed.')
   const stateRecovered = counter('state_recovered_total', 'Damaged state files that were set aside and rebuilt.')
   const devices = unknownGauge('devices_known', 'Devices whose names are known.')
+  const nodes = unknownGauge('nodes_reporting', 'Nodes that reported within the last 15 minutes.')
+  const series = gauge(
+    'series_estimate',
+    'Distinct series that points were written to within the last day, estimated (standard error 1.6 %).',
+    ['measurement'],
+  )
   const inFlight = gauge('batches_in_flight', 'Batches under way to the database.')
   for (const code of API_CODES) hold.set({ room: 'source', code }, 0)
   for (const code of DB_CODES) hold.set({ room: 'sink', code }, 0)
@@ -215,6 +223,10 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
       inFlight: (count) => inFlight.set(count),
     },
     alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
+    live: {
+      nodesReporting: (count) => nodes.set(count),
+      series: (measurement, estimate) => series.set({ measurement }, estimate),
+    },
     render: () => registry.metrics(),
     contentType: registry.contentType,
     start: loopWatch.start,

@@ -57,6 +57,10 @@ test('under load: good settings are taken over, wrong ones refused with all faul
   await run.until(/settings are as they were/)
   const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
   const url = addressOf()
+  const gauges = await (await fetch(`${url}/metrics`)).text()
+  assert.match(gauges, /^tailflux_nodes_reporting [1-9]\d*$/m)
+  for (const measurement of ['tailnet_flow', 'tailnet_node'])
+    assert.match(gauges, new RegExp(`^tailflux_series_estimate{measurement="${measurement}"} [1-9]\\d*$`, 'm'))
   const after = await counters()
   for (const [name, value] of before) assert.ok((after.get(name) ?? -1) >= value, `${name} went down`)
   for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== edge || status.backlogSeconds > 0; ) {

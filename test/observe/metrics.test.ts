@@ -52,7 +52,7 @@ test('before anything happened counters are 0, and gauges that would lie are abs
 })
 
 test('whatever the rooms tell shows up', async (t) => {
-  const { source, sink, pipeline, read } = made(t)
+  const { source, sink, pipeline, live, read } = made(t)
   source.request('logging/network', '429', 1_500)
   source.bytes(1_000)
   source.clockSkew(-0.5)
@@ -76,6 +76,8 @@ test('whatever the rooms tell shows up', async (t) => {
   pipeline.stateRecovered()
   pipeline.devicesKnown(50)
   pipeline.inFlight(2)
+  live.nodesReporting(7)
+  live.series('tailnet_flow', 4_613)
   const values = await read()
   const noon = Number(NOON_NS / 1_000_000_000n)
   const wanted: Record<string, number> = {
@@ -102,6 +104,8 @@ test('whatever the rooms tell shows up', async (t) => {
     'late_messages_total{pass="2"}': 6,
     late_window_age_seconds_count: 1,
     gaps_open: 2,
+    nodes_reporting: 7,
+    'series_estimate{measurement="tailnet_flow"}': 4_613,
     gap_open_seconds: 120,
     'gap_lost_seconds_total{reason="beyond_retention"}': 3_600,
     last_window_end_timestamp_seconds: 1_793_620_800,
