@@ -1,11 +1,11 @@
 /** Whoever is told: a real Alertmanager, asked what it holds; a real HTTP receiver behind it and beside it; a scripted ntfy server. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Clock, systemClock } from '../../src/clock.ts'
 import { startAlertmanager } from '../services/alertmanager.ts'
 import { missing } from '../services/servers.ts'
+import { createPresentWorld } from './present.ts'
 import { startReceiver } from './receiver.ts'
-import { createWorld, MIN, SEC, type Traffic, type World } from './world.ts'
+import { MIN, SEC, type Traffic } from './world.ts'
 
 const NAMES = {
   // What devices may call themselves; the wire has them, so do tags, apart from control characters and backslashes.
@@ -14,22 +14,6 @@ const NAMES = {
   nC: '</b><script>alert(1)</script>',
   nD: '"; DROP TABLE alerts; --{node}{value}$labels',
   nE: '日本 \u202eevil 🦀 ünï',
-}
-
-/** Waits are fifty times shorter; everything else is real. */
-const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 50, signal) }
-
-/** Minutes that end now, so that a real Alertmanager takes the times for its own. */
-function recent(minutes: number): bigint {
-  return (systemClock.now() / MIN - BigInt(minutes)) * MIN
-}
-
-async function realTimeWorld(
-  settings: Record<string, unknown>,
-  minutes = 12,
-): Promise<{ world: World; fromNs: bigint }> {
-  const fromNs = recent(minutes)
-  return { world: await createWorld({ settings, originNs: fromNs, clock: hurried }), fromNs }
 }
 
 function minute(startNs: bigint, bytes: Readonly<Record<string, number>>): Traffic[] {
@@ -57,7 +41,7 @@ route: { receiver: hook, group_by: [alertname, node], group_wait: 0s, group_inte
 receivers: [{ name: hook, webhook_configs: [{ url: '${receiver.url}/am', send_resolved: true }] }]
 `,
   })
-  const { world, fromNs } = await realTimeWorld({
+  const { world, fromNs } = await createPresentWorld({
     ...LOUD,
     notify: [{ alertmanager: manager.url }],
     url: 'https://tailflux.example',
@@ -137,7 +121,7 @@ const resolved = (all: readonly { body: any }[]) => nodesOf(all, 'resolved')
 
 test('a webhook gets version 4, each change once, one request per rule', async (t) => {
   await using receiver = await startReceiver()
-  const { world, fromNs } = await realTimeWorld({
+  const { world, fromNs } = await createPresentWorld({
     rules: [...LOUD.rules, { name: 'busy', above: '2MB', window: '2m' }],
     notify: [{ webhook: `${receiver.url}/hook`, token: 'geheim' }],
   })
@@ -191,7 +175,7 @@ test('a webhook gets version 4, each change once, one request per rule', async (
 
 test('ntfy gets a message per change, and one for many', async (t) => {
   await using receiver = await startReceiver()
-  const { world, fromNs } = await realTimeWorld({
+  const { world, fromNs } = await createPresentWorld({
     ...LOUD,
     notify: [{ ntfy: `${receiver.url}/my-topic` }],
     url: 'https://tailflux.example',
@@ -219,7 +203,7 @@ test('ntfy gets a message per change, and one for many', async (t) => {
 test('a notifier that fails is tried again, holds up no other, and hears of everything in the end', async (t) => {
   await using good = await startReceiver()
   await using bad = await startReceiver()
-  const { world, fromNs } = await realTimeWorld({ ...LOUD, notify: [{ webhook: good.url }, { webhook: bad.url }] })
+  const { world, fromNs } = await createPresentWorld({ ...LOUD, notify: [{ webhook: good.url }, { webhook: bad.url }] })
   t.after(() => world.close())
   bad.always(503)
   world.read({ fromNs, toNs: fromNs + 3n * MIN }, minute(fromNs + MIN, { nA: 5_000_000, nB: 5_000_000 }))
@@ -262,7 +246,10 @@ test('faults of receivers are told with their mend', async (t) => {
     await t.test(String(answer), async (t) => {
       await using receiver = await startReceiver()
       receiver.always(answer === 'hang up' ? (response) => response.destroy() : answer)
-      const { world, fromNs } = await realTimeWorld({ ...LOUD, notify: [{ webhook: receiver.url, token: 'geheim' }] })
+      const { world, fromNs } = await createPresentWorld({
+        ...LOUD,
+        notify: [{ webhook: receiver.url, token: 'geheim' }],
+      })
       t.after(() => world.close())
       world.read({ fromNs, toNs: fromNs + 3n * MIN }, minute(fromNs + MIN, { nA: 5_000_000 }))
       await world.judge()

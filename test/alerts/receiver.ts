@@ -9,8 +9,11 @@ export interface Received {
   readonly headers: IncomingHttpHeaders
   // biome-ignore lint/suspicious/noExplicitAny: whatever JSON came
   readonly body: any
-  /** What it was answered with. */
+  /** What it was answered with; 0 when a function answered. */
   readonly status: number
+  /** When it was all there: `performance.now()`, and the clock of the service. */
+  readonly atMs: number
+  readonly atNs: bigint
 }
 
 export type Script = number | ((response: ServerResponse) => void)
@@ -30,7 +33,8 @@ export interface Receiver extends AsyncDisposable {
   close(): Promise<void>
 }
 
-export async function startReceiver(): Promise<Receiver> {
+/** `now`: the clock of the service that sends. */
+export async function startReceiver(now: () => bigint = () => 0n): Promise<Receiver> {
   const received: Received[] = []
   const changes = new EventEmitter().setMaxListeners(0)
   let answers: Script[] = []
@@ -43,6 +47,8 @@ export async function startReceiver(): Promise<Receiver> {
       headers: request.headers,
       body: body === '' ? undefined : JSON.parse(body),
       status: typeof answer === 'number' ? answer : 0,
+      atMs: performance.now(),
+      atNs: now(),
     })
     changes.emit('change')
     if (typeof answer === 'function') return answer(response)

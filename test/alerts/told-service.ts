@@ -1,0 +1,115 @@
+/** A whole service on a simulated tailnet, whose clock stands still while it works and goes on poll by poll. */
+import type { TestContext } from 'node:test'
+import type { AlertsStatus } from '../../src/alerts/status.ts'
+import { MS } from '../../src/clock.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import { createDemoServer } from '../../src/demo/server.ts'
+import type { Tailnet } from '../../src/demo/tailnet.ts'
+import { createService } from '../../src/main.ts'
+import { createLog } from '../../src/observe/log.ts'
+import { createSecretRegistry } from '../../src/secret-registry.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { eventually } from '../line/eventually.ts'
+import { folder } from '../line/world.ts'
+import type { Listeners } from './told-listeners.ts'
+import { MIN } from './world.ts'
+
+const POLL_MS = 30_000
+/** A step is judged when everything up to so long after its end was read. */
+const GRACE_NS = 30_000_000_000n
+const LAG_NS = 60_000_000_000n
+
+export interface LogLine {
+  readonly msg: string
+  readonly room: string
+  readonly rule?: string
+  /** `performance.now()` when it was written. */
+  readonly atMs: number
+}
+
+export interface ToldService {
+  readonly log: readonly LogLine[]
+  /** As `/api/status` has it. */
+  alerting(): Promise<AlertsStatus>
+  /** The clock goes on to the next poll; resolves when everything that can be judged then is judged. Returns that step, ns. */
+  next(): Promise<bigint>
+}
+
+/** Everything by default, but what is given. The service has caught up when this resolves. */
+export async function startToldService(
+  t: TestContext,
+  listeners: Listeners,
+  options: {
+    readonly tailnet: Tailnet
+    readonly startNs: bigint
+    readonly lookback: string
+    readonly rules: readonly object[]
+    /** The finest step of the rules. */
+    readonly stepMinutes: number
+  },
+): Promise<ToldService> {
+  const clock = createFakeClock(options.startNs)
+  listeners.use(clock)
+  const api = createDemoServer(options.tailnet, { nowNs: () => clock.now() })
+  await api.start()
+  t.after(() => api.stop())
+  const { settings, secrets: known } = loadSettings({
+    env: {},
+    changes: {
+      'tailscale.apiUrl': api.url,
+      'tailscale.apiKey': 'tskey-api-demo',
+      'poll.lookback': options.lookback,
+      'http.port': 0,
+      dataDir: folder(t),
+      'alerts.rules': options.rules,
+      'alerts.notify': [
+        { alertmanager: listeners.moved.url },
+        { webhook: `${listeners.webhook.url}/hook` },
+        { ntfy: `${listeners.ntfy.url}/${listeners.topic}` },
+      ],
+    },
+  })
+  const log: LogLine[] = []
+  const secrets = createSecretRegistry(known)
+  const service = createService(settings, {
+    log: createLog({
+      level: 'info',
+      secrets,
+      destination: { write: (line) => void log.push({ ...JSON.parse(line), atMs: performance.now() }) },
+    }),
+    secrets,
+    clock,
+    onBroken(error) {
+      throw error
+    },
+  })
+  t.after(() => service.stop())
+
+  const url = await service.start()
+
+  async function alerting(): Promise<AlertsStatus> {
+    return ((await (await fetch(`${url}/api/status`)).json()) as { alerting: AlertsStatus }).alerting
+  }
+
+  async function judged(): Promise<bigint> {
+    const readNs = clock.now() - LAG_NS - GRACE_NS
+    const stepNs = readNs - (readNs % (BigInt(options.stepMinutes) * MIN))
+    await service.pipeline.tick()
+    await eventually(
+      () => `a step to be judged: ${JSON.stringify([service.pipeline.status(), service.health.state()])}`,
+      async () => Date.parse((await alerting()).judged ?? '') >= Number(stepNs / MS),
+      5,
+    )
+    return stepNs
+  }
+
+  await judged()
+  return {
+    log,
+    alerting,
+    async next() {
+      await clock.advance(POLL_MS)
+      return await judged()
+    },
+  }
+}

@@ -1,0 +1,188 @@
+/** Each form of rule, from the traffic of a simulated tailnet to whoever is told: a real Alertmanager (asked what it holds), a real webhook and an
+ * ntfy server hear of what crosses the threshold, once, and of its end; of what just does not cross it nobody hears. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { inTime } from '../line/eventually.ts'
+import { missing } from '../services/servers.ts'
+import { eveningCases, nodeBytesOf, ratioCase, type ToldCases } from './told-cases.ts'
+import { type Heard, heardBy, type Listeners, startListeners, type Where } from './told-listeners.ts'
+import type { Evening, ToldCase } from './told-pick.ts'
+import { startToldService } from './told-service.ts'
+import { type ToldRow, tableOf } from './told-table.ts'
+import { MIN } from './world.ts'
+
+const minuteOf = (time: string) => Date.parse(time) / 60_000
+const HOUR = 60
+const DAY = 24 * HOUR
+/** Monday, the last evening of a month. */
+const MIDNIGHT = minuteOf('2026-12-01T00:00:00Z')
+const TAILNET = { seed: 6, nodes: 40, oldClients: 0, disorder: false }
+/** From a full minute to a poll. */
+const PHASE_NS = 12_000_000_000n
+
+test('each form is told when it fires and when it is over, and not when it just does not', {
+  skip: await missing('alertmanager'),
+}, async (t) => {
+  const listeners = await startListeners(t)
+  const rows: ToldRow[] = []
+
+  await t.test('one evening', async (t) => {
+    const evening = { origin: MIDNIGHT - 3 * HOUR, live: MIDNIGHT - 90, last: MIDNIGHT + 61, midnight: MIDNIGHT }
+    const tailnet = createTailnet(TAILNET)
+    const cases = eveningCases({ tailnet, points: truthOf(tailnet, evening) }, evening)
+    rows.push(...(await tell(t, listeners, { tailnet, evening, cases, stepMinutes: 1 })))
+  })
+
+  await t.test('the same hours a day and a week before', async (t) => {
+    const evening = {
+      origin: MIDNIGHT - 7 * DAY - 2 * HOUR,
+      live: MIDNIGHT - 80,
+      last: MIDNIGHT + 21,
+      midnight: MIDNIGHT,
+    }
+    const days = [7 * DAY, DAY, 0].map((ago) => ({
+      fromNs: BigInt(MIDNIGHT - ago - 2 * HOUR) * MIN,
+      toNs: BigInt(ago === 0 ? evening.last + 2 : MIDNIGHT - ago) * MIN,
+    }))
+    // Of the days between nothing was logged.
+    const isLogged = (ns: bigint) => days.some(({ fromNs, toNs }) => ns >= fromNs && ns <= toNs)
+    const tailnet = createTailnet({
+      ...TAILNET,
+      visibilityDelay: ({ loggedNs }) => (isLogged(loggedNs) ? 0n : 1n << 62n),
+    })
+    const minutes = nodeBytesOf({ tailnet, points: truthOf(tailnet, evening) })
+    const cases = new Map(
+      (['day', 'week'] as const).map((previous) => [
+        `ratioToPreviousAbove, ${previous}`,
+        ratioCase(evening, previous, minutes),
+      ]),
+    )
+    rows.push(...(await tell(t, listeners, { tailnet, evening, cases, stepMinutes: 5 })))
+  })
+
+  for (const line of tableOf(rows)) t.diagnostic(line)
+})
+
+/** What was logged from the begin of reading on. */
+function truthOf(tailnet: Tailnet, { origin, last }: Evening) {
+  const toNs = BigInt(last + 2) * MIN
+  // Names are those that the messages tell.
+  return [...tailnet.truth(BigInt(origin) * MIN + PHASE_NS, toNs, { nameAsOf: () => undefined, nowNs: toNs })]
+}
+
+interface Scenario {
+  readonly tailnet: Tailnet
+  readonly evening: Evening
+  readonly cases: ToldCases
+  readonly stepMinutes: number
+}
+
+async function tell(
+  t: TestContext,
+  listeners: Listeners,
+  { tailnet, evening, cases, stepMinutes }: Scenario,
+): Promise<ToldRow[]> {
+  const all = [...cases].map(([form, one]) => {
+    assert.ok(one, `${form}: no group of this tailnet does that`)
+    return { ...one, form, rule: form.toLowerCase().replace(/[^a-z]+/g, '-') }
+  })
+  const told = await startToldService(t, listeners, {
+    tailnet,
+    stepMinutes,
+    startNs: BigInt(evening.live) * MIN + PHASE_NS,
+    lookback: `${evening.live - evening.origin}m`,
+    rules: all.flatMap(({ rule, common, fires, below }) => [
+      { name: rule, ...common, ...fires },
+      { name: `${rule}-below`, ...common, ...below },
+    ]),
+  })
+
+  const rows: ToldRow[] = []
+  for (let judged = 0; judged < evening.last; ) {
+    const step = Number((await told.next()) / MIN)
+    if (step === judged) continue
+    judged = step
+    for (const one of all) {
+      const { rule, firesAt, endsAt } = one
+      if (firesAt === judged) {
+        const heard = await hears(listeners, rule, 'firing')
+        await assertTold(listeners, one)
+        const beside = (await told.alerting()).rules.find(({ name }) => name === `${rule}-below`)
+        assert.ok(beside !== undefined && beside.series > 0 && beside.firing === 0, `${rule}-below watches somebody`)
+        const judgedAt = told.log.find((line) => line.msg === 'alert fires' && line.rule === rule)?.atMs ?? Number.NaN
+        const readAt =
+          told.log.findLast(({ msg, atMs }) => msg === 'window done' && atMs < judgedAt)?.atMs ?? Number.NaN
+        rows.push({ ...one, heard, readAt, judgedAt })
+      }
+      if (endsAt === judged) {
+        await hears(listeners, rule, 'resolved')
+        assert.deepEqual(await listeners.held(rule), [], `${rule} is over, and Alertmanager holds it`)
+      }
+    }
+  }
+
+  // Everybody heard each of it once, in order, and of nothing else.
+  const wanted = all.flatMap(({ rule }) => [`${rule} firing`, `${rule} resolved`])
+  for (const [where, heard] of Object.entries(heardBy(listeners))) {
+    const mine = heard.map(({ rule, status }) => `${rule} ${status}`).filter((one) => !earlier.has(one))
+    assert.deepEqual(mine.toSorted(), wanted.toSorted(), where)
+  }
+  for (const one of wanted) earlier.add(one)
+  const { notifiers } = await told.alerting()
+  assert.deepEqual(
+    notifiers.map(({ status }) => status),
+    ['ok', 'ok', 'ok'],
+  )
+  return rows
+}
+/** Told in the part of the test before. */
+const earlier = new Set<string>()
+
+/** When everybody has heard. */
+async function hears(listeners: Listeners, rule: string, status: string): Promise<Record<Where, Heard>> {
+  const found = (where: Where) => heardBy(listeners)[where].find((one) => one.rule === rule && one.status === status)
+  const missed = () => (['webhook', 'ntfy', 'Alertmanager', 'behind it'] as const).filter((where) => !found(where))
+  await inTime(
+    () => `${missed().join(', ')} to hear that ${rule} is ${status}`,
+    Promise.all([
+      listeners.webhook.until(() => found('webhook') !== undefined),
+      listeners.ntfy.until(() => found('ntfy') !== undefined),
+      // Told after Alertmanager took it.
+      listeners.behind.until(() => found('behind it') !== undefined),
+    ]),
+  )
+  const [webhook, ntfy, alertmanager, behind] = [
+    found('webhook'),
+    found('ntfy'),
+    found('Alertmanager'),
+    found('behind it'),
+  ]
+  assert.ok(webhook && ntfy && alertmanager && behind)
+  return { webhook, ntfy, Alertmanager: alertmanager, 'behind it': behind }
+}
+
+/** The same words everywhere, and Alertmanager holds it. */
+async function assertTold(
+  listeners: Listeners,
+  { rule, group, firesAt, common }: ToldCase & { rule: string },
+): Promise<void> {
+  const { labels, annotations, startsAt } = listeners.webhook.received
+    .flatMap(({ body }) => body.alerts)
+    .find((one) => one.labels.alertname === rule)
+  assert.equal(Date.parse(startsAt) / 60_000, firesAt, `${rule}: the step`)
+  const ends = [labels.src, labels.dst]
+  const isAbout =
+    Object.values(labels).includes(group) || [ends, ends.toReversed()].some((pair) => pair.join(' to ') === group)
+  assert.ok(isAbout, `${rule}: ${JSON.stringify(labels)} is not about ${group}`)
+  const held = await listeners.held(rule)
+  assert.deepEqual(
+    held.map(({ labels, annotations, status }) => ({ labels, annotations, state: status.state })),
+    [{ labels, annotations, state: 'active' }],
+  )
+  const phone = (await listeners.ntfy.poll(listeners.topic)).filter(({ title }) => title === `${rule} (firing)`)
+  assert.equal(phone.length, 1)
+  const since = new Date(firesAt * 60_000).toISOString().slice(0, 16).replace('T', ' ')
+  assert.equal(phone[0]?.message, `${annotations.summary} (since ${since} UTC)`)
+  assert.ok(annotations.summary.length > 10 && common !== undefined)
+}
