@@ -1,10 +1,11 @@
 /** The simulated tailnet over HTTP, as https://api.tailscale.com serves a real one. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip, type Gzip } from 'node:zlib'
+import { http } from '../node-http.ts'
 import { createGuard, DEMO_CREDENTIALS, type DemoCredentials, type Refused } from './credentials.ts'
 import {
   type AskedWindow,
@@ -83,7 +84,7 @@ export function createDemoServer(tailnet: Tailnet, options: DemoServerOptions = 
   const requests: DemoRequest[] = []
   const counts = new Map<Route, number>()
   const waiting = new Set<(request: DemoRequest) => void>()
-  const server = createServer((request, response) => void handle(request, response))
+  const server = http.createServer((request, response) => void handle(request, response))
   let url: string | undefined
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

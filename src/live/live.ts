@@ -1,6 +1,6 @@
 /** live/: what passes along the line, for those who look at the status page. A tap beside the line: it never delays or fails it, and what it
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
-import { type Clock, HOUR, SECOND } from '../clock.ts'
+import { type Clock, HOUR, SECOND, secondsOf } from '../clock.ts'
 import type { Points } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
@@ -36,7 +36,7 @@ export interface Live {
 const TALKERS_SHOWN = 10
 /** What is older does not matter on the page. */
 const SPAN_NS = HOUR
-const NODES_SPAN_NS = HOUR / 4n
+const NODES_SPAN_SECONDS = 15 * 60
 /** Reporting nodes that are told apart. */
 const NODES_MAX = 100_000
 /** Messages that a copy is recognised of. */
@@ -49,13 +49,18 @@ const RX_BYTES = 2
 
 /** What a window told, until it is known whether it counts. */
 interface Staged {
-  readonly sums: Sums
-  readonly talkers: Slices
-  readonly nodes: Map<string, bigint>
-  readonly peek: Peek
-  readonly messages: Set<number>
+  /** When its reading began. */
+  readonly nowNs: bigint
+  /** Neither older than what is shown, nor seen already. */
+  readonly isOfInterest: boolean
   /** Part of the window was counted before. */
   readonly isAgain: boolean
+  readonly sums: Sums
+  readonly talkers: Slices
+  /** Start of the latest record, seconds since the epoch. */
+  readonly nodes: Map<string, number>
+  readonly peek: Peek
+  readonly messages: Set<number>
 }
 
 export function createLive(deps: { clock: Clock; random: () => number }): Live {
@@ -72,43 +77,45 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   const peekWriter = createPeekWriter()
   const peek = createPeek(peekWriter)
   const staged = new Map<PlannedWindow, Staged>()
-  const nodes = new Map<string, bigint>()
+  const nodes = new Map<string, number>()
   const recent = new Set<number>()
   let covered: Interval[] = []
 
   function stage(window: PlannedWindow): Staged {
     const found = staged.get(window)
     if (found) return found
+    const nowNs = clock.now()
     const made = {
+      nowNs,
+      isOfInterest: window.previous === undefined && window.toNs > nowNs - SPAN_NS,
+      isAgain: covered.some((one) => intersects(one, window)),
       sums: new Map(),
       talkers: new Map(),
       nodes: new Map(),
       peek: createPeek(peekWriter),
       messages: new Set<number>(),
-      isAgain: covered.some((one) => intersects(one, window)),
     }
     staged.set(window, made)
     return made
   }
 
-  /** Outside the last hour, or seen already. */
-  function isOfInterest(window: PlannedWindow, nowNs: bigint): boolean {
-    return window.previous === undefined && window.toNs > nowNs - SPAN_NS
+  /** Read again, after the database was away. When exactly a message was logged is not told here, but it was soon after its start. */
+  function isCovered(startNs: bigint): boolean {
+    const loggedNs = startNs + LOGGED_AFTER_NS
+    return covered.some((one) => one.fromNs <= loggedNs && loggedNs <= one.toNs)
   }
 
   function take(window: PlannedWindow, points: Points): void {
-    const nowNs = clock.now()
-    series.take(points, nowNs)
-    if (!isOfInterest(window, nowNs)) return
     const mine = stage(window)
-    // Read again, after the database was away. When exactly a message was logged is not told here, but it was soon after its start.
-    const loggedNs = points.startNs + LOGGED_AFTER_NS
-    if (mine.isAgain && covered.some((one) => one.fromNs <= loggedNs && loggedNs <= one.toNs)) return
+    series.take(points, mine.nowNs)
+    if (!mine.isOfInterest) return
+    if (mine.isAgain && isCovered(points.startNs)) return
     // A client that did not hear that its upload arrived sends the same record again.
     const identity = Number(BigInt.asUintN(53, points.digest))
     if (recent.has(identity) || mine.messages.has(identity)) return
     if (mine.messages.size < RECENT_MAX) mine.messages.add(identity)
-    const bucket = bucketOf(points.startNs)
+    const startSeconds = Math.floor(secondsOf(points.startNs))
+    const bucket = bucketOf(startSeconds)
     const { flows, totals, totalHighs, wide } = points
     for (let kind = 0; kind < KINDS.length; kind += 1) {
       if (flows[kind] === 0) continue
@@ -116,8 +123,8 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
       const value = (cell: number) => (totals[cell] ?? 0) + (wide ? WIDE * (totalHighs[cell] ?? 0) : 0)
       addTo(mine.sums, bucket, kind, value(at), value(at + RX_BYTES))
     }
-    if (mine.nodes.size < NODES_MAX) mine.nodes.set(points.node, points.startNs)
-    talkers.take(points, mine.talkers, nowNs)
+    if (mine.nodes.size < NODES_MAX) mine.nodes.set(points.node, startSeconds)
+    talkers.take(points, startSeconds, mine.talkers, secondsOf(mine.nowNs))
     mine.peek.take(points)
   }
 
@@ -129,7 +136,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     const mine = staged.get(window)
     staged.delete(window)
     const { doneToNs } = result
-    if (mine === undefined || doneToNs === undefined) return
+    if (!mine?.isOfInterest || doneToNs === undefined) return
     const nowNs = clock.now()
     peek.takeOver(mine.peek)
     const range = { fromNs: window.fromNs, toNs: doneToNs }
@@ -137,7 +144,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     throughput.add(mine.sums, nowNs)
     talkers.add(mine.talkers, nowNs)
     remember(mine.messages)
-    for (const [node, ns] of mine.nodes) if (nodes.has(node) || nodes.size < NODES_MAX) nodes.set(node, ns)
+    for (const [node, seconds] of mine.nodes) if (nodes.has(node) || nodes.size < NODES_MAX) nodes.set(node, seconds)
   }
 
   function remember(messages: Iterable<number>): void {
@@ -149,10 +156,11 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   }
 
   function nodesReporting(nowNs: bigint): number {
+    const nowSeconds = secondsOf(nowNs)
     let count = 0
-    for (const [node, ns] of nodes) {
-      if (ns < nowNs - SPAN_NS) nodes.delete(node)
-      else if (ns >= nowNs - NODES_SPAN_NS) count += 1
+    for (const [node, seconds] of nodes) {
+      if (seconds < nowSeconds - secondsOf(SPAN_NS)) nodes.delete(node)
+      else if (seconds >= nowSeconds - NODES_SPAN_SECONDS) count += 1
     }
     return count
   }

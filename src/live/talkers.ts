@@ -5,15 +5,15 @@
  * average, and what is big is exact. The threshold is 0, so that everything is exact, until there is too much to do.
  *
  * Sums are kept in slices of time, so that old ones can be dropped as a whole; a slice that is full forgets its smaller half. */
-import { MINUTE } from '../clock.ts'
+import { secondsOf } from '../clock.ts'
 import type { FlowPoint, Points } from '../flatten/points.ts'
 import { type Kind, WIDE } from '../source/message.ts'
 
 export const SPAN_MINUTES = 15
-const SLICE_NS = 5n * MINUTE
-const SLICES = 3n
+const SLICE_SECONDS = 300
+const SLICES = 3
 /** Clocks of nodes that are ahead by more do not count. */
-const AHEAD_NS = MINUTE
+const AHEAD_SECONDS = 60
 /** Pairs, and paths, that a slice holds at most. */
 export const PAIRS_MAX = 4_096
 /** Flows that are looked at per second, roughly, before the threshold rises; and how many more once in a while, as at a start. */
@@ -49,7 +49,7 @@ export interface TalkersView {
 }
 
 /** Sums by slice of time. */
-export type Slices = Map<bigint, Slice>
+export type Slices = Map<number, Slice>
 interface Slice {
   readonly pairs: Map<string, Pair>
   readonly paths: Map<string, Path>
@@ -67,8 +67,8 @@ interface Path {
 }
 
 export interface Talkers {
-  /** Adds the flows of a message to the sums of its window. */
-  take(points: Points, into: Slices, nowNs: bigint): void
+  /** Adds the flows of a message to the sums of its window. Times: seconds since the epoch. */
+  take(points: Points, startSeconds: number, into: Slices, nowSeconds: number): void
   /** The window is done: its sums count. */
   add(sums: Slices, nowNs: bigint): void
   view(nowNs: bigint, count: number): TalkersView
@@ -97,15 +97,15 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
   }
 
   function trim(nowNs: bigint): void {
-    for (const number of slices.keys()) if (number < nowNs / SLICE_NS - SLICES) slices.delete(number)
+    const first = sliceOf(secondsOf(nowNs)) - SLICES
+    for (const number of slices.keys()) if (number < first) slices.delete(number)
   }
 
   return {
-    take(points, into, nowNs) {
-      const { startNs } = points
-      if (startNs < nowNs - SLICES * SLICE_NS || startNs > nowNs + AHEAD_NS) return
+    take(points, startSeconds, into, nowSeconds) {
+      if (startSeconds < nowSeconds - SLICES * SLICE_SECONDS || startSeconds > nowSeconds + AHEAD_SECONDS) return
       turn()
-      const slice = sliceAt(into, startNs / SLICE_NS)
+      const slice = sliceAt(into, sliceOf(startSeconds))
       const { flowCount, flowCounters, flowHighs, wide } = points
       for (let index = 0; index < flowCount; index += 1) {
         const at = 4 * index
@@ -151,7 +151,11 @@ function newSlice(): Slice {
   return { pairs: new Map(), paths: new Map(), isEstimate: false }
 }
 
-function sliceAt(slices: Slices, number: bigint): Slice {
+function sliceOf(seconds: number): number {
+  return Math.floor(seconds / SLICE_SECONDS)
+}
+
+function sliceAt(slices: Slices, number: number): Slice {
   const slice = slices.get(number) ?? newSlice()
   slices.set(number, slice)
   return slice

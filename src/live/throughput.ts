@@ -1,5 +1,5 @@
 /** Traffic by kind over the last hour, in a ring of buckets. Kinds are never added up: physical traffic is the other kinds once more, encrypted. */
-import { SECOND } from '../clock.ts'
+import { SECOND, secondsOf } from '../clock.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import { KINDS, type Kind } from '../source/message.ts'
 
@@ -13,7 +13,7 @@ const BUCKETS_HELD = BUCKETS + 16
 /** A record of a node is logged within seconds of its start: a bucket is whole when so much more has been read. */
 const SETTLE_NS = 15n * SECOND
 /** Clocks of nodes that are off by more must not fill the memory. */
-const AHEAD_MAX = 10n
+const AHEAD_MAX = 10
 
 type Series = Readonly<Record<Kind, readonly (number | null)[]>>
 
@@ -27,7 +27,7 @@ export interface ThroughputView {
 }
 
 /** Sums of one window, until it is known whether the window counts. */
-export type Sums = Map<bigint, Float64Array>
+export type Sums = Map<number, Float64Array>
 
 export interface Throughput {
   add(sums: Sums, nowNs: bigint): void
@@ -35,13 +35,13 @@ export interface Throughput {
   view(covered: readonly Interval[], nowNs: bigint): ThroughputView
 }
 
-/** Where a time lies. */
-export function bucketOf(ns: bigint): bigint {
-  return ns / BUCKET_NS
+/** Where a time lies, seconds since the epoch. Numbers: a BigInt per message is more garbage than all the rest of the line makes. */
+export function bucketOf(seconds: number): number {
+  return Math.floor(seconds / BUCKET_SECONDS)
 }
 
 /** Adds bytes sent and received of one kind (its index in KINDS). */
-export function addTo(sums: Sums, bucket: bigint, kind: number, tx: number, rx: number): void {
+export function addTo(sums: Sums, bucket: number, kind: number, tx: number, rx: number): void {
   let cells = sums.get(bucket)
   if (cells === undefined) {
     if (sums.size >= BUCKETS_HELD) return
@@ -57,8 +57,8 @@ export function createThroughput(): Throughput {
 
   return {
     add(sums, nowNs) {
-      const now = bucketOf(nowNs)
-      const first = now - BigInt(BUCKETS)
+      const now = bucketOf(secondsOf(nowNs))
+      const first = now - BUCKETS
       for (const [bucket, cells] of sums) {
         if (bucket < first || bucket > now + AHEAD_MAX) continue
         const mine = buckets.get(bucket) ?? new Float64Array(CELLS)
@@ -69,10 +69,10 @@ export function createThroughput(): Throughput {
     },
 
     view(covered, nowNs) {
-      const first = bucketOf(nowNs) - BigInt(BUCKETS)
-      const numbers = Array.from({ length: BUCKETS }, (_, index) => first + BigInt(index))
+      const first = bucketOf(secondsOf(nowNs)) - BUCKETS
+      const numbers = Array.from({ length: BUCKETS }, (_, index) => first + index)
       const isWhole = numbers.map((bucket) => {
-        const fromNs = bucket * BUCKET_NS
+        const fromNs = BigInt(bucket) * BUCKET_NS
         const toNs = fromNs + BUCKET_NS + SETTLE_NS
         return covered.some((one) => one.fromNs <= fromNs && toNs <= one.toNs)
       })
@@ -87,7 +87,7 @@ export function createThroughput(): Throughput {
         ) as unknown as Series
       return {
         bucketSeconds: BUCKET_SECONDS,
-        fromSeconds: Number(first) * BUCKET_SECONDS,
+        fromSeconds: first * BUCKET_SECONDS,
         tx: series(0),
         rx: series(1),
       }

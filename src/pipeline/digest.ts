@@ -2,7 +2,6 @@
 
 /** Beyond this many messages copies are no longer told apart; a window with re-delivered copies is then written once too often, no more. */
 const DISTINCT_MAX = 50_000
-const MASK = (1n << 64n) - 1n
 
 export interface Digest {
   /** `hash`: the 64-bit digest of one message. */
@@ -14,14 +13,15 @@ export interface Digest {
 export function createDigest(): Digest {
   const seen = createSet()
   let count = 0
-  let sum = 0n
+  /** One cell, which wraps at 64 bits. */
+  const sum = new BigUint64Array(1)
   return {
     add(hash) {
       if (seen.has(hash)) return
       count += 1
-      sum = (sum + hash) & MASK
+      sum[0] = sum[0]! + hash
     },
-    text: () => `${count}:${sum.toString(16).padStart(16, '0')}`,
+    text: () => `${count}:${sum[0]!.toString(16).padStart(16, '0')}`,
   }
 }
 

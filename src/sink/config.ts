@@ -35,11 +35,11 @@ export const influxSchema = z
       .enum(['auto', 'on', 'off'])
       .default('auto')
       .describe('Compress what is sent; auto: not to this very machine.'),
-    batchLinesMax: z.number().int().min(1).max(100_000).default(20_000).describe('Most lines of one request.'),
+    batchLinesMax: z.number().int().min(1).max(100_000).default(10_000).describe('Most lines of one request.'),
     batchBytesMax: bytesSchema({ default: '4MB', min: '64KiB', max: '24MB' }).describe(
       'Most bytes of one request, uncompressed.',
     ),
-    inFlight: z.number().int().min(1).max(16).default(4).describe('Most requests under way at once.'),
+    inFlight: z.number().int().min(1).max(16).default(2).describe('Most requests under way at once.'),
     timeout: durationSchema({ default: '30s', min: '1s', max: '10m' }).describe(
       'Longest wait for the answer to one request.',
     ),

@@ -1,16 +1,22 @@
 /** One request to InfluxDB through its client's transport: no batching, no retries, the status visible. The client would treat every 2xx
  * as success and retries by rules of its own, so we use the layer below its WriteApi. */
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
+import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import { constants, gzip as gzipCallback } from 'node:zlib'
-import { HttpError, InfluxDB, setLogger } from '@influxdata/influxdb-client'
+import type { InfluxDB as Client } from '@influxdata/influxdb-client'
 import { CollectorError } from '../errors.ts'
+import { http, https } from '../node-http.ts'
 import type { Secret } from '../secret.ts'
 import { createSecretRegistry } from '../secret-registry.ts'
 import { codeOf, isTlsFault, trustWith } from '../source/http-tls.ts'
 import type { InfluxConfig } from './config.ts'
 import type { RawAnswer } from './influx-answer.ts'
+
+/** Required, not imported: its form as a module imports node:http (see node-http.ts). */
+const { HttpError, InfluxDB, setLogger } = createRequire(import.meta.url)(
+  '@influxdata/influxdb-client',
+) as typeof import('@influxdata/influxdb-client')
 
 export interface InfluxHttp {
   /** Resolves with whatever the server answered; rejects with a CollectorError (`db_unreachable`, `db_timeout`: the outcome is unknown) or
@@ -45,15 +51,18 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   const agentOptions = { keepAlive: true, maxSockets: config.inFlight + 2 }
   /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
   const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
-  let made: Promise<{ client: InfluxDB; agent: HttpAgent }> | undefined
+  const bodies: Bodies = new WeakMap()
+  const redirects = uncopied(bodies)
+  let made: Promise<{ client: Client; agent: Agent }> | undefined
 
-  async function make(): Promise<{ client: InfluxDB; agent: HttpAgent }> {
+  async function make(): Promise<{ client: Client; agent: Agent }> {
     const trust = isTls && config.caFile !== undefined ? { secureContext: await trustWith(config.caFile) } : {}
-    const agent = isTls ? new HttpsAgent({ ...agentOptions, ...trust }) : new HttpAgent(agentOptions)
-    return { client: new InfluxDB({ url: config.url, timeout: 0, transportOptions: { agent } }), agent }
+    const agent = isTls ? new https.Agent({ ...agentOptions, ...trust }) : new http.Agent(agentOptions)
+    const transportOptions = { agent, 'follow-redirects': redirects }
+    return { client: new InfluxDB({ url: config.url, timeout: 0, transportOptions }), agent }
   }
 
-  async function transport(): Promise<InfluxDB['transport']> {
+  async function transport(): Promise<Client['transport']> {
     made ??= make()
     try {
       return (await made).client.transport
@@ -116,6 +125,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
             headers: { 'content-type': 'text/plain; charset=utf-8', ...(await authorization()), ...headers },
           },
           AbortSignal.any([signal, over]),
+          bodies,
         )
         // The answer to a question is read by us, not shown.
         return request.method === 'GET' ? answer : { ...answer, body: secrets.scrub(answer.body) }
@@ -154,21 +164,41 @@ async function packed(request: InfluxRequest): Promise<{ body: Uint8Array | stri
   }
 }
 
+/** What each request sends, by its signal, which is its own and which the client hands through. */
+type Bodies = WeakMap<AbortSignal, Uint8Array | string>
+
+/** The client copies every body before it sends it: with four requests in flight 16 MB, which malloc then keeps (20 MB of the whole
+ * process). Where it lets others open its requests, which is meant for libraries that follow redirects, bodies go out as they are; the
+ * client itself adds an empty one. */
+function uncopied(bodies: Bodies) {
+  const over = (open: typeof http.request) => ({
+    request(options: RequestOptions, onAnswer: (answer: IncomingMessage) => void): ClientRequest {
+      const body = options.signal && bodies.get(options.signal)
+      if (body === undefined || body.length === 0) return open(options, onAnswer)
+      const headers = { ...options.headers, 'content-length': Buffer.byteLength(body) }
+      const request = open({ ...options, headers }, onAnswer)
+      request.write(body)
+      return request
+    },
+  })
+  return { http: over(http.request), https: over(https.request) }
+}
+
 function once(
-  transport: InfluxDB['transport'],
+  transport: Client['transport'],
   request: InfluxRequest & { readonly body: Uint8Array | string; readonly headers: Record<string, string> },
   signal: AbortSignal,
+  bodies: Bodies,
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let size = 0
     let status = 0
     let answered: RawAnswer['headers'] = {}
-    // Declared as text, but handed to Buffer.from, which takes bytes as they are: lines need no detour over a string.
-    const body = request.body as string
+    bodies.set(signal, request.body)
     transport.send(
       request.path,
-      body,
+      '',
       { method: request.method, headers: request.headers, signal },
       {
         responseStarted(given, code) {

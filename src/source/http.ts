@@ -1,12 +1,12 @@
 /** One request to the API, over node:http(s): unlike fetch it takes certificate authorities as they are, follows no redirect, shows
  * each byte as it comes, and costs less (a quarter of the CPU of the whole line). What goes wrong becomes a CollectorError here. */
-import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
-import https from 'node:https'
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { urlToHttpOptions } from 'node:url'
 import { createGunzip } from 'node:zlib'
 import type { Clock } from '../clock.ts'
 import { type Code, CollectorError, type Reaction } from '../errors.ts'
+import { http, https } from '../node-http.ts'
 import { codeOf, isTlsFault, mendOf, trustWith } from './http-tls.ts'
 import { createWatch, type Late, type WaitLimits } from './http-watch.ts'
 import type { SourceMetrics } from './source.ts'
@@ -56,16 +56,16 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
   const { clock, metrics } = deps
   const base = new URL(config.apiUrl)
   const isTls = base.protocol === 'https:'
-  const { request: open, Agent } = isTls ? https : http
+  const { request: open, Agent: HttpAgent } = isTls ? https : http
   const flying = new Map<ClientRequest, { fail: (reason: unknown) => void; closed: Promise<void> }>()
-  const agents = new Set<http.Agent>()
-  let agent: Promise<http.Agent> | undefined
+  const agents = new Set<Agent>()
+  let agent: Promise<Agent> | undefined
   let isStopped = false
 
-  async function createAgent(): Promise<http.Agent> {
+  async function createAgent(): Promise<Agent> {
     const limits = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: IDLE_SOCKET_MS }
     const trust = isTls && config.caFile !== undefined ? { secureContext: await trustWith(config.caFile) } : {}
-    const made = new Agent({ ...limits, ...trust })
+    const made = new HttpAgent({ ...limits, ...trust })
     agents.add(made)
     return made
   }

@@ -115,7 +115,7 @@ export async function startChaosWorld(scope: Scope, options: ChaosWorldOptions):
 
   async function start(): Promise<ServiceRun> {
     const port = await freePort()
-    const child = spawn(process.execPath, [join(ROOT, 'src/cli.ts'), 'run'], {
+    const child = spawn(process.execPath, [join(ROOT, 'src/cli.js'), 'run'], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

@@ -58,7 +58,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   /** Starts the service in `dir`; it ends when everything is read, or when strace kills it. */
   async function run(dir: string, wrap: readonly string[]): Promise<{ isDone: boolean; output: string }> {
     const port = await freePort()
-    const [program = process.execPath, ...args] = [...wrap, process.execPath, join(ROOT, 'src/cli.ts'), 'run']
+    const [program = process.execPath, ...args] = [...wrap, process.execPath, join(ROOT, 'src/cli.js'), 'run']
     const child = spawn(program, args, {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -47,7 +47,7 @@ test('an unprivileged user by number, commands in exec form, one volume, a healt
   assert.equal(config.stopSignal, 'SIGTERM')
   assert.equal(config.entrypoint[0], 'node')
   assert.deepEqual(config.cmd, ['run'])
-  assert.deepEqual(config.healthcheck, ['node', '/app/src/cli.ts', 'healthcheck'])
+  assert.deepEqual(config.healthcheck, ['node', '/app/src/cli.js', 'healthcheck'])
   assert.ok(config.env['NODE_COMPILE_CACHE']!.startsWith('/app/'))
   for (const { keyword, text } of final!.instructions) {
     assert.doesNotMatch(text, /curl|wget|apt-get|sudo|chmod 777/, keyword)

@@ -1,4 +1,4 @@
-/** The service as people run it: `node src/cli.ts run` in a process of its own, with settings in its environment. */
+/** The service as people run it: `node src/cli.js run` in a process of its own, with settings in its environment. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ export async function startChild(
   wrap: readonly string[] = [],
 ): Promise<Child> {
   const port = await freePort()
-  const [program = process.execPath, ...rest] = [...wrap, process.execPath, join(ROOT, 'src/cli.ts'), ...args]
+  const [program = process.execPath, ...rest] = [...wrap, process.execPath, join(ROOT, 'src/cli.js'), ...args]
   const child = spawn(program, rest, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],

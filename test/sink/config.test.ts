@@ -14,9 +14,9 @@ test('defaults', () => {
     api: 'v2',
     createDatabase: false,
     gzip: 'auto',
-    batchLinesMax: 20_000,
+    batchLinesMax: 10_000,
     batchBytesMax: 4_000_000,
-    inFlight: 4,
+    inFlight: 2,
     timeout: 30_000,
     giveUp: 300_000,
   })
