@@ -3,8 +3,9 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { type FastifyError, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Logger } from 'pino'
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { isoOf } from '../format.ts'
 import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { createAuth } from './auth.ts'
@@ -67,7 +68,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   const { log, clock, health } = deps
   const limits = { ...LIMITS, ...deps.limits }
   const auth = createAuth({ ...config, controlToken: deps.controlToken })
-  const startedAt = isoNow(clock)
+  const startedAt = isoOf(clock.now())
   const events = createEvents({
     clock,
     clientsMax: limits.eventClientsMax,
@@ -178,7 +179,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     return {
       service: 'tailflux',
       version: deps.version,
-      now: isoNow(clock),
+      now: isoOf(clock.now()),
       startedAt,
       health: health.state(),
       ...deps.status(),
@@ -231,10 +232,6 @@ function refuse(reply: FastifyReply, status: number, error: string): FastifyRepl
 
 function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
-}
-
-function isoNow(clock: Clock): string {
-  return new Date(Number(clock.now() / MS)).toISOString()
 }
 
 /** What is no HTTP, too large or too slow never becomes a request. */

@@ -11,8 +11,9 @@ import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Logger } from 'pino'
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { isoOf } from '../format.ts'
 import { spaceText } from './disk-space.ts'
 
 export interface StateFile {
@@ -67,7 +68,7 @@ export function openStateFile(
       { stage: 'ledger', code: 'state_damaged', reaction: 'hold' },
     )
   }
-  const time = new Date(Number(deps.clock.now() / MS)).toISOString().replaceAll(':', '')
+  const time = isoOf(deps.clock.now()).replaceAll(':', '')
   const asidePath = `${path}.corrupt-${time}`
   try {
     renameSync(path, asidePath)

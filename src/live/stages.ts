@@ -1,5 +1,6 @@
 /** How each stage of the line is doing: how much passed in the last minute, when it went well last, and what went wrong last. */
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
+import { isoOf } from '../format.ts'
 
 export const STAGES = ['api', 'cut', 'fold', 'write'] as const
 export type StageName = (typeof STAGES)[number]
@@ -59,10 +60,10 @@ export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): 
       bytes[slot] = (bytes[slot] ?? 0) + more
     },
     succeeded() {
-      lastSuccess = isoNow(clock)
+      lastSuccess = isoOf(clock.now())
     },
     failed(text) {
-      lastError = { at: isoNow(clock), text }
+      lastError = { at: isoOf(clock.now()), text }
     },
     took(ms) {
       durations.push(ms)
@@ -90,8 +91,4 @@ export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): 
 
 function sum(values: Float64Array): number {
   return values.reduce((total, value) => total + value, 0)
-}
-
-export function isoNow(clock: Pick<Clock, 'now'>): string {
-  return new Date(Number(clock.now() / MS)).toISOString()
 }

@@ -1,6 +1,7 @@
 /** How the service is, room by room, each with a sentence that ends with the mend. Only `error` is worth a 503: a warning passes by
  * itself or harms nobody. */
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
+import { isoOf } from '../format.ts'
 
 export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock'] as const
 export type Room = (typeof ROOMS)[number]
@@ -50,7 +51,7 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
     set(room, status, code, text) {
       const before = rooms.get(room)
       const isSame = before?.status === status && before.code === code
-      const since = isSame ? before.since : new Date(Number(clock.now() / MS)).toISOString()
+      const since = isSame ? before.since : isoOf(clock.now())
       rooms.set(room, {
         room,
         status,

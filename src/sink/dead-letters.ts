@@ -7,8 +7,9 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { CollectorError, excerpt } from '../errors.ts'
+import { isoOf } from '../format.ts'
 import type { DeadLetter, DeadLetters } from './sink.ts'
 
 const FILE_BYTES_MAX = 16 << 20
@@ -63,7 +64,7 @@ export function createDeadLetters(
   }
 
   async function write(letters: readonly DeadLetter[]): Promise<void> {
-    const at = new Date(Number(deps.clock.now() / MS)).toISOString()
+    const at = isoOf(deps.clock.now())
     const text = letters
       .map(({ stage, reason, detail, text: content }) =>
         JSON.stringify({
