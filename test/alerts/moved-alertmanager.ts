@@ -1,6 +1,6 @@
 /** A real Alertmanager for a service whose clock is not ours: on the way to it the times of alerts are moved by as much as that clock is away from
  * the present, because Alertmanager takes what ended in the past for over. Nothing else is touched. */
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -27,10 +27,12 @@ export interface MovedAlertmanager extends AsyncDisposable {
   readonly url: string
   /** Everything that was taken, repeats among it. */
   readonly taken: readonly Taken[]
+  until(fits: (taken: readonly Taken[]) => boolean): Promise<void>
 }
 
 export async function moveAlertmanager(target: string, now: () => bigint): Promise<MovedAlertmanager> {
   const taken: Taken[] = []
+  const changes = new EventEmitter().setMaxListeners(0)
   const server = http.createServer(async (request, response) => {
     const alerts = JSON.parse(await text(request)) as WireAlert[]
     const nowMs = Number(now() / 1_000_000n)
@@ -49,12 +51,16 @@ export async function moveAlertmanager(target: string, now: () => bigint): Promi
       }
     }
     response.writeHead(answer.status).end(said)
+    changes.emit('change')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     taken,
+    async until(fits) {
+      while (!fits(taken)) await once(changes, 'change')
+    },
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()

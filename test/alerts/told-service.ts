@@ -1,4 +1,7 @@
 /** A whole service on a simulated tailnet, whose clock stands still while it works and goes on poll by poll. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { AlertsStatus } from '../../src/alerts/status.ts'
 import { MS } from '../../src/clock.ts'
@@ -10,11 +13,10 @@ import { createLog } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secret-registry.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { eventually } from '../line/eventually.ts'
-import { folder } from '../line/world.ts'
 import type { Listeners } from './told-listeners.ts'
 import { MIN } from './world.ts'
 
-const POLL_MS = 30_000
+const POLL_MS = 60_000
 /** A step is judged when everything up to so long after its end was read. */
 const GRACE_NS = 30_000_000_000n
 const LAG_NS = 60_000_000_000n
@@ -35,7 +37,7 @@ export interface ToldService {
   next(): Promise<bigint>
 }
 
-/** Everything by default, but what is given. The service has caught up when this resolves. */
+/** Everything by default, but what is given, and polls once a minute. The service has caught up when this resolves. */
 export async function startToldService(
   t: TestContext,
   listeners: Listeners,
@@ -53,14 +55,18 @@ export async function startToldService(
   const api = createDemoServer(options.tailnet, { nowNs: () => clock.now() })
   await api.start()
   t.after(() => api.stop())
+  // Hundreds of windows are written down, each for good: in memory where there is such a place.
+  const dataDir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tailflux-told-'))
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
   const { settings, secrets: known } = loadSettings({
     env: {},
     changes: {
       'tailscale.apiUrl': api.url,
       'tailscale.apiKey': 'tskey-api-demo',
+      'poll.interval': `${POLL_MS / 1000}s`,
       'poll.lookback': options.lookback,
       'http.port': 0,
-      dataDir: folder(t),
+      dataDir,
       'alerts.rules': options.rules,
       'alerts.notify': [
         { alertmanager: listeners.moved.url },

@@ -6,6 +6,8 @@ import { MIN } from './world.ts'
 export interface ToldRow extends ToldCase {
   readonly form: string
   readonly heard: Readonly<Record<Where, Heard>>
+  /** The same of its end. */
+  readonly over: Readonly<Record<Where, Heard>>
   /** `performance.now()` when the window that completed the step was done, and when the step was judged. */
   readonly readAt: number
   readonly judgedAt: number
@@ -23,6 +25,7 @@ const HEAD = [
   'ntfy ms',
   'Alertmanager ms',
   'behind it ms',
+  'over: lag s',
 ]
 
 /** As rows of a Markdown table. Lag: from the end of the step that crossed to the arrival, by the clock of the service; ms: real time since the
@@ -32,8 +35,9 @@ export function tableOf(rows: readonly ToldRow[]): string[] {
   return [
     line(HEAD),
     line(HEAD.map(() => '---')),
-    ...rows.map(({ form, fires, below, value, belowValue, firesAt, heard, readAt, judgedAt }) => {
-      const lags = Object.values(heard).map(({ atNs }) => Number(atNs - BigInt(firesAt) * MIN) / 1e9)
+    ...rows.map(({ form, fires, below, value, belowValue, firesAt, endsAt, heard, over, readAt, judgedAt }) => {
+      const lag = (all: ToldRow['heard'], minute: number) =>
+        Math.max(...Object.values(all).map(({ atNs }) => Number(atNs - BigInt(minute) * MIN) / 1e9))
       const ms = (atMs: number) => (atMs - readAt).toFixed(1)
       return line([
         form,
@@ -41,9 +45,10 @@ export function tableOf(rows: readonly ToldRow[]): string[] {
         numberText(value),
         settingsText(below),
         numberText(belowValue),
-        String(Math.max(...lags)),
+        String(lag(heard, firesAt)),
         ms(judgedAt),
         ...(['webhook', 'ntfy', 'Alertmanager', 'behind it'] as const).map((where) => ms(heard[where].atMs)),
+        String(lag(over, endsAt)),
       ])
     }),
   ]

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { inTime } from '../line/eventually.ts'
 import { missing } from '../services/servers.ts'
+import type { WireAlert } from './moved-alertmanager.ts'
 import { eveningCases, nodeBytesOf, ratioCase, type ToldCases } from './told-cases.ts'
 import { type Heard, heardBy, type Listeners, startListeners, type Where } from './told-listeners.ts'
 import type { Evening, ToldCase } from './told-pick.ts'
@@ -19,7 +20,7 @@ const DAY = 24 * HOUR
 const MIDNIGHT = minuteOf('2026-12-01T00:00:00Z')
 const TAILNET = { seed: 6, nodes: 40, oldClients: 0, disorder: false }
 /** From a full minute to a poll. */
-const PHASE_NS = 12_000_000_000n
+const PHASE_NS = 42_000_000_000n
 
 test('each form is told when it fires and when it is over, and not when it just does not', {
   skip: await missing('alertmanager'),
@@ -49,6 +50,7 @@ test('each form is told when it fires and when it is over, and not when it just 
     const isLogged = (ns: bigint) => days.some(({ fromNs, toNs }) => ns >= fromNs && ns <= toNs)
     const tailnet = createTailnet({
       ...TAILNET,
+      nodes: 15,
       visibilityDelay: ({ loggedNs }) => (isLogged(loggedNs) ? 0n : 1n << 62n),
     })
     const minutes = nodeBytesOf({ tailnet, points: truthOf(tailnet, evening) })
@@ -99,6 +101,7 @@ async function tell(
   })
 
   const rows: ToldRow[] = []
+  const firing = new Map<string, Omit<ToldRow, 'over'>>()
   for (let judged = 0; judged < evening.last; ) {
     const step = Number((await told.next()) / MIN)
     if (step === judged) continue
@@ -113,11 +116,14 @@ async function tell(
         const judgedAt = told.log.find((line) => line.msg === 'alert fires' && line.rule === rule)?.atMs ?? Number.NaN
         const readAt =
           told.log.findLast(({ msg, atMs }) => msg === 'window done' && atMs < judgedAt)?.atMs ?? Number.NaN
-        rows.push({ ...one, heard, readAt, judgedAt })
+        firing.set(rule, { ...one, heard, readAt, judgedAt })
       }
       if (endsAt === judged) {
-        await hears(listeners, rule, 'resolved')
-        assert.deepEqual(await listeners.held(rule), [], `${rule} is over, and Alertmanager holds it`)
+        const over = await hears(listeners, rule, 'resolved')
+        await assertOver(listeners, one)
+        const row = firing.get(rule)
+        assert.ok(row, `${rule} was over before it was told`)
+        rows.push({ ...row, over })
       }
     }
   }
@@ -148,7 +154,7 @@ async function hears(listeners: Listeners, rule: string, status: string): Promis
     Promise.all([
       listeners.webhook.until(() => found('webhook') !== undefined),
       listeners.ntfy.until(() => found('ntfy') !== undefined),
-      // Told after Alertmanager took it.
+      listeners.moved.until(() => found('Alertmanager') !== undefined),
       listeners.behind.until(() => found('behind it') !== undefined),
     ]),
   )
@@ -163,26 +169,47 @@ async function hears(listeners: Listeners, rule: string, status: string): Promis
 }
 
 /** The same words everywhere, and Alertmanager holds it. */
-async function assertTold(
-  listeners: Listeners,
-  { rule, group, firesAt, common }: ToldCase & { rule: string },
-): Promise<void> {
-  const { labels, annotations, startsAt } = listeners.webhook.received
-    .flatMap(({ body }) => body.alerts)
-    .find((one) => one.labels.alertname === rule)
+async function assertTold(listeners: Listeners, { rule, group, firesAt }: ToldCase & { rule: string }): Promise<void> {
+  const { labels, annotations, startsAt } = hooked(listeners, rule, 'firing')
   assert.equal(Date.parse(startsAt) / 60_000, firesAt, `${rule}: the step`)
-  const ends = [labels.src, labels.dst]
+  const ends = [labels['src'], labels['dst']]
   const isAbout =
     Object.values(labels).includes(group) || [ends, ends.toReversed()].some((pair) => pair.join(' to ') === group)
   assert.ok(isAbout, `${rule}: ${JSON.stringify(labels)} is not about ${group}`)
-  const held = await listeners.held(rule)
   assert.deepEqual(
-    held.map(({ labels, annotations, status }) => ({ labels, annotations, state: status.state })),
-    [{ labels, annotations, state: 'active' }],
+    (await listeners.held(rule)).map((one) => [one.labels, one.annotations, one.status.state]),
+    [[labels, annotations, 'active']],
   )
   const phone = (await listeners.ntfy.poll(listeners.topic)).filter(({ title }) => title === `${rule} (firing)`)
+  assert.deepEqual(
+    phone.map(({ message, priority }) => [message, priority]),
+    [[`${annotations['summary']} (since ${textOf(firesAt)} UTC)`, 4]],
+  )
+}
+
+/** Its end is told by everybody, and Alertmanager holds it no more. */
+async function assertOver(listeners: Listeners, { rule, firesAt, endsAt }: ToldCase & { rule: string }): Promise<void> {
+  const told = hooked(listeners, rule, 'resolved')
+  assert.deepEqual(
+    [told.startsAt, told.endsAt].map((time) => Date.parse(time) / 60_000),
+    [firesAt, endsAt],
+    rule,
+  )
+  assert.deepEqual(told.labels, hooked(listeners, rule, 'firing').labels)
+  assert.deepEqual(await listeners.held(rule), [], `${rule} is over, and Alertmanager holds it`)
+  const phone = (await listeners.ntfy.poll(listeners.topic)).filter(({ title }) => title === `${rule} (resolved)`)
   assert.equal(phone.length, 1)
-  const since = new Date(firesAt * 60_000).toISOString().slice(0, 16).replace('T', ' ')
-  assert.equal(phone[0]?.message, `${annotations.summary} (since ${since} UTC)`)
-  assert.ok(annotations.summary.length > 10 && common !== undefined)
+  const times = `(since ${textOf(firesAt)} UTC, over at ${textOf(endsAt)} UTC)`
+  assert.ok(phone[0]?.message.endsWith(times), `${phone[0]?.message} has not ${times}`)
+}
+
+function hooked({ webhook }: Listeners, rule: string, status: string): WireAlert {
+  const alerts: (WireAlert & { status: string })[] = webhook.received.flatMap(({ body }) => body.alerts)
+  const found = alerts.find((one) => one.labels['alertname'] === rule && one.status === status)
+  assert.ok(found, `${rule} ${status}`)
+  return found
+}
+
+function textOf(minute: number): string {
+  return new Date(minute * 60_000).toISOString().slice(0, 16).replace('T', ' ')
 }
