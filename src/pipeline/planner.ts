@@ -8,14 +8,12 @@
  *   late     a done window whose late pass is due
  *   backfill the oldest part of history that somebody asked for and that is missing (one at a time, with rests in between)
  *
- * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is a *suspect*,
- * put aside in memory. When something else could be read afterwards, so that the API itself is well, the suspect is tried once
- * more; failing again it is the beginning of a bad *region*, whose right end is found by leaps of doubling length and then by
- * bisection, to 1 ms. The region becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes. So an outage of the API makes no
- * gaps, a poisoned range of hours costs some dozen requests, and neither stops the rest. */
+ * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is looked at closer
+ * (bad-range.ts) and becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes; the rest does not wait for it. */
 import { MINUTE, SECOND } from '../clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
 import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
+import { createBadRange } from './bad-range.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
 
 export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
@@ -58,23 +56,6 @@ export interface Planner {
   restMs(): number
 }
 
-interface Suspect extends Interval {
-  readonly reason: GapReason
-  /** Windows given out before it failed. */
-  readonly failedAt: number
-  /** Something else was read after this had failed. */
-  verified: boolean
-}
-
-/** A range that is bad for sure in [fromNs, loNs]; its right end lies in [loNs, hiNs]. */
-interface Region {
-  readonly fromNs: bigint
-  readonly reason: GapReason
-  phase: 'leap' | 'bisect'
-  loNs: bigint
-  hiNs: bigint
-}
-
 /** A backfill rests as long as its last window took, and no longer than this: half the time at most is its own. */
 const REST_MAX_MS = 10_000
 const GAP_BACKOFF_MAX = 60n * MINUTE
@@ -88,8 +69,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   let given = 0
   // Ranges that were too much: a window that touches one is at most `maxNs` long.
   let caps: { range: Interval; maxNs: bigint }[] = []
-  let suspects: Suspect[] = []
-  let region: Region | undefined
+  const bad = createBadRange(openGap)
   let restUntilMs = 0
   let backfillBeganMs = 0
   const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
@@ -108,9 +88,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
 
   /** Without what is being read, put aside or a named gap. */
   function untaken(missing: readonly Interval[]): readonly Interval[] {
-    const taken: Interval[] = [...active.keys(), ...suspects, ...openGaps()]
-    if (region) taken.push({ fromNs: region.fromNs, toNs: region.hiNs })
-    return subtract(missing, taken)
+    return subtract(missing, [...active.keys(), ...bad.aside(), ...openGaps()])
   }
 
   function openGaps() {
@@ -131,23 +109,13 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function probe(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
-    // A clock that was set back may have moved the edge before what is being looked at: it cannot be done just now.
-    if (isLaneActive('probe') || (region && region.hiNs > edgeNs)) return undefined
-    if (region === undefined) {
-      const suspect = suspects.find((one) => one.verified && one.toNs <= edgeNs)
-      return suspect && { fromNs: suspect.fromNs, toNs: suspect.toNs, lane: 'probe', pass: 1 }
-    }
-    if (region.phase === 'bisect') {
-      return { fromNs: (region.loNs + region.hiNs) / 2n, toNs: region.hiNs, lane: 'probe', pass: 1 }
-    }
-    const fromNs = region.hiNs
-    const next = missing.find((piece) => piece.fromNs === fromNs)
-    return next && { fromNs, toNs: min(next.toNs, 2n * fromNs - region.fromNs), lane: 'probe', pass: 1 }
+    const range = isLaneActive('probe') ? undefined : bad.probe(missing, edgeNs)
+    return range && { fromNs: range.fromNs, toNs: range.toNs, lane: 'probe', pass: 1 }
   }
 
   function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
     // Is it the window's fault or the API's? Something far from the suspect tells; if that fails too, wait for the next live window.
-    const doubtful = suspects.filter((suspect) => !suspect.verified).length
+    const doubtful = bad.doubtful()
     if (doubtful > 1) return undefined
     const piece = doubtful === 1 ? missing.at(-1) : missing[0]
     if (piece === undefined) return undefined
@@ -216,22 +184,6 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     ledger.openGap(interval, reason, atNs, atNs + backoffNs)
   }
 
-  /** One step in finding the right end of the bad region, after a probe of it went well or not. */
-  function narrow(window: PlannedWindow, wasGood: boolean, atNs: bigint): void {
-    if (region === undefined) return
-    if (region.phase === 'leap') {
-      if (wasGood) region.phase = 'bisect'
-      else [region.loNs, region.hiNs] = [window.fromNs, window.toNs]
-    } else if (wasGood) region.hiNs = window.fromNs
-    else region.loNs = window.fromNs
-    if (region.phase === 'bisect' && region.hiNs - region.loNs <= WINDOW_MIN_NS) closeRegion(region, atNs)
-  }
-
-  function closeRegion(found: Region, atNs: bigint): void {
-    openGap({ fromNs: found.fromNs, toNs: found.hiNs }, found.reason, atNs)
-    region = undefined
-  }
-
   return {
     next(atNs, edgeNs) {
       const missing = openMissing(edgeNs)
@@ -244,12 +196,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         backfill()
       if (window?.lane === 'backfill') backfillBeganMs = options.monotonicMs()
       if (window) active.set(window, (given += 1))
-      else if (region?.phase === 'leap' && active.size === 0) {
-        // Nothing lies beyond the region: its end is where it stands.
-        region.phase = 'bisect'
-        if (region.hiNs - region.loNs <= WINDOW_MIN_NS) closeRegion(region, atNs)
-        else return this.next(atNs, edgeNs)
-      }
+      else if (active.size === 0 && bad.settle(atNs)) return this.next(atNs, edgeNs)
       return window
     },
 
@@ -265,12 +212,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         const nowMs = options.monotonicMs()
         restUntilMs = nowMs + Math.min(nowMs - backfillBeganMs, REST_MAX_MS)
       }
-      if (window.lane === 'probe' && done.toNs >= window.toNs) {
-        if (region) narrow(window, true, atNs)
-        else suspects = suspects.filter((one) => !same(one, window))
-      }
+      if (window.lane === 'probe' && done.toNs >= window.toNs) bad.probed(window, 'read', atNs)
       if (caps.length > 0) caps = caps.filter((cap) => ledger.missing(cap.range.fromNs, cap.range.toNs).length > 0)
-      for (const suspect of suspects) if (suspect.failedAt < begun) suspect.verified = true
+      bad.verify(begun)
     },
 
     tooMuch(window, reason, atNs) {
@@ -290,15 +234,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         if (gap) openGap(gap, reason, atNs)
         return
       }
-      if (window.lane === 'probe') {
-        if (region) return narrow(window, false, atNs)
-        suspects = suspects.filter((one) => !same(one, window))
-        region = { fromNs: window.fromNs, loNs: window.fromNs, hiNs: window.toNs, reason, phase: 'leap' }
-        return
-      }
+      if (window.lane === 'probe') return bad.probed(window, reason, atNs)
       size.failed(lengthNs)
       if (lengthNs <= WINDOW_MIN_NS) {
-        suspects.push({ fromNs: window.fromNs, toNs: window.toNs, reason, failedAt: given, verified: false })
+        bad.suspect(window, reason, given)
         return
       }
       caps = caps.filter((cap) => !same(cap.range, window))
