@@ -48,12 +48,28 @@ export interface Variable {
   readonly datasource?: { readonly type: string; readonly uid: string }
 }
 
+/** Marks on graphs. `target`: as Grafana's InfluxDB data source has it in InfluxQL mode. */
+export interface Annotation {
+  readonly name: string
+  readonly enable: boolean
+  readonly iconColor: string
+  readonly datasource: { readonly type: string; readonly uid: string }
+  readonly target: {
+    readonly query: string
+    readonly titleColumn: string
+    readonly textColumn: string
+    readonly tagsColumn: string
+    readonly timeEndColumn: string
+  }
+}
+
 export interface Dashboard {
   readonly uid: string
   readonly title: string
   readonly description: string
   readonly tags: readonly string[]
   readonly panels: readonly Panel[]
+  readonly annotations: { readonly list: readonly Annotation[] }
   readonly templating: { readonly list: readonly Variable[] }
   readonly links: readonly { readonly type: string; readonly tags: readonly string[] }[]
   readonly timepicker: { readonly nowDelay?: string }

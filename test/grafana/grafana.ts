@@ -1,7 +1,7 @@
 /** A small interpreter of what Grafana does with an InfluxQL query: variables in the browser, macros in the backend, the answer as frames.
  * Facts: Grafana's documentation of variable syntax and global variables, and its InfluxDB data source (InfluxQL mode). */
 import type { Influxd, QueryResult } from '../services/influxd.ts'
-import type { Panel, Target, Variable } from './dashboards.ts'
+import type { Annotation, Panel, Target, Variable } from './dashboards.ts'
 
 export interface View {
   readonly fromMs: number
@@ -161,4 +161,38 @@ export async function choices(
   const results = await influx.query(query, db)
   const found = (results[0]?.series ?? []).flatMap(({ values }) => values.map((row) => String(row[1])))
   return [...new Set(found)].sort()
+}
+
+export interface Mark {
+  readonly timeMs: number
+  readonly title: string
+  readonly text: string
+  readonly tags: readonly string[]
+}
+
+/** What Grafana makes of the answer to an annotation's query, in either of its two ways: older ones look for columns by their names
+ * (`getAnnotations` in influx_series.ts), later ones for parts of `measurement.column` (`transformAnnotationResponse` in response_parser.ts). */
+export function marksOf(
+  results: readonly QueryResult[],
+  { titleColumn, textColumn, tagsColumn }: Annotation['target'],
+  way: 'browser' | 'backend',
+): Mark[] {
+  return (results[0]?.series ?? []).flatMap(({ name, columns, values }) => {
+    let [time, title, text, tags] = [-1, -1, -1, -1]
+    for (const [index, column] of columns.entries()) {
+      const isNamed = (wanted: string) => (way === 'browser' ? column === wanted : `${name}.${column}`.includes(wanted))
+      if (column === 'time') time = index
+      // In the second way the whole name is never that of the title.
+      else if (way === 'browser' && column === titleColumn) title = index
+      else if (isNamed(tagsColumn)) tags = index
+      else if (isNamed(textColumn)) text = index
+      else if (title < 0) title = index
+    }
+    return values.map((row) => ({
+      timeMs: Number(row[time]),
+      title: String(row[title]),
+      text: String(row[text]),
+      tags: String(row[tags]).split(','),
+    }))
+  })
 }

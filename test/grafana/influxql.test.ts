@@ -9,6 +9,9 @@ for (const dashboard of readDashboards()) {
       for (const { query } of panel.targets!) assert.deepEqual(portabilityFaults(query), [], query)
     for (const variable of dashboard.templating.list.filter(({ type }) => type === 'query'))
       assert.deepEqual(portabilityFaults(variable.query), [], variable.query)
+    assert.ok(dashboard.annotations.list.length > 0)
+    for (const { target } of dashboard.annotations.list)
+      assert.deepEqual(portabilityFaults(target.query), [], target.query)
   })
 }
 

@@ -139,6 +139,27 @@ for (const dashboard of dashboards) {
     assert.doesNotMatch(text, /"uid":"(?!\$\{|tailflux-)/, 'a data source named directly')
   })
 
+  test(`${uid}: alerts are marked on the graphs, firing and over, of the chosen tailnet and time`, () => {
+    const { list } = dashboard.annotations
+    assert.deepEqual(
+      list.map(({ name, enable, iconColor }) => [name, enable, iconColor]),
+      [
+        ['Alerts', true, 'red'],
+        ['Alerts that are over', true, 'green'],
+      ],
+    )
+    for (const { datasource, target, name } of list) {
+      assert.deepEqual(datasource, { type: 'influxdb', uid: '${ds}' })
+      assert.match(target.query, /"tailnet" =~ \/\^\$tailnet\$\/ AND \$timeFilter$/, name)
+      const selected = /^SELECT (.*) FROM "(\w+)"/.exec(target.query)
+      const columns = (selected?.[1] ?? '').split(', ').map((column) => column.slice(1, -1))
+      assert.deepEqual(columns, [target.titleColumn, target.textColumn, target.tagsColumn], name)
+      // Grafana's backend calls a column `measurement.column`, and Grafana looks for a part of that name.
+      const found = (part: string) => columns.filter((column) => `${selected?.[2]}.${column}`.includes(part))
+      assert.deepEqual([found(target.textColumn), found(target.tagsColumn)], [['text'], ['tags']], name)
+    }
+  })
+
   test(`${uid}: every variable in use is defined, every defined one is used`, () => {
     const names = dashboard.templating.list.map(({ name }) => name)
     assert.equal(new Set(names).size, names.length)

@@ -1,10 +1,37 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import type { ValidateFunction } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import { type Panel, readDashboards } from './dashboards.ts'
 import { sdkValidator } from './sdk-schema.ts'
 
 let dashboard: ValidateFunction
+/** Where the SDK only says "a query": what Grafana's InfluxDB data source takes as the target of an annotation in InfluxQL mode. The names are those
+ * of InfluxQuery in github.com/grafana/grafana, public/app/plugins/datasource/influxdb/types.ts. */
+const annotationTarget = new Ajv({ allErrors: true }).compile({
+  type: 'object',
+  additionalProperties: false,
+  required: ['refId', 'datasource', 'query', 'rawQuery', 'fromAnnotations', 'textColumn', 'tagsColumn'],
+  properties: {
+    refId: { type: 'string', minLength: 1 },
+    datasource: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['type', 'uid'],
+      properties: { type: { const: 'influxdb' }, uid: { type: 'string', minLength: 1 } },
+    },
+    query: { type: 'string', minLength: 1 },
+    rawQuery: { const: true },
+    textEditor: { type: 'boolean' },
+    // Without it the query would be asked as a panel's.
+    fromAnnotations: { const: true },
+    titleColumn: { type: 'string' },
+    // Empty ones would match every column.
+    textColumn: { type: 'string', minLength: 1 },
+    tagsColumn: { type: 'string', minLength: 1 },
+    timeEndColumn: { type: 'string' },
+    name: { type: 'string' },
+  },
+})
 /** Options of each type of panel, and what goes into `fieldConfig.defaults.custom`. */
 const panels = new Map<string, { options: ValidateFunction; custom?: ValidateFunction }>()
 
@@ -19,6 +46,7 @@ before(() => {
 for (const one of readDashboards()) {
   test(`${one.title} is a classic dashboard by the SDK's types`, () => {
     assertValid(dashboard, one, one.uid)
+    for (const { name, target } of one.annotations.list) assertValid(annotationTarget, target, `${one.uid}: ${name}`)
     for (const panel of one.panels.filter(({ type }) => type !== 'row')) {
       const what = `${one.uid} panel ${panel.id}`
       const validators = panels.get(panel.type)
@@ -42,6 +70,9 @@ test('the schemas refuse what is not a classic dashboard', () => {
   ])
     assert.equal(dashboard({ ...good, ...change }), false, JSON.stringify(change))
   assert.equal(panels.get('stat')!.options({ graphMode: 'loud' }), false)
+  const { target } = readDashboards()[0]!.annotations.list[0]!
+  for (const change of [{ textColumn: '' }, { fromAnnotations: false }, { timeColumn: 'time' }, { query: 5 }])
+    assert.equal(annotationTarget({ ...target, ...change }), false, JSON.stringify(change))
 })
 
 /** Defaults and overrides of the panel's own field settings, together. */

@@ -11,6 +11,7 @@ import {
   TimePickerBuilder,
   type VariableModel,
 } from '@grafana/grafana-foundation-sdk/dashboard'
+import { alertMarks } from './annotations.ts'
 import type { PanelBuilder } from './panels.ts'
 
 export const COLUMNS = 24
@@ -47,7 +48,7 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
     .tooltip(DashboardCursorSync.Crosshair)
     // The newest two minutes are not in the database yet: a graph that falls to zero at its right end would lie.
     .timepicker(new TimePickerBuilder().nowDelay('2m').refreshIntervals(['30s', '1m', '5m', '15m', '1h']))
-    .annotations([])
+    .annotations(alertMarks())
     .variables([...variables])
     .link(
       new DashboardLinkBuilder('Tailnet dashboards')
@@ -74,7 +75,7 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
     y += band.height
   }
   const built = dashboard.build()
-  // The SDK would tuck the links away into a menu.
-  for (const link of built.links ?? []) delete link.placement
+  // The SDK would tuck links, and the switches of annotations, away into a menu.
+  for (const one of [...(built.links ?? []), ...(built.annotations?.list ?? [])]) delete one.placement
   return built
 }
