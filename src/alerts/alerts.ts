@@ -210,8 +210,17 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       coverage.begin(originNs)
       judge.begin(originNs)
     }
-    const ns = coverage.watermarkNs(collector.inFlight)
+    const ns = coverage.watermarkNs([...collector.inFlight, ...collector.waiting])
     return ns === undefined ? undefined : max(ns, lastWatermarkNs)
+  }
+
+  /** Windows that are done wait for each other: until a step can be judged with them, or the state is saved. */
+  function settleWhenDue(): void {
+    if (collector.waiting.length === 0) return
+    const nextNs = judge.nextNs
+    const reachNs = coverage.watermarkNs(collector.inFlight)
+    const hasStep = nextNs === undefined || reachNs === undefined || nextNs + graceNs <= reachNs
+    if (hasStep || clock.monotonicMs() - savedMs >= SAVE_MS) collector.settle()
   }
 
   function forgetOld(watermarkNs: bigint): void {
@@ -239,6 +248,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   async function round(): Promise<readonly Transition[]> {
+    settleWhenDue()
     const watermarkNs = watermark()
     let transitions: readonly Transition[] = []
     if (watermarkNs !== undefined) {
@@ -298,10 +308,12 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     }
     if (clock.monotonicMs() - prunedMs < 60_000) return
     prunedMs = clock.monotonicMs()
+    collector.settle()
     pruner.prune()
   }
 
   function save(): boolean {
+    collector.settle()
     const alerts = judge.rules.flatMap((state) =>
       [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert))),
     )
@@ -424,6 +436,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         })),
       ),
     values(name) {
+      collector.settle()
       const state = judge.rules.find(({ rule }) => rule.name === name)
       if (state === undefined) return []
       const { series } = state.reading.scope

@@ -17,7 +17,7 @@ import { type Added, Stores } from './stores.ts'
 
 export interface CollectorOptions {
   readonly latenessNs: bigint
-  /** Rows of a window's log; more of them are added up by group while it is read. */
+  /** Rows that wait; more of one window are added up by group while it is read. */
   readonly rowsMax?: number
 }
 
@@ -41,8 +41,12 @@ export interface Collector extends Tap {
   /** What is older than this does not count any more. Never goes back. */
   setHorizon(ns: bigint): void
   readonly horizonNs: bigint
+  /** Makes what is done count. Windows wait for it, because many of them together are less work than one by one. */
+  settle(): void
   /** Windows being read now. */
   readonly inFlight: readonly PlannedWindow[]
+  /** Windows that are done and do not count yet. */
+  readonly waiting: readonly PlannedWindow[]
   /** Memory of windows in flight, and of what finds groups by numbers. */
   readonly bytes: number
 }
@@ -52,8 +56,10 @@ const SECOND = 1_000_000_000n
 export function createCollector(options: CollectorOptions, deps: CollectorDeps): Collector {
   const { identities, coverage } = deps
   const feed = createFeed(deps.scopes, deps.people, options)
-  /** Windows in flight: each message in one of them is claimed by that window. */
+  /** Windows in flight. */
   const staged = new Map<PlannedWindow, Staged>()
+  /** Windows that are done, and what they are done to; as for rules they still pass by. */
+  let waiting: { readonly window: PlannedWindow; readonly doneToNs: bigint | undefined }[] = []
   let horizonNs = -(1n << 62n)
   // A digest and its halves, the lower one first.
   const digest = new BigUint64Array(1)
@@ -67,22 +73,35 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     return made
   }
 
+  /** Each message of a window in flight is claimed by it. */
   function isClaimed(high: number, low: number, chunk: number): boolean {
     for (const { messages } of staged.values()) if (messages.find(high, low, chunk, 0, 0) >= 0) return true
     return false
   }
 
-  function merge(one: Staged): void {
+  function keep(one: Staged): void {
     const { count, keys } = one.messages
     for (let row = 0; row < count; row++) {
       const at = row * KEYS
       identities.add(keys[at]!, keys[at + 1]!, keys[at + 2]!)
     }
-    const stores = new Stores(deps.judgedNs())
-    feed.pour(one, stores)
-    for (const added of stores.added()) deps.onAdded(added)
+    if (!feed.hasRoomFor(one)) settle()
+    feed.keep(one)
     if (one.late > 0) deps.onIgnored('late', one.late)
     if (one.ahead > 0) deps.onIgnored('ahead', one.ahead)
+  }
+
+  function settle(): void {
+    if (waiting.length === 0) return
+    const stores = new Stores(deps.judgedNs())
+    feed.settle(stores)
+    for (const added of stores.added()) deps.onAdded(added)
+    for (const { window, doneToNs } of waiting) {
+      if (doneToNs === undefined) continue
+      const isNews = coverage.add({ fromNs: window.fromNs, toNs: doneToNs })
+      if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
+    }
+    waiting = []
   }
 
   return {
@@ -105,19 +124,20 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       const chunk = chunkOf(seconds)
       if (identities.has(high, low, chunk) || isClaimed(high, low, chunk)) return
       one.messages.rowOf(high, low, chunk, 0, 0)
+      if (feed.isFull) {
+        settle()
+        feed.forget()
+      }
       feed.take(one, points, seconds)
     },
     done(window: PlannedWindow, result: WindowResult) {
       const one = staged.get(window)
       if (one) {
-        merge(one)
         staged.delete(window)
+        keep(one)
         feed.release(one)
       }
-      if (result.doneToNs !== undefined) {
-        const isNews = coverage.add({ fromNs: window.fromNs, toNs: result.doneToNs })
-        if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
-      }
+      waiting.push({ window, doneToNs: result.doneToNs })
       deps.onDone()
     },
     failed(window: PlannedWindow) {
@@ -126,6 +146,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       staged.delete(window)
       feed.release(one)
     },
+    settle,
     setHorizon(ns) {
       horizonNs = max(horizonNs, ns)
     },
@@ -134,6 +155,9 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     },
     get inFlight() {
       return [...staged.keys()]
+    },
+    get waiting() {
+      return waiting.map(({ window }) => window)
     },
     get bytes() {
       return feed.bytes

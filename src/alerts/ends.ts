@@ -3,8 +3,9 @@
 import type { Points } from '../flatten/points.ts'
 import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_NAME_END, ADDRESS_NAME_START, ADDRESS_START } from '../flatten/points.ts'
 import { doubled } from '../source/message-columns.ts'
+import { textOf } from '../source/message-text.ts'
+import { EndTable } from './end-table.ts'
 import { TAILNET_ADDRESS } from './scope.ts'
-import { TextTable } from './text-table.ts'
 
 export type Matcher = (...names: string[]) => boolean
 
@@ -28,21 +29,20 @@ export interface Ends {
   readonly bytes: number
 }
 
-const TEXTS_MAX = 200_000
+const ENDS_MAX = 200_000
+/** A text with its places, roughly. */
+const TEXT_BYTES = 100
 const UNKNOWN = -1
 
-export function createEnds(textsMax = TEXTS_MAX): Ends {
+export function createEnds(endsMax = ENDS_MAX): Ends {
   const tailnet = new RegExp(TAILNET_ADDRESS)
   const inTailnet: Matcher = (address) => tailnet.test(address ?? '')
-  const texts = new TextTable()
-  // By end: its address and name.
+  const table = new EndTable()
+  /** By end: its address and name, as numbers of texts. */
   let addresses = new Int32Array(256)
   let names = new Int32Array(256)
-  let count = 0
-  /** By the address's text: the end that it was last. */
-  let lastEnds = new Int32Array(256).fill(UNKNOWN)
-  /** Ends by address and name, where an address has had several. */
-  let ends = new Map<number, number>()
+  let numbers = new Map<string, number>()
+  let texts: string[] = []
   let memories = new Map<Matcher, Int8Array<ArrayBuffer>>()
   // By address of the message; valid where `rounds` has the number of the message.
   let known = new Int32Array(256)
@@ -53,26 +53,30 @@ export function createEnds(textsMax = TEXTS_MAX): Ends {
   function numberOf(address: number): number {
     const { addressCells: cells, textsView: view } = points
     const cell = address * ADDRESS_CELLS
-    const text = texts.numberOf(view, cells[cell + ADDRESS_START]!, cells[cell + ADDRESS_END]!)
-    const start = cells[cell + ADDRESS_NAME_START]!
-    const name = start < 0 ? text : texts.numberOf(view, start, cells[cell + ADDRESS_NAME_END]!)
-    while (lastEnds.length < texts.count) lastEnds = grown(lastEnds)
-    const last = lastEnds[text]!
-    if (last !== UNKNOWN && names[last] === name) return last
-    const key = text * 2 ** 26 + name
-    let end = ends.get(key)
-    if (end === undefined) {
-      end = count++
-      if (end === names.length) {
+    const start = cells[cell + ADDRESS_START]!
+    const end = cells[cell + ADDRESS_END]!
+    // The far end of physical traffic has no name.
+    const hasName = cells[cell + ADDRESS_NAME_START]! >= 0
+    const nameStart = hasName ? cells[cell + ADDRESS_NAME_START]! : start
+    const nameEnd = hasName ? cells[cell + ADDRESS_NAME_END]! : end
+    const before = table.count
+    const number = table.numberOf(view, start, end, nameStart, nameEnd)
+    if (number === before) {
+      if (number === names.length) {
         addresses = doubled(addresses, Int32Array)
         names = doubled(names, Int32Array)
       }
-      addresses[end] = text
-      names[end] = name
-      ends.set(key, end)
+      addresses[number] = textNumberOf(textOf(points.texts, start, end))
+      names[number] = textNumberOf(textOf(points.texts, nameStart, nameEnd))
     }
-    lastEnds[text] = end
-    return end
+    return number
+  }
+
+  function textNumberOf(text: string): number {
+    const known = numbers.get(text)
+    if (known !== undefined) return known
+    numbers.set(text, texts.length)
+    return texts.push(text) - 1
   }
 
   function matches(matcher: Matcher, text: number): boolean {
@@ -83,7 +87,7 @@ export function createEnds(textsMax = TEXTS_MAX): Ends {
       memory = wider
       memories.set(matcher, memory)
     }
-    if (memory[text] === UNKNOWN) memory[text] = matcher(texts.textOf(text)) ? 1 : 0
+    if (memory[text] === UNKNOWN) memory[text] = matcher(texts[text]!) ? 1 : 0
     return memory[text] === 1
   }
 
@@ -106,32 +110,22 @@ export function createEnds(textsMax = TEXTS_MAX): Ends {
     addressOf: (end) => addresses[end]!,
     nameOf: (end) => names[end]!,
     isInTailnet: (end) => matches(inTailnet, addresses[end]!),
-    textOf: (text) => texts.textOf(text),
-    numberOf(text) {
-      const bytes = Buffer.alloc(Buffer.byteLength(text) + 16)
-      return texts.numberOf(new DataView(bytes.buffer, bytes.byteOffset), 0, bytes.write(text))
-    },
+    textOf: (text) => texts[text]!,
+    numberOf: textNumberOf,
     matches,
     get isFull() {
-      return texts.count > textsMax || count > textsMax
+      return table.count >= endsMax || texts.length >= endsMax
     },
     forget() {
-      texts.clear()
-      count = 0
-      lastEnds.fill(UNKNOWN)
-      ends = new Map()
+      table.clear()
+      numbers = new Map()
+      texts = []
       memories = new Map()
       // What the message in work was told is asked again.
       round += 1
     },
     get bytes() {
-      return texts.memoryBytes + 3 * names.byteLength + ends.size * 40
+      return table.memoryBytes + 2 * names.byteLength + texts.length * TEXT_BYTES
     },
   }
-}
-
-function grown(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const wider = new Int32Array(array.length * 2).fill(UNKNOWN)
-  wider.set(array)
-  return wider
 }

@@ -1,12 +1,12 @@
 /** What a scope leaves out, asked once for each node, protocol and end, and remembered by their numbers. */
 import { PROTO_TAGS } from '../source/message-proto.ts'
 import type { Ends } from './ends.ts'
-import { LOG_DST, LOG_KIND, LOG_NODE, LOG_PORT, LOG_PROTO, LOG_SRC } from './log.ts'
 import type { Nodes } from './nodes.ts'
 import type { People } from './people.ts'
 import type { Scope } from './scope.ts'
+import { FLOW_DST, FLOW_PORT, FLOW_PROTO_KIND, FLOW_SRC, KIND_COUNT } from './tally.ts'
 
-/** What is known of the numbers in a log. */
+/** What is known of the numbers in a tally. */
 export interface Known {
   readonly nodes: Nodes
   readonly ends: Ends
@@ -15,8 +15,8 @@ export interface Known {
 
 export interface Filter {
   wantsNode(node: number): boolean
-  /** A row of flows that begins at `at`. */
-  wantsFlow(cells: Int32Array, at: number): boolean
+  /** A flow of a node, whose keys begin at `at`. */
+  wantsFlow(node: number, keys: Int32Array, at: number): boolean
   /** Forgets when numbers or owners mean something else than before; true if it did. */
   refresh(): boolean
   forget(): void
@@ -24,8 +24,9 @@ export interface Filter {
 
 const UNKNOWN = -1
 
-/** The protocol of a row as its tag says it. */
-export function protoOf(proto: number, ends: Ends): string {
+/** The protocol of a flow as its tag says it. */
+export function protoOf(protoKind: number, ends: Ends): string {
+  const proto = Math.floor(protoKind / KIND_COUNT)
   return proto < 256 ? PROTO_TAGS[proto]! : ends.textOf(proto - 256)
 }
 
@@ -56,14 +57,15 @@ export function createFilter(scope: Scope, { nodes, ends, people }: Known): Filt
 
   return {
     wantsNode,
-    wantsFlow(cells, at) {
-      if ((kinds & (1 << cells[at + LOG_KIND]!)) === 0) return false
-      if (ports && !ports.has(cells[at + LOG_PORT]!)) return false
-      if (wantsNodes && !wantsNode(cells[at + LOG_NODE]!)) return false
-      if (protos && !protos.has(protoOf(cells[at + LOG_PROTO]!, ends))) return false
-      if (isRouter && (!ends.isInTailnet(cells[at + LOG_DST]!) || ends.isInTailnet(cells[at + LOG_SRC]!))) return false
-      if (wantedSrc && !ends.matches(wantedSrc, ends.nameOf(cells[at + LOG_SRC]!))) return false
-      return !wantedDst || ends.matches(wantedDst, ends.nameOf(cells[at + LOG_DST]!))
+    wantsFlow(node, keys, at) {
+      const protoKind = keys[at + FLOW_PROTO_KIND]!
+      if ((kinds & (1 << (protoKind % KIND_COUNT))) === 0) return false
+      if (ports && !ports.has(keys[at + FLOW_PORT]!)) return false
+      if (wantsNodes && !wantsNode(node)) return false
+      if (protos && !protos.has(protoOf(protoKind, ends))) return false
+      if (isRouter && (!ends.isInTailnet(keys[at + FLOW_DST]!) || ends.isInTailnet(keys[at + FLOW_SRC]!))) return false
+      if (wantedSrc && !ends.matches(wantedSrc, ends.nameOf(keys[at + FLOW_SRC]!))) return false
+      return !wantedDst || ends.matches(wantedDst, ends.nameOf(keys[at + FLOW_DST]!))
     },
     refresh() {
       if (version === series.version && (!usesOwner || peopleVersion === people.version)) return false

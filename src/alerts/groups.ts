@@ -1,34 +1,31 @@
-/** From the rows of a log to the groups of a scope: what a row is about becomes a group's number once, and is found by numbers after that. */
-import { KINDS, WIDE } from '../source/message.ts'
+/** From the rows of a tally to the groups of a scope: what a row is about becomes a group's number once, and is found by numbers after that. */
+import { KINDS } from '../source/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
-import { IntTable } from './int-table.ts'
-import {
-  FLOW_CELLS,
-  FLOW_VALUES,
-  LOG_DST,
-  LOG_KIND,
-  LOG_MINUTE,
-  LOG_NODE,
-  LOG_PORT,
-  LOG_PROTO,
-  LOG_SRC,
-  type Log,
-  TOTAL_CELLS,
-  TOTAL_VALUES,
-} from './log.ts'
+import { IntTable, KEYS } from './int-table.ts'
 import type { DistinctBy, Scope, Sum } from './scope.ts'
 import { OVERFLOW } from './series.ts'
+import {
+  COUNTERS,
+  FLOW_DST,
+  FLOW_HEAD,
+  FLOW_PORT,
+  FLOW_PROTO_KIND,
+  FLOW_SRC,
+  KIND_COUNT,
+  type Tally,
+  TOTALS,
+} from './tally.ts'
 import type { Target } from './target.ts'
 
 export interface Groups {
   /** Hands every row that the scope wants to the target. */
-  take(log: Log, target: Target): void
-  /** Numbers in logs mean something else from now on. */
+  take(tally: Tally, target: Target): void
+  /** Numbers in tallies mean something else from now on. */
   forget(): void
   readonly bytes: number
 }
 
-/** Which values of a row make a sum; flows have only the first four. `messages` is one for each. */
+/** Which values of a row make a sum; flows have only the first four. `messages` is how many there were. */
 const PARTS: Readonly<Record<Exclude<Sum, 'messages'>, readonly number[]>> = {
   tx_bytes: [0],
   tx_pkts: [1],
@@ -38,16 +35,10 @@ const PARTS: Readonly<Record<Exclude<Sum, 'messages'>, readonly number[]>> = {
   pkts: [1, 3],
   derp_bytes: [4, 5],
 }
-const KIND_COUNT = KINDS.length
 const UNKNOWN = -1
 const IGNORED = -2
 /** So many groups are remembered by their numbers; the rest is found by its texts. */
 const REMEMBERED_MAX = 2 ** 18
-
-/** A counter as one number. */
-export function wholeOf(low: number, high: number): number {
-  return low + high * WIDE
-}
 
 /** Scopes that need no ends and ports: by node, owner, kind. */
 export function createNodeGroups(scope: Scope, known: Known): Groups {
@@ -77,15 +68,18 @@ export function createNodeGroups(scope: Scope, known: Known): Groups {
   }
 
   return {
-    take(log, target) {
+    take({ heads, totals, messages }, target) {
       if (filter.refresh()) ids = new Int32Array(0)
-      const { cells, values, count } = log
-      for (let row = 0; row < count; row++) {
-        const at = row * TOTAL_CELLS
-        const kind = cells[at + LOG_KIND]!
-        const node = cells[at + LOG_NODE]!
-        if ((kinds & (1 << kind)) === 0 || !filter.wantsNode(node)) continue
-        add(target, cells[at + LOG_MINUTE]!, idOf(node, kind), values, row * TOTAL_VALUES)
+      for (let head = 0; head < heads.count; head++) {
+        const minute = heads.keys[head * KEYS]!
+        const node = heads.keys[head * KEYS + 1]!
+        if (!filter.wantsNode(node)) continue
+        for (let kind = 0; kind < KIND_COUNT; kind++) {
+          const cell = head * KIND_COUNT + kind
+          const times = messages[cell]!
+          if (times === 0 || (kinds & (1 << kind)) === 0) continue
+          add(target, minute, idOf(node, kind), times, totals, cell * TOTALS)
+        }
       }
     },
     forget: () => filter.forget(),
@@ -111,34 +105,37 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
   /** By text: its number in each of `scope.distinct`. */
   const items = scope.distinct.map(createItems)
 
-  function valuesOf(cells: Int32Array, at: number): string[] {
-    const nodeId = nodes.idOf(cells[at + LOG_NODE]!)
-    const port = cells[at + LOG_PORT]!
+  function valuesOf(node: number, keys: Int32Array, at: number): string[] {
+    const nodeId = nodes.idOf(node)
+    const port = keys[at + FLOW_PORT]!
+    const protoKind = keys[at + FLOW_PROTO_KIND]!
     return by.map((dim) => {
-      if (dim === 'src') return ends.textOf(ends.nameOf(cells[at + LOG_SRC]!))
-      if (dim === 'dst') return ends.textOf(ends.nameOf(cells[at + LOG_DST]!))
+      if (dim === 'src') return ends.textOf(ends.nameOf(keys[at + FLOW_SRC]!))
+      if (dim === 'dst') return ends.textOf(ends.nameOf(keys[at + FLOW_DST]!))
       if (dim === 'node') return nodeId
       if (dim === 'owner') return people.ownerOf(nodeId)
       if (dim === 'port') return port < 0 ? 'none' : String(port)
-      return dim === 'proto' ? protoOf(cells[at + LOG_PROTO]!, ends) : KINDS[cells[at + LOG_KIND]!]!
+      return dim === 'proto' ? protoOf(protoKind, ends) : KINDS[protoKind % KIND_COUNT]!
     })
   }
 
-  function idOf(cells: Int32Array, at: number): number {
+  function idOf(node: number, keys: Int32Array, at: number): number {
     const before = table.count
+    const protoKind = keys[at + FLOW_PROTO_KIND]!
+    const kind = protoKind % KIND_COUNT
     const row = table.rowOf(
-      keepsSrc ? ends.nameOf(cells[at + LOG_SRC]!) : 0,
-      keepsDst ? ends.nameOf(cells[at + LOG_DST]!) : 0,
-      keepsNode ? cells[at + LOG_NODE]! : 0,
-      keepsPort ? cells[at + LOG_PORT]! : 0,
-      (keepsProto ? cells[at + LOG_PROTO]! * KIND_COUNT : 0) + (keepsKind ? cells[at + LOG_KIND]! : 0),
+      keepsSrc ? ends.nameOf(keys[at + FLOW_SRC]!) : 0,
+      keepsDst ? ends.nameOf(keys[at + FLOW_DST]!) : 0,
+      keepsNode ? node : 0,
+      keepsPort ? keys[at + FLOW_PORT]! : 0,
+      (keepsProto ? protoKind - kind : 0) + (keepsKind ? kind : 0),
     )
     if (row < before) {
       const id = ids[row]!
       if (id === OVERFLOW) series.overflow()
       return id
     }
-    const id = series.idOf(valuesOf(cells, at))
+    const id = series.idOf(valuesOf(node, keys, at))
     if (row >= REMEMBERED_MAX) table.clear()
     else {
       if (row === ids.length) ids = widened(ids)
@@ -148,19 +145,21 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
   }
 
   return {
-    take(log, target) {
+    take({ heads, flows, counters, times }, target) {
       if (filter.refresh()) table.clear()
       for (const one of items) one.refresh()
-      const { cells, values, count } = log
-      for (let row = 0; row < count; row++) {
-        const at = row * FLOW_CELLS
-        if (!filter.wantsFlow(cells, at)) continue
-        const id = idOf(cells, at)
-        const minute = cells[at + LOG_MINUTE]!
-        add(target, minute, id, values, row * FLOW_VALUES)
+      const { keys, count } = flows
+      for (let flow = 0; flow < count; flow++) {
+        const at = flow * KEYS
+        const head = keys[at + FLOW_HEAD]! * KEYS
+        const node = heads.keys[head + 1]!
+        if (!filter.wantsFlow(node, keys, at)) continue
+        const minute = heads.keys[head]!
+        const id = idOf(node, keys, at)
+        add(target, minute, id, times[flow]!, counters, flow * COUNTERS)
         for (const { distinct, itemOf } of items) {
           const item = itemOf(
-            distinct.distinct.of === 'dst' ? ends.nameOf(cells[at + LOG_DST]!) : cells[at + LOG_PORT]!,
+            distinct.distinct.of === 'dst' ? ends.nameOf(keys[at + FLOW_DST]!) : keys[at + FLOW_PORT]!,
           )
           if (item < 0) continue
           if (id === OVERFLOW) distinct.distinct.overflow()
@@ -215,10 +214,10 @@ function createAdder(scope: Scope) {
     const [first = UNKNOWN, second = UNKNOWN] = by.sum === 'messages' ? [] : PARTS[by.sum]
     return { by, stepMinutes: by.stepMinutes, first, second }
   })
-  return (target: Target, minute: number, id: number, values: Float64Array, at: number): void => {
+  return (target: Target, minute: number, id: number, times: number, values: Float64Array, at: number): void => {
     for (let i = 0; i < sums.length; i++) {
       const { by, stepMinutes, first, second } = sums[i]!
-      let value = first === UNKNOWN ? 1 : values[at + first]!
+      let value = first === UNKNOWN ? times : values[at + first]!
       if (second !== UNKNOWN) value += values[at + second]!
       if (value !== 0) target.sum(by, stepMinutes === 1 ? minute : Math.floor(minute / stepMinutes), id, value)
     }

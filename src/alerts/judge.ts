@@ -38,6 +38,8 @@ export interface Judge {
   readonly rules: readonly RuleState[]
   /** The newest step that any rule was judged at. */
   readonly judgedNs: bigint
+  /** The end of the step that comes next; undefined without rules. */
+  readonly nextNs: bigint | undefined
   /** Steps of rules judged in the last run. */
   readonly steps: number
   /** Where rules without a past begin. */
@@ -244,6 +246,9 @@ export function createJudge(
     get judgedNs() {
       return rules.reduce((latest, state) => max(latest, state.judgedNs), 0n)
     },
+    get nextNs() {
+      return nextOf(rules)
+    },
     get steps() {
       return steps
     },
@@ -292,11 +297,10 @@ export function createJudge(
         }
         for (;;) {
           // Steps in order over all rules: those that share a scope then share its sums.
-          const ends = rules.map((state) => state.judgedNs + state.rule.stepNs)
-          const atNs = ends.reduce((least, end) => (end < least ? end : least), ends[0] ?? 0n)
-          if (rules.length === 0 || atNs + graceNs > watermarkNs) break
-          for (const [index, state] of rules.entries()) {
-            if (ends[index] !== atNs) continue
+          const atNs = nextOf(rules)
+          if (atNs === undefined || atNs + graceNs > watermarkNs) break
+          for (const state of rules) {
+            if (state.judgedNs + state.rule.stepNs !== atNs) continue
             steps += 1
             judgeStep(state, atNs)
             await breathe()
@@ -310,6 +314,15 @@ export function createJudge(
       }
     },
   }
+}
+
+function nextOf(rules: readonly RuleState[]): bigint | undefined {
+  let least: bigint | undefined
+  for (const { judgedNs, rule } of rules) {
+    const end = judgedNs + rule.stepNs
+    if (least === undefined || end < least) least = end
+  }
+  return least
 }
 
 /** Which rules read a part of a scope. */

@@ -3,9 +3,9 @@
 import { KINDS } from '../source/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
 import type { Groups } from './groups.ts'
-import { IntTable } from './int-table.ts'
-import { FLOW_CELLS, LOG_DST, LOG_KIND, LOG_MINUTE, LOG_NODE, LOG_PORT, LOG_PROTO, LOG_SRC } from './log.ts'
+import { IntTable, KEYS } from './int-table.ts'
 import type { Scope } from './scope.ts'
+import { FLOW_DST, FLOW_HEAD, FLOW_PORT, FLOW_PROTO_KIND, FLOW_SRC, KIND_COUNT } from './tally.ts'
 import type { Seen } from './target.ts'
 
 /** So many are remembered by their numbers. */
@@ -21,24 +21,24 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
   const table = new IntTable()
   let seens: Seen[] = []
 
-  function seenOf(cells: Int32Array, at: number): Seen {
+  function seenOf(node: number, keys: Int32Array, at: number): Seen {
     const row = table.rowOf(
-      cells[at + LOG_SRC]!,
-      cells[at + LOG_DST]!,
-      isPairOnly ? 0 : cells[at + LOG_NODE]!,
-      isPairOnly ? 0 : cells[at + LOG_PORT]!,
-      isPairOnly ? 0 : cells[at + LOG_PROTO]! * KINDS.length + cells[at + LOG_KIND]!,
+      keys[at + FLOW_SRC]!,
+      keys[at + FLOW_DST]!,
+      isPairOnly ? 0 : node,
+      isPairOnly ? 0 : keys[at + FLOW_PORT]!,
+      isPairOnly ? 0 : keys[at + FLOW_PROTO_KIND]!,
     )
     const known = seens[row]
     if (known) return known
-    const made = look(cells, at)
+    const made = look(node, keys, at)
     if (row >= REMEMBERED_MAX) forget()
     else seens[row] = made
     return made
   }
 
-  function look(cells: Int32Array, at: number): Seen {
-    const both = [cells[at + LOG_SRC]!, cells[at + LOG_DST]!].map((end) => ({
+  function look(node: number, keys: Int32Array, at: number): Seen {
+    const both = [keys[at + FLOW_SRC]!, keys[at + FLOW_DST]!].map((end) => ({
       id: people.nodeOf(ends.textOf(ends.addressOf(end))),
       name: ends.textOf(ends.nameOf(end)),
     }))
@@ -47,20 +47,26 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
     const names: string[] = []
     for (const dim of by) {
       const end = dim === 'src' ? both[0] : dim === 'dst' ? both[1] : undefined
-      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, cells, at)
+      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, node, keys, at)
       ids.push(end?.id ?? value)
       names.push(end?.name ?? value)
     }
     return { key: JSON.stringify(ids), names, isWhole: !isPair || both.every((end) => end.id !== 'none') }
   }
 
-  function dimValue(dim: 'node' | 'owner' | 'port' | 'proto' | 'kind', cells: Int32Array, at: number): string {
-    const nodeId = nodes.idOf(cells[at + LOG_NODE]!)
-    const port = cells[at + LOG_PORT]!
+  function dimValue(
+    dim: 'node' | 'owner' | 'port' | 'proto' | 'kind',
+    node: number,
+    keys: Int32Array,
+    at: number,
+  ): string {
+    const nodeId = nodes.idOf(node)
+    const port = keys[at + FLOW_PORT]!
+    const protoKind = keys[at + FLOW_PROTO_KIND]!
     if (dim === 'node') return nodeId
     if (dim === 'owner') return people.ownerOf(nodeId)
     if (dim === 'port') return port < 0 ? 'none' : String(port)
-    return dim === 'proto' ? protoOf(cells[at + LOG_PROTO]!, ends) : KINDS[cells[at + LOG_KIND]!]!
+    return dim === 'proto' ? protoOf(protoKind, ends) : KINDS[protoKind % KIND_COUNT]!
   }
 
   function forget(): void {
@@ -69,15 +75,17 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
   }
 
   return {
-    take(log, target) {
+    take({ heads, flows }, target) {
       if (filter.refresh()) forget()
-      const { cells, count } = log
-      for (let row = 0; row < count; row++) {
-        const at = row * FLOW_CELLS
-        if (!filter.wantsFlow(cells, at)) continue
-        const seen = seenOf(cells, at)
+      const { keys, count } = flows
+      for (let flow = 0; flow < count; flow++) {
+        const at = flow * KEYS
+        const head = keys[at + FLOW_HEAD]! * KEYS
+        const node = heads.keys[head + 1]!
+        if (!filter.wantsFlow(node, keys, at)) continue
+        const seen = seenOf(node, keys, at)
         if (!seen.isWhole) continue
-        for (const one of scope.seen) target.sighting(one, seen, Math.floor(cells[at + LOG_MINUTE]! / one.stepMinutes))
+        for (const one of scope.seen) target.sighting(one, seen, Math.floor(heads.keys[head]! / one.stepMinutes))
       }
     },
     forget: () => filter.forget(),

@@ -1,0 +1,103 @@
+/** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
+import { hashWords, TAILS } from '../source/message-address.ts'
+import { doubled } from '../source/message-columns.ts'
+
+const ENDS_MIN = 1024
+/** Words are read four bytes at a time, past the end of a text. */
+const SPARE = 16
+/** Cells of an end: its hash, where its address begins, where its name begins, where that ends. */
+const CELLS = 4
+
+export class EndTable {
+  count = 0
+  private bytes: Uint8Array = new Uint8Array(ENDS_MIN * 32)
+  private view = new DataView(this.bytes.buffer)
+  private used = 0
+  private cells = new Int32Array(ENDS_MIN * CELLS)
+  /** Number + 1 by place, 0 where it is free. At most half are taken. */
+  private slots = new Int32Array(ENDS_MIN * 2)
+
+  /** The number of an end; `count` is one more afterwards when it is new. Up to 16 bytes behind both texts are read. */
+  numberOf(view: DataView, start: number, end: number, nameStart: number, nameEnd: number): number {
+    const hash = hashWords(view, start, end)
+    const { slots, cells } = this
+    const mask = slots.length - 1
+    let slot = (hash ^ (hash >>> 15)) & mask
+    for (let number = slots[slot]! - 1; number >= 0; number = slots[slot]! - 1) {
+      const cell = number * CELLS
+      const own = cells[cell + 1]!
+      const ownName = cells[cell + 2]!
+      if (
+        cells[cell] === hash &&
+        ownName - own === end - start &&
+        cells[cell + 3]! - ownName === nameEnd - nameStart &&
+        isSame(this.view, own, view, start, end - start) &&
+        isSame(this.view, ownName, view, nameStart, nameEnd - nameStart)
+      )
+        return number
+      slot = (slot + 1) & mask
+    }
+    return this.add(slot, hash, view, start, end, nameStart, nameEnd)
+  }
+
+  /** Numbers given before mean nothing any more. */
+  clear(): void {
+    this.count = 0
+    this.used = 0
+    this.slots.fill(0)
+  }
+
+  get memoryBytes(): number {
+    return this.bytes.byteLength + this.cells.byteLength + this.slots.byteLength
+  }
+
+  private add(
+    slot: number,
+    hash: number,
+    view: DataView,
+    start: number,
+    end: number,
+    nameStart: number,
+    nameEnd: number,
+  ): number {
+    const number = this.count++
+    const cell = number * CELLS
+    if (cell === this.cells.length) this.cells = doubled(this.cells, Int32Array)
+    this.cells[cell] = hash
+    this.cells[cell + 1] = this.used
+    this.copy(view, start, end)
+    this.cells[cell + 2] = this.used
+    this.copy(view, nameStart, nameEnd)
+    this.cells[cell + 3] = this.used
+    this.slots[slot] = number + 1
+    if (this.count * 2 > this.slots.length) this.spread()
+    return number
+  }
+
+  private copy(view: DataView, start: number, end: number): void {
+    while (this.bytes.length < this.used + end - start + SPARE) {
+      this.bytes = doubled(this.bytes, Uint8Array)
+      this.view = new DataView(this.bytes.buffer)
+    }
+    for (let i = start; i < end; i += 4) this.view.setInt32(this.used + i - start, view.getInt32(i))
+    this.used += end - start
+  }
+
+  private spread(): void {
+    const slots = new Int32Array(this.slots.length * 2)
+    const mask = slots.length - 1
+    for (let number = 0; number < this.count; number++) {
+      const hash = this.cells[number * CELLS]!
+      let slot = (hash ^ (hash >>> 15)) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = number + 1
+    }
+    this.slots = slots
+  }
+}
+
+function isSame(one: DataView, at: number, other: DataView, from: number, length: number): boolean {
+  let i = 0
+  for (; i + 4 <= length; i += 4) if (one.getInt32(at + i) !== other.getInt32(from + i)) return false
+  return ((one.getInt32(at + i, true) ^ other.getInt32(from + i, true)) & TAILS[length - i]!) === 0
+}
