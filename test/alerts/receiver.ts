@@ -26,6 +26,8 @@ export interface Receiver extends AsyncDisposable {
   script(...answers: Script[]): void
   /** From now on every request gets this answer, until 200. */
   always(answer: Script): void
+  /** From now on every request gets the status that this decides. */
+  answer(decide: (request: Pick<Received, 'path' | 'body'>) => number): void
   /** Resolves when so many requests have come in. */
   arrived(count: number): Promise<void>
   /** Resolves when something that fits has come in. */
@@ -39,13 +41,16 @@ export async function startReceiver(now: () => bigint = () => 0n): Promise<Recei
   const changes = new EventEmitter().setMaxListeners(0)
   let answers: Script[] = []
   let fallback: Script = 200
+  let decide: ((request: Pick<Received, 'path' | 'body'>) => number) | undefined
   const server = http.createServer(async (request, response) => {
-    const body = await text(request)
-    const answer = answers.shift() ?? fallback
+    const content = await text(request)
+    const path = request.url ?? ''
+    const body = content === '' ? undefined : JSON.parse(content)
+    const answer = answers.shift() ?? decide?.({ path, body }) ?? fallback
     received.push({
-      path: request.url ?? '',
+      path,
       headers: request.headers,
-      body: body === '' ? undefined : JSON.parse(body),
+      body,
       status: typeof answer === 'number' ? answer : 0,
       atMs: performance.now(),
       atNs: now(),
@@ -74,6 +79,9 @@ export async function startReceiver(now: () => bigint = () => 0n): Promise<Recei
     },
     always(answer) {
       fallback = answer
+    },
+    answer(other) {
+      decide = other
     },
     arrived: (count) => until((all) => all.length >= count),
     until,

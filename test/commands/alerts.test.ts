@@ -1,0 +1,185 @@
+/** `tailflux alerts` as a process: a test message to everybody who is told, and thresholds from what the database holds. */
+import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { parse, stringify } from 'yaml'
+import { systemClock } from '../../src/clock.ts'
+import { startListeners } from '../alerts/told-listeners.ts'
+import { folder, runCli } from '../helpers/cli.ts'
+import { startWorld } from '../line/world.ts'
+import { startInfluxd } from '../services/influxd.ts'
+import { freePort } from '../services/server-process.ts'
+import { missing } from '../services/servers.ts'
+
+const SECRET = 'geheim-1234567890'
+
+async function settingsFile(t: TestContext, settings: object): Promise<string> {
+  const path = join(await folder(t), 'tailflux.yaml')
+  await writeFile(path, stringify(settings))
+  return path
+}
+
+test('alerts test tells everybody, and that it is over', { skip: await missing('alertmanager') }, async (t) => {
+  const listeners = await startListeners(t)
+  listeners.use(systemClock)
+  const { moved, webhook, ntfy, topic } = listeners
+  const config = await settingsFile(t, {
+    alerts: {
+      notify: [
+        { alertmanager: moved.url },
+        { webhook: `${webhook.url}/hook`, token: SECRET },
+        { ntfy: `${ntfy.url}/${topic}`, user: 'me', password: SECRET },
+      ],
+    },
+  })
+  const { code, stdout, stderr } = await runCli(t, ['alerts', 'test', '-c', config])
+  assert.deepEqual([code, stderr], [0, ''])
+  assert.equal(
+    stdout,
+    `told   alertmanager ${moved.url}\ntold   webhook ${webhook.url}/hook\ntold   ntfy ${ntfy.url}/${topic}\n`,
+  )
+  const labels = { alertname: 'tailflux-test', severity: 'info', tailnet: 'default' }
+  assert.deepEqual(
+    (await listeners.held('tailflux-test')).map((one) => [one.labels, one.status.state]),
+    [[labels, 'active']],
+  )
+  assert.deepEqual(
+    webhook.received.map(({ headers, body }) => [headers.authorization, body.status, body.alerts[0].labels]),
+    [
+      [`Bearer ${SECRET}`, 'firing', labels],
+      [`Bearer ${SECRET}`, 'resolved', labels],
+    ],
+  )
+  assert.deepEqual(
+    (await ntfy.poll(topic)).map(({ title, message, priority }) => [
+      title,
+      message.replace(/ \(since.*/, ''),
+      priority,
+    ]),
+    [
+      ['Test of tailflux (firing)', 'This is a test; nothing happened.', 3],
+      ['Test of tailflux (resolved)', 'The test is over.', 2],
+    ],
+  )
+  const basic = ntfy.published[0]?.rawHeaders.findIndex((name) => name.toLowerCase() === 'authorization') ?? -1
+  assert.equal(ntfy.published[0]?.rawHeaders[basic + 1], `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`)
+})
+
+test('alerts test: whoever is not reached is named with the mend, the others are told, and the process fails', {
+  skip: await missing('alertmanager'),
+}, async (t) => {
+  const listeners = await startListeners(t)
+  listeners.use(systemClock)
+  const { moved, webhook, ntfy, topic } = listeners
+  const nobody = `http://127.0.0.1:${await freePort()}`
+  const good = [{ alertmanager: moved.url }, { webhook: webhook.url }, { ntfy: `${ntfy.url}/${topic}` }]
+  const bad: readonly [notify: object, told: RegExp][] = [
+    [
+      { alertmanager: nobody },
+      /alertmanager .* cannot be reached \(ECONNREFUSED\).*Check that it runs and that its URL/,
+    ],
+    [{ webhook: nobody, token: SECRET }, /webhook .* cannot be reached \(ECONNREFUSED\).*Check that it runs/],
+    // A path that is none of Alertmanager's, a server that wants a password, and one that is no ntfy.
+    [{ alertmanager: `${webhook.url}/nowhere` }, /alertmanager .* does not take alerts \(404\).*Check its URL/],
+    [{ webhook: `${webhook.url}/secret`, token: SECRET }, /webhook .* refuses the credentials \(401\).*Check token/],
+    [{ ntfy: `${webhook.url}/topic` }, /ntfy .* does not take alerts \(302\).*redirects are not followed/],
+  ]
+  // ntfy is sent to the root of its server, which here is that of the webhook: told apart by what is sent.
+  webhook.answer(({ path, body }) => {
+    if (path.startsWith('/nowhere')) return 404
+    if (path === '/secret') return 401
+    return body.topic === undefined ? 200 : 302
+  })
+  const results = await Promise.all(
+    bad.map(async ([notify]) => {
+      const config = await settingsFile(t, { alerts: { notify: [notify, ...good] } })
+      return await runCli(t, ['alerts', 'test', '-c', config])
+    }),
+  )
+  for (const [index, { code, stdout, stderr }] of results.entries()) {
+    const [first = '', mend = '', ...rest] = stdout.trimEnd().split('\n')
+    assert.equal(code, 1, stdout)
+    assert.match(first, /^FAILED \w+ http:\/\/127\.0\.0\.1:\d+/)
+    assert.match(mend, bad[index]![1])
+    assert.deepEqual(
+      rest.map((line) => line.split(' ')[0]),
+      ['told', 'told', 'told'],
+      stdout,
+    )
+    assert.ok(!`${stdout}${stderr}`.includes(SECRET))
+  }
+})
+
+test('alerts test with nobody to tell, or a secret that is not there, says which setting to mend', async (t) => {
+  const none = await runCli(t, ['alerts', 'test'])
+  assert.deepEqual([none.code, none.stdout], [2, ''])
+  assert.match(none.stderr, /nobody to tell: set alerts\.notify/)
+  const config = await settingsFile(t, {
+    alerts: { notify: [{ webhook: 'http://127.0.0.1:1', tokenFile: '/no/such' }] },
+  })
+  const secret = await runCli(t, ['alerts', 'test', '-c', config])
+  assert.deepEqual([secret.code, secret.stdout], [2, ''])
+  assert.match(secret.stderr, /alerts\.notify.*\/no\/such/)
+})
+
+test('alerts suggest proposes rules that the settings take, the same from the embedded store and from InfluxDB', {
+  skip: await missing('influxd'),
+}, async (t) => {
+  const influx = await startInfluxd(t, { databases: ['flows'] })
+  const { service } = await startWorld(t, { tailnet: { nodes: 30, seed: 5 }, startNs: systemClock.now() })
+  const v1 = { 'influx.api': 'v1', 'influx.db': 'flows', 'influx.url': influx.url }
+  const embedded = service({ 'poll.lookback': '2h' })
+  const stored = service({ 'poll.lookback': '2h', ...v1 })
+  await embedded.catchUp()
+  await embedded.service.stop()
+  await stored.catchUp()
+  await stored.service.stop()
+
+  const inInflux = { INFLUX_API: 'v1', INFLUX_DB: 'flows', INFLUX_URL: influx.url }
+  const [fromStore, fromInflux] = await Promise.all([
+    runCli(t, ['alerts', 'suggest'], { TAILFLUX_DATA_DIR: embedded.dataDir }),
+    runCli(t, ['alerts', 'suggest', '--days', '1'], inInflux),
+  ])
+  for (const { code, stderr } of [fromStore, fromInflux]) assert.deepEqual([code, stderr], [0, ''])
+  const { alerts } = parse(fromInflux.stdout) as { alerts: { rules: { name: string }[] } }
+  assert.deepEqual(parse(fromStore.stdout), { alerts })
+  const names = alerts.rules.map(({ name }) => name)
+  for (const name of ['node-egress', 'pair-volume', 'tailnet-volume'])
+    assert.ok(names.includes(name), fromInflux.stdout)
+  assert.match(fromInflux.stdout, /^# From the last 1 days: [\s\S]*\n {4}# the most in 1h: \S+ [\d.]+[kMG]?B/)
+  const config = join(await folder(t), 'suggested.yaml')
+  await writeFile(config, fromStore.stdout)
+  const printed = await runCli(t, ['print-config', '-c', config])
+  assert.equal(printed.code, 0, printed.stderr)
+  for (const name of names) assert.ok(printed.stdout.includes(name))
+})
+
+test('alerts suggest says what to mend where there is nothing to look at', {
+  skip: await missing('influxd'),
+}, async (t) => {
+  const dir = await folder(t)
+  const influx = await startInfluxd(t, { databases: ['empty'] })
+  const at = (url: string, db: string) => ({ INFLUX_API: 'v1', INFLUX_DB: db, INFLUX_URL: url })
+  const cases: [args: string[], env: Record<string, string>, code: number, told: RegExp][] = [
+    [
+      [],
+      { TAILFLUX_DATA_DIR: dir },
+      2,
+      /There is no embedded store at .*store\.db; check TAILFLUX_DATA_DIR, or set INFLUX_URL/,
+    ],
+    [[], at(influx.url, 'empty'), 1, /nothing was seen in the last 7 days; let it run for a while first/],
+    [[], at(influx.url, 'nowhere'), 1, /nowhere/],
+    [[], at(`http://127.0.0.1:${await freePort()}`, 'empty'), 1, /cannot be reached|ECONNREFUSED/],
+    [['--days', 'many'], at(influx.url, 'empty'), 2, /whole number of days from 1 to 365/],
+    [['--days', '0'], at(influx.url, 'empty'), 2, /whole number of days from 1 to 365/],
+  ]
+  await Promise.all(
+    cases.map(async ([args, env, code, told]) => {
+      const result = await runCli(t, ['alerts', 'suggest', ...args], env)
+      assert.deepEqual([result.code, result.stdout], [code, ''], result.stderr)
+      assert.match(result.stderr, told)
+      assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack')
+    }),
+  )
+})
