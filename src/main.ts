@@ -15,6 +15,7 @@ import { type Settings, tailnetTag } from './config/settings.ts'
 import { createControlToken } from './control-token.ts'
 import { CollectorError } from './errors.ts'
 import { createFlattener } from './flatten/flatten.ts'
+import { KnownNames } from './flatten/known-names.ts'
 import { createHttpServer } from './http/server.ts'
 import type { StatusView } from './http/status.ts'
 import { createLedger } from './ledger/sqlite-ledger.ts'
@@ -148,6 +149,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const ledger = createLedger(state, tailnet)
   const mask = maskOf(settings, state)
   const names = maskedNames(createNames(state, tailnet), mask)
+  const known = new KnownNames()
   const deadLetters = createDeadLetters(
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
     { clock, log: roomLog('sink') },
@@ -204,7 +206,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       metrics: heard.pipeline,
       health: heard.health,
       createLane: () => ({
-        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names }), mask),
+        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names, known }), mask),
         lines: createLineWriter({
           batchLinesMax: influx.batchLinesMax,
           batchBytesMax: influx.batchBytesMax,

@@ -3,6 +3,7 @@
 import { hashBytes, TAILS } from '../source/message-address.ts'
 import { doubled } from '../source/message-columns.ts'
 import { textOf } from '../source/message-text.ts'
+import type { KnownNames } from './known-names.ts'
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
@@ -164,6 +165,29 @@ export class AddressTable {
     this.putStart = this.used
     this.copy(from, start, end)
     this.wasPut()
+  }
+
+  /** The same for a name that is known already. */
+  putKnown(known: KnownNames, place: number): void {
+    this.putStart = this.used
+    this.copy(known.names, known.start(place), known.end(place))
+    this.putEnd = this.used
+    this.putMarks = known.hasMarks(place) ? MARK_NAME : 0
+  }
+
+  /** Place of the name that an address had at `atNs`; negative when it is not known. */
+  findKnown(known: KnownNames, index: number, atNs: bigint): number {
+    const cell = index * ADDRESS_CELLS
+    const { cells } = this
+    return known.find(this.view, cells[cell]!, cells[cell + ADDRESS_END]!, cells[cell + ADDRESS_HASH]!, atNs)
+  }
+
+  /** Lets the name that was put last be known for an address. */
+  keepPut(known: KnownNames, index: number, range: { readonly fromNs: bigint; readonly toNs: bigint }): void {
+    const { cells, putStart, putEnd, putMarks } = this
+    const cell = index * ADDRESS_CELLS
+    const address = [cells[cell]!, cells[cell + ADDRESS_END]!] as const
+    known.keep(this.view, address, cells[cell + ADDRESS_HASH]!, [putStart, putEnd], putMarks !== 0, range)
   }
 
   /** The same for any text. */

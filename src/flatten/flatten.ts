@@ -27,6 +27,7 @@ import { NONE } from './address-table.ts'
 import { createDigest } from './digest.ts'
 import { FlatPoints } from './flat-points.ts'
 import { type Folding, foldEntries } from './fold.ts'
+import { KnownNames } from './known-names.ts'
 import { type Points, TAG_BYTES_MAX } from './points.ts'
 import type { Ports } from './ports.ts'
 import { shortName, tagValue } from './tag-value.ts'
@@ -46,13 +47,14 @@ export interface Flattener {
 const SUM_MAX = (1n << 63n) - 1n
 export function createFlattener(
   options: FlattenOptions,
-  deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow'> },
+  deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>; known?: KnownNames },
 ): Flattener {
+  const { names, known = new KnownNames() } = deps
   const tailnet = tagValue(options.tailnet === '-' ? 'default' : options.tailnet)
   const full = options.ports === 'full'
   const keepsPort = options.ports !== 'none'
   const points = new FlatPoints(tailnet)
-  const names = new KnownTexts()
+  const texts = new KnownTexts()
   const table = points.table
   const digest = createDigest()
   const encoder = new TextEncoder()
@@ -114,13 +116,22 @@ export function createFlattener(
   function nameAll(): void {
     if (message.srcNode >= 0) nameNodesFrom(true)
     nameNodesFrom(false)
-    for (let index = 0; index < table.count; index++) {
-      if (!table.wantsName(index)) continue
-      const known = deps.names.mayKnow?.(table.hash(index)) ?? true
-      const name = known ? deps.names.nameOf(table.text(index), asOfNs) : undefined
-      table.name(index, name === '' ? undefined : name)
-    }
+    known.keepUp(names.version())
+    for (let index = 0; index < table.count; index++) if (table.wantsName(index)) nameFromHistory(index)
     if (full) table.shareNames()
+  }
+
+  function nameFromHistory(index: number): void {
+    if (names.mayKnow?.(table.hash(index)) === false) return table.name(index, undefined)
+    const place = table.findKnown(known, index, asOfNs)
+    if (place >= 0) {
+      table.putKnown(known, place)
+      return table.nameAsPut(index)
+    }
+    const record = names.recordOf?.(table.text(index), asOfNs)
+    const name = names.recordOf ? record?.name : names.nameOf(table.text(index), asOfNs)
+    table.name(index, name === '' ? undefined : name)
+    if (record && record.name !== '') table.keepPut(known, index, record)
   }
 
   function nameNodesFrom(srcNodeOnly: boolean): void {
@@ -167,14 +178,14 @@ export function createFlattener(
 
   function nodeName(): string {
     const own = message.srcNodeIsReporter ? nameOfReporter() : undefined
-    return tagValue((own ?? deps.names.nameOf(message.nodeId, asOfNs)) || message.nodeId)
+    return tagValue((own ?? names.nameOf(message.nodeId, asOfNs)) || message.nodeId)
   }
 
   function nameOfReporter(): string | undefined {
     if (!message.plain) return nameOfNode(message.srcNode)
     const start = message.textStart + message.nodeCells[message.srcNode * NODE_CELLS]!
     const end = shortNameEnd(message.srcNode, start)
-    return end > start ? names.of(message.text, message.view, start, end) : undefined
+    return end > start ? texts.of(message.text, message.view, start, end) : undefined
   }
 
   /** Where the short name of a node ends that begins at `start`. */

@@ -2,6 +2,12 @@
  * that it got the first time, even when the device was renamed in between. */
 import type { Device } from '../source/source.ts'
 
+export interface NameRecord {
+  readonly name: string
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
 export interface Names {
   /** The short name that the device with this address or stable id had at `atNs`, as far as was known then; undefined when
    * it was unknown then. Stable: later observations never change an answer for an earlier time, except before the first
@@ -10,6 +16,9 @@ export interface Names {
   /** False: no device ever had an address or id with this `hashBytes` (source/message-address.ts), so `nameOf` need not be asked.
    * Optional and only for speed: asking for a text that nobody ever saw costs more than all else that is done with an entry. */
   mayKnow?(hash: number): boolean
+  /** What `nameOf` answers, and from when to when (exclusive, ns) that is the answer as long as `version` stays; for those who keep answers.
+   * Optional and only for speed. */
+  recordOf?(addressOrId: string, atNs: bigint): NameRecord | undefined
   /** Takes an answer of the devices API, observed at `atNs` (local clock). Durable when it returns. */
   observe(devices: readonly Device[], atNs: bigint): void
   /** Reading begins: from now on "unknown" is a fact too. Called before the first window is read. Idempotent. */

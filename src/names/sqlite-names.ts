@@ -7,13 +7,18 @@
 
 import type { StateFile } from '../ledger/state-file.ts'
 import { hashBytes } from '../source/message-address.ts'
-import type { Names } from './names.ts'
+import { createHashFilter } from './hash-filter.ts'
+import type { NameRecord, Names } from './names.ts'
 
 const BEGINNING = -(1n << 63n)
+
+const END = (1n << 63n) - 1n
 
 interface Entry {
   readonly fromNs: bigint
   readonly name: string
+  /** The next one begins. */
+  toNs: bigint
 }
 
 /** Opens the names of one tailnet. Throws a CollectorError (stage `ledger`). */
@@ -33,36 +38,41 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
 
   const histories = new Map<string, Entry[]>()
   // Most addresses of exit and physical traffic belong to no device; that is known from a number, without making a text of them.
-  const hashes = new Set<number>()
-  for (const row of all.all(tailnet))
-    add(row['key'] as string, { fromNs: row['valid_from_ns'] as bigint, name: row['name'] as string })
+  const hashes = createHashFilter()
+  for (const row of all.all(tailnet)) add(row['key'] as string, row['valid_from_ns'] as bigint, row['name'] as string)
   let isReading = db.prepare('SELECT 1 FROM names_reading WHERE tailnet = ?').get(tailnet) !== undefined
   let known = 0
   let version = 0
 
-  function add(key: string, entry: Entry): void {
+  function add(key: string, fromNs: bigint, name: string): void {
+    const entry = { fromNs, name, toNs: END }
     const history = histories.get(key)
+    const last = history?.at(-1)
+    if (last) last.toNs = fromNs
     if (history) return void history.push(entry)
     histories.set(key, [entry])
     const bytes = Buffer.from(key)
     hashes.add(hashBytes(bytes, 0, bytes.length))
   }
 
+  function recordOf(addressOrId: string, atNs: bigint): NameRecord | undefined {
+    const history = histories.get(addressOrId)
+    // Newest first: nearly every question is about now.
+    for (let index = (history?.length ?? 0) - 1; index >= 0; index -= 1) {
+      const entry = history?.[index]
+      if (entry && entry.fromNs <= atNs) return entry
+    }
+    return undefined
+  }
+
   return {
-    nameOf(addressOrId, atNs) {
-      const history = histories.get(addressOrId)
-      // Newest first: nearly every question is about now.
-      for (let index = (history?.length ?? 0) - 1; index >= 0; index -= 1) {
-        const entry = history?.[index]
-        if (entry && entry.fromNs <= atNs) return entry.name
-      }
-      return undefined
-    },
+    nameOf: (addressOrId, atNs) => recordOf(addressOrId, atNs)?.name,
+    recordOf,
 
     mayKnow: (hash) => hashes.has(hash),
 
     observe(devices, atNs) {
-      const changes = new Map<string, Entry>()
+      const changes = new Map<string, { fromNs: bigint; name: string }>()
       for (const device of devices) {
         for (const key of [device.nodeId, ...device.addresses]) {
           const last = histories.get(key)?.at(-1)
@@ -77,10 +87,10 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
       transaction(() => {
         for (const [key, entry] of changes) put.run(tailnet, key, entry.fromNs, entry.name)
       })
-      for (const [key, entry] of changes) {
+      for (const [key, { fromNs, name }] of changes) {
         const history = histories.get(key)
-        if (history?.at(-1)?.fromNs === entry.fromNs) history.pop()
-        add(key, entry)
+        if (history?.at(-1)?.fromNs === fromNs) history.pop()
+        add(key, fromNs, name)
       }
       version += 1
     },

@@ -37,6 +37,11 @@ export function maskedNames<T extends Names>(names: T, mask: Mask): T {
   if (mask.config.names === 'keep') return names
   return {
     ...names,
+    recordOf(addressOrId, atNs) {
+      const record = names.recordOf?.(addressOrId, atNs)
+      const name = record && mask.name(record.name)
+      return record && name !== undefined ? { ...record, name } : undefined
+    },
     nameOf(addressOrId, atNs) {
       const name = names.nameOf(addressOrId, atNs)
       return name === undefined ? undefined : mask.name(name)
