@@ -45,6 +45,19 @@ export interface Flattener {
 }
 
 const SUM_MAX = (1n << 63n) - 1n
+/** Reporting nodes that are remembered. */
+const REPORTERS_MAX = 20_000
+
+interface Reporter {
+  /** Tag values. */
+  readonly node: string
+  readonly name: string
+  /** It has this name from then on, and until then, as long as the names are in this version. */
+  readonly fromNs: bigint
+  readonly toNs: bigint
+  readonly version: number
+}
+
 export function createFlattener(
   options: FlattenOptions,
   deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>; known?: KnownNames },
@@ -55,6 +68,7 @@ export function createFlattener(
   const keepsPort = options.ports !== 'none'
   const points = new FlatPoints(tailnet)
   const texts = new KnownTexts()
+  const reporters = new Map<string, Reporter>()
   const table = points.table
   const digest = createDigest()
   const encoder = new TextEncoder()
@@ -71,8 +85,8 @@ export function createFlattener(
     points.begin(message, addressesMax)
     digest.begin()
     if (message.protoNames.length > 0) folding.protoCells = message.protoNames.map(protoCell)
-    points.node = tagValue(message.nodeId)
-    points.nodeName = nodeName()
+    known.keepUp(names.version())
+    nameReporter()
     if (message.wide) foldWide()
     else foldEntries(message, 0, message.entryCount, points, digest, folding)
     nameAll()
@@ -116,7 +130,6 @@ export function createFlattener(
   function nameAll(): void {
     if (message.srcNode >= 0) nameNodesFrom(true)
     nameNodesFrom(false)
-    known.keepUp(names.version())
     for (let index = 0; index < table.count; index++) if (table.wantsName(index)) nameFromHistory(index)
     if (full) table.shareNames()
   }
@@ -176,16 +189,37 @@ export function createFlattener(
     return shortName(textIn(message, message.nodeCells[cell]!, message.nodeCells[cell + 1]!))
   }
 
-  function nodeName(): string {
+  function nameReporter(): void {
     const own = message.srcNodeIsReporter ? nameOfReporter() : undefined
-    return tagValue((own ?? names.nameOf(message.nodeId, asOfNs)) || message.nodeId)
+    if (own === undefined) {
+      const { node, name } = reporterOf(message.nodeId)
+      points.node = node
+      points.nodeName = name
+    } else {
+      points.node = tagValue(message.nodeId)
+      points.nodeName = own
+    }
   }
 
+  /** The node that reports, as the history of names knows it. */
+  function reporterOf(nodeId: string): Reporter {
+    const found = reporters.get(nodeId)
+    if (found?.version === names.version() && found.fromNs <= asOfNs && asOfNs < found.toNs) return found
+    const record = names.recordOf?.(nodeId, asOfNs) ?? { name: names.nameOf(nodeId, asOfNs), fromNs: 0n, toNs: 0n }
+    const { fromNs, toNs } = record
+    const node = tagValue(nodeId)
+    const made = { node, name: tagValue(record.name || nodeId), fromNs, toNs, version: names.version() }
+    if (reporters.size >= REPORTERS_MAX) reporters.clear()
+    reporters.set(nodeId, made)
+    return made
+  }
+
+  /** What the message itself calls it, as a tag value. */
   function nameOfReporter(): string | undefined {
-    if (!message.plain) return nameOfNode(message.srcNode)
+    if (!message.plain) return tagOf(nameOfNode(message.srcNode))
     const start = message.textStart + message.nodeCells[message.srcNode * NODE_CELLS]!
     const end = shortNameEnd(message.srcNode, start)
-    return end > start ? texts.of(message.text, message.view, start, end) : undefined
+    return end > start ? tagOf(texts.of(message.text, message.view, start, end)) : undefined
   }
 
   /** Where the short name of a node ends that begins at `start`. */
@@ -215,6 +249,10 @@ export function createFlattener(
   }
 
   return { flatten }
+}
+
+function tagOf(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : tagValue(name)
 }
 
 function textIn(message: Message, start: number, end: number): string {

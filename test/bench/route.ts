@@ -8,7 +8,7 @@ import { type Summary, summarize } from './stats.ts'
 
 const INPUT_BYTES = 50e6
 /** Machine code is made while the first ones run. */
-const WARM_UP_RUNS = 3
+const WARM_UP_RUNS = 6
 const CORE = 1
 
 const NAMES: Readonly<Record<RouteName, string>> = {
