@@ -4,6 +4,7 @@ import { type Clock, HOUR, SECOND, secondsOf } from '../clock.ts'
 import type { Points } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
+import { createHashSet, type HashSet } from '../pipeline/hash-set.ts'
 import type { PlannedWindow } from '../pipeline/planner.ts'
 import type { Tap, WindowResult } from '../pipeline/run-window.ts'
 import { KINDS, WIDE } from '../source/message.ts'
@@ -60,7 +61,7 @@ interface Staged {
   /** Start of the latest record, seconds since the epoch. */
   readonly nodes: Map<string, number>
   readonly peek: Peek
-  readonly messages: Set<number>
+  readonly messages: HashSet
 }
 
 export function createLive(deps: { clock: Clock; random: () => number }): Live {
@@ -78,7 +79,9 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   const peek = createPeek(peekWriter)
   const staged = new Map<PlannedWindow, Staged>()
   const nodes = new Map<string, number>()
-  const recent = new Set<number>()
+  /** Messages of windows that are done, in two halves: when the younger one is full, the older one is forgotten. */
+  let recent = createHashSet(RECENT_MAX)
+  let earlier = createHashSet(RECENT_MAX)
   let covered: Interval[] = []
 
   function stage(window: PlannedWindow): Staged {
@@ -93,7 +96,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
       talkers: new Map(),
       nodes: new Map(),
       peek: createPeek(peekWriter),
-      messages: new Set<number>(),
+      messages: createHashSet(RECENT_MAX),
     }
     staged.set(window, made)
     return made
@@ -111,9 +114,8 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     if (!mine.isOfInterest) return
     if (mine.isAgain && isCovered(points.startNs)) return
     // A client that did not hear that its upload arrived sends the same record again.
-    const identity = Number(BigInt.asUintN(53, points.digest))
-    if (recent.has(identity) || mine.messages.has(identity)) return
-    if (mine.messages.size < RECENT_MAX) mine.messages.add(identity)
+    const { digest } = points
+    if (recent.has(digest) || earlier.has(digest) || !mine.messages.add(digest)) return
     const startSeconds = Math.floor(secondsOf(points.startNs))
     const bucket = bucketOf(startSeconds)
     const { flows, totals, totalHighs, wide } = points
@@ -147,11 +149,13 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     for (const [node, seconds] of mine.nodes) if (nodes.has(node) || nodes.size < NODES_MAX) nodes.set(node, seconds)
   }
 
-  function remember(messages: Iterable<number>): void {
-    for (const message of messages) recent.add(message)
-    for (const message of recent) {
-      if (recent.size <= RECENT_MAX) return
-      recent.delete(message)
+  function remember(messages: HashSet): void {
+    for (const message of messages.values()) {
+      if (recent.size >= RECENT_MAX) {
+        earlier = recent
+        recent = createHashSet(RECENT_MAX)
+      }
+      recent.add(message)
     }
   }
 
