@@ -5,6 +5,9 @@ const ROWS_MIN = 64
 
 export class DistinctPiece {
   count = 0
+  /** Rows that the state file has, and in how many parts. */
+  savedRows = 0
+  savedParts = 0
   private ids = new Int32Array(ROWS_MIN)
   private items = new Int32Array(ROWS_MIN)
   /** The row before of the same group, + 1; 0 for none. */
@@ -57,9 +60,9 @@ export class DistinctPiece {
     for (let row = (this.heads[id] ?? 0) - 1; row >= 0; row = this.before[row]! - 1) take(this.items[row]!)
   }
 
-  /** Every group and item. */
-  eachRow(take: (id: number, item: number) => void): void {
-    for (let row = 0; row < this.count; row++) take(this.ids[row]!, this.items[row]!)
+  /** Groups and items, in the order in which they came. */
+  eachRow(from: number, take: (id: number, item: number) => void): void {
+    for (let row = from; row < this.count; row++) take(this.ids[row]!, this.items[row]!)
   }
 
   get bytes(): number {

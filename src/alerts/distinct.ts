@@ -28,10 +28,14 @@ export interface Distinct {
   readonly overflowed: number
   readonly items: number
   readonly bytes: number
-  changed(): Map<number, DistinctPiece | undefined>
+  /** Parts of pieces that came since the last `saved`: what `piece` has from its row `savedRows` on; undefined for those that were forgotten. */
+  changed(): Iterable<[part: number, piece: DistinctPiece | undefined]>
   saved(): void
+  restore(part: number, rows: Iterable<readonly [id: number, item: number]>): void
 }
 
+/** A part's number is its piece's times this, plus how many parts the piece had before; more than there are saves in the longest piece. */
+const PARTS_MAX = 2 ** 16
 /** A peer's text with its place. */
 const ITEM_BYTES = 200
 
@@ -39,6 +43,7 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
   const pieces = new Map<number, DistinctPiece>()
   const peers = createSeriesTable(Number.POSITIVE_INFINITY)
   let changed = new Set<number>()
+  let gone: number[] = []
   let count = 0
   let overflowed = 0
   /** By item: the number of the last count that met it. */
@@ -65,6 +70,21 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
     return sum
   }
 
+  function add(piece: number, id: number, item: number): boolean {
+    let mine = pieces.get(piece)
+    if (mine === undefined) {
+      mine = new DistinctPiece()
+      pieces.set(piece, mine)
+    }
+    if (count >= options.itemsMax && !mine.has(id, item)) {
+      overflowed += 1
+      return false
+    }
+    if (!mine.add(id, item)) return false
+    count += 1
+    return true
+  }
+
   return {
     stepNs: options.stepNs,
     of: options.of,
@@ -74,19 +94,9 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
       return peers.version
     },
     add(piece, id, item) {
-      let mine = pieces.get(piece)
-      if (mine === undefined) {
-        mine = new DistinctPiece()
-        pieces.set(piece, mine)
-      }
-      if (count >= options.itemsMax && !mine.has(id, item)) {
-        overflowed += 1
-        return false
-      }
-      if (!mine.add(id, item)) return false
-      count += 1
-      changed.add(piece)
-      return true
+      const isNews = add(piece, id, item)
+      if (isNews) changed.add(piece)
+      return isNews
     },
     overflow() {
       overflowed += 1
@@ -111,14 +121,15 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
         if (key >= piece) continue
         count -= one.count
         pieces.delete(key)
-        changed.add(key)
+        changed.delete(key)
+        for (let part = 0; part < one.savedParts; part++) gone.push(key * PARTS_MAX + part)
       }
     },
     freeItems() {
       if (options.of === 'port') return
       const used = new Uint8Array(peers.size)
       for (const piece of pieces.values()) {
-        piece.eachRow((_, item) => {
+        piece.eachRow(0, (_, item) => {
           used[item] = 1
         })
       }
@@ -137,10 +148,31 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
     get bytes() {
       return [...pieces.values()].reduce((sum, { bytes }) => sum + bytes, peers.count * ITEM_BYTES + met.byteLength)
     },
-    changed: () => new Map([...changed].map((piece) => [piece, pieces.get(piece)])),
+    *changed() {
+      for (const part of gone) yield [part, undefined]
+      for (const piece of changed) {
+        const one = pieces.get(piece)
+        if (one) yield [piece * PARTS_MAX + one.savedParts, one]
+      }
+    },
     saved() {
+      for (const piece of changed) {
+        const one = pieces.get(piece)
+        if (one === undefined) continue
+        one.savedRows = one.count
+        one.savedParts += 1
+      }
       changed = new Set()
+      gone = []
       peers.saved()
+    },
+    restore(part, rows) {
+      const piece = Math.floor(part / PARTS_MAX)
+      for (const [id, item] of rows) add(piece, id, item)
+      const one = pieces.get(piece)
+      if (one === undefined) return
+      one.savedRows = one.count
+      one.savedParts = Math.max(one.savedParts, (part % PARTS_MAX) + 1)
     },
   }
 }

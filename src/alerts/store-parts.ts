@@ -1,4 +1,4 @@
-/** Parts of a scope as rows of the state file: one row per piece of time. Numbers are little-endian, as on every machine that Node.js runs on. */
+/** Parts of a scope as rows of the state file: of a piece of time, or a part of one, so that little is written when little came. Numbers are little-endian, as on every machine that Node.js runs on. */
 import type { Distinct } from './distinct.ts'
 import type { DistinctPiece } from './distinct-piece.ts'
 import type { Scope } from './scope.ts'
@@ -8,18 +8,18 @@ export interface StoredPart {
   readonly name: string
   sinceNs: bigint
   /** Rows that changed; undefined for those to delete. */
-  changed(): Iterable<[piece: number, cells: Uint8Array | undefined]>
+  changed(): Iterable<[row: number, cells: Uint8Array | undefined]>
   saved(): void
-  restore(piece: number, cells: Uint8Array): void
+  restore(row: number, cells: Uint8Array): void
 }
 
 export function partsOf(scope: Scope): StoredPart[] {
   return [
     ...scope.summed.map((by) =>
-      storedPart(`sum ${by.sum} ${by.stepMinutes * 60}`, by, {
-        changed: () => mapped(by.sums.changed(), (column) => bytesOf(column)),
+      storedPart(`sums ${by.sum} ${by.stepMinutes * 60}`, by, {
+        changed: () => mapped(by.sums.changed(), (cells) => bytesOf(cells)),
         saved: () => by.sums.saved(),
-        restore: (piece, cells) => by.sums.restore(piece, new Float64Array(copyOf(cells))),
+        restore: (block, cells) => by.sums.restore(block, new Float64Array(copyOf(cells))),
       }),
     ),
     ...scope.present.map((by) =>
@@ -37,7 +37,7 @@ export function partsOf(scope: Scope): StoredPart[] {
       storedPart(`items ${by.distinct.of} ${by.stepMinutes * 60}`, by, {
         changed: () => mapped(by.distinct.changed(), (piece) => itemsToBytes(by.distinct, piece)),
         saved: () => by.distinct.saved(),
-        restore: (piece, cells) => restoreItems(by.distinct, piece, cells),
+        restore: (part, cells) => by.distinct.restore(part, itemsOf(by.distinct, cells)),
       }),
     ),
     ...scope.seen.map((by) =>
@@ -70,42 +70,42 @@ function storedPart(
 }
 
 function* mapped<T>(
-  rows: ReadonlyMap<number, T | undefined>,
+  rows: Iterable<[number, T | undefined]>,
   toBytes: (row: T) => Uint8Array,
 ): Iterable<[number, Uint8Array | undefined]> {
   for (const [piece, row] of rows) yield [piece, row === undefined ? undefined : toBytes(row)]
 }
 
-/** Pairs of a group and an item, as int32; behind them the texts of the items, as JSON. Ports need no text: the item is the port. */
+/** What is not saved yet: pairs of a group and an item, as int32; behind them the texts of the items, as JSON. Ports need no text: the item is the
+ * port. */
 function itemsToBytes(distinct: Distinct, piece: DistinctPiece): Uint8Array {
-  const pairs = new Int32Array(piece.count * 2)
+  const count = piece.count - piece.savedRows
+  const numbers = new Int32Array(1 + count * 2)
+  numbers[0] = count
   const texts: string[] = []
   const places = new Map<number, number>()
-  let row = 0
-  piece.eachRow((id, item) => {
+  let at = 1
+  piece.eachRow(piece.savedRows, (id, item) => {
     let place = item
     if (distinct.of === 'dst') {
       place = places.get(item) ?? texts.push(distinct.textOf(item)) - 1
       places.set(item, place)
     }
-    pairs[row++] = id
-    pairs[row++] = place
+    numbers[at++] = id
+    numbers[at++] = place
   })
-  const count = Int32Array.of(piece.count)
-  return Buffer.concat([bytesOf(count), bytesOf(pairs), Buffer.from(JSON.stringify(texts))])
+  return Buffer.concat([bytesOf(numbers), Buffer.from(JSON.stringify(texts))])
 }
 
-function restoreItems(distinct: Distinct, piece: number, cells: Uint8Array): void {
+function* itemsOf(distinct: Distinct, cells: Uint8Array): Iterable<readonly [number, number]> {
   const bytes = Buffer.from(cells)
-  const count = bytes.readInt32LE(0)
-  const end = 4 + count * 8
+  const end = 4 + bytes.readInt32LE(0) * 8
   const texts = JSON.parse(bytes.subarray(end).toString()) as string[]
   const items = texts.map((text) => distinct.itemOf(text))
   for (let at = 4; at < end; at += 8) {
     const place = bytes.readInt32LE(at + 4)
-    distinct.add(piece, bytes.readInt32LE(at), distinct.of === 'dst' ? (items[place] ?? 0) : place)
+    yield [bytes.readInt32LE(at), distinct.of === 'dst' ? (items[place] ?? 0) : place]
   }
-  distinct.saved()
 }
 
 /** The bytes of numbers. */

@@ -5,7 +5,7 @@
  *   alerts_identity   digests of counted messages, 8 bytes each, in rows by chunk of start time; only ever added, dropped by chunk
  *   alerts_series     numbers of groups, by scope
  *   alerts_part       since when a part of a scope has everything
- *   alerts_column     one piece of time of a part: sums, presence, distinct items
+ *   alerts_column     a piece of time of a part, or a block of one: sums, presence, distinct items
  *   alerts_sighting   when groups were seen last, by rule
  *   alerts_node       names, owners, addresses
  *   alerts_rule       how far a rule was judged, which groups have to be judged again, and a hash of what the rule was

@@ -15,32 +15,45 @@ export interface Sums {
   /** True when the group has nothing in any piece. */
   isIdle(id: number): boolean
   readonly bytes: number
-  /** Columns changed since the last `saved`; undefined for those that were forgotten. */
-  changed(): Map<number, Float64Array | undefined>
+  /** Blocks of columns that changed since the last `saved`; undefined for those that were forgotten. */
+  changed(): Iterable<[block: number, cells: Float64Array | undefined]>
   saved(): void
-  restore(piece: number, column: Float64Array): void
+  restore(block: number, cells: Float64Array): void
+}
+
+/** One record that comes late must not have a column of fifty thousand groups written again: columns are saved in blocks of so many groups. */
+const BLOCK = 512
+/** A block's number is its piece's times this, plus its place in the column; more groups than any rule may have. */
+const BLOCKS_MAX = 2 ** 16
+
+interface Column {
+  cells: Float64Array
+  /** By block: 1 where it changed since the last save. */
+  changed: Uint8Array
+  /** Blocks that the state file may have. */
+  savedBlocks: number
 }
 
 export function createSums(stepNs: bigint, series: SeriesTable): Sums {
-  const columns = new Map<number, Float64Array>()
+  const columns = new Map<number, Column>()
   const cache = new Map<string, Float64Array>()
+  /** Pieces that changed, and blocks of forgotten ones. */
   let changed = new Set<number>()
+  let gone: number[] = []
   // What is added goes to the same few pieces: the last one is at hand, noted as changed and not in the cache.
   let last = Number.NaN
-  let lastColumn = new Float64Array(0)
+  let lastColumn = columnOf(0)
 
-  function open(piece: number, id: number): Float64Array {
+  function open(piece: number, id: number): Column {
     let column = columns.get(piece)
-    if (column === undefined || column.length <= id) {
-      const grown = new Float64Array(roomFor(Math.max(id + 1, series.size)))
-      if (column) grown.set(column)
-      column = grown
+    if (column === undefined) {
+      column = columnOf(Math.max(id + 1, series.size))
       columns.set(piece, column)
-    }
+    } else if (column.cells.length <= id) widen(column, Math.max(id + 1, series.size))
     changed.add(piece)
     cache.clear()
     last = piece
-    lastColumn = column as Float64Array<ArrayBuffer>
+    lastColumn = column
     return column
   }
 
@@ -52,8 +65,9 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
     series,
     stepNs,
     add(piece, id, value) {
-      const column = piece === last && id < lastColumn.length ? lastColumn : open(piece, id)
-      column[id]! += value
+      const column = piece === last && id < lastColumn.cells.length ? lastColumn : open(piece, id)
+      column.cells[id]! += value
+      column.changed[Math.floor(id / BLOCK)] = 1
     },
     over(from, to) {
       const key = `${from} ${to}`
@@ -62,7 +76,7 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
       close()
       const sums = new Float64Array(series.size)
       for (let piece = from; piece < to; piece++) {
-        const column = columns.get(piece)
+        const column = columns.get(piece)?.cells
         if (column === undefined) continue
         const length = Math.min(column.length, sums.length)
         for (let id = 0; id < length; id++) sums[id]! += column[id]!
@@ -74,40 +88,78 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
     },
     overOne(id, from, to) {
       let sum = 0
-      for (let piece = from; piece < to; piece++) sum += columns.get(piece)?.[id] ?? 0
+      for (let piece = from; piece < to; piece++) sum += columns.get(piece)?.cells[id] ?? 0
       return sum
     },
     forgetBefore(piece) {
-      for (const key of columns.keys()) {
+      for (const [key, { savedBlocks }] of columns) {
         if (key >= piece) continue
         columns.delete(key)
-        changed.add(key)
+        changed.delete(key)
+        for (let block = 0; block < savedBlocks; block++) gone.push(key * BLOCKS_MAX + block)
       }
       close()
       cache.clear()
     },
     isIdle(id) {
-      for (const column of columns.values()) if ((column[id] ?? 0) !== 0) return false
+      for (const column of columns.values()) if ((column.cells[id] ?? 0) !== 0) return false
       return true
     },
     get bytes() {
       let bytes = 0
-      for (const column of columns.values()) bytes += column.byteLength
+      for (const { cells } of columns.values()) bytes += cells.byteLength
       return bytes
     },
-    changed: () => new Map([...changed].map((piece) => [piece, columns.get(piece)])),
+    *changed() {
+      for (const block of gone) yield [block, undefined]
+      for (const piece of changed) {
+        const column = columns.get(piece)
+        if (column === undefined) continue
+        for (const [block, isChanged] of column.changed.entries()) {
+          if (isChanged === 0) continue
+          yield [piece * BLOCKS_MAX + block, column.cells.subarray(block * BLOCK, (block + 1) * BLOCK)]
+        }
+      }
+    },
     saved() {
+      for (const piece of changed) {
+        const column = columns.get(piece)
+        if (column === undefined) continue
+        column.savedBlocks = column.changed.length
+        column.changed.fill(0)
+      }
       changed = new Set()
+      gone = []
       close()
     },
-    restore(piece, column) {
+    restore(number, cells) {
+      const piece = Math.floor(number / BLOCKS_MAX)
+      const start = (number % BLOCKS_MAX) * BLOCK
+      const column = columns.get(piece) ?? columnOf(start + cells.length)
       columns.set(piece, column)
+      if (column.cells.length < start + cells.length) widen(column, start + cells.length)
+      column.cells.set(cells, start)
+      column.savedBlocks = column.changed.length
     },
   }
 }
 
+function columnOf(count: number): Column {
+  const room = roomFor(count)
+  return { cells: new Float64Array(room), changed: new Uint8Array(Math.ceil(room / BLOCK)), savedBlocks: 0 }
+}
+
+function widen(column: Column, count: number): void {
+  const { cells, changed } = column
+  const wider = columnOf(count)
+  wider.cells.set(cells)
+  wider.changed.set(changed)
+  column.cells = wider.cells
+  column.changed = wider.changed
+}
+
 function roomFor(count: number): number {
-  let room = 16
+  let room = 64
   while (room < count) room *= 2
   return room
 }

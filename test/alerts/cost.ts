@@ -28,7 +28,7 @@ const mix = MIXES.find((name) => name === process.argv[2]) ?? 'mixed'
 const MEMORY = process.argv[3] === 'memory'
 const POLLS = MEMORY ? 0 : Number(process.argv[3] ?? 8)
 /** Polls that only warm up. */
-const WARM = 2
+const WARM = 4
 const NODES = 5_000
 const POLL = 30n * SEC
 const WINDOW_BYTES = 8 * 2 ** 20
