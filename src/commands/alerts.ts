@@ -31,13 +31,13 @@ function suggestCommand(): Command {
       const suggestions = await withSource(settings, (source) => suggest(source, options.days))
       if (suggestions.length === 0) {
         process.stderr.write(
-          `tailflux: nothing was seen in the last ${options.days} days; let it run for a while first.\n`,
+          `tailflux: nothing was seen in the last ${daysText(options.days)}; let it run for a while first.\n`,
         )
         process.exitCode = EXIT.failed
         return
       }
       process.stdout.write(
-        `# From the last ${options.days} days: twice what is usual (the 99th percentile), and more than the most.\nalerts:\n  rules:\n`,
+        `# From the last ${daysText(options.days)}: twice what is usual (the 99th percentile), and more than the most.\nalerts:\n  rules:\n`,
       )
       for (const { rule, text } of suggestions) {
         const [first = '', ...rest] = stringify(rule, { lineWidth: 0 }).trimEnd().split('\n')
@@ -98,6 +98,10 @@ async function withSource<T>(settings: Settings, work: (source: SuggestSource) =
   } finally {
     http.stop()
   }
+}
+
+function daysText(count: number): string {
+  return count === 1 ? 'day' : `${count} days`
 }
 
 function days(text: string): number {

@@ -112,7 +112,10 @@ async function tell(
         const heard = await hears(listeners, rule, 'firing')
         await assertTold(listeners, one)
         const beside = (await told.alerting()).rules.find(({ name }) => name === `${rule}-below`)
-        assert.ok(beside !== undefined && beside.series > 0 && beside.firing === 0, `${rule}-below watches somebody`)
+        assert.ok(
+          beside !== undefined && beside.series > 0 && beside.firing === 0,
+          `${rule}-below watches somebody and does not fire`,
+        )
         const judgedAt = told.log.find((line) => line.msg === 'alert fires' && line.rule === rule)?.atMs ?? Number.NaN
         const readAt =
           told.log.findLast(({ msg, atMs }) => msg === 'window done' && atMs < judgedAt)?.atMs ?? Number.NaN

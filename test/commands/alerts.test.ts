@@ -147,7 +147,7 @@ test('alerts suggest proposes rules that the settings take, the same from the em
   const names = alerts.rules.map(({ name }) => name)
   for (const name of ['node-egress', 'pair-volume', 'tailnet-volume'])
     assert.ok(names.includes(name), fromInflux.stdout)
-  assert.match(fromInflux.stdout, /^# From the last 1 days: [\s\S]*\n {4}# the most in 1h: \S+ [\d.]+[kMG]?B/)
+  assert.match(fromInflux.stdout, /^# From the last day: [\s\S]*\n {4}# the most in 1h: \S+ [\d.]+[kMG]?B/)
   const config = join(await folder(t), 'suggested.yaml')
   await writeFile(config, fromStore.stdout)
   const printed = await runCli(t, ['print-config', '-c', config])
