@@ -33,6 +33,8 @@ export interface ToldService {
   readonly log: readonly LogLine[]
   /** As `/api/status` has it. */
   alerting(): Promise<AlertsStatus>
+  /** As `/metrics` has them: the worst state of each rule, 2 when it fires. */
+  states(): Promise<ReadonlyMap<string, number>>
   /** The clock goes on to the next poll; resolves when everything that can be judged then is judged. Returns that step, ns. */
   next(): Promise<bigint>
 }
@@ -97,6 +99,12 @@ export async function startToldService(
     return ((await (await fetch(`${url}/api/status`)).json()) as { alerting: AlertsStatus }).alerting
   }
 
+  async function states(): Promise<ReadonlyMap<string, number>> {
+    const text = await (await fetch(`${url}/metrics`)).text()
+    const found = text.matchAll(/^tailflux_alert_state\{alert="([^"]+)"\} (\d)$/gm)
+    return new Map([...found].map(([, rule = '', state]) => [rule, Number(state)]))
+  }
+
   async function judged(): Promise<bigint> {
     const readNs = clock.now() - LAG_NS - GRACE_NS
     const stepNs = readNs - (readNs % (BigInt(options.stepMinutes) * MIN))
@@ -113,6 +121,7 @@ export async function startToldService(
   return {
     log,
     alerting,
+    states,
     async next() {
       await clock.advance(POLL_MS)
       return await judged()

@@ -111,11 +111,12 @@ async function tell(
       if (firesAt === judged) {
         const heard = await hears(listeners, rule, 'firing')
         await assertTold(listeners, one)
-        const beside = (await told.alerting()).rules.find(({ name }) => name === `${rule}-below`)
-        assert.ok(
-          beside !== undefined && beside.series > 0 && beside.firing === 0,
-          `${rule}-below watches somebody and does not fire`,
-        )
+        const { rules } = await told.alerting()
+        const [own, beside] = [rule, `${rule}-below`].map((other) => rules.find(({ name }) => name === other))
+        assert.equal(own?.state, 'firing')
+        assert.ok((beside?.series ?? 0) > 0, `${rule}-below watches somebody`)
+        const states = await told.states()
+        assert.deepEqual([states.get(rule), states.get(`${rule}-below`) === 2], [2, false], rule)
         const judgedAt = told.log.find((line) => line.msg === 'alert fires' && line.rule === rule)?.atMs ?? Number.NaN
         const readAt =
           told.log.findLast(({ msg, atMs }) => msg === 'window done' && atMs < judgedAt)?.atMs ?? Number.NaN
@@ -124,6 +125,7 @@ async function tell(
       if (endsAt === judged) {
         const over = await hears(listeners, rule, 'resolved')
         await assertOver(listeners, one)
+        assert.equal((await told.states()).get(rule), 0, rule)
         const row = firing.get(rule)
         assert.ok(row, `${rule} was over before it was told`)
         rows.push({ ...row, over })
