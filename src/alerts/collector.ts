@@ -85,7 +85,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       const at = row * KEYS
       identities.add(keys[at]!, keys[at + 1]!, keys[at + 2]!)
     }
-    if (!feed.hasRoomFor(one)) settle()
+    if (!feed.hasRoom()) settle()
     feed.keep(one)
     if (one.late > 0) deps.onIgnored('late', one.late)
     if (one.ahead > 0) deps.onIgnored('ahead', one.ahead)

@@ -133,7 +133,9 @@ export function createDistinct(options: { stepNs: bigint; of: 'dst' | 'port'; it
           used[item] = 1
         })
       }
-      for (const item of [...peers.ids()]) if (used[item] === 0) peers.free(item)
+      const idle = [...peers.ids()].filter((item) => used[item] === 0)
+      // Whoever remembers peers by numbers forgets all of them when one is freed.
+      if (idle.length * 2 > peers.count) for (const item of idle) peers.free(item)
     },
     isIdle(id) {
       for (const piece of pieces.values()) if (piece.countOf(id) > 0) return false

@@ -5,46 +5,49 @@ import { FLOW_CELLS, FLOW_DST, FLOW_KIND, FLOW_PORT, FLOW_PROTO, FLOW_SRC, type 
 import { WIDE } from '../source/message.ts'
 import { createEnds } from './ends.ts'
 import type { Known } from './filter.ts'
+import { COUNTERS, FlowTally } from './flow-tally.ts'
 import { createFlowGroups, createNodeGroups, type Groups } from './groups.ts'
 import { KEYS } from './int-table.ts'
+import { KIND_COUNT, NodeTally, TOTALS } from './node-tally.ts'
 import { createNodes } from './nodes.ts'
 import type { People } from './people.ts'
 import type { Scope } from './scope.ts'
 import { createSeenGroups } from './seen-groups.ts'
 import { Spill } from './spill.ts'
 import { Staged } from './staged.ts'
-import { COUNTERS, KIND_COUNT, Tally, TOTALS } from './tally.ts'
 import type { Target } from './target.ts'
+import { Tuples } from './tuples.ts'
 
 export interface Feed {
   /** A window begins. */
   stage(): Staged
   /** Adds one message, which began so many seconds after the epoch. */
   take(staged: Staged, points: Points, seconds: number): void
-  /** There is no room for what a window has beside what waits: `settle` first. */
-  hasRoomFor(staged: Staged): boolean
+  /** False when so much waits that it is time to `settle`. */
+  hasRoom(): boolean
   /** The window is done: what it has waits for `settle`. */
   keep(staged: Staged): void
   /** Hands all that waits to the target. */
   settle(target: Target): void
   /** The window is at its end, whatever became of it. */
   release(staged: Staged): void
-  /** So many nodes and ends are known that it is time to `forget`. */
+  /** So many nodes, ends and tuples are known that it is time to `forget`. */
   readonly isFull: boolean
-  /** Nodes and ends get other numbers from now on. Only when nothing waits. */
+  /** They get other numbers from now on. Only when nothing waits. */
   forget(): void
   readonly bytes: number
 }
 
-/** Rows of a tally; more of a window are added up by group while it is read. */
+/** Rows that wait; more of a window are added up by group while it is read. */
 const ROWS_MAX = 131_072
+const TUPLES_MAX = 262_144
 /** Windows whose memory is kept for the next ones. */
 const SPARE_MAX = 4
 
 export function createFeed(scopes: readonly Scope[], people: People, options: { rowsMax?: number } = {}): Feed {
   const { rowsMax = ROWS_MAX } = options
-  const known: Known = { nodes: createNodes(), ends: createEnds(), people }
-  const { nodes, ends } = known
+  const known: Known = { nodes: createNodes(), ends: createEnds(), tuples: new Tuples(), people }
+  const { nodes, ends, tuples } = known
   const flowScopes = scopes.filter(({ byNode }) => !byNode)
   const groups: readonly Groups[] = [
     ...scopes.filter(({ byNode }) => byNode).map((scope) => createNodeGroups(scope, known)),
@@ -57,29 +60,31 @@ export function createFeed(scopes: readonly Scope[], people: People, options: { 
   const needsDst = flowScopes.some(looksAtDst)
   const inFlight = new Set<Staged>()
   const spare: Staged[] = []
-  const waiting = new Tally()
+  const waiting = { nodes: new NodeTally(), flows: new FlowTally() }
+  /** Flows of a window that does not fit. */
+  const large = new FlowTally()
   let spills: Spill[] = []
 
-  function drain(tally: Tally, target: Target): void {
-    const { heads, newest } = tally
+  function drain(nodeTally: NodeTally, flowTally: FlowTally, target: Target): void {
+    const { heads, newest } = nodeTally
     for (let head = 0; head < heads.count; head++) {
       const node = heads.keys[head * KEYS + 1]!
       people.named(nodes.idOf(node), nodes.nameOf(node), newest[head]!)
     }
-    for (const one of groups) one.take(tally, target)
-    tally.clear()
+    for (const one of groups) one.take(nodeTally, flowTally, target)
+    nodeTally.clear()
+    flowTally.clear()
   }
 
   function spill(staged: Staged): void {
     staged.spill ??= new Spill()
-    drain(staged.tally, staged.spill)
+    large.add(staged.flows)
+    staged.flows.count = 0
+    drain(staged.nodes, large, staged.spill)
   }
 
-  function takeTotals(
-    { totals: sums, messages }: Tally,
-    { flows, totals, totalHighs, wide }: Points,
-    head: number,
-  ): void {
+  function takeTotals(tally: NodeTally, { flows, totals, totalHighs, wide }: Points, head: number): void {
+    const { totals: sums, messages } = tally
     for (let kind = 0; kind < KIND_COUNT; kind++) {
       if (flows[kind] === 0) continue
       const cell = head * KIND_COUNT + kind
@@ -91,7 +96,7 @@ export function createFeed(scopes: readonly Scope[], people: People, options: { 
     }
   }
 
-  function takeFlows(tally: Tally, points: Points, head: number): void {
+  function takeFlows({ flows: log }: Staged, points: Points, node: number, minute: number): void {
     const { flowCount, flowCells: cells, flowCounters, flowHighs, wide } = points
     ends.begin(points)
     for (let i = 0; i < flowCount; i++) {
@@ -99,19 +104,14 @@ export function createFeed(scopes: readonly Scope[], people: People, options: { 
       const kind = cells[flow + FLOW_KIND]!
       if ((flowKinds & (1 << kind)) === 0) continue
       const proto = cells[flow + FLOW_PROTO]!
+      const src = needsSrc ? ends.endOf(cells[flow + FLOW_SRC]!) : 0
+      const dst = needsDst ? ends.endOf(cells[flow + FLOW_DST]!) : 0
       const protoNumber = proto < 256 ? proto : 256 + ends.numberOf(points.protoTags[proto - 256]!)
-      const row = tally.flowOf(
-        head,
-        needsSrc ? ends.endOf(cells[flow + FLOW_SRC]!) : 0,
-        needsDst ? ends.endOf(cells[flow + FLOW_DST]!) : 0,
-        cells[flow + FLOW_PORT]!,
-        protoNumber * KIND_COUNT + kind,
-      )
-      const { counters, times } = tally
-      times[row] = times[row]! + 1
+      const row = log.add(minute, tuples.numberOf(node, src, dst, cells[flow + FLOW_PORT]!, protoNumber, kind))
+      const { counters } = log
       const at = row * COUNTERS
       const from = i * COUNTERS
-      for (let k = 0; k < COUNTERS; k++) counters[at + k] = counters[at + k]! + flowCounters[from + k]!
+      for (let k = 0; k < COUNTERS; k++) counters[at + k] = flowCounters[from + k]!
       if (wide) for (let k = 0; k < COUNTERS; k++) counters[at + k] = counters[at + k]! + flowHighs[from + k]! * WIDE
     }
   }
@@ -123,21 +123,22 @@ export function createFeed(scopes: readonly Scope[], people: People, options: { 
       return staged
     },
     take(staged, points, seconds) {
-      const { tally } = staged
-      if (tally.rows >= rowsMax) spill(staged)
-      const head = tally.headOf(Math.floor(seconds / 60), nodes.numberOf(points.node, points.nodeName), seconds)
-      takeTotals(tally, points, head)
-      if (flowKinds !== 0) takeFlows(tally, points, head)
+      if (staged.rows >= rowsMax) spill(staged)
+      const minute = Math.floor(seconds / 60)
+      const node = nodes.numberOf(points.node, points.nodeName)
+      takeTotals(staged.nodes, points, staged.nodes.headOf(minute, node, seconds))
+      if (flowKinds !== 0) takeFlows(staged, points, node, minute)
     },
-    hasRoomFor: ({ tally }) => waiting.rows === 0 || waiting.rows + tally.rows <= rowsMax,
+    hasRoom: () => waiting.nodes.heads.count + waiting.flows.count < rowsMax,
     keep(staged) {
-      waiting.add(staged.tally)
+      waiting.nodes.add(staged.nodes)
+      waiting.flows.add(staged.flows)
       if (staged.spill) spills.push(staged.spill)
     },
     settle(target) {
       for (const one of spills) one.pourInto(target)
       spills = []
-      drain(waiting, target)
+      drain(waiting.nodes, waiting.flows, target)
     },
     release(staged) {
       inFlight.delete(staged)
@@ -145,17 +146,23 @@ export function createFeed(scopes: readonly Scope[], people: People, options: { 
       if (spare.length < SPARE_MAX) spare.push(staged)
     },
     get isFull() {
-      return ends.isFull || nodes.isFull
+      return ends.isFull || nodes.isFull || tuples.count >= TUPLES_MAX
     },
     forget() {
       for (const staged of inFlight) spill(staged)
       ends.forget()
       nodes.forget()
+      tuples.clear()
       for (const one of groups) one.forget()
     },
     get bytes() {
       const staged = [...inFlight, ...spare].reduce((sum, one) => sum + one.bytes, 0)
-      const waits = waiting.bytes + spills.reduce((sum, one) => sum + one.bytes, 0)
+      const waits =
+        waiting.nodes.bytes +
+        waiting.flows.bytes +
+        large.bytes +
+        tuples.bytes +
+        spills.reduce((sum, one) => sum + one.bytes, 0)
       return staged + waits + ends.bytes + groups.reduce((sum, one) => sum + one.bytes, 0)
     },
   }

@@ -1,22 +1,24 @@
 /** What a scope leaves out, asked once for each node, protocol and end, and remembered by their numbers. */
 import { PROTO_TAGS } from '../source/message-proto.ts'
 import type { Ends } from './ends.ts'
+import { KIND_COUNT } from './node-tally.ts'
 import type { Nodes } from './nodes.ts'
 import type { People } from './people.ts'
 import type { Scope } from './scope.ts'
-import { FLOW_DST, FLOW_PORT, FLOW_PROTO_KIND, FLOW_SRC, KIND_COUNT } from './tally.ts'
+import { TUPLE_DST, TUPLE_NODE, TUPLE_PORT, TUPLE_PROTO_KIND, TUPLE_SRC, type Tuples } from './tuples.ts'
 
-/** What is known of the numbers in a tally. */
+/** What is known of the numbers in tallies. */
 export interface Known {
   readonly nodes: Nodes
   readonly ends: Ends
+  readonly tuples: Tuples
   readonly people: People
 }
 
 export interface Filter {
   wantsNode(node: number): boolean
-  /** A flow of a node, whose keys begin at `at`. */
-  wantsFlow(node: number, keys: Int32Array, at: number): boolean
+  /** The tuple whose keys begin at `at`. */
+  wantsFlow(keys: Int32Array, at: number): boolean
   /** Forgets when numbers or owners mean something else than before; true if it did. */
   refresh(): boolean
   forget(): void
@@ -57,15 +59,16 @@ export function createFilter(scope: Scope, { nodes, ends, people }: Known): Filt
 
   return {
     wantsNode,
-    wantsFlow(node, keys, at) {
-      const protoKind = keys[at + FLOW_PROTO_KIND]!
+    wantsFlow(keys, at) {
+      const protoKind = keys[at + TUPLE_PROTO_KIND]!
       if ((kinds & (1 << (protoKind % KIND_COUNT))) === 0) return false
-      if (ports && !ports.has(keys[at + FLOW_PORT]!)) return false
-      if (wantsNodes && !wantsNode(node)) return false
+      if (ports && !ports.has(keys[at + TUPLE_PORT]!)) return false
+      if (wantsNodes && !wantsNode(keys[at + TUPLE_NODE]!)) return false
       if (protos && !protos.has(protoOf(protoKind, ends))) return false
-      if (isRouter && (!ends.isInTailnet(keys[at + FLOW_DST]!) || ends.isInTailnet(keys[at + FLOW_SRC]!))) return false
-      if (wantedSrc && !ends.matches(wantedSrc, ends.nameOf(keys[at + FLOW_SRC]!))) return false
-      return !wantedDst || ends.matches(wantedDst, ends.nameOf(keys[at + FLOW_DST]!))
+      if (isRouter && (!ends.isInTailnet(keys[at + TUPLE_DST]!) || ends.isInTailnet(keys[at + TUPLE_SRC]!)))
+        return false
+      if (wantedSrc && !ends.matches(wantedSrc, ends.nameOf(keys[at + TUPLE_SRC]!))) return false
+      return !wantedDst || ends.matches(wantedDst, ends.nameOf(keys[at + TUPLE_DST]!))
     },
     refresh() {
       if (version === series.version && (!usesOwner || peopleVersion === people.version)) return false

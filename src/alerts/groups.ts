@@ -1,25 +1,17 @@
 /** From the rows of a tally to the groups of a scope: what a row is about becomes a group's number once, and is found by numbers after that. */
 import { KINDS } from '../source/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
+import { COUNTERS, type FlowTally } from './flow-tally.ts'
 import { IntTable, KEYS } from './int-table.ts'
+import { KIND_COUNT, type NodeTally, TOTALS } from './node-tally.ts'
 import type { DistinctBy, Scope, Sum } from './scope.ts'
 import { OVERFLOW } from './series.ts'
-import {
-  COUNTERS,
-  FLOW_DST,
-  FLOW_HEAD,
-  FLOW_PORT,
-  FLOW_PROTO_KIND,
-  FLOW_SRC,
-  KIND_COUNT,
-  type Tally,
-  TOTALS,
-} from './tally.ts'
 import type { Target } from './target.ts'
+import { TUPLE_DST, TUPLE_NODE, TUPLE_PORT, TUPLE_PROTO_KIND, TUPLE_SRC } from './tuples.ts'
 
 export interface Groups {
   /** Hands every row that the scope wants to the target. */
-  take(tally: Tally, target: Target): void
+  take(nodes: NodeTally, flows: FlowTally, target: Target): void
   /** Numbers in tallies mean something else from now on. */
   forget(): void
   readonly bytes: number
@@ -59,16 +51,17 @@ export function createNodeGroups(scope: Scope, known: Known): Groups {
     let id = ids[cell]!
     if (id === UNKNOWN) {
       const nodeId = nodes.idOf(node)
-      id = series.idOf(
+      id = series.groupOf(
         by.map((dim) => (dim === 'node' ? nodeId : dim === 'owner' ? people.ownerOf(nodeId) : KINDS[kind]!)),
       )
       ids[cell] = id
-    } else if (id === OVERFLOW) series.overflow()
+    }
+    if (id === OVERFLOW) series.overflow()
     return id
   }
 
   return {
-    take({ heads, totals, messages }, target) {
+    take({ heads, totals, messages }, _flows, target) {
       if (filter.refresh()) ids = new Int32Array(0)
       for (let head = 0; head < heads.count; head++) {
         const minute = heads.keys[head * KEYS]!
@@ -91,7 +84,7 @@ export function createNodeGroups(scope: Scope, known: Known): Groups {
 
 /** Scopes that look at every flow: its ends, port, protocol. */
 export function createFlowGroups(scope: Scope, known: Known): Groups {
-  const { nodes, ends, people } = known
+  const { nodes, ends, tuples, people } = known
   const { by, series } = scope
   const filter = createFilter(scope, known)
   const add = createAdder(scope)
@@ -99,19 +92,21 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
     (dim) => by.includes(dim),
   )
   const keepsNode = by.includes('node') || by.includes('owner')
-  /** What tells one group from another, as numbers; a number for each. */
+  /** By tuple: its group, or why there is none. */
+  let groups = new Int32Array(0)
+  /** What tells one group from another, as numbers; a number for each. Of a port scan every tuple is new, but few groups. */
   const table = new IntTable()
   let ids = new Int32Array(64)
   /** By text: its number in each of `scope.distinct`. */
   const items = scope.distinct.map(createItems)
 
-  function valuesOf(node: number, keys: Int32Array, at: number): string[] {
-    const nodeId = nodes.idOf(node)
-    const port = keys[at + FLOW_PORT]!
-    const protoKind = keys[at + FLOW_PROTO_KIND]!
+  function valuesOf(keys: Int32Array, at: number): string[] {
+    const nodeId = nodes.idOf(keys[at + TUPLE_NODE]!)
+    const port = keys[at + TUPLE_PORT]!
+    const protoKind = keys[at + TUPLE_PROTO_KIND]!
     return by.map((dim) => {
-      if (dim === 'src') return ends.textOf(ends.nameOf(keys[at + FLOW_SRC]!))
-      if (dim === 'dst') return ends.textOf(ends.nameOf(keys[at + FLOW_DST]!))
+      if (dim === 'src') return ends.textOf(ends.nameOf(keys[at + TUPLE_SRC]!))
+      if (dim === 'dst') return ends.textOf(ends.nameOf(keys[at + TUPLE_DST]!))
       if (dim === 'node') return nodeId
       if (dim === 'owner') return people.ownerOf(nodeId)
       if (dim === 'port') return port < 0 ? 'none' : String(port)
@@ -119,23 +114,21 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
     })
   }
 
-  function idOf(node: number, keys: Int32Array, at: number): number {
+  /** The group of the tuple whose keys begin at `at`. */
+  function look(keys: Int32Array, at: number): number {
+    if (!filter.wantsFlow(keys, at)) return IGNORED
     const before = table.count
-    const protoKind = keys[at + FLOW_PROTO_KIND]!
+    const protoKind = keys[at + TUPLE_PROTO_KIND]!
     const kind = protoKind % KIND_COUNT
     const row = table.rowOf(
-      keepsSrc ? ends.nameOf(keys[at + FLOW_SRC]!) : 0,
-      keepsDst ? ends.nameOf(keys[at + FLOW_DST]!) : 0,
-      keepsNode ? node : 0,
-      keepsPort ? keys[at + FLOW_PORT]! : 0,
+      keepsSrc ? ends.nameOf(keys[at + TUPLE_SRC]!) : 0,
+      keepsDst ? ends.nameOf(keys[at + TUPLE_DST]!) : 0,
+      keepsNode ? keys[at + TUPLE_NODE]! : 0,
+      keepsPort ? keys[at + TUPLE_PORT]! : 0,
       (keepsProto ? protoKind - kind : 0) + (keepsKind ? kind : 0),
     )
-    if (row < before) {
-      const id = ids[row]!
-      if (id === OVERFLOW) series.overflow()
-      return id
-    }
-    const id = series.idOf(valuesOf(node, keys, at))
+    if (row < before) return ids[row]!
+    const id = series.groupOf(valuesOf(keys, at))
     if (row >= REMEMBERED_MAX) table.clear()
     else {
       if (row === ids.length) ids = widened(ids)
@@ -145,22 +138,27 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
   }
 
   return {
-    take({ heads, flows, counters, times }, target) {
-      if (filter.refresh()) table.clear()
+    take(_nodes, { minutes, tuples: numbers, counters, times, count }, target) {
+      if (filter.refresh()) {
+        groups.fill(UNKNOWN)
+        table.clear()
+      }
       for (const one of items) one.refresh()
-      const { keys, count } = flows
-      for (let flow = 0; flow < count; flow++) {
-        const at = flow * KEYS
-        const head = keys[at + FLOW_HEAD]! * KEYS
-        const node = heads.keys[head + 1]!
-        if (!filter.wantsFlow(node, keys, at)) continue
-        const minute = heads.keys[head]!
-        const id = idOf(node, keys, at)
-        add(target, minute, id, times[flow]!, counters, flow * COUNTERS)
+      if (groups.length < tuples.count) groups = grown(groups, tuples.count)
+      const { keys } = tuples
+      for (let row = 0; row < count; row++) {
+        const tuple = numbers[row]!
+        let id = groups[tuple]!
+        if (id === UNKNOWN) {
+          id = look(keys, tuple * KEYS)
+          groups[tuple] = id
+        }
+        if (id === IGNORED) continue
+        if (id === OVERFLOW) series.overflow()
+        const minute = minutes[row]!
+        add(target, minute, id, times[row]!, counters, row * COUNTERS)
         for (const { distinct, itemOf } of items) {
-          const item = itemOf(
-            distinct.distinct.of === 'dst' ? ends.nameOf(keys[at + FLOW_DST]!) : keys[at + FLOW_PORT]!,
-          )
+          const item = itemOf(keys, tuple * KEYS)
           if (item < 0) continue
           if (id === OVERFLOW) distinct.distinct.overflow()
           else target.item(distinct, Math.floor(minute / distinct.stepMinutes), id, item)
@@ -172,7 +170,7 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
       for (const one of items) one.forget()
     },
     get bytes() {
-      return table.bytes + ids.byteLength
+      return groups.byteLength + table.bytes + ids.byteLength
     },
   }
 
@@ -182,8 +180,10 @@ export function createFlowGroups(scope: Scope, known: Known): Groups {
     let version = UNKNOWN
     return {
       distinct,
-      itemOf(value: number): number {
-        if (distinct.distinct.of === 'port') return value
+      /** -1 or less for none. */
+      itemOf(keys: Int32Array, at: number): number {
+        if (distinct.distinct.of === 'port') return keys[at + TUPLE_PORT]!
+        const value = ends.nameOf(keys[at + TUPLE_DST]!)
         if (value >= known.length) {
           const wider = new Int32Array(2 ** Math.ceil(Math.log2(value + 64))).fill(UNKNOWN)
           wider.set(known)
@@ -224,6 +224,13 @@ function createAdder(scope: Scope) {
     if (id === OVERFLOW) return
     for (const by of present) target.present(by, Math.floor(minute / by.slotMinutes), id)
   }
+}
+
+/** With room for `count`, and what is new unknown. */
+function grown(array: Int32Array<ArrayBuffer>, count: number): Int32Array<ArrayBuffer> {
+  const wider = new Int32Array(2 ** Math.ceil(Math.log2(count + 64))).fill(UNKNOWN)
+  wider.set(array)
+  return wider
 }
 
 function widened(array: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {

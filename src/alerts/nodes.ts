@@ -13,26 +13,42 @@ export interface Nodes {
 
 /** More than any tailnet has: ids that nobody vouches for must not fill the memory. */
 const NODES_MAX = 200_000
+const SLOTS_MIN = 256
 
 export function createNodes(nodesMax = NODES_MAX): Nodes {
-  /** By id: the number with the name that it had last. */
-  const last = new Map<string, number>()
-  const others = new Map<string, number>()
   let ids: string[] = []
   let names: string[] = []
+  let hashes = new Int32Array(SLOTS_MIN)
+  /** Number + 1 by place, 0 where it is free. At most half are taken. The texts of a message are new strings, which a Map looks up at several
+   * times the cost. */
+  let slots = new Int32Array(SLOTS_MIN)
+
+  function spread(): void {
+    slots = new Int32Array(slots.length * 2)
+    const wider = new Int32Array(slots.length)
+    wider.set(hashes)
+    hashes = wider
+    for (let number = 0; number < ids.length; number++) {
+      let slot = hashes[number]! & (slots.length - 1)
+      while (slots[slot] !== 0) slot = (slot + 1) & (slots.length - 1)
+      slots[slot] = number + 1
+    }
+  }
 
   return {
     numberOf(id, name) {
-      const known = last.get(id)
-      if (known !== undefined && names[known] === name) return known
-      const key = JSON.stringify([id, name])
-      let number = others.get(key)
-      if (number === undefined) {
-        number = ids.push(id) - 1
-        names.push(name)
-        others.set(key, number)
+      const hash = hashOf(id)
+      const mask = slots.length - 1
+      let slot = hash & mask
+      for (let number = slots[slot]! - 1; number >= 0; number = slots[slot]! - 1) {
+        if (hashes[number] === hash && ids[number] === id && names[number] === name) return number
+        slot = (slot + 1) & mask
       }
-      last.set(id, number)
+      const number = ids.push(id) - 1
+      names.push(name)
+      hashes[number] = hash
+      slots[slot] = number + 1
+      if (ids.length * 2 > slots.length) spread()
       return number
     },
     idOf: (number) => ids[number]!,
@@ -44,10 +60,15 @@ export function createNodes(nodesMax = NODES_MAX): Nodes {
       return ids.length >= nodesMax
     },
     forget() {
-      last.clear()
-      others.clear()
       ids = []
       names = []
+      slots.fill(0)
     },
   }
+}
+
+function hashOf(text: string): number {
+  let hash = text.length
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash ^ (hash >>> 15)
 }

@@ -9,6 +9,8 @@ export interface Pruner {
   bytes(): number
 }
 
+/** Groups that nothing is known of any more stay until they are so many: one of these. */
+const IDLE_SHARE = 8
 /** A text in a set, with its place. */
 const ITEM_BYTES = 60
 
@@ -55,12 +57,16 @@ export function createPruner(parts: {
     const used = new Set<number>()
     for (const { reading, alerts } of judge.rules)
       if (reading.scope === scope) for (const id of alerts.keys()) used.add(id)
-    for (const id of [...scope.series.ids()]) {
+    const idle: number[] = []
+    for (const id of scope.series.ids()) {
       if (used.has(id) || !scope.summed.every((by) => by.sums.isIdle(id))) continue
       if (!scope.present.every((by) => by.presence.isIdle(id)) || !scope.distinct.every((by) => by.distinct.isIdle(id)))
         continue
-      scope.series.free(id)
+      idle.push(id)
     }
+    // Whoever remembers groups by numbers forgets all of them when one is freed.
+    if (idle.length * IDLE_SHARE > scope.series.count || scope.series.isTight)
+      for (const id of idle) scope.series.free(id)
     for (const { distinct } of scope.distinct) distinct.freeItems()
   }
 

@@ -3,42 +3,26 @@
 import { KINDS } from '../source/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
 import type { Groups } from './groups.ts'
-import { IntTable, KEYS } from './int-table.ts'
+import { KEYS } from './int-table.ts'
+import { KIND_COUNT } from './node-tally.ts'
 import type { Scope } from './scope.ts'
-import { FLOW_DST, FLOW_HEAD, FLOW_PORT, FLOW_PROTO_KIND, FLOW_SRC, KIND_COUNT } from './tally.ts'
 import type { Seen } from './target.ts'
+import { TUPLE_DST, TUPLE_NODE, TUPLE_PORT, TUPLE_PROTO_KIND, TUPLE_SRC } from './tuples.ts'
 
-/** So many are remembered by their numbers. */
-const REMEMBERED_MAX = 2 ** 18
+/** A key and two names, roughly. */
+const SEEN_BYTES = 200
 
 export function createSeenGroups(scope: Scope, known: Known): Groups {
-  const { nodes, ends, people } = known
+  const { nodes, ends, tuples, people } = known
   const { by } = scope
   const filter = createFilter(scope, known)
   const isPair = by.includes('src') && by.includes('dst')
-  // A pair needs no more to be told; everything else is told by all that there is.
-  const isPairOnly = isPair && by.length === 2
-  const table = new IntTable()
-  let seens: Seen[] = []
+  /** By tuple: what is seen by it, undefined while nobody asked, null when the scope does not want it. */
+  let seens: (Seen | null | undefined)[] = []
 
-  function seenOf(node: number, keys: Int32Array, at: number): Seen {
-    const row = table.rowOf(
-      keys[at + FLOW_SRC]!,
-      keys[at + FLOW_DST]!,
-      isPairOnly ? 0 : node,
-      isPairOnly ? 0 : keys[at + FLOW_PORT]!,
-      isPairOnly ? 0 : keys[at + FLOW_PROTO_KIND]!,
-    )
-    const known = seens[row]
-    if (known) return known
-    const made = look(node, keys, at)
-    if (row >= REMEMBERED_MAX) forget()
-    else seens[row] = made
-    return made
-  }
-
-  function look(node: number, keys: Int32Array, at: number): Seen {
-    const both = [keys[at + FLOW_SRC]!, keys[at + FLOW_DST]!].map((end) => ({
+  function look(keys: Int32Array, at: number): Seen | null {
+    if (!filter.wantsFlow(keys, at)) return null
+    const both = [keys[at + TUPLE_SRC]!, keys[at + TUPLE_DST]!].map((end) => ({
       id: people.nodeOf(ends.textOf(ends.addressOf(end))),
       name: ends.textOf(ends.nameOf(end)),
     }))
@@ -47,50 +31,43 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
     const names: string[] = []
     for (const dim of by) {
       const end = dim === 'src' ? both[0] : dim === 'dst' ? both[1] : undefined
-      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, node, keys, at)
+      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, keys, at)
       ids.push(end?.id ?? value)
       names.push(end?.name ?? value)
     }
-    return { key: JSON.stringify(ids), names, isWhole: !isPair || both.every((end) => end.id !== 'none') }
+    // A pair has two ends.
+    if (isPair && both.some((end) => end.id === 'none')) return null
+    return { key: JSON.stringify(ids), names }
   }
 
-  function dimValue(
-    dim: 'node' | 'owner' | 'port' | 'proto' | 'kind',
-    node: number,
-    keys: Int32Array,
-    at: number,
-  ): string {
-    const nodeId = nodes.idOf(node)
-    const port = keys[at + FLOW_PORT]!
-    const protoKind = keys[at + FLOW_PROTO_KIND]!
+  function dimValue(dim: 'node' | 'owner' | 'port' | 'proto' | 'kind', keys: Int32Array, at: number): string {
+    const nodeId = nodes.idOf(keys[at + TUPLE_NODE]!)
+    const port = keys[at + TUPLE_PORT]!
+    const protoKind = keys[at + TUPLE_PROTO_KIND]!
     if (dim === 'node') return nodeId
     if (dim === 'owner') return people.ownerOf(nodeId)
     if (dim === 'port') return port < 0 ? 'none' : String(port)
     return dim === 'proto' ? protoOf(protoKind, ends) : KINDS[protoKind % KIND_COUNT]!
   }
 
-  function forget(): void {
-    table.clear()
-    seens = []
-  }
-
   return {
-    take({ heads, flows }, target) {
-      if (filter.refresh()) forget()
-      const { keys, count } = flows
-      for (let flow = 0; flow < count; flow++) {
-        const at = flow * KEYS
-        const head = keys[at + FLOW_HEAD]! * KEYS
-        const node = heads.keys[head + 1]!
-        if (!filter.wantsFlow(node, keys, at)) continue
-        const seen = seenOf(node, keys, at)
-        if (!seen.isWhole) continue
-        for (const one of scope.seen) target.sighting(one, seen, Math.floor(heads.keys[head]! / one.stepMinutes))
+    take(_nodes, { minutes, tuples: numbers, count }, target) {
+      if (filter.refresh()) seens = []
+      const { keys } = tuples
+      for (let row = 0; row < count; row++) {
+        const tuple = numbers[row]!
+        let seen = seens[tuple]
+        if (seen === undefined) {
+          seen = look(keys, tuple * KEYS)
+          seens[tuple] = seen
+        }
+        if (seen === null) continue
+        for (const one of scope.seen) target.sighting(one, seen, Math.floor(minutes[row]! / one.stepMinutes))
       }
     },
     forget: () => filter.forget(),
     get bytes() {
-      return table.bytes + seens.length * 200
+      return seens.length * SEEN_BYTES
     },
   }
 }

@@ -8,8 +8,10 @@ export type GroupValues = readonly string[]
 export const OVERFLOW = 0
 
 export interface SeriesTable {
-  /** The number of the group, a new one where needed. */
+  /** The number of the group, a new one where needed; one that does not fit is counted. */
   idOf(values: GroupValues): number
+  /** The same, not counted. */
+  groupOf(values: GroupValues): number
   find(key: string): number | undefined
   keyOf(id: number): string
   valuesOf(id: number): GroupValues
@@ -17,6 +19,8 @@ export interface SeriesTable {
   readonly size: number
   /** Groups known, the overflow not among them. */
   readonly count: number
+  /** More than half full. */
+  readonly isTight: boolean
   /** How often a group did not fit, since the start of the process. */
   readonly overflowed: number
   /** Counts one that is known not to fit. */
@@ -51,20 +55,24 @@ export function createSeriesTable(max: number): SeriesTable {
     values[id] = group
   }
 
+  function groupOf(group: GroupValues): number {
+    const key = keyOfValues(group)
+    const known = byKey.get(key)
+    if (known !== undefined) return known
+    if (byKey.size >= max) return OVERFLOW
+    const id = freed.pop() ?? keys.length
+    put(id, key, [...group])
+    fresh.set(id, key)
+    return id
+  }
+
   return {
     idOf(group) {
-      const key = keyOfValues(group)
-      const known = byKey.get(key)
-      if (known !== undefined) return known
-      if (byKey.size >= max) {
-        overflowed += 1
-        return OVERFLOW
-      }
-      const id = freed.pop() ?? keys.length
-      put(id, key, [...group])
-      fresh.set(id, key)
+      const id = groupOf(group)
+      if (id === OVERFLOW) overflowed += 1
       return id
     },
+    groupOf,
     find: (key) => byKey.get(key),
     keyOf: (id) => keys[id] ?? '',
     valuesOf: (id) => values[id] ?? [],
@@ -73,6 +81,9 @@ export function createSeriesTable(max: number): SeriesTable {
     },
     get count() {
       return byKey.size
+    },
+    get isTight() {
+      return byKey.size * 2 > max
     },
     get overflowed() {
       return overflowed

@@ -1,12 +1,14 @@
 /** What one window in flight has so far: nothing of it counts until the window is done. */
+import { FlowLog } from './flow-tally.ts'
 import { IntTable } from './int-table.ts'
+import { NodeTally } from './node-tally.ts'
 import type { Spill } from './spill.ts'
-import { Tally } from './tally.ts'
 
 export class Staged {
   /** Its messages: both halves of the digest, and the chunk of time (identities.ts). */
   readonly messages = new IntTable()
-  readonly tally = new Tally()
+  readonly nodes = new NodeTally()
+  readonly flows = new FlowLog()
   spill: Spill | undefined
   /** Messages that do not count: too old, or from a clock far ahead. */
   late = 0
@@ -15,13 +17,18 @@ export class Staged {
   /** Makes it fit for another window. */
   clear(): void {
     this.messages.clear()
-    this.tally.clear()
+    this.nodes.clear()
+    this.flows.count = 0
     this.spill = undefined
     this.late = 0
     this.ahead = 0
   }
 
+  get rows(): number {
+    return this.nodes.heads.count + this.flows.count
+  }
+
   get bytes(): number {
-    return this.messages.bytes + this.tally.bytes + (this.spill?.bytes ?? 0)
+    return this.messages.bytes + this.nodes.bytes + this.flows.bytes + (this.spill?.bytes ?? 0)
   }
 }

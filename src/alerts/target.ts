@@ -11,7 +11,4 @@ export interface Target {
 }
 
 /** A group that is only seen: always the same object as long as it is remembered. */
-export interface Seen extends Omit<Sighting, 'piece'> {
-  /** False for a pair with an end that nobody knows. */
-  readonly isWhole: boolean
-}
+export type Seen = Omit<Sighting, 'piece'>

@@ -1,0 +1,62 @@
+/** Messages added up by minute and node: totals per kind. */
+
+import { KINDS } from '../source/message.ts'
+import { doubled } from '../source/message-columns.ts'
+import { IntTable, KEYS } from './int-table.ts'
+
+export const KIND_COUNT = KINDS.length
+/** Per kind: the six of `Points.totals`. */
+export const TOTALS = 6
+
+const ROWS_MIN = 256
+
+export class NodeTally {
+  /** Minutes since the epoch in which messages began, and the number of the node. */
+  readonly heads = new IntTable()
+  /** By head: the newest second in which a message began. */
+  newest = new Float64Array(ROWS_MIN)
+  /** By head and kind. */
+  totals = new Float64Array(ROWS_MIN * KIND_COUNT * TOTALS)
+  messages = new Float64Array(ROWS_MIN * KIND_COUNT)
+
+  /** The number of a minute of a node, in which one more message began. */
+  headOf(minute: number, node: number, seconds: number): number {
+    const before = this.heads.count
+    const head = this.heads.rowOf(minute, node, 0, 0, 0)
+    if (head === before) {
+      if (head === this.newest.length) {
+        this.newest = doubled(this.newest, Float64Array)
+        this.totals = doubled(this.totals, Float64Array)
+        this.messages = doubled(this.messages, Float64Array)
+      }
+      this.newest[head] = seconds
+      this.totals.fill(0, head * KIND_COUNT * TOTALS, (head + 1) * KIND_COUNT * TOTALS)
+      this.messages.fill(0, head * KIND_COUNT, (head + 1) * KIND_COUNT)
+    } else if (seconds > this.newest[head]!) this.newest[head] = seconds
+    return head
+  }
+
+  add(other: NodeTally): void {
+    const { keys, count } = other.heads
+    for (let head = 0; head < count; head++) {
+      const own = this.headOf(keys[head * KEYS]!, keys[head * KEYS + 1]!, other.newest[head]!)
+      for (let kind = 0; kind < KIND_COUNT; kind++) {
+        const cell = head * KIND_COUNT + kind
+        if (other.messages[cell] === 0) continue
+        const ownCell = own * KIND_COUNT + kind
+        this.messages[ownCell] = this.messages[ownCell]! + other.messages[cell]!
+        const at = ownCell * TOTALS
+        const from = cell * TOTALS
+        for (let k = 0; k < TOTALS; k++) this.totals[at + k] = this.totals[at + k]! + other.totals[from + k]!
+      }
+    }
+  }
+
+  clear(): void {
+    this.heads.clear()
+  }
+
+  get bytes(): number {
+    return this.heads.bytes + this.newest.byteLength + this.totals.byteLength + this.messages.byteLength
+  }
+}
