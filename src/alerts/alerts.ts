@@ -335,7 +335,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   function writeEvents(): void {
     if (isWriting || events.length === 0 || stopping.signal.aborted) return
     isWriting = true
-    const some = events
+    // A list of its own: more may come while these are under way.
+    const some = [...events]
     deps.sink
       .write({ bytes: Buffer.concat(some), lineCount: some.length, target: 'main' }, stopping.signal)
       .then(

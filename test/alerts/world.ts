@@ -74,6 +74,8 @@ export interface WorldOptions {
   readonly originNs?: bigint
   readonly clock?: Clock
   readonly random?: () => number
+  /** The database takes events when this resolves. */
+  readonly takes?: () => Promise<void>
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
@@ -100,6 +102,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         ledger,
         sink: {
           async write(batch: Batch) {
+            await options.takes?.()
             for (const line of Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)) {
               events.push(line)
               eventTimes.push(clock.now())

@@ -1,0 +1,70 @@
+/** Points of `tailflux_event`: each beginning and end of an alert becomes one, whatever the database is doing. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CollectorError } from '../../src/errors.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { createWorld, MIN, SEC, T0, type World } from './world.ts'
+
+const settings = { rules: [{ name: 'loud', above: '1kB', window: '1m' }] }
+
+/** One minute more, in which this node is loud. */
+function minute(world: World, at: number, node: string): void {
+  const fromNs = T0 + BigInt(at) * MIN
+  world.read({ fromNs, toNs: fromNs + MIN }, [{ node, start: fromNs + 7n * SEC, tx: 2_000 }])
+}
+
+/** `state node`, once each. */
+function seen({ events }: World): string[] {
+  return events.map((line) => /state=(\w+),.*text="(\w+): /.exec(line)?.slice(1).join(' ') ?? line).toSorted()
+}
+
+test('events that come while others are being written are written next', async (t) => {
+  const free = Promise.withResolvers<void>()
+  const clock = createFakeClock(T0)
+  const world = await createWorld({ settings, clock, takes: () => free.promise })
+  t.after(() => world.close())
+  minute(world, 0, 'nA')
+  minute(world, 1, 'nB')
+  await world.judge()
+  // The first is under way, and stays so.
+  for (const [index, node] of ['nC', 'nD', 'nE'].entries()) {
+    minute(world, index + 2, node)
+    await world.judge()
+  }
+  assert.deepEqual(world.events, [])
+  free.resolve()
+  await clock.advance(5_000)
+  assert.deepEqual(seen(world), [
+    'firing nA',
+    'firing nB',
+    'firing nC',
+    'firing nD',
+    'resolved nA',
+    'resolved nB',
+    'resolved nC',
+  ])
+})
+
+test('events that the database refused are written again, in order, and survive a restart', async (t) => {
+  let isAway = true
+  const clock = createFakeClock(T0)
+  const world = await createWorld({
+    settings,
+    clock,
+    async takes() {
+      if (isAway) throw new CollectorError('away', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+    },
+  })
+  t.after(() => world.close())
+  minute(world, 0, 'nA')
+  minute(world, 1, 'nB')
+  await world.judge()
+  await clock.advance(5_000)
+  assert.deepEqual(world.events, [])
+  await world.restart('stopped')
+  minute(world, 2, 'nC')
+  isAway = false
+  await world.judge()
+  await clock.advance(5_000)
+  assert.deepEqual(seen(world), ['firing nA', 'firing nB', 'resolved nA'])
+})
