@@ -1,4 +1,5 @@
 /** The command line: which commands there are, and how their failures end the process. Each command is a file beside this one. */
+import { flushCompileCache } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { CollectorError } from '../errors.ts'
 import { VERSION } from '../version.ts'
@@ -59,6 +60,8 @@ function inheriting(command: Command, parent: Command): Command {
   return command
 }
 
+// What was compiled is kept now and not at the end, which a process that is killed never reaches.
+flushCompileCache()
 try {
   await program.parseAsync()
 } catch (error) {

@@ -16,6 +16,9 @@ import { type Summary, summarize } from './stats.ts'
 /** What one window is meant to bring (`poll.windowBytesTarget`). */
 const ANSWER_BYTES = 8 << 20
 const ANSWERS = 3
+/** The first round is read so often by the service, until its code is compiled, as it is after the first minutes of its life. The same points
+ * overwrite themselves. */
+const WARM_UPS = 6
 const CONNECTIONS = [1, 2, 4] as const
 const LOADERS = CONNECTIONS.flatMap((connections) => [false, true].map((gzip) => ({ connections, gzip })))
 
@@ -122,6 +125,7 @@ async function measureTarget(target: Target, tailnet: TailnetName, progress: Pro
       for (const turn of [...turns.slice(index % turns.length), ...turns.slice(0, index % turns.length)]) await turn()
 
       async function serviceTurn(): Promise<void> {
+        if (isWarmUp) for (let i = 1; i < WARM_UPS; i++) await runService(service, answers, round)
         await timed('service', round.entries, service, () => runService(service, answers, round))
       }
       async function plainTurn(): Promise<void> {
@@ -186,11 +190,13 @@ function measured(
   }
   const loaders = figures.filter(({ name }) => name.startsWith('loader'))
   const limit = loaders.reduce((best, one) => (one.rate.median > best.rate.median ? one : best))
-  const service = figures.find(({ name }) => name === 'service')!
+  // Round by round, because all of them meet the same machine only within one.
+  const ofLimit = runs.get(limit.name)!
+  const ratio = summarize(runs.get('service')!.map(({ rate }, round) => rate / ofLimit[round]!.rate))
   const isGoal = target.startsWith('InfluxDB') && tailnet === 'medium'
   const verdict: Verdict = {
-    goal: `end to end, ${target}, ${tailnet}: service over the loader limit`,
-    figure: service.rate.median / limit.rate.median,
+    goal: `end to end, ${target}, ${tailnet}: service over the loader limit, round by round`,
+    figure: ratio.median,
     ...(isGoal ? { atLeast: 0.9 } : {}),
   }
   const rows: Row[] = figures.map(({ name, rate, cpu, dbCpu }) => ({
@@ -201,5 +207,5 @@ function measured(
     cpu,
     remark: `database ${dbCpu.median.toFixed(1)} CPU s/M${name === limit.name ? ', the loader limit' : ''}`,
   }))
-  return { rows, verdicts: [verdict], figures: { target, tailnet, figures } }
+  return { rows, verdicts: [verdict], figures: { target, tailnet, figures, ratio } }
 }
