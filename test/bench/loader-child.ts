@@ -15,22 +15,13 @@ export type LoaderOrder =
   | { readonly prepare: readonly string[] }
   | { readonly url: string; readonly connections: number; readonly gzip: boolean }
 
-export interface Loaded {
-  readonly points: number
-  readonly bytes: number
-}
-
-function prepare(paths: readonly string[]): Loaded {
+function prepare(paths: readonly string[]): void {
   bodies = []
-  const loaded = { points: 0, bytes: 0 }
-  const { run } = createLine(names, (bytes, lineCount) => {
+  const { run } = createLine(names, (bytes) => {
     const raw = Buffer.from(bytes)
     bodies.push({ raw, gzip: gzipSync(raw, { level: 1 }) })
-    loaded.points += lineCount
-    loaded.bytes += bytes.length
   })
   for (const path of paths) run(readFileSync(path))
-  return loaded
 }
 
 async function load({ url, connections, gzip }: { url: string; connections: number; gzip: boolean }): Promise<void> {
