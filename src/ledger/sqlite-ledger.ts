@@ -39,7 +39,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   )
   let gaps = sql.allGaps.all(tailnet).map(toGap)
   const left = sql.allAttempts.all(tailnet).map(toInterval)
-  const attempts = new Set<string>()
+  const attempts = new Map<string, Interval>()
 
   const settled = () => merge([...done, ...gaps.filter((gap) => gap.state === 'lost')])
   let known = settled()
@@ -90,6 +90,8 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
 
     done(window: Interval, record: DoneRecord) {
       const { fromNs, toNs } = window
+      // Its attempt ends in the same transaction: one wait for the disk less in each window.
+      const ended = [...attempts.values()].filter((one) => one.fromNs === fromNs)
       change(() => {
         sql.putWindow.run(
           tailnet,
@@ -104,9 +106,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
         )
         for (const one of left)
           if (subtract([one], [...done, window]).length === 0) sql.dropAttempt.run(tailnet, one.fromNs, one.toNs)
+        for (const one of ended) sql.dropAttempt.run(tailnet, one.fromNs, one.toNs)
         return { done: merge([...done, { fromNs, toNs }]), gaps: withoutOpen(gaps, { fromNs, toNs }) }
       })
       windows.set(keyOf(window), { fromNs, toNs, ...pick(record) })
+      for (const one of ended) attempts.delete(keyOf(one))
     },
 
     forget(range) {
@@ -120,11 +124,10 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
 
     beginAttempt({ fromNs, toNs }) {
       transaction(() => sql.putAttempt.run(tailnet, fromNs, toNs))
-      attempts.add(keyOf({ fromNs, toNs }))
+      attempts.set(keyOf({ fromNs, toNs }), { fromNs, toNs })
     },
     endAttempt({ fromNs, toNs }) {
-      attempts.delete(keyOf({ fromNs, toNs }))
-      transaction(() => sql.dropAttempt.run(tailnet, fromNs, toNs))
+      if (attempts.delete(keyOf({ fromNs, toNs }))) transaction(() => sql.dropAttempt.run(tailnet, fromNs, toNs))
     },
     crashed: () => left.filter((one) => subtract([one], done).length > 0),
 

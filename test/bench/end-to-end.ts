@@ -3,6 +3,7 @@
  * Each variant writes into a database of its own, which was filled with the same series before: new points of known series, as every day. In each
  * round all of them write the same points, one after the other. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { startVictoriaMetrics } from '../services/victoria-metrics.ts'
 import { type Answers, startAnswers } from './answers.ts'
@@ -18,6 +19,9 @@ const ANSWERS = 3
 /** The first round is read so often by the service, until its code is compiled, as it is after the first minutes of its life. The same points
  * overwrite themselves. */
 const WARM_UPS = 6
+const SETTLE_STEP_MS = 200
+const SETTLE_STEPS_MAX = 50
+const SETTLED_CPU_SECONDS = 0.02
 const CONNECTIONS = [1, 2, 4] as const
 const LOADERS = CONNECTIONS.flatMap((connections) => [false, true].map((gzip) => ({ connections, gzip })))
 
@@ -146,6 +150,7 @@ async function measureTarget(target: Target, tailnet: TailnetName, progress: Pro
         process: Pick<Child, 'cpuSeconds'>,
         work: () => Promise<unknown>,
       ): Promise<void> {
+        await settle(target.pid())
         const cpuBefore = process.cpuSeconds()
         const dbCpuBefore = cpuSecondsOf(target.pid())
         const beganMs = performance.now()
@@ -168,6 +173,15 @@ async function measureTarget(target: Target, tailnet: TailnetName, progress: Pro
 
 function loaderDb({ connections, gzip }: (typeof LOADERS)[number]): string {
   return `loader_${connections}_${gzip ? 'gzip' : 'raw'}`
+}
+
+/** A database goes on with its chores after it has answered, and they are none of the next one's. */
+async function settle(pid: number): Promise<void> {
+  for (let i = 0; i < SETTLE_STEPS_MAX; i++) {
+    const before = cpuSecondsOf(pid)
+    await sleep(SETTLE_STEP_MS)
+    if (cpuSecondsOf(pid) - before <= SETTLED_CPU_SECONDS) return
+  }
 }
 
 async function runService(service: ServiceProcess, answers: Answers, round: Round): Promise<void> {
