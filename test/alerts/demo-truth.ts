@@ -40,3 +40,9 @@ export function windowSum(minutes: ReadonlyMap<number, number>, to: number, coun
   for (let minute = to - count; minute < to; minute++) sum += minutes.get(minute) ?? 0
   return sum
 }
+
+/** Readers of points. */
+export const field = (name: string) => (point: TruthPoint) => Number(point.fields[name] ?? 0n)
+export const tag = (name: string) => (point: TruthPoint) => point.tags[name]
+/** Sent and received. */
+export const both = (point: TruthPoint) => field('tx_bytes')(point) + field('rx_bytes')(point)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { TruthPoint } from '../../src/demo/truth.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
-import { createTailnet, demoTruth, type Minutes, minutesOf, windowSum } from './demo-truth.ts'
+import { both, createTailnet, demoTruth, field, type Minutes, minutesOf, tag, windowSum } from './demo-truth.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
 
 const HOURS = 3
@@ -22,14 +22,11 @@ const points = all.filter(({ timestampNs }) => timestampNs >= T0)
 const flows = points.filter(({ measurement }) => measurement === 'tailnet_flow')
 const totals = points.filter(({ measurement }) => measurement === 'tailnet_node')
 const ofKind = (some: readonly TruthPoint[], kind: string) => some.filter(({ tags }) => tags['kind'] === kind)
-const field = (name: string) => (point: TruthPoint) => Number(point.fields[name] ?? 0n)
-const tag = (name: string) => (point: TruthPoint) => point.tags[name]
 const TAILNET = /^(100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|fd7a:115c:a1e0:)/
 const isRouter = ({ tags }: TruthPoint) => TAILNET.test(tags['dst'] ?? '') && !TAILNET.test(tags['src'] ?? '')
 const owners = new Map(
   tailnet.nodes.map(({ nodeId, tags, user }) => [nodeId, tags ? tags.toSorted().join() : (user ?? '')]),
 )
-const both = (point: TruthPoint) => field('tx_bytes')(point) + field('rx_bytes')(point)
 
 interface Form {
   readonly name: string
