@@ -21,6 +21,7 @@ import { createCollector } from './collector.ts'
 import type { AlertsConfig } from './config.ts'
 import { createCoverage } from './coverage.ts'
 import { eventLine } from './events.ts'
+import type { FeedLimits } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createJudge, type Transition } from './judge.ts'
 import { type Mark, NEVER } from './machine.ts'
@@ -44,6 +45,7 @@ export interface AlertsOptions {
   readonly normalLagMs: number
   /** How long after its end a step is judged; 30 s unless a test needs another. */
   readonly graceMs?: number
+  readonly limits?: FeedLimits
 }
 
 export interface AlertsDeps {
@@ -78,13 +80,14 @@ export interface Alerts {
 const GRACE_MS = 30_000
 /** Messages known as counted: 8 bytes each, at most half full. More make the lateness that counts shorter. */
 const IDENTITIES_MAX = 4_000_000
-const SAVE_MS = 10_000
+const SAVE_MS = 30_000
 const IDLE_MS = 1_000
 /** Catching up holds news back for at most so long. */
 const CATCH_UP_MS_MAX = 900_000
 /** After a crash so much is read again for alerts at most. */
 const REREAD_NS = 24n * 60n * MINUTE
 const EVENTS_MAX = 1_000
+const WOKEN = new Error('woken')
 
 /** Inert until `start`. */
 export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps: AlertsDeps): Alerts {
@@ -100,7 +103,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const judge = createJudge({ graceNs }, { readings, coverage, people, monotonicMs: () => clock.monotonicMs() })
   const ignored = { late: 0, ahead: 0 }
   const collector = createCollector(
-    { latenessNs },
+    { latenessNs, ...options.limits },
     {
       scopes,
       identities,
@@ -214,13 +217,16 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     return ns === undefined ? undefined : max(ns, lastWatermarkNs)
   }
 
-  /** Windows that are done wait for each other: until a step can be judged with them, or the state is saved. */
-  function settleWhenDue(): void {
-    if (collector.waiting.length === 0) return
+  /** Windows that are done wait for each other: until a step can be judged with them, or has to be judged again,
+   * or the state is saved. */
+  function settleWhenDue(): boolean {
+    if (collector.waiting.length === 0) return false
     const nextNs = judge.nextNs
     const reachNs = coverage.watermarkNs(collector.inFlight)
     const hasStep = nextNs === undefined || reachNs === undefined || nextNs + graceNs <= reachNs
-    if (hasStep || clock.monotonicMs() - savedMs >= SAVE_MS) collector.settle()
+    const isDue = hasStep || collector.isLate || clock.monotonicMs() - savedMs >= SAVE_MS
+    if (isDue) collector.settle()
+    return isDue
   }
 
   function forgetOld(watermarkNs: bigint): void {
@@ -248,7 +254,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   async function round(): Promise<readonly Transition[]> {
-    settleWhenDue()
+    const isNews = settleWhenDue()
     const watermarkNs = watermark()
     let transitions: readonly Transition[] = []
     if (watermarkNs !== undefined) {
@@ -267,7 +273,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     tidy()
     const isDue = clock.monotonicMs() - savedMs >= SAVE_MS
     if (isDue || transitions.length > 0) save()
-    measure()
+    if (isNews || transitions.length > 0) measure()
     writeEvents()
     teller.wake()
     return transitions
@@ -373,7 +379,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       const patience = new AbortController()
       const signal = AbortSignal.any([stopping.signal, patience.signal])
       await Promise.race([waking.promise, clock.sleep(IDLE_MS, signal).catch(() => undefined)])
-      patience.abort()
+      // With a reason of our own: to make one costs more than the round.
+      patience.abort(WOKEN)
     }
   }
 

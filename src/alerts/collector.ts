@@ -7,7 +7,7 @@ import type { PlannedWindow } from '../pipeline/planner.ts'
 import type { Tap, WindowResult } from '../pipeline/run-window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Coverage } from './coverage.ts'
-import { createFeed } from './feed.ts'
+import { createFeed, type FeedLimits } from './feed.ts'
 import { chunkOf, type Identities } from './identities.ts'
 import { KEYS } from './int-table.ts'
 import type { People } from './people.ts'
@@ -15,10 +15,8 @@ import type { Scope } from './scope.ts'
 import type { Staged } from './staged.ts'
 import { type Added, Stores } from './stores.ts'
 
-export interface CollectorOptions {
+export interface CollectorOptions extends FeedLimits {
   readonly latenessNs: bigint
-  /** Rows that wait; more of one window are added up by group while it is read. */
-  readonly rowsMax?: number
 }
 
 export interface CollectorDeps {
@@ -45,6 +43,8 @@ export interface Collector extends Tap {
   settle(): void
   /** Windows being read now. */
   readonly inFlight: readonly PlannedWindow[]
+  /** What waits tells about steps that were judged already. */
+  readonly isLate: boolean
   /** Windows that are done and do not count yet. */
   readonly waiting: readonly PlannedWindow[]
   /** Memory of windows in flight, and of what finds groups by numbers. */
@@ -60,6 +60,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
   const staged = new Map<PlannedWindow, Staged>()
   /** Windows that are done, and what they are done to; as for rules they still pass by. */
   let waiting: { readonly window: PlannedWindow; readonly doneToNs: bigint | undefined }[] = []
+  let isLate = false
   let horizonNs = -(1n << 62n)
   // A digest and its halves, the lower one first.
   const digest = new BigUint64Array(1)
@@ -102,6 +103,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
     }
     waiting = []
+    isLate = false
   }
 
   return {
@@ -132,12 +134,18 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     },
     done(window: PlannedWindow, result: WindowResult) {
       const one = staged.get(window)
+      const { fromNs } = window
+      const { doneToNs } = result
+      // Most that is read a second time says nothing that is not known.
+      const isNews =
+        (one?.messages.count ?? 0) > 0 || (doneToNs !== undefined && coverage.unreadNs(fromNs, doneToNs) > 0n)
       if (one) {
         staged.delete(window)
         keep(one)
         feed.release(one)
       }
-      waiting.push({ window, doneToNs: result.doneToNs })
+      waiting.push({ window, doneToNs })
+      if (isNews && fromNs < deps.judgedNs()) isLate = true
       deps.onDone()
     },
     failed(window: PlannedWindow) {
@@ -155,6 +163,9 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     },
     get inFlight() {
       return [...staged.keys()]
+    },
+    get isLate() {
+      return isLate
     },
     get waiting() {
       return waiting.map(({ window }) => window)

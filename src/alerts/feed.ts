@@ -38,15 +38,22 @@ export interface Feed {
   readonly bytes: number
 }
 
-/** Rows that wait; more of a window are added up by group while it is read. */
+/** What is kept as numbers; undefined for what is good for all but tests. */
+export interface FeedLimits {
+  /** Rows that wait; more of a window are added up by group while it is read. */
+  readonly rowsMax?: number
+  /** Ends that are known by number; more make all of them forgotten. */
+  readonly endsMax?: number
+}
+
 const ROWS_MAX = 131_072
 const TUPLES_MAX = 262_144
 /** Windows whose memory is kept for the next ones. */
 const SPARE_MAX = 4
 
-export function createFeed(scopes: readonly Scope[], people: People, options: { rowsMax?: number } = {}): Feed {
-  const { rowsMax = ROWS_MAX } = options
-  const known: Known = { nodes: createNodes(), ends: createEnds(), tuples: new Tuples(), people }
+export function createFeed(scopes: readonly Scope[], people: People, limits: FeedLimits): Feed {
+  const { rowsMax = ROWS_MAX, endsMax } = limits
+  const known: Known = { nodes: createNodes(), ends: createEnds(endsMax), tuples: new Tuples(), people }
   const { nodes, ends, tuples } = known
   const flowScopes = scopes.filter(({ byNode }) => !byNode)
   const groups: readonly Groups[] = [

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Alerts, createAlerts } from '../../src/alerts/alerts.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
+import type { FeedLimits } from '../../src/alerts/feed.ts'
 import type { Transition } from '../../src/alerts/judge.ts'
 import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
 import { type Clock, MS } from '../../src/clock.ts'
@@ -71,6 +72,7 @@ export interface WorldOptions {
   readonly settings: Record<string, unknown>
   readonly ports?: Ports
   readonly graceMs?: number
+  readonly limits?: FeedLimits
   readonly originNs?: bigint
   readonly clock?: Clock
   readonly random?: () => number
@@ -96,7 +98,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     life = { isOver: false }
     return createAlerts(
       alertsSchema.parse(settings),
-      { tailnet: 'default', normalLagMs: 90_000, graceMs: options.graceMs ?? 30_000 },
+      { tailnet: 'default', normalLagMs: 90_000, graceMs: options.graceMs ?? 30_000, limits: options.limits ?? {} },
       {
         stateFile: mortal(stateFile, life),
         ledger,
