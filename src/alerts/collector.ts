@@ -110,12 +110,14 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     points(window: PlannedWindow, points: Points) {
       const one = stagedOf(window)
       const { startNs } = points
-      if (startNs < horizonNs) {
+      // By the message's own two times: how far was read when it came depends on the order in which windows are done.
+      const lagNs = clamped(points.loggedNs, window) - startNs
+      if (lagNs > options.latenessNs || startNs < horizonNs) {
         // Re-reads of old windows have old messages, which were counted in their time.
         if (window.pass === 1) one.late += 1
         return
       }
-      if (startNs > window.toNs + options.latenessNs) {
+      if (-lagNs > options.latenessNs) {
         one.ahead += 1
         return
       }
@@ -174,4 +176,9 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       return feed.bytes
     },
   }
+}
+
+/** A message without a readable `logged` was logged when its window says. */
+function clamped(loggedNs: bigint, { fromNs, toNs }: PlannedWindow): bigint {
+  return loggedNs < fromNs ? fromNs : loggedNs > toNs ? toNs : loggedNs
 }

@@ -35,6 +35,7 @@ export class FlatPoints implements Points {
   node = ''
   nodeName = ''
   startNs = 0n
+  loggedNs = 0n
   flowCount = 0
   flowCells = new Int32Array(256 * FLOW_CELLS)
   flowCounters = new Float64Array(256 * 4)
@@ -86,6 +87,7 @@ export class FlatPoints implements Points {
     this.mask = size - 1
     this.round += 1
     this.startNs = message.startNs
+    this.loggedNs = message.loggedNs
     this.flowCount = 0
     this.wide = message.wide
     if (this.wide && this.flowHighs.length < message.entryCount * 4)

@@ -56,6 +56,8 @@ export interface Points {
   readonly nodeName: string
   /** Timestamp of all points: ns, the node's clock. */
   readonly startNs: bigint
+  /** When the API got the message: ns, its clock. */
+  readonly loggedNs: bigint
 
   readonly flowCount: number
   readonly flowCells: Int32Array

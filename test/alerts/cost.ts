@@ -220,6 +220,7 @@ async function measureMemory(): Promise<void> {
 function later(points: Points, shiftNs: bigint): Points {
   return Object.create(points, {
     startNs: { value: points.startNs + shiftNs },
+    loggedNs: { value: points.loggedNs + shiftNs },
     digest: { value: BigInt.asUintN(64, points.digest + shiftNs) },
   }) as Points
 }
