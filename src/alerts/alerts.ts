@@ -16,11 +16,13 @@ import type { Tap } from '../pipeline/run-window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device } from '../source/source.ts'
-import { type Alert, fingerprintOf, groupOf, labelsOf } from './alert.ts'
+import { groupOf } from './alert.ts'
+import { createCatchUp } from './catch-up.ts'
 import { createCollector } from './collector.ts'
 import type { AlertsConfig } from './config.ts'
 import { createCoverage } from './coverage.ts'
-import { eventLine } from './events.ts'
+import { createEventWriter } from './event-writer.ts'
+import { eventLine, pointOf } from './events.ts'
 import type { FeedLimits } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createJudge, type Transition } from './judge.ts'
@@ -35,8 +37,9 @@ import { keyOfValues } from './series.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
 import { createAlertsStore, type Kept } from './store.ts'
 import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
-import { type GroupLabels, renderSummary, thresholdText, valueText, windowText } from './summary.ts'
-import { createTeller, type Tellable } from './teller.ts'
+import type { GroupLabels } from './summary.ts'
+import { summaryOf, tellable, tellables } from './tellables.ts'
+import { createTeller } from './teller.ts'
 
 export interface AlertsOptions {
   /** The value of the tag `tailnet`. */
@@ -82,11 +85,8 @@ const GRACE_MS = 30_000
 const IDENTITIES_MAX = 4_000_000
 const SAVE_MS = 30_000
 const IDLE_MS = 1_000
-/** Catching up holds news back for at most so long. */
-const CATCH_UP_MS_MAX = 900_000
 /** After a crash so much is read again for alerts at most. */
 const REREAD_NS = 24n * 60n * MINUTE
-const EVENTS_MAX = 1_000
 const WOKEN = new Error('woken')
 
 /** Inert until `start`. */
@@ -128,80 +128,29 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     pageUrl: config.url,
     onAttempt: (kind, code, durationMs) => metrics.attempt(kind, code, durationMs),
   })
+  const stopping = new AbortController()
+  const events = createEventWriter(deps.sink, log, stopping.signal)
+  const catchUp = createCatchUp(clock, options.normalLagMs)
   let orphans: Orphan[] = []
   const teller = createTeller({
     notifiers,
-    alerts: tellables,
-    isCatchingUp: () => isCatchingUp,
+    alerts: () => tellables(judge.rules, orphans, tailnet),
+    isCatchingUp: () => catchUp.isCatchingUp,
     onTold: () => wake(),
     clock,
     log,
     metrics,
   })
 
-  const stopping = new AbortController()
-  let events: Uint8Array[] = []
-  let isWriting = false
   let waking = Promise.withResolvers<void>()
   let working: Promise<void> | undefined
   let running: Promise<readonly Transition[]> | undefined
   let isStarted = false
-  let isCatchingUp = true
-  let catchUpMs = 0
-  let lastWatermarkNs = 0n
-  let lastRunMs = clock.monotonicMs()
   let savedMs = clock.monotonicMs()
   let prunedMs = clock.monotonicMs()
 
   function wake(): void {
     waking.resolve()
-  }
-
-  function* tellables(): Iterable<Tellable> {
-    for (const state of judge.rules) for (const alert of state.alerts.values()) yield tellable(alert)
-    for (const orphan of orphans) {
-      const { labels, summary } = orphan
-      const news = () => ({
-        labels,
-        summary,
-        title: orphan.rule,
-        annotations: { note: 'the rule was changed or removed' },
-      })
-      yield { ...orphan, fingerprint: fingerprintOf(labels), news }
-    }
-  }
-
-  function tellable(alert: Alert): Tellable {
-    const mark = alert.marks.at(-1) ?? NEVER
-    const labels = labelsOf(alert, tailnet)
-    return {
-      fingerprint: fingerprintOf(labels),
-      firedNs: mark.firedNs,
-      resolvedNs: mark.resolvedNs,
-      told: alert.told,
-      news(status) {
-        const { rule, group } = alert
-        const value = status === 'firing' && mark.state === 'firing' ? alert.value : alert.firedValue
-        const isOver = status === 'firing' && mark.state !== 'firing'
-        return {
-          labels,
-          title: rule.title,
-          summary: summaryOf(alert),
-          annotations: {
-            value: valueText(rule, value),
-            threshold: thresholdText(rule),
-            window: windowText(rule),
-            ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
-            ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, told late` } : {}),
-          },
-        }
-      },
-    }
-  }
-
-  function summaryOf(alert: Alert): string {
-    const isFiring = alert.marks.at(-1)?.state === 'firing'
-    return renderSummary(alert.rule, { tailnet, group: alert.group, value: isFiring ? alert.value : alert.firedValue })
   }
 
   /** How far may be judged. Undefined before anything is known. */
@@ -214,7 +163,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       judge.begin(originNs)
     }
     const ns = coverage.watermarkNs([...collector.inFlight, ...collector.waiting])
-    return ns === undefined ? undefined : max(ns, lastWatermarkNs)
+    return ns === undefined ? undefined : max(ns, catchUp.watermarkNs)
   }
 
   /** Windows that are done wait for each other: until a step can be judged with them, or has to be judged again,
@@ -241,18 +190,6 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     )
   }
 
-  /** The past in a hurry: what fires there now may be over in a moment. Told is what is so at the end; but nobody waits for ever. */
-  function followCatchUp(watermarkNs: bigint): void {
-    const nowMs = clock.monotonicMs()
-    const lagNs = clock.now() - watermarkNs
-    const isBehind = lagNs > BigInt(2 * options.normalLagMs) * MS + 10n * MINUTE
-    if (!isBehind) catchUpMs = 0
-    else if (watermarkNs > lastWatermarkNs) catchUpMs += Math.min(nowMs - lastRunMs, 60_000)
-    isCatchingUp = isBehind && catchUpMs < CATCH_UP_MS_MAX
-    lastRunMs = nowMs
-    lastWatermarkNs = watermarkNs
-  }
-
   async function round(): Promise<readonly Transition[]> {
     const isNews = settleWhenDue()
     const watermarkNs = watermark()
@@ -264,7 +201,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       transitions = await judge.run(watermarkNs, collector.horizonNs)
       forgetOld(watermarkNs)
       for (const transition of transitions) record(transition)
-      followCatchUp(watermarkNs)
+      catchUp.follow(watermarkNs)
       if (judge.judgedNs > before) {
         metrics.judged(judge.steps, clock.monotonicMs() - beganMs)
         metrics.position(Number(judge.judgedNs / MS) / 1000)
@@ -274,7 +211,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     const isDue = clock.monotonicMs() - savedMs >= SAVE_MS
     if (isDue || transitions.length > 0) save()
     if (isNews || transitions.length > 0) measure()
-    writeEvents()
+    events.write()
     teller.wake()
     return transitions
   }
@@ -290,8 +227,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       },
       is === 'firing' ? 'alert fires' : 'alert is over',
     )
-    events.push(eventLine(transition, tailnet))
-    if (events.length > EVENTS_MAX) events = events.slice(-EVENTS_MAX)
+    events.add(eventLine(transition, tailnet))
   }
 
   /** Alerts that are over, old and told go; so do orphans. */
@@ -303,7 +239,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         const isOld = mark.state === 'inactive' && alert.marks.length === 1 && mark.atNs < horizonNs
         const isPast = alert.seenNs + alert.rule.windowNs < max(state.judgedNs, 1n)
         if (!isOld || !isPast) continue
-        const one = tellable(alert)
+        const one = tellable(alert, tailnet)
         if (!teller.isDone(one)) continue
         state.alerts.delete(id)
         teller.forget(one.fingerprint)
@@ -321,10 +257,10 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   function save(): boolean {
     collector.settle()
     const alerts = judge.rules.flatMap((state) =>
-      [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert))),
+      [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert, tailnet))),
     )
     try {
-      store.save(kept, [...alerts, ...orphans.map(storedOrphan)], events, max(collector.horizonNs, 0n))
+      store.save(kept, [...alerts, ...orphans.map(storedOrphan)], events.lines, max(collector.horizonNs, 0n))
       savedMs = clock.monotonicMs()
       return true
     } catch (error) {
@@ -335,29 +271,6 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       savedMs = clock.monotonicMs()
       return false
     }
-  }
-
-  /** Events go to the database one batch at a time, and stay with us until it took them. */
-  function writeEvents(): void {
-    if (isWriting || events.length === 0 || stopping.signal.aborted) return
-    isWriting = true
-    // A list of its own: more may come while these are under way.
-    const some = [...events]
-    deps.sink
-      .write({ bytes: Buffer.concat(some), lineCount: some.length, target: 'main' }, stopping.signal)
-      .then(
-        () => {
-          events = events.filter((line) => !some.includes(line))
-        },
-        (error: unknown) => {
-          if (stopping.signal.aborted) return
-          if (!(error instanceof CollectorError)) throw error
-          log.warn({ code: error.code, err: error }, 'events cannot be written, tried again later')
-        },
-      )
-      .finally(() => {
-        isWriting = false
-      })
   }
 
   function measure(): void {
@@ -403,7 +316,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         judge.begin(originNs)
       }
       orphans = loaded.orphans
-      events = loaded.events
+      events.restore(loaded.events)
       metrics.rules(rules.map((rule) => rule.name))
       const watermarkNs = ledger.watermarkNs()
       if (watermarkNs !== undefined) {
@@ -417,7 +330,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       }
       // From here on a crash loses nothing: the file says since when we look.
       save()
-      lastWatermarkNs = judge.judgedNs
+      catchUp.begin(judge.judgedNs)
       isStarted = true
       teller.start()
       working = work()
@@ -429,9 +342,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       notifiers: teller.status(),
       judged: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
       latenessSeconds: Number(
-        (lastWatermarkNs > 0n ? max(0n, lastWatermarkNs - collector.horizonNs) : latenessNs) / SECOND,
+        (catchUp.watermarkNs > 0n ? max(0n, catchUp.watermarkNs - collector.horizonNs) : latenessNs) / SECOND,
       ),
-      catchingUp: isCatchingUp,
+      catchingUp: catchUp.isCatchingUp,
       ignored: { ...ignored },
       memoryBytes: memoryBytes(),
     }),

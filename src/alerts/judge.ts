@@ -5,13 +5,14 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../pipeline/window-size.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
 import type { Coverage } from './coverage.ts'
-import { cutAt, type Mark, markBefore, NEVER, next, pruned, withMark } from './machine.ts'
+import { cutAt, type Mark, type Marks, markBefore, NEVER, next, pruned, turnOf, withMark } from './machine.ts'
 import { createMeter, type Meter } from './meter.ts'
 import type { People } from './people.ts'
 import type { Rule } from './rule.ts'
 import type { Reading } from './scope.ts'
 import { OVERFLOW } from './series.ts'
 import type { Added } from './stores.ts'
+import type { GroupLabels } from './summary.ts'
 import { verdictOf } from './verdict.ts'
 
 export interface RuleState {
@@ -26,10 +27,14 @@ export interface RuleState {
   readonly dirty: Map<number, bigint>
 }
 
-/** An alert began to fire, or ended, at a step (perhaps one long judged, when late records told so). */
+/** An alert began to fire, or ended, at the step of its mark (perhaps one long judged, when late records told so). */
 export interface Transition {
   readonly alert: Alert
+  /** What it was called then. */
+  readonly group: GroupLabels
   readonly is: 'firing' | 'resolved'
+  /** `corrected`: it was told before, with another number or begin. `refuted`: it was told before and is not so. */
+  readonly change: 'new' | 'corrected' | 'refuted'
   readonly mark: Mark
   readonly value: number
 }
@@ -136,7 +141,7 @@ export function createJudge(
     const verdict =
       value === undefined ? (complete ? 'clear' : 'hold') : verdictOf(rule.form, { value, complete, isFiring })
     if (verdict !== 'breach' && !state.alerts.has(id)) return before
-    const mark = next(before, atNs, verdict, rule.forNs)
+    const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
     if (mark === before && !state.alerts.has(id)) return before
     const alert = alertOf(state, id)
     alert.value = value ?? 0
@@ -145,12 +150,14 @@ export function createJudge(
     return mark
   }
 
-  function tell(alert: Alert, mark: Mark, before: Mark, value: number): void {
-    if (mark.state === 'firing' && before.state !== 'firing') {
-      alert.firedValue = value
-      transitions.push({ alert, is: 'firing', mark, value })
-    }
-    if (mark.state === 'inactive' && before.state === 'firing') transitions.push({ alert, is: 'resolved', mark, value })
+  function tell(alert: Alert, is: Transition['is'], change: Transition['change'], mark: Mark, value: number): void {
+    transitions.push({ alert, group: alert.group, is, change, mark, value })
+  }
+
+  function putMarks(alert: Alert, marks: Marks): void {
+    alert.marks = marks
+    const { firedNs, firedValue } = marks.at(-1) ?? NEVER
+    if (firedNs !== 0n) alert.firedValue = firedValue
   }
 
   function judgeStep(state: RuleState, atNs: bigint): void {
@@ -162,8 +169,9 @@ export function createJudge(
       const mark = judgeOne(state, id, atNs, value, before)
       const alert = state.alerts.get(id)
       if (alert === undefined || mark === before) return
-      alert.marks = withMark(alert.marks, mark)
-      tell(alert, mark, before, alert.value)
+      putMarks(alert, withMark(alert.marks, mark))
+      const is = turnOf(mark, before)
+      if (is) tell(alert, is, 'new', mark, alert.value)
     }
     if (state.rule.form.is !== 'new') state.meter.breaches(atNs, judge)
     for (const [id, alert] of [...state.alerts]) {
@@ -178,34 +186,32 @@ export function createJudge(
     const old = state.alerts.get(id)
     if (old === undefined && !state.meter.mayBreach(id, fromNs, state.judgedNs)) return
     const oldMarks = old?.marks ?? ([NEVER] as const)
+    const group = old?.group
+    const wasFiring = oldMarks.at(-1)?.state === 'firing'
     let marks = old ? cutAt(oldMarks, fromNs) : ([NEVER] as const)
     let before = markBefore(oldMarks, fromNs)
-    const fresh: { mark: Mark; before: Mark; value: number }[] = []
+    const fresh = new Map<string, Turn & { value: number }>()
     for (let atNs = fromNs; atNs <= state.judgedNs; atNs += stepNs) {
       const value = valueAt(state, old, id, atNs)
       const mark = judgeOne(state, id, atNs, value, before)
-      if (mark !== before) {
-        marks = withMark(marks, mark)
-        fresh.push({ mark, before, value: value ?? 0 })
-      }
+      const is = turnOf(mark, before)
+      if (is) fresh.set(`${is} ${atNs}`, { is, mark, value: value ?? 0 })
+      if (mark !== before) marks = withMark(marks, mark)
       before = mark
     }
     const alert = state.alerts.get(id)
     if (alert === undefined) return
-    alert.marks = marks
-    // What was told before is not told again; what turned out otherwise is told by its new end.
-    const isOld = (mark: Mark) =>
-      oldMarks.some(
-        (one) => one.state === mark.state && one.firedNs === mark.firedNs && one.resolvedNs === mark.resolvedNs,
-      )
-    for (const one of fresh) if (!isOld(one.mark)) tell(alert, one.mark, one.before, one.value)
-    const was = oldMarks.at(-1)
-    const now = alert.marks.at(-1)
-    const hasEnd = fresh.some(({ mark, before: earlier }) => mark.state === 'inactive' && earlier.state === 'firing')
-    if (was?.state === 'firing' && now?.state !== 'firing' && !hasEnd) {
-      // It never should have fired: whoever was told hears that it is over.
-      const mark = { ...was, state: 'inactive', atNs: state.judgedNs, resolvedNs: state.judgedNs } as const
-      transitions.push({ alert, is: 'resolved', mark, value: alert.value })
+    // Labels are its identity for whoever was told that it fires.
+    if (group !== undefined && wasFiring) alert.group = group
+    putMarks(alert, marks)
+    // In the end the same has been told in whatever order records came.
+    const told = turnsFrom(oldMarks, fromNs)
+    for (const [key, { is, mark }] of told) if (!fresh.has(key)) tell(alert, is, 'refuted', mark, mark.firedValue)
+    for (const [key, { is, mark, value }] of fresh) {
+      const was = told.get(key)?.mark
+      if (was === undefined) tell(alert, is, 'new', mark, value)
+      else if (was.firedNs !== mark.firedNs || was.firedValue !== mark.firedValue)
+        tell(alert, is, 'corrected', mark, value)
     }
   }
 
@@ -314,6 +320,24 @@ export function createJudge(
       }
     },
   }
+}
+
+interface Turn {
+  readonly is: Transition['is']
+  readonly mark: Mark
+}
+
+/** When an alert began to fire and ended, from a step on; by what happened when. */
+function turnsFrom(marks: Marks, fromNs: bigint): Map<string, Turn> {
+  const turns = new Map<string, Turn>()
+  let before = markBefore(marks, fromNs)
+  for (const mark of marks) {
+    if (mark.atNs < fromNs) continue
+    const is = turnOf(mark, before)
+    if (is) turns.set(`${is} ${mark.atNs}`, { is, mark })
+    before = mark
+  }
+  return turns
 }
 
 function nextOf(rules: readonly RuleState[]): bigint | undefined {

@@ -16,14 +16,16 @@ export interface Mark {
   readonly activeNs: bigint
   /** When it last began to fire. */
   readonly firedNs: bigint
+  /** The number at that step. */
+  readonly firedValue: number
   /** When that ended; 0 while it fires. */
   readonly resolvedNs: bigint
 }
 
-export const NEVER: Mark = { atNs: 0n, state: 'inactive', activeNs: 0n, firedNs: 0n, resolvedNs: 0n }
+export const NEVER: Mark = { atNs: 0n, state: 'inactive', activeNs: 0n, firedNs: 0n, firedValue: 0, resolvedNs: 0n }
 
 /** The same mark when nothing changed. */
-export function next(before: Mark, atNs: bigint, verdict: Verdict, forNs: bigint): Mark {
+export function next(before: Mark, atNs: bigint, verdict: Verdict, forNs: bigint, value: number): Mark {
   if (verdict === 'hold') return before
   if (before.state === 'firing') {
     return verdict === 'breach' ? before : { ...before, atNs, state: 'inactive', activeNs: 0n, resolvedNs: atNs }
@@ -32,8 +34,15 @@ export function next(before: Mark, atNs: bigint, verdict: Verdict, forNs: bigint
     return before.state === 'inactive' ? before : { ...before, atNs, state: 'inactive', activeNs: 0n }
   }
   const activeNs = before.state === 'pending' ? before.activeNs : atNs
-  if (atNs - activeNs >= forNs) return { atNs, state: 'firing', activeNs, firedNs: atNs, resolvedNs: 0n }
+  if (atNs - activeNs >= forNs)
+    return { atNs, state: 'firing', activeNs, firedNs: atNs, firedValue: value, resolvedNs: 0n }
   return before.state === 'pending' ? before : { ...before, atNs, state: 'pending', activeNs }
+}
+
+/** Whether with this mark an alert begins to fire, or ends. */
+export function turnOf(mark: Mark, before: Mark): 'firing' | 'resolved' | undefined {
+  if (mark.state === 'firing' && before.state !== 'firing') return 'firing'
+  return mark.state === 'inactive' && before.state === 'firing' ? 'resolved' : undefined
 }
 
 /** An alert's marks, oldest first; at least one. Old ones go, the newest of them stays as the base. */

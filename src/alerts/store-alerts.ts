@@ -27,7 +27,14 @@ export interface Orphan {
 
 interface Wire {
   readonly values: readonly string[]
-  readonly marks: readonly (readonly [at: string, state: number, active: string, fired: string, resolved: string])[]
+  readonly marks: readonly (readonly [
+    at: string,
+    state: number,
+    active: string,
+    fired: string,
+    resolved: string,
+    value?: number | null,
+  ])[]
   readonly value: number | null
   readonly fired: number | null
   readonly seen: string
@@ -47,6 +54,7 @@ export function storedAlert(alert: Alert, tailnet: string, summary: string): Sto
       String(mark.activeNs),
       String(mark.firedNs),
       String(mark.resolvedNs),
+      finite(mark.firedValue),
     ]),
     value: finite(alert.value),
     fired: finite(alert.firedValue),
@@ -114,11 +122,12 @@ function finite(value: number): number | null {
 }
 
 function marksOf(wire: Wire): Mark[] {
-  return wire.marks.map(([at, state, active, fired, resolved]) => ({
+  return wire.marks.map(([at, state, active, fired, resolved, value]) => ({
     atNs: BigInt(at),
     state: STATES[state] as State,
     activeNs: BigInt(active),
     firedNs: BigInt(fired),
+    firedValue: value ?? wire.fired ?? 0,
     resolvedNs: BigInt(resolved),
   }))
 }
