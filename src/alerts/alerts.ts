@@ -22,7 +22,7 @@ import { createCollector } from './collector.ts'
 import type { AlertsConfig } from './config.ts'
 import { createCoverage } from './coverage.ts'
 import { createEventWriter } from './event-writer.ts'
-import { eventLine, pointOf } from './events.ts'
+import { eventLine } from './events.ts'
 import type { FeedLimits } from './feed.ts'
 import { createIdentities } from './identities.ts'
 import { createJudge, type Transition } from './judge.ts'
@@ -88,6 +88,11 @@ const IDLE_MS = 1_000
 /** After a crash so much is read again for alerts at most. */
 const REREAD_NS = 24n * 60n * MINUTE
 const WOKEN = new Error('woken')
+/** How the log tells what happened; what is merely corrected is no news. */
+const MESSAGES: Partial<Record<Transition['change'], Record<Transition['is'], string>>> = {
+  new: { firing: 'alert fires', resolved: 'alert is over' },
+  refuted: { firing: 'alert is taken back', resolved: 'end of alert is taken back' },
+}
 
 /** Inert until `start`. */
 export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps: AlertsDeps): Alerts {
@@ -217,16 +222,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   function record(transition: Transition): void {
-    const { alert, is, mark } = transition
-    log.info(
-      {
-        rule: alert.rule.name,
-        group: alert.group,
-        value: transition.value,
-        at: timeOf(is === 'firing' ? mark.firedNs : mark.resolvedNs),
-      },
-      is === 'firing' ? 'alert fires' : 'alert is over',
-    )
+    const { alert, group, is, change, mark, value } = transition
+    const what = MESSAGES[change]?.[is]
+    if (what !== undefined) log.info({ rule: alert.rule.name, group, value, at: timeOf(mark.atNs) }, what)
     events.add(eventLine(transition, tailnet))
   }
 
