@@ -1,0 +1,151 @@
+/** One history, read in many ways: one after the other or three at once, in windows short and long, in whatever order they are done, with
+ * failures, re-reads and restarts. Each way ends with exactly the same alerts and events: rule, group, what happened, when, and the number. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import { createWorld, MIN, SEC, T0 } from './world.ts'
+
+const SEED = Number(process.env['TAILFLUX_TEST_SEED'] ?? 20_261_125)
+const MINUTES = 100n
+const END = T0 + MINUTES * MIN
+const RULES = [
+  { name: 'busy', above: '300kB', recoverBelow: '200kB', window: '5m' },
+  { name: 'pairs', by: 'pair', above: '500kB', window: '5m', for: '2m' },
+  { name: 'owners', by: 'owner', above: '2MB', window: '10m' },
+  { name: 'quiet', below: '100kB', window: '5m', within: '40m' },
+  { name: 'silent', silentFor: '3m', within: '40m' },
+  { name: 'relayed', relayShareAbove: 40, atLeast: '100kB', window: '10m' },
+  { name: 'unusual', ratioToPreviousAbove: 2, previous: 'hour', atLeast: '200kB', window: '10m' },
+  { name: 'peers', distinctPeersAbove: 8, window: '5m' },
+  { name: 'ports', distinctPortsAbove: 2, window: '5m' },
+  { name: 'rejects', rejectedAbove: 3, window: '15m' },
+  { name: 'allowance', quotaAbove: '20MB', per: 'day' },
+]
+
+interface Way {
+  readonly name: string
+  readonly parallel: number
+  /** Lengths of windows, s. */
+  readonly lengths: readonly number[]
+  /** Windows fail, are read again when they are done, and the process ends now and then. */
+  readonly trouble?: boolean
+}
+const WAYS: readonly Way[] = [
+  { name: 'a minute at a time', parallel: 1, lengths: [60] },
+  { name: 'all at once', parallel: 1, lengths: [7_200] },
+  { name: 'three at once', parallel: 3, lengths: [60] },
+  { name: 'three at once, short and long', parallel: 3, lengths: [7, 60, 300, 1_500] },
+  { name: 'three at once, long', parallel: 3, lengths: [1_200, 1_800] },
+  { name: 'with trouble, one after the other', parallel: 1, lengths: [60, 90, 600], trouble: true },
+  { name: 'with trouble, three at once', parallel: 3, lengths: [45, 60, 600], trouble: true },
+]
+
+test('the same history makes the same alerts and events in whatever order it is read', async (t) => {
+  const tailnet = createTailnet({ nodes: 24, seed: 4, hostile: true })
+  const records = [...tailnet.records(T0, END)]
+  const texts = [...tailnet.messages(T0, END)]
+  const between = (fromNs: bigint, toNs: bigint) =>
+    texts.filter((_, index) => records[index]!.loggedNs >= fromNs && records[index]!.loggedNs <= toNs)
+  const late = records.filter(({ loggedNs, startNs }) => loggedNs - startNs > MIN)
+  assert.ok(late.some(({ loggedNs, startNs }) => loggedNs - startNs > 20n * MIN))
+  assert.ok(
+    late.some(({ loggedNs, startNs }) => loggedNs - startNs > 60n * MIN),
+    'some are later than what counts',
+  )
+
+  let refuted = 0
+  let first: Told | undefined
+  for (const [index, way] of WAYS.entries()) {
+    const told = await read(t, way, between, randomOf(SEED + index))
+    refuted += told.refuted
+    t.diagnostic(`${way.name}: ${told.events.length} events, ${told.refuted} refuted, ${told.marks.length} alerts`)
+    first ??= told
+    const note = `${way.name}, seed ${SEED}`
+    assert.deepEqual(told.events, first.events, note)
+    assert.deepEqual(told.marks, first.marks, note)
+  }
+  const rules = new Set(first!.events.map((line) => /alert=(\w+)/.exec(line)?.[1]))
+  assert.deepEqual(
+    RULES.filter(({ name }) => !rules.has(name)).map(({ name }) => name),
+    [],
+  )
+  assert.ok(refuted > 0, 'no order made an event that turned out otherwise')
+})
+
+interface Told {
+  /** Lines as a database has them in the end: the newest of each point, without those that are refuted. */
+  readonly events: readonly string[]
+  readonly refuted: number
+  readonly marks: readonly string[]
+}
+
+async function read(
+  t: TestContext,
+  way: Way,
+  between: (fromNs: bigint, toNs: bigint) => string[],
+  random: () => number,
+): Promise<Told> {
+  const world = await createWorld({ settings: { rules: RULES } })
+  t.after(() => world.close())
+  const flying: { readonly fromNs: bigint; readonly toNs: bigint; done(): void; fail(): void }[] = []
+  const wanted: [fromNs: bigint, toNs: bigint][] = []
+  const happens = (share: number) => way.trouble === true && random() < share
+  let nextNs = T0
+  while (nextNs < END || wanted.length > 0 || flying.length > 0) {
+    if (flying.length < way.parallel && (nextNs < END || wanted.length > 0)) {
+      const [fromNs, toNs] = wanted.shift() ?? [nextNs, min(END, nextNs + BigInt(pick(way.lengths, random)) * SEC)]
+      nextNs = fromNs === nextNs ? toNs : nextNs
+      flying.push({ fromNs, toNs, ...world.open({ fromNs, toNs }, between(fromNs, toNs)) })
+      continue
+    }
+    const [one] = flying.splice(Math.floor(random() * flying.length), 1)
+    const { fromNs, toNs } = one!
+    if (happens(0.1)) {
+      one!.fail()
+      wanted.push([fromNs, toNs])
+    } else one!.done()
+    if (random() < 0.5) await world.judge()
+    if (happens(0.1)) world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(fromNs, toNs))
+    if (happens(0.04)) {
+      // What was in flight is lost with the process, and maybe what was not saved.
+      for (const { fromNs, toNs } of flying.splice(0)) wanted.push([fromNs, toNs])
+      await world.restart(random() < 0.5 ? 'killed' : 'stopped')
+      for (const missing of world.ledger.missing(T0, nextNs))
+        if (!wanted.some(([fromNs]) => fromNs === missing.fromNs)) wanted.push([missing.fromNs, missing.toNs])
+    }
+  }
+  await world.judge()
+  await world.judge()
+  await turn()
+  const points = new Map(world.events.map((line) => [pointOf(line), line]))
+  const marks = world.alerts.marks()
+  return {
+    events: [...points.values()].filter((line) => line.includes('refuted=false')).toSorted(),
+    refuted: [...points.values()].filter((line) => line.includes('refuted=true')).length,
+    marks: marks
+      .map((one) => [one.rule, one.key, one.state, one.activeNs, one.firedNs, one.firedValue, one.resolvedNs].join(' '))
+      .toSorted(),
+  }
+}
+
+/** Its measurement, tags and time: none of them has a space here. */
+function pointOf(line: string): string {
+  return `${line.split(' ', 1)[0]} ${line.slice(line.lastIndexOf(' '))}`
+}
+
+function pick<T>(list: readonly T[], random: () => number): T {
+  return list[Math.floor(random() * list.length)]!
+}
+
+function min(one: bigint, other: bigint): bigint {
+  return one < other ? one : other
+}
+
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
