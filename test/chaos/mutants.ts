@@ -44,8 +44,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'node dropped from the identity',
     file: 'src/flatten/flatten.ts',
-    find: 'points.node = tagValue(message.nodeId)\n    points.nodeName = nodeName()',
-    replace: "points.node = 'any'\n    points.nodeName = 'any'",
+    find: '    nameReporter()\n    if',
+    replace: "    points.node = 'any'\n    points.nodeName = 'any'\n    if",
   },
   {
     name: '403 counts as empty',
