@@ -20,6 +20,7 @@ const RULES = [
   { name: 'peers', distinctPeersAbove: 8, window: '5m' },
   { name: 'ports', distinctPortsAbove: 2, window: '5m' },
   { name: 'rejects', rejectedAbove: 3, window: '15m' },
+  { name: 'new', by: 'pair', newFor: '1h', window: '5m' },
   { name: 'allowance', quotaAbove: '20MB', per: 'day' },
 ]
 

@@ -18,7 +18,8 @@ export function alertMarks(): cog.Builder<AnnotationQuery>[] {
 
 function marks(name: string, state: 'firing' | 'resolved', color: string): cog.Builder<AnnotationQuery> {
   const datasource = { type: 'influxdb', uid: DS }
-  const conditions = [`"type" = 'alert'`, `"state" = '${state}'`]
+  // What late records refuted has been written once more, as such.
+  const conditions = [`"type" = 'alert'`, `"state" = '${state}'`, '"refuted" = false']
   const target = {
     refId: 'Anno',
     datasource,
