@@ -83,7 +83,11 @@ export interface Alerts {
 const GRACE_MS = 30_000
 /** Messages known as counted: 8 bytes each, at most half full. More make the lateness that counts shorter. */
 const IDENTITIES_MAX = 4_000_000
-const SAVE_MS = 30_000
+/** The state is saved with the steps that it brings, and after so long without one. */
+const SAVE_MS = 90_000
+const SAVE_WITH_STEPS_MS = 30_000
+const PRUNE_MS = 60_000
+const PRUNE_MS_MAX = 600_000
 const IDLE_MS = 1_000
 /** After a crash so much is read again for alerts at most. */
 const REREAD_NS = 24n * 60n * MINUTE
@@ -213,7 +217,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       }
     }
     tidy()
-    const isDue = clock.monotonicMs() - savedMs >= SAVE_MS
+    const isDue = clock.monotonicMs() - savedMs >= (isNews ? SAVE_WITH_STEPS_MS : SAVE_MS)
     if (isDue || transitions.length > 0) save()
     if (isNews || transitions.length > 0) measure()
     events.write()
@@ -246,7 +250,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     if (orphans.length > 0) {
       orphans = orphans.filter((orphan) => [...orphan.told.values()].some(({ resolvedNs }) => resolvedNs === 0n))
     }
-    if (clock.monotonicMs() - prunedMs < 60_000) return
+    const restedMs = clock.monotonicMs() - prunedMs
+    // Best when nothing waits: what waits has numbers of groups in hand.
+    if (restedMs < PRUNE_MS || (collector.waiting.length > 0 && restedMs < PRUNE_MS_MAX)) return
     prunedMs = clock.monotonicMs()
     collector.settle()
     pruner.prune()

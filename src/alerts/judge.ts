@@ -219,6 +219,11 @@ export function createJudge(
     return (ns / state.rule.stepNs + 1n) * state.rule.stepNs
   }
 
+  /** Steps before all that was read are never judged: of their time only what came late is known. */
+  function firstStepOf({ rule: { stepNs } }: RuleState): bigint {
+    return roundedUp(coverage.sinceNs ?? 0n, stepNs) + stepNs
+  }
+
   function dirty(state: RuleState, id: number, fromNs: bigint): void {
     const step = firstStepAfter(state, fromNs)
     if (step > state.judgedNs || !(state.alerts.has(id) || state.meter.isWanted(id))) return
@@ -261,7 +266,7 @@ export function createJudge(
     begin(atNs) {
       for (const state of rules) {
         const { stepNs } = state.rule
-        if (state.judgedNs === 0n) state.judgedNs = ((atNs + stepNs - 1n) / stepNs) * stepNs
+        if (state.judgedNs === 0n) state.judgedNs = roundedUp(atNs, stepNs)
       }
     },
     added({ part, fromNs, ids }) {
@@ -296,7 +301,7 @@ export function createJudge(
           look(state, watermarkNs)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)
-            const from = max(fromNs, firstStepAfter(state, horizonNs))
+            const from = max(fromNs, firstStepAfter(state, horizonNs), firstStepOf(state))
             if (from <= state.judgedNs) rejudge(state, id, from)
             await breathe()
           }
@@ -338,6 +343,10 @@ function turnsFrom(marks: Marks, fromNs: bigint): Map<string, Turn> {
     before = mark
   }
   return turns
+}
+
+function roundedUp(ns: bigint, stepNs: bigint): bigint {
+  return ((ns + stepNs - 1n) / stepNs) * stepNs
 }
 
 function nextOf(rules: readonly RuleState[]): bigint | undefined {
