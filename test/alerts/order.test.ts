@@ -13,6 +13,7 @@ const RULES = [
   { name: 'busy', above: '300kB', recoverBelow: '200kB', window: '5m' },
   { name: 'pairs', by: 'pair', above: '500kB', window: '5m', for: '2m' },
   { name: 'owners', by: 'owner', above: '2MB', window: '10m' },
+  { name: 'all', by: 'total', above: '50kB', window: '1m' },
   { name: 'quiet', below: '100kB', window: '5m', within: '40m' },
   { name: 'silent', silentFor: '3m', within: '40m' },
   { name: 'relayed', relayShareAbove: 40, atLeast: '100kB', window: '10m' },
@@ -29,6 +30,8 @@ interface Way {
   readonly parallel: number
   /** Lengths of windows, s. */
   readonly lengths: readonly number[]
+  /** Where reading begins is known only when alerts have started. */
+  readonly first?: boolean
   /** Windows fail, are read again when they are done, and the process ends now and then. */
   readonly trouble?: boolean
 }
@@ -37,7 +40,7 @@ const WAYS: readonly Way[] = [
   { name: 'all at once', parallel: 1, lengths: [7_200] },
   { name: 'three at once', parallel: 3, lengths: [60] },
   { name: 'three at once, short and long', parallel: 3, lengths: [7, 60, 300, 1_500] },
-  { name: 'three at once, long', parallel: 3, lengths: [1_200, 1_800] },
+  { name: 'a first installation', parallel: 3, lengths: [60, 600], first: true },
   { name: 'with trouble, one after the other', parallel: 1, lengths: [60, 90, 600], trouble: true },
   { name: 'with trouble, three at once', parallel: 3, lengths: [45, 60, 600], trouble: true },
 ]
@@ -87,16 +90,20 @@ async function read(
   between: (fromNs: bigint, toNs: bigint) => string[],
   random: () => number,
 ): Promise<Told> {
-  const world = await createWorld({ settings: { rules: RULES } })
+  const world = await createWorld({ settings: { rules: RULES }, ...(way.first ? { originNs: 'later' } : {}) })
+  if (way.first) world.ledger.setOrigin(T0)
   t.after(() => world.close())
   const flying: { readonly fromNs: bigint; readonly toNs: bigint; done(): void; fail(): void }[] = []
-  const wanted: [fromNs: bigint, toNs: bigint][] = []
+  let wanted: { readonly fromNs: bigint; readonly toNs: bigint }[] = []
   const happens = (share: number) => way.trouble === true && random() < share
   let nextNs = T0
   while (nextNs < END || wanted.length > 0 || flying.length > 0) {
     if (flying.length < way.parallel && (nextNs < END || wanted.length > 0)) {
-      const [fromNs, toNs] = wanted.shift() ?? [nextNs, min(END, nextNs + BigInt(pick(way.lengths, random)) * SEC)]
-      nextNs = fromNs === nextNs ? toNs : nextNs
+      const { fromNs, toNs } = wanted.shift() ?? {
+        fromNs: nextNs,
+        toNs: min(END, nextNs + BigInt(pick(way.lengths, random)) * SEC),
+      }
+      if (toNs > nextNs) nextNs = toNs
       flying.push({ fromNs, toNs, ...world.open({ fromNs, toNs }, between(fromNs, toNs)) })
       continue
     }
@@ -104,16 +111,15 @@ async function read(
     const { fromNs, toNs } = one!
     if (happens(0.1)) {
       one!.fail()
-      wanted.push([fromNs, toNs])
+      wanted.push({ fromNs, toNs })
     } else one!.done()
     if (random() < 0.5) await world.judge()
     if (happens(0.1)) world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(fromNs, toNs))
     if (happens(0.04)) {
       // What was in flight is lost with the process, and maybe what was not saved.
-      for (const { fromNs, toNs } of flying.splice(0)) wanted.push([fromNs, toNs])
+      flying.splice(0)
       await world.restart(random() < 0.5 ? 'killed' : 'stopped')
-      for (const missing of world.ledger.missing(T0, nextNs))
-        if (!wanted.some(([fromNs]) => fromNs === missing.fromNs)) wanted.push([missing.fromNs, missing.toNs])
+      wanted = [...world.ledger.missing(T0, nextNs)]
     }
   }
   await world.judge()

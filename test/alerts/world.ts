@@ -73,7 +73,8 @@ export interface WorldOptions {
   readonly ports?: Ports
   readonly graceMs?: number
   readonly limits?: FeedLimits
-  readonly originNs?: bigint
+  /** T0 unless told otherwise; `later`: a first installation that asks where reading begins when it has started. */
+  readonly originNs?: bigint | 'later'
   readonly clock?: Clock
   readonly random?: () => number
   /** The database takes events when this resolves. */
@@ -89,7 +90,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const eventTimes: bigint[] = []
   let stateFile = openStateFile({ path: join(dir, 'state.db') }, { clock, log: silentLog })
   let ledger = createLedger(stateFile, 'default')
-  ledger.setOrigin(options.originNs ?? T0)
+  if (options.originNs !== 'later') ledger.setOrigin(options.originNs ?? T0)
   let settings = options.settings
   let ackNs = 1n
   let life = { isOver: false }
