@@ -105,8 +105,7 @@ export function createTeller(deps: TellerDeps): Teller {
       if (nowMs >= heldMs) return deps.isCatchingUp() ? undefined : 'resolved'
       return isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'firing' : undefined
     }
-    const isUnheard = alert.firedNs !== 0n && (told === undefined || told.firedNs < alert.firedNs)
-    if (isUnheard) {
+    if (isUnheard(alert, told)) {
       if (deps.isCatchingUp()) return undefined
       if (alert.resolvedNs >= clock.now() - UNHEARD_NS) return notifier.repeatMs === undefined ? 'resolved' : 'firing'
       alert.told.set(notifier.id, { firedNs: alert.firedNs, resolvedNs: alert.resolvedNs })
@@ -218,11 +217,16 @@ export function createTeller(deps: TellerDeps): Teller {
       const nowMs = clock.monotonicMs()
       return deps.notifiers.every((notifier) => {
         const told = alert.told.get(notifier.id)
-        if (alert.firedNs !== 0n && (told === undefined || told.firedNs < alert.firedNs)) return false
+        if (isUnheard(alert, told)) return false
         if (told?.resolvedNs === 0n) return false
         const overMs = memoryOf(notifier).overMs.get(alert.fingerprint)
         return notifier.repeatMs === undefined || overMs === undefined || nowMs - overMs >= RESOLVED_REPEAT_MS
       })
     },
   }
+}
+
+/** It fired after all that was told. Late records may move the begin of what was told as over; that is no other alert. */
+function isUnheard({ firedNs }: Tellable, told: Told | undefined): boolean {
+  return firedNs !== 0n && (told === undefined || (told.resolvedNs !== 0n && told.resolvedNs <= firedNs))
 }

@@ -173,6 +173,28 @@ test('late records take back what silence seemed to say', async (t) => {
   )
 })
 
+test('late records move the begin of what was told as over: nobody hears of it twice', async (t) => {
+  const { world, minutes, heard } = await begin(t, [QUIET])
+  await minutes(40, (minute) => [
+    ...(minute < 5 || minute > 25 ? [at(minute, 10, 'nB')] : []),
+    // At 30 it tells that it was there at 8 too: silent since 14, not since 10.
+    ...(minute === 30 ? [at(8, 10, 'nB')] : []),
+  ])
+  assert.deepEqual(await heard(), ['quiet nB firing 10-', 'quiet nB resolved 10-27'])
+  const events = world.events.map((line) =>
+    /state=(\w+).*refuted=(\w+).* (\d+)$/.exec(line)?.slice(1, 4).join(' ').slice(0, -9),
+  )
+  const second = (minute: number) => (T0 + BigInt(minute) * MIN) / SEC
+  assert.deepEqual(events, [
+    `firing false ${second(10)}`,
+    `resolved false ${second(27)}`,
+    `firing true ${second(10)}`,
+    `firing false ${second(14)}`,
+    // Its end has another begin now.
+    `resolved false ${second(27)}`,
+  ])
+})
+
 test('records later than alerts.lateness do not count, and are told in a metric', async (t) => {
   const { world, minutes, heard } = await begin(t, [LOUD])
   await minutes(100, (minute) => [
