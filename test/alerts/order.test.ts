@@ -126,7 +126,8 @@ async function read(
   await world.judge()
   await turn()
   const points = new Map(world.events.map((line) => [pointOf(line), line]))
-  const marks = world.alerts.marks()
+  // What is over and older than anything that may come late is forgotten sooner or later.
+  const marks = world.alerts.marks().filter(({ state, atNs }) => state !== 'inactive' || atNs > END - 60n * MIN)
   return {
     events: [...points.values()].filter((line) => line.includes('refuted=false')).toSorted(),
     refuted: [...points.values()].filter((line) => line.includes('refuted=true')).length,
