@@ -1,6 +1,8 @@
 /** Points of `tailflux_event`: each beginning and end of an alert becomes one, whatever the database is doing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { timeOf } from '../../src/alerts/notifier.ts'
 import { CollectorError } from '../../src/errors.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
@@ -67,4 +69,50 @@ test('events that the database refused are written again, in order, and survive 
   await world.judge()
   await clock.advance(5_000)
   assert.deepEqual(seen(world), ['firing nA', 'firing nB', 'resolved nA'])
+})
+
+test('thousands of events of one judgement are all written', async (t) => {
+  const world = await createWorld({ settings })
+  t.after(() => world.close())
+  const nodes = Array.from({ length: 2_500 }, (_, index) => ({ node: `n${index}`, start: T0 + 7n * SEC, tx: 2_000 }))
+  world.read({ fromNs: T0, toNs: T0 + 2n * MIN }, nodes)
+  await world.judge()
+  await turn()
+  assert.equal(world.events.length, 2_500)
+  assert.equal(new Set(seen(world)).size, 2_500)
+})
+
+test('what is refuted before the database took it is written once, as refuted', async (t) => {
+  const free = Promise.withResolvers<void>()
+  let isFirst = true
+  const world = await createWorld({
+    settings: { rules: [{ name: 'quiet', below: '1kB', window: '1m', within: '1h' }] },
+    async takes() {
+      if (isFirst) await free.promise
+      isFirst = false
+    },
+  })
+  t.after(() => world.close())
+  const told = () =>
+    world.events.map((line) => /state=(\w+).*text="(\w+): .*refuted=(\w+)/.exec(line)?.slice(1).join(' '))
+  // A judgement that is under way already does not know of the last window.
+  const judged = async (seconds: bigint) => {
+    while (world.alerts.status().judged !== timeOf(T0 + seconds * SEC)) {
+      await world.judge()
+      await turn()
+    }
+  }
+  world.read({ fromNs: T0, toNs: T0 + 2n * MIN }, [
+    { node: 'nA', start: T0 + 7n * SEC, tx: 2_000 },
+    { node: 'nB', start: T0 + 7n * SEC, tx: 5 },
+  ])
+  await judged(60n)
+  // That nB sent too little is under way; that nA did a minute later waits, and turns out not to be so.
+  world.read({ fromNs: T0 + 2n * MIN, toNs: T0 + 3n * MIN }, [{ node: 'nA', start: T0 + 127n * SEC, tx: 2_000 }])
+  await judged(120n)
+  world.read({ fromNs: T0 + 3n * MIN, toNs: T0 + 4n * MIN }, [{ node: 'nA', start: T0 + 70n * SEC, tx: 2_000 }])
+  await judged(180n)
+  free.resolve()
+  await turn()
+  assert.deepEqual(told(), ['firing nB false', 'firing nA true'])
 })
