@@ -25,7 +25,8 @@ COPY src ./src
 
 # TypeScript runs as it is: Node strips the types and keeps the result in the compile cache, which is filled here because the root file
 # system is read-only later. The cache belongs to a user id, so the same user fills it.
-# One arena of malloc and a young generation of 1 MB keep the service at half the memory, however large an answer is (docs/performance.md).
+# One arena of malloc, a young generation of 1 MB and one compiler less keep the service at half the memory, however large an answer is
+# (docs/performance.md).
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=1 \
     NODE_COMPILE_CACHE=/app/.compile-cache \
@@ -40,5 +41,5 @@ VOLUME /data
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 CMD ["node", "/app/src/cli.js", "healthcheck"]
-ENTRYPOINT ["node", "--disable-proto=throw", "--max-semi-space-size=1", "/app/src/cli.js"]
+ENTRYPOINT ["node", "--disable-proto=throw", "--max-semi-space-size=1", "--no-maglev", "/app/src/cli.js"]
 CMD ["run"]

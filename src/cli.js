@@ -1,8 +1,15 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=1
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --no-maglev
 /** The executable. The types are stripped and the code is compiled once per version and machine: that halves the time to the first poll, but only
  * for what is imported after this call, so the command line itself is imported here. JavaScript, because a first file in TypeScript would load
- * the stripper every time: 15 MB. */
-import { enableCompileCache } from 'node:module'
+ * the stripper every time (15 MB), and because an old Node can still say what it lacks. */
+import module from 'node:module'
 
-enableCompileCache()
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 24 || (major === 24 && minor < 12)) {
+  process.stderr.write(
+    `tailflux: This is Node ${process.version}, and tailflux needs 24.12 or newer. \`npx tailflux\` and \`npm start\` bring it along.\n`,
+  )
+  process.exit(1)
+}
+module.enableCompileCache()
 await import('./commands/program.ts')

@@ -3,7 +3,7 @@
 import { hashWords, TAILS } from './message-address.ts'
 import { textOf } from './message-text.ts'
 
-const PLACES = 8192
+const PLACES = 16_384
 /** Longer texts are made each time. */
 const WORDS = 8
 const BYTES_MAX = WORDS * 4 - 1
@@ -17,13 +17,20 @@ export class KnownTexts {
   of(bytes: Uint8Array, view: DataView, start: number, end: number): string {
     const length = end - start
     if (length > BYTES_MAX) return textOf(bytes, start, end)
-    const place = (hashWords(view, start, end) >>> 3) & (PLACES - 1)
-    const known = this.texts[place]!
-    if (known.length === length && this.isSame(view, start, length, place * WORDS)) return known
+    const first = (hashWords(view, start, end) >>> 3) & (PLACES - 1)
+    if (this.isAt(first, view, start, length)) return this.texts[first]!
+    // Two places each: with one, thousands of texts keep driving each other out, and what was driven out is garbage of the old generation.
+    const second = first ^ 1
+    if (this.isAt(second, view, start, length)) return this.texts[second]!
     const text = textOf(bytes, start, end)
+    const place = this.texts[first] === '' ? first : second
     this.keep(view, start, length, place * WORDS)
     this.texts[place] = text
     return text
+  }
+
+  private isAt(place: number, view: DataView, start: number, length: number): boolean {
+    return this.texts[place]!.length === length && this.isSame(view, start, length, place * WORDS)
   }
 
   private isSame(view: DataView, start: number, length: number, at: number): boolean {

@@ -76,10 +76,10 @@ test('the build gets what the Dockerfile copies and nothing else', () => {
 test('the image, npm start and the executable by itself give the same memory settings', () => {
   const text = (file: string) => readFileSync(resolve(ROOT, file), 'utf8')
   const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> }
-  const flag = '--max-semi-space-size=1'
-  assert.ok(config.entrypoint.includes(flag))
+  const flags = ['--max-semi-space-size=1', '--no-maglev']
+  for (const flag of flags) assert.ok(config.entrypoint.includes(flag), flag)
   assert.equal(config.env['MALLOC_ARENA_MAX'], '1')
-  const start = `MALLOC_ARENA_MAX=1 node ${flag}`
+  const start = `MALLOC_ARENA_MAX=1 node ${flags.join(' ')}`
   assert.ok(scripts['start']!.startsWith(`${start} `))
   assert.ok(text('src/cli.js').startsWith(`#!/usr/bin/env -S ${start}\n`))
 })
