@@ -1,5 +1,5 @@
 /** The pure part of the line: bytes of an answer through the real reader, flattener and line writer, and the lines read back. */
-import { createFlattener } from '../../src/flatten/flatten.ts'
+import { createFlattener, type Flattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import type { Names } from '../../src/names/names.ts'
 import { createLineWriter } from '../../src/sink/lines.ts'
@@ -19,7 +19,9 @@ export interface Through {
 export interface ThroughOptions {
   readonly ports?: Ports
   readonly tailnet?: string
-  readonly names?: Pick<Names, 'nameOf' | 'version' | 'mayKnow'>
+  readonly names?: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>
+  /** In place of one made from the other options. */
+  readonly flattener?: Flattener
 }
 
 const NOBODY: ThroughOptions['names'] = { nameOf: () => undefined, version: () => 0 }
@@ -27,7 +29,7 @@ const NOBODY: ThroughOptions['names'] = { nameOf: () => undefined, version: () =
 export function throughTheLine(chunks: Iterable<Uint8Array>, options: ThroughOptions = {}): Through {
   const { ports = 'service', tailnet = '-', names = NOBODY } = options
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 4 * 1024 * 1024, depthMax: 64 })
-  const flattener = createFlattener({ tailnet, ports }, { names: names! })
+  const flattener = options.flattener ?? createFlattener({ tailnet, ports }, { names: names! })
   const writer = createLineWriter({ batchLinesMax: 500, batchBytesMax: 64 * 1024, splitNodes: true })
   const lines: ParsedLine[] = []
   const quarantined: QuarantinedPart[] = []
