@@ -16,18 +16,11 @@ export class IntTable {
 
   /** The number of the row with these keys; `count` is one more afterwards when it is new. */
   rowOf(a: number, b: number, c: number, d: number, e: number): number {
-    const { slots, keys, mask } = this
-    let slot = placeOf(a, b, c, d, e) & mask
-    for (let row = slots[slot]! - 1; row >= 0; row = slots[slot]! - 1) {
-      const at = row * KEYS
-      if (keys[at] === a && keys[at + 1] === b && keys[at + 2] === c && keys[at + 3] === d && keys[at + 4] === e)
-        return row
-      slot = (slot + 1) & mask
-    }
-    return this.add(slot, a, b, c, d, e)
+    const found = this.find(a, b, c, d, e)
+    return found >= 0 ? found : this.add(~found, a, b, c, d, e)
   }
 
-  /** -1 when there is none. */
+  /** The same for keys that need not be there; negative when they are not (`~` their free place). */
   find(a: number, b: number, c: number, d: number, e: number): number {
     const { slots, keys, mask } = this
     let slot = placeOf(a, b, c, d, e) & mask
@@ -37,7 +30,7 @@ export class IntTable {
         return row
       slot = (slot + 1) & mask
     }
-    return -1
+    return ~slot
   }
 
   clear(): void {

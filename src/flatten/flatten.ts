@@ -1,7 +1,7 @@
 /** A message becomes points: entries with equal tags are summed, every address gets its name as of the message's time, and the books
  * are checked. The same message always gives the same points, whenever it is read. */
 import { CollectorError } from '../errors.ts'
-import type { Names } from '../names/names.ts'
+import type { NameRecord, Names } from '../names/names.ts'
 import { KnownTexts } from '../source/known-texts.ts'
 import {
   COUNTERS,
@@ -57,6 +57,8 @@ interface Reporter {
   readonly toNs: bigint
   readonly version: number
 }
+
+const NAMELESS: NameRecord = { name: '', fromNs: 0n, toNs: 0n }
 
 export function createFlattener(
   options: FlattenOptions,
@@ -141,10 +143,17 @@ export function createFlattener(
       table.putKnown(known, place)
       return table.nameAsPut(index)
     }
-    const record = names.recordOf?.(table.text(index), asOfNs)
-    const name = names.recordOf ? record?.name : names.nameOf(table.text(index), asOfNs)
-    table.name(index, name === '' ? undefined : name)
-    if (record && record.name !== '') table.keepPut(known, index, record)
+    const record = recordOf(table.text(index))
+    if (record === undefined || record.name === '') return table.name(index, undefined)
+    table.name(index, record.name)
+    table.keepPut(known, index, record)
+  }
+
+  /** What the history of names says. Names that tell no range of time say it for this one question only. */
+  function recordOf(addressOrId: string): NameRecord | undefined {
+    if (names.recordOf) return names.recordOf(addressOrId, asOfNs)
+    const name = names.nameOf(addressOrId, asOfNs)
+    return name === undefined ? undefined : { name, fromNs: 0n, toNs: 0n }
   }
 
   function nameNodesFrom(srcNodeOnly: boolean): void {
@@ -205,10 +214,9 @@ export function createFlattener(
   function reporterOf(nodeId: string): Reporter {
     const found = reporters.get(nodeId)
     if (found?.version === names.version() && found.fromNs <= asOfNs && asOfNs < found.toNs) return found
-    const record = names.recordOf?.(nodeId, asOfNs) ?? { name: names.nameOf(nodeId, asOfNs), fromNs: 0n, toNs: 0n }
-    const { fromNs, toNs } = record
+    const { name, fromNs, toNs } = recordOf(nodeId) ?? NAMELESS
     const node = tagValue(nodeId)
-    const made = { node, name: tagValue(record.name || nodeId), fromNs, toNs, version: names.version() }
+    const made = { node, name: tagValue(name || nodeId), fromNs, toNs, version: names.version() }
     if (reporters.size >= REPORTERS_MAX) reporters.clear()
     reporters.set(nodeId, made)
     return made

@@ -3,6 +3,7 @@
  * times. Here one cache line holds the address, the next one its name. On 5,000 nodes the whole line is a third cheaper for it.
  *
  * Bounded: an address takes the place of another one. One memory serves all lanes. */
+import { isItsTurn } from '../source/known-texts.ts'
 import { TAILS } from '../source/message-address.ts'
 
 const PLACES = 16_384
@@ -21,8 +22,7 @@ export class KnownNames {
   /** The same memory: from when on the name counts, and when no more. */
   private readonly ranges = new BigInt64Array(this.cells.buffer)
   private version = 0
-  /** Which of two places an address takes when both are taken. */
-  private turn = 0
+  private misses = 0
   readonly names = new DataView(new ArrayBuffer(PLACES * NAME_BYTES))
 
   /** Forgets everything when names may have changed since. */
@@ -82,9 +82,9 @@ export class KnownNames {
     const nameLength = nameEnd - nameStart
     if (length > ADDRESS_BYTES_MAX || nameLength > NAME_BYTES_MAX) return
     const { cells, ranges, names } = this
-    let place = placeOf(hash)
-    if (cells[place * CELLS + SIZES] !== 0) place ^= 1
-    if (cells[place * CELLS + SIZES] !== 0) place ^= this.turn ^= 1
+    const first = placeOf(hash)
+    const isTaken = (place: number) => cells[place * CELLS + SIZES] !== 0
+    const place = !isTaken(first) || (isTaken(first ^ 1) && isItsTurn(this.misses++)) ? first : first ^ 1
     const cell = place * CELLS
     let at = cell
     let i = start

@@ -1,5 +1,5 @@
 /** Which hashes were ever added, by one bit each: small enough to lie in the cache of the processor, where a Set of 15,000 numbers does not.
- * Never wrong about what was added, and about once in fifty about what was not. */
+ * Never wrong about what was added, and at most once in 64 about what was not. */
 const BITS_PER_HASH = 64
 const BITS_MIN = 1 << 12
 

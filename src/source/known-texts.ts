@@ -12,6 +12,7 @@ export class KnownTexts {
   private readonly texts: string[] = new Array<string>(PLACES).fill('')
   /** The bytes of each text, with zeros behind. */
   private readonly words = new Int32Array(PLACES * WORDS)
+  private misses = 0
 
   /** The text from `start` to `end`, plain ASCII. `view`: of the same bytes; up to three behind `end` are read. */
   of(bytes: Uint8Array, view: DataView, start: number, end: number): string {
@@ -20,10 +21,10 @@ export class KnownTexts {
     const first = (hashWords(view, start, end) >>> 3) & (PLACES - 1)
     if (this.isAt(first, view, start, length)) return this.texts[first]!
     // Two places each: with one, thousands of texts keep driving each other out, and what was driven out is garbage of the old generation.
-    const second = first ^ 1
-    if (this.isAt(second, view, start, length)) return this.texts[second]!
+    if (this.isAt(first ^ 1, view, start, length)) return this.texts[first ^ 1]!
     const text = textOf(bytes, start, end)
-    const place = this.texts[first] === '' ? first : second
+    const isFirst = this.texts[first] === '' || (this.texts[first ^ 1] !== '' && isItsTurn(this.misses++))
+    const place = isFirst ? first : first ^ 1
     this.keep(view, start, length, place * WORDS)
     this.texts[place] = text
     return text
@@ -45,4 +46,10 @@ export class KnownTexts {
     for (; i + 4 <= length; i += 4) this.words[at++] = view.getInt32(start + i, true)
     this.words[at] = view.getInt32(start + i, true) & TAILS[length - i]!
   }
+}
+
+/** Whether what is new takes the first of two places that are both taken. Seldom: nodes report in turn, and if each drove out the one before, none would
+ * ever be found. But now and then, so that what nobody asks for any more goes. */
+export function isItsTurn(misses: number): boolean {
+  return (misses & 7) === 0
 }

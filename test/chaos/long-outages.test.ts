@@ -3,27 +3,14 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { DAY, HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
-import type { PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { OPTIONS } from '../helpers/line-world.ts'
 import { createSimApi } from './sim-api.ts'
 import { createSimDb } from './sim-db.ts'
 import { createSimProcess } from './sim-process.ts'
 import { keyOf, messageText, pointsOf } from './sim-records.ts'
 import { createMemoryState } from './sim-state.ts'
 
-/** As the service has them by default. */
-const OPTIONS: PipelineOptions = {
-  tailnet: 'default',
-  intervalMs: 30_000,
-  lagMs: 60_000,
-  lookbackMs: 3_600_000,
-  retentionMs: 30 * 86_400_000,
-  windowMaxMs: 3_600_000,
-  windowBytesTarget: 8 << 20,
-  parallel: 3,
-  latePassesMs: [900_000, 86_400_000],
-  devicesIntervalMs: 300_000,
-}
 const RECORD_EVERY_MS = 900_000
 
 function createOutageWorld() {
