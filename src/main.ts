@@ -155,6 +155,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     { clock, log: roomLog('sink') },
   )
   const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: heard.sink, deadLetters })
+  sink.listen(heard.sinkListener)
   const { poll, influx } = settings
   const alerts =
     settings.alerts.rules.length === 0

@@ -150,11 +150,9 @@ function tell(file: string, result: WindowResult, others: number): void {
 }
 
 /** A sink that shows what would be written. */
-function printer(): Sink {
+function printer(): Pick<Sink, 'start' | 'write' | 'stop'> {
   return {
-    label: 'standard output',
     start: async () => undefined,
-    probe: async () => undefined,
     write(batch) {
       const { promise, resolve, reject } = Promise.withResolvers<{
         written: number
@@ -166,7 +164,6 @@ function printer(): Sink {
       )
       return promise
     },
-    lastMirror: async () => 'unanswerable',
     stop: async () => undefined,
   }
 }

@@ -2,7 +2,7 @@
 
 import type { HealthReport } from '../pipeline/health.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
-import type { SinkMetrics } from '../sink/sink.ts'
+import type { SinkListener, SinkMetrics } from '../sink/sink.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import type { Live } from './live.ts'
 import type { LiveMetrics } from './metrics.ts'
@@ -24,10 +24,8 @@ const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> =
 export function listening(
   { stages, seriesEstimate, nodesReporting }: Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>,
   { source, sink, pipeline, health, live }: Told,
-): Omit<Told, 'live'> {
+): Omit<Told, 'live'> & { readonly sinkListener: SinkListener } {
   const { api, cut, fold, write } = stages
-  /** A write is tried again and again: the database is away, though nobody has given up yet. */
-  let isRetrying = false
 
   return {
     source: {
@@ -50,15 +48,8 @@ export function listening(
         sink.request(code, durationMs)
         write.took(durationMs)
       },
-      troubled(code, text) {
-        isRetrying = true
-        write.failed(text)
-        health.set('sink', 'warning', code, text)
-      },
       written(lines, bytes) {
         sink.written(lines, bytes)
-        if (isRetrying) health.set('sink', 'ok')
-        isRetrying = false
         write.add(lines, bytes)
         write.succeeded()
       },
@@ -66,6 +57,10 @@ export function listening(
         sink.rejected(lines, reason)
         if (reason === 'rejected') write.failed(`${lines} lines that the database will never take; see dead-letters/.`)
       },
+    },
+    sinkListener: {
+      failed: (error) => write.failed(error.message),
+      succeeded: () => undefined,
     },
     pipeline: {
       ...pipeline,
@@ -81,8 +76,6 @@ export function listening(
     },
     health: {
       set(room, status, code, text) {
-        // From here on it is the line that knows when the database is back.
-        if (room === 'sink' && status !== 'ok') isRetrying = false
         health.set(room, status, code, text)
         if (status === 'ok' || text === undefined) return
         if (code === 'imbalance') return fold.failed(text)

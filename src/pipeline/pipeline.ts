@@ -122,6 +122,17 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     { source, sink, ledger, present, waits, gate, clock, log },
   )
   const mirror = createMirror({ ...options, latePasses: latePassesNs.length }, { ...deps, present, gate })
+  let isWriteRetried = false
+  sink.listen({
+    failed(error) {
+      isWriteRetried = true
+      if (gate.error === undefined) health.set('sink', 'warning', error.code, error.message)
+    },
+    succeeded() {
+      if (isWriteRetried && gate.error === undefined) health.set('sink', 'ok')
+      isWriteRetried = false
+    },
+  })
   const refreshDevices = createDeviceNames(options, { ...deps, waits, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {

@@ -7,6 +7,7 @@ import { tagValue } from '../flatten/tag-value.ts'
 import { linesOf } from './line-spans.ts'
 import { escapeTag } from './lines-escape.ts'
 import type { Batch, Receipt, Sink, SinkMetrics } from './sink.ts'
+import { createSinkListeners } from './sink-listeners.ts'
 import { openStoreFile, type StoreFile, storeError } from './store-file.ts'
 
 export { exportLines } from './store-export.ts'
@@ -41,6 +42,7 @@ export function createEmbeddedStore(
 ): EmbeddedStore {
   const { clock, log, metrics } = deps
   const { path } = options
+  const listeners = createSinkListeners()
   let file: Opened | undefined
   let cleanDueMs = 0
 
@@ -104,17 +106,21 @@ export function createEmbeddedStore(
   }
 
   /** Waits, outside of SQLite, while another process writes. */
-  async function patiently<T>(work: () => T, signal: AbortSignal): Promise<T> {
+  async function patiently<T>(
+    work: () => T,
+    signal: AbortSignal,
+    onFailed?: (error: CollectorError) => void,
+  ): Promise<T> {
     const deadlineMs = clock.monotonicMs() + BUSY_MS_MAX
     while (true) {
       signal.throwIfAborted()
       try {
         return work()
       } catch (error) {
+        if (error instanceof CollectorError) onFailed?.(error)
         const isBusy = error instanceof CollectorError && error.code === 'db_timeout'
         if (!isBusy || clock.monotonicMs() >= deadlineMs) throw error
         metrics.retried(error.code)
-        metrics.troubled?.(error.code, error.message)
         await clock.sleep(BUSY_PAUSE_MS, signal)
       }
     }
@@ -204,7 +210,8 @@ export function createEmbeddedStore(
     },
     async write(batch, signal) {
       const beganMs = clock.monotonicMs()
-      const receipt = await patiently(() => put(batch), signal)
+      const receipt = await patiently(() => put(batch), signal, listeners.failed)
+      listeners.succeeded(receipt.written)
       metrics.request('ok', clock.monotonicMs() - beganMs)
       metrics.written(receipt.written, batch.bytes.length)
       if (receipt.expired > 0) metrics.rejected(receipt.expired, 'expired')
@@ -216,6 +223,7 @@ export function createEmbeddedStore(
       }
       return receipt
     },
+    listen: listeners.add,
     async lastMirror(tailnet) {
       const { db } = opened()
       try {

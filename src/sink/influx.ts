@@ -11,7 +11,9 @@ import { judge, type Verdict } from './influx-answer.ts'
 import { createInfluxHttp, type InfluxHttp } from './influx-http.ts'
 import { createLines } from './influx-lines.ts'
 import { createQueries } from './influx-query.ts'
+import { lineCountOf } from './line-spans.ts'
 import type { Batch, DeadLetters, Sink, SinkMetrics, Target } from './sink.ts'
+import { createSinkListeners } from './sink-listeners.ts'
 
 export interface InfluxDeps {
   readonly clock: Clock
@@ -37,6 +39,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
   const gzip = config.gzip === 'on' || (config.gzip === 'auto' && !isLoopback(config.url))
   const queries = createQueries(config, { http, label, clock })
   const lines = createLines({ label, clock, log, metrics, deadLetters: deps.deadLetters })
+  const listeners = createSinkListeners()
   /** Set by 429 and 503: all senders wait. */
   let pause: { readonly untilMs: number; readonly error: CollectorError } | undefined
 
@@ -81,6 +84,8 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       async () => {
         await waitOutPause(deadlineMs, signal)
         const verdict = await post(bytes, target, signal)
+        if (verdict.kind === 'ack') listeners.succeeded(lineCountOf(bytes))
+        if (verdict.kind === 'error' || verdict.kind === 'unconfirmed') listeners.failed(verdict.error)
         if (verdict.kind === 'error') throw verdict.error
         if (verdict.kind !== 'unconfirmed') return verdict
         if (isUnconfirmed) throw verdict.error
@@ -110,7 +115,6 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
           }
           if (nowMs + waitMs >= deadlineMs) throw error
           metrics.retried(error.code)
-          metrics.troubled?.(error.code, error.message)
           log.debug({ code: error.code, attemptNumber, waitMs }, 'write is tried again')
           await clock.sleep(waitMs, signal)
         },
@@ -154,6 +158,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       return receipt
     },
     lastMirror: (tailnet, signal) => queries.lastMirror(tailnet, signal),
+    listen: listeners.add,
     async stop() {
       http.stop()
     },

@@ -1,3 +1,5 @@
+import type { CollectorError } from '../errors.ts'
+
 /** sink/: points become lines, lines become batches, batches become receipts. This file is the room's contract. */
 
 /** Where a batch goes: `tailnet_node` may have its own bucket with its own retention. */
@@ -45,7 +47,18 @@ export interface Sink {
    * database answered that it holds none; `unanswerable` when this kind of database cannot be asked (write-only stores); rejects
    * with a CollectorError when the question failed. */
   lastMirror(tailnet: string, signal: AbortSignal): Promise<Mirror | 'unanswerable' | undefined>
+  /** Tells `listener` from now on about each request of `write`; returns what ends that. Any number of listeners; none may throw. */
+  listen(listener: SinkListener): () => void
   stop(): Promise<void>
+}
+
+/** Whoever must know how the database is, request by request, also when `write` as a whole succeeds after a few attempts. */
+export interface SinkListener {
+  /** An attempt inside `write` failed, whether it is made again or not: no connection, a time-out, a refusal that is not about
+   * single lines. Refused or expired lines are no failure. */
+  failed(error: CollectorError): void
+  /** The database acknowledged a request with so many lines, at least one; they may belong to a batch that fails later. */
+  succeeded(written: number): void
 }
 
 /** Where things go that can be delivered nowhere else: one JSON line each, fsynced before the promise resolves. */
@@ -69,6 +82,4 @@ export interface SinkMetrics {
   written(lines: number, bytes: number): void
   rejected(lines: number, reason: 'rejected' | 'expired'): void
   retried(code: string): void
-  /** The same with its reason as a sentence, for those who show it to people before the write has failed for good. */
-  troubled?(code: string, text: string): void
 }

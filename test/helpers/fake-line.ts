@@ -1,11 +1,13 @@
 /** Small typed stand-ins for the rooms around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
  * has one entry and becomes one line; what is tested is the walking, not the flattening. */
+import { CollectorError } from '../../src/errors.ts'
 import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { LaneParts } from '../../src/pipeline/run-window.ts'
 import { max } from '../../src/pipeline/window-size.ts'
 import type { LineWriter } from '../../src/sink/lines.ts'
 import type { Batch, Mirror, Receipt, Sink } from '../../src/sink/sink.ts'
+import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-listeners.ts'
 import type { Message } from '../../src/source/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
 
@@ -119,17 +121,22 @@ export interface FakeDb extends Sink {
   mirror: Mirror | undefined
   /** Makes a write or probe fail: throw. */
   fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
+  /** Those who hear of each request; a test may tell them of an outage that `write` got over by itself. */
+  readonly listeners: SinkListeners
   /** Write requests of flow lines. */
   writes: number
 }
 
 export function createFakeDb(): FakeDb {
+  const listeners = createSinkListeners()
   const db: FakeDb = {
     label: 'fake database',
     rows: new Map(),
     mirror: undefined,
     fault: undefined,
     writes: 0,
+    listeners,
+    listen: listeners.add,
     start: async () => undefined,
     stop: async () => undefined,
     async probe() {
@@ -137,7 +144,12 @@ export function createFakeDb(): FakeDb {
     },
     async write(batch, signal): Promise<Receipt> {
       signal.throwIfAborted()
-      await db.fault?.(batch)
+      try {
+        await db.fault?.(batch)
+      } catch (error) {
+        if (error instanceof CollectorError) listeners.failed(error)
+        throw error
+      }
       const lines = Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
       for (const line of lines) {
         if (line.startsWith('tailflux_window')) {
@@ -154,6 +166,7 @@ export function createFakeDb(): FakeDb {
         db.rows.set(id, value)
       }
       if (!lines[0]?.startsWith('tailflux_window')) db.writes += 1
+      listeners.succeeded(lines.length)
       return { written: lines.length, rejected: 0, expired: 0 }
     },
     lastMirror: async () => db.mirror,

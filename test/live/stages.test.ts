@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { CollectorError } from '../../src/errors.ts'
 import { createEta } from '../../src/live/eta.ts'
 import { listening, type Told } from '../../src/live/listening.ts'
 import { createLive } from '../../src/live/live.ts'
@@ -49,7 +50,9 @@ test('the stages hear what the rooms tell, and the rooms are heard all the same'
   heard.health.set('source', 'error', 'api_unauthorized', 'The key has ended; make a new one.')
   heard.health.set('names', 'warning', 'api_forbidden', 'No names.')
   heard.health.set('sink', 'ok')
-  heard.sink.troubled?.('db_unreachable', 'It cannot be reached.')
+  heard.sinkListener.failed(
+    new CollectorError('It cannot be reached.', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' }),
+  )
   heard.sink.written(1, 10)
   const [api, cut, fold, write] = live.view().stages
   assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
@@ -61,7 +64,7 @@ test('the stages hear what the rooms tell, and the rooms are heard all the same'
   assert.equal(write?.perSecond, 31)
   assert.deepEqual(
     Object.values(told).map((room) => Object.values(room).reduce((sum, method) => sum + method.calls, 0)),
-    [3, 4, 1, 5],
+    [3, 4, 1, 3],
   )
 })
 

@@ -363,6 +363,8 @@ test('a file with damaged pages is never silently wrong', async (t) => {
 test('a file that is moved or removed while it is in use is noticed before anything is lost in it', async (t) => {
   const path = placeFor(t)
   const { store, write } = openIn(t, path)
+  const heard: (string | number)[] = []
+  store.listen({ failed: ({ code }) => void heard.push(code), succeeded: (written) => void heard.push(written) })
   for (const take of [() => renameSync(path, `${path}.away`), () => rmSync(path)]) {
     await write(linesOf(10))
     take()
@@ -373,6 +375,7 @@ test('a file that is moved or removed while it is in use is noticed before anyth
     assert.equal(await store.lastMirror('default', live()), undefined)
     assert.equal((await write(linesOf(20))).written, 20)
     assert.equal(exported(path).length, 20)
+    assert.deepEqual(heard.splice(0), [10, 'db_unavailable', 20], 'and listeners hear of it')
   }
 })
 

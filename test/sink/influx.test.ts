@@ -1,6 +1,7 @@
 /** The write policy over a real connection: which answer leads to what. What becomes of single lines is tested in influx-lines.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { CollectorError } from '../../src/errors.ts'
 import { faultOf, influxWorld, live, someLines } from './influx-world.ts'
 import { fault, hang, OK, type Reply, reset, startScriptedInflux } from './scripted-influx.ts'
 
@@ -119,6 +120,28 @@ test('what may pass by itself is tried again with the same bytes until it is ack
     assert.equal(metrics.calls.get('retried')?.length, 1, name)
     assert.deepEqual(letters, [], name)
   }
+})
+
+test('listeners hear of each failed attempt and of each acknowledged request, also when the write succeeds', async (t) => {
+  const server = await startScriptedInflux(t)
+  server.script(reset, fault(503, 'starting'), { status: 200 }, OK, OK)
+  const { sink, write } = influxWorld({ url: server.url })
+  const heard: (string | number)[] = []
+  const listener = {
+    failed: (error: CollectorError) => void heard.push(error.code),
+    succeeded: (written: number) => void heard.push(written),
+  }
+  const end = sink.listen(listener)
+  sink.listen({ failed: () => void heard.push('another'), succeeded: () => undefined })
+  await write(someLines(3))
+  assert.deepEqual(heard, ['db_unreachable', 'another', 'db_overloaded', 'another', 'db_unconfirmed', 'another', 3])
+  end()
+  await write(someLines(2))
+  assert.equal(heard.length, 7, 'and not after they stopped listening')
+  await sink.probe(live())
+  server.script(fault(401, 'unauthorized'))
+  await assert.rejects(write(someLines(2)))
+  assert.deepEqual(heard.slice(7), ['another'])
 })
 
 test('what a person must mend is told at once, and nothing is dropped', async (t) => {
