@@ -3,9 +3,9 @@
  *
  *   present, edge       what time it is, and how far is asked for
  *   gate                nothing is fetched that could not be written
- *   agreement           what is done, as ledger and database agree on
+ *   recovery           what is done, as ledger and database agree on
  *   planner, read-all   which window next, and how many at a time
- *   walk, run-window    one window; mirror: its point about the service
+ *   walk, run-window    one window; checkpoint: its point about the service
  *   waits, health, status   what goes wrong, and what is told */
 import type { Logger } from 'pino'
 import { type Clock, DAY, HOUR, MS } from '../clock.ts'
@@ -15,18 +15,18 @@ import type { Wanted } from '../ledger/wanted.ts'
 import type { Names } from '../names/names.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
-import { createAgreement } from './agreement.ts'
 import { createBackfill } from './backfill.ts'
+import { createCheckpoint } from './checkpoint.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createEdge } from './edge.ts'
 import { createGate } from './gate.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
-import { createMirror } from './mirror.ts'
 import { passesOf } from './passes.ts'
 import { createPlanner, type Planner } from './planner.ts'
 import { createPresent } from './present.ts'
 import { readAll } from './read-all.ts'
+import { createRecovery } from './recovery.ts'
 import type { LaneParts, RunWindowDeps } from './run-window.ts'
 import { type BackfillStatus, createDelivered, gapView, type PipelineStatus, type TickResult } from './status.ts'
 import { createWaits } from './waits.ts'
@@ -111,17 +111,17 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const gate = createGate({
     sink,
     clock,
-    onOpen: () => agreement.heal(),
+    onOpen: () => recovery.heal(),
     onChange(error) {
       waits.database(error)
-      if (error) agreement.lose()
+      if (error) recovery.lose()
     },
   })
-  const agreement = createAgreement(
+  const recovery = createRecovery(
     { ...options, lagNs, lastPassNs },
     { source, sink, ledger, present, waits, gate, clock, log },
   )
-  const mirror = createMirror({ ...options, latePasses: latePassesNs.length }, { ...deps, present, gate })
+  const checkpoint = createCheckpoint({ ...options, latePasses: latePassesNs.length }, { ...deps, present, gate })
   let isWriteRetried = false
   sink.listen({
     failed(error) {
@@ -137,8 +137,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const walk = createWalk(
     {
       ...deps,
-      ...{ lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: agreement.nextAckNs },
-      ...{ present, edge, waits, gate, delivered, backfill, mirror, line },
+      ...{ lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
+      ...{ present, edge, waits, gate, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
   )
@@ -178,7 +178,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   }
 
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
-    if (!(await agreement.reach(signal))) return undefined
+    if (!(await recovery.reach(signal))) return undefined
     if (planner) return planner
     await refreshDevices(signal)
     if (!waits.guardState(() => deps.names.readingBegins(presentNs()))) return undefined
@@ -208,7 +208,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const plan = await begin(signal)
       if (plan === undefined) return gate.error ? 'db_down' : waits.isStateWaiting() ? 'state_failed' : 'api_waiting'
       if (waits.apiWaitMs() > 0) return 'api_waiting'
-      if (isTimeDoubtful() && !(await agreement.askTime(signal))) return 'api_waiting'
+      if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
       await refreshDevices(signal)
       edge.forget()
       if (!waits.guardState(giveUpExpired)) return 'state_failed'

@@ -1,7 +1,7 @@
 /** One planned window from the planner and back to it: `runWindow` reads and delivers it, and here it is decided what follows from how that
  * ended.
  *
- *   done            planner, edge, metrics and the mirror in the database learn of it
+ *   done            planner, edge, metrics and the checkpoint in the database learn of it
  *   too much        it comes back in smaller pieces (planner)
  *   API fails       all reading waits (Retry-After, or exponential with jitter)
  *   API says no     the same, slower, and a person is told what to mend
@@ -12,10 +12,10 @@ import { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
 import type { GapReason } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
+import type { createCheckpoint } from './checkpoint.ts'
 import type { Edge } from './edge.ts'
 import type { Gate } from './gate.ts'
 import type { HealthReport, LineHealth } from './health.ts'
-import type { createMirror } from './mirror.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
 import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './run-window.ts'
@@ -30,7 +30,7 @@ export interface WalkDeps extends RunWindowDeps {
   readonly gate: Gate
   readonly delivered: Delivered
   readonly backfill: Pick<Backfill, 'learn'>
-  readonly mirror: ReturnType<typeof createMirror>
+  readonly checkpoint: ReturnType<typeof createCheckpoint>
   readonly line: LineHealth
   readonly health: HealthReport
   readonly log: Logger
@@ -117,6 +117,6 @@ export function createWalk(
     const { bytes, pass } = result
     plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, present.presentNs())
     learn(window, result)
-    if (result.doneToNs !== undefined) await deps.mirror(window, result.doneToNs, result, aborting)
+    if (result.doneToNs !== undefined) await deps.checkpoint(window, result.doneToNs, result, aborting)
   }
 }

@@ -13,7 +13,7 @@ import { END_OF_TIME } from './start-up.ts'
 import { min } from './window-size.ts'
 
 /** Returns what writes the point of a window that is done as far as `doneToNs`. It rejects only on a programmer's error. */
-export function createMirror(
+export function createCheckpoint(
   options: { readonly tailnet: string; readonly latePasses: number },
   deps: {
     readonly sink: Pick<Sink, 'write'>

@@ -11,7 +11,7 @@ import { HEAL_NS, lastOf, reconcile } from './start-up.ts'
 import type { Waits } from './waits.ts'
 import { max } from './window-size.ts'
 
-export interface Agreement {
+export interface Recovery {
   /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
   askTime(signal: AbortSignal): Promise<boolean>
   /** False when it was not possible to agree now. */
@@ -25,7 +25,7 @@ export interface Agreement {
   nextAckNs(): bigint
 }
 
-export interface AgreementOptions {
+export interface RecoveryOptions {
   readonly tailnet: string
   readonly lookbackMs: number
   readonly lagNs: bigint
@@ -33,8 +33,8 @@ export interface AgreementOptions {
   readonly lastPassNs: bigint
 }
 
-export function createAgreement(
-  options: AgreementOptions,
+export function createRecovery(
+  options: RecoveryOptions,
   deps: {
     readonly source: Pick<Source, 'open'>
     readonly sink: Pick<Sink, 'lastMirror'>
@@ -46,7 +46,7 @@ export function createAgreement(
     readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
     readonly log: Logger
   },
-): Agreement {
+): Recovery {
   const { ledger, present, waits, clock, log } = deps
   let isReached = false
   let lastAckedNs = 0n
