@@ -75,8 +75,8 @@ export function listening(
       },
     },
     health: {
-      set(room, status, code, text) {
-        health.set(room, status, code, text)
+      set(room, status, code, text, condition) {
+        health.set(room, status, code, text, condition)
         if (status === 'ok' || text === undefined) return
         if (code === 'imbalance') return fold.failed(text)
         const name = STAGE_OF[room]

@@ -28,7 +28,9 @@ export interface HealthState {
 }
 
 export interface Health {
-  set(room: Room, status: Status, code?: string, text?: string): void
+  /** `condition` names the one who tells: parts that know different things about a room (the circuit breaker, a limit, the checkpoint) each
+   * have their own, so that the `ok` of one never hides the trouble of another. The room is as bad as its worst condition. */
+  set(room: Room, status: Status, code?: string, text?: string, condition?: string): void
   state(): HealthState
   /** Ready: settings are good, the state file is open, HTTP listens. Stays true while the API or the database are away, and becomes
    * false when the service stops. */
@@ -39,7 +41,7 @@ export interface Health {
 }
 
 export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
-  const rooms = new Map<Room, RoomHealth>()
+  const rooms = new Map<Room, Map<string, RoomHealth>>()
   const listeners = new Set<() => void>()
   let isReady = false
 
@@ -47,22 +49,35 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
     for (const listener of listeners) listener()
   }
 
+  /** The worst condition; among equals the one that is so the longest, so that the sentence is steady. */
+  function worstOf(room: Room): RoomHealth | undefined {
+    const conditions = [...(rooms.get(room)?.values() ?? [])]
+    return STATUSES.toReversed()
+      .map((status) => conditions.filter((one) => one.status === status))
+      .find((found) => found.length > 0)
+      ?.reduce((oldest, one) => (one.since < oldest.since ? one : oldest))
+  }
+
   return {
-    set(room, status, code, text) {
-      const before = rooms.get(room)
+    set(room, status, code, text, condition = '') {
+      const shown = worstOf(room)
+      const conditions = rooms.get(room) ?? new Map<string, RoomHealth>()
+      rooms.set(room, conditions)
+      const before = conditions.get(condition)
       const isSame = before?.status === status && before.code === code
       const since = isSame ? before.since : isoOf(clock.now())
-      rooms.set(room, {
+      conditions.set(condition, {
         room,
         status,
         since,
         ...(code === undefined ? {} : { code }),
         ...(text === undefined ? {} : { text }),
       })
-      if (!isSame) changed()
+      const now = worstOf(room)
+      if (shown?.status !== now?.status || shown?.code !== now?.code) changed()
     },
     state() {
-      const told = ROOMS.flatMap((room) => rooms.get(room) ?? [])
+      const told = ROOMS.flatMap((room) => worstOf(room) ?? [])
       const status = STATUSES.findLast((one) => told.some((room) => room.status === one)) ?? 'ok'
       const text = status === 'ok' ? undefined : told.find((room) => room.status === status)?.text
       return { status, ...(text === undefined ? {} : { text }), rooms: told }

@@ -6,13 +6,15 @@ import type { PipelineMetrics } from './metrics.ts'
 import type { Present } from './present.ts'
 import type { Slots } from './slots.ts'
 
-/** How the rooms are, as seen from the line. `text` is a sentence that ends with the mend. */
+/** How the rooms are, as seen from the line. `text` is a sentence that ends with the fix. */
 export interface HealthReport {
   set(
     room: 'source' | 'sink' | 'state' | 'names' | 'line' | 'clock',
     status: 'ok' | 'warning' | 'error',
     code?: string,
     text?: string,
+    /** Who tells, where several know something about a room; see observe/health. */
+    condition?: string,
   ): void
 }
 

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { MS } from '../../src/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Wanted } from '../../src/ledger/wanted.ts'
-import type { HealthReport } from '../../src/pipeline/health.ts'
+import { createHealth, type RoomHealth } from '../../src/observe/health.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import { createSlots } from '../../src/pipeline/slots.ts'
@@ -36,7 +36,9 @@ export interface LineWorld {
   readonly letters: DeadLetter[]
   readonly metrics: PipelineMetrics & { calls: Map<string, unknown[][]> }
   /** Last report per room. */
-  readonly health: Map<string, { status: string; code: string | undefined; text: string | undefined }>
+  readonly health: { get(room: string): RoomHealth | undefined }
+  /** How often status or code of a room changed. */
+  healthChanges: number
   readonly pipeline: Pipeline
   /** One tick, with time moving while it waits. */
   tick(): Promise<TickResult>
@@ -60,14 +62,15 @@ export function createLineWorld(
 ): LineWorld {
   const options = { ...OPTIONS, ...changes }
   const clock = given.clock ?? createFakeClock()
-  const world = { skewMs: 0 }
+  const world = { skewMs: 0, healthChanges: 0 }
   const serverNow = () => ((clock.now() + BigInt(world.skewMs) * MS) / 1_000_000_000n) * 1_000_000_000n
   const api = given.api ?? createFakeApi(serverNow)
   const db = given.db ?? createFakeDb()
   const ledger = given.ledger ?? createMemoryLedger()
   const letters: DeadLetter[] = []
-  const health: LineWorld['health'] = new Map()
-  const report: HealthReport = { set: (room, status, code, text) => void health.set(room, { status, code, text }) }
+  const report = createHealth({ clock })
+  const health = { get: (room: string) => report.state().rooms.find((one) => one.room === room) }
+  report.onChange(() => void (world.healthChanges += 1))
   const metrics = countingMetrics<PipelineMetrics>()
   const pipeline = createPipeline(options, {
     source: { open: api.open, devices: given.devices ?? (async () => []), stop: async () => undefined },

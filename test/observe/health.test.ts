@@ -28,6 +28,30 @@ test('the whole is as bad as its worst room, and says that room’s sentence', (
   assert.equal(health.state().text, undefined)
 })
 
+test('one condition that is well does not hide another that is not', async () => {
+  const clock = createFakeClock()
+  const health = createHealth({ clock })
+  let changes = 0
+  health.onChange(() => void (changes += 1))
+  health.set('sink', 'ok', undefined, undefined, 'breaker')
+  await clock.advance(1_000)
+  health.set('sink', 'warning', 'db_unconfirmed', 'It cannot be asked; allow it to read.', 'checkpoint')
+  health.set('sink', 'ok', undefined, undefined, 'breaker')
+  assert.equal(health.state().text, 'It cannot be asked; allow it to read.')
+  health.set('sink', 'error', 'db_limit', 'It is at its limit; raise it.', 'limit')
+  assert.deepEqual([health.state().status, health.state().text], ['error', 'It is at its limit; raise it.'])
+  await clock.advance(1_000)
+  health.set('sink', 'error', 'db_unreachable', 'It is away; start it.', 'breaker')
+  assert.equal(health.state().text, 'It is at its limit; raise it.', 'among equals the oldest')
+  health.set('sink', 'ok', undefined, undefined, 'limit')
+  assert.equal(health.state().text, 'It is away; start it.')
+  health.set('sink', 'ok', undefined, undefined, 'breaker')
+  assert.equal(health.state().rooms[0]?.since, '2026-11-02T12:00:01.000Z', 'the warning stands since it began')
+  health.set('sink', 'ok', undefined, undefined, 'checkpoint')
+  assert.equal(health.state().status, 'ok')
+  assert.equal(changes, 6)
+})
+
 test('since stays while status and code stay, and listeners hear of changes only', async () => {
   const clock = createFakeClock()
   const health = createHealth({ clock })
