@@ -111,7 +111,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               source: { open: async () => answer },
               sink,
               // A file tells nothing about what it does not hold, so the ledger hears nothing of it.
-              ledger: { beginAttempt: () => undefined, endAttempt: () => undefined, done: () => undefined },
+              ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: () => undefined },
               deadLetters,
               slots: createSlots(settings.influx.inFlight),
               taps: [],

@@ -44,6 +44,9 @@ export interface Gap extends Interval {
   readonly nextNs: bigint
 }
 
+/** A reading that is under way. It is known by this very object: two may begin at the same time, or be of the same range. */
+export interface Attempt extends Interval {}
+
 /** Every call is one SQLite transaction, durable when it returns; throws a CollectorError (stage `ledger`). */
 export interface Ledger {
   /** Where reading began; undefined on a first installation. */
@@ -56,14 +59,15 @@ export interface Ledger {
   watermarkNs(): bigint | undefined
   /** Parts of [fromNs, toNs] that are not settled, ascending. */
   missing(fromNs: bigint, toNs: bigint): readonly Interval[]
-  /** The receipt of a window. Also closes open gaps and forgets attempts that it covers; keeps the record for late passes. */
-  done(window: Interval, record: DoneRecord): void
+  /** The receipt of a window. Also closes open gaps, and forgets the crashed attempts that it covers; keeps the record for late passes.
+   * `attempt`, if given, ends in the same transaction: one wait for the disk less in each window. */
+  done(window: Interval, record: DoneRecord, attempt?: Attempt): void
   /** Forgets that a range is done (healing, a database restored from a backup). Lost gaps stay. */
   forget(range: Interval): void
   /** Written before the first byte is asked for, so that a process killed by the reading finds it at the next start. */
-  beginAttempt(window: Interval): void
-  /** The attempt came to an end, good or bad, in this process. */
-  endAttempt(window: Interval): void
+  beginAttempt(window: Interval): Attempt
+  /** The attempt came to an end, good or bad, in this process. Idempotent. */
+  endAttempt(attempt: Attempt): void
   /** Attempts that an earlier process began and never ended, not yet covered by done windows: read these in smaller pieces. */
   crashed(): readonly Interval[]
   gaps(): readonly Gap[]

@@ -9,7 +9,7 @@
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in memory
  * beside the file; memory changes only after the commit. */
 import { intersects, merge, subtract } from './intervals.ts'
-import type { DoneRecord, DoneWindow, Gap, GapReason, Interval, Ledger } from './ledger.ts'
+import type { Attempt, DoneRecord, DoneWindow, Gap, GapReason, Interval, Ledger } from './ledger.ts'
 import type { StateFile } from './state-file.ts'
 
 const TABLES = `
@@ -39,7 +39,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   )
   let gaps = sql.allGaps.all(tailnet).map(toGap)
   const left = sql.allAttempts.all(tailnet).map(toInterval)
-  const attempts = new Map<string, Interval>()
+  const attempts = new Set<Attempt>()
 
   const settled = () => merge([...done, ...gaps.filter((gap) => gap.state === 'lost')])
   let known = settled()
@@ -74,6 +74,12 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
     }
   }
 
+  /** Two attempts of the same range share their row, which stays until both have ended. */
+  function ownsRow(attempt: Attempt): boolean {
+    for (const one of attempts) if (one !== attempt && keyOf(one) === keyOf(attempt)) return false
+    return attempts.has(attempt)
+  }
+
   return {
     originNs: () => originNs,
     setOrigin(ns) {
@@ -88,10 +94,8 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
     },
     missing: (fromNs, toNs) => (fromNs < toNs ? subtract([{ fromNs, toNs }], known) : []),
 
-    done(window: Interval, record: DoneRecord) {
+    done(window: Interval, record: DoneRecord, attempt?: Attempt) {
       const { fromNs, toNs } = window
-      // Its attempt ends in the same transaction: one wait for the disk less in each window.
-      const ended = [...attempts.values()].filter((one) => one.fromNs === fromNs)
       change(() => {
         sql.putWindow.run(
           tailnet,
@@ -106,11 +110,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
         )
         for (const one of left)
           if (subtract([one], [...done, window]).length === 0) sql.dropAttempt.run(tailnet, one.fromNs, one.toNs)
-        for (const one of ended) sql.dropAttempt.run(tailnet, one.fromNs, one.toNs)
+        if (attempt && ownsRow(attempt)) sql.dropAttempt.run(tailnet, attempt.fromNs, attempt.toNs)
         return { done: merge([...done, { fromNs, toNs }]), gaps: withoutOpen(gaps, { fromNs, toNs }) }
       })
       windows.set(keyOf(window), { fromNs, toNs, ...pick(record) })
-      for (const one of ended) attempts.delete(keyOf(one))
+      if (attempt) attempts.delete(attempt)
     },
 
     forget(range) {
@@ -124,10 +128,13 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
 
     beginAttempt({ fromNs, toNs }) {
       transaction(() => sql.putAttempt.run(tailnet, fromNs, toNs))
-      attempts.set(keyOf({ fromNs, toNs }), { fromNs, toNs })
+      const attempt = { fromNs, toNs }
+      attempts.add(attempt)
+      return attempt
     },
-    endAttempt({ fromNs, toNs }) {
-      if (attempts.delete(keyOf({ fromNs, toNs }))) transaction(() => sql.dropAttempt.run(tailnet, fromNs, toNs))
+    endAttempt(attempt) {
+      if (ownsRow(attempt)) transaction(() => sql.dropAttempt.run(tailnet, attempt.fromNs, attempt.toNs))
+      attempts.delete(attempt)
     },
     crashed: () => left.filter((one) => subtract([one], done).length > 0),
 

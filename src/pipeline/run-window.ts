@@ -7,9 +7,10 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
+import { CollectorError } from '../errors.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Attempt, Ledger } from '../ledger/ledger.ts'
 import type { LineWriter } from '../sink/lines.ts'
 import type { Batch, DeadLetter, DeadLetters, Sink } from '../sink/sink.ts'
 import type { Message } from '../source/message.ts'
@@ -92,22 +93,24 @@ export async function runWindow(
   signal: AbortSignal,
 ): Promise<WindowResult> {
   const beganMs = deps.clock.monotonicMs()
-  deps.ledger.beginAttempt(window)
+  const attempt = deps.ledger.beginAttempt(window)
   parts.lines.reset()
   try {
-    const result = await walk(window, parts, deps, signal, beganMs)
+    const result = await walk(window, attempt, parts, deps, signal, beganMs)
     for (const tap of deps.taps) tap.done(window, result)
+    deps.ledger.endAttempt(attempt)
     return result
   } catch (error) {
     for (const tap of deps.taps) tap.failed(window)
+    // A programmer's error ends the process; the mark outlives it, so that the next one reads this range in smaller pieces.
+    if (error instanceof CollectorError || signal.aborted) deps.ledger.endAttempt(attempt)
     throw error
-  } finally {
-    deps.ledger.endAttempt(window)
   }
 }
 
 async function walk(
   window: PlannedWindow,
+  attempt: Attempt,
   parts: LaneParts,
   deps: RunWindowDeps,
   outerSignal: AbortSignal,
@@ -211,6 +214,7 @@ async function walk(
           points: counts.points,
           atNs: ackedNs,
         },
+        attempt,
       )
     }
     const durationMs = deps.clock.monotonicMs() - beganMs

@@ -144,9 +144,24 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the attempt is not recorded',
     file: RUN_WINDOW,
-    find: '  deps.ledger.beginAttempt(window)\n',
-    replace: '',
+    find: 'const attempt = deps.ledger.beginAttempt(window)',
+    replace: 'const attempt = window',
     tests: [RUN_WINDOW_TEST],
+  },
+  {
+    name: 'a programmer’s error takes the mark of its attempt away',
+    file: RUN_WINDOW,
+    find: 'if (error instanceof CollectorError || signal.aborted) deps.ledger.endAttempt(attempt)',
+    replace: 'if (error !== undefined) deps.ledger.endAttempt(attempt)',
+    tests: [RUN_WINDOW_TEST],
+  },
+  {
+    name: 'attempts with one begin share their mark',
+    file: 'src/ledger/sqlite-ledger.ts',
+    find: 'if (attempt && ownsRow(attempt)) sql.dropAttempt.run(tailnet, attempt.fromNs, attempt.toNs)',
+    replace:
+      'for (const one of attempts) if (one.fromNs === fromNs) sql.dropAttempt.run(tailnet, one.fromNs, one.toNs)',
+    tests: ['test/ledger/sqlite-ledger.test.ts'],
   },
   {
     name: 'a gap is never tried again',

@@ -1,6 +1,6 @@
 /** A ledger in memory, as simple as can be: for tests of what stands around the ledger. */
 import { intersects, merge, subtract } from '../../src/ledger/intervals.ts'
-import type { DoneWindow, Gap, Interval, Ledger } from '../../src/ledger/ledger.ts'
+import type { Attempt, DoneWindow, Gap, Interval, Ledger } from '../../src/ledger/ledger.ts'
 
 interface Content {
   originNs: bigint | undefined
@@ -9,7 +9,7 @@ interface Content {
   gaps: Gap[]
 }
 export interface MemoryLedger extends Ledger {
-  readonly attempts: Interval[]
+  readonly attempts: Attempt[]
   /** What the next process sees: the content, and the attempts that never ended as crashed ones. */
   reopen(): MemoryLedger
 }
@@ -19,7 +19,7 @@ export function createMemoryLedger(
   content: Content = { originNs: undefined, done: [], records: [], gaps: [] },
 ): MemoryLedger {
   let { originNs, done, records, gaps } = content
-  const attempts: Interval[] = [...crashed]
+  const attempts: Attempt[] = [...crashed]
   const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
   const lost = () => gaps.filter((gap) => gap.state === 'lost')
   const settled = () => merge([...done, ...lost()])
@@ -36,7 +36,8 @@ export function createMemoryLedger(
       return settled().find((one) => one.fromNs <= from && one.toNs >= from)?.toNs ?? from
     },
     missing: (fromNs, toNs) => subtract([{ fromNs, toNs }], settled()),
-    done(window, record) {
+    done(window, record, attempt) {
+      if (attempt) this.endAttempt(attempt)
       done = merge([...done, window])
       records = [...records.filter((one) => !same(one, window)), { ...window, ...record }]
       gaps = [
@@ -50,9 +51,13 @@ export function createMemoryLedger(
       done = subtract(done, [range])
       records = records.filter((one) => !intersects(one, range))
     },
-    beginAttempt: (window) => void attempts.push({ fromNs: window.fromNs, toNs: window.toNs }),
-    endAttempt(window) {
-      const index = attempts.findIndex((one) => same(one, window))
+    beginAttempt({ fromNs, toNs }) {
+      const attempt = { fromNs, toNs }
+      attempts.push(attempt)
+      return attempt
+    },
+    endAttempt(attempt) {
+      const index = attempts.indexOf(attempt)
       if (index >= 0) attempts.splice(index, 1)
     },
     crashed: () => crashed.filter((one) => subtract([one], done).length > 0),

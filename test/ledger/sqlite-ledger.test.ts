@@ -27,7 +27,14 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('forget' as const), range }),
   fc.record({ kind: fc.constant('openGap' as const), range }),
   fc.record({ kind: fc.constant('loseGap' as const), range }),
-  fc.record({ kind: fc.constant('attempt' as const), range, ends: fc.boolean() }),
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('attempt' as const),
+      range,
+      ends: fc.constantFrom('at once' as const, 'never' as const, 'as done' as const, 'as done in part' as const),
+    }),
+  },
   fc.record({ kind: fc.constant('compact' as const), range }),
   fc.record({ kind: fc.constant('restart' as const) }),
 )
@@ -72,8 +79,14 @@ test('whatever is done to it, it tells what the simplest ledger tells, after res
             if (one.kind === 'forget') each.forget(one.range)
             if (one.kind === 'openGap') each.openGap(one.range, 'timeout', 5n, 6n)
             if (one.kind === 'loseGap') each.loseGap(one.range, 'beyond_retention', 5n)
-            if (one.kind === 'attempt') each.beginAttempt(one.range)
-            if (one.kind === 'attempt' && one.ends) each.endAttempt(one.range)
+            if (one.kind === 'attempt') {
+              const { fromNs, toNs } = one.range
+              const attempt = each.beginAttempt(one.range)
+              if (one.ends === 'at once') each.endAttempt(attempt)
+              if (one.ends === 'as done') each.done(one.range, RECORD, attempt)
+              if (one.ends === 'as done in part')
+                each.done({ fromNs, toNs: (fromNs + toNs + 1n) / 2n }, RECORD, attempt)
+            }
             if (one.kind === 'compact') each.compact(one.range.toNs)
           }
         }
@@ -83,6 +96,26 @@ test('whatever is done to it, it tells what the simplest ledger tells, after res
     }),
     { numRuns: 60, seed: 5 },
   )
+})
+
+test('200 attempts with one begin, and two of one range: each has its own mark, which ends with it alone', () => {
+  const file = open(':memory:')
+  const ledger = createLedger(file, 'default')
+  ledger.setOrigin(0n)
+  const left = () => createLedger(file, 'default').crashed()
+  const attempts = Array.from({ length: 200 }, (_, index) =>
+    ledger.beginAttempt({ fromNs: 0n, toNs: 1_000n + BigInt(index) }),
+  )
+  const twin = ledger.beginAttempt({ fromNs: 0n, toNs: 1_000n })
+  assert.equal(left().length, 200)
+  ledger.done({ fromNs: 0n, toNs: 10n }, RECORD, attempts[7])
+  ledger.endAttempt(attempts[8]!)
+  ledger.endAttempt(attempts[8]!)
+  assert.equal(left().length, 198, 'a window that is done, or failed, takes no mark of the others with it')
+  ledger.endAttempt(attempts[0]!)
+  assert.equal(left().length, 198, 'the twin still reads that range')
+  ledger.endAttempt(twin)
+  assert.equal(left().length, 197)
 })
 
 test('two tailnets in one file do not see each other', () => {

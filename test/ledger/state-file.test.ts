@@ -149,10 +149,10 @@ test('windows that were reported done survive kill -9 at any moment', async (t) 
     if (ledger.originNs() === undefined) ledger.setOrigin(0n)
     for (let n = ledger.watermarkNs(); ; n += 10n) {
       const window = { fromNs: n, toNs: n + 10n }
-      ledger.beginAttempt(window)
-      ledger.done(window, { pass: 1, digest: '', messages: 1, entries: 1, points: 1, atNs: n })
+      const attempt = ledger.beginAttempt(window)
+      ledger.done(window, { pass: 1, digest: '', messages: 1, entries: 1, points: 1, atNs: n }, attempt)
       writeSync(1, String(n + 10n) + '\\n')
-      ledger.endAttempt(window)
+      ledger.endAttempt(attempt)
     }`
   const path = join(folder, 'state.db')
   let told = 0n

@@ -106,6 +106,24 @@ test('the attempt is in the ledger before the first byte is asked for', async ()
   assert.deepEqual(ledger.attempts, [])
 })
 
+test('the mark of an attempt outlives a programmer’s error, and no other end', async () => {
+  const { api, ledger, deps, lane } = setUp()
+  api.midway = () => {
+    throw new TypeError('bug')
+  }
+  await assert.rejects(runWindow(WINDOW, lane, deps, never), TypeError)
+  assert.equal(ledger.attempts.length, 1)
+  assert.deepEqual(ledger.reopen().crashed(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
+  api.midway = () => undefined
+  await runWindow(WINDOW, lane, deps, never)
+  assert.deepEqual(ledger.reopen().crashed(), [], 'what is done is forgotten')
+  const again = setUp()
+  const stopping = new AbortController()
+  again.api.midway = () => stopping.abort(new Error('stopping'))
+  await assert.rejects(runWindow(WINDOW, again.lane, again.deps, stopping.signal), /stopping/)
+  assert.deepEqual(again.ledger.attempts, [], 'a stop is no crash')
+})
+
 test("a window is done no further than the API's clock minus the lag, whatever the local clock says", async () => {
   const { ledger, deps, lane } = setUp(() => FROM + MINUTE + 30n * SECOND)
   const result = await runWindow(WINDOW, lane, deps, never)
