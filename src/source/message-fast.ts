@@ -6,7 +6,9 @@
  * take the same way: a property test compares the two.
  *
  * The bytes may end anywhere. `bytes[end]` is 0, which no JSON holds outside of a mistake, so every loop stops there by itself: a
- * mismatch at or after `end` means MORE bytes are needed, before it ODD. Progress is kept after each entry, node and member. */
+ * mismatch at or after `end` means MORE bytes are needed, before it ODD. Progress is kept after each entry, node and member, and what lies
+ * behind it is read again when more bytes are there. So a part that does not end soon is ODD as well: a member of 20 MB would be read again
+ * from its begin with each piece of the network, which takes the square of its size. */
 
 import { KnownTexts } from './known-texts.ts'
 import { DST, ENTRY_CELLS, KIND, NODE_ADDRESS_CELLS, NODE_CELLS, PROTO, SRC } from './message.ts'
@@ -20,6 +22,9 @@ import { plainTextEnd, wordOf } from './words.ts'
 /** Results of `run` that are not a position. */
 export const MORE = -1
 export const ODD = -2
+
+/** Bytes of an entry, node or member that may be read again. Usual ones have less than 1 KiB. */
+const AGAIN_BYTES_MAX = 16 * 1024
 
 /** The deepest nesting of a usual message: message, list, node, addresses. */
 export const USUAL_DEPTH = 4
@@ -131,7 +136,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     }
     const p = depthMax < USUAL_DEPTH ? fail(base) : members(b, base + at)
     if (p >= 0) return finish(b) ? p : ODD
-    return fault >= end ? MORE : ODD
+    return fault >= end && end - base - at <= AGAIN_BYTES_MAX ? MORE : ODD
   }
 
   function members(b: Uint8Array, p: number): number {
@@ -544,7 +549,9 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
     columns.view = view
     columns.nodeId = ids.of(b, view, base + nodeIdStart, base + nodeIdEnd)
     columns.startNs = startNs
-    columns.loggedNs = (loggedStart < 0 ? undefined : parseTime(b, base + loggedStart, base + loggedEnd)) ?? startNs
+    const loggedNs = loggedStart < 0 ? undefined : parseTime(b, base + loggedStart, base + loggedEnd)
+    columns.loggedNs = loggedNs ?? startNs
+    columns.hasLogged = loggedNs !== undefined
     columns.srcNodeIsReporter =
       srcIdStart >= 0 && same(b, base + srcIdStart, base + srcIdEnd, base + nodeIdStart, base + nodeIdEnd)
     return true

@@ -154,8 +154,10 @@ export async function* messagesIn(
         if (depth === 0 && c === OPEN_LIST) listDepth = 1
         depth += 1
         if (c === OPEN_LIST && depth === 2 && listDepth === 0 && start >= 0) {
-          const head = Buffer.concat([...held, bytes.subarray(start, at + 1)])
-          if (head.length <= HEAD_BYTES && LIST_OF_MESSAGES.test(head.toString('latin1'))) {
+          // A message has many lists, and what is held of it may be long.
+          const isHead = heldBytes + at + 1 - start <= HEAD_BYTES
+          const head = isHead ? Buffer.concat([...held, bytes.subarray(start, at + 1)]).toString('latin1') : ''
+          if (LIST_OF_MESSAGES.test(head)) {
             held = []
             heldBytes = 0
             listDepth = 2

@@ -89,6 +89,19 @@ test('what is no flow log is counted and left out', async () => {
   assert.ok(long.others >= 1)
 })
 
+test('a message of many lists is not put together again at each of them', async (t) => {
+  const message = `{"nodeId":"n1","start":"2026-08-01T10:00:00Z",${Array.from({ length: 20_000 }, (_, index) => `"x${index}":[1]`)}}`
+  const concat = Buffer.concat
+  let bytes = 0
+  t.mock.method(Buffer, 'concat', (pieces: Uint8Array[]) => {
+    const whole = concat(pieces)
+    bytes += whole.length
+    return whole
+  })
+  assert.deepEqual((await read(message, 4_096)).found, [message])
+  assert.ok(bytes < 2 * message.length, `${bytes} bytes were copied of a message of ${message.length}`)
+})
+
 test('what breaks off is no end', async () => {
   for (const text of [answer(MESSAGES).slice(0, -2), `${MESSAGES[0]}\n{"nodeId":"n`, '{"logs":[', 'x]']) {
     await assert.rejects(read(text), SyntaxError, text.slice(0, 40))
