@@ -165,6 +165,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
       nodeId: message.nodeId,
       startNs: message.startNs,
       loggedNs: message.loggedNs,
+      hasLogged: message.hasLogged,
       entryCount: message.entryCount,
       quarantined: message.quarantined,
       text: memory,
@@ -182,6 +183,9 @@ function createMasked(mask: Mask): (message: Message) => Message {
       nodeAddressCells,
       srcNode: hasNodes ? message.srcNode : -1,
       srcNodeIsReporter: hasNodes && message.srcNodeIsReporter,
+      json: message.json,
+      jsonStart: message.jsonStart,
+      jsonEnd: message.jsonEnd,
     }
   }
 }

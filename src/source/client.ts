@@ -144,7 +144,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     try {
       const answer = await askSigned(get('logging/network', query, config.answerBytesMax, 'split'), signal)
       const count = { bytes: 0 }
-      return { serverNs: serverNsOf(answer), bytesRead: () => count.bytes, groups: groupsOf(answer, count) }
+      return { serverNs: serverNsOf(answer), bytesRead: () => count.bytes, groups: groupsOf(answer, window, count) }
     } catch (error) {
       if (error instanceof CollectorError && error.code === 'api_forbidden' && (await isFeatureOff(signal)))
         throw featureOff()
@@ -152,8 +152,13 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     }
   }
 
-  async function* groupsOf(answer: HttpAnswer, count: { bytes: number }): AsyncGenerator<Iterable<Message>> {
+  async function* groupsOf(
+    answer: HttpAnswer,
+    window: Window,
+    count: { bytes: number },
+  ): AsyncGenerator<Iterable<Message>> {
     const reader = readers.pop() ?? createReader(config)
+    reader.reset(window)
     try {
       for await (const chunk of answer.body) {
         try {

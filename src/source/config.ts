@@ -66,6 +66,12 @@ export const tailscaleSchema = z
       .max(64)
       .default(8)
       .describe('Deepest nesting of a message; a deeper one is quarantined.'),
+    clockBehindMax: durationSchema({ default: '31d', min: '1h', max: '365d' }).describe(
+      'How far the clock of a node may be behind that of the API (`start` before `logged`); a message beyond is quarantined.',
+    ),
+    clockAheadMax: durationSchema({ default: '1h', min: '1m', max: '365d' }).describe(
+      'How far the clock of a node may be ahead of that of the API (`start` after `logged`); a message beyond is quarantined.',
+    ),
   })
   .superRefine((settings, context) => {
     for (const { path, message } of credentialFaults(settings))

@@ -2,14 +2,17 @@
  * of the answer are skipped as they stream, whatever their shape and size. A message is read in place (message-fast.ts); one of an
  * unusual shape is first cut out by its brackets and strings, then read by JSON.parse (message-exact.ts). */
 import { type Code, CollectorError, excerpt, type Reaction } from '../errors.ts'
+import { type ClockLimits, createClockBounds } from './clock-bounds.ts'
 import { createValueScanner } from './cut-scan.ts'
 import type { Message } from './message.ts'
 import { createColumns } from './message-columns.ts'
 import { createExactReader, quarantineMessage } from './message-exact.ts'
 import { createFastParser, MORE, ODD } from './message-fast.ts'
-import { headOf, textOf } from './message-text.ts'
+import { headOf, headWithLength, textOf } from './message-text.ts'
+import type { Window } from './source.ts'
 
-export interface ReaderLimits {
+/** A message whose clock is out of bounds is quarantined as `clock_out_of_bounds`. */
+export interface ReaderLimits extends ClockLimits {
   /** Decoded bytes of one answer; more throws `api_too_large`. */
   readonly answerBytesMax: number
   /** Bytes of one message; a larger one is quarantined as `too_large`, held no further than its first 64 KiB. */
@@ -27,8 +30,9 @@ export interface MessageReader {
   end(): void
   /** Decoded bytes taken so far. */
   bytesRead(): number
-  /** Forgets the answer, whole or not; the next bytes are those of another one. */
-  reset(): void
+  /** Forgets the answer, whole or not; the next bytes are those of another one. `window`: what it was asked for; it stands in for `logged`
+   * in messages that have none. */
+  reset(window?: Window): void
 }
 
 const STATES = {
@@ -61,6 +65,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
   const fast = createFastParser(columns, limits.depthMax)
   const exact = createExactReader(columns)
   const scanner = createValueScanner()
+  const isOutOfBounds = createClockBounds(limits)
   let buffer = new Uint8Array(BUFFER_BYTES)
   /** What is not used up yet: `buffer[pos, end)`; `buffer[end]` is 0. */
   let pos = 0
@@ -73,6 +78,11 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
   /** In `cut`: bytes from `pos` on that the scanner has seen. */
   let scanned = 0
   let head = ''
+  /** Of a message that is too large, as far as they are not held any more. */
+  let dropped = 0
+  /** What our own code threw at the message that is now looked through for its end. */
+  let thrown: unknown
+  let window: Window | undefined
   let failure: CollectorError | undefined
 
   function push(chunk: Uint8Array): Iterable<Message> {
@@ -117,7 +127,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
     for (;;) {
       switch (state) {
         case STATES.fast: {
-          const stop = fast.run(buffer, pos, end)
+          const stop = runFast()
           if (stop === MORE && end - pos <= limits.messageBytesMax) return false
           if (stop === MORE || stop === ODD || stop - pos > limits.messageBytesMax) {
             state = STATES.cut
@@ -125,15 +135,14 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
             scanned = 0
             continue
           }
-          pos = stop
-          state = STATES.nextElement
-          return true
+          return took(stop)
         }
         case STATES.cut: {
           const stop = scanner.run(buffer, pos + scanned, end)
           scanned = (stop < 0 ? end : stop) - pos
           if (scanned > limits.messageBytesMax) {
             head = headOf(buffer, pos, pos + scanned)
+            dropped = scanned
             pos += scanned
             if (stop < 0) {
               state = STATES.drop
@@ -146,6 +155,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
         }
         case STATES.drop: {
           const stop = scanner.run(buffer, pos, end)
+          dropped += (stop < 0 ? end : stop) - pos
           pos = stop < 0 ? end : stop
           if (stop < 0) return false
           return tooLarge()
@@ -252,16 +262,52 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
 
   function tooLarge(): true {
     if (!scanner.isValue()) throw garbage()
-    quarantineMessage(columns, 'too_large', head)
+    quarantineMessage(columns, { reason: 'too_large', text: head, bytes: dropped })
     head = ''
+    thrown = undefined
     state = STATES.nextElement
     return true
   }
 
   function unusual(stop: number): true {
     if (!scanner.isValue()) throw garbage()
-    if (scanner.deepest() > limits.depthMax) quarantineMessage(columns, 'too_deep', headOf(buffer, pos, stop))
-    else exact.read(buffer, pos, stop)
+    if (scanner.deepest() > limits.depthMax) {
+      quarantineMessage(columns, { reason: 'too_deep', ...headWithLength(buffer, pos, stop) })
+    } else if (thrown === undefined) {
+      try {
+        exact.read(buffer, pos, stop)
+      } catch (error) {
+        thrown = error
+      }
+    }
+    if (thrown !== undefined) {
+      const detail = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+      quarantineMessage(columns, { reason: 'read_failed', ...headWithLength(buffer, pos, stop), detail })
+      thrown = undefined
+    }
+    return took(stop)
+  }
+
+  /** An exception of the parser is a bug of ours that one message brings to light: it is set aside alone, once its end is known. */
+  function runFast(): number {
+    try {
+      return fast.run(buffer, pos, end)
+    } catch (error) {
+      thrown = error
+      return ODD
+    }
+  }
+
+  /** The columns hold the message that ends at `stop`. */
+  function took(stop: number): true {
+    if (columns.nodeId !== '') {
+      if (isOutOfBounds(columns, window)) {
+        quarantineMessage(columns, { reason: 'clock_out_of_bounds', ...headWithLength(buffer, pos, stop) })
+      }
+      columns.json = buffer
+      columns.jsonStart = pos
+      columns.jsonEnd = stop
+    }
     pos = stop
     state = STATES.nextElement
     return true
@@ -311,7 +357,9 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
       )
     },
     bytesRead: () => total,
-    reset() {
+    reset(asked) {
+      window = asked
+      thrown = undefined
       // A huge message must not keep its memory for ever.
       if (buffer.length > KEPT_BYTES_MAX) buffer = new Uint8Array(BUFFER_BYTES)
       pos = end = total = 0

@@ -6,6 +6,7 @@ export interface Columns extends Message {
   nodeId: string
   startNs: bigint
   loggedNs: bigint
+  hasLogged: boolean
   entryCount: number
   quarantined: QuarantinedPart[]
   text: Uint8Array
@@ -23,6 +24,9 @@ export interface Columns extends Message {
   nodeAddressCells: Int32Array
   srcNode: number
   srcNodeIsReporter: boolean
+  json: Uint8Array
+  jsonStart: number
+  jsonEnd: number
 }
 
 const NOTHING = new Uint8Array(0)
@@ -33,6 +37,7 @@ export function createColumns(): Columns {
     nodeId: '',
     startNs: 0n,
     loggedNs: 0n,
+    hasLogged: false,
     entryCount: 0,
     quarantined: [],
     text: NOTHING,
@@ -50,6 +55,9 @@ export function createColumns(): Columns {
     nodeAddressCells: new Int32Array(128 * NODE_ADDRESS_CELLS),
     srcNode: -1,
     srcNodeIsReporter: false,
+    json: NOTHING,
+    jsonStart: 0,
+    jsonEnd: 0,
   }
 }
 
@@ -58,6 +66,7 @@ export function clear(columns: Columns): void {
   columns.nodeId = ''
   columns.startNs = 0n
   columns.loggedNs = 0n
+  columns.hasLogged = false
   columns.entryCount = 0
   if (columns.quarantined.length > 0) columns.quarantined = []
   columns.text = NOTHING
@@ -70,6 +79,7 @@ export function clear(columns: Columns): void {
   columns.nodeAddressCount = 0
   columns.srcNode = -1
   columns.srcNodeIsReporter = false
+  columns.json = NOTHING
 }
 
 /** Room for one entry more than `count`. */

@@ -18,9 +18,9 @@ import {
 import { hashBytes, splitAddress } from './message-address.ts'
 import { type Columns, clear, doubled, growEntries, growNodeAddresses, growNodes } from './message-columns.ts'
 import { protoOf } from './message-proto.ts'
-import { HEAD_BYTES_MAX, headOf, textOf } from './message-text.ts'
+import { HEAD_BYTES_MAX, headWithLength, textOf } from './message-text.ts'
 import { parseTime } from './message-time.ts'
-import type { QuarantineReason } from './source.ts'
+import type { Quarantined, QuarantineReason } from './source.ts'
 
 /** A number that a double does not hold exactly, with its digits; JSON.stringify writes it as it was. */
 interface RawNumber {
@@ -56,18 +56,19 @@ export function createExactReader(columns: Columns): ExactReader {
     used = 0
     protoIndex.clear()
     const parsed = parse(textOf(bytes, start, end))
-    if (parsed === undefined) return quarantineMessage(columns, 'bad_json', headOf(bytes, start, end))
+    if (parsed === undefined) return whole('bad_json', bytes, start, end)
     const value = parsed.value
-    if (!isObject(value)) return quarantineMessage(columns, 'not_an_object', headOf(bytes, start, end))
+    if (!isObject(value)) return whole('not_an_object', bytes, start, end)
     const nodeId = member(value, 'nodeId')
-    if (typeof nodeId !== 'string' || nodeId === '')
-      return quarantineMessage(columns, 'no_node', headOf(bytes, start, end))
+    if (typeof nodeId !== 'string' || nodeId === '') return whole('no_node', bytes, start, end)
     const startNs = timeOf(member(value, 'start'))
-    if (startNs === undefined) return quarantineMessage(columns, 'bad_time', headOf(bytes, start, end))
+    if (startNs === undefined) return whole('bad_time', bytes, start, end)
 
     columns.nodeId = nodeId
     columns.startNs = startNs
-    columns.loggedNs = timeOf(member(value, 'logged')) ?? startNs
+    const loggedNs = timeOf(member(value, 'logged'))
+    columns.loggedNs = loggedNs ?? startNs
+    columns.hasLogged = loggedNs !== undefined
     const counters: bigint[] = []
     // In the order of the wire, as the fast reader meets them.
     for (const key of Object.keys(value)) {
@@ -84,6 +85,10 @@ export function createExactReader(columns: Columns): ExactReader {
     fillCounters(columns, counters)
     columns.text = scratch
     columns.view = new DataView(scratch.buffer)
+  }
+
+  function whole(reason: QuarantineReason, bytes: Uint8Array, start: number, end: number): void {
+    quarantineMessage(columns, { reason, ...headWithLength(bytes, start, end) })
   }
 
   function list(value: unknown, kind: number, counters: bigint[]): void {
@@ -172,21 +177,21 @@ export function createExactReader(columns: Columns): ExactReader {
   return { read }
 }
 
-/** The whole message cannot be taken. `text`: its JSON, already cut. */
-export function quarantineMessage(columns: Columns, reason: QuarantineReason, text: string): void {
+/** The whole message cannot be taken. */
+export function quarantineMessage(columns: Columns, part: Quarantined): void {
   clear(columns)
-  columns.quarantined.push({ reason, text })
+  columns.quarantined.push(part)
 }
 
 function quarantine(columns: Columns, reason: QuarantineReason, value: unknown, kind: Kind | undefined): void {
   const text = JSON.stringify(value)
-  const cut = text.length > HEAD_BYTES_MAX / 3 ? cutText(text) : text
-  columns.quarantined.push(kind === undefined ? { reason, text: cut } : { reason, text: cut, kind })
+  const cut = text.length > HEAD_BYTES_MAX / 3 ? cutText(text) : { text }
+  columns.quarantined.push(kind === undefined ? { reason, ...cut } : { reason, ...cut, kind })
 }
 
-function cutText(text: string): string {
+function cutText(text: string) {
   const bytes = encoder.encode(text)
-  return headOf(bytes, 0, bytes.length)
+  return headWithLength(bytes, 0, bytes.length)
 }
 
 function parse(text: string): { readonly value: unknown } | undefined {

@@ -15,11 +15,22 @@ export function textOf(bytes: Uint8Array, start: number, end: number): string {
 /** Longer texts are rare, and the decoder looks through them faster. */
 const SHORT = 256
 
-/** The start of a text that is kept for people: at most 64 KiB of UTF-8, cut between characters. */
-export function headOf(bytes: Uint8Array, start: number, end: number): string {
-  let stop = Math.min(end, start + HEAD_BYTES_MAX)
+/** The start of a text that is kept for people: at most `bytesMax` of UTF-8, cut between characters. */
+export function headOf(bytes: Uint8Array, start: number, end: number, bytesMax = HEAD_BYTES_MAX): string {
+  let stop = Math.min(end, start + bytesMax)
   if (stop < end) while (stop > start && (bytes[stop]! & 0xc0) === 0x80) stop -= 1
   return textOf(bytes, start, stop)
 }
 
 export const HEAD_BYTES_MAX = 64 * 1024
+
+/** The same, with the length of the whole where it was cut. */
+export function headWithLength(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  bytesMax = HEAD_BYTES_MAX,
+): { readonly text: string; readonly bytes?: number } {
+  const text = headOf(bytes, start, end, bytesMax)
+  return end - start > bytesMax ? { text, bytes: end - start } : { text }
+}

@@ -47,6 +47,8 @@ export interface Message {
   readonly startNs: bigint
   /** The API's clock, ns; `startNs` when the message has none that can be read. */
   readonly loggedNs: bigint
+  /** The message has a `logged` that can be read. */
+  readonly hasLogged: boolean
   readonly entryCount: number
   /** What could not be taken: entries of this message, or the whole of it (then `entryCount` is 0). */
   readonly quarantined: readonly QuarantinedPart[]
@@ -77,4 +79,9 @@ export interface Message {
   readonly srcNode: number
   /** srcNode has the message's own nodeId. */
   readonly srcNodeIsReporter: boolean
+
+  /** The message as it was received: `json[jsonStart, jsonEnd)`, for the one that must be set aside after it was read. */
+  readonly json: Uint8Array
+  readonly jsonStart: number
+  readonly jsonEnd: number
 }

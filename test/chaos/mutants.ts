@@ -182,6 +182,27 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: [RUN_WINDOW_TEST],
   },
+  {
+    name: 'a wild clock is believed',
+    file: 'src/source/cut.ts',
+    find: 'if (isOutOfBounds(columns, window)) {',
+    replace: 'if (isOutOfBounds(columns, window) && pos < 0) {',
+    tests: ['test/source/cut.test.ts'],
+  },
+  {
+    name: 'a message that breaks the parser ends the window',
+    file: 'src/source/cut.ts',
+    find: '        exact.read(buffer, pos, stop)\n      } catch (error) {\n        thrown = error\n',
+    replace: '        exact.read(buffer, pos, stop)\n      } catch (error) {\n        throw error\n',
+    tests: ['test/source/cut.test.ts'],
+  },
+  {
+    name: 'a huge member is scanned again with each piece',
+    file: 'src/source/message-fast.ts',
+    find: 'return fault >= end && end - base - at <= AGAIN_BYTES_MAX ? MORE : ODD',
+    replace: 'return fault >= end ? MORE : ODD',
+    tests: ['test/source/cut.test.ts'],
+  },
 ]
 
 /** The mutated text. Throws when the mutant does not fit the source any more. */

@@ -51,7 +51,13 @@ export interface SimApiDeps {
   readonly bite: (name: string) => void
 }
 
-const LIMITS = { answerBytesMax: 1 << 30, messageBytesMax: 1 << 20, depthMax: 16 }
+const LIMITS = {
+  answerBytesMax: 1 << 30,
+  messageBytesMax: 1 << 20,
+  depthMax: 16,
+  clockBehindMax: 31 * 86_400_000,
+  clockAheadMax: 3_600_000,
+}
 const CHUNK_BYTES = 1_500
 const EMPTY = Buffer.from('{"logs":[]}\n')
 

@@ -14,7 +14,7 @@ const NODES = 5
 export const POISON_ADDRESS = '100.64.66.6'
 
 /** Message number `serial`, logged at `loggedNs`. A pure function. Some of its kind: starts that five nodes share to the nanosecond, records of
- * one node that begin a nanosecond apart, node clocks from the year 1 to 9999, two entries that fold into one point. */
+ * one node that begin a nanosecond apart, node clocks from the year 1 to 9999 (out of bounds), two entries that fold into one point. */
 export function messageText(serial: number, loggedNs: bigint): string {
   const node = serial % NODES
   const around = ((loggedNs - 6_000_000_000n) / 10_000_000_000n) * 10_000_000_000n
@@ -55,9 +55,14 @@ export function pointsOf(record: SimRecord): readonly ModelPoint[] {
   const { start } = JSON.parse(record.text) as { start: string }
   if (!start.includes('T')) return []
   return modelOf(record.text, { ports: 'service', tailnet: 'default', nameOf: () => undefined }).points.filter(
-    ({ timestampNs }) => timestampNs >= -(1n << 63n) && timestampNs < 1n << 63n,
+    ({ timestampNs }) =>
+      timestampNs >= record.loggedNs - CLOCK_BEHIND_NS && timestampNs <= record.loggedNs + CLOCK_AHEAD_NS,
   )
 }
+
+/** Bounds of a node's clock: the defaults of the settings. */
+const CLOCK_BEHIND_NS = 31n * 86_400_000_000_000n
+const CLOCK_AHEAD_NS = 3_600_000_000_000n
 
 /** What tells one point from all others. */
 export function keyOf(point: Pick<ModelPoint, 'measurement' | 'tags' | 'timestampNs'>): string {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Code, CollectorError, type Reaction } from '../../src/errors.ts'
@@ -322,4 +323,120 @@ test('what cannot be taken is told with its reason, its kind and its text', () =
     )
   }
   assert.deepEqual(KINDS, ['virtual', 'subnet', 'exit', 'physical'])
+})
+
+test('a start too far from logged, or without one from the window, sets its message aside with that reason', () => {
+  const bounds = { clockBehindMax: 31 * 86_400_000, clockAheadMax: 3_600_000 }
+  const text = readFileSync(new URL('fixtures/clocks-out-of-bounds.json', import.meta.url), 'utf8')
+  const told = readText(text, bounds)
+  assert.deepEqual(
+    told.map((one) => [one.entries, one.quarantined.map((part) => part.reason).join()]),
+    Array.from({ length: 6 }, () => [0, 'clock_out_of_bounds']),
+  )
+  assert.deepEqual(
+    told.map((one) => JSON.parse(one.quarantined[0]!.text)),
+    JSON.parse(text).logs,
+  )
+  const window = { fromNs: 1_785_578_400_000_000_000n, toNs: 1_785_578_460_000_000_000n }
+  // The bounds themselves are still taken; a nanosecond beyond is not.
+  const rows: [start: string, logged: string | undefined, isTaken: boolean][] = [
+    ['2026-07-01T10:00:00Z', '2026-08-01T10:00:00Z', true],
+    ['2026-07-01T09:59:59.999999999Z', '2026-08-01T10:00:00Z', false],
+    ['2026-08-01T11:00:00Z', '2026-08-01T10:00:00Z', true],
+    ['2026-08-01T11:00:00.000000001Z', '2026-08-01T10:00:00Z', false],
+    ['2026-07-01T10:00:00Z', undefined, true],
+    ['2026-07-01T09:59:59.999999999Z', 'never', false],
+    ['2026-08-01T11:01:00Z', undefined, true],
+    ['2026-08-01T11:01:00.000000001Z', undefined, false],
+  ]
+  for (const odd of ['', ',"x":"\\u0041","x":1']) {
+    const reader = createMessageReader({ ...LIMITS, ...bounds })
+    const logs = rows.map(
+      ([start, logged]) =>
+        `{"nodeId":"n","start":"${start}"${logged === undefined ? '' : `,"logged":"${logged}"`},"exitTraffic":[{"txBytes":1}]${odd}}`,
+    )
+    reader.reset(window)
+    const taken: boolean[] = []
+    for (const one of reader.push(bytesOf(`{"logs":[${logs.join()}]}`))) taken.push(one.quarantined.length === 0)
+    assert.deepEqual(
+      taken,
+      rows.map(([, , isTaken]) => isTaken),
+    )
+  }
+})
+
+test('a message that breaks the reader itself is set aside alone, with its text and the error', (t) => {
+  const parse = JSON.parse
+  t.mock.method(JSON, 'parse', (text: string, revive?: (key: string, value: unknown) => unknown) => {
+    if (text.includes('breaks the exact parser')) throw new TypeError('a bug')
+    return parse(text, revive)
+  })
+  const getInt32 = DataView.prototype.getInt32
+  let breaksIn = Number.POSITIVE_INFINITY
+  t.mock.method(DataView.prototype, 'getInt32', function read(this: DataView, at: number, isLittle?: boolean) {
+    if (breaksIn-- === 0) throw new RangeError('a bug')
+    return getInt32.call(this, at, isLittle)
+  })
+  const exact = message('n2', ',"\\u0078":"breaks the exact parser"')
+  const body = bytesOf(`{"logs":[${message('n1')},${exact},${message('n3')}]}`)
+  for (const chunks of [[body], [...oneByOne(body)]]) {
+    const told = read(chunks)
+    assert.deepEqual(
+      told.map((one) => [one.nodeId, one.entries, one.quarantined[0]?.reason]),
+      [
+        ['n1', 1, undefined],
+        ['', 0, 'read_failed'],
+        ['n3', 1, undefined],
+      ],
+    )
+    const part: { text: string; detail?: string } | undefined = told[1]!.quarantined[0]
+    assert.equal(part?.text, exact)
+    assert.match(part?.detail ?? '', /TypeError: a bug/)
+  }
+  breaksIn = 3
+  const told = read([bytesOf(`{"logs":[${message('n1')},${message('n2')}]}`)])
+  assert.deepEqual(
+    told.map((one) => [one.nodeId, one.quarantined[0]?.reason, one.quarantined[0]?.text]),
+    [
+      ['', 'read_failed', message('n1')],
+      ['n2', undefined, undefined],
+    ],
+  )
+})
+
+test('a part without end is looked through once, however many pieces it comes in', (t) => {
+  const getInt32 = DataView.prototype.getInt32
+  let words = 0
+  t.mock.method(DataView.prototype, 'getInt32', function read(this: DataView, at: number, isLittle?: boolean) {
+    words += 1
+    return getInt32.call(this, at, isLittle)
+  })
+  const limits = { answerBytesMax: 1 << 28, messageBytesMax: 1 << 26 }
+  const filler = Buffer.alloc(20 << 20, 'x')
+  const parts: [what: string, before: string, after: string][] = [
+    ['an unknown member', '{"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[{"txBytes":7}],"x":"', '"}'],
+    [
+      'an unknown member of a node',
+      '{"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[{"txBytes":7}],"dstNodes":[{"x":"',
+      '"}]}',
+    ],
+    [
+      'an unknown member of an entry',
+      '{"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[{"txBytes":7,"x":"',
+      '"}]}',
+    ],
+  ]
+  for (const [what, before, after] of parts) {
+    words = 0
+    const body = Buffer.concat([Buffer.from(`{"logs":[${before}`), filler, Buffer.from(`${after}]}`)])
+    const told = read(
+      (function* pieces() {
+        for (let at = 0; at < body.length; at += 65_536) yield body.subarray(at, at + 65_536)
+      })(),
+      limits,
+    )
+    assert.deepEqual([told[0]?.entries, told[0]?.txBytes, told[0]?.quarantined], [1, 7, []], what)
+    // Once would be a quarter of its bytes; again with each piece 160 times as many.
+    assert.ok(words < body.length / 4, `${what}: ${words} words of ${body.length} bytes`)
+  }
 })
