@@ -37,6 +37,8 @@ export interface InfluxRequest {
 
 /** Of an answer; writes have none, queries of ours small ones. */
 const BODY_BYTES_MAX = 1 << 20
+/** Of a refusal, which may quote every line of the largest batch; and of one that is compressed, though nobody asked for it. */
+const REFUSAL_BYTES_MAX = { plain: 64 << 20, compressed: 256 << 10 } as const
 /** Below it compressing costs more than it saves. */
 const GZIP_BYTES_MIN = 1_000
 /** What may stand in a header line; anything else the client would throw far from here, where nobody catches it. */
@@ -52,7 +54,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
   const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
   const bodies: Bodies = new WeakMap()
-  const redirects = uncopied(bodies)
+  const redirects = opening(bodies, label)
   let made: Promise<{ client: Client; agent: Agent }> | undefined
 
   async function make(): Promise<{ client: Client; agent: Agent }> {
@@ -167,16 +169,33 @@ async function packed(request: InfluxRequest): Promise<{ body: Uint8Array | stri
 /** What each request sends, by its signal, which is its own and which the client hands through. */
 type Bodies = WeakMap<AbortSignal, Uint8Array | string>
 
-/** The client copies every body before it sends it: with four requests in flight 16 MB, which malloc then keeps (20 MB of the whole
- * process). Where it lets others open its requests, which is meant for libraries that follow redirects, bodies go out as they are; the
- * client itself adds an empty one. */
-function uncopied(bodies: Bodies) {
+/** The client lets others open its requests, which is meant for libraries that follow redirects. Two things happen here.
+ *
+ * It copies every body before it sends it: with four requests in flight 16 MB, which malloc then keeps (20 MB of the whole process). So
+ * bodies go out as they are; the client itself adds an empty one.
+ *
+ * It keeps the body of a refusal in one text, however long that becomes, and where a text cannot be longer it throws out of a listener, which
+ * ends the process. So a refusal without an end is broken off. */
+function opening(bodies: Bodies, label: string) {
+  const bounded = (onAnswer: (answer: IncomingMessage) => void) => (answer: IncomingMessage) => {
+    onAnswer(answer)
+    if ((answer.statusCode ?? 0) < 300) return
+    const most = REFUSAL_BYTES_MAX[answer.headers['content-encoding'] === undefined ? 'plain' : 'compressed']
+    let size = 0
+    answer.on('data', (chunk: Uint8Array) => {
+      size += chunk.length
+      if (size <= most) return
+      // Told first: breaking off is told by the client as a connection that was lost.
+      answer.emit('error', endlessRefusal(label, answer.statusCode ?? 0, most))
+      answer.destroy()
+    })
+  }
   const over = (open: typeof http.request) => ({
     request(options: RequestOptions, onAnswer: (answer: IncomingMessage) => void): ClientRequest {
       const body = options.signal && bodies.get(options.signal)
-      if (body === undefined || body.length === 0) return open(options, onAnswer)
+      if (body === undefined || body.length === 0) return open(options, bounded(onAnswer))
       const headers = { ...options.headers, 'content-length': Buffer.byteLength(body) }
-      const request = open({ ...options, headers }, onAnswer)
+      const request = open({ ...options, headers }, bounded(onAnswer))
       request.write(body)
       return request
     },
@@ -217,6 +236,13 @@ function once(
       },
     )
   })
+}
+
+function endlessRefusal(label: string, status: number, bytesMax: number): CollectorError {
+  return new CollectorError(
+    `${label} answered ${status} with more than ${bytesMax} bytes of text. Check that INFLUX_URL is InfluxDB itself, and what stands in between; it is tried again by itself.`,
+    { stage: 'sink', code: 'db_unavailable', reaction: 'retry' },
+  )
 }
 
 function tooLong(bytes: number): CollectorError {

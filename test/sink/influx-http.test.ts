@@ -153,3 +153,30 @@ test('faults of the network: the batch arrives, and arrives with the same bytes'
     for (const { body } of server.asked) assert.equal(body, `${lines.join('\n')}\n`)
   }
 })
+
+test('a refusal whose text has no end is broken off, and neither ends the process nor fills the memory', async (t) => {
+  const server = await startScriptedInflux(t)
+  const piece = Buffer.alloc(1 << 20, 'x')
+  let sent = 0
+  for (const headers of [{}, { 'content-encoding': 'gzip' }]) {
+    server.script((_asked, response) => {
+      response.writeHead(400, { 'content-type': 'application/json', ...headers })
+      const more = () => {
+        while (!response.destroyed) {
+          sent += piece.length
+          if (!response.write(piece)) return void response.once('drain', more)
+        }
+      }
+      more()
+      return undefined
+    })
+    const { sink } = influxWorld({ url: server.url, timeout: '60s' })
+    const error = await faultOf(sink.probe(live()))
+    assert.deepEqual([error.stage, error.reaction], ['sink', 'retry'])
+    assert.match(
+      error.message,
+      'content-encoding' in headers ? /cannot be reached|bytes of text/ : /more than 67108864 bytes of text/,
+    )
+  }
+  assert.ok(sent < 200 << 20, `${sent} bytes were taken`)
+})
