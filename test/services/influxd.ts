@@ -11,8 +11,11 @@ export interface InfluxdOptions {
   /** Databases to create. */
   readonly databases?: readonly string[]
   /** Anything else of its configuration file, by section. */
-  readonly settings?: Readonly<Record<string, Readonly<Record<string, string | number | boolean>>>>
+  readonly settings?: Sections
+  /** Most open files, as a service manager would set it (`LimitNOFILE`); else what this process may have. */
+  readonly descriptorsMax?: number
 }
+type Sections = Readonly<Record<string, Readonly<Record<string, string | number | boolean>>>>
 
 export interface Influxd extends ServerProcess {
   /** Any InfluxQL, as the administrator; JSON of the answer's results. Rejects with the database's error. Numbers beyond 2^53 are
@@ -20,6 +23,8 @@ export interface Influxd extends ServerProcess {
   query(text: string, db?: string): Promise<QueryResult[]>
   /** The header that `auth` needs; empty without it. */
   readonly adminHeaders: Readonly<Record<string, string>>
+  /** Other settings, in force from the next start on. */
+  configure(settings: Sections): void
 }
 
 export interface QueryResult {
@@ -39,13 +44,17 @@ export async function startInfluxd(scope?: Scope, options: InfluxdOptions = {}):
   const adminHeaders: Record<string, string> = options.auth
     ? { authorization: `Basic ${Buffer.from(`${ADMIN}:${ADMIN}`).toString('base64')}` }
     : {}
+  const { descriptorsMax } = options
+  const fileIn = (dir: string) => join(dir, 'influxdb.conf')
   const server = await startServer(scope, {
     name: 'influxd',
-    program: path,
+    program: descriptorsMax === undefined ? path : 'sh',
     args: ({ dir, port }) => {
-      const file = join(dir, 'influxdb.conf')
+      const file = fileIn(dir)
       writeFileSync(file, configOf(dir, port, options))
-      return ['run', '-config', file]
+      const run = ['run', '-config', file]
+      // Both limits: a Go program raises its soft one by itself.
+      return descriptorsMax === undefined ? run : ['-c', `ulimit -n ${descriptorsMax} && exec "$0" "$@"`, path, ...run]
     },
     readyPath: '/ping',
   })
@@ -72,7 +81,12 @@ export async function startInfluxd(scope?: Scope, options: InfluxdOptions = {}):
   for (const db of options.databases ?? []) await query(`CREATE DATABASE "${db}"`)
 
   // The server's `pid` is a getter: a copy by spread would freeze it.
-  return Object.assign(server, { query, adminHeaders })
+  return Object.assign(server, {
+    query,
+    adminHeaders,
+    configure: (settings: Sections) =>
+      writeFileSync(fileIn(server.dir), configOf(server.dir, server.port, { ...options, settings })),
+  })
 }
 
 function configOf(dir: string, port: number, { index = 'inmem', auth = false, settings = {} }: InfluxdOptions): string {
