@@ -27,8 +27,8 @@ import { createLive, type Live } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
+import { createObservers } from './pipeline/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
-import type { Tap } from './pipeline/run-window.ts'
 import { createSlots } from './pipeline/slots.ts'
 import { privacyKey } from './privacy/key.ts'
 import { createMask, type Mask } from './privacy/mask.ts'
@@ -60,7 +60,7 @@ export interface ServiceDeps {
 
 /** What outlives a reload: what one looks at, counters, which must never go down, and that somebody paused. */
 export interface Legacy {
-  readonly live: Live
+  readonly live: Live | undefined
   readonly metrics: Metrics
   readonly isPaused: boolean
 }
@@ -132,8 +132,22 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
   const metrics = deps.legacy?.metrics ?? createMetrics({ version: VERSION, clock })
-  const live = deps.legacy?.live ?? createLive({ clock, random: Math.random })
-  const heard = listening(live, { ...metrics, health })
+  const observers = createObservers({ clock, log: roomLog('observers'), health, metrics: metrics.observers })
+  let legacyLive = deps.legacy?.live
+  const page = observers.add('page', () => {
+    const live = legacyLive ?? createLive({ clock, random: Math.random })
+    // Should it be what fails, the next one is a fresh one.
+    legacyLive = undefined
+    return live
+  })
+  const noted = {
+    source: observers.guard('metrics', 'source', metrics.source),
+    sink: observers.guard('metrics', 'sink', metrics.sink),
+    pipeline: observers.guard('metrics', 'pipeline', metrics.pipeline),
+    alerts: observers.guard('metrics', 'alerts', metrics.alerts),
+    live: observers.guard('metrics', 'live', metrics.live),
+  }
+  const heard = listening(page, { ...noted, health })
 
   const source = createTailscaleSource(settings.tailscale, {
     clock,
@@ -144,7 +158,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   makeFolder(settings.dataDir)
   const state = openStateFile({ path: paths.state }, { clock, log: roomLog('ledger') })
   opened.push(state)
-  if (state.recovered) metrics.pipeline.stateRecovered()
+  if (state.recovered) noted.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
   const mask = maskOf(settings, state)
@@ -160,21 +174,23 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const alerts =
     settings.alerts.rules.length === 0
       ? undefined
-      : createAlerts(
-          settings.alerts,
-          { tailnet, normalLagMs: poll.lag + poll.interval },
-          {
-            stateFile: state,
-            ledger,
-            sink,
-            clock,
-            log: roomLog('alerts'),
-            metrics: metrics.alerts,
-            random: Math.random,
-          },
+      : observers.add('alerts', (onBroken) =>
+          createAlerts(
+            settings.alerts,
+            { tailnet, normalLagMs: poll.lag + poll.interval },
+            {
+              stateFile: state,
+              ledger,
+              sink,
+              clock,
+              log: roomLog('alerts'),
+              metrics: noted.alerts,
+              random: Math.random,
+              onBroken,
+            },
+          ),
         )
-  if (alerts === undefined) metrics.alerts.rules([])
-  const taps: Tap[] = [live.tap, ...(alerts ? [alerts.tap] : [])]
+  if (alerts === undefined) noted.alerts.rules([])
 
   const pipeline = createPipeline(
     {
@@ -198,12 +214,12 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
         ...names,
         observe(devices, atNs) {
           names.observe(devices, atNs)
-          alerts?.devices(maskedDevices(devices, mask))
+          alerts?.use((one) => one.devices(maskedDevices(devices, mask)))
         },
       },
       deadLetters,
       slots: createSlots(influx.inFlight),
-      taps,
+      observers,
       metrics: heard.pipeline,
       health: heard.health,
       createLane: () => ({
@@ -229,6 +245,8 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
 
   function status(): StatusView {
     const position = pipeline.status()
+    const live = page.use((one) => one.view())
+    const alerting = alerts?.use((one) => one.status())
     return {
       ...position,
       etaSeconds: eta.of(position.backlogSeconds),
@@ -238,8 +256,8 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       },
       demo: deps.isDemo ?? false,
       nextPoll: schedule.next(),
-      live: live.view(),
-      ...(alerts ? alertsView(alerts.status()) : {}),
+      ...(live ? { live } : {}),
+      ...(alerting ? alertsView(alerting) : {}),
     }
   }
 
@@ -250,6 +268,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     health,
     metrics,
     status,
+    troubles: observers,
     controlToken: control.value,
     run: () => pipeline.tick(),
     pause: pipeline.pause,
@@ -282,7 +301,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     parts.defer(() => deadLetters.stop())
     parts.defer(() => source.stop())
     parts.defer(() => sink.stop())
-    parts.defer(() => alerts?.stop())
+    parts.defer(() => observers.stop())
     parts.defer(() => metrics.stop())
     parts.defer(() => http.stop())
     await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])
@@ -292,12 +311,12 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     health,
     pipeline,
     status,
-    legacy: () => ({ live, metrics, isPaused: pipeline.status().paused }),
+    legacy: () => ({ live: page.use((one) => one), metrics, isPaused: pipeline.status().paused }),
     async start() {
       metrics.start()
       const url = await http.start()
       health.setReady(true)
-      await alerts?.start()
+      await observers.start()
       await schedule.start()
       return url
     },

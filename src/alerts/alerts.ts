@@ -1,18 +1,18 @@
 /** alerts/: rules about traffic, judged on the line's own points as they pass.
  *
- *   tap -> collector -> sums, presence, distinct items, sightings     what counts, once per message, when its window is done
+ *   observer -> collector -> sums, presence, distinct items, sightings     what counts, once per message, when its window is done
  *   coverage                                                          how far everything was read
  *   judge                                                             states of alerts, step by step on the messages' own time
  *   teller -> alertmanager, webhook, ntfy; events                     whoever has to know
  *   store                                                             all of it in the state file
  *
- * The tap only adds up. Judging, saving and telling happen in a loop of their own, which gives way to the line. */
+ * The observer only adds up. Judging, saving and telling happen in a loop of their own, which gives way to the line. */
 import type { Logger } from 'pino'
 import { type Clock, MINUTE, MS, SECOND } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/state-file.ts'
-import type { Tap } from '../pipeline/run-window.ts'
+import type { Observer } from '../pipeline/observers.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device } from '../source/source.ts'
@@ -60,11 +60,13 @@ export interface AlertsDeps {
   readonly metrics: AlertsMetrics
   /** From 0 to 1; for jitter. */
   readonly random: () => number
+  /** Something inside failed in its own time: this instance is of no use any more. */
+  readonly onBroken: (error: unknown) => void
 }
 
 export interface Alerts {
   /** For the pipeline. */
-  readonly tap: Tap
+  readonly observer: Observer
   /** Takes an answer of the devices API: whose nodes are, and which addresses are theirs. */
   devices(devices: readonly Device[]): void
   /** Reads the state back and begins to judge and tell. Call before the first window is read. Throws a CollectorError (stage `ledger`). */
@@ -78,6 +80,8 @@ export interface Alerts {
   values(rule: string): readonly { readonly group: GroupLabels; readonly value: number }[]
   /** Saves what is not saved yet. Idempotent. */
   stop(): Promise<void>
+  /** Ends at once and saves nothing: what is in memory may be wrong. Idempotent. */
+  giveUp(): Promise<void>
 }
 
 const GRACE_MS = 30_000
@@ -138,7 +142,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     onAttempt: (kind, code, durationMs) => metrics.attempt(kind, code, durationMs),
   })
   const stopping = new AbortController()
-  const events = createEventWriter(deps.sink, log, stopping.signal)
+  const events = createEventWriter(deps.sink, { log, onBroken: deps.onBroken }, stopping.signal)
   const catchUp = createCatchUp(clock, options.normalLagMs)
   let orphans: Orphan[] = []
   const teller = createTeller({
@@ -308,8 +312,15 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     return running
   }
 
+  async function end(): Promise<void> {
+    stopping.abort(new Error('stopping'))
+    wake()
+    await working
+    await teller.stop()
+  }
+
   return {
-    tap: collector,
+    observer: collector,
     devices: (devices) => people.observe(devices),
     async start() {
       const loaded = store.load(kept, clock.now())
@@ -337,7 +348,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       catchUp.begin(judge.judgedNs)
       isStarted = true
       teller.start()
-      working = work()
+      working = work().catch(deps.onBroken)
     },
     evaluate,
     status: () => ({
@@ -372,11 +383,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     },
     async stop() {
       if (!isStarted || stopping.signal.aborted) return
-      stopping.abort(new Error('stopping'))
-      wake()
-      await working
-      await teller.stop()
+      await end()
       if (save()) store.ended()
     },
+    giveUp: end,
   }
 }

@@ -1,10 +1,11 @@
-/** The tap: what passes is added up per window, and counts only when the window is done. Each message counts once, however often and in
+/** The observer: what passes is added up per window, and counts only when the window is done. Each message counts once, however often and in
  * whatever windows it is read: the first window in flight that has it claims it, the others leave it out. When that window fails it is
  * read again, so the message comes back; when it is done, the claim becomes an identity that is remembered. */
 
 import type { Points } from '../flatten/points.ts'
+import type { Observer } from '../pipeline/observers.ts'
 import type { PlannedWindow } from '../pipeline/planner.ts'
-import type { Tap, WindowResult } from '../pipeline/run-window.ts'
+import type { WindowResult } from '../pipeline/run-window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Coverage } from './coverage.ts'
 import { createFeed, type FeedLimits } from './feed.ts'
@@ -35,7 +36,7 @@ export interface CollectorDeps {
   readonly onDone: () => void
 }
 
-export interface Collector extends Tap {
+export interface Collector extends Observer {
   /** What is older than this does not count any more. Never goes back. */
   setHorizon(ns: bigint): void
   readonly horizonNs: bigint

@@ -19,7 +19,16 @@ export interface EventWriter {
 const EVENTS_MAX = 20_000
 const EVENTS_PER_BATCH = 1_000
 
-export function createEventWriter(sink: Pick<Sink, 'write'>, log: Logger, signal: AbortSignal): EventWriter {
+export function createEventWriter(
+  sink: Pick<Sink, 'write'>,
+  deps: {
+    readonly log: Logger
+    /** A programmer's error. */
+    readonly onBroken: (error: unknown) => void
+  },
+  signal: AbortSignal,
+): EventWriter {
+  const { log } = deps
   const events = new Map<string, Uint8Array>()
   let isWriting = false
   let isFull = false
@@ -64,6 +73,7 @@ export function createEventWriter(sink: Pick<Sink, 'write'>, log: Logger, signal
       .then((isTaken) => {
         if (isTaken) write()
       })
+      .catch(deps.onBroken)
   }
 
   return {

@@ -61,6 +61,8 @@ const UNHEARD_FIRING_MS = 120_000
 const BACKOFF_MIN_MS = 5_000
 const BACKOFF_MAX_MS = 300_000
 const ROUND_MS = 5_000
+const BROKEN =
+  'An error inside tailflux (the log has it: "alerts cannot be told"); it is tried again. Should it stay so, update tailflux, or report that log line.'
 
 interface Memory {
   /** By fingerprint: when it was sent last. */
@@ -142,7 +144,7 @@ export function createTeller(deps: TellerDeps): Teller {
   }
 
   /** One round; the failure, if there was one. */
-  async function round(notifier: Notifier): Promise<CollectorError | undefined> {
+  async function round(notifier: Notifier): Promise<{ error: unknown } | undefined> {
     const wanted = new Map<string, { alert: Tellable; news: News }>()
     for (const alert of deps.alerts()) {
       const status = due(notifier, alert)
@@ -154,9 +156,8 @@ export function createTeller(deps: TellerDeps): Teller {
         await notifier.send(portion, stopping.signal)
       } catch (error) {
         if (stopping.signal.aborted) return undefined
-        if (!(error instanceof CollectorError)) throw error
         metrics.told(notifier.kind, 'failed', portion.length)
-        return error
+        return { error }
       }
       for (const { fingerprint } of portion) {
         const one = wanted.get(fingerprint)
@@ -173,12 +174,15 @@ export function createTeller(deps: TellerDeps): Teller {
     let failures = 0
     while (!stopping.signal.aborted) {
       const woken = waking.promise
-      const error = await round(notifier)
-      if (error) {
+      const failure = await round(notifier).catch((error: unknown) => ({ error }))
+      if (failure) {
+        const { error } = failure
+        // An error of our own fails this notifier, and no other one.
+        const [code, text] = error instanceof CollectorError ? [error.code, error.message] : ['notify_failed', BROKEN]
         failures += 1
         const { lastTold = null } = states.get(notifier.id) ?? {}
-        states.set(notifier.id, { lastTold, error: error.message })
-        log.warn({ notifier: notifier.label, code: error.code, err: error }, 'alerts cannot be told, tried again later')
+        states.set(notifier.id, { lastTold, error: text })
+        log.warn({ notifier: notifier.label, code, err: error }, 'alerts cannot be told, tried again later')
         const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
         await clock.sleep(waitMs, stopping.signal).catch(() => undefined)
         continue

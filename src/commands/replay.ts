@@ -10,6 +10,7 @@ import { openStateFile } from '../ledger/state-file.ts'
 import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createNames } from '../names/sqlite-names.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import { NO_OBSERVERS } from '../pipeline/observers.ts'
 import { runWindow, type WindowResult } from '../pipeline/run-window.ts'
 import { createSlots } from '../pipeline/slots.ts'
 import { maskedFlattener, maskedNames } from '../privacy/masked.ts'
@@ -114,7 +115,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: () => undefined },
               deadLetters,
               slots: createSlots(settings.influx.inFlight),
-              taps: [],
+              observers: NO_OBSERVERS,
               metrics: metrics.pipeline,
               clock,
               log,

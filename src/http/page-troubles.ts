@@ -11,6 +11,9 @@ const ROOM_NAMES: Record<RoomHealth['room'], string> = {
   names: 'Device names',
   line: 'The line',
   clock: 'Clock',
+  alerts: 'Alerts',
+  page: 'Status page',
+  metrics: 'Metrics',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
 const ALERTS_SHOWN = 8

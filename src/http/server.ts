@@ -8,6 +8,7 @@ import { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
 import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { Troubles } from '../pipeline/troubles.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createEvents } from './events.ts'
@@ -23,6 +24,8 @@ export interface HttpDeps extends Orders {
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => StatusView
+  /** Hears which pages cannot be shown, by route, and which can again. */
+  readonly troubles?: Pick<Troubles, 'failed' | 'works'>
   /** A token besides the one of the settings, for commands on this machine. */
   readonly controlToken?: string
   /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */
@@ -73,7 +76,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     clock,
     clientsMax: limits.eventClientsMax,
     headers: HEADERS,
-    onError: (error) => log.warn({ err: error }, 'event stream ended by an error'),
+    onError: (error) => log.debug({ err: error }, 'event stream ended by an error'),
   })
 
   const app = fastify({
@@ -125,13 +128,16 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   })
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request
+    if (reply.statusCode === 200) showable(request)
     log.debug({ method, url, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) }, 'request answered')
   })
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'There is nothing here; the status page is at /.'))
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500
     if (status < 500) return refuse(reply, status, error.message)
-    log.error({ err: error, url: request.url }, 'request failed')
+    if (request.method === 'POST' || deps.troubles === undefined)
+      log.error({ err: error, url: request.url }, 'request failed')
+    else deps.troubles.failed(...shownBy(request), error)
     return refuse(reply, 500, 'This failed inside tailflux; its log says why.')
   })
 
@@ -156,7 +162,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   app.get('/api/status', (_request, reply) => reply.type('application/json; charset=utf-8').send(toJson(answer())))
   app.get<{ Querystring: { as?: string } }>('/api/events', { exposeHeadRoute: false }, (request, reply) => {
     const isPage = request.query.as === 'page'
-    const render = isPage ? () => parts(answer()).text : () => toJson(answer())
+    const render = watched(request, isPage ? () => parts(answer()).text : () => toJson(answer()))
     if (!events.open(reply.raw, isPage ? 'page' : 'status', render)) {
       return refuse(reply.header('retry-after', '10'), 503, 'There are too many event streams already; close some.')
     }
@@ -169,6 +175,24 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
   for (const [path, file] of Object.entries(FILES)) {
     app.get(path, async (_request, reply) => reply.type(file.type).send(await file.read()))
+  }
+
+  function showable(request: FastifyRequest): void {
+    if (request.method !== 'POST') deps.troubles?.works(...shownBy(request))
+  }
+
+  /** A stream is one request and many pages. */
+  function watched(request: FastifyRequest, render: () => string): () => string {
+    return () => {
+      try {
+        const text = render()
+        showable(request)
+        return text
+      } catch (error) {
+        deps.troubles?.failed(...shownBy(request), error)
+        throw error
+      }
+    }
   }
 
   function verdictOf(request: FastifyRequest) {
@@ -228,6 +252,11 @@ declare module 'fastify' {
 
 function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
   return reply.code(status).send({ status, error })
+}
+
+/** The component and the route of a page. */
+function shownBy({ routeOptions: { url = '' } }: FastifyRequest): ['metrics' | 'page', string] {
+  return [url === '/metrics' ? 'metrics' : 'page', url]
 }
 
 function toJson(value: unknown): string {

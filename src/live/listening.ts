@@ -1,7 +1,9 @@
-/** Listens to what the rooms tell metrics and health, on its way, so that the live view knows how each stage is doing. */
+/** Hears what the rooms say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
+ * fails here fails the live view, and nothing else. */
 
 import type { HealthReport } from '../pipeline/health.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
+import type { Handle } from '../pipeline/observers.ts'
 import type { SinkListener, SinkMetrics } from '../sink/sink.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import type { Live } from './live.ts'
@@ -20,67 +22,72 @@ export interface Told {
 /** Whose trouble is it? Gaps and names have their own place on the page. */
 const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> = { source: 'api', sink: 'write' }
 
-/** The same, with `live` hearing all of it. */
+/** The same, with the live view hearing all of it, while there is one. */
 export function listening(
-  { stages, seriesEstimate, nodesReporting }: Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>,
+  page: Handle<Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>>,
   { source, sink, pipeline, health, live }: Told,
 ): Omit<Told, 'live'> & { readonly sinkListener: SinkListener } {
-  const { api, cut, fold, write } = stages
-
   return {
     source: {
       ...source,
       request(endpoint, code, durationMs) {
         source.request(endpoint, code, durationMs)
         if (endpoint !== 'logging/network') return
-        api.add(1)
-        api.took(durationMs)
-        if (code === '200') api.succeeded()
+        page.use(({ stages: { api } }) => {
+          api.add(1)
+          api.took(durationMs)
+          if (code === '200') api.succeeded()
+        })
       },
       bytes(count) {
         source.bytes(count)
-        api.add(0, count)
+        page.use(({ stages }) => stages.api.add(0, count))
       },
     },
     sink: {
       ...sink,
       request(code, durationMs) {
         sink.request(code, durationMs)
-        write.took(durationMs)
+        page.use(({ stages }) => stages.write.took(durationMs))
       },
       written(lines, bytes) {
         sink.written(lines, bytes)
-        write.add(lines, bytes)
-        write.succeeded()
+        page.use(({ stages: { write } }) => {
+          write.add(lines, bytes)
+          write.succeeded()
+        })
       },
       rejected(lines, reason) {
         sink.rejected(lines, reason)
-        if (reason === 'rejected') write.failed(`${lines} lines that the database will never take; see dead-letters/.`)
+        if (reason !== 'rejected') return
+        const text = `${lines} lines that the database will never take; see dead-letters/.`
+        page.use(({ stages }) => stages.write.failed(text))
       },
     },
     sinkListener: {
-      failed: (error) => write.failed(error.message),
+      failed: (error) => void page.use(({ stages }) => stages.write.failed(error.message)),
       succeeded: () => undefined,
     },
     pipeline: {
       ...pipeline,
       tick(result) {
         pipeline.tick(result)
-        live.nodesReporting(nodesReporting())
-        for (const measurement of MEASUREMENTS) live.series(measurement, seriesEstimate(measurement))
+        page.use(({ nodesReporting, seriesEstimate }) => {
+          live.nodesReporting(nodesReporting())
+          for (const measurement of MEASUREMENTS) live.series(measurement, seriesEstimate(measurement))
+        })
       },
       quarantined(reason, count) {
         pipeline.quarantined(reason, count)
-        cut.failed(`${count} set aside (${reason}); see dead-letters/.`)
+        page.use(({ stages }) => stages.cut.failed(`${count} set aside (${reason}); see dead-letters/.`))
       },
     },
     health: {
       set(room, status, code, text, condition) {
         health.set(room, status, code, text, condition)
         if (status === 'ok' || text === undefined) return
-        if (code === 'imbalance') return fold.failed(text)
-        const name = STAGE_OF[room]
-        if (name !== undefined) stages[name].failed(text)
+        const name = code === 'imbalance' ? 'fold' : STAGE_OF[room]
+        if (name !== undefined) page.use(({ stages }) => stages[name].failed(text))
       },
     },
   }

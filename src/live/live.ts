@@ -1,12 +1,13 @@
-/** live/: what passes along the line, for those who look at the status page. A tap beside the line: it never delays or fails it, and what it
+/** live/: what passes along the line, for those who look at the status page. An observer beside the line; what it
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../clock.ts'
 import type { Points } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import { createHashSet, type HashSet } from '../pipeline/hash-set.ts'
+import type { Observer } from '../pipeline/observers.ts'
 import type { PlannedWindow } from '../pipeline/planner.ts'
-import type { Tap, WindowResult } from '../pipeline/run-window.ts'
+import type { WindowResult } from '../pipeline/run-window.ts'
 import { KINDS, WIDE } from '../source/message.ts'
 import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
 import { createSeries, type Measurement } from './series.ts'
@@ -24,7 +25,7 @@ export interface LiveView {
 }
 
 export interface Live {
-  readonly tap: Tap
+  readonly observer: Observer
   /** Nodes that reported within the last 15 minutes. */
   nodesReporting(): number
   /** Distinct series that points were written to within the last day, estimated. */
@@ -170,7 +171,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   }
 
   return {
-    tap: { points: take, done, failed: (window) => staged.delete(window) },
+    observer: { points: take, done, failed: (window) => staged.delete(window) },
     stages,
     seriesEstimate: (measurement) => series.estimate(measurement, clock.now()),
     nodesReporting: () => nodesReporting(clock.now()),

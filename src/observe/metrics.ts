@@ -8,6 +8,7 @@ import { GAP_REASONS } from '../ledger/ledger.ts'
 import type { LiveMetrics } from '../live/metrics.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
 import { TICK_RESULTS } from '../pipeline/status.ts'
+import { OBSERVERS, type ObserverName } from '../pipeline/troubles.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import { QUARANTINE_REASONS, type SourceMetrics } from '../source/source.ts'
 import { alertsMetrics } from './metrics-alerts.ts'
@@ -19,6 +20,7 @@ export interface Metrics {
   readonly pipeline: PipelineMetrics
   readonly alerts: AlertsMetrics
   readonly live: LiveMetrics
+  readonly observers: { failed(name: ObserverName): void }
   /** The text format 0.0.4 and its content type. */
   render(): Promise<string>
   readonly contentType: string
@@ -150,6 +152,11 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     ['measurement'],
   )
   const inFlight = gauge('batches_in_flight', 'Batches under way to the database.')
+  const observerFailures = counter(
+    'observer_failures_total',
+    'Errors inside alerts, the status page or metrics, none of which stops ingestion.',
+    { observer: OBSERVERS },
+  )
   for (const code of API_CODES) hold.set({ room: 'source', code }, 0)
   for (const code of DB_CODES) hold.set({ room: 'sink', code }, 0)
 
@@ -227,6 +234,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
       nodesReporting: (count) => nodes.set(count),
       series: (measurement, estimate) => series.set({ measurement }, estimate),
     },
+    observers: { failed: (observer) => observerFailures.inc({ observer }) },
     render: () => registry.metrics(),
     contentType: registry.contentType,
     start: loopWatch.start,

@@ -9,7 +9,6 @@ import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Flattener } from '../flatten/flatten.ts'
-import type { Points } from '../flatten/points.ts'
 import type { Attempt, Ledger } from '../ledger/ledger.ts'
 import type { LineWriter } from '../sink/lines.ts'
 import type { Batch, DeadLetter, DeadLetters, Sink } from '../sink/sink.ts'
@@ -17,19 +16,10 @@ import type { Message } from '../source/message.ts'
 import type { Source } from '../source/source.ts'
 import { createDigest } from './digest.ts'
 import type { PipelineMetrics } from './metrics.ts'
+import type { Observers, WindowObserver } from './observers.ts'
 import type { PlannedWindow } from './planner.ts'
 import type { Slots } from './slots.ts'
 import { min } from './window-size.ts'
-
-/** Someone beside the line who looks at points as they pass (live view, alerts). Never delays or fails the line. */
-export interface Tap {
-  /** The points of one message of a window that is being read; valid only during the call. */
-  points(window: PlannedWindow, points: Points): void
-  /** The window is done: what `points` told about it counts from now on. */
-  done(window: PlannedWindow, result: WindowResult): void
-  /** The window failed: what `points` told about it never happened. */
-  failed(window: PlannedWindow): void
-}
 
 /** The parts of one lane: they hold the columns and buffers of the message in work, so two windows never share them. */
 export interface LaneParts {
@@ -44,7 +34,7 @@ export interface RunWindowDeps {
   readonly deadLetters: Pick<DeadLetters, 'append'>
   /** Batches in flight, over all lanes. */
   readonly slots: Slots
-  readonly taps: readonly Tap[]
+  readonly observers: Pick<Observers, 'begin'>
   readonly metrics: PipelineMetrics
   readonly clock: Clock
   readonly log: Logger
@@ -95,13 +85,14 @@ export async function runWindow(
   const beganMs = deps.clock.monotonicMs()
   const attempt = deps.ledger.beginAttempt(window)
   parts.lines.reset()
+  const observer = deps.observers.begin(window)
   try {
-    const result = await walk(window, attempt, parts, deps, signal, beganMs)
-    for (const tap of deps.taps) tap.done(window, result)
+    const result = await walk(window, attempt, parts, deps, signal, beganMs, observer)
+    observer.done(result)
     deps.ledger.endAttempt(attempt)
     return result
   } catch (error) {
-    for (const tap of deps.taps) tap.failed(window)
+    observer.failed()
     // A programmer's error ends the process; the mark outlives it, so that the next one reads this range in smaller pieces.
     if (error instanceof CollectorError || signal.aborted) deps.ledger.endAttempt(attempt)
     throw error
@@ -115,6 +106,7 @@ async function walk(
   deps: RunWindowDeps,
   outerSignal: AbortSignal,
   beganMs: number,
+  observer: WindowObserver,
 ): Promise<WindowResult> {
   // Aborted by the first batch that fails, so that the rest of a doomed window is neither read nor sent.
   const failing = new AbortController()
@@ -154,8 +146,8 @@ async function walk(
     counts.entries += message.entryCount
     counts.points += points.count
     digest.add(points.digest)
-    for (const tap of deps.taps) tap.points(window, points)
     parts.lines.append(points)
+    observer.points(points)
   }
 
   async function forwardFull(): Promise<void> {

@@ -66,6 +66,9 @@ const alerts = createAlerts(
     log: silentLog,
     metrics,
     random: Math.random,
+    onBroken(error) {
+      throw error
+    },
   },
 )
 await alerts.start()
@@ -114,7 +117,7 @@ async function walk(answers: readonly Answer[], withAlerts: boolean): Promise<nu
     for (const message of reader.push(body)) {
       if (message.entryCount === 0) continue
       const points = flattener.flatten(message)
-      if (withAlerts) alerts.tap.points(window, points)
+      if (withAlerts) alerts.observer.points(window, points)
       writer.append(points)
       for (let batch = writer.full(); batch; batch = writer.full()) writer.release(batch)
       messages += 1
@@ -131,7 +134,7 @@ async function finish(window: PlannedWindow): Promise<void> {
   const { fromNs, toNs } = window
   ledger.done({ fromNs, toNs }, { pass: 1, digest: '', messages: 0, entries: 0, points: 0, atNs: toNs })
   const beganMs = performance.now()
-  alerts.tap.done(window, { doneToNs: toNs } as WindowResult)
+  alerts.observer.done(window, { doneToNs: toNs } as WindowResult)
   longestMs = Math.max(longestMs, performance.now() - beganMs)
   await alerts.evaluate()
 }
@@ -197,7 +200,7 @@ async function measureMemory(): Promise<void> {
       const window: PlannedWindow = { fromNs, toNs: fromNs + MIN / windows + 1n, lane: 'live', pass: 1 }
       const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
       for (const message of reader.push(body)) {
-        if (message.entryCount > 0) alerts.tap.points(window, later(flattener.flatten(message), shiftNs))
+        if (message.entryCount > 0) alerts.observer.points(window, later(flattener.flatten(message), shiftNs))
       }
       await finish(window)
     }

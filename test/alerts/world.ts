@@ -117,6 +117,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         log: silentLog,
         metrics,
         random: options.random ?? (() => 0.5),
+        onBroken(error) {
+          throw error
+        },
       },
     )
   }
@@ -135,7 +138,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     const flattener = createFlattener({ tailnet: 'default', ports: options.ports ?? 'service' }, { names })
     const texts = [...messages].map((one) => (typeof one === 'string' ? one : messageText(one)))
     for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
-      if (message.entryCount > 0) alerts.tap.points(window, flattener.flatten(message))
+      if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message))
     reader.end()
     return {
       done() {
@@ -143,10 +146,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
           { fromNs: read.fromNs, toNs: read.toNs },
           { pass: window.pass, digest: '', messages: 0, entries: 0, points: 0, atNs: ackNs++ },
         )
-        alerts.tap.done(window, { doneToNs: read.toNs } as WindowResult)
+        alerts.observer.done(window, { doneToNs: read.toNs } as WindowResult)
       },
       fail() {
-        alerts.tap.failed(window)
+        alerts.observer.failed(window)
       },
     }
   }

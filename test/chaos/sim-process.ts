@@ -6,6 +6,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite-ledger.ts'
 import { createNames } from '../../src/names/sqlite-names.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import { NO_OBSERVERS } from '../../src/pipeline/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import { createSlots } from '../../src/pipeline/slots.ts'
 import type { TickResult } from '../../src/pipeline/status.ts'
@@ -135,7 +136,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     names,
     deadLetters: letters,
     slots: createSlots(4),
-    taps: [],
+    observers: NO_OBSERVERS,
     metrics: pipelineMetrics(bite),
     health: { set: (room, status) => void health.set(room, status) },
     createLane: () => ({

@@ -5,6 +5,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Wanted } from '../../src/ledger/wanted.ts'
 import { createHealth, type RoomHealth } from '../../src/observe/health.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import { NO_OBSERVERS, type Observers } from '../../src/pipeline/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import { createSlots } from '../../src/pipeline/slots.ts'
 import type { TickResult } from '../../src/pipeline/status.ts'
@@ -58,6 +59,7 @@ export function createLineWorld(
     devices?: () => Promise<readonly Device[]>
     wanted?: Wanted
     log?: Logger
+    observers?: Pick<Observers, 'begin'>
   } = {},
 ): LineWorld {
   const options = { ...OPTIONS, ...changes }
@@ -85,7 +87,7 @@ export function createLineWorld(
     },
     deadLetters: { append: async (some) => void letters.push(...some) },
     slots: createSlots(4),
-    taps: [],
+    observers: given.observers ?? NO_OBSERVERS,
     metrics,
     health: report,
     createLane: () => createFakeLane(),

@@ -2,15 +2,16 @@
 import type { Tailnet } from '../../src/demo/tailnet.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
+import type { Observer } from '../../src/pipeline/observers.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
-import type { Tap, WindowResult } from '../../src/pipeline/run-window.ts'
+import type { WindowResult } from '../../src/pipeline/run-window.ts'
 import { createMessageReader } from '../../src/source/cut.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
 
 /** `onPoints` sees the points of each message while they are valid. */
 export function readInto(
-  tap: Tap,
+  observer: Observer,
   window: PlannedWindow,
   tailnet: Tailnet,
   outcome: 'done' | 'failed' = 'done',
@@ -27,12 +28,12 @@ export function readInto(
       if (message.entryCount === 0) continue
       const points = flattener.flatten(message)
       onPoints(points)
-      tap.points(window, points)
+      observer.points(window, points)
     }
   }
   reader.end()
-  if (outcome === 'done') tap.done(window, resultOf(window))
-  else tap.failed(window)
+  if (outcome === 'done') observer.done(window, resultOf(window))
+  else observer.failed(window)
 }
 
 export function windowOf(fromNs: bigint, toNs: bigint, more: Partial<PlannedWindow> = {}): PlannedWindow {

@@ -25,18 +25,18 @@ function randomOf(seed: number): () => number {
 function world() {
   const clock = createFakeClock()
   const live = createLive({ clock, random: randomOf(SEED) })
-  return { clock, live, tap: live.tap }
+  return { clock, live, observer: live.observer }
 }
 
 test('traffic by kind is that of the truth, whatever the windows are, with copies and late records in it', () => {
   const tailnet = createTailnet({ nodes: 12, seed: 4 })
-  const { live, tap } = world()
+  const { live, observer } = world()
   const fromNs = NOON_NS - 30n * MINUTE
   const cuts = [0n, 7n, 11n, 30n].map((minutes) => fromNs + minutes * MINUTE)
   // The middle first, as when the newest part is read before the history.
   for (const index of [1, 0, 2]) {
     const [from, to] = [cuts[index]!, cuts[index + 1]!]
-    readInto(tap, windowOf(from, to), tailnet)
+    readInto(observer, windowOf(from, to), tailnet)
   }
   const expected = new Map<string, number>()
   for (const { measurement, tags, fields, timestampNs } of tailnet.truth(fromNs + 1n, NOON_NS)) {
@@ -68,15 +68,15 @@ test('what failed never happened, what is read again counts once, and late passe
   const tailnet = createTailnet({ nodes: 8, seed: 5, disorder: false })
   const [from, middle] = [NOON_NS - 6n * MINUTE, NOON_NS - 3n * MINUTE]
   const once = world()
-  readInto(once.tap, windowOf(from, NOON_NS), tailnet)
+  readInto(once.observer, windowOf(from, NOON_NS), tailnet)
 
   const often = world()
-  readInto(often.tap, windowOf(from, NOON_NS), tailnet, 'failed')
-  readInto(often.tap, windowOf(from, middle), tailnet)
+  readInto(often.observer, windowOf(from, NOON_NS), tailnet, 'failed')
+  readInto(often.observer, windowOf(from, middle), tailnet)
   const previous = { fromNs: from, toNs: middle, pass: 1, digest: '', messages: 1, entries: 1, points: 1, atNs: 1n }
-  readInto(often.tap, windowOf(from, middle, { lane: 'late', pass: 2, previous }), tailnet)
+  readInto(often.observer, windowOf(from, middle, { lane: 'late', pass: 2, previous }), tailnet)
   // The database was away: some of it once more, with what is new behind it.
-  readInto(often.tap, windowOf(middle - MINUTE, NOON_NS), tailnet)
+  readInto(often.observer, windowOf(middle - MINUTE, NOON_NS), tailnet)
   const [one, other] = [once.live.view(), often.live.view()]
   assert.deepEqual(other.throughput, one.throughput)
   assert.deepEqual(other.talkers, one.talkers)
@@ -85,9 +85,9 @@ test('what failed never happened, what is read again counts once, and late passe
 
 test('top talkers: each byte once though both ends report it, with the way they take', () => {
   const tailnet = createTailnet({ nodes: 14, seed: 6, disorder: false })
-  const { live, tap } = world()
+  const { live, observer } = world()
   const from = NOON_NS - 10n * MINUTE
-  readInto(tap, windowOf(from, NOON_NS), tailnet)
+  readInto(observer, windowOf(from, NOON_NS), tailnet)
   const reports = new Map<string, Map<string, number>>()
   const ways = new Map<string, Set<string>>()
   for (const { measurement, tags, fields } of tailnet.truth(from + 1n, NOON_NS)) {
@@ -133,12 +133,12 @@ test('top talkers: each byte once though both ends report it, with the way they 
 
 test('a port scan neither fills the memory nor hides the big ones; estimates are close', () => {
   const scanned = createTailnet({ nodes: 8, seed: 7, disorder: false, scan: { nodes: 2, tuples: 3_000 } })
-  const { clock, live, tap } = world()
+  const { clock, live, observer } = world()
   const from = NOON_NS - 10n * MINUTE
   let flows = 0
   // Time stands still while it is read: everything is too much at once.
   for (let at = from; at < NOON_NS; at += MINUTE) {
-    readInto(tap, windowOf(at, at + MINUTE), scanned, 'done', (points) => {
+    readInto(observer, windowOf(at, at + MINUTE), scanned, 'done', (points) => {
       flows += points.flowCount
     })
   }
@@ -147,7 +147,7 @@ test('a port scan neither fills the memory nor hides the big ones; estimates are
   assert.equal(talkers.isEstimate, true)
   const exact = createLive({ clock, random: randomOf(SEED) })
   const quiet = createTailnet({ nodes: 8, seed: 7, disorder: false })
-  readInto(exact.tap, windowOf(from, NOON_NS), quiet)
+  readInto(exact.observer, windowOf(from, NOON_NS), quiet)
   const [biggest] = exact.view().talkers.top
   const bytesOf = (one: Talker | undefined) => (one ? one.txBytes + one.rxBytes : 0)
   const endsOf = (one: Talker | undefined) => [one?.one, one?.other].toSorted().join()
@@ -160,28 +160,28 @@ test('a port scan neither fills the memory nor hides the big ones; estimates are
 
 test('the last points are those lines that were written, byte for byte', () => {
   const tailnet = createTailnet({ nodes: 6, seed: 8, hostile: true })
-  const { live, tap } = world()
+  const { live, observer } = world()
   const from = NOON_NS - MINUTE
   const writer = createLineWriter({ batchLinesMax: 1e6, batchBytesMax: 1 << 24, splitNodes: false })
-  readInto(tap, windowOf(from, NOON_NS), tailnet, 'done', (points) => writer.append(points))
+  readInto(observer, windowOf(from, NOON_NS), tailnet, 'done', (points) => writer.append(points))
   const written = new Set(writer.rest().flatMap((batch) => Buffer.from(batch.bytes).toString().split('\n')))
   const { peek } = live.view()
   assert.equal(peek.length, 20)
   for (const line of peek) assert.ok(written.has(line), line)
   const before = peek
-  readInto(tap, windowOf(NOON_NS, NOON_NS + MINUTE), tailnet, 'failed')
+  readInto(observer, windowOf(NOON_NS, NOON_NS + MINUTE), tailnet, 'failed')
   assert.deepEqual(live.view().peek, before)
 })
 
 test('history costs nothing and what is old goes', async () => {
   const tailnet = createTailnet({ nodes: 6, seed: 9 })
-  const { clock, live, tap } = world()
+  const { clock, live, observer } = world()
   const old = NOON_NS - 120n * MINUTE
-  readInto(tap, windowOf(old, old + MINUTE), tailnet)
+  readInto(observer, windowOf(old, old + MINUTE), tailnet)
   assert.deepEqual(live.view().talkers.top, [])
   assert.deepEqual(live.view().peek, [])
   const from = NOON_NS - 2n * MINUTE
-  readInto(tap, windowOf(from, NOON_NS), tailnet)
+  readInto(observer, windowOf(from, NOON_NS), tailnet)
   assert.ok(live.view().talkers.top.length > 0)
   assert.ok(live.view().nodesReporting > 0)
   clock.jump(61 * 60_000)

@@ -25,7 +25,7 @@ for (const [name, options, minutes] of CASES) {
     const series = createSeries()
     const flows = new Set<string>()
     const reporters = new Set<string>()
-    const tap = {
+    const observer = {
       points: (_: unknown, points: Parameters<typeof series.take>[0]) => {
         series.take(points, NOON_NS)
         for (let index = 0; index < points.flowCount; index += 1) {
@@ -38,7 +38,7 @@ for (const [name, options, minutes] of CASES) {
       failed: () => undefined,
     }
     for (let round = 0; round < 2; round += 1) {
-      readInto(tap, windowOf(NOON_NS - minutes * MINUTE, NOON_NS), tailnet)
+      readInto(observer, windowOf(NOON_NS - minutes * MINUTE, NOON_NS), tailnet)
       for (const [measurement, distinct] of [
         ['tailnet_flow', flows.size],
         ['tailnet_node', reporters.size],
@@ -52,12 +52,12 @@ for (const [name, options, minutes] of CASES) {
 
 test('a day later they are forgotten, by the hour', () => {
   const series = createSeries()
-  const tap = {
+  const observer = {
     points: (_: unknown, points: Parameters<typeof series.take>[0]) => series.take(points, NOON_NS),
     done: () => undefined,
     failed: () => undefined,
   }
-  readInto(tap, windowOf(NOON_NS - 5n * MINUTE, NOON_NS), createTailnet({ nodes: 12, seed: 4 }))
+  readInto(observer, windowOf(NOON_NS - 5n * MINUTE, NOON_NS), createTailnet({ nodes: 12, seed: 4 }))
   const first = series.estimate('tailnet_flow', NOON_NS)
   assert.ok(first > 20)
   assert.equal(series.estimate('tailnet_flow', NOON_NS + 24n * HOUR - 1n), first)

@@ -39,7 +39,7 @@ test('the stages hear what the rooms tell, and the rooms are heard all the same'
     pipeline: { ...methods(['quarantined', 'windowDone']) },
     health: { ...methods(['set']) },
   }
-  const heard = listening(live, told as unknown as Told)
+  const heard = listening({ use: (look) => look(live) }, told as unknown as Told)
   heard.source.request('logging/network', '200', 12)
   heard.source.request('devices', '200', 9_000)
   heard.source.bytes(500)

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import type { WindowObserver } from '../../src/pipeline/observers.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
-import { type RunWindowDeps, runWindow, type Tap } from '../../src/pipeline/run-window.ts'
+import { type RunWindowDeps, runWindow } from '../../src/pipeline/run-window.ts'
 import { createSlots } from '../../src/pipeline/slots.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
@@ -25,7 +26,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
   ledger.setOrigin(FROM)
   const letters: DeadLetter[] = []
   const told: string[] = []
-  const tap: Tap = {
+  const observer: WindowObserver = {
     points: () => undefined,
     done: () => told.push('done'),
     failed: () => told.push('failed'),
@@ -36,7 +37,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     ledger,
     deadLetters: { append: async (some) => void letters.push(...some) },
     slots: createSlots(2),
-    taps: [tap],
+    observers: { begin: () => observer },
     metrics: countingMetrics<PipelineMetrics>(),
     clock,
     log: silentLog,
