@@ -65,6 +65,7 @@ const HEADERS = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 }
+const EVENTS = '/api/events'
 const METHODS = new Set(['GET', 'HEAD', 'POST'])
 
 export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer {
@@ -128,7 +129,8 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   })
   app.addHook('onResponse', async (request, reply) => {
     const { method, url } = request
-    if (reply.statusCode === 200) showable(request)
+    // A stream answers 200 whatever its pages are.
+    if (reply.statusCode === 200 && request.routeOptions.url !== EVENTS) showable(request)
     log.debug({ method, url, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) }, 'request answered')
   })
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'There is nothing here; the status page is at /.'))
@@ -160,7 +162,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
 
   app.get('/metrics', async (_request, reply) => reply.type(deps.metrics.contentType).send(await deps.metrics.render()))
   app.get('/api/status', (_request, reply) => reply.type('application/json; charset=utf-8').send(toJson(answer())))
-  app.get<{ Querystring: { as?: string } }>('/api/events', { exposeHeadRoute: false }, (request, reply) => {
+  app.get<{ Querystring: { as?: string } }>(EVENTS, { exposeHeadRoute: false }, (request, reply) => {
     const isPage = request.query.as === 'page'
     const render = watched(request, isPage ? () => parts(answer()).text : () => toJson(answer()))
     if (!events.open(reply.raw, isPage ? 'page' : 'status', render)) {

@@ -20,7 +20,9 @@ export interface Troubles {
 export interface TroublesDeps {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
   readonly log: Logger
-  readonly health: { set(component: ObserverName, status: 'ok' | 'warning', code?: string, text?: string): void }
+  readonly health: {
+    set(component: ObserverName, status: 'ok' | 'warning', code?: string, text?: string, condition?: string): void
+  }
   readonly metrics: { failed(name: ObserverName): void }
 }
 
@@ -36,7 +38,6 @@ const OFF: Record<ObserverName, string> = {
 }
 
 interface Trouble {
-  readonly text: string
   readonly loggedMs: number
   readonly failedMs: number
   /** Since the last log line. */
@@ -47,12 +48,6 @@ export function createTroubles({ clock, log, health, metrics }: TroublesDeps): T
   /** By component, then by source. */
   const troubles = new Map<ObserverName, Map<string, Trouble>>()
 
-  function show(name: ObserverName): void {
-    const [first] = troubles.get(name)?.values() ?? []
-    if (first === undefined) health.set(name, 'ok')
-    else health.set(name, 'warning', 'observer_failed', first.text)
-  }
-
   function failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void {
     const nowMs = clock.monotonicMs()
     const mine = troubles.get(name) ?? new Map<string, Trouble>()
@@ -61,23 +56,22 @@ export function createTroubles({ clock, log, health, metrics }: TroublesDeps): T
     const isLogged = before === undefined || nowMs - before.loggedMs >= LOG_EVERY_MS
     if (isLogged) {
       const more = before !== undefined && before.unloggedCount > 0 ? { heldBackCount: before.unloggedCount } : {}
-      const next = retryMs === undefined ? {} : { retryMs }
-      log.error({ observer: name, source, ...next, ...more, err: error }, 'observer failed, ingestion goes on')
+      log.error({ observer: name, source, retryMs, ...more, err: error }, 'observer failed, ingestion goes on')
     }
     mine.set(source, {
-      text: textOf(name, retryMs === undefined ? undefined : isoOf(clock.now() + BigInt(Math.round(retryMs * 1e6)))),
       loggedMs: isLogged ? nowMs : before.loggedMs,
       failedMs: nowMs,
       unloggedCount: isLogged ? 0 : before.unloggedCount + 1,
     })
-    show(name)
+    const next = retryMs === undefined ? undefined : isoOf(clock.now() + BigInt(Math.round(retryMs * 1e6)))
+    health.set(name, 'warning', 'observer_failed', textOf(name, next), source)
     metrics.failed(name)
   }
 
   function works(name: ObserverName, source: string): void {
     if (troubles.get(name)?.delete(source) !== true) return
     log.info({ observer: name, source }, 'observer works again')
-    show(name)
+    health.set(name, 'ok', undefined, undefined, source)
   }
 
   function guarded(name: ObserverName, source: string, method: (...args: unknown[]) => unknown) {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
 import { createHttpServer } from '../../src/http/server.ts'
+import { createHealth } from '../../src/observe/health.ts'
+import { createTroubles } from '../../src/pipeline/troubles.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
-import { silentLog } from '../helpers/silent.ts'
-import { bearer, serve, someStatus, TOKEN } from './serve.ts'
+import { keptLog, silentLog } from '../helpers/silent.ts'
+import { eventually } from '../line/eventually.ts'
+import { bearer, readEvent, serve, someStatus, TOKEN } from './serve.ts'
 
 test('probes answer while API and database are in trouble, and only an error makes /health and the strict probe 503', async (t) => {
   const { get, health } = await serve(t, { token: TOKEN })
@@ -166,6 +170,48 @@ test('every answer carries the safety headers; errors are JSON without stack', a
     assert.match(answer.headers.get('content-security-policy') ?? '', /default-src 'none'/)
     assert.equal(answer.headers.get('x-content-type-options'), 'nosniff')
   }
+})
+
+test('a page, a stream or /metrics that cannot be rendered is told in /health, and forgotten when it can be again', async (t) => {
+  const health = createHealth({ clock: systemClock })
+  const { log, entries } = keptLog()
+  const troubles = createTroubles({ clock: systemClock, log, health, metrics: { failed: () => undefined } })
+  let isBad = true
+  const fail = () => {
+    if (isBad) throw new TypeError('secret-of-the-inside')
+  }
+  const { get, url } = await serve(t, {
+    health,
+    troubles,
+    log,
+    status() {
+      fail()
+      return someStatus
+    },
+    metrics: {
+      async render() {
+        fail()
+        return 'tailflux_up 1\n'
+      },
+      contentType: 'text/plain',
+    },
+  })
+  const warned = () => health.state().rooms.flatMap(({ room, status }) => (status === 'warning' ? room : []))
+  for (const path of ['/', '/api/status', '/api/status', '/metrics']) assert.equal((await get(path)).status, 500, path)
+  // The stream ends at once; the browser tries again.
+  await assert.rejects(fetch(`${url}/api/events`).then((answer) => readEvent(answer.body!, () => false)))
+  assert.deepEqual(warned(), ['page', 'metrics'])
+  const answer = await get('/health')
+  assert.equal(answer.status, 200)
+  assert.match(await answer.text(), /Ingestion goes on/)
+  assert.equal(entries.filter(({ level }) => level >= 40).length, 4, 'once for each route')
+
+  isBad = false
+  for (const path of ['/', '/api/status', '/metrics']) assert.equal((await get(path)).status, 200, path)
+  await eventually('the stream is still in trouble', () => warned().join() === 'page')
+  const stream = await fetch(`${url}/api/events`)
+  await readEvent(stream.body!, () => true)
+  await eventually('everything to be well', () => warned().length === 0)
 })
 
 test('a port in use is told with the mend', async (t) => {
