@@ -1,4 +1,5 @@
 /** What is known of nodes beside their points: what they are called now, whose they are, and which addresses are one node's. */
+import { deviceByKey } from '../source/devices.ts'
 import type { Device } from '../source/source.ts'
 
 export interface Person {
@@ -74,6 +75,12 @@ export function createPeople(): People {
         const isSame = person.owner === owner && addresses.join() === person.addresses.join()
         if (isSame) continue
         change(nodeId, { ...person, owner, addresses })
+        version += 1
+      }
+      // Several devices may claim one address.
+      for (const [address, { nodeId }] of deviceByKey(devices)) {
+        if (address === nodeId || nodes.get(address) === nodeId || !people.has(nodeId)) continue
+        nodes.set(address, nodeId)
         version += 1
       }
     },

@@ -10,6 +10,7 @@ import { openStateFile } from '../ledger/state-file.ts'
 import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createNames } from '../names/sqlite-names.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import { devicesInTime } from '../pipeline/device-names.ts'
 import { NO_OBSERVERS } from '../pipeline/observers.ts'
 import { runWindow, type WindowResult } from '../pipeline/run-window.ts'
 import { createSlots } from '../pipeline/slots.ts'
@@ -79,7 +80,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
       if (createLedger(state, tailnet).originNs() === undefined && hasCredentials(settings)) {
         const source = createTailscaleSource(settings.tailscale, { clock, log, metrics: metrics.source, secrets })
         parts.defer(() => source.stop())
-        names.observe(await source.devices(stopping.signal), clock.now())
+        names.observe(await devicesInTime(source, clock, stopping.signal), clock.now())
       }
       if (!options.print) names.readingBegins(clock.now())
       const writer = createLineWriter({

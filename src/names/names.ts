@@ -21,6 +21,8 @@ export interface Names {
   recordOf?(addressOrId: string, atNs: bigint): NameRecord | undefined
   /** Takes an answer of the devices API, observed at `atNs` (local clock). Durable when it returns. */
   observe(devices: readonly Device[], atNs: bigint): void
+  /** Reading has begun, perhaps in an earlier process: what is learnt now counts from now on. */
+  hasBegun(): boolean
   /** Reading begins: from now on "unknown" is a fact too. Called before the first window is read. Idempotent. */
   readingBegins(atNs: bigint): void
   /** Devices known now. */

@@ -6,6 +6,7 @@
  * from the beginning of time; that gives names to the look-back of a first start. */
 
 import type { StateFile } from '../ledger/state-file.ts'
+import { deviceByKey } from '../source/devices.ts'
 import { hashBytes } from '../source/message-address.ts'
 import { createHashFilter } from './hash-filter.ts'
 import type { NameRecord, Names } from './names.ts'
@@ -73,14 +74,12 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
 
     observe(devices, atNs) {
       const changes = new Map<string, { fromNs: bigint; name: string }>()
-      for (const device of devices) {
-        for (const key of [device.nodeId, ...device.addresses]) {
-          const last = histories.get(key)?.at(-1)
-          if (last?.name === device.name) continue
-          // Never before what was observed earlier, should the clock have gone back.
-          const fromNs = isReading ? later(atNs, last?.fromNs) : BEGINNING
-          changes.set(key, { fromNs, name: device.name })
-        }
+      for (const [key, { name }] of deviceByKey(devices)) {
+        const last = histories.get(key)?.at(-1)
+        if (last?.name === name) continue
+        // Never before what was observed earlier, should the clock have gone back.
+        const fromNs = isReading ? later(atNs, last?.fromNs) : BEGINNING
+        changes.set(key, { fromNs, name })
       }
       known = devices.length
       if (changes.size === 0) return
@@ -94,6 +93,8 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
       }
       version += 1
     },
+
+    hasBegun: () => isReading,
 
     readingBegins(atNs) {
       if (isReading) return

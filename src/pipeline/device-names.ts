@@ -1,17 +1,30 @@
-/** Device names, asked for now and then. They are a comfort: clients from 1.92 on tell them in the message, so reading goes on without. */
+/** Device names, asked for beside the line. They are a comfort: clients from 1.92 on tell them in their messages, and the rest keeps the
+ * names that are known, so no window ever waits for the devices API. The one wait is before the very first window of a new installation,
+ * whose look-back would otherwise have no names for good: five seconds at most. */
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Names } from '../names/names.ts'
-import type { Source } from '../source/source.ts'
+import type { Device, Source } from '../source/source.ts'
 import type { HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
-import type { Waits } from './waits.ts'
 
-/** After a failure it is tried again so soon. */
-const RETRY_MS = 60_000
+export interface DeviceNames {
+  /** Asks when it is due, unless that is going on already. Returns at once and never throws. */
+  refresh(): void
+  /** Asks, and resolves with the answer, with its failure, or after five seconds, whatever comes first. Never rejects. */
+  firstLook(signal: AbortSignal): Promise<void>
+  /** Breaks off what is under way. Idempotent. */
+  stop(): Promise<void>
+}
 
-/** Returns what asks when it is due. That rejects only with the signal's reason, or on a programmer's error. */
+/** For the whole answer, however slowly it drips. */
+export const ANSWER_MS = 60_000
+const FIRST_LOOK_MS = 5_000
+/** After a failure it is asked again so soon, and after each further one in twice the time, up to the longest. */
+const BACKOFF_MIN_MS = 60_000
+const BACKOFF_MAX_MS = 900_000
+
 export function createDeviceNames(
   options: { readonly devicesIntervalMs: number },
   deps: {
@@ -19,29 +32,97 @@ export function createDeviceNames(
     readonly names: Pick<Names, 'observe' | 'count'>
     /** From when on a name counts that was heard now, ns. */
     readonly countsFromNs: () => bigint
-    readonly waits: Pick<Waits, 'guardState'>
     readonly metrics: Pick<PipelineMetrics, 'devicesKnown'>
     readonly health: HealthReport
-    readonly clock: Pick<Clock, 'monotonicMs'>
+    readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
     readonly log: Logger
   },
-): (signal: AbortSignal) => Promise<void> {
-  const { clock, names, health } = deps
+): DeviceNames {
+  const { clock, names, health, log } = deps
+  const stopping = new AbortController()
+  let asking: Promise<void> | undefined
   let dueMs = 0
+  let failures = 0
 
-  return async function refreshDevices(signal) {
-    if (clock.monotonicMs() < dueMs) return
-    dueMs = clock.monotonicMs() + options.devicesIntervalMs
+  async function ask(): Promise<void> {
     try {
-      const devices = await deps.source.devices(signal)
-      if (deps.waits.guardState(() => names.observe(devices, deps.countsFromNs()))) health.set('names', 'ok')
+      const devices = await devicesInTime(deps.source, clock, stopping.signal)
+      names.observe(devices, deps.countsFromNs())
       deps.metrics.devicesKnown(names.count())
+      health.set('names', 'ok')
+      failures = 0
+      dueMs = clock.monotonicMs() + options.devicesIntervalMs
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof CollectorError)) throw error
-      health.set('names', 'warning', error.code, error.message)
-      deps.log.warn({ code: error.code, err: error }, 'device names cannot be read')
-      dueMs = clock.monotonicMs() + Math.min(options.devicesIntervalMs, RETRY_MS)
+      if (stopping.signal.aborted) return
+      failed(error)
     }
   }
+
+  /** Whatever it is, also an error of our own: nobody waits for names. */
+  function failed(error: unknown): void {
+    const isOurs = !(error instanceof CollectorError)
+    const text = isOurs
+      ? 'device names cannot be read because of an error inside tailflux (the log has it: "device names cannot be read"); names that are known stay. Should it stay so, update tailflux, or report that log line'
+      : error.message
+    const ceilingMs = Math.min(options.devicesIntervalMs, BACKOFF_MAX_MS)
+    const backoffMs = Math.min(ceilingMs, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
+    const retryMs = Math.max(backoffMs, isOurs ? 0 : (error.retryAfterMs ?? 0))
+    failures += 1
+    dueMs = clock.monotonicMs() + retryMs
+    const code = isOurs ? 'names_failed' : error.code
+    health.set('names', 'warning', code, text)
+    log.warn({ code, retryMs, err: error }, 'device names cannot be read')
+  }
+
+  function refresh(): void {
+    if (asking !== undefined || stopping.signal.aborted || clock.monotonicMs() < dueMs) return
+    asking = ask().finally(() => {
+      asking = undefined
+    })
+  }
+
+  return {
+    refresh,
+    async firstLook(signal) {
+      refresh()
+      const over = new AbortController()
+      const patience = AbortSignal.any([signal, over.signal])
+      await Promise.race([asking, clock.sleep(FIRST_LOOK_MS, patience).catch(() => undefined)])
+      over.abort()
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'))
+      await asking
+    },
+  }
+}
+
+/** All devices within a minute; rejects with a CollectorError, or with the signal's reason, even when the source does not listen to it. */
+export async function devicesInTime(
+  source: Pick<Source, 'devices'>,
+  clock: Pick<Clock, 'sleep'>,
+  signal: AbortSignal,
+): Promise<readonly Device[]> {
+  const limit = new AbortController()
+  const over = new AbortController()
+  clock.sleep(ANSWER_MS, over.signal).then(
+    () => limit.abort(late()),
+    () => undefined,
+  )
+  const ending = AbortSignal.any([signal, limit.signal])
+  const { promise: ended, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(ending.reason)
+  ending.addEventListener('abort', onAbort, { once: true })
+  try {
+    ending.throwIfAborted()
+    return await Promise.race([source.devices(ending), ended])
+  } finally {
+    ending.removeEventListener('abort', onAbort)
+    over.abort()
+  }
+}
+
+function late(): CollectorError {
+  const text = `The devices API did not finish its answer within ${ANSWER_MS / 1000} s. Names that are known stay, new ones of clients before 1.92 are missing; it is asked again by itself. Look for a slow proxy or network in between.`
+  return new CollectorError(text, { stage: 'source', code: 'api_timeout', reaction: 'retry' })
 }

@@ -133,7 +133,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       isWriteRetried = false
     },
   })
-  const refreshDevices = createDeviceNames(options, { ...deps, waits, countsFromNs: afterAllReadNs })
+  const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {
       ...deps,
@@ -180,7 +180,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
     if (!(await recovery.reach(signal))) return undefined
     if (planner) return planner
-    await refreshDevices(signal)
+    if (!deps.names.hasBegun()) await deviceNames.firstLook(signal)
+    signal.throwIfAborted()
     if (!waits.guardState(() => deps.names.readingBegins(presentNs()))) return undefined
     planner = createPlanner(
       {
@@ -209,7 +210,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (plan === undefined) return gate.error ? 'db_down' : waits.isStateWaiting() ? 'state_failed' : 'api_waiting'
       if (waits.apiWaitMs() > 0) return 'api_waiting'
       if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
-      await refreshDevices(signal)
+      deviceNames.refresh()
       edge.forget()
       if (!waits.guardState(giveUpExpired)) return 'state_failed'
       const result = await readAll(
@@ -269,7 +270,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
     async stop(graceMs = 8_000) {
       stopping.abort(new Error('stopping'))
-      if (running === undefined) return
+      const named = deviceNames.stop()
+      if (running === undefined) return await named
       const patience = new AbortController()
       const late = clock.sleep(graceMs, patience.signal).then(
         () => aborting.abort(new Error('stopping: the grace time is over')),
@@ -277,7 +279,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       )
       await running.catch(() => undefined)
       patience.abort()
-      await late
+      await Promise.all([late, named])
     },
 
     status() {

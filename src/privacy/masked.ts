@@ -56,9 +56,9 @@ export function maskedNames<T extends Names>(names: T, mask: Mask): T {
 /** Devices with masked names and owners; the name is empty when nothing stands for it. */
 export function maskedDevices(devices: readonly Device[], mask: Mask): readonly Device[] {
   if (mask.config.names === 'keep') return devices
-  return devices.map(({ nodeId, name, addresses, owner }) => {
+  return devices.map(({ owner, ...device }) => {
     const shown = owner === undefined ? undefined : mask.owner(owner)
-    return { nodeId, name: mask.name(name) ?? '', addresses, ...(shown === undefined ? {} : { owner: shown }) }
+    return { ...device, name: mask.name(device.name) ?? '', ...(shown === undefined ? {} : { owner: shown }) }
   })
 }
 

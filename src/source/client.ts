@@ -7,7 +7,7 @@ import { createSecretRegistry, type SecretRegistry } from '../secret-registry.ts
 import type { SourceConfig } from './config.ts'
 import { createCredentials } from './credentials.ts'
 import { createMessageReader, type MessageReader, type ReaderLimits } from './cut.ts'
-import { DEVICE_BYTES_MAX, DEVICES_BYTES_MAX, deviceOf } from './devices.ts'
+import { DEVICE_BYTES_MAX, DEVICES_BYTES_MAX, DEVICES_MAX, deviceOf } from './devices.ts'
 import { dateMs, explain, featureOff, type SignIn } from './explain.ts'
 import { createHttp, type Endpoint, type HttpAnswer, type HttpAsk } from './http.ts'
 import { createJsonList } from './json-list.ts'
@@ -218,6 +218,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
         const device = deviceOf(wire)
         if (device) known.push(device)
         else skippedCount += 1
+        if (known.length > DEVICES_MAX) throw tooManyDevices()
       }
     }
     list.end()
@@ -236,6 +237,11 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     },
     stop: () => http.stop(),
   }
+}
+
+function tooManyDevices(): CollectorError {
+  const text = `The devices API lists more than ${DEVICES_MAX} devices: this is no tailnet. Check TAILSCALE_API_URL, and what answers there.`
+  return new CollectorError(text, { stage: 'source', code: 'api_too_large', reaction: 'retry' })
 }
 
 function signed(request: HttpAsk, authorization: string): HttpAsk {

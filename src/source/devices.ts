@@ -1,10 +1,15 @@
 /** Devices of the tailnet, from the devices API: only what names and alerts need. */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { Device } from './source.ts'
 
 /** An answer with 100,000 devices has about 180 MB. */
 export const DEVICES_BYTES_MAX = 512 * 1024 * 1024
 export const DEVICE_BYTES_MAX = 1024 * 1024
+/** More than any tailnet has; an answer that does not end must not fill the memory. */
+export const DEVICES_MAX = 200_000
+/** A device has two. */
+const ADDRESSES_MAX = 16
 
 const text = z.string().catch('')
 
@@ -17,6 +22,7 @@ const wireDevice = z.object({
   addresses: z.array(text).catch([]),
   user: text,
   tags: z.array(text).catch([]),
+  isExternal: z.boolean().catch(false),
 })
 
 /** Undefined for what has no id or no name, so that nothing could be named by it. Without a stable id, the older numeric one keeps the
@@ -24,13 +30,34 @@ const wireDevice = z.object({
 export function deviceOf(wire: unknown): Device | undefined {
   const parsed = wireDevice.safeParse(wire)
   if (!parsed.success) return undefined
-  const { nodeId, id, name, hostname, addresses, user, tags } = parsed.data
+  const { nodeId, id, name, hostname, addresses, user, tags, isExternal } = parsed.data
   const owner = tags.filter(Boolean).toSorted().join() || user
   const device = {
     nodeId: nodeId || id,
     name: name.split('.', 1)[0] || hostname,
-    addresses: addresses.filter((address) => address !== ''),
+    // A device without an address has a sentence in its place: the same one for all of them.
+    addresses: addresses.filter((address) => isIP(address) !== 0).slice(0, ADDRESSES_MAX),
     ...(owner === '' ? {} : { owner }),
+    ...(isExternal ? { isExternal } : {}),
   }
   return device.nodeId === '' || device.name === '' ? undefined : device
+}
+
+/** Whose each node id and address is, by one answer of the devices API. Two devices may have one address (one that is shared in from another
+ * tailnet keeps the address that it has there). Then it is that of the tailnet's own device, and among several of those that of the one whose
+ * node id comes first as text; so the same devices give the same names, in whatever order the API lists them. */
+export function deviceByKey(devices: readonly Device[]): Map<string, Device> {
+  const byKey = new Map<string, Device>()
+  for (const device of devices) {
+    for (const key of [device.nodeId, ...device.addresses]) {
+      const other = byKey.get(key)
+      if (other === undefined || isBefore(device, other)) byKey.set(key, device)
+    }
+  }
+  return byKey
+}
+
+function isBefore(one: Device, other: Device): boolean {
+  if (one.isExternal !== other.isExternal) return other.isExternal === true
+  return one.nodeId === other.nodeId ? one.name < other.name : one.nodeId < other.nodeId
 }

@@ -54,6 +54,8 @@ export interface Device {
   readonly addresses: readonly string[]
   /** Whose it is: its tags in order, joined by commas, or else its user's login name. Absent when the API tells neither. */
   readonly owner?: string
+  /** It belongs to another tailnet and is shared into this one; absent otherwise. */
+  readonly isExternal?: true
 }
 
 export interface Source {

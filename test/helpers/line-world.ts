@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { MS } from '../../src/clock.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Wanted } from '../../src/ledger/wanted.ts'
+import type { Names } from '../../src/names/names.ts'
 import { createHealth, type RoomHealth } from '../../src/observe/health.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS, type Observers } from '../../src/pipeline/observers.ts'
@@ -56,7 +57,8 @@ export function createLineWorld(
     api?: FakeApi
     db?: FakeDb
     ledger?: Ledger
-    devices?: () => Promise<readonly Device[]>
+    devices?: (signal: AbortSignal) => Promise<readonly Device[]>
+    names?: Partial<Names>
     wanted?: Wanted
     log?: Logger
     observers?: Pick<Observers, 'begin'>
@@ -81,9 +83,11 @@ export function createLineWorld(
     names: {
       nameOf: () => undefined,
       observe: () => undefined,
+      hasBegun: () => false,
       readingBegins: () => undefined,
       count: () => 0,
       version: () => 0,
+      ...given.names,
     },
     deadLetters: { append: async (some) => void letters.push(...some) },
     slots: createSlots(4),

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { MINUTE } from '../../src/clock.ts'
+import { HOUR, MINUTE } from '../../src/clock.ts'
 import { openStateFile } from '../../src/ledger/state-file.ts'
 import { createNames } from '../../src/names/sqlite-names.ts'
+import { deviceOf } from '../../src/source/devices.ts'
 import { hashBytes } from '../../src/source/message-address.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
@@ -51,6 +52,42 @@ test('a renamed device keeps its old name for old messages, a removed one keeps 
   names.observe([], NOON_NS + 2n * MINUTE)
   assert.equal(names.nameOf('n1CNTRL', NOON_NS + MINUTE - 1n), 'web')
   assert.equal(names.nameOf('n1CNTRL', NOON_NS + 3n * MINUTE), 'shop')
+})
+
+test('one answer of the devices API gives one name for an address, the same in whatever order and however often', () => {
+  const text = readFileSync(new URL('../source/fixtures/devices-one-address-twice.json', import.meta.url), 'utf8')
+  const wire = (JSON.parse(text) as { devices: unknown[] }).devices
+  const devices = wire.map(deviceOf).filter((device) => device !== undefined)
+  assert.equal(devices.length, 4)
+  for (const listed of [devices, devices.toReversed()]) {
+    const state = open()
+    const names = createNames(state, 'default')
+    names.readingBegins(NOON_NS)
+    const rows = () => Number(state.db.prepare('SELECT count(*) AS rows FROM names_history').get()?.['rows'])
+    names.observe(listed, NOON_NS)
+    const [version, first] = [names.version(), rows()]
+    // Four ids and one address: what stands in the place of an address is none.
+    assert.equal(first, 5)
+    for (let look = 1n; look <= 20n; look += 1n)
+      names.observe(look % 2n === 0n ? listed : listed.toReversed(), NOON_NS + look * MINUTE)
+    assert.deepEqual([names.version(), rows()], [version, first])
+    // The tailnet's own device before the one that is shared in.
+    assert.equal(names.nameOf('100.64.0.1', NOON_NS + HOUR), 'laptop')
+    assert.equal(names.nameOf('n000002CNTRL', NOON_NS + HOUR), 'guest')
+    assert.equal(names.nameOf('no-tailscale-IP-found', NOON_NS + HOUR), undefined)
+  }
+})
+
+test('among devices of the tailnet with one address the first node id has it', () => {
+  const names = createNames(open(), 'default')
+  const other = { nodeId: 'n0CNTRL', name: 'shop', addresses: ['100.64.0.1'] }
+  for (const listed of [
+    [web, other],
+    [other, web],
+  ]) {
+    names.observe(listed, NOON_NS)
+    assert.equal(names.nameOf('100.64.0.1', NOON_NS), 'shop')
+  }
 })
 
 test('an answer once given never changes, across restarts too', (t) => {
