@@ -20,6 +20,8 @@ test('defaults are those of a tailnet in the cloud', () => {
     answerBytesMax: 1 << 30,
     messageBytesMax: 8 << 20,
     depthMax: 8,
+    clockBehindMax: 31 * 86_400_000,
+    clockAheadMax: 3_600_000,
   })
 })
 
