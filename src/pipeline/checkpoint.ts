@@ -18,7 +18,7 @@ export function createCheckpoint(
   deps: {
     readonly sink: Pick<Sink, 'write'>
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'duePasses'>
-    readonly present: Pick<Present, 'runningNs'>
+    readonly present: Pick<Present, 'serverNowNs'>
     readonly gate: Pick<Gate, 'close'>
     readonly health: HealthReport
   },
@@ -52,7 +52,7 @@ export function createCheckpoint(
       watermark: watermarkNs,
       acked: result.ackedNs,
       passed: min(watermarkNs, firstPassDueNs() ?? watermarkNs),
-      lag_ms: (deps.present.runningNs() - watermarkNs) / MS,
+      lag_ms: (deps.present.serverNowNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
       points: BigInt(result.points),

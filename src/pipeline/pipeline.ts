@@ -1,7 +1,7 @@
 /** The loop around `runWindow`: asks the planner, keeps a bounded number of windows going, and turns every failure into the right
  * wait. One tick reads until nothing is missing below the trailing edge; ticks never overlap (schedule/ sees to it, and so do we).
  *
- *   present, edge       what time it is, and how far is asked for; expiry: what the API no longer has
+ *   present, edge       what time it is, and how far is asked for
  *   gate                nothing is fetched that could not be written
  *   recovery           what is done, as ledger and database agree on
  *   planner, read-all   which window next, and how many at a time
@@ -19,7 +19,6 @@ import { createBackfill } from './backfill.ts'
 import { createCheckpoint } from './checkpoint.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createEdge } from './edge.ts'
-import { createExpiry } from './expiry.ts'
 import { createGate } from './gate.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
@@ -37,7 +36,6 @@ import { max } from './window-size.ts'
 export interface PipelineOptions {
   /** The value of the `tailnet` tag. */
   readonly tailnet: string
-  /** The longest time between two polls. */
   readonly intervalMs: number
   readonly lagMs: number
   readonly lookbackMs: number
@@ -90,7 +88,6 @@ export interface Pipeline {
 /** A late pass holds at most so much of what it may not have to write. */
 const HELD_BYTES_MAX = 16 << 20
 const COMPACT_EVERY_MS = 600_000
-const OFTEN_MS = 60_000
 
 export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pipeline {
   const { clock, ledger, log, metrics, health, sink, source } = deps
@@ -106,13 +103,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   const present = createPresent(options, deps)
   const { presentNs, floorNs } = present
-  // However rare polls are: a poll that lasts looks for what is new, and what failed is tried again.
-  const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
-  const edge = createEdge({ intervalMs: oftenMs, lagNs }, { clock, present })
-  const waits = createWaits({ intervalMs: oftenMs }, deps)
+  const edge = createEdge({ ...options, lagNs }, { clock, present })
+  const waits = createWaits(options, deps)
   const delivered = createDelivered(clock)
   const line = createLineHealth(options, { ...deps, present })
-  const giveUpExpired = createExpiry({ ledger, present, metrics, log })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
   const gate = createGate({
     sink,
@@ -143,17 +137,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const walk = createWalk(
     {
       ...deps,
-      ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
+      ...{ lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
       ...{ present, edge, waits, gate, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
   )
-
-  /** An answer tells the time of when it began to come; by the end of the window that may be minutes ago. */
-  function hearAnswer(serverNs: bigint | undefined): bigint {
-    present.hear(serverNs)
-    return presentNs(serverNs)
-  }
 
   function passAt(ageNs: bigint): number {
     return 1 + latePassesNs.filter((passNs) => ageNs >= passNs).length
@@ -172,6 +160,21 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
    * silence the API for hours. */
   function isTimeDoubtful(): boolean {
     return !present.isHeard || (!present.isAgreed() && presentNs() - lagNs <= newestDoneNs())
+  }
+
+  /** Beyond the retention of the API nothing can be read any more: an exact gap, told for ever. */
+  function giveUpExpired(): void {
+    const originNs = ledger.originNs()
+    if (originNs === undefined) return
+    const oldestNs = floorNs()
+    for (const piece of originNs < oldestNs ? ledger.missing(originNs, oldestNs) : []) {
+      ledger.loseGap(piece, 'beyond_retention', presentNs())
+      metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
+      log.error(
+        { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
+        'gap beyond the retention of the API, these records are lost',
+      )
+    }
   }
 
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
@@ -212,7 +215,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (!waits.guardState(giveUpExpired)) return 'state_failed'
       const result = await readAll(
         plan,
-        { parallel: options.parallel, intervalMs: oftenMs },
+        options,
         { walk, present, edge, waits, gate, clock, isPaused: () => isPaused },
         signal,
       )
@@ -290,7 +293,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         watermark: watermarkNs === undefined ? null : isoOf(watermarkNs),
         edge: isoOf(edgeNs),
         origin: originNs === undefined ? null : isoOf(originNs),
-        lagSeconds: watermarkNs === undefined ? null : Number(present.runningNs() - watermarkNs) / 1e9,
+        lagSeconds: watermarkNs === undefined ? null : Number(present.serverNowNs() - watermarkNs) / 1e9,
         backlogSeconds: planner ? Number(planner.backlogNs(edgeNs)) / 1e9 : 0,
         windowSeconds: planner ? Number(planner.windowNs) / 1e9 : 0,
         inFlight: deps.slots.taken,
