@@ -40,8 +40,7 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
   try {
     const loadDemo = () => {
       const { origins, settings } = load(command)
-      const isSet = (name: string) => origins.has(name) || (name === 'poll.interval' && origins.has('poll.schedule'))
-      const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !isSet(name))
+      const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
       return load(command, {
         ...Object.fromEntries(defaults),
         'tailscale.apiUrl': server.url,
