@@ -10,7 +10,7 @@
 import type { Logger } from 'pino'
 import { type Clock, MINUTE, MS, SECOND } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/state-file.ts'
 import type { Observer } from '../pipeline/observers.ts'
 import { max } from '../pipeline/window-size.ts'
@@ -53,7 +53,8 @@ export interface AlertsOptions {
 
 export interface AlertsDeps {
   readonly stateFile: StateFile
-  readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs' | 'forget'>
+  /** To read only: receipts are the pipeline's. */
+  readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs'>
   readonly sink: Pick<Sink, 'write'>
   readonly clock: Clock
   readonly log: Logger
@@ -93,8 +94,8 @@ const SAVE_WITH_STEPS_MS = 30_000
 const PRUNE_MS = 60_000
 const PRUNE_MS_MAX = 600_000
 const IDLE_MS = 1_000
-/** After a crash so much is read again for alerts at most. */
-const REREAD_NS = 24n * 60n * MINUTE
+/** What was not saved before a crash lies within so much. */
+const UNSAVED_NS = 24n * 60n * MINUTE
 const WOKEN = new Error('woken')
 /** How the log tells what happened; what is merely corrected is no news. */
 const MESSAGES: Partial<Record<Transition['change'], Record<Transition['is'], string>>> = {
@@ -116,7 +117,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const judge = createJudge({ graceNs }, { readings, coverage, people, monotonicMs: () => clock.monotonicMs() })
   const ignored = { late: 0, ahead: 0 }
   const collector = createCollector(
-    { latenessNs, ...options.limits },
+    { latenessNs, graceNs, ...options.limits },
     {
       scopes,
       identities,
@@ -145,6 +146,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const events = createEventWriter(deps.sink, { log, onBroken: deps.onBroken }, stopping.signal)
   const catchUp = createCatchUp(clock, options.normalLagMs)
   let orphans: Orphan[] = []
+  /** Read before a crash and not saved. */
+  let unsaved: readonly Interval[] = []
   const teller = createTeller({
     notifiers,
     alerts: () => tellables(judge.rules, orphans, tailnet),
@@ -312,6 +315,20 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     return running
   }
 
+  /** Between the last save and the end of the process windows were done that nothing is known of. They count as never read: what can only be
+   * told with them stays as it is, until the late pass brings them, or until they lie before the window of a rule. */
+  function crashed(endNs: bigint): void {
+    unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)
+    log.warn(
+      { unreadSeconds: Number(unreadNs() / SECOND) },
+      'alerts ended without saving and begin anew: what fires keeps firing, and rules wait until their whole window was read again',
+    )
+  }
+
+  function unreadNs(): bigint {
+    return unsaved.reduce((sum, { fromNs, toNs }) => sum + coverage.unreadNs(fromNs, toNs), 0n)
+  }
+
   async function end(): Promise<void> {
     stopping.abort(new Error('stopping'))
     wake()
@@ -336,14 +353,10 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       const watermarkNs = ledger.watermarkNs()
       if (watermarkNs !== undefined) {
         coverage.begin(watermarkNs)
-        // Between the last save and the end of the process windows were done that we have forgotten: they are read again.
-        const endNs = ledger.settled().at(-1)?.toNs ?? watermarkNs
-        const missed = loaded.wasCut ? coverage.missed(endNs - REREAD_NS, endNs) : []
-        for (const interval of missed) ledger.forget(interval)
-        if (missed.length > 0) log.info({ windowCount: missed.length }, 'reading again what alerts had not saved')
         judge.begin(max(watermarkNs, coverage.sinceNs ?? watermarkNs))
+        if (loaded.wasCut) crashed(ledger.settled().at(-1)?.toNs ?? watermarkNs)
       }
-      // From here on a crash loses nothing: the file says since when we look.
+      // From here on a crash loses only what is not saved: the file says since when we look.
       save()
       catchUp.begin(judge.judgedNs)
       isStarted = true
@@ -360,6 +373,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         (catchUp.watermarkNs > 0n ? max(0n, catchUp.watermarkNs - collector.horizonNs) : latenessNs) / SECOND,
       ),
       catchingUp: catchUp.isCatchingUp,
+      unsavedSeconds: Number(unreadNs() / SECOND),
       ignored: { ...ignored },
       memoryBytes: memoryBytes(),
     }),

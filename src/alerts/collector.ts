@@ -18,6 +18,8 @@ import { type Added, Stores } from './stores.ts'
 
 export interface CollectorOptions extends FeedLimits {
   readonly latenessNs: bigint
+  /** How much behind its end a step is about, ns. */
+  readonly graceNs: bigint
 }
 
 export interface CollectorDeps {
@@ -75,6 +77,11 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     return made
   }
 
+  /** A step was judged without what was read from here on. */
+  function isBehind(fromNs: bigint): boolean {
+    return fromNs < deps.judgedNs() + options.graceNs
+  }
+
   /** Each message of a window in flight is claimed by it. */
   function isClaimed(high: number, low: number, chunk: number): boolean {
     for (const { messages } of staged.values()) if (messages.find(high, low, chunk, 0, 0) >= 0) return true
@@ -101,7 +108,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
     for (const { window, doneToNs } of waiting) {
       if (doneToNs === undefined) continue
       const isNews = coverage.add({ fromNs: window.fromNs, toNs: doneToNs })
-      if (isNews && window.fromNs < deps.judgedNs()) deps.onFilled(window.fromNs)
+      if (isNews && isBehind(window.fromNs)) deps.onFilled(window.fromNs)
     }
     waiting = []
     isLate = false
@@ -148,7 +155,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
         feed.release(one)
       }
       waiting.push({ window, doneToNs })
-      if (isNews && fromNs < deps.judgedNs()) isLate = true
+      if (isNews && isBehind(fromNs)) isLate = true
       deps.onDone()
     },
     failed(window: PlannedWindow) {

@@ -1,6 +1,6 @@
 /** Which time this room has seen, and how far it may judge. All times are `logged` time, as in the ledger.
  *
- * Seen is what the tap was told as done. It is nearly what the ledger calls done, but not quite: alerts may have been off for a while, and a
+ * Seen is what the observer was told as done. It is nearly what the ledger calls done, but not quite: alerts may have been off for a while, and a
  * crash may lie between the ledger's receipt and our own. What the ledger has and we have not is unread for us. */
 import { intersects, merge, subtract } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
@@ -15,7 +15,7 @@ export interface Coverage {
   watermarkNs(inFlight: readonly Interval[]): bigint | undefined
   /** How much of [fromNs, toNs] was never seen, ns. */
   unreadNs(fromNs: bigint, toNs: bigint): bigint
-  /** Seen, of what the ledger has settled in [fromNs, toNs]: the rest. */
+  /** What the ledger has as done in [fromNs, toNs] and was never seen. */
   missed(fromNs: bigint, toNs: bigint): readonly Interval[]
   forgetBefore(ns: bigint): void
   readonly seen: readonly Interval[]

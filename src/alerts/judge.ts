@@ -105,17 +105,24 @@ export function createJudge(
   }
 
   function looksComplete({ meter }: RuleState, atNs: bigint): boolean {
-    return meter.timesAt(atNs).every(({ fromNs, toNs }) => {
-      if (fromNs < meter.sinceNs) return false
-      // Rules with equal windows ask the same.
-      const key = `${fromNs} ${toNs}`
-      let known = completeAt.get(key)
-      if (known === undefined) {
-        known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n
-        completeAt.set(key, known)
-      }
-      return known
-    })
+    return meter.timesAt(atNs).every((time) => time.fromNs >= meter.sinceNs && wasRead(time))
+  }
+
+  /** Rules with equal windows ask the same. */
+  function wasRead({ fromNs, toNs }: { readonly fromNs: bigint; readonly toNs: bigint }): boolean {
+    const key = `${fromNs} ${toNs}`
+    let known = completeAt.get(key)
+    if (known === undefined) {
+      known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n
+      completeAt.set(key, known)
+    }
+    return known
+  }
+
+  /** The rule is not about this group any more. Who cannot say when it was seen last cannot say that either. */
+  function isGone({ meter }: RuleState, id: number, atNs: bigint): boolean {
+    const known = meter.knownAt(atNs)
+    return known === undefined || !meter.isWanted(id) || wasRead(known)
   }
 
   function alertOf(state: RuleState, id: number): Alert {
@@ -139,7 +146,11 @@ export function createJudge(
     const isFiring = before.state === 'firing'
     const complete = rule.form.is === 'new' || isComplete(state, atNs)
     const verdict =
-      value === undefined ? (complete ? 'clear' : 'hold') : verdictOf(rule.form, { value, complete, isFiring })
+      value === undefined
+        ? complete && isGone(state, id, atNs)
+          ? 'clear'
+          : 'hold'
+        : verdictOf(rule.form, { value, complete, isFiring })
     if (verdict !== 'breach' && !state.alerts.has(id)) return before
     const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
     if (mark === before && !state.alerts.has(id)) return before

@@ -5,7 +5,7 @@ export const STATES = ['inactive', 'pending', 'firing'] as const
 export type State = (typeof STATES)[number]
 
 /** `clear`: the condition does not hold (of a firing alert: the value is back beyond `recover`). `hold`: nobody can tell, because part of the
- * time could not be read; nothing changes. */
+ * time could not be read; what fires keeps firing, what rests keeps resting. */
 export type Verdict = 'breach' | 'clear' | 'hold'
 
 /** What an alert was from `atNs` on, until the next mark. Times are ends of steps, 0 where there is none. */
@@ -26,6 +26,8 @@ export const NEVER: Mark = { atNs: 0n, state: 'inactive', activeNs: 0n, firedNs:
 
 /** The same mark when nothing changed. */
 export function next(before: Mark, atNs: bigint, verdict: Verdict, forNs: bigint, value: number): Mark {
+  // Nobody knows whether the condition held all the time: `for` begins anew.
+  if (verdict === 'hold' && before.state === 'pending') return { ...before, atNs, state: 'inactive', activeNs: 0n }
   if (verdict === 'hold') return before
   if (before.state === 'firing') {
     return verdict === 'breach' ? before : { ...before, atNs, state: 'inactive', activeNs: 0n, resolvedNs: atNs }

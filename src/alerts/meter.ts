@@ -15,6 +15,8 @@ export interface Meter {
   isWanted(id: number): boolean
   /** The stretches of time that the number is about. */
   timesAt(stepNs: bigint): readonly { readonly fromNs: bigint; readonly toNs: bigint }[]
+  /** The stretch of time that tells which groups there are, where only those known from it count. */
+  knownAt(stepNs: bigint): { readonly fromNs: bigint; readonly toNs: bigint } | undefined
   /** From here on the rule has data. */
   readonly sinceNs: bigint
 }
@@ -140,6 +142,12 @@ export function createMeter(reading: Reading, people: People): Meter {
           if (value > form.threshold && isWanted(id)) breach(id, value)
         }
       }
+    },
+
+    knownAt(at) {
+      if (present === undefined || (form.is !== 'below' && form.is !== 'silent')) return undefined
+      const toNs = (at / present.slotNs) * present.slotNs
+      return { fromNs: ((at - BigInt(form.withinMs) * MS) / present.slotNs) * present.slotNs, toNs }
     },
 
     timesAt(at) {

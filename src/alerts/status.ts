@@ -46,6 +46,9 @@ export interface AlertsStatus {
   /** How late a record may be and still count: the setting, or less when memory is short. */
   readonly latenessSeconds: number
   readonly catchingUp: boolean
+  /** After a crash: how much that was read before it alerts know nothing of, until the late pass brings it. What fires keeps firing, and rules whose
+   * window has some of it wait. */
+  readonly unsavedSeconds: number
   readonly ignored: { readonly late: number; readonly ahead: number }
   readonly memoryBytes: number
 }

@@ -13,7 +13,8 @@
  *   alerts_event      lines that the database has not taken yet
  *
  * Invariant: everything of one save is one transaction, so what was counted, what was judged and which time was read always fit together.
- * Between two saves nothing is lost: the ledger has the windows of that time as done and `alerts_seen` has not, so they are read again. */
+ * What a crash takes is what came after the last save: the ledger has the windows of that time as done and `alerts_seen` has not, so they count as
+ * never read until the late pass reads them again. */
 import type { Interval } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/state-file.ts'
 import type { Coverage } from './coverage.ts'

@@ -152,8 +152,13 @@ for (const { name, settings, rule } of CASES) {
             for (const one of steps) {
               const missing = world.ledger.missing(T0, endNs)[0]
               if (one.do === 'judge') await world.judge()
-              else if (one.do === 'restart') await world.restart(one.how)
-              else if (one.do === 'again') {
+              else if (one.do === 'restart') {
+                await world.restart(one.how)
+                // What alerts had not saved comes again with the late pass.
+                if (one.how === 'killed')
+                  for (const { fromNs, toNs } of world.ledger.settled())
+                    world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(uploads, fromNs, toNs))
+              } else if (one.do === 'again') {
                 const [fromNs, toNs] = readWindows[one.which % Math.max(1, readWindows.length)] ?? [0n, 0n]
                 if (fromNs < toNs) world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(uploads, fromNs, toNs))
               } else if (missing) {

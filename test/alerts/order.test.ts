@@ -34,6 +34,8 @@ interface Way {
   readonly first?: boolean
   /** Windows fail, are read again when they are done, and the process ends now and then. */
   readonly trouble?: boolean
+  /** The process is killed before it has saved, again and again; the late pass reads its windows a second time after a quarter of an hour. */
+  readonly killed?: boolean
 }
 const WAYS: readonly Way[] = [
   { name: 'a minute at a time', parallel: 1, lengths: [60] },
@@ -43,6 +45,8 @@ const WAYS: readonly Way[] = [
   { name: 'a first installation', parallel: 3, lengths: [60, 600], first: true },
   { name: 'with trouble, one after the other', parallel: 1, lengths: [60, 90, 600], trouble: true },
   { name: 'with trouble, three at once', parallel: 3, lengths: [45, 60, 600], trouble: true },
+  { name: 'killed, one after the other', parallel: 1, lengths: [60], killed: true },
+  { name: 'killed, three at once', parallel: 3, lengths: [45, 60, 300], killed: true },
 ]
 
 test('the same history makes the same alerts and events in whatever order it is read', async (t) => {
@@ -60,14 +64,29 @@ test('the same history makes the same alerts and events in whatever order it is 
 
   let refuted = 0
   let first: Told | undefined
+  const wrongByLateness = new Set<bigint>()
   for (const [index, way] of WAYS.entries()) {
     const told = await read(t, way, between, randomOf(SEED + index))
-    refuted += told.refuted
-    t.diagnostic(`${way.name}: ${told.events.length} events, ${told.refuted} refuted, ${told.marks.length} alerts`)
+    refuted += told.refuted.length
+    t.diagnostic(
+      `${way.name}: ${told.events.length} events, ${told.refuted.length} refuted, ${told.marks.length} alerts`,
+    )
     first ??= told
     const note = `${way.name}, seed ${SEED}`
-    assert.deepEqual(told.events, first.events, note)
-    assert.deepEqual(told.marks, first.marks, note)
+    // A late record makes nothing new earlier, and what a crash took is late.
+    const wanted = (lines: readonly string[]) => lines.filter((line) => !(way.killed && /\bnew\b/.test(line)))
+    assert.deepEqual(wanted(told.events), wanted(first.events), note)
+    assert.deepEqual(wanted(told.marks), wanted(first.marks), note)
+    // Alerts that were no alerts, and ends that were none: late records make a few, and a crash no further ones.
+    const wrong = told.refuted.filter((line) => !isSo(line, first!.events) && wanted([line]).length > 0).map(alertOf)
+    if (way.killed)
+      assert.deepEqual(
+        wrong.filter((one) => !wrongByLateness.has(one)),
+        [],
+        note,
+      )
+    else for (const one of wrong) wrongByLateness.add(one)
+    if (way.killed) assert.ok(told.unsavedSeconds > 300, `only ${told.unsavedSeconds} s were ever lost`)
   }
   const rules = new Set(first!.events.map((line) => /alert=(\w+)/.exec(line)?.[1]))
   assert.deepEqual(
@@ -80,8 +99,10 @@ test('the same history makes the same alerts and events in whatever order it is 
 interface Told {
   /** Lines as a database has them in the end: the newest of each point, without those that are refuted. */
   readonly events: readonly string[]
-  readonly refuted: number
+  readonly refuted: readonly string[]
   readonly marks: readonly string[]
+  /** How much alerts lost by kills, before the late pass. */
+  readonly unsavedSeconds: number
 }
 
 async function read(
@@ -95,6 +116,10 @@ async function read(
   t.after(() => world.close())
   const flying: { readonly fromNs: bigint; readonly toNs: bigint; done(): void; fail(): void }[] = []
   let wanted: { readonly fromNs: bigint; readonly toNs: bigint }[] = []
+  /** For the late pass. */
+  let done: { readonly fromNs: bigint; readonly toNs: bigint }[] = []
+  let passed: typeof done = []
+  let unsavedSeconds = 0
   const happens = (share: number) => way.trouble === true && random() < share
   let nextNs = T0
   while (nextNs < END || wanted.length > 0 || flying.length > 0) {
@@ -118,9 +143,34 @@ async function read(
     if (happens(0.04)) {
       // What was in flight is lost with the process, and maybe what was not saved.
       flying.splice(0)
-      await world.restart(random() < 0.5 ? 'killed' : 'stopped')
+      await world.restart('stopped')
       wanted = [...world.ledger.missing(T0, nextNs)]
     }
+    if (way.killed) {
+      done.push({ fromNs, toNs })
+      if (random() < 0.2) {
+        flying.splice(0)
+        await world.restart('killed')
+        wanted = [...world.ledger.missing(T0, nextNs)]
+        unsavedSeconds += world.alerts.status().unsavedSeconds
+        // Maybe not saved either; another late pass brings them.
+        done = [...done, ...passed.filter(({ toNs }) => toNs > nextNs - 40n * MIN)]
+        passed = []
+      }
+      done = await passLate(done, nextNs - 15n * MIN)
+    }
+  }
+  await passLate(done, END)
+
+  /** Reads again what ended before, and returns the rest. */
+  async function passLate(windows: typeof done, beforeNs: bigint): Promise<typeof done> {
+    for (const { fromNs, toNs } of windows) {
+      if (toNs > beforeNs) continue
+      world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(fromNs, toNs))
+      await world.judge()
+      passed.push({ fromNs, toNs })
+    }
+    return windows.filter(({ toNs }) => toNs > beforeNs)
   }
   await world.judge()
   await world.judge()
@@ -130,11 +180,30 @@ async function read(
   const marks = world.alerts.marks().filter(({ state, atNs }) => state !== 'inactive' || atNs > END - 60n * MIN)
   return {
     events: [...points.values()].filter((line) => line.includes('refuted=false')).toSorted(),
-    refuted: [...points.values()].filter((line) => line.includes('refuted=true')).length,
+    refuted: [...points.values()].filter((line) => line.includes('refuted=true')),
+    unsavedSeconds,
     marks: marks
       .map((one) => [one.rule, one.key, one.state, one.activeNs, one.firedNs, one.firedValue, one.resolvedNs].join(' '))
       .toSorted(),
   }
+}
+
+/** By the events that stand: whether at the time of this one its alert fires, or does not, as it says. */
+function isSo(line: string, events: readonly string[]): boolean {
+  const before = events
+    .filter((one) => alertOf(one) === alertOf(line) && timeOf(one) <= timeOf(line))
+    .toSorted((one, other) => Number(timeOf(one) - timeOf(other)))
+    .at(-1)
+  return (before?.includes('state=firing') ?? false) === line.includes('state=firing')
+}
+
+function timeOf(line: string): bigint {
+  return BigInt(line.slice(line.lastIndexOf(' ') + 1))
+}
+
+/** Steps are whole seconds; the rest of an event's time tells alerts apart. */
+function alertOf(line: string): bigint {
+  return timeOf(line) % SEC
 }
 
 /** Its measurement, tags and time: none of them has a space here. */

@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Logger } from 'pino'
 import { type Alerts, createAlerts } from '../../src/alerts/alerts.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import type { FeedLimits } from '../../src/alerts/feed.ts'
@@ -77,6 +78,7 @@ export interface WorldOptions {
   readonly originNs?: bigint | 'later'
   readonly clock?: Clock
   readonly random?: () => number
+  readonly log?: Logger
   /** The database takes events when this resolves. */
   readonly takes?: () => Promise<void>
 }
@@ -114,7 +116,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
           },
         },
         clock,
-        log: silentLog,
+        log: options.log ?? silentLog,
         metrics,
         random: options.random ?? (() => 0.5),
         onBroken(error) {

@@ -33,6 +33,8 @@ test('killed in mid-window it goes on where it was, and the database holds the t
     // What is asked for again is then only what was not done.
     TAILFLUX_POLL_LATE_PASSES: '[]',
     TAILFLUX_INFLUX_BATCH_LINES_MAX: '200',
+    // Whatever observes the line, a crash of it takes no receipt back.
+    TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m }]',
   }
   const fromNs = nowNs - HOUR_NS
   const toNs = nowNs - LAG_NS
@@ -64,6 +66,7 @@ test('killed in mid-window it goes on where it was, and the database holds the t
   const again = api.requests.slice(-(api.count('logs') - asked)).flatMap(({ window }) => window ?? [])
   const earliest = again.reduce((least, { fromNs }) => (fromNs < least ? fromNs : least), toNs)
   assert.ok(earliest >= doneNs, 'what was done is not read again')
+  assert.match(child.output(), /alerts ended without saving and begin anew/)
 
   // While one has the data directory, nobody else gets it.
   const second = await startChild(t, { ...env, TAILFLUX_HTTP_PORT: '0' })
