@@ -93,8 +93,14 @@ const LIFE_USED = 0.8
 /** When the answer does not tell: what Tailscale's documentation says ("OAuth clients"). */
 const LIFE_SECONDS = 3600
 
+/** A header line holds no more, and what keeps secrets out of the log looks for each of them. */
+const TOKEN_CHARS_MAX = 8_192
+
 const tokenAnswer = z.object({
-  access_token: z.string().regex(/^[\u0021-\u007e]+$/),
+  access_token: z
+    .string()
+    .max(TOKEN_CHARS_MAX)
+    .regex(/^[\u0021-\u007e]+$/),
   expires_in: z.number().positive().catch(LIFE_SECONDS),
   scope: z.string().optional().catch(undefined),
 })
