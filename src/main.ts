@@ -26,6 +26,8 @@ import { listening } from './live/listening.ts'
 import { createLive, type Live } from './live/live.ts'
 import { createNames } from './names/sqlite-names.ts'
 import { createHealth, type Health } from './observe/health.ts'
+import type { LogOutput } from './observe/log-output.ts'
+import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
 import { createObservers } from './pipeline/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
@@ -55,14 +57,19 @@ export interface ServiceDeps {
   /** Takes over new settings, if they are good. */
   readonly reload?: () => Promise<unknown>
   /** What an earlier service of this process leaves to this one. */
-  readonly legacy?: Legacy
+  readonly carriedOver?: CarriedOver
+  /** The open state file of the settings, which its owner closes; without it the service opens and closes its own. */
+  readonly state?: StateFile
+  /** Where the log goes: its troubles are health of this service, and lost lines are counted. */
+  readonly logOutput?: LogOutput
 }
 
 /** What outlives a reload: what one looks at, counters, which must never go down, and that somebody paused. */
-export interface Legacy {
+export interface CarriedOver {
   readonly live: Live | undefined
   readonly metrics: Metrics
   readonly isPaused: boolean
+  readonly state: StateFile
 }
 
 export interface Service {
@@ -71,7 +78,7 @@ export interface Service {
   /** Listens, then polls. Resolves with the address of the status page. Rejects with a CollectorError when it cannot listen. */
   start(): Promise<string>
   status(): StatusView
-  legacy(): Legacy
+  carriedOver(): CarriedOver
   /** Takes no new window, waits up to 8 s for those under way, then ends everything from right to left. Idempotent. */
   stop(): Promise<void>
 }
@@ -111,7 +118,13 @@ export function maskOf({ privacy }: Settings, state: StateFile): Mask {
   return createMask(privacy, isOn ? privacyKey(state) : new Uint8Array())
 }
 
-/** Opens the state file and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
+/** Opens the state file of the settings, in a folder that is made if need be. Throws a CollectorError. */
+export function openState({ dataDir }: Settings, deps: { clock: Clock; log: Logger }): StateFile {
+  makeFolder(dataDir)
+  return openStateFile({ path: pathsIn(dataDir).state }, deps)
+}
+
+/** Opens the state file, unless it is given, and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
  * others of the state file, `config_invalid` without credentials. */
 export function createService(settings: Settings, deps: ServiceDeps): Service {
   const opened: StateFile[] = []
@@ -131,13 +144,13 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const tailnet = tailnetTag(settings)
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
-  const metrics = deps.legacy?.metrics ?? createMetrics({ version: VERSION, clock })
+  const metrics = deps.carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
   const observers = createObservers({ clock, log: roomLog('observers'), health, metrics: metrics.observers })
-  let legacyLive = deps.legacy?.live
+  let carriedLive = deps.carriedOver?.live
   const page = observers.add('page', () => {
-    const live = legacyLive ?? createLive({ clock, random: Math.random })
+    const live = carriedLive ?? createLive({ clock, random: Math.random })
     // Should it be what fails, the next one is a fresh one.
-    legacyLive = undefined
+    carriedLive = undefined
     return live
   })
   const noted = {
@@ -148,6 +161,8 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     live: observers.guard('metrics', 'live', metrics.live),
   }
   const heard = listening(page, { ...noted, health })
+  const endLogWatch =
+    deps.logOutput && watchLogOutput(deps.logOutput, { health, log: roomLog('log'), metrics: metrics.log })
 
   const source = createTailscaleSource(settings.tailscale, {
     clock,
@@ -155,10 +170,9 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     metrics: heard.source,
     secrets,
   })
-  makeFolder(settings.dataDir)
-  const state = openStateFile({ path: paths.state }, { clock, log: roomLog('ledger') })
-  opened.push(state)
-  if (state.recovered) noted.pipeline.stateRecovered()
+  const state = deps.state ?? openState(settings, { clock, log: roomLog('ledger') })
+  if (state !== deps.state) opened.push(state)
+  if (state.recovered && state !== deps.carriedOver?.state) noted.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
   const mask = maskOf(settings, state)
@@ -284,7 +298,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     cancelBackfill: pipeline.cancelBackfill,
     ...(deps.reload ? { reload: deps.reload } : {}),
   })
-  if (deps.legacy?.isPaused) pipeline.pause()
+  if (deps.carriedOver?.isPaused) pipeline.pause()
 
   /** Without waiting for the schedule. */
   function runSoon(): void {
@@ -296,13 +310,14 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     health.setReady(false)
     // From right to left: nothing may be asked of a part that has ended already.
     await using parts = new AsyncDisposableStack()
-    parts.defer(() => state.close())
+    if (state !== deps.state) parts.defer(() => state.close())
     parts.defer(() => control.remove())
     parts.defer(() => deadLetters.stop())
     parts.defer(() => source.stop())
     parts.defer(() => sink.stop())
     parts.defer(() => observers.stop())
     parts.defer(() => metrics.stop())
+    parts.defer(() => endLogWatch?.())
     parts.defer(() => http.stop())
     await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])
   }
@@ -311,7 +326,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     health,
     pipeline,
     status,
-    legacy: () => ({ live: page.use((one) => one), metrics, isPaused: pipeline.status().paused }),
+    carriedOver: () => ({ live: page.use((one) => one), metrics, isPaused: pipeline.status().paused, state }),
     async start() {
       metrics.start()
       const url = await http.start()

@@ -9,7 +9,7 @@ import { createService, type Service } from '../main.ts'
 import { EXIT } from './exit.ts'
 import { createProgress } from './progress.ts'
 import { createServiceClient, type ServiceClient } from './service-client.ts'
-import { load, logFor } from './settings.ts'
+import { load, warningsFor } from './settings.ts'
 import { timeArgument } from './time.ts'
 
 interface BackfillOptions {
@@ -66,7 +66,7 @@ async function runningService({ settings }: Loaded, url: string | undefined): Pr
 
 /** Throws a CollectorError: `state_locked` when a service runs that does not answer where the settings say. */
 function openAlone(loaded: Loaded): Service {
-  const { log, secrets } = logFor(loaded, 'warn', 2)
+  const { log, secrets } = warningsFor(loaded)
   return createService(loaded.settings, {
     log,
     secrets,

@@ -23,7 +23,7 @@ import { createTailscaleSource, type TailscaleSource } from '../source/client.ts
 import type { SourceMetrics } from '../source/source.ts'
 import { EXIT } from './exit.ts'
 import { addressOf } from './healthcheck.ts'
-import { load, logFor } from './settings.ts'
+import { load, silentLogFor } from './settings.ts'
 
 /** Waits of the service itself are too long for a person in front of a terminal. */
 const ANSWER_MS_MAX = 10_000
@@ -85,7 +85,7 @@ async function tailscaleFindings(loaded: Loaded, clock: Clock, signal: AbortSign
     idleTimeout: Math.min(tailscale.idleTimeout, ANSWER_MS_MAX),
     totalTimeout: Math.min(tailscale.totalTimeout, WINDOW_MS_MAX),
   }
-  const { log, secrets } = logFor(loaded, 'silent')
+  const { log, secrets } = silentLogFor(loaded)
   let source: TailscaleSource
   try {
     source = createTailscaleSource(config, { clock, log, secrets, metrics: unheardSource })
@@ -105,7 +105,7 @@ async function tailscaleFindings(loaded: Loaded, clock: Clock, signal: AbortSign
 async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
   const { settings } = loaded
   const { influx, poll } = settings
-  const { log } = logFor(loaded, 'silent')
+  const { log } = silentLogFor(loaded)
   const tailnet = tailnetTag(settings)
   const plan: WritingPlan = {
     latePassesMs: poll.latePasses,
@@ -139,7 +139,7 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
 
 async function machineFindings(loaded: Loaded, clock: Clock): Promise<readonly Finding[]> {
   const { settings } = loaded
-  const { log } = logFor(loaded, 'silent')
+  const { log } = silentLogFor(loaded)
   const url = settings.http.port === 0 ? undefined : addressOf(settings)
   const neighbour = await neighbourAt(url, await tokenOf(settings))
   return [

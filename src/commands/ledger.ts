@@ -8,7 +8,7 @@ import { createLedger } from '../ledger/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/state-file.ts'
 import { pathsIn } from '../main.ts'
 import { createServiceClient } from './service-client.ts'
-import { load, logFor } from './settings.ts'
+import { load, silentLogFor } from './settings.ts'
 
 /** What both ways of looking can tell: times as RFC 3339. */
 interface LedgerView {
@@ -31,7 +31,7 @@ export function ledgerCommand(): Command {
     .option('--json', 'as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
       const loaded = load(command)
-      const view = await look(loaded.settings, logFor(loaded, 'silent').log)
+      const view = await look(loaded.settings, silentLogFor(loaded).log)
       process.stdout.write(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : textOf(view))
     })
   return new Command('ledger').description('Look into the ledger of acknowledged windows.').addCommand(show)

@@ -23,7 +23,7 @@ import { openSaved } from '../source/saved.ts'
 import { VERSION } from '../version.ts'
 import { EXIT } from './exit.ts'
 import { createProgress } from './progress.ts'
-import { load, logFor } from './settings.ts'
+import { load, warningsFor } from './settings.ts'
 
 interface ReplayOptions {
   readonly print?: boolean
@@ -50,7 +50,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
     .action(async (files: string[], options: ReplayOptions, command: Command) => {
       const loaded = load(command)
       const { settings } = loaded
-      const { log, secrets } = logFor(loaded, 'warn', 2)
+      const { log, secrets } = warningsFor(loaded)
       await using parts = new AsyncDisposableStack()
       const clock = systemClock
       const paths = pathsIn(settings.dataDir)

@@ -1,8 +1,9 @@
 /** What every command begins with: the settings, and a log that knows their secrets. */
 import type { Command } from 'commander'
-import { destination, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { type Loaded, loadSettings } from '../config/load.ts'
 import { createLog, type LogLevel } from '../observe/log.ts'
+import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
 import { createSecretRegistry, type SecretRegistry } from '../secret-registry.ts'
 
 /** `changes`: see `loadSettings`. Throws a CollectorError (`config_invalid`). */
@@ -10,10 +11,24 @@ export function load(command: Command, changes: Readonly<Record<string, unknown>
   return loadSettings({ path: (command.optsWithGlobals() as { config?: string }).config, changes })
 }
 
-/** A log for the settings, and the secrets that it keeps out. `level` when it is not the one of the settings. `fd`: 2 for commands whose
- * results go to standard output. */
-export function logFor(loaded: Loaded, level?: LogLevel, fd: 1 | 2 = 1): { log: Logger; secrets: SecretRegistry } {
+/** A log for the settings, and the secrets that it keeps out. `level` when it is not the one of the settings. `output`: where lines go. */
+export function logFor(
+  loaded: Loaded,
+  options: { readonly level?: LogLevel; readonly output: LogOutput },
+): { log: Logger; secrets: SecretRegistry } {
   const secrets = createSecretRegistry(loaded.secrets)
-  const to = fd === 1 ? {} : { destination: destination({ fd, sync: true }) }
-  return { log: createLog({ level: level ?? loaded.settings.log.level, secrets, ...to }), secrets }
+  const level = options.level ?? loaded.settings.log.level
+  return { log: createLog({ level, secrets, destination: options.output }), secrets }
+}
+
+/** For commands that only look: faults are in their results. */
+export function silentLogFor(loaded: Loaded): { log: Logger; secrets: SecretRegistry } {
+  return logFor(loaded, { level: 'silent', output: createLogOutput({ fd: 2 }) })
+}
+
+/** For commands whose results go to standard output: warnings to standard error. */
+export function warningsFor(loaded: Loaded): { log: Logger; secrets: SecretRegistry } {
+  const output = createLogOutput({ fd: 2 })
+  process.once('exit', output.flushAtExit)
+  return logFor(loaded, { level: 'warn', output })
 }

@@ -14,6 +14,7 @@ const ROOM_NAMES: Record<RoomHealth['room'], string> = {
   alerts: 'Alerts',
   page: 'Status page',
   metrics: 'Metrics',
+  log: 'Log',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
 const ALERTS_SHOWN = 8

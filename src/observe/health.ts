@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import { OBSERVERS } from '../pipeline/troubles.ts'
 
-export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS] as const
+export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
 export type Room = (typeof ROOMS)[number]
 export const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]

@@ -1,8 +1,9 @@
-/** The log: one JSON line each to standard output, scrubbed of secrets, repeats of a warning or error held back and counted. */
-import { type DestinationStream, destination, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino'
+/** The log: one JSON line each, scrubbed of secrets, repeats of a warning or error held back and counted. */
+import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { SecretRegistry } from '../secret-registry.ts'
+import { createLogOutput } from './log-output.ts'
 import { createThrottle } from './throttle.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
@@ -11,7 +12,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export interface LogOptions {
   readonly level: LogLevel
   readonly secrets: Pick<SecretRegistry, 'scrub'>
-  /** Where lines go; standard output by default, synchronously, so that the last words of a crash arrive. */
+  /** Where lines go; standard output by default. */
   readonly destination?: DestinationStream
   readonly clock?: Pick<Clock, 'monotonicMs'>
 }
@@ -21,7 +22,7 @@ const WARN = 40
 
 /** Each room takes `log.child({ room: 'source' })`. A field `err` shows the error with its causes, `code` its code. */
 export function createLog({ level, secrets, destination: to, clock = systemClock }: LogOptions): Logger {
-  const out = to ?? destination({ fd: 1, sync: true })
+  const out = to ?? createLogOutput({ fd: 1 })
   const throttle = createThrottle(clock)
   return pino(
     {

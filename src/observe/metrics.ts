@@ -21,6 +21,8 @@ export interface Metrics {
   readonly alerts: AlertsMetrics
   readonly live: LiveMetrics
   readonly observers: { failed(name: ObserverName): void }
+  /** `total`: log lines lost since the process began. */
+  readonly log: { lost(total: number): void }
   /** The text format 0.0.4 and its content type. */
   render(): Promise<string>
   readonly contentType: string
@@ -144,6 +146,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const apiUp = unknownGauge('api_up', '1 when the Tailscale API answers.')
   const stateFailures = counter('state_write_failures_total', 'Changes of the state file that failed.')
   const stateRecovered = counter('state_recovered_total', 'Damaged state files that were set aside and rebuilt.')
+  const logLost = counter('log_lines_lost_total', 'Log lines lost because standard output could not be written.')
   const devices = unknownGauge('devices_known', 'Devices whose names are known.')
   const nodes = unknownGauge('nodes_reporting', 'Nodes that reported within the last 15 minutes.')
   const series = gauge(
@@ -161,6 +164,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   for (const code of DB_CODES) hold.set({ room: 'sink', code }, 0)
 
   const held = new Map<string, Code | undefined>()
+  let logLostTotal = 0
   const nowSeconds = () => Number(deps.clock.now() / MS) / 1000
 
   return {
@@ -235,6 +239,12 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
       series: (measurement, estimate) => series.set({ measurement }, estimate),
     },
     observers: { failed: (observer) => observerFailures.inc({ observer }) },
+    log: {
+      lost(total) {
+        logLost.inc(total - logLostTotal)
+        logLostTotal = total
+      },
+    },
     render: () => registry.metrics(),
     contentType: registry.contentType,
     start: loopWatch.start,
