@@ -24,6 +24,8 @@ export interface Mutant {
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
 const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
+const OBSERVERS = 'src/pipeline/observers.ts'
+const OBSERVERS_TEST = 'test/pipeline/observers.test.ts'
 const PRESENT = 'src/pipeline/present.ts'
 const EMPTY_ANSWER = '{ serverNs: undefined, bytesRead: () => 0, groups: (async function* none() {})() }'
 
@@ -202,6 +204,87 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'return fault >= end && end - base - at <= AGAIN_BYTES_MAX ? MORE : ODD',
     replace: 'return fault >= end ? MORE : ODD',
     tests: ['test/source/cut.test.ts'],
+  },
+  {
+    name: 'an observer that throws stops the line',
+    file: OBSERVERS,
+    find: `            } catch (error) {
+              life.fail(error)
+            }
+          }
+        },
+        done(`,
+    replace: `            } catch (error) {
+              throw error
+            }
+          }
+        },
+        done(`,
+    tests: [OBSERVERS_TEST],
+  },
+  {
+    name: 'an observer that failed is off for good',
+    file: OBSERVERS,
+    find: '      restarting = restart(made?.instance)\n',
+    replace: '',
+    tests: [OBSERVERS_TEST],
+  },
+  {
+    name: 'an observer that fails is restarted without a pause',
+    file: OBSERVERS,
+    find: 'backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))',
+    replace: 'backoffMs = 1',
+    tests: [OBSERVERS_TEST],
+  },
+  {
+    name: 'an observer is well as soon as it is restarted',
+    file: OBSERVERS,
+    find: 'if (failures === 0 || clock.monotonicMs() - beganMs < backoffMs) return',
+    replace: 'if (failures === 0) return',
+    tests: [OBSERVERS_TEST],
+  },
+  {
+    name: 'a metric that throws stops the line',
+    file: 'src/pipeline/troubles.ts',
+    find: '        return failed(name, source, error)\n',
+    replace: '        throw error\n',
+    tests: [OBSERVERS_TEST],
+  },
+  {
+    name: 'alerts take receipts back after a crash',
+    file: 'src/alerts/alerts.ts',
+    find: '    unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)\n',
+    replace: `    unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)
+    for (const one of unsaved) (ledger as unknown as { forget(range: object): void }).forget(one)\n`,
+    tests: ['test/alerts/crash.test.ts'],
+  },
+  {
+    name: 'what alerts did not save counts as seen',
+    file: 'src/alerts/judge.ts',
+    find: 'known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n',
+    replace: 'known = coverage.unreadNs(fromNs, toNs + graceNs) >= 0n',
+    tests: ['test/alerts/crash.test.ts'],
+  },
+  {
+    name: 'the line waits for the devices API',
+    file: PIPELINE,
+    find: '      deviceNames.refresh()\n',
+    replace: '      await source.devices(signal).catch(() => undefined)\n',
+    tests: ['test/pipeline/device-names.test.ts'],
+  },
+  {
+    name: 'the devices API may drip for ever',
+    file: 'src/pipeline/device-names.ts',
+    find: 'export const ANSWER_MS = 60_000',
+    replace: 'export const ANSWER_MS = 600_000_000',
+    tests: ['test/pipeline/device-names.test.ts'],
+  },
+  {
+    name: 'two devices take the name of their address in turns',
+    file: 'src/names/sqlite-names.ts',
+    find: 'of deviceByKey(devices)) {',
+    replace: 'of devices.flatMap((one) => [one.nodeId, ...one.addresses].map((key) => [key, one] as const))) {',
+    tests: ['test/names/sqlite-names.test.ts'],
   },
 ]
 
