@@ -5,7 +5,6 @@
  *   schedule, http                 around it
  *
  * Composing does no I/O but open the state file, because its lock decides whether this process may run at all. */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createAlerts } from './alerts/alerts.ts'
@@ -35,6 +34,7 @@ import { createSlots } from './pipeline/slots.ts'
 import { privacyKey } from './privacy/key.ts'
 import { createMask, type Mask } from './privacy/mask.ts'
 import { maskedDevices, maskedFlattener, maskedNames } from './privacy/masked.ts'
+import { makePrivateFolder } from './private-file.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secret-registry.ts'
 import { createDeadLetters } from './sink/dead-letters.ts'
@@ -360,7 +360,7 @@ function timeOf(name: string, text: string): bigint {
 
 function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true })
+    makePrivateFolder(path)
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
     throw new CollectorError(

@@ -7,13 +7,14 @@
  * commits per window do not need it, and one file is easier to carry about than three.
  * Recovery: a damaged file is renamed to `<name>.corrupt-<time>` and an empty one takes its place; what it knew comes back from the mirror
  * in the database (pipeline/start-up). A file of a newer tailflux is left alone. */
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { existsSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
+import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../private-file.ts'
 import { spaceText } from './disk-space.ts'
 
 export interface StateFile {
@@ -47,7 +48,7 @@ export function openStateFile(
   }
   if (path !== ':memory:') {
     try {
-      mkdirSync(dirname(path), { recursive: true })
+      makePrivateFolder(dirname(path))
     } catch (error) {
       throw new CollectorError(
         `cannot create ${dirname(path)} for the state file: make it writable, or set TAILFLUX_DATA_DIR`,
@@ -60,7 +61,7 @@ export function openStateFile(
       )
     }
   }
-  const found = tryOpen(path)
+  const found = tryOpen(path, options.mustBeWhole)
   if ('db' in found) return stateFile(path, found.db, undefined)
   if (options.mustBeWhole) {
     throw new CollectorError(
@@ -100,24 +101,21 @@ export function openStateFile(
 }
 
 /** The open database, or what is wrong with the file. Throws when the file is in use, or of a newer tailflux, or cannot be reached. */
-function tryOpen(path: string): { db: DatabaseSync } | { damage: string } {
-  const isNew = path === ':memory:' || !existsSync(path)
-  if (!isNew && !statSync(path).isFile()) {
-    throw new CollectorError(`${path} is not a file: remove it, or set TAILFLUX_DATA_DIR to another folder`, {
-      stage: 'ledger',
-      code: 'state_failed',
-      reaction: 'hold',
-    })
-  }
-  if (!isNew && statSync(path).size === 0) return { damage: 'the file is empty' }
+function tryOpen(path: string, mustBeWhole = false): { db: DatabaseSync } | { damage: string } {
   let db: DatabaseSync | undefined
   try {
+    const isNew = path === ':memory:' || (!mustBeWhole && makePrivateFile(path))
+    const isInPlace = inPlace(path)
+    // Whoever only looks changes nothing.
+    if (!mustBeWhole) tightenDatabase(path)
     db = new DatabaseSync(path)
     db.exec(
       'PRAGMA busy_timeout=0; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA',
     )
     // The first write takes the lock; the transaction is what proves that this file can be written.
     db.exec('BEGIN EXCLUSIVE')
+    // Another process may have set the file aside just before: its lock would then keep nobody out.
+    if (!isInPlace()) throw inUse(path)
     const damage = isNew ? undefined : examine(db, path)
     if (damage !== undefined) {
       db.exec('ROLLBACK')
@@ -146,8 +144,23 @@ function tryOpen(path: string): { db: DatabaseSync } | { damage: string } {
   }
 }
 
+/** Tells whether the path still leads to the file that is there now. Throws a CollectorError when that is no file. */
+function inPlace(path: string): () => boolean {
+  if (path === ':memory:') return () => true
+  const stat = statSync(path)
+  if (!stat.isFile()) {
+    throw new CollectorError(`${path} is not a file: remove it, or set TAILFLUX_DATA_DIR to another folder`, {
+      stage: 'ledger',
+      code: 'state_failed',
+      reaction: 'hold',
+    })
+  }
+  return () => statSync(path, { throwIfNoEntry: false })?.ino === stat.ino
+}
+
 /** What is wrong with an existing file, or undefined. */
 function examine(db: DatabaseSync, path: string): string | undefined {
+  if (statSync(path).size === 0) return 'the file is empty'
   const check = db.prepare('PRAGMA integrity_check(1)').get() as { integrity_check?: string } | undefined
   if (check?.integrity_check !== 'ok') return `integrity check: ${check?.integrity_check ?? 'no answer'}`
   const hasMeta = db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").get()
@@ -213,16 +226,19 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+function inUse(path: string, cause?: unknown): CollectorError {
+  return new CollectorError(
+    `the state file ${path} is in use by another tailflux: stop that one, or give this one a data directory of its own (TAILFLUX_DATA_DIR)`,
+    { stage: 'ledger', code: 'state_locked', reaction: 'hold', cause },
+  )
+}
+
 /** `afterwards`: what follows when a full disk has room again. */
 function stateError(error: unknown, path: string, afterwards: string): CollectorError {
   const code = sqliteCode(error)
-  if (code === 5 || code === 6) {
-    return new CollectorError(
-      `the state file ${path} is in use by another tailflux: stop that one, or give this one a data directory of its own (TAILFLUX_DATA_DIR)`,
-      { stage: 'ledger', code: 'state_locked', reaction: 'hold', cause: error },
-    )
-  }
-  if (code === 13) {
+  if (code === 5 || code === 6) return inUse(path, error)
+  // SQLite's, and the system's when the file is made.
+  if (code === 13 || (error as { code?: unknown }).code === 'ENOSPC') {
     return new CollectorError(
       `no space left for the state file ${path}: ${spaceText(dirname(path))}. Free space on that disk; ${afterwards}`,
       { stage: 'ledger', code: 'state_full', reaction: 'retry', cause: error },

@@ -10,10 +10,11 @@
  *
  * WAL, because readers (export, status page) look in while the service writes; `synchronous=FULL` makes each commit durable. A write that
  * fails is rolled back as a whole, and the file is opened anew for the next one. */
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CollectorError } from '../errors.ts'
+import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../private-file.ts'
 
 const LAYOUT = 2
 const SCHEMA = `
@@ -42,7 +43,9 @@ export interface StoreFile {
 export function openStoreFile(path: string): StoreFile {
   let db: DatabaseSync | undefined
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    makePrivateFolder(dirname(path))
+    makePrivateFile(path)
+    tightenDatabase(path)
     // No waiting in here: that would stop the whole service.
     db = new DatabaseSync(path, { timeout: 0 })
     db.exec(
