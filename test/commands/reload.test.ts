@@ -1,8 +1,10 @@
 /** Reload, pause and resume of a running service, as a process: right settings are taken over, wrong ones refused, and nothing is lost. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { readControlToken } from '../../src/control-token.ts'
 import { createDemoServer } from '../../src/demo/server.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
@@ -133,3 +135,99 @@ test('orders over HTTP and from the command line: only with a token, and the one
   assert.equal(await demo.ended, 0)
   assert.equal(readControlToken(dir), undefined)
 })
+
+test('no other process gets the state file while settings are exchanged, twenty times', async (t) => {
+  const dir = await folder(t)
+  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  await api.start()
+  t.after(() => api.stop())
+  const file = join(dir, 'tailflux.yaml')
+  const data = join(dir, 'data')
+  const settings = (parallel: number) =>
+    `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${data}\nhttp: { port: 0 }\npoll: { lookback: 2m, interval: 5s, parallel: ${parallel} }\n`
+  await writeFile(file, settings(1))
+  const run = startCli(t, ['run', '-c', file])
+  await run.until(/"msg":"window done"/)
+  const rival = await startRival(t, join(data, 'state.db'))
+  for (let round = 1; round <= 20; round += 1) {
+    await writeFile(file, settings(1 + (round % 2)))
+    run.child.kill('SIGHUP')
+    await run.until(new RegExp(`(?:tailflux is ready[\\s\\S]*?){${round + 1}}`))
+  }
+  assert.equal(rival.taken(), 0, 'the lock was free for a moment')
+  assert.ok(rival.tries() > 100, `only ${rival.tries()} tries`)
+  t.diagnostic(`${rival.tries()} tries in vain during 20 reloads`)
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 0)
+  await rival.gotIt
+})
+
+test('another data directory: its lock is taken first, the old one is free then; one that is taken changes nothing', async (t) => {
+  const dir = await folder(t)
+  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  await api.start()
+  t.after(() => api.stop())
+  const file = join(dir, 'tailflux.yaml')
+  const settings = (data: string) =>
+    `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${join(dir, data)}\nhttp: { port: 0 }\npoll: { lookback: 2m, interval: 5s }\n`
+  await writeFile(file, settings('one'))
+  const run = startCli(t, ['run', '-c', file])
+  await run.until(/"msg":"window done"/)
+  const other = startCli(t, ['demo', '--nodes', '5'], {
+    TAILFLUX_DATA_DIR: join(dir, 'taken'),
+    TAILFLUX_HTTP_PORT: '0',
+  })
+  await other.until(/tailflux is ready/)
+
+  await writeFile(file, settings('taken'))
+  run.child.kill('SIGHUP')
+  await run.until(/"code":"state_locked"[^\n]*"msg":"new settings do not work here, the old ones stay in force"/)
+  assert.equal(run.stdout().match(/tailflux starts/g)?.length, 1, 'the old service was not disturbed')
+
+  const rival = await startRival(t, join(dir, 'one', 'state.db'))
+  await writeFile(file, settings('two'))
+  run.child.kill('SIGHUP')
+  await run.until(/dataDir":"[^"]*two"[\s\S]*tailflux is ready[\s\S]*window done/)
+  await rival.gotIt
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 0)
+})
+
+/** A process that tries to take the state file again and again, as fast as it can. */
+async function startRival(t: TestContext, path: string) {
+  const module = (name: string) => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href)
+  const script = `
+    import { openStateFile } from ${module('ledger/state-file')}
+    import { systemClock } from ${module('clock')}
+    let tries = 0
+    function attempt() {
+      tries += 1
+      try {
+        openStateFile({ path: process.argv[1] }, { clock: systemClock, log: { error() {} } }).close()
+        console.log('taken')
+        return
+      } catch (error) {
+        if (error.code !== 'state_locked') throw error
+      }
+      if (tries % 50 === 0) console.log(tries)
+      setImmediate(attempt)
+    }
+    attempt()`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  let tries = 0
+  let taken = 0
+  const got = Promise.withResolvers<void>()
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    for (const line of text.trim().split('\n')) {
+      if (line === 'taken') {
+        taken += 1
+        got.resolve()
+      } else tries = Number(line)
+    }
+  })
+  await once(child.stdout, 'data')
+  return { tries: () => tries, taken: () => taken, gotIt: got.promise }
+}
