@@ -37,8 +37,11 @@ export const CODES = [
   'db_not_found', // database, bucket or organisation does not exist
   'db_too_large', // 413
   'db_rejected', // 400, 422: some lines will never fit
+  'db_conflict', // a field or tag is there with another type
+  'db_limit', // limit of series, tag values, tables or columns
+  'db_storage', // disk full, read-only, out of files: does not pass by itself
   'db_unconfirmed', // a 2xx that does not confirm the write
-  'db_misconfigured', // redirect, wrong endpoint, wrong precision, limit of series, ...
+  'db_misconfigured', // redirect, wrong endpoint, wrong precision, ...
   'dead_letters_full',
   'dead_letters_failed',
   // ledger: the state file

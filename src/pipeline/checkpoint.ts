@@ -4,7 +4,7 @@ import { CollectorError } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { encodeLine } from '../sink/lines-own.ts'
 import type { Sink } from '../sink/sink.ts'
-import type { Gate } from './gate.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { HealthReport } from './health.ts'
 import type { PlannedWindow } from './planner.ts'
 import type { Present } from './present.ts'
@@ -19,7 +19,7 @@ export function createCheckpoint(
     readonly sink: Pick<Sink, 'write'>
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'duePasses'>
     readonly present: Pick<Present, 'serverNowNs'>
-    readonly gate: Pick<Gate, 'close'>
+    readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly health: HealthReport
   },
 ): (window: PlannedWindow, doneToNs: bigint, result: WindowResult, signal: AbortSignal) => Promise<void> {
@@ -35,13 +35,14 @@ export function createCheckpoint(
   function tell(isTaken: boolean): void {
     if (isTaken !== isRefused) return
     isRefused = !isTaken
-    if (isTaken) health.set('sink', 'ok')
+    if (isTaken) health.set('sink', 'ok', undefined, undefined, 'checkpoint')
     else {
       health.set(
         'sink',
         'warning',
         'db_rejected',
         'the database refuses the points of tailflux_window, so after it is restored from a backup nobody knows what it lost; the dead letters say why (a field type conflict, or a retention of minutes)',
+        'checkpoint',
       )
     }
   }
@@ -67,7 +68,9 @@ export function createCheckpoint(
       if (signal.aborted) return
       if (!(error instanceof CollectorError)) throw error
       // The window is done all the same; a mirror that stays behind only means reading a little again some day.
-      deps.gate.close(error)
+      // A refusal of this very point says nothing about the windows.
+      if (error.code === 'db_conflict' || error.code === 'db_limit') tell(false)
+      else deps.breaker.failed(error)
     }
   }
 }

@@ -2,8 +2,8 @@
  * wait. One tick reads until nothing is missing below the trailing edge; ticks never overlap (schedule/ sees to it, and so do we).
  *
  *   present, edge       what time it is, and how far is asked for
- *   gate                nothing is fetched that could not be written
- *   recovery           what is done, as ledger and database agree on
+ *   circuit-breaker     nothing is fetched that could not be written
+ *   recovery            what is done, as ledger and database agree on
  *   planner, read-all   which window next, and how many at a time
  *   walk, run-window    one window; checkpoint: its point about the service
  *   waits, health, status   what goes wrong, and what is told */
@@ -17,14 +17,16 @@ import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
 import { createBackfill } from './backfill.ts'
 import { createCheckpoint } from './checkpoint.ts'
+import { createCircuitBreaker } from './circuit-breaker.ts'
+import { createDatabaseHealth } from './database-health.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createEdge } from './edge.ts'
-import { createGate } from './gate.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { passesOf } from './passes.ts'
 import { createPlanner, type Planner } from './planner.ts'
 import { createPresent } from './present.ts'
+import { probePoint } from './probe-point.ts'
 import { readAll } from './read-all.ts'
 import { createRecovery } from './recovery.ts'
 import type { LaneParts, RunWindowDeps } from './run-window.ts'
@@ -108,37 +110,29 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const delivered = createDelivered(clock)
   const line = createLineHealth(options, { ...deps, present })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
-  const gate = createGate({
-    sink,
+  const database = createDatabaseHealth(deps)
+  const breaker = createCircuitBreaker({
+    probe: (isRecovering, signal) => sink.probe(signal, isRecovering ? probePoint(options, clock.now()) : undefined),
     clock,
-    onOpen: () => recovery.heal(),
+    onHalfOpen: () => recovery.heal(),
     onChange(error) {
-      waits.database(error)
+      database.changed(error)
       if (error) recovery.lose()
     },
   })
   const recovery = createRecovery(
     { ...options, lagNs, lastPassNs },
-    { source, sink, ledger, present, waits, gate, clock, log },
+    { source, sink, ledger, present, waits, breaker, clock, log },
   )
-  const checkpoint = createCheckpoint({ ...options, latePasses: latePassesNs.length }, { ...deps, present, gate })
-  let isWriteRetried = false
-  sink.listen({
-    failed(error) {
-      isWriteRetried = true
-      if (gate.error === undefined) health.set('sink', 'warning', error.code, error.message)
-    },
-    succeeded() {
-      if (isWriteRetried && gate.error === undefined) health.set('sink', 'ok')
-      isWriteRetried = false
-    },
-  })
+  const checkpoint = createCheckpoint({ ...options, latePasses: latePassesNs.length }, { ...deps, present, breaker })
+  sink.listen(database.listener)
+  sink.listen({ failed: () => undefined, succeeded: breaker.acknowledged })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {
       ...deps,
       ...{ lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
-      ...{ present, edge, waits, gate, delivered, backfill, checkpoint, line },
+      ...{ present, edge, waits, breaker, database, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
   )
@@ -204,10 +198,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       signal.throwIfAborted()
       if (isPaused) return 'paused'
       if (waits.isStateWaiting()) return 'state_failed'
-      if (!(await gate.isOpen(signal))) return 'db_down'
+      if (!(await breaker.mayPass(signal))) return 'db_down'
       if (planner === undefined && waits.apiWaitMs() > 0) return 'api_waiting'
       const plan = await begin(signal)
-      if (plan === undefined) return gate.error ? 'db_down' : waits.isStateWaiting() ? 'state_failed' : 'api_waiting'
+      if (plan === undefined)
+        return breaker.state === 'open' ? 'db_down' : waits.isStateWaiting() ? 'state_failed' : 'api_waiting'
       if (waits.apiWaitMs() > 0) return 'api_waiting'
       if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
       deviceNames.refresh()
@@ -216,7 +211,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const result = await readAll(
         plan,
         options,
-        { walk, present, edge, waits, gate, clock, isPaused: () => isPaused },
+        { walk, present, edge, waits, breaker, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {
@@ -300,6 +295,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         ...delivered.view(),
         gaps: ledger.gaps().map(gapView),
         passes: passesOf(ledger, options.latePassesMs, presentNs()),
+        database: {
+          state: breaker.state,
+          code: breaker.error?.code ?? null,
+          next: breaker.state === 'open' ? isoOf(clock.now() + BigInt(Math.round(breaker.waitMs())) * MS) : null,
+        },
         clockSkewSeconds: present.skewSeconds(),
         devicesKnown: deps.names.count(),
         paused: isPaused || stopping.signal.aborted,

@@ -40,8 +40,9 @@ export interface PlannerOptions {
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
 export interface Planner {
-  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge. */
-  next(nowNs: bigint, edgeNs: bigint): PlannedWindow | undefined
+  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge.
+   * `first`: a window that failed and goes before all others, as far as there is anything of it still to do. */
+  next(nowNs: bigint, edgeNs: bigint, first?: PlannedWindow): PlannedWindow | undefined
   /** The window was read, acknowledged and entered in the ledger: as far as `toNs`, with `bytes` in all, as pass `pass`. */
   succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
   /** The window was too much for the API, the network or the memory. */
@@ -130,6 +131,19 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), lane: 'backlog', pass: 1 }
   }
 
+  /** A window that failed, once more. */
+  function again(window: PlannedWindow): PlannedWindow | undefined {
+    if (window.previous) {
+      const due = ledger.duePasses(window.pass, window.toNs, Number.MAX_SAFE_INTEGER).find((one) => same(one, window))
+      return due && !isBusy(window) ? { ...window, previous: due } : undefined
+    }
+    const [piece] = subtract(ledger.missing(window.fromNs, window.toNs), [...active.keys(), ...bad.aside()])
+    if (piece === undefined) return undefined
+    const { fromNs } = piece
+    const length = lengthAt({ fromNs, toNs: fromNs + 1n })
+    return { fromNs, toNs: min(piece.toNs, fromNs + length), lane: window.lane, pass: window.pass }
+  }
+
   function dueGap(atNs: bigint, edgeNs: bigint): PlannedWindow | undefined {
     if (isLaneActive('gap')) return undefined
     const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)
@@ -168,9 +182,13 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return leftMs > 0 && wantedMissing().length > 0 ? leftMs : 0
   }
 
-  function isWaiting(window: Interval, atNs: bigint): boolean {
+  function isBusy(window: Interval): boolean {
     for (const one of active.keys()) if (one.lane === 'late' && same(one, window)) return true
-    return (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
+    return false
+  }
+
+  function isWaiting(window: Interval, atNs: bigint): boolean {
+    return isBusy(window) || (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
   }
 
   function isLaneActive(lane: Lane): boolean {
@@ -185,9 +203,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   return {
-    next(atNs, edgeNs) {
+    next(atNs, edgeNs, first) {
       const missing = openMissing(edgeNs)
       const window =
+        (first && again(first)) ??
         live(missing, edgeNs) ??
         probe(missing, edgeNs) ??
         backlog(missing) ??
@@ -196,7 +215,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         backfill()
       if (window?.lane === 'backfill') backfillBeganMs = options.monotonicMs()
       if (window) active.set(window, (given += 1))
-      else if (active.size === 0 && bad.settle(atNs)) return this.next(atNs, edgeNs)
+      else if (active.size === 0 && bad.settle(atNs)) return this.next(atNs, edgeNs, first)
       return window
     },
 

@@ -1,7 +1,7 @@
 /** Reads until nothing is missing below the trailing edge: asks the planner and keeps a bounded number of windows going. */
 import type { Clock } from '../clock.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Edge } from './edge.ts'
-import type { Gate } from './gate.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
 import type { TickResult } from './status.ts'
@@ -12,7 +12,7 @@ export interface ReadAllDeps {
   readonly present: Pick<Present, 'presentNs'>
   readonly edge: Pick<Edge, 'ns'>
   readonly waits: Waits
-  readonly gate: Pick<Gate, 'error'>
+  readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
   readonly isPaused: () => boolean
   readonly clock: Pick<Clock, 'sleep'>
 }
@@ -25,7 +25,7 @@ export async function readAll(
   deps: ReadAllDeps,
   signal: AbortSignal,
 ): Promise<TickResult> {
-  const { waits, gate, clock } = deps
+  const { waits, breaker, clock } = deps
   const flying = new Set<Promise<void>>()
   let broken: unknown
   while (true) {
@@ -34,12 +34,12 @@ export async function readAll(
       broken === undefined &&
       !signal.aborted &&
       !deps.isPaused() &&
-      gate.error === undefined &&
+      breaker.state !== 'open' &&
       waitMs <= 0 &&
       !waits.isStateWaiting()
-    const most = waits.isApiSteady() ? options.parallel : 1
+    const most = waits.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
     while (canRead && flying.size < most) {
-      const window = plan.next(deps.present.presentNs(), deps.edge.ns())
+      const window = plan.next(deps.present.presentNs(), deps.edge.ns(), breaker.trial)
       if (window === undefined) break
       const flight: Promise<void> = deps
         .walk(window, plan)
@@ -56,7 +56,7 @@ export async function readAll(
     if (broken !== undefined) throw broken
     if (signal.aborted) return 'stopped'
     if (deps.isPaused()) return 'paused'
-    if (gate.error !== undefined) return 'db_down'
+    if (breaker.state === 'open') return 'db_down'
     // Rounded up: a rest of less than a millisecond is a rest, and not the end.
     const restMs = Math.ceil(plan.restMs())
     if (canRead && restMs > 0) {

@@ -5,7 +5,7 @@ import { CollectorError } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
-import type { Gate } from './gate.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Present } from './present.ts'
 import { HEAL_NS, lastOf, reconcile } from './start-up.ts'
 import type { Waits } from './waits.ts'
@@ -41,8 +41,8 @@ export function createRecovery(
     readonly ledger: Ledger
     readonly present: Present
     readonly waits: Waits
-    /** Closed when the database does not answer. */
-    readonly gate: Pick<Gate, 'close'>
+    /** Opens when the database does not answer. */
+    readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
     readonly log: Logger
   },
@@ -101,7 +101,7 @@ export function createRecovery(
         signal.throwIfAborted()
         if (!(error instanceof CollectorError)) throw error
         if (error.stage === 'ledger') waits.stateFailed(error)
-        else deps.gate.close(error)
+        else deps.breaker.failed(error)
         return false
       }
       isReached = true

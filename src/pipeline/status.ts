@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import type { Gap } from '../ledger/ledger.ts'
+import type { BreakerState } from './circuit-breaker.ts'
 import type { PassView } from './passes.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createRates } from './rates.ts'
@@ -52,6 +53,8 @@ export interface PipelineStatus {
     durationMs: number
   } | null
   readonly lastTick: { result: TickResult; at: string } | null
+  /** The circuit breaker in front of the database: `closed` means that windows may pass. `next`: when it is tried again, while `open`. */
+  readonly database: { state: BreakerState; code: string | null; next: string | null }
   readonly clockSkewSeconds: number | null
   readonly devicesKnown: number
   readonly paused: boolean

@@ -1,7 +1,8 @@
-/** Who makes reading wait, how long, and what is told about it: the API, the state file, the database (which the gate knows). */
+/** Who makes reading wait, how long, and what is told about it: the API, the state file. The database is the circuit breaker's. */
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import { TROUBLE_ERROR_MS } from './database-health.ts'
 import type { HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
@@ -15,8 +16,6 @@ export interface Waits {
   apiWaitMs(): number
   /** At first, and after a failure, one window at a time feels its way. */
   isApiSteady(): boolean
-  /** The gate closed with an error, or opened. */
-  database(error: CollectorError | undefined): void
   /** Tells a failure of the state file and lets reading wait for an interval. Throws what is no CollectorError. */
   stateFailed(error: unknown): void
   /** Runs a change of the state file; a failure is told and makes reading wait, and the change counts as not made. */
@@ -24,15 +23,12 @@ export interface Waits {
   isStateWaiting(): boolean
 }
 
-/** Trouble that passes by itself is a warning first and an error after so long; and so often the log is reminded of it. */
-const TROUBLE_ERROR_MS = 300_000
-
 export function createWaits(
   options: { readonly intervalMs: number },
   deps: {
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly log: Logger
-    readonly metrics: Pick<PipelineMetrics, 'apiUp' | 'dbUp' | 'hold' | 'stateWriteFailed'>
+    readonly metrics: Pick<PipelineMetrics, 'apiUp' | 'hold' | 'stateWriteFailed'>
     readonly health: HealthReport
     /** From 0 to 1; for jitter. */
     readonly random: () => number
@@ -44,13 +40,11 @@ export function createWaits(
   let apiFailures = 0
   let unavailable = 0
   let apiTroubleSinceMs: number | undefined
-  /** Why the database takes no writes, since when, and when the log was told last. */
-  let dbTrouble: { code: string; sinceMs: number; toldMs: number } | undefined
   let stateWaitUntilMs = 0
 
-  function tell(room: 'source' | 'sink', error: CollectorError, sinceMs: number): void {
+  function tell(error: CollectorError, sinceMs: number): void {
     const lasting = clock.monotonicMs() - sinceMs >= TROUBLE_ERROR_MS
-    health.set(room, error.reaction === 'hold' || lasting ? 'error' : 'warning', error.code, error.message)
+    health.set('source', error.reaction === 'hold' || lasting ? 'error' : 'warning', error.code, error.message)
   }
 
   function stateFailed(error: unknown): void {
@@ -75,7 +69,7 @@ export function createWaits(
       apiTroubleSinceMs ??= clock.monotonicMs()
       metrics.apiUp(false)
       metrics.hold('source', error.reaction === 'hold' ? error.code : undefined)
-      tell('source', error, apiTroubleSinceMs)
+      tell(error, apiTroubleSinceMs)
       const [firstMs, mostMs] =
         error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
       const ceilingMs = Math.min(mostMs, firstMs * 2 ** Math.min(apiFailures, 16))
@@ -90,25 +84,6 @@ export function createWaits(
     },
     apiWaitMs: () => apiWaitUntilMs - clock.monotonicMs(),
     isApiSteady: () => isApiProven && apiFailures === 0,
-
-    database(error) {
-      metrics.dbUp(error === undefined)
-      metrics.hold('sink', error?.reaction === 'hold' ? error.code : undefined)
-      if (error === undefined) {
-        if (dbTrouble !== undefined)
-          log.info({ durationMs: Math.round(clock.monotonicMs() - dbTrouble.sinceMs) }, 'database takes writes again')
-        dbTrouble = undefined
-        return health.set('sink', 'ok')
-      }
-      // Several windows and every probe find the same: once is enough.
-      const nowMs = clock.monotonicMs()
-      const { code } = error
-      const isKnown = dbTrouble?.code === code && nowMs - dbTrouble.toldMs < TROUBLE_ERROR_MS
-      log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database does not take writes, reading waits')
-      const sinceMs = dbTrouble?.sinceMs ?? nowMs
-      dbTrouble = { code, sinceMs, toldMs: isKnown ? (dbTrouble?.toldMs ?? nowMs) : nowMs }
-      tell('sink', error, sinceMs)
-    },
 
     stateFailed,
     guardState(change) {

@@ -5,7 +5,7 @@
  *   too much        it comes back in smaller pieces (planner)
  *   API fails       all reading waits (Retry-After, or exponential with jitter)
  *   API says no     the same, slower, and a person is told what to mend
- *   database fails  the gate closes
+ *   database fails  the circuit breaker opens
  *   state file fails  the window stays not done; reading waits */
 import type { Logger } from 'pino'
 import { CollectorError } from '../errors.ts'
@@ -13,8 +13,9 @@ import { isoOf } from '../format.ts'
 import type { GapReason } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
 import type { createCheckpoint } from './checkpoint.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { DatabaseHealth } from './database-health.ts'
 import type { Edge } from './edge.ts'
-import type { Gate } from './gate.ts'
 import type { HealthReport, LineHealth } from './health.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
@@ -27,7 +28,8 @@ export interface WalkDeps extends RunWindowDeps {
   readonly present: Present
   readonly edge: Pick<Edge, 'learn'>
   readonly waits: Waits
-  readonly gate: Gate
+  readonly breaker: Pick<CircuitBreaker, 'succeeded' | 'failed'>
+  readonly database: Pick<DatabaseHealth, 'began'>
   readonly delivered: Delivered
   readonly backfill: Pick<Backfill, 'learn'>
   readonly checkpoint: ReturnType<typeof createCheckpoint>
@@ -54,7 +56,7 @@ export function createWalk(
   deps: WalkDeps,
   aborting: AbortSignal,
 ): (window: PlannedWindow, plan: Planner) => Promise<void> {
-  const { present, waits, gate, metrics, log } = deps
+  const { present, waits, breaker, metrics, log } = deps
   /** Parts that no window uses just now. */
   const lanes: LaneParts[] = []
 
@@ -86,7 +88,7 @@ export function createWalk(
     log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
     if (isOurs) {
       plan.released(window)
-      return error.stage === 'ledger' ? waits.stateFailed(error) : gate.close(error)
+      return error.stage === 'ledger' ? waits.stateFailed(error) : breaker.failed(error, window)
     }
     const isUnavailable = waits.unavailableInARow(error) >= UNAVAILABLE_MAX
     const isTooMuch = reaction === 'split' || code === 'imbalance' || isUnavailable
@@ -103,6 +105,7 @@ export function createWalk(
     const parts = lanes.pop() ?? deps.createLane()
     let result: WindowResult
     deps.line.began()
+    const ended = deps.database.began()
     try {
       result = await runWindow(window, parts, deps, aborting)
     } catch (error) {
@@ -110,9 +113,10 @@ export function createWalk(
       return
     } finally {
       deps.line.ended()
+      ended()
       lanes.push(parts)
     }
-    gate.confirmed()
+    breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)
     waits.apiWorks()
     const { bytes, pass } = result
     plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, present.presentNs())

@@ -205,8 +205,9 @@ export function createEmbeddedStore(
     async start() {
       opened()
     },
-    async probe(signal) {
-      await patiently(() => transaction(() => undefined), signal)
+    async probe(signal, line) {
+      if (line === undefined) await patiently(() => transaction(() => undefined), signal)
+      else await patiently(() => put({ bytes: line, lineCount: 1, target: 'main' }), signal)
     },
     async write(batch, signal) {
       const beganMs = clock.monotonicMs()

@@ -5,7 +5,7 @@ import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { MS } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
+import { type Code, CollectorError } from '../errors.ts'
 import type { InfluxConfig } from './config.ts'
 import { judge, type Verdict } from './influx-answer.ts'
 import { createInfluxHttp, type InfluxHttp } from './influx-http.ts'
@@ -28,6 +28,9 @@ export interface InfluxDeps {
 
 const BACKOFF_MIN_MS = 1_000
 const BACKOFF_MAX_MS = 60_000
+
+/** Refusals that are about what was written: whoever says so takes writes. */
+const ABOUT_CONTENT: ReadonlySet<string> = new Set(['db_rejected', 'db_conflict', 'db_limit'] satisfies Code[])
 
 /** `config.url` must be set. Opens nothing before `start`. */
 export function createInfluxSink(config: InfluxConfig & { url: string }, deps: InfluxDeps): Sink {
@@ -146,8 +149,13 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     async start(signal) {
       if (config.createDatabase) await probeMain(signal)
     },
-    async probe(signal) {
+    async probe(signal, line) {
       await probeMain(signal)
+      if (line !== undefined) {
+        const verdict = await post(line, 'main', signal)
+        const isTrouble = verdict.kind === 'error' || verdict.kind === 'unconfirmed'
+        if (isTrouble && !ABOUT_CONTENT.has(verdict.error.code)) throw verdict.error
+      }
       if (config.nodesBucket !== undefined) await queries.probe(writePath('nodes'), signal)
     },
     async write(batch: Batch, signal) {

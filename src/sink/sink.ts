@@ -38,8 +38,9 @@ export interface Sink {
   /** Opens files, creates the database where asked to. May reject with a CollectorError; may be called again. */
   start(signal: AbortSignal): Promise<void>
   /** Resolves when a write would be accepted now: reachable, credentials good, database there. Rejects with a CollectorError
-   * (`retry` or `hold`) whose text says what to mend. Cheap: writes no rows. */
-  probe(signal: AbortSignal): Promise<void>
+   * (`retry` or `hold`) whose text says how to fix it. Without `line` it writes no rows, which proves little; with it this line is written,
+   * once, without retries, and resolves also when the database refuses it for what it is. */
+  probe(signal: AbortSignal, line?: Uint8Array): Promise<void>
   /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
    * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
   write(batch: Batch, signal: AbortSignal): Promise<Receipt>

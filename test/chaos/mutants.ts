@@ -22,6 +22,7 @@ export interface Mutant {
 }
 
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
+const BREAKER_TEST = 'test/pipeline/circuit-breaker.test.ts'
 const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
 const OBSERVERS = 'src/pipeline/observers.ts'
@@ -173,9 +174,45 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a database that is down is not probed first',
-    file: 'src/pipeline/gate.ts',
-    find: 'if (error !== undefined && nowMs < nextProbeMs) return false',
-    replace: 'if (error !== undefined) return true',
+    file: 'src/pipeline/circuit-breaker.ts',
+    find: "if (state === 'open' && nowMs < nextTryMs) return false",
+    replace: "if (state === 'open') return true",
+    tests: [BREAKER_TEST],
+  },
+  {
+    name: 'a probe alone closes the circuit breaker',
+    file: 'src/pipeline/circuit-breaker.ts',
+    find: "        state = 'half-open'\n",
+    replace: "        state = 'half-open'\n        this.succeeded({ fromNs: 0n, toNs: 0n }, 1)\n",
+    tests: [BREAKER_TEST],
+  },
+  {
+    name: 'an empty window closes the circuit breaker',
+    file: 'src/pipeline/circuit-breaker.ts',
+    find: 'if (written === 0 && rest.length > 0) return',
+    replace: '',
+    tests: [BREAKER_TEST],
+  },
+  {
+    name: 'the probe after an outage is an empty request',
+    file: 'src/pipeline/circuit-breaker.ts',
+    find: "await deps.probe(state !== 'closed', signal)",
+    replace: 'await deps.probe(false, signal)',
+    tests: [BREAKER_TEST],
+  },
+  {
+    name: 'another window goes before the one that failed',
+    file: 'src/pipeline/read-all.ts',
+    find: 'deps.edge.ns(), breaker.trial)',
+    replace: 'deps.edge.ns())',
+    tests: [BREAKER_TEST],
+  },
+  {
+    name: 'any acknowledgement ends a write that is tried again',
+    file: 'src/pipeline/database-health.ts',
+    find: 'for (const { beganAt } of underWay) if (beganAt < failures) return',
+    replace: '',
+    tests: ['test/pipeline/database-health.test.ts'],
   },
   {
     name: 'quarantined messages leave no letter',
