@@ -14,7 +14,10 @@ export class OpenBatch {
   used = 0
   lineCount = 0
   private memory: Memory | undefined
-  private readonly target: Target
+  /** Where `mark` was called. */
+  private markedUsed = 0
+  private markedLines = 0
+  readonly target: Target
   private readonly limits: LineLimits
   private readonly pool: Pool
 
@@ -62,6 +65,23 @@ export class OpenBatch {
       this.memory,
     )
     this.use(undefined)
+  }
+
+  /** From here on lines may be taken back. */
+  mark(): void {
+    this.markedUsed = this.used
+    this.markedLines = this.lineCount
+  }
+
+  /** As it was at `mark`. `first`: the memory of what was open then, if it was closed since. */
+  rollback(first: Memory | undefined): void {
+    if (first !== undefined) {
+      this.drop()
+      this.use(first)
+    }
+    if (this.markedLines === 0) return this.drop()
+    this.used = this.markedUsed
+    this.lineCount = this.markedLines
   }
 
   drop(): void {
@@ -112,9 +132,31 @@ export function createBatches(limits: LineLimits) {
     pool.keep(memory)
   }
 
+  let closedAtMark = 0
+
+  function mark(): void {
+    closedAtMark = closed.length
+    main.mark()
+    if (nodes !== main) nodes.mark()
+  }
+
+  /** Takes back what was written since `mark`, in closed batches too. */
+  function rollback(): void {
+    const undone = closed.splice(closedAtMark)
+    for (const open of nodes === main ? [main] : [main, nodes]) {
+      const [first, ...others] = undone.filter(({ target }) => target === open.target)
+      const memory = first && memories.get(first)
+      if (first) memories.delete(first)
+      open.rollback(memory)
+      for (const one of others) release(one)
+    }
+  }
+
   return {
     main,
     nodes,
+    mark,
+    rollback,
     hasFull: (): boolean => closed.length > 0,
     full: (): Batch | undefined => closed.shift(),
     rest(): readonly Batch[] {

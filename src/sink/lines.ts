@@ -7,7 +7,7 @@ import { MessagePieces } from './lines-pieces.ts'
 import type { Batch } from './sink.ts'
 
 export interface LineWriter {
-  /** Encodes all points of one message. */
+  /** Encodes all points of one message. When that throws, none of them stays. */
   append(points: Points): void
   /** True when there is a full batch. */
   hasFull(): boolean
@@ -33,11 +33,21 @@ export interface LineLimits {
 }
 
 export function createLineWriter(limits: LineLimits): LineWriter {
-  const { main, nodes, ...batches } = createBatches(limits)
+  const { main, nodes, mark, rollback, ...batches } = createBatches(limits)
   const pieces = new MessagePieces()
   const end = new Int32Array(1)
 
   function append(points: Points): void {
+    mark()
+    try {
+      write(points)
+    } catch (error) {
+      rollback()
+      throw error
+    }
+  }
+
+  function write(points: Points): void {
     pieces.begin(points)
     for (let i = 0; i < points.flowCount; ) {
       main.begin()

@@ -229,3 +229,61 @@ test("the service's own lines are one line each, whatever their texts are", () =
   assert.throws(() => encodeLine('m', {}, { f: 1.5 }, 1n), RangeError)
   assert.throws(() => encodeLine('m', {}, { f: 1n << 63n }, 1n), RangeError)
 })
+
+test('a message whose encoding throws leaves no line, and those before and after it all of theirs', (t) => {
+  const setBigUint64 = DataView.prototype.setBigUint64
+  let throwsIn = Number.POSITIVE_INFINITY
+  let threw = 0
+  t.mock.method(
+    DataView.prototype,
+    'setBigUint64',
+    function set(this: DataView, at: number, value: bigint, le?: boolean) {
+      if (throwsIn-- === 0) {
+        threw += 1
+        throw new RangeError('a bug')
+      }
+      setBigUint64.call(this, at, value, le)
+    },
+  )
+  const messages = [messageOf(3, 1), messageOf(40, 2), messageOf(2, 3), messageOf(9, 4)]
+  const linesOf = (batches: readonly Batch[], target: string) =>
+    batches.flatMap((batch) => (batch.target === target ? textOf(batch).split('\n').filter(Boolean) : []))
+  fc.assert(
+    fc.property(
+      fc.nat(3),
+      fc.nat(1_500),
+      fc.integer({ min: 1, max: 60 }),
+      fc.integer({ min: 1, max: 4_000 }),
+      fc.boolean(),
+      (broken, calls, batchLinesMax, batchBytesMax, splitNodes) => {
+        const writer = createLineWriter({ batchLinesMax, batchBytesMax, splitNodes })
+        const batches: Batch[] = []
+        const whole: string[] = []
+        let index = 0
+        for (const points of pointsOf(messages)) {
+          throwsIn = index === broken ? calls : Number.POSITIVE_INFINITY
+          try {
+            writer.append(points)
+            whole.push(messages[index]!)
+          } catch (error) {
+            assert.match(String(error), /a bug/)
+          }
+          throwsIn = Number.POSITIVE_INFINITY
+          index += 1
+        }
+        batches.push(...writer.rest())
+        const expected = batchesOf(whole, { ...LIMITS, splitNodes })
+        for (const target of ['main', 'nodes']) {
+          assert.deepEqual(linesOf(batches, target), linesOf(expected, target))
+        }
+        for (const batch of batches) {
+          assert.equal(textOf(batch).split('\n').length - 1, batch.lineCount)
+          assert.ok(batch.lineCount >= 1 && batch.lineCount <= batchLinesMax)
+          writer.release(batch)
+        }
+      },
+    ),
+    { seed: SEED, numRuns: 400 },
+  )
+  assert.ok(threw > 100, `it threw ${threw} times`)
+})
