@@ -42,7 +42,6 @@ export const CODES = [
   'db_storage', // disk full, read-only, out of files: does not pass by itself
   'db_unconfirmed', // a 2xx that does not confirm the write
   'db_misconfigured', // redirect, wrong endpoint, wrong precision, ...
-  'dead_letters_full',
   'dead_letters_failed',
   // ledger: the state file
   'state_locked',

@@ -87,7 +87,7 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
   const { product } = greeting.value
   const flags = product === 'victoria-metrics' ? await flagsOf() : undefined
   const dedups = flags === undefined ? undefined : /^-dedup\.minScrapeInterval="(?!0)/m.test(flags)
-  const sink = ask.createSink({ append: async () => undefined })
+  const sink = ask.createSink({ append: async (more) => more })
   const accepts = await outcomeOf(() => sink.probe(signal))
   await sink.stop()
   if ('error' in accepts) return { greeting, ...notAsked, accepts, dedups }
@@ -170,7 +170,12 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
 
   async function writeAndRead(target: Target): Promise<Sample> {
     const letters: DeadLetter[] = []
-    const writer = ask.createSink({ append: async (more) => void letters.push(...more) })
+    const writer = ask.createSink({
+      append: async (more) => {
+        letters.push(...more)
+        return more
+      },
+    })
     const beganMs = clock.monotonicMs()
     const ns = clock.now()
     const nonce = BigInt(Math.floor(Math.random() * 2 ** 48))

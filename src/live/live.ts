@@ -2,9 +2,9 @@
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../clock.ts'
 import type { Points } from '../flatten/points.ts'
+import { createHashSet, type HashSet } from '../hash-set.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
-import { createHashSet, type HashSet } from '../pipeline/hash-set.ts'
 import type { Observer } from '../pipeline/observers.ts'
 import type { PlannedWindow } from '../pipeline/planner.ts'
 import type { WindowResult } from '../pipeline/run-window.ts'

@@ -86,7 +86,7 @@ export type StoreConfig = z.output<typeof storeSchema>
 
 export const deadLettersSchema = z.strictObject({
   maxBytes: bytesSchema({ default: '256MiB', min: '1MiB', max: '1TB' }).describe(
-    'Most space for what can be delivered nowhere; when it is used up, reading waits until files are removed.',
+    'Most space for what can be delivered nowhere; when it is used up, that is counted and no longer kept.',
   ),
 })
 export type DeadLettersConfig = z.output<typeof deadLettersSchema>

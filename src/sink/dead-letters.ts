@@ -1,33 +1,72 @@
 /** The dead-letter file: what can be delivered nowhere else, one JSON object per line, in `dead-letters-<n>.jsonl` of its folder.
  *
  * `append` resolves only after fsync. A torn last line (the process died in mid-write) is ended with a newline at the next start, so that
- * later lines stay readable. Files are rotated at 16 MiB; when all of them together reach the limit, `append` rejects with `hold`: nothing
- * is thrown away to make room, a person decides. */
+ * later lines stay readable. Files are rotated at 16 MiB and never removed: a person decides about them.
+ *
+ * Letters never stop the line. Beyond the quota of a node and hour, and when all files together have reached their limit, letters are
+ * counted instead of kept; a line with `more` tells how many, and the ids of those. The exact number of messages, entries and lines that were
+ * set aside is the sum of `more`, `count` or 1 over all lines. Only a disk that cannot be written holds the line: then nothing can be
+ * promised, and the state file cannot be written either. */
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { CollectorError, excerpt } from '../errors.ts'
-import { isoOf } from '../format.ts'
-import type { DeadLetter, DeadLetters } from './sink.ts'
+import { CollectorError } from '../errors.ts'
+import { formatBytes } from '../units.ts'
+import { createLetterQuota } from './letter-quota.ts'
+import type { DeadLetter, DeadLetters, LetterTrouble } from './sink.ts'
 
 const FILE_BYTES_MAX = 16 << 20
+/** Of the newest files, at the first letter of a process: what is known already, and which quotas are used up. */
+const RECALLED_BYTES_MAX = 32 << 20
+/** Of the limit, for the lines that count what is not kept. */
+const RESERVE_SHARE = 1 / 8
+const RESERVE_BYTES_MAX = 1 << 20
+/** A message that our own code failed on is told for so long. */
+const FAILED_TOLD_MS = 3_600_000
 const NAME = /^dead-letters-(\d+)\.jsonl$/
 
 export function createDeadLetters(
   options: { dir: string; maxBytes: number },
   deps: { clock: Clock; log: Logger },
 ): DeadLetters {
-  const { dir } = options
+  const { dir, maxBytes } = options
+  const { clock, log } = deps
+  const reserveMax = Math.min(RESERVE_BYTES_MAX, Math.floor(maxBytes * RESERVE_SHARE))
+  const quota = createLetterQuota()
   let file: FileHandle | undefined
   let number = 0
   let fileBytes = 0
   let olderBytes = 0
+  let isRecalled = false
+  let isFull = false
+  let failed: { readonly letter: DeadLetter; count: number; readonly atMs: number } | undefined
   let queue: Promise<unknown> = Promise.resolve()
 
   function pathOf(index: number): string {
     return join(dir, `dead-letters-${String(index).padStart(6, '0')}.jsonl`)
+  }
+
+  /** Sizes of the files by their numbers. */
+  function look(): Map<number, number> {
+    return new Map(
+      readdirSync(dir).flatMap((name) => {
+        const index = NAME.exec(name)?.[1]
+        return index === undefined ? [] : [[Number(index), statSync(join(dir, name)).size] as const]
+      }),
+    )
+  }
+
+  /** Lines tell who talks to whom: for the owner only. */
+  async function makeFolder(): Promise<void> {
+    const first = mkdirSync(dir, { recursive: true, mode: 0o700 })
+    if (first === undefined) return
+    // A folder's name is durable only when the folder above it is.
+    for (let made = resolve(dir); ; made = dirname(made)) {
+      await syncFolder(dirname(made))
+      if (made === resolve(first) || made === dirname(made)) return
+    }
   }
 
   /** Looks at the folder again each time nothing is open: files that a person removed make room. */
@@ -35,18 +74,14 @@ export function createDeadLetters(
     if (file && fileBytes < FILE_BYTES_MAX && existsSync(pathOf(number))) return file
     await file?.close()
     file = undefined
-    mkdirSync(dir, { recursive: true })
-    const sizes = new Map(
-      readdirSync(dir).flatMap((name) => {
-        const index = NAME.exec(name)?.[1]
-        return index === undefined ? [] : [[Number(index), statSync(join(dir, name)).size] as const]
-      }),
-    )
+    await makeFolder()
+    const sizes = look()
+    if (!isRecalled) await recall(sizes)
+    isRecalled = true
     number = Math.max(1, ...sizes.keys())
     if ((sizes.get(number) ?? 0) >= FILE_BYTES_MAX) number += 1
     fileBytes = sizes.get(number) ?? 0
     olderBytes = [...sizes].reduce((sum, [index, size]) => (index === number ? sum : sum + size), 0)
-    // Lines tell who talks to whom: for the owner only.
     const made = await open(pathOf(number), 'a+', 0o600)
     file = made
     if (fileBytes > 0) {
@@ -57,47 +92,63 @@ export function createDeadLetters(
       }
     } else {
       // A file's name is durable only when its folder is.
-      const folder = await open(dir)
-      await folder.sync().finally(() => folder.close())
+      await syncFolder(dir)
     }
     return made
   }
 
-  async function write(letters: readonly DeadLetter[]): Promise<void> {
-    const at = isoOf(deps.clock.now())
-    const text = letters
-      .map(({ stage, reason, detail, text: content }) =>
-        JSON.stringify({
-          at,
-          stage,
-          reason,
-          ...(detail === undefined ? {} : { detail: excerpt(detail) }),
-          text: content,
-        }),
-      )
-      .join('\n')
-    const bytes = Buffer.from(`${text}\n`)
+  /** What earlier processes wrote, oldest first, so that what is read again after a restart leaves no second letter. */
+  async function recall(sizes: ReadonlyMap<number, number>): Promise<void> {
+    const newest = [...sizes.keys()].toSorted((one, other) => other - one)
+    const wanted: number[] = []
+    let bytes = 0
+    for (const index of newest) {
+      bytes += sizes.get(index) ?? 0
+      if (bytes > RECALLED_BYTES_MAX && wanted.length > 0) break
+      wanted.push(index)
+    }
+    let torn = 0
+    for (const index of wanted.toReversed()) {
+      const whole = await textOf(pathOf(index), Math.min(sizes.get(index) ?? 0, RECALLED_BYTES_MAX))
+      for (const line of whole.split('\n')) {
+        if (line === '') continue
+        try {
+          quota.recall(line)
+        } catch (error) {
+          // Torn by a crash, or changed by somebody: it counts as unknown.
+          if (!(error instanceof SyntaxError)) throw error
+          torn += 1
+        }
+      }
+    }
+    if (torn > 0) log.warn({ lineCount: torn, dir }, 'lines of the dead letters are no JSON, they are passed over')
+  }
+
+  async function write(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]> {
     try {
       const handle = await ready()
-      if (olderBytes + fileBytes + bytes.length > options.maxBytes) {
-        await handle.close()
-        file = undefined
-        throw new CollectorError(
-          `The dead letters in ${dir} have used up their ${options.maxBytes} bytes. Look at what they hold, move the files away, or raise deadLetters.maxBytes; reading goes on by itself then.`,
-          { stage: 'sink', code: 'dead_letters_full', reaction: 'hold' },
-        )
+      const used = olderBytes + fileBytes
+      const room = Math.max(0, maxBytes - reserveMax - used)
+      const reserve = Math.min(reserveMax, Math.max(0, maxBytes - used))
+      const sorted = quota.sort(letters, clock.now(), room, reserve)
+      if (sorted.lines.length > 0) {
+        const bytes = Buffer.concat(sorted.lines)
+        await handle.appendFile(bytes)
+        await handle.datasync()
+        fileBytes += bytes.length
       }
-      await handle.appendFile(bytes)
-      await handle.datasync()
-      fileBytes += bytes.length
+      sorted.commit()
+      if (sorted.fresh.length > 0) heard(sorted.fresh, sorted.isFull)
+      if (isFull) await close()
+      return sorted.fresh
     } catch (error) {
-      if (error instanceof CollectorError) throw error
-      // What was half written is ended by the newline check when the file is opened again.
-      await file?.close().catch(() => undefined)
-      file = undefined
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+      // What was half written must not be taken for a letter. Where that fails too, the newline check ends it at the next opening.
+      await file?.truncate(fileBytes).catch(() => undefined)
+      await close().catch(() => undefined)
+      const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+      if (code === undefined) throw error
       throw new CollectorError(
-        `The dead letters in ${dir} cannot be written (${code}). Free space or mend the permissions; reading goes on by itself then.`,
+        `The dead letters in ${dir} cannot be written (${code}). Free space or correct the permissions; reading goes on by itself then.`,
         {
           stage: 'sink',
           code: 'dead_letters_failed',
@@ -108,17 +159,87 @@ export function createDeadLetters(
     }
   }
 
+  async function close(): Promise<void> {
+    const handle = file
+    file = undefined
+    await handle?.close()
+  }
+
+  function heard(fresh: readonly DeadLetter[], isFullNow: boolean): void {
+    if (isFullNow && !isFull)
+      log.warn({ dir, maxBytes }, 'dead letters are full, from now on they are counted and not kept')
+    isFull = isFullNow
+    const ours = fresh.filter(({ isOurFault }) => isOurFault)
+    const [letter] = ours
+    if (letter === undefined) return
+    const count = ours.reduce((sum, one) => sum + (one.count ?? 1), failed && !isOver(failed.atMs) ? failed.count : 0)
+    failed = { letter, count, atMs: clock.monotonicMs() }
+    log.error(
+      { count, reason: letter.reason, node: letter.node, detail: letter.detail },
+      'tailflux failed on messages, they lie in the dead letters; please report it',
+    )
+  }
+
+  function isOver(atMs: number): boolean {
+    return clock.monotonicMs() - atMs > FAILED_TOLD_MS
+  }
+
+  function isStillFull(): boolean {
+    try {
+      const used = [...look().values()].reduce((sum, size) => sum + size, 0)
+      return used >= maxBytes - 2 * reserveMax
+    } catch {
+      // A folder that cannot be read is told by the next letter.
+      return false
+    }
+  }
+
   return {
     append(letters) {
-      if (letters.length === 0) return Promise.resolve()
+      if (letters.length === 0) return Promise.resolve([])
       const mine = queue.then(() => write(letters))
       queue = mine.catch(() => undefined)
       return mine
     },
+    trouble() {
+      if (failed !== undefined && isOver(failed.atMs)) failed = undefined
+      if (isFull) isFull = isStillFull()
+      return failed ? failedText(dir, failed) : isFull ? fullText(dir, maxBytes) : undefined
+    },
     async stop() {
       await queue
-      await file?.close()
-      file = undefined
+      await close()
     },
+  }
+}
+
+function failedText(dir: string, { letter, count }: { letter: DeadLetter; count: number }): LetterTrouble {
+  return {
+    code: letter.reason,
+    text: `tailflux failed on ${count} message${count === 1 ? '' : 's'} (${letter.reason}, the last one of node ${letter.node ?? 'unknown'}), which lie in ${dir}; all others are written. This is a fault of tailflux: report it with one of these letters, and after an update read that time again with tailflux backfill --again`,
+  }
+}
+
+function fullText(dir: string, maxBytes: number): LetterTrouble {
+  return {
+    code: 'dead_letters_full',
+    text: `the dead letters in ${dir} have used up their ${formatBytes(maxBytes)}: what cannot be taken is counted now and not kept. Look at what they hold, move the files away, or raise deadLetters.maxBytes`,
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path)
+  await folder.sync().finally(() => folder.close())
+}
+
+/** The first bytes of a file as text. */
+async function textOf(path: string, bytes: number): Promise<string> {
+  if (bytes === 0) return ''
+  const handle = await open(path)
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes), 0, bytes, 0)
+    return buffer.toString('utf8', 0, bytesRead)
+  } finally {
+    await handle.close()
   }
 }

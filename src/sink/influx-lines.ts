@@ -162,12 +162,14 @@ export function createLines(deps: LinesDeps): Lines {
       await deliverPiece(batch.bytes)
       if (unclear !== undefined && written + expired === 0) throw systematic('every line of a batch', unclear)
       if (letters.length > 0) {
-        await deps.deadLetters.append(letters)
-        deps.metrics.rejected(letters.length, 'rejected')
-        deps.log.error(
-          { lineCount: letters.length, reason: letters[0]?.reason, detail: letters[0]?.detail },
-          'lines refused by the database lie in the dead letters now',
-        )
+        const fresh = await deps.deadLetters.append(letters)
+        if (fresh.length > 0) {
+          deps.metrics.rejected(fresh.length, 'rejected')
+          deps.log.error(
+            { lineCount: fresh.length, reason: fresh[0]?.reason, detail: fresh[0]?.detail },
+            'lines refused by the database lie in the dead letters now',
+          )
+        }
       }
       if (expired > 0) {
         deps.metrics.rejected(expired, 'expired')

@@ -64,8 +64,17 @@ export interface SinkListener {
 
 /** Where things go that can be delivered nowhere else: one JSON line each, fsynced before the promise resolves. */
 export interface DeadLetters {
-  append(letters: readonly DeadLetter[]): Promise<void>
+  /** Resolves when each letter is kept durably, or counted where a quota or the limit is used up. Returns those that are new: what was there
+   * before, as when a window is read again, leaves no second letter. Rejects with a CollectorError `dead_letters_failed` (hold). */
+  append(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]>
+  /** What a person should know and do; undefined when all is well. */
+  trouble(): LetterTrouble | undefined
   stop(): Promise<void>
+}
+export interface LetterTrouble {
+  readonly code: string
+  /** A sentence that ends with what to do. */
+  readonly text: string
 }
 export interface DeadLetter {
   readonly stage: 'source' | 'flatten' | 'sink'
@@ -75,6 +84,18 @@ export interface DeadLetter {
   readonly detail?: string | undefined
   /** The line or the JSON text. */
   readonly text: string
+  /** Length of the whole text, where it was cut already. */
+  readonly bytes?: number | undefined
+  /** The reporting node, as far as it is known; its quota counts. */
+  readonly node?: string | undefined
+  /** When the API got the message, ns; its hour counts. */
+  readonly loggedNs?: bigint | undefined
+  /** How many entries it stands for (1). */
+  readonly count?: number | undefined
+  /** 16 hexadecimal digits, equal for the same message read again. Without it the text tells. */
+  readonly id?: string | undefined
+  /** Our own code failed on it. */
+  readonly isOurFault?: boolean | undefined
 }
 
 /** What the room tells about itself; observe/ turns it into metrics. */

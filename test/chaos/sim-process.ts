@@ -110,7 +110,11 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
   }
   const names = createNames(file, options.tailnet)
   const letters = {
-    append: (some: readonly DeadLetter[]) => alive(() => void world.letters.push(...some)),
+    append: (some: readonly DeadLetter[]) =>
+      alive(() => {
+        world.letters.push(...some)
+        return some
+      }),
   }
   const sink = createInfluxSink(INFLUX as typeof INFLUX & { url: string }, {
     clock: ownClock,

@@ -15,7 +15,7 @@ import type { Device } from '../../src/source/source.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
 import { createFakeApi, createFakeDb, createFakeLane, type FakeApi, type FakeDb } from './fake-line.ts'
 import { createMemoryLedger } from './memory-ledger.ts'
-import { countingMetrics, silentLog } from './silent.ts'
+import { countingMetrics, keepIn, silentLog } from './silent.ts'
 
 export const OPTIONS: PipelineOptions = {
   tailnet: 'default',
@@ -89,7 +89,7 @@ export function createLineWorld(
       version: () => 0,
       ...given.names,
     },
-    deadLetters: { append: async (some) => void letters.push(...some) },
+    deadLetters: { append: keepIn(letters) },
     slots: createSlots(4),
     observers: given.observers ?? NO_OBSERVERS,
     metrics,

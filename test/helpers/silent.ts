@@ -1,5 +1,6 @@
 /** Stand-ins for what a room tells others: a log that nobody reads and metrics that count calls. */
 import { type Logger, pino } from 'pino'
+import type { DeadLetter, DeadLetters } from '../../src/sink/sink.ts'
 
 export const silentLog = pino({ level: 'silent' })
 
@@ -22,4 +23,12 @@ export function countingMetrics<T>(): T & { calls: Map<string, unknown[][]> } {
       }
     },
   })
+}
+
+/** Dead letters in memory; each is new. */
+export function keepIn(letters: DeadLetter[]): DeadLetters['append'] {
+  return async (some) => {
+    letters.push(...some)
+    return some
+  }
 }

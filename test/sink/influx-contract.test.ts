@@ -3,7 +3,7 @@ import { after, before } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { createInfluxSink } from '../../src/sink/influx.ts'
 import type { DeadLetter, SinkMetrics } from '../../src/sink/sink.ts'
-import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
@@ -45,7 +45,7 @@ for (const { name, rp, settings } of [
             clock: systemClock,
             log: silentLog,
             metrics,
-            deadLetters: { append: async (some) => void letters.push(...some) },
+            deadLetters: { append: keepIn(letters) },
           },
         ),
         letters,

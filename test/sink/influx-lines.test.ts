@@ -74,7 +74,7 @@ test('a dead letter tells the line byte for byte, and why', async (t) => {
 test('the receipt waits for the dead letters, and fails with them', async (t) => {
   const server = await startScriptedInflux(t)
   server.script(imitateV1(new Map(), (line) => line.includes('v=1i')))
-  const full = new CollectorError('full', { stage: 'sink', code: 'dead_letters_full', reaction: 'hold' })
+  const full = new CollectorError('full', { stage: 'sink', code: 'dead_letters_failed', reaction: 'hold' })
   const world = influxWorld({ url: server.url }, { append: () => Promise.reject(full) })
   assert.equal(await faultOf(world.write(someLines(10))), full)
   assert.equal(world.metrics.calls.get('written'), undefined)

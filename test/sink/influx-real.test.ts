@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
 import { createInfluxSink } from '../../src/sink/influx.ts'
 import type { DeadLetter, SinkMetrics } from '../../src/sink/sink.ts'
-import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { type Influxd, type InfluxdOptions, startInfluxd } from '../services/influxd.ts'
 import { startProxy } from '../services/proxy.ts'
@@ -31,7 +31,7 @@ function openOn(influxd: Influxd, settings: Record<string, unknown>) {
       metrics,
       // Waiting is what the scripted tests are about.
       random: () => 0.02,
-      deadLetters: { append: async (some) => void letters.push(...some) },
+      deadLetters: { append: keepIn(letters) },
     },
   )
   return {

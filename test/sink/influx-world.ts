@@ -4,9 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { CollectorError } from '../../src/errors.ts'
 import { type InfluxConfig, influxSchema } from '../../src/sink/config.ts'
 import { createInfluxSink } from '../../src/sink/influx.ts'
-import type { Batch, DeadLetter, Receipt, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
+import type { Batch, DeadLetter, DeadLetters, Receipt, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
-import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 
 export interface InfluxWorld {
   readonly sink: Sink
@@ -25,7 +25,7 @@ export function influxWorld(
   settings: Record<string, unknown> & { url: string },
   deps: {
     random?: () => number
-    append?: (letters: readonly DeadLetter[]) => Promise<void>
+    append?: DeadLetters['append']
     /** Shorter than the settings allow. */
     timeoutMs?: number
   } = {},
@@ -41,7 +41,7 @@ export function influxWorld(
       metrics,
       log: silentLog,
       random: deps.random ?? (() => 0.5),
-      deadLetters: { append: deps.append ?? (async (some) => void letters.push(...some)) },
+      deadLetters: { append: deps.append ?? keepIn(letters) },
     },
   )
   async function pass<T>(promise: Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/clock.ts'
 import { createInfluxSink } from '../../src/sink/influx.ts'
 import type { DeadLetter, SinkMetrics } from '../../src/sink/sink.ts'
-import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 import { missing } from '../services/servers.ts'
 import { startVictoriaMetrics, type VictoriaMetrics } from '../services/victoria-metrics.ts'
 import { configOf } from './influx-world.ts'
@@ -27,7 +27,7 @@ for (const api of ['v1', 'v2']) {
             clock: systemClock,
             log: silentLog,
             metrics,
-            deadLetters: { append: async (some) => void letters.push(...some) },
+            deadLetters: { append: keepIn(letters) },
           },
         ),
         letters,
