@@ -22,6 +22,9 @@ export interface Told {
 /** Whose trouble is it? Gaps and names have their own place on the page. */
 const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> = { source: 'api', sink: 'write' }
 
+/** Messages on which our own code failed while points or lines were made of them. */
+const FOLD_CODES = new Set(['imbalance', 'flatten_failed', 'encode_failed'])
+
 /** The same, with the live view hearing all of it, while there is one. */
 export function listening(
   page: Handle<Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>>,
@@ -86,7 +89,7 @@ export function listening(
       set(room, status, code, text, condition) {
         health.set(room, status, code, text, condition)
         if (status === 'ok' || text === undefined) return
-        const name = code === 'imbalance' ? 'fold' : STAGE_OF[room]
+        const name = code !== undefined && FOLD_CODES.has(code) ? 'fold' : STAGE_OF[room]
         if (name !== undefined) page.use(({ stages }) => stages[name].failed(text))
       },
     },

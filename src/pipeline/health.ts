@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import type { Gap, Ledger } from '../ledger/ledger.ts'
+import type { DeadLetters } from '../sink/sink.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import type { Present } from './present.ts'
 import type { Slots } from './slots.ts'
@@ -39,9 +40,10 @@ export function createLineHealth(
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
     readonly health: HealthReport
+    readonly deadLetters: Partial<Pick<DeadLetters, 'trouble'>>
   },
 ): LineHealth {
-  const { ledger, clock, metrics, health } = deps
+  const { ledger, clock, metrics, health, deadLetters } = deps
   let flyingCount = 0
   /** When a window came to an end last, or the first of those under way began. */
   let progressMs = clock.monotonicMs()
@@ -70,6 +72,10 @@ export function createLineHealth(
       if (stillMs > STALLED_MS) health.set('line', 'warning', 'stalled', stalledText(stillMs))
       else if (gaps.length > 0) health.set('line', 'warning', 'gap', gapText(gaps))
       else health.set('line', 'ok')
+      if (deadLetters.trouble) {
+        const trouble = deadLetters.trouble()
+        health.set('line', trouble ? 'warning' : 'ok', trouble?.code, trouble?.text, 'dead letters')
+      }
       metrics.inFlight(deps.slots.taken)
     },
   }

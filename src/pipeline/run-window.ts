@@ -4,20 +4,21 @@
  *
  * The ledger moves on receipts alone. Whatever goes wrong before, the window stays not done and is read again; points have the same
  * identity every time, so they overwrite themselves. */
-import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Flattener } from '../flatten/flatten.ts'
+import type { Points } from '../flatten/points.ts'
 import type { Attempt, Ledger } from '../ledger/ledger.ts'
 import type { LineWriter } from '../sink/lines.ts'
-import type { Batch, DeadLetter, DeadLetters, Sink } from '../sink/sink.ts'
+import type { Batch, DeadLetters, Sink } from '../sink/sink.ts'
 import type { Message } from '../source/message.ts'
 import type { Source } from '../source/source.ts'
 import { createDigest } from './digest.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import type { Observers, WindowObserver } from './observers.ts'
 import type { PlannedWindow } from './planner.ts'
+import { createQuarantine } from './quarantine.ts'
 import type { Slots } from './slots.ts'
 import { min } from './window-size.ts'
 
@@ -31,7 +32,7 @@ export interface RunWindowDeps {
   readonly source: Pick<Source, 'open'>
   readonly sink: Pick<Sink, 'write'>
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
-  readonly deadLetters: Pick<DeadLetters, 'append'>
+  readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'trouble'>>
   /** Batches in flight, over all lanes. */
   readonly slots: Slots
   readonly observers: Pick<Observers, 'begin'>
@@ -72,9 +73,6 @@ export interface WindowResult {
   readonly durationMs: number
 }
 
-/** Quarantined texts are kept until the end of the window, or until they are so many. */
-const LETTERS_BYTES_MAX = 1 << 20
-
 /** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
 export async function runWindow(
   window: PlannedWindow,
@@ -113,11 +111,10 @@ async function walk(
   const signal = AbortSignal.any([outerSignal, failing.signal])
   const delivery = createDelivery(parts.lines, deps, signal, (error) => failing.abort(error))
   const digest = createDigest()
-  const letters: DeadLetter[] = []
-  const counts = { messages: 0, entries: 0, points: 0, quarantined: 0 }
+  const quarantine = createQuarantine(digest, deps)
+  const counts = { messages: 0, entries: 0, points: 0 }
   let held: Batch[] | undefined = window.previous ? [] : undefined
   let heldBytes = 0
-  let lettersBytes = 0
   let serverNs: bigint | undefined
   let presentNs = 0n
   let reachNs: bigint | undefined
@@ -139,35 +136,33 @@ async function walk(
     // Past the reach the window will be read again: what lies there counts then, once, and the digest covers what is done.
     const { loggedNs } = message
     if (loggedNs <= window.toNs && loggedNs > (reachNs ?? window.fromNs)) return
-    if (message.quarantined.length > 0) quarantine(message)
+    if (message.quarantined.length > 0) quarantine.parts('source', message, message.quarantined)
     if (message.entryCount === 0) return
-    const points = parts.flattener.flatten(message)
+    const points = pointsOf(message)
+    if (points === undefined) return
+    if (points.quarantined.length > 0) quarantine.parts('flatten', message, points.quarantined)
     counts.messages += 1
     counts.entries += message.entryCount
     counts.points += points.count
     digest.add(points.digest)
-    parts.lines.append(points)
     observer.points(points)
+  }
+
+  /** The points of a message, whose lines are appended; undefined when our own code fails on it, and then there are none. */
+  function pointsOf(message: Message): Points | undefined {
+    let points: Points | undefined
+    try {
+      points = parts.flattener.flatten(message)
+      parts.lines.append(points)
+      return points
+    } catch (error) {
+      quarantine.failed(message, points === undefined ? 'flatten_failed' : 'encode_failed', error)
+      return undefined
+    }
   }
 
   async function forwardFull(): Promise<void> {
     for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await forward(batch)
-  }
-
-  function quarantine(message: Message): void {
-    for (const one of message.quarantined) {
-      counts.quarantined += 1
-      lettersBytes += one.text.length
-      letters.push({ stage: 'source', reason: one.reason, text: one.text })
-      digest.add(hashOf(one.text))
-    }
-  }
-
-  async function post(): Promise<void> {
-    await deps.deadLetters.append(letters)
-    for (const letter of letters) deps.metrics.quarantined(letter.reason, 1)
-    letters.length = 0
-    lettersBytes = 0
   }
 
   try {
@@ -181,7 +176,7 @@ async function walk(
         if (parts.lines.hasFull()) await forwardFull()
       }
       bytes = answer.bytesRead()
-      if (lettersBytes > LETTERS_BYTES_MAX) await post()
+      if (quarantine.isFull()) await quarantine.post()
       signal.throwIfAborted()
     }
     bytes = answer.bytesRead()
@@ -189,7 +184,7 @@ async function walk(
     const changed = window.previous?.digest !== digest.text()
     if (held !== undefined) for (const batch of held) changed ? await delivery.send(batch) : parts.lines.release(batch)
     // What a late pass quarantines again, unchanged, lies in the dead-letter file already.
-    if (changed && letters.length > 0) await post()
+    if (changed && quarantine.count > 0) await quarantine.post()
     await delivery.settled()
     signal.throwIfAborted()
 
@@ -210,7 +205,10 @@ async function walk(
       )
     }
     const durationMs = deps.clock.monotonicMs() - beganMs
-    return { doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, ...delivery.totals, changed, durationMs }
+    return {
+      ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
+      ...{ ...delivery.totals, changed, durationMs },
+    }
   } catch (error) {
     failing.abort(error)
     // Nothing of this window may still be in flight when its memory is used again.
@@ -230,11 +228,6 @@ function reachOf(window: PlannedWindow, edgeNs: bigint): bigint | undefined {
 /** A late pass counts only when the window has its age by both clocks; one that was made earlier was merely another reading. */
 function passOf(window: PlannedWindow, ageNs: bigint, deps: RunWindowDeps): number {
   return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
-}
-
-/** 64 bits of a quarantined text, so that the digest covers what is not in any point. */
-function hashOf(text: string): bigint {
-  return createHash('sha256').update(text).digest().readBigUInt64BE()
 }
 
 interface Delivery {

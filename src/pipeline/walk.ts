@@ -16,7 +16,7 @@ import type { createCheckpoint } from './checkpoint.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { DatabaseHealth } from './database-health.ts'
 import type { Edge } from './edge.ts'
-import type { HealthReport, LineHealth } from './health.ts'
+import type { LineHealth } from './health.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
 import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './run-window.ts'
@@ -34,7 +34,6 @@ export interface WalkDeps extends RunWindowDeps {
   readonly backfill: Pick<Backfill, 'learn'>
   readonly checkpoint: ReturnType<typeof createCheckpoint>
   readonly line: LineHealth
-  readonly health: HealthReport
   readonly log: Logger
 }
 
@@ -48,7 +47,6 @@ const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
   api_too_large: 'too_large',
   api_not_json: 'not_json',
   api_unavailable: 'unavailable',
-  imbalance: 'imbalance',
 }
 
 /** Returns the walk. After `aborting` the window under way is released. It rejects only on a programmer's error. */
@@ -91,14 +89,13 @@ export function createWalk(
       return error.stage === 'ledger' ? waits.stateFailed(error) : breaker.failed(error, window)
     }
     const isUnavailable = waits.unavailableInARow(error) >= UNAVAILABLE_MAX
-    const isTooMuch = reaction === 'split' || code === 'imbalance' || isUnavailable
+    const isTooMuch = reaction === 'split' || isUnavailable
     const reason = GAP_REASON_OF[code]
     if (isTooMuch && reason) {
       metrics.windowSplit()
       if (!waits.guardState(() => plan.tooMuch(window, reason, present.presentNs()))) plan.released(window)
     } else plan.released(window)
-    if (code === 'imbalance') deps.health.set('line', 'error', code, error.message)
-    else waits.apiFails(error)
+    waits.apiFails(error)
   }
 
   return async function walk(window, plan) {

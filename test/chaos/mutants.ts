@@ -66,13 +66,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'sums across messages',
     file: RUN_WINDOW,
-    find: '    const points = parts.flattener.flatten(message)\n',
+    find: '      points = parts.flattener.flatten(message)\n',
     replace: `    const seen = ((parts as { seen?: Map<string, number> }).seen ??= new Map())
     const key = message.nodeId + message.startNs
     const before = seen.get(key) ?? 0
     seen.set(key, before + 1)
     for (let at = 0; at < message.entryCount * 4; at += 1) (message.counters as Float64Array)[at]! *= before + 1
-    const points = parts.flattener.flatten(message)\n`,
+    points = parts.flattener.flatten(message)\n`,
   },
   {
     name: 'late passes skipped',
@@ -216,9 +216,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'quarantined messages leave no letter',
-    file: RUN_WINDOW,
-    find: '    await deps.deadLetters.append(letters)\n',
-    replace: '',
+    file: 'src/pipeline/quarantine.ts',
+    find: 'const fresh = await deps.deadLetters.append(letters)',
+    replace: 'const fresh = letters',
     tests: [RUN_WINDOW_TEST],
   },
   {
@@ -322,6 +322,56 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'of deviceByKey(devices)) {',
     replace: 'of devices.flatMap((one) => [one.nodeId, ...one.addresses].map((key) => [key, one] as const))) {',
     tests: ['test/names/sqlite-names.test.ts'],
+  },
+  {
+    name: 'a message on which flatten throws ends the window',
+    file: RUN_WINDOW,
+    find: "quarantine.failed(message, points === undefined ? 'flatten_failed' : 'encode_failed', error)",
+    replace: 'if (error) throw error',
+    tests: ['test/pipeline/quarantine.test.ts'],
+  },
+  {
+    name: 'half of a message whose lines cannot be made is sent',
+    file: 'src/sink/lines.ts',
+    find: '      rollback()\n',
+    replace: '',
+    tests: ['test/sink/lines.test.ts'],
+  },
+  {
+    name: 'one node fills the dead letters',
+    file: 'src/sink/letter-quota.ts',
+    find: 'if (!isOver && line.length <= left) {',
+    replace: 'if (line.length <= left) {',
+    tests: ['test/sink/dead-letters.test.ts'],
+  },
+  {
+    name: 'full dead letters hold the line',
+    file: 'src/sink/dead-letters.ts',
+    find: '      if (isFull) await close()\n',
+    replace:
+      "      if (isFull) throw new CollectorError('full', { stage: 'sink', code: 'dead_letters_failed', reaction: 'hold' })\n",
+    tests: ['test/sink/dead-letters.test.ts'],
+  },
+  {
+    name: 'each attempt writes the same letters again',
+    file: 'src/sink/letter-quota.ts',
+    find: 'if (ids.has(id) || isKnown(id)) continue',
+    replace: 'if (ids.has(id)) continue',
+    tests: ['test/pipeline/quarantine.test.ts'],
+  },
+  {
+    name: 'letters are forgotten with the process',
+    file: 'src/sink/dead-letters.ts',
+    find: '    if (!isRecalled) await recall(sizes)\n',
+    replace: '',
+    tests: ['test/sink/dead-letters.test.ts'],
+  },
+  {
+    name: 'the name of a new folder is not durable',
+    file: 'src/sink/dead-letters.ts',
+    find: '      await syncFolder(dirname(made))\n',
+    replace: '',
+    tests: ['test/sink/dead-letters.test.ts'],
   },
 ]
 

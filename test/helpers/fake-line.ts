@@ -74,6 +74,10 @@ function toMessage(record: FakeRecord): Message {
     nodeId: record.id,
     startNs: record.loggedNs,
     loggedNs: record.loggedNs,
+    hasLogged: true,
+    json: Buffer.from(record.id),
+    jsonStart: 0,
+    jsonEnd: record.id.length,
     entryCount: record.quarantined ? 0 : 1,
     quarantined: record.quarantined ? [{ reason: 'bad_json', text: record.id }] : [],
   } as unknown as FakeMessage
@@ -93,7 +97,7 @@ export function createFakeLane(batchLines = 3): LaneParts {
       let hash = 7n
       for (const letter of `${record.id}=${value}`)
         hash = (hash * 1_000_003n + BigInt(letter.charCodeAt(0))) & ((1n << 64n) - 1n)
-      return { count: 1, digest: hash, line: `${record.id} ${value}\n` } as unknown as Points
+      return { count: 1, digest: hash, quarantined: [], line: `${record.id} ${value}\n` } as unknown as Points
     },
   } as Flattener
   let waiting: string[] = []

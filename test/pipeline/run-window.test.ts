@@ -11,7 +11,7 @@ import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, createFakeDb, createFakeLane } from '../helpers/fake-line.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
-import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 
 const FROM = NOON_NS - 10n * MINUTE
 const WINDOW: PlannedWindow = { fromNs: FROM, toNs: FROM + MINUTE, lane: 'backlog', pass: 1 }
@@ -35,7 +35,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     source: api,
     sink: db,
     ledger,
-    deadLetters: { append: async (some) => void letters.push(...some) },
+    deadLetters: { append: keepIn(letters) },
     slots: createSlots(2),
     observers: { begin: () => observer },
     metrics: countingMetrics<PipelineMetrics>(),

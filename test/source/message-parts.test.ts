@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { splitAddress } from '../../src/source/message-address.ts'
+import { claimsOf } from '../../src/source/message-claims.ts'
 import { PROTO_TAGS, protoOf } from '../../src/source/message-proto.ts'
 import { parseTime } from '../../src/source/message-time.ts'
 
@@ -127,4 +128,21 @@ test('protocols are known by number, numeric text and name', () => {
     [0, 1, 6, 17, 58, 99, 200, 255].map((number) => PROTO_TAGS[number]),
     ['none', 'icmp', 'tcp', 'udp', 'ipv6-icmp', 'tsmp', '200', 'fragment'],
   )
+})
+
+test('what cannot be read still tells its node and time, from its own members only', () => {
+  const logged = '2026-08-01T10:00:00Z'
+  const loggedNs = 1_785_578_400_000_000_000n
+  const rows: [text: string, claims: object][] = [
+    [`{"nodeId":"n1CNTRL","logged":"${logged}","x":nope`, { node: 'n1CNTRL', loggedNs }],
+    [`{"srcNode":{"nodeId":"nOther"},"dstNodes":[{"nodeId":"nOther"}],"nodeId" : "n1CNTRL"`, { node: 'n1CNTRL' }],
+    [`{"x":"\\","nodeId":"nOther"","y":"nodeId","nodeId":7,"logged":"never"}`, {}],
+    [`{"x":"torn in the middle of a text, "nodeId":`, {}],
+    [`{"nodeId":"","logged":"${logged}"}`, { loggedNs }],
+    [`{"nodeId":"${'n'.repeat(65)}"}`, {}],
+    [`[{"nodeId":"n1CNTRL"}]`, {}],
+    ['"nodeId"', {}],
+    ['', {}],
+  ]
+  for (const [text, claims] of rows) assert.deepEqual(claimsOf(text), claims, text)
 })
