@@ -182,7 +182,7 @@ export function createHostileNode(tailnet: Tailnet, plan: HostilePlan) {
         text: raw(`,"exitTraffic":${equalEntries}`),
         bad: plan.manyEntries,
       }),
-      () => whole('a message that is none', ['[]', '"text"', '17', 'null', 'true'][round % 5]!),
+      () => whole('a message that is none', [`[${step}]`, `"text ${step}"`, String(step)][round % 3]!),
       () => ({
         ...bare('many entries that are no objects', loggedNs),
         text: raw(`,"subnetTraffic":[${many((index) => ['1', '"x"', '[]', 'true'][index % 4]!)}]`),

@@ -65,6 +65,8 @@ export async function startRefuser(scope: Scope, target: () => string, mark: str
       response.destroy()
     })
   })
+  // InfluxDB keeps idle connections; a server of Node would close them after five seconds.
+  server.keepAliveTimeout = 600_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   scope.after(async () => {

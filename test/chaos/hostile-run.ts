@@ -87,7 +87,7 @@ export interface Letters {
   readonly lines: number
   /** Lines per stage and reason. */
   readonly by: Readonly<Record<string, number>>
-  /** Parts that stand for themselves, and those that a line only counts. */
+  /** Parts whose text is there, alone or as a list of one message, and those that a line only counts. */
   readonly kept: number
   readonly counted: number
   readonly unreadable: number
@@ -457,10 +457,10 @@ function lettersIn(dir: string): Letters {
       if (line === '') continue
       sums.lines += 1
       try {
-        const letter = JSON.parse(line) as { stage?: string; reason?: string; more?: number }
+        const letter = JSON.parse(line) as { stage?: string; reason?: string; count?: number; more?: number }
         const key = `${letter.stage} ${letter.reason}${letter.more === undefined ? '' : ' (more like this)'}`
         by[key] = (by[key] ?? 0) + 1
-        if (letter.more === undefined) sums.kept += 1
+        if (letter.more === undefined) sums.kept += letter.count ?? 1
         else sums.counted += letter.more
       } catch {
         sums.unreadable += 1
