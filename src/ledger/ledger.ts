@@ -29,11 +29,12 @@ export const GAP_REASONS = [
   'crash',
   'unavailable',
   'imbalance',
+  'db_limit',
   'beyond_retention',
 ] as const
 export type GapReason = (typeof GAP_REASONS)[number]
 
-/** A window that could not be read. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API, told for ever. */
+/** A window that could not be read, or, with `db_limit`, not be written as a whole. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API, told for ever. */
 export interface Gap extends Interval {
   readonly reason: GapReason
   readonly state: 'open' | 'lost'
@@ -73,6 +74,9 @@ export interface Ledger {
   gaps(): readonly Gap[]
   /** Opens a gap, or counts another failed attempt of an open one (same interval). */
   openGap(interval: Interval, reason: GapReason, nowNs: bigint, nextNs: bigint): void
+  /** Opens a gap that grows together with the open ones of the same reason that it touches, so that a day of windows that fail one after
+   * another stays a few rows. `nextNs` counts for all open gaps of this reason. */
+  growGap(interval: Interval, reason: GapReason, nowNs: bigint, nextNs: bigint): void
   /** Records as lost what is not done inside the interval; it counts as settled from now on. */
   loseGap(interval: Interval, reason: GapReason, nowNs: bigint): void
   /** Done windows whose last pass is below `pass` and that ended at or before `endedBeforeNs`, oldest first. */

@@ -152,6 +152,15 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
       }
       change(() => ({ gaps: [...gaps.filter((one) => one !== before), gap].toSorted(byStart) }))
     },
+    growGap(interval, reason, nowNs, nextNs) {
+      const isMine = (gap: Gap) => gap.state === 'open' && gap.reason === reason
+      change(() => ({
+        gaps: [
+          ...gaps.filter((gap) => !isMine(gap)),
+          ...grown(gaps.filter(isMine), interval, reason, nowNs, nextNs),
+        ].toSorted(byStart),
+      }))
+    },
     loseGap(interval, reason: GapReason, nowNs) {
       const pieces = subtract([interval], known)
       if (pieces.length === 0) return
@@ -189,6 +198,17 @@ function withoutOpen(gaps: readonly Gap[], range: Interval): Gap[] {
   return gaps.flatMap((gap) => {
     if (gap.state === 'lost' || !intersects(gap, range)) return [gap]
     return subtract([gap], [range]).map((piece) => ({ ...gap, ...piece }))
+  })
+}
+
+/** Gaps of one reason and `interval`, touching ones as one, all due at `nextNs`. */
+function grown(some: readonly Gap[], interval: Interval, reason: GapReason, nowNs: bigint, nextNs: bigint): Gap[] {
+  const covers = (one: Interval, other: Interval) => one.fromNs <= other.fromNs && other.toNs <= one.toNs
+  return merge([...some, interval]).map((range) => {
+    const parts = some.filter((gap) => covers(range, gap))
+    const attempts = Math.max(0, ...parts.map((gap) => gap.attempts)) + (covers(range, interval) ? 1 : 0)
+    const sinceNs = parts.reduce((first, gap) => (gap.sinceNs < first ? gap.sinceNs : first), nowNs)
+    return { ...range, reason, state: 'open', attempts, sinceNs, nextNs }
   })
 }
 

@@ -52,6 +52,8 @@ export function createDatabaseHealth(deps: {
   return {
     listener: {
       failed(error) {
+        // That is a matter of the windows that it hit: see health.ts.
+        if (error.code === 'db_limit') return
         failures += 1
         if (trouble?.isOpen) return
         const sinceMs = trouble?.sinceMs ?? clock.monotonicMs()

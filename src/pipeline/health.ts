@@ -1,9 +1,11 @@
 /** How the line is, for `/health` and the metrics: how far reading is, open gaps, and whether windows still come to an end. */
 import type { Clock } from '../clock.ts'
+import type { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
 import type { Gap, Ledger } from '../ledger/ledger.ts'
 import type { DeadLetters } from '../sink/sink.ts'
 import type { PipelineMetrics } from './metrics.ts'
+import type { PlannedWindow } from './planner.ts'
 import type { Present } from './present.ts'
 import type { Slots } from './slots.ts'
 
@@ -22,6 +24,8 @@ export interface HealthReport {
 export interface LineHealth {
   /** A window is under way. */
   began(): void
+  /** The database took only a part of a window, because of a limit: an error as long as such a gap is open. */
+  limited(window: PlannedWindow, error: CollectorError): void
   /** It came to an end, good or bad. */
   ended(): void
   /** Tells metrics and health how far reading is. */
@@ -30,6 +34,8 @@ export interface LineHealth {
 
 /** A window that takes longer is told; most take a second. */
 const STALLED_MS = 120_000
+/** A late pass that a limit kept back leaves no gap; it is made again within this time, or told no longer. */
+const LATE_LIMIT_MS = 900_000
 
 export function createLineHealth(
   options: { readonly retentionMs: number },
@@ -47,11 +53,28 @@ export function createLineHealth(
   let flyingCount = 0
   /** When a window came to an end last, or the first of those under way began. */
   let progressMs = clock.monotonicMs()
+  /** The last refusal because of a limit, and when it hit a late pass last. */
+  let limit: CollectorError | undefined
+  let lateLimitMs = Number.NEGATIVE_INFINITY
+
+  function tellLimit(gaps: readonly Gap[]): void {
+    const isLate = clock.monotonicMs() - lateLimitMs < LATE_LIMIT_MS
+    if (gaps.length > 0 || isLate) health.set('sink', 'error', 'db_limit', limitText(limit, gaps), 'limit')
+    else {
+      limit = undefined
+      health.set('sink', 'ok', undefined, undefined, 'limit')
+    }
+  }
 
   return {
     began() {
       if (flyingCount === 0) progressMs = clock.monotonicMs()
       flyingCount += 1
+    },
+    limited(window, error) {
+      limit = error
+      if (window.lane === 'late') lateLimitMs = clock.monotonicMs()
+      this.measure()
     },
     ended() {
       flyingCount -= 1
@@ -68,9 +91,11 @@ export function createLineHealth(
         gaps.length,
         gaps.reduce((sum, gap) => sum + Number(gap.toNs - gap.fromNs) / 1e9, 0),
       )
+      const [limited, unread] = [gaps.filter(isLimited), gaps.filter((gap) => !isLimited(gap))]
+      tellLimit(limited)
       const stillMs = flyingCount === 0 ? 0 : clock.monotonicMs() - progressMs
       if (stillMs > STALLED_MS) health.set('line', 'warning', 'stalled', stalledText(stillMs))
-      else if (gaps.length > 0) health.set('line', 'warning', 'gap', gapText(gaps))
+      else if (unread.length > 0) health.set('line', 'warning', 'gap', gapText(unread))
       else health.set('line', 'ok')
       if (deadLetters.trouble) {
         const trouble = deadLetters.trouble()
@@ -85,9 +110,25 @@ function stalledText(stillMs: number): string {
   return `no window came to an end for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly; what waits is given up after tailscale.totalTimeout or influx.giveUp and then asked for again in smaller pieces. Look at the network and at the load of the database`
 }
 
+function isLimited({ reason }: Gap): boolean {
+  return reason === 'db_limit'
+}
+
+/** `error` is unknown after a restart. */
+function limitText(error: CollectorError | undefined, gaps: readonly Gap[]): string {
+  const why =
+    error?.message ??
+    'The database is at a limit of series or tag values. Raise it (InfluxDB 1.x: max-values-per-tag, max-series-per-database), or write fewer series with TAILFLUX_PORTS=none.'
+  const [first, last] = [gaps[0], gaps.at(-1)]
+  if (first === undefined || last === undefined) return `${why} A late pass waits for it and is made again by itself.`
+  const range = `${isoOf(first.fromNs)} to ${isoOf(last.toNs)}`
+  return `${why} What was refused lies between ${range}; it is tried again every ten minutes (next: ${isoOf(first.nextNs)}), everything else is stored.`
+}
+
 function gapText(gaps: readonly Gap[]): string {
   const first = gaps[0]
   if (first === undefined) return ''
   const more = gaps.length > 1 ? ` and ${gaps.length - 1} more` : ''
-  return `the API cannot answer for ${isoOf(first.fromNs)} to ${isoOf(first.toNs)} (${first.reason})${more}; it is asked again by itself, nothing else waits for it`
+  const next = isoOf(gaps.reduce((soonest, gap) => (gap.nextNs < soonest ? gap.nextNs : soonest), first.nextNs))
+  return `the API cannot answer for ${isoOf(first.fromNs)} to ${isoOf(first.toNs)} (${first.reason})${more}; it is asked again by itself (next: ${next}), nothing else waits for it`
 }

@@ -8,6 +8,9 @@
  *   late     a done window whose late pass is due
  *   backfill the oldest part of history that somebody asked for and that is missing (one at a time, with rests in between)
  *
+ * What the database takes only in part (a limit of series or tag values) becomes a gap of that reason: one of these gaps is tried every ten
+ * minutes, and the others follow when it went well.
+ *
  * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is looked at closer
  * (bad-range.ts) and becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes; the rest does not wait for it. */
 import { MINUTE, SECOND } from '../clock.ts'
@@ -38,7 +41,7 @@ export interface PlannerOptions {
   readonly monotonicMs: () => number
 }
 
-/** The caller reports each window exactly once: to `succeeded`, `tooMuch` or `released`. */
+/** The caller reports each window exactly once: to `succeeded`, `tooMuch`, `limited` or `released`. */
 export interface Planner {
   /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge.
    * `first`: a window that failed and goes before all others, as far as there is anything of it still to do. */
@@ -47,6 +50,8 @@ export interface Planner {
   succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
   /** The window was too much for the API, the network or the memory. */
   tooMuch(window: PlannedWindow, reason: GapReason, nowNs: bigint): void
+  /** The window was read, and the database took only a part of it, because of a limit of series or tag values. */
+  limited(window: PlannedWindow, nowNs: bigint): void
   /** The window was abandoned, or failed for a reason that has nothing to do with it. */
   released(window: PlannedWindow): void
   /** Length of what should be done below the edge and is not, ns. */
@@ -60,6 +65,8 @@ export interface Planner {
 /** A backfill rests as long as its last window took, and no longer than this: half the time at most is its own. */
 const REST_MAX_MS = 10_000
 const GAP_BACKOFF_MAX = 60n * MINUTE
+/** What a limit of the database kept out is tried again so often: somebody may have raised it. */
+const LIMIT_RETRY = 10n * MINUTE
 /** A late pass that fails so often is read again from scratch, in smaller pieces. */
 const LATE_FAILURES_MAX = 3
 
@@ -147,7 +154,11 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   function dueGap(atNs: bigint, edgeNs: bigint): PlannedWindow | undefined {
     if (isLaneActive('gap')) return undefined
     const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)
-    return gap && { fromNs: gap.fromNs, toNs: min(gap.toNs, gap.fromNs + size.lengthNs), lane: 'gap', pass: 1 }
+    if (gap === undefined) return undefined
+    const { fromNs } = gap
+    // A range that could not be read is asked for as a whole; one that was only not written, as it could be read.
+    const length = gap.reason === 'db_limit' ? lengthAt({ fromNs, toNs: fromNs + 1n }) : size.lengthNs
+    return { fromNs, toNs: min(gap.toNs, fromNs + length), lane: 'gap', pass: 1 }
   }
 
   function duePass(atNs: bigint): PlannedWindow | undefined {
@@ -250,8 +261,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       }
       if (window.lane === 'gap') {
         const gap = openGaps().find((one) => one.fromNs === window.fromNs)
-        if (gap) openGap(gap, reason, atNs)
-        return
+        // It could be read once, so it is not the range: smaller pieces.
+        const isReadable = gap?.reason === 'db_limit' && lengthNs > WINDOW_MIN_NS
+        if (gap && !isReadable) openGap(gap, reason, atNs)
+        if (!isReadable) return
       }
       if (window.lane === 'probe') return bad.probed(window, reason, atNs)
       size.failed(lengthNs)
@@ -261,6 +274,22 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       }
       caps = caps.filter((cap) => !same(cap.range, window))
       caps.push({ range: { fromNs: window.fromNs, toNs: window.toNs }, maxNs: half(window) })
+    },
+
+    limited(window, atNs) {
+      const begun = active.get(window) ?? 0
+      active.delete(window)
+      // The API is well.
+      bad.verify(begun)
+      if (window.lane === 'probe') bad.probed(window, 'read', atNs)
+      const nextNs = atNs + LIMIT_RETRY
+      if (window.lane === 'late') {
+        lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })
+        return
+      }
+      // One of them is tried for all. A window that is new here does not put the others off.
+      const waiting = openGaps().find((gap) => gap.reason === 'db_limit')
+      ledger.growGap(window, 'db_limit', atNs, window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs))
     },
 
     released(window) {

@@ -248,6 +248,7 @@ function createDelivery(
   const flying = new Set<Promise<void>>()
   const totals = { written: 0, rejected: 0, expired: 0 }
   let failure: unknown
+  let limit: CollectorError | undefined
   async function deliver(batch: Batch, release: () => void): Promise<void> {
     try {
       const receipt = await deps.sink.write(batch, signal)
@@ -255,8 +256,12 @@ function createDelivery(
       totals.rejected += receipt.rejected
       totals.expired += receipt.expired
     } catch (error) {
-      failure ??= error
-      onFailure(error)
+      // What the database took of this batch is stored, and so shall be what it takes of the others.
+      if (error instanceof CollectorError && error.code === 'db_limit') limit ??= error
+      else {
+        failure ??= error
+        onFailure(error)
+      }
     } finally {
       lines.release(batch)
       release()
@@ -271,6 +276,7 @@ function createDelivery(
     async settled() {
       await Promise.all(flying)
       if (failure !== undefined) throw failure
+      if (limit !== undefined) throw limit
     },
     get failure() {
       return failure

@@ -6,6 +6,7 @@
  *   API fails       all reading waits (Retry-After, or exponential with jitter)
  *   API says no     the same, slower, and a person is told what to mend
  *   database fails  the circuit breaker opens
+ *   database limit  what it took is stored, the window becomes a gap that is tried again
  *   state file fails  the window stays not done; reading waits */
 import type { Logger } from 'pino'
 import { CollectorError } from '../errors.ts'
@@ -81,6 +82,7 @@ export function createWalk(
     metrics.windowFailed(error.code)
     const { code, reaction } = error
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
+    if (code === 'db_limit') return limited(window, plan, error)
     // The state file and the database fail for every window alike: that is told once, with the mend, by who makes reading wait.
     const isOurs = error.stage === 'ledger' || error.stage === 'sink'
     log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
@@ -96,6 +98,14 @@ export function createWalk(
       if (!waits.guardState(() => plan.tooMuch(window, reason, present.presentNs()))) plan.released(window)
     } else plan.released(window)
     waits.apiFails(error)
+  }
+
+  /** The API is well and the database takes writes: only this window cannot be done now. */
+  function limited(window: PlannedWindow, plan: Planner, error: CollectorError): void {
+    waits.apiWorks()
+    breaker.succeeded(window, 0)
+    if (!waits.guardState(() => plan.limited(window, present.presentNs()))) plan.released(window)
+    deps.line.limited(window, error)
   }
 
   return async function walk(window, plan) {

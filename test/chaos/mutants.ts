@@ -22,6 +22,7 @@ export interface Mutant {
 }
 
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
+const TROUBLE_TEST = 'test/pipeline/database-trouble.test.ts'
 const BREAKER_TEST = 'test/pipeline/circuit-breaker.test.ts'
 const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
@@ -205,7 +206,42 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/pipeline/read-all.ts',
     find: 'deps.edge.ns(), breaker.trial)',
     replace: 'deps.edge.ns())',
-    tests: [BREAKER_TEST],
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'a limit of the database holds the line',
+    file: 'src/pipeline/walk.ts',
+    find: "if (code === 'db_limit') return limited(window, plan, error)",
+    replace: '',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'a limit ends the rest of its window',
+    file: RUN_WINDOW,
+    find: "if (error instanceof CollectorError && error.code === 'db_limit') limit ??= error",
+    replace: 'if (error === undefined) limit ??= error',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'each window that meets a limit puts the others off',
+    file: 'src/pipeline/planner.ts',
+    find: "window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs)",
+    replace: 'waiting === undefined ? nextNs : nextNs',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'a late pass that meets a limit takes back what is done',
+    file: 'src/pipeline/planner.ts',
+    find: 'lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })',
+    replace: 'ledger.forget(window)',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'gaps of a limit do not grow together',
+    file: 'src/ledger/sqlite-ledger.ts',
+    find: 'return merge([...some, interval]).map((range) => {',
+    replace: 'return [...some, interval].map((range) => {',
+    tests: ['test/ledger/sqlite-ledger.test.ts'],
   },
   {
     name: 'any acknowledgement ends a write that is tried again',

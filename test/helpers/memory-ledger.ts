@@ -75,6 +75,22 @@ export function createMemoryLedger(
         nextNs,
       })
     },
+    growGap(interval, reason, nowNs, nextNs) {
+      const mine = gaps.filter((gap) => gap.state === 'open' && gap.reason === reason)
+      gaps = gaps.filter((gap) => !mine.includes(gap))
+      for (const range of merge([...mine, interval])) {
+        const inside = (one: Interval) => one.fromNs >= range.fromNs && one.toNs <= range.toNs
+        const parts = mine.filter(inside)
+        gaps.push({
+          ...range,
+          reason,
+          state: 'open',
+          attempts: Math.max(0, ...parts.map((one) => one.attempts)) + (inside(interval) ? 1 : 0),
+          sinceNs: parts.reduce((least, one) => (one.sinceNs < least ? one.sinceNs : least), nowNs),
+          nextNs,
+        })
+      }
+    },
     loseGap(interval, reason, nowNs) {
       for (const piece of subtract([interval], settled())) {
         gaps = gaps.flatMap((gap) =>

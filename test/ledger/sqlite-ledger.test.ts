@@ -26,6 +26,7 @@ const step = fc.oneof(
   },
   fc.record({ kind: fc.constant('forget' as const), range }),
   fc.record({ kind: fc.constant('openGap' as const), range }),
+  fc.record({ kind: fc.constant('growGap' as const), range, next: fc.bigInt({ min: 6n, max: 9n }) }),
   fc.record({ kind: fc.constant('loseGap' as const), range }),
   {
     weight: 4,
@@ -78,6 +79,7 @@ test('whatever is done to it, it tells what the simplest ledger tells, after res
             if (one.kind === 'done') each.done(one.range, { ...RECORD, pass: one.pass })
             if (one.kind === 'forget') each.forget(one.range)
             if (one.kind === 'openGap') each.openGap(one.range, 'timeout', 5n, 6n)
+            if (one.kind === 'growGap') each.growGap(one.range, 'db_limit', 7n - one.next, one.next)
             if (one.kind === 'loseGap') each.loseGap(one.range, 'beyond_retention', 5n)
             if (one.kind === 'attempt') {
               const { fromNs, toNs } = one.range
