@@ -2,8 +2,9 @@
 import { type Clock, MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
-import { messageOf, type RawAnswer, refusal } from '../sink/influx-answer.ts'
+import { type RawAnswer, refusal } from '../sink/influx-answer.ts'
 import type { InfluxHttp } from '../sink/influx-http.ts'
+import { messageOf } from '../sink/influx-message.ts'
 import { measurementOf, placeOf } from '../sink/influxql.ts'
 
 /** Whole numbers come as bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */

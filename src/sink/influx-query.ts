@@ -4,8 +4,9 @@ import { MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import { tagValue } from '../flatten/tag-value.ts'
 import type { InfluxConfig } from './config.ts'
-import { isEmptyRefusal, judge, messageOf, type RawAnswer, refusal } from './influx-answer.ts'
+import { classify, isEmptyRefusal, type RawAnswer, refusal } from './influx-answer.ts'
 import type { InfluxHttp } from './influx-http.ts'
+import { messageOf } from './influx-message.ts'
 import { identifier, literal, measurementOf, placeOf } from './influxql.ts'
 import type { Mirror } from './sink.ts'
 
@@ -45,7 +46,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     async probe(path, signal) {
       const answer = await http.send({ method: 'POST', path, body: PROBE }, signal)
       if (isEmptyRefusal(answer)) return
-      const verdict = judge(answer, label, Number(deps.clock.now() / MS))
+      const verdict = classify(answer, label, Number(deps.clock.now() / MS))
       if (verdict.kind === 'ack') return
       // There was no line to refuse: it is the request that does not suit.
       throw verdict.kind === 'error' || verdict.kind === 'unconfirmed' ? verdict.error : refused(answer)

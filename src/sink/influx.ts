@@ -7,11 +7,12 @@ import type { Clock } from '../clock.ts'
 import { MS } from '../clock.ts'
 import { type Code, CollectorError } from '../errors.ts'
 import type { InfluxConfig } from './config.ts'
-import { judge, type Verdict } from './influx-answer.ts'
+import { classify, type Verdict } from './influx-answer.ts'
 import { createInfluxHttp, type InfluxHttp } from './influx-http.ts'
 import { createLines } from './influx-lines.ts'
 import { createQueries } from './influx-query.ts'
-import { lineCountOf } from './line-spans.ts'
+import { lineCountOf, tailnetOf } from './line-spans.ts'
+import { probePoint } from './probe-point.ts'
 import type { Batch, DeadLetters, Sink, SinkMetrics, Target } from './sink.ts'
 import { createSinkListeners } from './sink-listeners.ts'
 
@@ -28,6 +29,8 @@ export interface InfluxDeps {
 
 const BACKOFF_MIN_MS = 1_000
 const BACKOFF_MAX_MS = 60_000
+/** Trouble that fewer lines may end (memory, time) is waited out for so long; then the batch is halved. */
+const SIZE_PATIENCE_MS = 60_000
 
 /** Refusals that are about what was written: whoever says so takes writes. */
 const ABOUT_CONTENT: ReadonlySet<string> = new Set(['db_rejected', 'db_conflict', 'db_limit'] satisfies Code[])
@@ -45,6 +48,8 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
   const listeners = createSinkListeners()
   /** Set by 429 and 503: all senders wait. */
   let pause: { readonly untilMs: number; readonly error: CollectorError } | undefined
+  /** Trouble that fewer lines may end: since when, and what was the smallest request in it. */
+  let pressure: { readonly sinceMs: number; readonly bytes: number } | undefined
 
   function writePath(target: Target): string {
     const name = encodeURIComponent(
@@ -55,7 +60,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       const rp = (target === 'nodes' ? config.nodesBucket : undefined) ?? config.rp
       return `/write?db=${name}${rp === undefined ? '' : `&rp=${encodeURIComponent(rp)}`}`
     }
-    if (config.api === 'v3') return `/api/v3/write_lp?db=${name}&precision=nanosecond&accept_partial=true`
+    if (config.api === 'v3') return `/api/v3/write_lp?db=${name}&precision=nanosecond&accept_partial=false`
     return `/api/v2/write?org=${encodeURIComponent(config.org ?? '')}&bucket=${name}&precision=ns`
   }
 
@@ -72,13 +77,25 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     try {
       const answer = await http.send({ method: 'POST', path: writePath(target), body: bytes, gzip }, signal)
       metrics.request(String(answer.status), clock.monotonicMs() - beganMs)
-      return judge(answer, label, Number(clock.now() / MS))
+      return classify(answer, label, Number(clock.now() / MS))
     } catch (error) {
       signal.throwIfAborted()
       metrics.request('error', clock.monotonicMs() - beganMs)
-      if (error instanceof CollectorError) return { kind: 'error', error }
+      if (error instanceof CollectorError) return { kind: 'error', error, isAboutSize: error.code === 'db_timeout' }
       throw error
     }
+  }
+
+  /** What has met trouble about its size for long enough is tried by halves. */
+  function withPatience(verdict: Verdict, bytes: Uint8Array): Verdict {
+    if (verdict.kind === 'ack' && bytes.length >= (pressure?.bytes ?? 0)) pressure = undefined
+    if (verdict.kind !== 'error' || !verdict.isAboutSize) return verdict
+    const nowMs = clock.monotonicMs()
+    pressure = { sinceMs: pressure?.sinceMs ?? nowMs, bytes: Math.min(pressure?.bytes ?? bytes.length, bytes.length) }
+    if (nowMs - pressure.sinceMs < SIZE_PATIENCE_MS || lineCountOf(bytes) === 1) return verdict
+    // The halves have their own time.
+    pressure = undefined
+    return { kind: 'split', error: verdict.error, isPassing: true }
   }
 
   async function insist(bytes: Uint8Array, target: Target, deadlineMs: number, signal: AbortSignal): Promise<Verdict> {
@@ -86,9 +103,10 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     return await pRetry(
       async () => {
         await waitOutPause(deadlineMs, signal)
-        const verdict = await post(bytes, target, signal)
-        if (verdict.kind === 'ack') listeners.succeeded(lineCountOf(bytes))
-        if (verdict.kind === 'error' || verdict.kind === 'unconfirmed') listeners.failed(verdict.error)
+        const answer = await post(bytes, target, signal)
+        if (answer.kind === 'ack') listeners.succeeded(lineCountOf(bytes))
+        if (answer.kind === 'error' || answer.kind === 'unconfirmed') listeners.failed(answer.error)
+        const verdict = withPatience(answer, bytes)
         if (verdict.kind === 'error') throw verdict.error
         if (verdict.kind !== 'unconfirmed') return verdict
         if (isUnconfirmed) throw verdict.error
@@ -161,7 +179,15 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     async write(batch: Batch, signal) {
       signal.throwIfAborted()
       const deadlineMs = clock.monotonicMs() + config.giveUp
-      const receipt = await lines.deliver(batch, deadlineMs, (bytes) => insist(bytes, batch.target, deadlineMs, signal))
+      const way = {
+        send: (bytes: Uint8Array) => insist(bytes, batch.target, deadlineMs, signal),
+        async control() {
+          const tailnet = tailnetOf(batch.bytes) ?? 'default'
+          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch.target, deadlineMs, signal)
+          return verdict.kind !== 'refused' || verdict.cause !== 'unknown'
+        },
+      }
+      const receipt = await lines.deliver(batch, deadlineMs, way)
       metrics.written(receipt.written, batch.bytes.length)
       return receipt
     },

@@ -1,4 +1,4 @@
-/** Where lines begin and end in the bytes of a batch. Our lines hold no newline but the one at their end. */
+/** Where lines begin and end in the bytes of a batch, and whose they are. Our lines hold no newline but the one at their end. */
 
 export interface LineSpan {
   readonly start: number
@@ -37,3 +37,32 @@ export function lineCountOf(bytes: Uint8Array): number {
 export function textOf(line: Uint8Array): string {
   return Buffer.from(line).toString().replace(/\n$/, '')
 }
+
+/** The lines one behind the other: a view of `bytes` where they lie so, else a copy. */
+export function bytesOf(bytes: Uint8Array, lines: readonly LineSpan[]): Uint8Array {
+  const isWhole = lines.every(({ start }, index) => index === 0 || start === lines[index - 1]?.end)
+  if (isWhole) return bytes.subarray(lines[0]?.start ?? 0, lines.at(-1)?.end ?? 0)
+  return Buffer.concat(lines.map(({ start, end }) => bytes.subarray(start, end)))
+}
+
+/** The same lines in order of time. */
+export function oldestFirst(lines: readonly LineSpan[]): LineSpan[] {
+  return lines.toSorted((one, other) =>
+    one.timestampNs < other.timestampNs ? -1 : one.timestampNs > other.timestampNs ? 1 : 0,
+  )
+}
+
+/** The reporting node of a line, from its tag `node`, still escaped; undefined for a line that is about no node. */
+export function nodeOf(text: string): string | undefined {
+  return NODE.exec(text)?.[1]
+}
+
+/** The tailnet that the first of these lines is about, from its tag `tailnet`. */
+export function tailnetOf(bytes: Uint8Array): string | undefined {
+  const end = bytes.indexOf(NEWLINE)
+  return TAILNET.exec(textOf(end < 0 ? bytes : bytes.subarray(0, end)))?.[1]?.replace(/\\([,= ])/g, '$1')
+}
+
+/** In the tags: what is escaped there (`\,` and the like) is passed over in pairs, so no value is taken for a tag. */
+const NODE = /^(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\, ])*)/
+const TAILNET = /^(?:\\.|[^\\ ])*?,tailnet=((?:\\.|[^\\, ])*)/

@@ -135,15 +135,65 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a refused batch is dropped whole',
     file: 'src/sink/influx-answer.ts',
-    find: "return { kind: 'isolate', detail, isAboutLines: ABOUT_LINES.test(words) }",
+    find: 'return refused(means.cause)',
     replace: "return { kind: 'ack' }",
   },
   {
     name: 'a time-out of the database counts as written',
     file: 'src/sink/influx.ts',
-    find: "if (error instanceof CollectorError) return { kind: 'error', error }",
+    find: "if (error instanceof CollectorError) return { kind: 'error', error, isAboutSize",
     replace:
-      "if (error instanceof CollectorError) return error.code === 'db_timeout' ? { kind: 'ack' } : { kind: 'error', error }",
+      "if (error instanceof CollectorError && error.code === 'db_timeout') return { kind: 'ack' }\n      if (error instanceof CollectorError) return { kind: 'error', error, isAboutSize",
+  },
+  {
+    name: 'a queue of hinted handoff counts as written',
+    file: 'src/sink/influx-answer.ts',
+    find: "if (status === 201 && detail !== '') return refused('syntax')",
+    replace:
+      "if (/hinted handoff/.test(detail)) return { kind: 'ack' }\n  if (status === 201 && detail !== '') return refused('syntax')",
+    tests: ['test/sink/influx-answer.test.ts'],
+  },
+  {
+    name: 'a share of refused lines holds, whoever sent them',
+    file: 'src/sink/influx-brake.ts',
+    find: 'const SEVERAL_NODES = 3',
+    replace: 'const SEVERAL_NODES = 1',
+    tests: ['test/sink/influx-refused.test.ts'],
+  },
+  {
+    name: 'lines that an answer names are searched by halves',
+    file: 'src/sink/influx-message.ts',
+    find: 'if (lines.size === 0) return undefined',
+    replace: 'if (lines.size >= 0) return undefined',
+    tests: ['test/sink/influx-refused.test.ts'],
+  },
+  {
+    name: 'a type conflict is a matter of single lines',
+    file: 'src/sink/influx-texts.ts',
+    find: 'words: /field type conflict|invalid column type/i',
+    replace: 'words: /no such text/i',
+    tests: ['test/sink/influx-lines.test.ts'],
+  },
+  {
+    name: 'at a limit nothing more is stored',
+    file: 'src/sink/influx-limit.ts',
+    find: 'if (requests >= REQUESTS_MAX) return undefined',
+    replace: 'if (requests >= 0) return undefined',
+    tests: ['test/sink/influx-real.test.ts'],
+  },
+  {
+    name: 'trouble about size is repeated unchanged',
+    file: 'src/sink/influx.ts',
+    find: "if (verdict.kind !== 'error' || !verdict.isAboutSize) return verdict",
+    replace: 'if (verdict.kind) return verdict',
+    tests: ['test/sink/influx.test.ts'],
+  },
+  {
+    name: 'a full disk is tried again by itself',
+    file: 'src/sink/influx-texts.ts',
+    find: "error('db_storage', 'hold', says",
+    replace: "error('db_storage', 'retry', says",
+    tests: ['test/sink/influx.test.ts'],
   },
   {
     name: 'the attempt is not recorded',

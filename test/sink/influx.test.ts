@@ -22,13 +22,13 @@ test('each API has its own path, credentials and targets', async (t) => {
     [
       { api: 'v3', token: 'abc' },
       '/api/v3/write_lp',
-      { db: 'telemetry', precision: 'nanosecond', accept_partial: 'true' },
+      { db: 'telemetry', precision: 'nanosecond', accept_partial: 'false' },
       'Bearer abc',
     ],
     [
       { api: 'v3', bucket: undefined, db: 'other' },
       '/api/v3/write_lp',
-      { db: 'other', precision: 'nanosecond', accept_partial: 'true' },
+      { db: 'other', precision: 'nanosecond', accept_partial: 'false' },
     ],
   ]
   for (const [settings, path, query, auth] of cases) {
@@ -165,10 +165,14 @@ test('what a person must mend is told at once, and nothing is dropped', async (t
     [fault(400, 'retention policy not found: week'), 'db_not_found', /INFLUX_RP/],
     [
       fault(400, 'partial write: max-series-per-database limit exceeded: (10) dropped=5'),
-      'db_misconfigured',
+      'db_limit',
       /limit of series/,
     ],
-    [fault(422, 'would exceed number of columns'), 'db_misconfigured', /limit of series/],
+    [fault(422, 'Update to schema would exceed number of columns'), 'db_limit', /limit of tables or columns/],
+    [fault(422, 'Adding a new database would exceed limit of 5 databases'), 'db_misconfigured', /INFLUX_BUCKET/],
+    [fault(500, 'write wal/_00001.wal: no space left on device'), 'db_storage', /disk is full.*Free space.*restart/],
+    [fault(500, 'unexpected error writing points to database: engine is closed'), 'db_storage', /restart InfluxDB/],
+    [fault(503, 'open x: too many open files'), 'db_storage', /ulimit/],
     [{ status: 200, body: '<html>' }, 'db_unconfirmed', /confirms nothing/],
     [{ status: 202 }, 'db_unconfirmed', /202/],
   ]
@@ -263,10 +267,53 @@ test('a pause that outlasts giveUp is told to every sender at once', async (t) =
   assert.equal(server.asked.length, 1)
 })
 
-test('Enterprise that has queued the lines for another node has taken them', async (t) => {
+test('Enterprise that has only queued the lines for another node has not taken them', async (t) => {
   const server = await startScriptedInflux(t)
-  server.script(fault(500, 'write failed: hinted handoff queue not empty'))
-  assert.equal((await influxWorld({ url: server.url }).write(someLines(2))).written, 2)
+  server.script(fault(500, 'write failed: hinted handoff queue not empty'), OK)
+  const { write, metrics } = influxWorld({ url: server.url })
+  assert.equal((await write(someLines(2))).written, 2)
+  assert.equal(server.asked.length, 2)
+  assert.deepEqual(metrics.calls.get('retried'), [['db_unavailable']])
+})
+
+test('trouble about memory or time that lasts: after a minute the batch is halved, smaller ones follow for a while, then whole ones again', async (t) => {
+  const server = await startScriptedInflux(t)
+  for (const trouble of ['engine: cache-max-memory-size exceeded: (1074008346/1073741824)', 'timeout']) {
+    const stored = new Set<string>()
+    let most = 250
+    server.script(({ lines }) => {
+      if (lines.length > most) return fault(500, trouble)
+      for (const line of lines) stored.add(line)
+      return OK
+    })
+    server.asked.length = 0
+    const { write, clock, letters } = influxWorld({ url: server.url, giveUp: '10m', gzip: 'off' })
+    const lines = someLines(1_000)
+    assert.deepEqual(await write(lines), { written: 1_000, rejected: 0, expired: 0 })
+    assert.deepEqual(stored, new Set(lines))
+    assert.deepEqual(letters, [])
+    const tookMs = clock.monotonicMs()
+    assert.ok(tookMs >= 120_000 && tookMs < 300_000, `two halvings, a minute each: ${tookMs} ms`)
+    server.asked.length = 0
+    await write(lines)
+    assert.ok(server.asked.length >= 4, 'the ceiling is lower for a while')
+    assert.ok(server.asked.every((asked) => asked.lines.length <= 250))
+    most = 1_000
+    await clock.advance(600_000)
+    server.asked.length = 0
+    await write(lines)
+    assert.equal(server.asked.length, 1)
+  }
+})
+
+test('one line that meets such trouble is never given up as too large', async (t) => {
+  const server = await startScriptedInflux(t)
+  server.script(fault(500, 'engine: cache-max-memory-size exceeded: (2/1)'))
+  const { write, letters } = influxWorld({ url: server.url })
+  const error = await faultOf(write(someLines(1)))
+  assert.deepEqual([error.code, error.reaction], ['db_unavailable', 'retry'])
+  assert.match(error.message, /cache-max-memory-size/)
+  assert.deepEqual(letters, [])
 })
 
 test('an abort ends the write at once with its reason, in mid-request and in mid-wait', async (t) => {

@@ -1,4 +1,4 @@
-/** A small real HTTP server that answers as a test scripts, and three imitations of how InfluxDB 1.x, 2.x and 3.x refuse lines. */
+/** A small real HTTP server that answers as a test scripts, and three imitations of how InfluxDB 1.x, 2.x and 3.x refuse lines, as 1.6.7, 2.9.1 and 3.10.1 answered. */
 import { EventEmitter, once } from 'node:events'
 import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
@@ -137,7 +137,10 @@ function keep(stored: Stored, lines: readonly string[]): void {
   }
 }
 
-/** 1.x: good lines are written, the answer tells the first reason and `dropped`, which is 0 for lines that cannot be parsed. */
+const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
+const quote = (bad: readonly string[], why: string) => bad.map((line) => `unable to parse '${line}': ${why}`).join('\n')
+
+/** 1.x: good lines are written, the answer quotes every line that cannot be parsed and says `dropped=0` nevertheless. */
 export function imitateV1(stored: Stored, isBad: (line: string) => boolean): Imitation {
   return ({ lines }) => {
     const bad = lines.filter(isBad)
@@ -146,48 +149,52 @@ export function imitateV1(stored: Stored, isBad: (line: string) => boolean): Imi
       lines.filter((line) => !isBad(line)),
     )
     if (bad.length === 0) return OK
-    if (bad.length === lines.length) return fault(400, `unable to parse '${bad[0]}': missing fields`)
-    return fault(400, `partial write: unable to parse '${bad[0]}': missing fields dropped=0`)
+    if (bad.length === lines.length) return fault(400, quote(bad, 'missing fields'))
+    return fault(400, `partial write: ${quote(bad, 'missing fields')} dropped=0`)
   }
 }
 
-/** 2.x: one line that cannot be parsed, and nothing is written; lines that do not suit the schema are 422, the others are written. */
-export function imitateV2(stored: Stored, isBad: (line: string) => boolean, why: 'parse' | 'conflict'): Imitation {
+/** 2.x: one line that cannot be parsed, and nothing is written (`parse`); a line that the storage does not take is 422, none is named, and the
+ * others are written (`storage`). */
+export function imitateV2(stored: Stored, isBad: (line: string) => boolean, why: 'parse' | 'storage'): Imitation {
   return ({ lines }) => {
     const bad = lines.filter(isBad)
     if (why === 'parse' && bad.length > 0) {
-      const message = bad.map((line) => `unable to parse '${line}': invalid number`).join('\n')
-      return { status: 400, body: JSON.stringify({ code: 'invalid', message }) }
+      const message = quote(bad, 'invalid number')
+      return { status: 400, headers: JSON_TYPE, body: JSON.stringify({ code: 'invalid', message }) }
     }
     keep(
       stored,
       lines.filter((line) => !isBad(line)),
     )
     if (bad.length === 0) return OK
-    const message = `failure writing points to database: partial write: field type conflict: input field "v" on measurement "m" is type float, already exists as type integer dropped=${bad.length} for database: 0a1b2c3d4e5f6071 for retention policy: autogen`
-    return { status: 422, body: JSON.stringify({ code: 'unprocessable entity', message }) }
+    const message = `failure writing points to database: partial write: invalid field name: input field "time" on measurement "m" is invalid dropped=${bad.length}`
+    return { status: 422, headers: JSON_TYPE, body: JSON.stringify({ code: 'unprocessable entity', message }) }
   }
 }
 
-/** 3.x with accept_partial: good lines are written; errors come without a content type. */
+/** 3.x: with `accept_partial=false` nothing is written and the first bad line is named; else the good ones are written, and all bad ones named.
+ * On the path of 2.x nothing is written and no line is named. Errors come without a content type. */
 export function imitateV3(stored: Stored, isBad: (line: string) => boolean): Imitation {
-  return ({ lines }) => {
+  return ({ lines, path, query }) => {
+    const said = 'No fields were provided'
     const data = lines.flatMap((line, index) =>
-      isBad(line)
-        ? [
-            {
-              error_message: "invalid column type for column 'v', expected iox::column_type::field::integer",
-              line_number: index + 1,
-              original_line: line.slice(0, 20),
-            },
-          ]
-        : [],
+      isBad(line) ? [{ error_message: said, line_number: index + 1, original_line: line.slice(0, 20) }] : [],
     )
-    keep(
-      stored,
-      lines.filter((line) => !isBad(line)),
-    )
+    const isPartial = path === '/api/v3/write_lp' && query['accept_partial'] !== 'false'
+    if (data.length === 0 || isPartial) {
+      keep(
+        stored,
+        lines.filter((line) => !isBad(line)),
+      )
+    }
     if (data.length === 0) return OK
-    return { status: 400, body: JSON.stringify({ error: 'partial write of line protocol occurred', data }) }
+    if (path === '/api/v2/write') {
+      const message = `write buffer error: line protocol parse failed: ${said}`
+      return { status: 400, body: JSON.stringify({ code: 'invalid', message }) }
+    }
+    if (isPartial)
+      return { status: 400, body: JSON.stringify({ error: 'partial write of line protocol occurred', data }) }
+    return { status: 400, body: JSON.stringify({ error: 'line protocol parsing error', data: data[0] }) }
   }
 }
