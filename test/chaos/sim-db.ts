@@ -81,14 +81,18 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
     const oldestMs = deps.nowMs() - UNDO_MS
     if (undo.length > 5_000) undo = undo.filter((one) => one.atMs >= oldestMs)
-    let isWhole = true
-    for (const line of lines) isWhole = put(line) && isWhole
+    const refused = lines.filter((line) => !put(line))
     if (lines.some((line) => !line.startsWith('tailflux_window'))) db.writes += 1
-    if (isWhole) return { status: 204, headers: {}, body: '' }
+    if (refused.length === 0) return { status: 204, headers: {}, body: '' }
+    // Some faults are told with the lines, some without.
+    const why =
+      db.writes % 2 === 0
+        ? 'max key length exceeded: 65536 > 65535'
+        : refused.map((line) => `unable to parse '${line}': time outside range`).join('\n')
     return {
       status: 400,
       headers: {},
-      body: '{"error":"partial write: field type conflict: input field \\"tx_bytes\\" on measurement \\"tailnet_flow\\" is type integer, already exists as type string dropped=1"}',
+      body: JSON.stringify({ error: `partial write: ${why} dropped=${refused.length}` }),
     }
   }
 

@@ -10,7 +10,7 @@ export interface SimRecord {
 }
 
 const NODES = 5
-/** The database refuses lines with this address: a type conflict that only this message has. */
+/** The database refuses lines with this address. */
 export const POISON_ADDRESS = '100.64.66.6'
 
 /** Message number `serial`, logged at `loggedNs`. A pure function. Some of its kind: starts that five nodes share to the nanosecond, records of
