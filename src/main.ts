@@ -199,6 +199,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
               clock,
               log: roomLog('alerts'),
               metrics: noted.alerts,
+              secrets,
               random: Math.random,
               onBroken,
             },

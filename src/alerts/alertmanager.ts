@@ -2,7 +2,7 @@
  * alerts end by themselves when we die; what is over is sent with its end. Grouping, silences and repeats are its own business.
  * https://prometheus.io/docs/alerting/latest/alerts_api/ */
 import type { NotifierConfig } from './config.ts'
-import { cutInto, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+import { cutInto, idOf, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
 
 const REPEAT_MS = 60_000
 /** Ends so far ahead: three rounds may fail. */
@@ -11,9 +11,9 @@ const AHEAD_NS = 4n * BigInt(REPEAT_MS) * 1_000_000n
 const BATCH = 64
 
 export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): Notifier {
-  const url = `${config.url.replace(/\/$/, '')}/api/v2/alerts`
+  const url = `${config.url.reveal().replace(/\/$/, '')}/api/v2/alerts`
   return {
-    id: labelOf(config),
+    id: idOf(config),
     kind: 'alertmanager',
     label: labelOf(config),
     repeatMs: REPEAT_MS,

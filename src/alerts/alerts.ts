@@ -14,6 +14,7 @@ import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/state-file.ts'
 import type { Observer } from '../pipeline/observers.ts'
 import { max } from '../pipeline/window-size.ts'
+import type { SecretRegistry } from '../secret-registry.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device } from '../source/source.ts'
 import { groupOf } from './alert.ts'
@@ -59,6 +60,7 @@ export interface AlertsDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AlertsMetrics
+  readonly secrets: Pick<SecretRegistry, 'excerpt'>
   /** From 0 to 1; for jitter. */
   readonly random: () => number
   /** Something inside failed in its own time: this instance is of no use any more. */
@@ -141,6 +143,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     random: deps.random,
     pageUrl: config.url,
     onAttempt: (kind, code, durationMs) => metrics.attempt(kind, code, durationMs),
+    secrets: deps.secrets,
   })
   const stopping = new AbortController()
   const events = createEventWriter(deps.sink, { log, onBroken: deps.onBroken }, stopping.signal)

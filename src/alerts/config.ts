@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Ports } from '../flatten/ports.ts'
 import { fileSecret, type Secret, secretSchema } from '../secret.ts'
+import { SecretUrl } from '../secret-url.ts'
 import { durationSchema } from '../units.ts'
 import type { Rule } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
@@ -20,7 +21,7 @@ export type NotifierKind = (typeof NOTIFIER_KINDS)[number]
 
 export interface NotifierConfig {
   readonly kind: NotifierKind
-  readonly url: string
+  readonly url: SecretUrl
   readonly token: Secret | undefined
   readonly user: string | undefined
   readonly password: Secret | undefined
@@ -70,7 +71,8 @@ const notifier = z
     const password = secret('password')
     if ((given.user === undefined) !== (password === undefined)) fault('user and password go together', 'user')
     if (given.user !== undefined && token !== undefined) fault('must not be set beside user and password', 'token')
-    return { kind, url: given[kind]!, token, user: given.user, password, toJSON: () => given }
+    const url = new SecretUrl(given[kind]!)
+    return { kind, url, token, user: given.user, password, toJSON: () => ({ ...given, [kind]: url }) }
   })
 
 const rules = z

@@ -226,7 +226,7 @@ function contactPoint({ grafana, notify }: AlertsConfig) {
             uid: 'tailflux-webhook',
             type: 'webhook',
             settings: {
-              url: expandable(webhook.url),
+              url: expandable(webhook.url.reveal()),
               httpMethod: 'POST',
               // The secret itself stays out of the file.
               ...(webhook.token === undefined

@@ -1,7 +1,8 @@
 /** Whoever is told about alerts. What they share: the news as this room has it, and one POST with deadline and retries. */
 import pRetry from 'p-retry'
 import type { Clock } from '../clock.ts'
-import { CollectorError, excerpt } from '../errors.ts'
+import { CollectorError } from '../errors.ts'
+import type { SecretRegistry } from '../secret-registry.ts'
 import type { NotifierConfig, NotifierKind } from './config.ts'
 
 /** What is to be told about one alert. */
@@ -20,7 +21,7 @@ export interface News {
 }
 
 export interface Notifier {
-  /** Unique among those of the settings, and the same after a restart. */
+  /** Unique among those of the settings, and the same after a restart. Secret, as the URL is. */
   readonly id: string
   readonly kind: NotifierKind
   /** For people, without secrets. */
@@ -40,6 +41,8 @@ export interface NotifierDeps {
   readonly onAttempt: (kind: NotifierKind, code: string, durationMs: number) => void
   /** Where people reach the status page. */
   readonly pageUrl: string | undefined
+  /** What receivers answer may hold what was sent. */
+  readonly secrets: Pick<SecretRegistry, 'excerpt'>
 }
 
 /** For one request, from the name look-up to the end of the answer. */
@@ -96,7 +99,7 @@ async function attempt(
     })
     status = response.status
     retryAfter = response.headers.get('retry-after')
-    answer = await headOf(response)
+    answer = await headOf(response, deps.secrets)
   } catch (error) {
     signal.throwIfAborted()
     deps.onAttempt(config.kind, 'error', deps.clock.monotonicMs() - beganMs)
@@ -116,7 +119,7 @@ async function authorization({ token, user, password }: NotifierConfig): Promise
 }
 
 /** Reads no more of an answer than is shown. */
-async function headOf(response: Response): Promise<string> {
+async function headOf(response: Response, secrets: NotifierDeps['secrets']): Promise<string> {
   if (response.body === null) return ''
   let text = ''
   const decoder = new TextDecoder()
@@ -124,7 +127,7 @@ async function headOf(response: Response): Promise<string> {
     text += decoder.decode(chunk, { stream: true })
     if (text.length > ANSWER_BYTES_MAX) break
   }
-  return excerpt(text.slice(0, ANSWER_BYTES_MAX))
+  return secrets.excerpt(text.slice(0, ANSWER_BYTES_MAX), text.length > ANSWER_BYTES_MAX)
 }
 
 function unreachable(config: NotifierConfig, cause: unknown, isLate: boolean): CollectorError {
@@ -169,8 +172,14 @@ function refused(config: NotifierConfig, status: number, answer: string, retryAf
   )
 }
 
+/** For people. */
 export function labelOf({ kind, url }: NotifierConfig): string {
-  return `${kind} ${url}`
+  return `${kind} ${url.origin}`
+}
+
+/** Stays inside of the state file: it holds the whole URL. */
+export function idOf({ kind, url }: NotifierConfig): string {
+  return `${kind} ${url.reveal()}`
 }
 
 /** Cut into pieces of at most so many. */

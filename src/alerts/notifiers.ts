@@ -1,6 +1,7 @@
 /** The notifiers of the settings, and a test of them. */
 import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
+import type { SecretRegistry } from '../secret-registry.ts'
 import { fingerprintOf } from './alert.ts'
 import { createAlertmanager } from './alertmanager.ts'
 import type { AlertsConfig, NotifierConfig } from './config.ts'
@@ -11,19 +12,25 @@ import { createWebhook } from './webhook.ts'
 const CREATE = { alertmanager: createAlertmanager, webhook: createWebhook, ntfy: createNtfy }
 
 export function createNotifiers(configs: readonly NotifierConfig[], deps: NotifierDeps): Notifier[] {
-  return configs.map((config) => CREATE[config.kind](config, deps))
+  const notifiers = configs.map((config) => CREATE[config.kind](config, deps))
+  const isAlone = (label: string) => notifiers.filter((one) => one.label === label).length === 1
+  // The host alone does not tell several channels of one service apart.
+  return notifiers.map((one, index) =>
+    isAlone(one.label) ? one : { ...one, label: `${one.label} (number ${index + 1} of alerts.notify)` },
+  )
 }
 
 /** Tells everybody of an alert that is none, and that it is over: what came of it, per notifier. */
 export async function testNotifiers(
   config: Pick<AlertsConfig, 'notify' | 'url'>,
   tailnet: string,
-  clock: Clock,
+  { clock, secrets }: { readonly clock: Clock; readonly secrets: SecretRegistry },
 ): Promise<{ readonly label: string; readonly error: string | undefined }[]> {
   const notifiers = createNotifiers(config.notify, {
     clock,
     random: Math.random,
     pageUrl: config.url,
+    secrets,
     onAttempt: () => undefined,
   })
   const labels = { alertname: 'tailflux-test', severity: 'info', tailnet }

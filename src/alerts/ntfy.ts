@@ -1,7 +1,7 @@
 /** ntfy: a message on the phone per change, or one for many changes of a rule at once. Sent as JSON, so that names stay text in every
  * alphabet, which headers would not let them be. https://docs.ntfy.sh/publish/#publish-as-json */
 import { type NotifierConfig, topicOf } from './config.ts'
-import { byRule, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+import { byRule, idOf, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
 
 const PRIORITY: Readonly<Record<string, number>> = { critical: 5, warning: 4, info: 3 }
 /** More changes of one rule at once are one message. */
@@ -11,9 +11,9 @@ const LISTED_MAX = 10
 const MESSAGE_BYTES_MAX = 3_500
 
 export function createNtfy(config: NotifierConfig, deps: NotifierDeps): Notifier {
-  const { server, topic } = topicOf(config.url) ?? { server: config.url, topic: '' }
+  const { server, topic } = topicOf(config.url.reveal()) ?? { server: config.url.origin, topic: '' }
   return {
-    id: labelOf(config),
+    id: idOf(config),
     kind: 'ntfy',
     label: labelOf(config),
     repeatMs: undefined,

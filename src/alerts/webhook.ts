@@ -1,19 +1,29 @@
 /** Any receiver that understands the JSON of Alertmanager's webhook, version 4: one POST per rule, with what changed.
  * https://prometheus.io/docs/alerting/latest/configuration/#webhook_config */
 import type { NotifierConfig } from './config.ts'
-import { byRule, cutInto, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+import {
+  byRule,
+  cutInto,
+  idOf,
+  labelOf,
+  type News,
+  type Notifier,
+  type NotifierDeps,
+  post,
+  timeOf,
+} from './notifier.ts'
 
 /** Per request. */
 const BATCH = 200
 
 export function createWebhook(config: NotifierConfig, deps: NotifierDeps): Notifier {
   return {
-    id: labelOf(config),
+    id: idOf(config),
     kind: 'webhook',
     label: labelOf(config),
     repeatMs: undefined,
     portions: (news) => byRule(news).flatMap((some) => cutInto(some, BATCH)),
-    send: (portion, signal) => post(config, config.url, bodyOf(portion, deps.pageUrl), deps, signal),
+    send: (portion, signal) => post(config, config.url.reveal(), bodyOf(portion, deps.pageUrl), deps, signal),
   }
 }
 

@@ -9,6 +9,7 @@ import { type Settings, tailnetTag } from '../config/settings.ts'
 import { CollectorError } from '../errors.ts'
 import { pathsIn } from '../main.ts'
 import { createInfluxQl } from '../query/influxql.ts'
+import { createSecretRegistry } from '../secret-registry.ts'
 import { createInfluxHttp } from '../sink/influx-http.ts'
 import { exportLines } from '../sink/store-export.ts'
 import { EXIT } from './exit.ts'
@@ -50,7 +51,7 @@ function testCommand(): Command {
   return new Command('test')
     .description('Send a test alert, and its end, to every notifier of alerts.notify.')
     .action(async (_options: unknown, command: Command) => {
-      const { settings } = load(command)
+      const { settings, secrets } = load(command)
       if (settings.alerts.notify.length === 0) {
         throw new CollectorError('There is nobody to tell: set alerts.notify.', {
           stage: 'config',
@@ -58,7 +59,10 @@ function testCommand(): Command {
           reaction: 'hold',
         })
       }
-      const results = await testNotifiers(settings.alerts, tailnetTag(settings), systemClock)
+      const results = await testNotifiers(settings.alerts, tailnetTag(settings), {
+        clock: systemClock,
+        secrets: createSecretRegistry(secrets),
+      })
       for (const { label, error } of results)
         process.stdout.write(
           `${error === undefined ? 'told  ' : 'FAILED'} ${label}${error === undefined ? '' : `\n       ${error}`}\n`,

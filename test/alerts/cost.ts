@@ -4,6 +4,7 @@
  *
  *   node --expose-gc test/alerts/cost.ts [mix] [polls]      a mix: nodes, mixed (default), pairs, scans
  *   node --expose-gc test/alerts/cost.ts [mix] memory       the same traffic for 90 minutes of its own time, and what is kept of it */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +18,7 @@ import { createLedger } from '../../src/ledger/sqlite-ledger.ts'
 import { openStateFile } from '../../src/ledger/state-file.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import type { WindowResult } from '../../src/pipeline/run-window.ts'
+import { createSecretRegistry } from '../../src/secret-registry.ts'
 import { createLineWriter } from '../../src/sink/lines.ts'
 import { createMessageReader } from '../../src/source/cut.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
@@ -65,6 +67,7 @@ const alerts = createAlerts(
     clock: paced,
     log: silentLog,
     metrics,
+    secrets: createSecretRegistry(),
     random: Math.random,
     onBroken(error) {
       throw error

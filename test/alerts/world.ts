@@ -1,5 +1,6 @@
 /** The room around the rules: real points from real JSON, a real state file with ledger, a clock that the test owns. Windows are read as the
  * pipeline reads them: points, then the ledger's receipt, then done; or failed. */
+
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,7 @@ import { createLedger } from '../../src/ledger/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from '../../src/ledger/state-file.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import type { WindowResult } from '../../src/pipeline/run-window.ts'
+import { createSecretRegistry } from '../../src/secret-registry.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/cut.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
@@ -118,6 +120,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         clock,
         log: options.log ?? silentLog,
         metrics,
+        secrets: createSecretRegistry(),
         random: options.random ?? (() => 0.5),
         onBroken(error) {
           throw error

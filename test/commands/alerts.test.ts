@@ -35,10 +35,7 @@ test('alerts test tells everybody, and that it is over', { skip: await missing('
   })
   const { code, stdout, stderr } = await runCli(t, ['alerts', 'test', '-c', config])
   assert.deepEqual([code, stderr], [0, ''])
-  assert.equal(
-    stdout,
-    `told   alertmanager ${moved.url}\ntold   webhook ${webhook.url}/hook\ntold   ntfy ${ntfy.url}/${topic}\n`,
-  )
+  assert.equal(stdout, `told   alertmanager ${moved.url}\ntold   webhook ${webhook.url}\ntold   ntfy ${ntfy.url}\n`)
   const labels = { alertname: 'tailflux-test', severity: 'info', tailnet: 'default' }
   assert.deepEqual(
     (await listeners.held('tailflux-test')).map((one) => [one.labels, one.status.state]),

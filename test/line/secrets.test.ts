@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { renameSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createDemoServer } from '../../src/demo/server.ts'
@@ -8,7 +10,7 @@ import { type Reply, type Route, startScriptedApi } from '../helpers/scripted-ap
 import { startInfluxd } from '../services/influxd.ts'
 import { promtool } from '../services/promtool.ts'
 import { startChild } from './child.ts'
-import { inTime } from './eventually.ts'
+import { eventually, inTime } from './eventually.ts'
 import { folder } from './world.ts'
 
 /** Signs that many encodings change. */
@@ -181,4 +183,106 @@ test('neither the printed settings nor a fault in them show a secret', async (t)
   assert.equal(await inTime('the end', faulty.ended), 2)
   assert.match(faulty.output(), /TAILFLUX_PORTS|ports/)
   assertClean(faulty.output(), 'the faults')
+})
+
+test('the path of a webhook and the topic of ntfy show nowhere, whatever the receivers answer', async (t) => {
+  const hook = { path: 'services/T0CANARY/B0CANARY/canaryWebhookKey0123456789', token: 'canary+notify/token==' }
+  const topic = 'canary-topic-4711'
+  const assertHidden = (text: string, where: string) => {
+    for (const part of [hook.path, 'T0CANARY', 'canaryWebhookKey', hook.token, topic, encodeURIComponent(hook.path)])
+      assert.ok(!text.includes(part), `${part} in ${where}:\n${text.slice(0, 2000)}`)
+    assertClean(text, where)
+  }
+  // The worst of all answers: everything that was sent.
+  const asked: string[] = []
+  const receiver = createServer((request, response) => {
+    let body = ''
+    request.setEncoding('utf8').on('data', (piece: string) => {
+      body += piece
+    })
+    request.on('end', () => {
+      asked.push(request.url ?? '')
+      response.writeHead(400)
+      response.end(`refused: http://${request.headers.host}${request.url} ${request.headers.authorization} ${body}`)
+    })
+  })
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+  t.after(() => receiver.close())
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
+  const api = createDemoServer(createTailnet({ nodes: 6 }))
+  await api.start()
+  t.after(() => api.stop())
+  const dir = folder(t)
+  const file = join(dir, 'tailflux.yaml')
+  const settings = {
+    tailscale: { apiUrl: api.url, apiKey: 'tskey-api-demo' },
+    dataDir: join(dir, 'data'),
+    log: { level: 'trace' },
+    poll: { lookback: '10m', interval: '5s', lag: '5s' },
+    alerts: {
+      rules: [{ name: 'busy', by: 'node', above: '1kB', window: '1m' }],
+      notify: [{ webhook: `${url}/${hook.path}`, token: hook.token }, { ntfy: `${url}/${topic}` }, { webhook: url }],
+    },
+  }
+  writeFileSync(file, JSON.stringify(settings))
+  const child = await startChild(t, {}, ['run', '-c', file])
+  const failing = await eventually('three notifiers that fail', async () => {
+    const { body } = await child.get('/api/status').catch(() => ({ body: '{}' }))
+    const { alerting } = JSON.parse(body) as {
+      alerting?: { notifiers: { notifier: string; status: string; error: string }[] }
+    }
+    const bad = alerting?.notifiers.filter(({ status }) => status === 'failing') ?? []
+    return bad.length === 3 && bad
+  })
+  assert.deepEqual(
+    failing.map(({ notifier }) => notifier),
+    [`webhook ${url} (number 1 of alerts.notify)`, `ntfy ${url}`, `webhook ${url} (number 3 of alerts.notify)`],
+  )
+  for (const { error } of failing.slice(0, 2))
+    assert.match(error, /does not take alerts \(400\): refused: .*\[secret\]/)
+  assert.ok(asked.includes(`/${hook.path}`))
+  for (const path of ['/metrics', '/health', '/api/status', '/', '/readyz'])
+    assertHidden((await child.get(path)).body, path)
+
+  // Another path at the same host is a change of settings all the same; without one there is nothing to do.
+  child.process.kill('SIGHUP')
+  await eventually('nothing to do', () => /settings are as they were/.test(child.output()))
+  const [first, ...rest] = settings.alerts.notify
+  const moved = { ...first, webhook: `${first?.webhook}/moved` }
+  writeFileSync(file, JSON.stringify({ ...settings, alerts: { ...settings.alerts, notify: [moved, ...rest] } }))
+  child.process.kill('SIGHUP')
+  await eventually('the new path', () => asked.includes(`/${hook.path}/moved`))
+  assert.equal(await inTime('an orderly end', child.kill('SIGTERM')), 0)
+  assertHidden(child.output(), 'the log')
+
+  for (const [args, code] of [
+    [['print-config', '-c', file], 0],
+    [['alerts', 'test', '-c', file], 1],
+    [['check', '-c', file], undefined],
+    [['export', '-c', file], 0],
+    [['ledger', 'show', '-c', file], 0],
+  ] as const) {
+    const command = await startChild(t, {}, args)
+    const ended = await inTime(args.join(' '), command.ended)
+    if (code !== undefined) assert.equal(ended, code, command.output().slice(-2000))
+    assertHidden(command.output(), args.join(' '))
+    if (args[0] === 'print-config') assert.match(command.output(), new RegExp(`webhook: ${url}/\\[secret\\]`))
+  }
+})
+
+test('a URL with a password in it is refused, and not repeated', async (t) => {
+  const bad = (host: string) => `http://writer:${encodeURIComponent(CANARY.password)}@${host}`
+  const file = join(folder(t), 'tailflux.yaml')
+  const settings = {
+    tailscale: { apiUrl: bad('127.0.0.1:1'), apiKey: CANARY.apiKey },
+    influx: { url: bad('127.0.0.1:2'), bucket: 'b' },
+    alerts: { notify: [{ webhook: bad('127.0.0.1:3/hook') }, { ntfy: bad('127.0.0.1:4/topic') }], url: bad('here') },
+  }
+  writeFileSync(file, JSON.stringify(settings))
+  for (const command of ['run', 'print-config', 'check', 'alerts test']) {
+    const child = await startChild(t, {}, [...command.split(' '), '-c', file])
+    assert.notEqual(await inTime('the end', child.ended), 0)
+    assert.match(child.output(), /without user, password/)
+    assertClean(child.output(), command)
+  }
 })
