@@ -53,6 +53,7 @@ export interface SimWorld {
 export function createSimProcess(options: PipelineOptions, state: SimState, world: SimWorld): SimProcess {
   const { clock, bite } = world
   const health = new Map<string, string>()
+  const conditions = new Map<string, string>()
   let isDead = false
   let killAfter = Number.POSITIVE_INFINITY
   let takesEffect = false
@@ -142,7 +143,13 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     slots: createSlots(4),
     observers: NO_OBSERVERS,
     metrics: pipelineMetrics(bite),
-    health: { set: (room, status) => void health.set(room, status) },
+    health: {
+      set(room, status, _code, _text, condition = '') {
+        conditions.set(`${room} ${condition}`, status)
+        const all = [...conditions].filter(([key]) => key.startsWith(`${room} `)).map(([, one]) => one)
+        health.set(room, ['error', 'warning'].find((one) => all.includes(one)) ?? status)
+      },
+    },
     createLane: () => ({
       flattener: createFlattener({ tailnet: options.tailnet, ports: 'service' }, { names }),
       lines: createLineWriter(BATCH),
