@@ -43,6 +43,14 @@ export interface Sample {
   readonly durationMs: number
 }
 
+/** Of InfluxDB 1.x; 0 is none. */
+export interface SeriesLimits {
+  readonly valuesPerTag: number
+  readonly series: number
+  /** `inmem` or `tsi1`; undefined: older versions do not tell. */
+  readonly index: string | undefined
+}
+
 export interface InfluxFacts {
   readonly greeting: Outcome<Greeting>
   readonly accepts: Outcome<void> | undefined
@@ -54,6 +62,8 @@ export interface InfluxFacts {
   readonly nodesSample: Outcome<Sample> | undefined
   /** VictoriaMetrics only: whether it drops what is written twice. */
   readonly dedups: boolean | undefined
+  /** InfluxDB 1.x only. */
+  readonly limits: Outcome<SeriesLimits> | undefined
 }
 
 export interface InfluxAsk {
@@ -82,6 +92,7 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
     sample: undefined,
     nodesSample: undefined,
     dedups: undefined,
+    limits: undefined,
   }
   const greeting = await outcomeOf(() => greet())
   if ('error' in greeting) return { greeting, ...notAsked }
@@ -102,7 +113,9 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
   ])
   const sample = await outcomeOf(() => writeAndRead('main'))
   const nodesSample = nodes === undefined ? undefined : await outcomeOf(() => writeAndRead('nodes'))
-  return { greeting, accepts, influxql: queried, retention, nodesRetention, sample, nodesSample, dedups }
+  // Asked last: the sample has made a shard, which tells its index.
+  const limits = product === 'v1' ? await outcomeOf(() => limitsOf()) : undefined
+  return { greeting, accepts, influxql: queried, retention, nodesRetention, sample, nodesSample, dedups, limits }
 
   async function get(path: string, accept = 'application/json') {
     return await http.send({ method: 'GET', path, headers: { accept } }, signal)
@@ -169,6 +182,24 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
     return { name: 'retentionPeriod', seconds: Number(amount) * days * 86_400 }
   }
 
+  async function limitsOf(): Promise<SeriesLimits> {
+    const [table] = await influxql.ask(`SHOW DIAGNOSTICS FOR 'config-data'`, signal)
+    const cell = (name: string) => (table === undefined ? null : cellOf(table, table.rows[0] ?? [], name))
+    const [series, valuesPerTag] = [cell('max-series-per-database'), cell('max-values-per-tag')]
+    if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not tell its limits')
+    const { db } = placeOf(config)
+    const shards = await influxql.ask(`SHOW STATS FOR 'shard'`, signal)
+    const newest = shards
+      .filter(({ tags }) => tags['database'] === db)
+      .toSorted((one, other) => Number(other.tags['id']) - Number(one.tags['id']))[0]
+    const told = cell('index-version') ?? newest?.tags['indexType']
+    return {
+      valuesPerTag: Number(valuesPerTag),
+      series: Number(series),
+      index: typeof told === 'string' && told !== '' ? told : undefined,
+    }
+  }
+
   async function writeAndRead(target: Target): Promise<Sample> {
     const letters: DeadLetter[] = []
     const writer = ask.createSink({
@@ -211,7 +242,7 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
         ? measurementOf(MEASUREMENT, config.nodesBucket)
         : influxql.from(MEASUREMENT)
     // Another bucket of 2.x or database of 3.x is another place for InfluxQL, which was not opened for reading.
-    if (target === 'nodes' && config.api !== 'v1') throw unreadable()
+    if (target === 'nodes' && config.api !== 'v1') throw unreadable('is asked for the main bucket only')
     const tables = await influxql.ask(
       `SELECT "nonce" FROM ${from} WHERE "tailnet" = ${literal(ask.tailnet)} AND time = ${ns}`,
       signal,
@@ -232,8 +263,8 @@ export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: Ab
     return value === undefined ? undefined : BigInt(value)
   }
 
-  function unreadable(): CollectorError {
-    return new CollectorError('InfluxQL is asked for the main bucket only.', {
+  function unreadable(why: string): CollectorError {
+    return new CollectorError(`InfluxQL ${why}.`, {
       stage: 'sink',
       code: 'db_not_found',
       reaction: 'hold',

@@ -5,6 +5,7 @@ import { identifier } from '../sink/influxql.ts'
 import { formatDuration } from '../units.ts'
 import type { Greeting, InfluxFacts, Product, RetentionFacts, Sample } from './ask-influx.ts'
 import { type Finding, findingsOf, type Outcome } from './finding.ts'
+import { judgeLimits, judgeVersion } from './judge-server.ts'
 
 const { ok, warning, error, skipped } = findingsOf('database')
 
@@ -35,6 +36,7 @@ export function judgeInflux(facts: InfluxFacts, config: InfluxConfig, plan: Writ
   const findings = [
     ok('database', `${productText(greeting.value)} answers at ${config.url}.`),
     flavour(greeting.value, config.api),
+    ...[judgeVersion(greeting.value) ?? []].flat(),
     ...clock(greeting.value),
     bucket(facts, config),
   ]
@@ -42,6 +44,7 @@ export function judgeInflux(facts: InfluxFacts, config: InfluxConfig, plan: Writ
   else findings.push(influxql(facts, config))
   findings.push(retention('retention', facts.retention, plan, config))
   if (facts.nodesRetention) findings.push(retention('retention of nodes', facts.nodesRetention, plan, config))
+  if (product === 'v1') findings.push(judgeLimits(facts.limits))
   findings.push(sample('sample point', facts.sample))
   if (facts.nodesSample) findings.push(sample('sample point of nodes', facts.nodesSample))
   return findings
@@ -195,7 +198,7 @@ function sample(check: string, outcome: Outcome<Sample> | undefined): Finding {
     return error(
       check,
       `The database refuses it: ${refused}.`,
-      'If another program writes to tailflux_check with other types, drop that measurement.',
+      'It is a plain point: check that INFLUX_API is its version, and that nothing in between changes requests.',
     )
   }
   if (written === 0) {

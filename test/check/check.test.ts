@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
+import { judgeLimits } from '../../src/check/judge-server.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { startVictoriaMetrics } from '../services/victoria-metrics.ts'
@@ -115,7 +116,8 @@ test('a silent tailnet is a warning', async (t) => {
 })
 
 test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
-  const influxd = await startInfluxd(t, { databases: ['telemetry', 'short'] })
+  const unlimited = { data: { 'max-values-per-tag': 0, 'max-series-per-database': 0 } }
+  const influxd = await startInfluxd(t, { databases: ['telemetry', 'short'], settings: unlimited })
   await influxd.query('CREATE RETENTION POLICY "hour" ON "short" DURATION 1h REPLICATION 1 DEFAULT')
   await influxd.query('CREATE RETENTION POLICY "week" ON "telemetry" DURATION 7d REPLICATION 1')
   const api = await demo(t)
@@ -183,8 +185,35 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
   })
 })
 
+test('a real InfluxDB 1.x whose limits of series are those it comes with', {
+  skip: await missing('influxd'),
+}, async (t) => {
+  const api = await demo(t)
+  const influxd = await startInfluxd(t, { databases: ['telemetry'] })
+  const v1 = { INFLUX_URL: influxd.url, INFLUX_API: 'v1', INFLUX_DB: 'telemetry' }
+  const { of, faults } = await checked(t, { ...apiOf(api), ...v1 })
+  assert.deepEqual(faults, ['! limits of series'])
+  assert.match(of('limits of series').text, /100,000 values of a tag .* 1,000,000 series/)
+  assert.match(of('limits of series').mend ?? '', /index-version = "tsi1".*TAILFLUX_PORTS=none/)
+})
+
+test('limits of series: what counts is whether one node can reach them', () => {
+  const judged = (valuesPerTag: number, series: number, index?: string) =>
+    judgeLimits({ value: { valuesPerTag, series, index } }).status
+  assert.equal(judged(100_000, 1_000_000, 'inmem'), 'warning')
+  assert.equal(judged(100_000, 0), 'warning')
+  assert.equal(judged(0, 1_000_000), 'warning')
+  assert.equal(judged(5_000_000, 50_000_000, 'inmem'), 'ok')
+  assert.equal(judged(0, 0), 'ok')
+  assert.equal(judged(100_000, 1_000_000, 'tsi1'), 'ok')
+})
+
 test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async (t) => {
-  const influxd = await startInfluxd(t, { auth: true, databases: ['telemetry'] })
+  const influxd = await startInfluxd(t, {
+    auth: true,
+    databases: ['telemetry'],
+    settings: { data: { 'max-values-per-tag': 0, 'max-series-per-database': 0 } },
+  })
   await influxd.query(`CREATE USER "writer" WITH PASSWORD 'secret-writer'`)
   await influxd.query('GRANT WRITE ON "telemetry" TO "writer"')
   const api = await demo(t)
@@ -204,6 +233,7 @@ test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async
   const writer = await as('writer', 'secret-writer')
   assert.deepEqual(writer.faults, ['! influxql'])
   assert.equal(writer.of('retention').status, 'skipped')
+  assert.match(writer.of('limits of series').text, /to administrators only; .*100,000 values of a tag/)
   assert.match(writer.of('sample point').text, /not read back, because these credentials cannot read/)
   assert.deepEqual((await as('admin', 'admin')).faults, [])
 })
@@ -268,7 +298,7 @@ test('answers of InfluxDB 2.x', async (t) => {
 test('answers of InfluxDB 3', async (t) => {
   const api = await demo(t)
   const token = 'canary-token-0123456789'
-  const { url } = await startScriptedInflux(t, { version: '3.4.1', token, bucket: 'tailflux' })
+  const { url } = await startScriptedInflux(t, { version: '3.12.2', token, bucket: 'tailflux' })
   const own = { INFLUX_URL: url, INFLUX_BUCKET: 'tailflux' }
   const ask = (env: Record<string, string>) => checked(t, { ...apiOf(api), ...own, ...env })
   const good = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: token })
@@ -277,6 +307,35 @@ test('answers of InfluxDB 3', async (t) => {
   assert.deepEqual((await ask({ INFLUX_TOKEN: token })).faults, ['! write api'])
   const stranger = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: 'another-token' })
   assert.deepEqual(stranger.faults, ['✗ database name'])
+})
+
+test('versions of InfluxDB 3 whose acknowledgement is worth less, or that keep an arbitrary one of two writes', async (t) => {
+  const api = await demo(t)
+  const token = 'canary-token-0123456789'
+  const judged = async (version: string) => {
+    const { url } = await startScriptedInflux(t, { version, token, bucket: 'tailflux' })
+    const own = { INFLUX_URL: url, INFLUX_BUCKET: 'tailflux', INFLUX_API: 'v3', INFLUX_TOKEN: token }
+    const { of } = await checked(t, { ...apiOf(api), ...own })
+    return of('version')
+  }
+  for (const [version, faults] of [
+    ['3.4.1', ['lose', 'arbitrary']],
+    ['3.10.1', ['lose', 'arbitrary']],
+    ['3.11.3', ['lose', 'arbitrary']],
+    ['3.11.4', ['lose']],
+    ['3.11.6', ['lose']],
+    ['3.11.7', []],
+    ['3.12.0', ['lose']],
+    ['3.12.1', []],
+    ['3.13.0', []],
+  ] as const) {
+    const { status, text, mend = '' } = await judged(version)
+    assert.equal(status, faults.length === 0 ? 'ok' : 'warning', version)
+    for (const word of ['lose', 'arbitrary'] as const) {
+      assert.equal(text.includes(word), (faults as readonly string[]).includes(word), `${version}: ${text}`)
+    }
+    if (faults.length > 0) assert.match(mend, /3\.12\.1 or newer, or to 3\.11\.7/)
+  }
 })
 
 test('a port that another program has', async (t) => {

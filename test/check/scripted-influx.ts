@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 
 export interface ScriptedInflux {
-  readonly version: '2.7.6' | '3.4.1'
+  readonly version: string
   readonly token: string
   readonly bucket: string
   readonly retentionSeconds?: number
