@@ -149,9 +149,25 @@ test('where no line is named, a node of which every line is refused costs tens o
   assert.ok(server.asked.length <= 120, `${server.asked.length} requests`)
   assert.match(
     world.letters.at(-1)?.detail ?? '',
-    /^not tried, because the 32 lines of this node before it were refused/,
+    /^not tried, because the \d+ lines of this node that were tried last were refused, the last one: /,
   )
   assert.match(world.letters[0]?.detail ?? '', /line protocol parse failed/)
+})
+
+test('a long stretch of refused lines of a node costs none of its good ones', async (t) => {
+  const server = await startScriptedInflux(t)
+  for (const [api, imitate] of APIS) {
+    for (const begin of [0, 700, 1_300]) {
+      const stored: Stored = new Map()
+      server.script(imitate(stored))
+      const world = influxWorld({ url: server.url, api })
+      const lines = Array.from({ length: 1_400 }, (_, index) =>
+        (index >= begin && index < begin + 100 ? unparsable : line)('nMixedCNTRL', index),
+      )
+      assert.deepEqual(await world.write(lines), { written: 1_300, rejected: 100, expired: 0 }, `${api} ${begin}`)
+      assert.deepEqual(new Set(world.letters.map(({ text }) => text)), new Set(lines.filter(isUnparsable)))
+    }
+  }
 })
 
 test('every line of several nodes is refused: that is no fault of the lines, and holds with at most two nodes in the dead letters', async (t) => {
