@@ -146,7 +146,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     secrets: deps.secrets,
   })
   const stopping = new AbortController()
-  const events = createEventWriter(deps.sink, { log, onBroken: deps.onBroken }, stopping.signal)
+  const events = createEventWriter(deps.sink, { clock, log, onBroken: deps.onBroken }, stopping.signal)
   const catchUp = createCatchUp(clock, options.normalLagMs)
   let orphans: Orphan[] = []
   /** Read before a crash and not saved. */

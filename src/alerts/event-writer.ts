@@ -1,5 +1,7 @@
-/** Events on their way to the database: one batch at a time, and they stay with us until it took them. */
+/** Events on their way to the database: one batch at a time, and they stay with us until it took them. What becomes of them is told by the log
+ * alone: a database that takes no events takes points all the same. */
 import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Sink } from '../sink/sink.ts'
 import { pointOf } from './events.ts'
@@ -11,27 +13,32 @@ export interface EventWriter {
   readonly lines: readonly Uint8Array[]
   /** Lines of an earlier process. */
   restore(lines: readonly Uint8Array[]): void
-  /** Begins to write what is there, unless that is going on. */
+  /** Begins to write what is there, unless that is going on, or failed a short while ago. */
   write(): void
 }
 
 /** More are not kept, some hundred bytes each; the oldest go. A day of the past may be judged at once. */
 const EVENTS_MAX = 20_000
 const EVENTS_PER_BATCH = 1_000
+const BACKOFF_MIN_MS = 5_000
+const BACKOFF_MAX_MS = 300_000
 
 export function createEventWriter(
   sink: Pick<Sink, 'write'>,
   deps: {
+    readonly clock: Pick<Clock, 'monotonicMs'>
     readonly log: Logger
     /** A programmer's error. */
     readonly onBroken: (error: unknown) => void
   },
   signal: AbortSignal,
 ): EventWriter {
-  const { log } = deps
+  const { clock, log } = deps
   const events = new Map<string, Uint8Array>()
   let isWriting = false
   let isFull = false
+  let failures = 0
+  let dueMs = Number.NEGATIVE_INFINITY
 
   function add(line: Uint8Array): void {
     const point = pointOf(line)
@@ -46,34 +53,26 @@ export function createEventWriter(
     isFull = true
   }
 
-  function write(): void {
-    if (isWriting || events.size === 0 || signal.aborted) return
-    isWriting = true
-    const some = [...events].slice(0, EVENTS_PER_BATCH)
-    const lines = some.map(([, line]) => line)
-    sink
-      .write({ bytes: Buffer.concat(lines), lineCount: lines.length, target: 'main' }, signal)
-      .then(
-        () => {
-          // What came meanwhile about the same point is yet to be written.
-          for (const [point, line] of some) if (events.get(point) === line) events.delete(point)
-          isFull = false
-          return true
-        },
-        (error: unknown) => {
-          if (signal.aborted) return false
-          if (!(error instanceof CollectorError)) throw error
-          log.warn({ code: error.code, err: error }, 'events cannot be written, tried again later')
-          return false
-        },
-      )
-      .finally(() => {
-        isWriting = false
-      })
-      .then((isTaken) => {
-        if (isTaken) write()
-      })
-      .catch(deps.onBroken)
+  async function writeAll(): Promise<void> {
+    while (events.size > 0 && !signal.aborted) {
+      const some = [...events].slice(0, EVENTS_PER_BATCH)
+      const lines = some.map(([, line]) => line)
+      const batch = { bytes: Buffer.concat(lines), lineCount: lines.length, target: 'main', isAside: true } as const
+      await sink.write(batch, signal)
+      // What came meanwhile about the same point is yet to be written.
+      for (const [point, line] of some) if (events.get(point) === line) events.delete(point)
+      isFull = false
+      failures = 0
+    }
+  }
+
+  function failed(error: unknown): void {
+    if (signal.aborted) return
+    if (!(error instanceof CollectorError)) return deps.onBroken(error)
+    const retryMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
+    failures += 1
+    dueMs = clock.monotonicMs() + retryMs
+    log.warn({ code: error.code, retryMs, err: error }, 'events cannot be written, tried again later')
   }
 
   return {
@@ -84,6 +83,14 @@ export function createEventWriter(
     restore(lines) {
       for (const line of lines) add(line)
     },
-    write,
+    write() {
+      if (isWriting || events.size === 0 || signal.aborted || clock.monotonicMs() < dueMs) return
+      isWriting = true
+      void writeAll()
+        .catch(failed)
+        .finally(() => {
+          isWriting = false
+        })
+    },
   }
 }

@@ -211,8 +211,9 @@ export function createEmbeddedStore(
     },
     async write(batch, signal) {
       const beganMs = clock.monotonicMs()
-      const receipt = await patiently(() => put(batch), signal, listeners.failed)
-      listeners.succeeded(receipt.written)
+      const heard = batch.isAside ? undefined : listeners
+      const receipt = await patiently(() => put(batch), signal, heard?.failed)
+      heard?.succeeded(receipt.written)
       metrics.request('ok', clock.monotonicMs() - beganMs)
       metrics.written(receipt.written, batch.bytes.length)
       if (receipt.expired > 0) metrics.rejected(receipt.expired, 'expired')

@@ -98,14 +98,20 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     return { kind: 'split', error: verdict.error, isPassing: true }
   }
 
-  async function insist(bytes: Uint8Array, target: Target, deadlineMs: number, signal: AbortSignal): Promise<Verdict> {
+  async function insist(
+    bytes: Uint8Array,
+    { target, isAside }: Pick<Batch, 'target' | 'isAside'>,
+    deadlineMs: number,
+    signal: AbortSignal,
+  ): Promise<Verdict> {
+    const heard = isAside ? undefined : listeners
     let isUnconfirmed = false
     return await pRetry(
       async () => {
         await waitOutPause(deadlineMs, signal)
         const answer = await post(bytes, target, signal)
-        if (answer.kind === 'ack') listeners.succeeded(lineCountOf(bytes))
-        if (answer.kind === 'error' || answer.kind === 'unconfirmed') listeners.failed(answer.error)
+        if (answer.kind === 'ack') heard?.succeeded(lineCountOf(bytes))
+        if (answer.kind === 'error' || answer.kind === 'unconfirmed') heard?.failed(answer.error)
         const verdict = withPatience(answer, bytes)
         if (verdict.kind === 'error') throw verdict.error
         if (verdict.kind !== 'unconfirmed') return verdict
@@ -180,10 +186,10 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       signal.throwIfAborted()
       const deadlineMs = clock.monotonicMs() + config.giveUp
       const way = {
-        send: (bytes: Uint8Array) => insist(bytes, batch.target, deadlineMs, signal),
+        send: (bytes: Uint8Array) => insist(bytes, batch, deadlineMs, signal),
         async control() {
           const tailnet = tailnetOf(batch.bytes) ?? 'default'
-          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch.target, deadlineMs, signal)
+          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal)
           return verdict.kind !== 'refused' || verdict.cause !== 'unknown'
         },
       }

@@ -11,6 +11,8 @@ export interface Batch {
   readonly bytes: Uint8Array
   readonly lineCount: number
   readonly target: Target
+  /** Lines of an observer, such as events of alerts: listeners hear nothing of them, so what becomes of them never stops the line. */
+  readonly isAside?: true
 }
 
 /** The licence to call a batch delivered: each line was acknowledged by the database or lies fsynced in the dead-letter file. */

@@ -82,7 +82,7 @@ export interface WorldOptions {
   readonly random?: () => number
   readonly log?: Logger
   /** The database takes events when this resolves. */
-  readonly takes?: () => Promise<void>
+  readonly takes?: (batch: Batch) => Promise<void>
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
@@ -109,7 +109,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         ledger,
         sink: {
           async write(batch: Batch) {
-            await options.takes?.()
+            await options.takes?.(batch)
             for (const line of Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)) {
               events.push(line)
               eventTimes.push(clock.now())

@@ -367,6 +367,20 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [OBSERVERS_TEST],
   },
   {
+    name: 'events that the database refuses count as trouble of the line',
+    file: 'src/sink/influx.ts',
+    find: 'const heard = isAside ? undefined : listeners',
+    replace: 'const heard = isAside === undefined ? listeners : listeners',
+    tests: ['test/sink/influx.test.ts'],
+  },
+  {
+    name: 'events that the database refuses are written again at each turn',
+    file: 'src/alerts/event-writer.ts',
+    find: ' || clock.monotonicMs() < dueMs) return',
+    replace: ' || clock.monotonicMs() < 0 * dueMs) return',
+    tests: ['test/alerts/events.test.ts'],
+  },
+  {
     name: 'a metric that throws stops the line',
     file: 'src/pipeline/troubles.ts',
     find: '        return failed(name, source, error)\n',

@@ -144,6 +144,20 @@ test('listeners hear of each failed attempt and of each acknowledged request, al
   assert.deepEqual(heard.slice(7), ['another'])
 })
 
+test('listeners hear nothing of what observers write: a database that refuses events takes points all the same', async (t) => {
+  const server = await startScriptedInflux(t)
+  server.script(OK, fault(401, 'unauthorized'), fault(500, 'starting'), OK)
+  const { sink, pass } = influxWorld({ url: server.url })
+  const heard: (string | number)[] = []
+  sink.listen({ failed: ({ code }) => void heard.push(code), succeeded: (written) => void heard.push(written) })
+  const bytes = Buffer.from('tailflux_event,alert=a v=1i 1\ntailflux_event,alert=b v=1i 1\n')
+  const aside = { bytes, lineCount: 2, target: 'main', isAside: true } as const
+  await pass(sink.write(aside, live()))
+  await assert.rejects(sink.write(aside, live()))
+  assert.equal((await pass(sink.write(aside, live()))).written, 2)
+  assert.deepEqual(heard, [])
+})
+
 test('what a person must mend is told at once, and nothing is dropped', async (t) => {
   const server = await startScriptedInflux(t)
   const held: [Reply, string, RegExp][] = [
