@@ -28,9 +28,11 @@ import { createHealth, type Health } from './observe/health.ts'
 import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
+import { pollTimes } from './pipeline/config.ts'
 import { createObservers } from './pipeline/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createSlots } from './pipeline/slots.ts'
+import type { TickResult } from './pipeline/status.ts'
 import { privacyKey } from './privacy/key.ts'
 import { createMask, type Mask } from './privacy/mask.ts'
 import { maskedDevices, maskedFlattener, maskedNames } from './privacy/masked.ts'
@@ -87,6 +89,8 @@ const STATE_FILE = 'state.db'
 const STORE_FILE = 'store.db'
 const DEAD_LETTERS_DIR = 'dead-letters'
 const GRACE_MS = 8_000
+/** A poll that ends so is made again soon, also when the schedule is rare. */
+const UNDONE: ReadonlySet<TickResult> = new Set(['db_down', 'api_waiting', 'state_failed'])
 
 /** Where things lie in the data directory. */
 export function pathsIn(dataDir: string) {
@@ -185,13 +189,14 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: heard.sink, deadLetters })
   sink.listen(heard.sinkListener)
   const { poll, influx } = settings
+  const times = pollTimes(poll)
   const alerts =
     settings.alerts.rules.length === 0
       ? undefined
       : observers.add('alerts', (onBroken) =>
           createAlerts(
             settings.alerts,
-            { tailnet, normalLagMs: poll.lag + poll.interval },
+            { tailnet, normalLagMs: poll.lag + times.gapMs },
             {
               stateFile: state,
               ledger,
@@ -210,7 +215,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const pipeline = createPipeline(
     {
       tailnet,
-      intervalMs: poll.interval,
+      intervalMs: times.gapMs,
       lagMs: poll.lag,
       lookbackMs: poll.lookback,
       retentionMs: poll.retention,
@@ -250,10 +255,13 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       random: Math.random,
     },
   )
-  const schedule = createSchedule(
-    { intervalMs: poll.interval, name: 'poll' },
-    { job: () => pipeline.tick(), watch: pipeline.watch, clock, log: roomLog('schedule'), onBroken: deps.onBroken },
-  )
+  const schedule = createSchedule(times, {
+    job: async () => UNDONE.has(await pipeline.tick()),
+    watch: pipeline.watch,
+    clock,
+    log: roomLog('schedule'),
+    onBroken: deps.onBroken,
+  })
 
   const eta = createEta(clock.monotonicMs)
   const backfillEta = createEta(clock.monotonicMs)

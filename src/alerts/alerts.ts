@@ -45,7 +45,7 @@ import { createTeller } from './teller.ts'
 export interface AlertsOptions {
   /** The value of the tag `tailnet`. */
   readonly tailnet: string
-  /** How far behind the present the watermark is when all is well (poll.lag and poll.interval), ms. */
+  /** How far behind the present the watermark is when all is well (poll.lag and the longest time between two polls), ms. */
   readonly normalLagMs: number
   /** How long after its end a step is judged; 30 s unless a test needs another. */
   readonly graceMs?: number

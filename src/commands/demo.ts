@@ -40,7 +40,8 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
   try {
     const loadDemo = () => {
       const { origins, settings } = load(command)
-      const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !origins.has(name))
+      const isSet = (name: string) => origins.has(name) || (name === 'poll.interval' && origins.has('poll.schedule'))
+      const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !isSet(name))
       return load(command, {
         ...Object.fromEntries(defaults),
         'tailscale.apiUrl': server.url,

@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { grafanaExport, RULES_FILE } from '../alerts/grafana.ts'
 import type { QueryOptions } from '../alerts/grafana-query.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
+import { pollTimes } from '../pipeline/config.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 
@@ -22,7 +23,7 @@ export function grafanaOptions(settings: Settings): QueryOptions {
   const isV1 = influx.api === 'v1'
   return {
     tailnet: tailnetTag(settings),
-    delaySeconds: Math.ceil((poll.lag + poll.interval + SETTLE_MS) / 1000),
+    delaySeconds: Math.ceil((poll.lag + pollTimes(poll).gapMs + SETTLE_MS) / 1000),
     policy: isV1 ? influx.rp : undefined,
     nodesPolicy: isV1 ? influx.nodesBucket : undefined,
   }

@@ -10,7 +10,7 @@ export interface Key {
   readonly variables: readonly string[]
   readonly kind: 'text' | 'number' | 'boolean' | 'duration' | 'size' | 'secret' | 'list' | 'choice'
   readonly choices: readonly string[]
-  /** As people write it; undefined without one. */
+  /** As people write it; undefined without one. A key that may not be set together with another tells it as `meta`. */
   readonly default: unknown
   readonly description: string
 }
@@ -71,7 +71,7 @@ function keysOf(schema: z.ZodType, path: readonly string[]): Key[] {
       variables: [...(known === undefined ? [] : [known]), variableOf(path)],
       kind: kindOf(core, metas),
       choices: Object.keys(core._zod.def.entries ?? {}),
-      default: defaultValue,
+      default: defaultValue ?? metas['default'],
       description: String(metas['description'] ?? ''),
     },
   ]

@@ -1,9 +1,18 @@
 /** Settings of pipeline/: how often, how far back and in what portions the API is read. */
 import { z } from 'zod'
+import {
+  DEFAULT_SCHEDULE,
+  EVEN_INTERVALS_MS,
+  expressionOf,
+  nearestIntervals,
+  type PollTimes,
+  parseSchedule,
+} from '../schedule/poll-times.ts'
 import { bytesSchema, durationSchema, formatDuration } from '../units.ts'
 
 /** Late passes are told apart by their position, and each costs a reading of everything. */
 const LATE_PASSES_MAX = 4
+const HOUR_MS = 3_600_000
 
 const latePasses = z
   .array(durationSchema({ min: '1m', max: '7d' }))
@@ -14,9 +23,16 @@ const latePasses = z
 
 export const pollSchema = z
   .strictObject({
-    interval: durationSchema({ default: '30s', min: '5s', max: '1h' }).describe(
-      'How often new flow logs are asked for.',
-    ),
+    schedule: z.string().optional().meta({
+      default: DEFAULT_SCHEDULE,
+      description:
+        'When new flow logs are asked for: a cron expression in UTC of five fields, or six with seconds; at least 5s apart, and every day.',
+    }),
+    interval: durationSchema({ min: '5s', max: '1h' })
+      .optional()
+      .describe(
+        `Short form of poll.schedule, for what cron can keep evenly: ${EVEN_INTERVALS_MS.map(formatDuration).join(', ')}.`,
+      ),
     lag: durationSchema({ default: '60s', min: '5s', max: '1h' }).describe(
       "How far behind the API's clock windows end, so that records have time to appear.",
     ),
@@ -27,7 +43,7 @@ export const pollSchema = z
       'How long Tailscale keeps flow logs; what is older is told as lost.',
     ),
     windowMax: durationSchema({ default: '1h', min: '10s', max: '24h' }).describe(
-      'Longest window asked for in one request while catching up; at least twice the interval.',
+      'Longest window asked for in one request while catching up; at least twice the time between two polls, or 1h.',
     ),
     windowBytesTarget: bytesSchema({ default: '8MiB', min: '64KiB', max: '1GiB' }).describe(
       'Windows grow and shrink towards answers of this size (after decompression).',
@@ -46,10 +62,12 @@ export const pollSchema = z
   .superRefine((poll, context) => {
     const fault = (path: keyof typeof poll, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
-    if (poll.windowMax < 2 * poll.interval) {
+    const gapMs = checkTimes(poll, fault)
+    const windowMaxMin = Math.min(2 * gapMs, HOUR_MS)
+    if (poll.windowMax < windowMaxMin) {
       fault(
         'windowMax',
-        `must be at least twice poll.interval (${formatDuration(2 * poll.interval)}), or a backlog is never caught up`,
+        `must be at least ${formatDuration(windowMaxMin)}, twice the time between two polls, or a poll takes many requests`,
       )
     }
     if (poll.lookback > poll.retention) {
@@ -60,4 +78,42 @@ export const pollSchema = z
       fault('latePasses', `must be shorter than poll.retention (${formatDuration(poll.retention)})`)
   })
 
+  // Always the schedule in force, for everybody who asks and for `print-config`.
+  .transform((poll) => ({ ...poll, schedule: scheduleOf(poll) }))
+
 export type PollConfig = z.output<typeof pollSchema>
+
+/** The times of polls by valid settings. */
+export function pollTimes({ schedule }: Pick<PollConfig, 'schedule'>): PollTimes {
+  return parseSchedule(schedule)
+}
+
+interface Times {
+  readonly schedule?: string | undefined
+  readonly interval?: number | undefined
+}
+
+function scheduleOf({ schedule, interval }: Times): string {
+  return schedule ?? (interval === undefined ? undefined : expressionOf(interval)) ?? DEFAULT_SCHEDULE
+}
+
+/** Tells what is wrong with the two settings of time; returns the longest time between two polls, ms (of the default when they are wrong). */
+function checkTimes({ schedule, interval }: Times, fault: (path: 'schedule' | 'interval', message: string) => void) {
+  const short = interval === undefined ? undefined : expressionOf(interval)
+  if (interval !== undefined && short === undefined) {
+    fault(
+      'interval',
+      `cannot be kept evenly by a cron expression; take ${nearestIntervals(interval)}, or set poll.schedule instead`,
+    )
+  }
+  // `print-config` shows both, and is a settings file.
+  if (interval !== undefined && schedule !== undefined && schedule !== short)
+    fault('interval', 'and poll.schedule are both set, and only one of them can be; remove one')
+  try {
+    return parseSchedule(scheduleOf({ schedule, interval })).gapMs
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    fault('schedule', error.message)
+    return parseSchedule(DEFAULT_SCHEDULE).gapMs
+  }
+}

@@ -1,52 +1,64 @@
-/** When a tick runs: node-cron in UTC, never two at once, and a watchdog beside it, because a cron library that skips (a changed clock,
- * a suspended machine) must not stop ingestion. node-cron's own `stop()` does not wait for a running job; ours does. */
-import { schedule as cronSchedule, type ScheduledTask } from 'node-cron'
+/** When a poll runs: at the times of the schedule, never two at once. The wall clock is looked at every second and may jump either way, at a
+ * cost that does not depend on how far:
+ *
+ *   forward over a poll, or over thousands   one poll at once, then the next by the new time
+ *   back                                     the next by the new time
+ *   it stands still                          after three times the longest gap the watchdog polls
+ *
+ * Between two looks only monotonic time counts. It stands still while a machine is suspended, so a second after waking up is early enough. */
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.ts'
+import { type Clock, MS } from '../clock.ts'
+import { isoOf } from '../format.ts'
+import type { PollTimes } from './poll-times.ts'
 
 export interface Schedule {
   /** Runs the job at once and from then on by the schedule. */
   start(): Promise<void>
   /** Runs the job now, or joins the run that is under way. Rejects when the job does. */
   run(): Promise<void>
-  /** When the next run begins by the schedule, RFC 3339; null while one is under way or none is to come. */
+  /** When the next run begins, RFC 3339; null while one is under way or none is to come. */
   next(): string | null
   /** No further run; waits for the one under way. Idempotent. */
   stop(): Promise<void>
 }
 
-/** Seconds field of a cron expression for an interval in ms: below a minute every n seconds, above it every n minutes. */
-export function cronOf(intervalMs: number): string {
-  const seconds = Math.max(1, Math.round(intervalMs / 1000))
-  return seconds < 60 ? `*/${seconds} * * * * *` : `0 */${Math.min(59, Math.round(seconds / 60))} * * * *`
+export interface ScheduleDeps {
+  /** Resolves with true when it left something undone that should not wait for the schedule: then it runs again after RETRY_MS. */
+  readonly job: () => Promise<boolean>
+  /** Called every WATCH_MS or gap, also while the job runs. */
+  readonly watch?: () => void
+  readonly clock: Clock
+  readonly log: Logger
+  /** The job rejected: a programmer's error. */
+  readonly onBroken: (error: unknown) => void
 }
 
-export function createSchedule(
-  options: { intervalMs: number; name: string },
-  deps: {
-    job: () => Promise<unknown>
-    /** Called every interval, also while the job runs. */
-    watch?: () => void
-    clock: Clock
-    log: Logger
-    onBroken: (error: unknown) => void
-  },
-): Schedule {
-  let task: ScheduledTask | undefined
-  let running: Promise<void> | undefined
-  let lastMs = Number.NEGATIVE_INFINITY
+const LOOK_MS = 1_000
+const WATCH_MS = 30_000
+const RETRY_MS = 30_000
+
+/** No I/O and no timer before `start`. */
+export function createSchedule(times: PollTimes, deps: ScheduleDeps): Schedule {
+  const { clock, log } = deps
   const stopping = new AbortController()
-  let watchdog: Promise<void> | undefined
+  let running: Promise<void> | undefined
+  let looking: Promise<void> | undefined
+  /** When the job began or ended last, and when it is to run again because it left something undone; monotonic. */
+  let lastMs = Number.NEGATIVE_INFINITY
+  let retryMs = Number.POSITIVE_INFINITY
+
+  const wallMs = () => Number(clock.now() / MS)
 
   function run(): Promise<void> {
     if (stopping.signal.aborted) return Promise.resolve()
-    lastMs = deps.clock.monotonicMs()
+    lastMs = clock.monotonicMs()
     running ??= (async () => {
+      retryMs = Number.POSITIVE_INFINITY
       try {
-        await deps.job()
+        if (await deps.job()) retryMs = clock.monotonicMs() + RETRY_MS
       } finally {
         running = undefined
-        lastMs = deps.clock.monotonicMs()
+        lastMs = clock.monotonicMs()
       }
     })()
     return running
@@ -57,37 +69,58 @@ export function createSchedule(
     run().catch(deps.onBroken)
   }
 
-  async function watch(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await deps.clock.sleep(options.intervalMs, stopping.signal).catch(() => undefined)
-      if (stopping.signal.aborted) return
+  function watch(): void {
+    try {
       deps.watch?.()
-      if (running === undefined && deps.clock.monotonicMs() - lastMs > 3 * options.intervalMs) {
-        deps.log.warn({ intervalMs: options.intervalMs }, 'schedule did not fire, running the job from the watchdog')
+    } catch (error) {
+      log.error({ err: error }, 'observer of the schedule failed, polling goes on; please report this error')
+    }
+  }
+
+  async function look(): Promise<void> {
+    let seenMs = wallMs()
+    let dueMs = times.next(seenMs)
+    let watchedMs = clock.monotonicMs()
+    while (!stopping.signal.aborted) {
+      await clock.sleep(Math.max(0, Math.min(LOOK_MS, dueMs - seenMs)), stopping.signal)
+      const [nowMs, monotonicMs] = [wallMs(), clock.monotonicMs()]
+      // Set back: what was due by the old time may be years away.
+      if (nowMs < seenMs) dueMs = times.next(nowMs)
+      seenMs = nowMs
+      if (nowMs >= dueMs) {
+        dueMs = times.next(nowMs)
         trigger()
+      } else if (running === undefined && monotonicMs >= retryMs) trigger()
+      else if (running === undefined && monotonicMs - lastMs > 3 * times.gapMs) {
+        log.warn(
+          { gapMs: times.gapMs },
+          'the clock of this machine does not move, polling all the same; check its time',
+        )
+        trigger()
+      }
+      if (monotonicMs - watchedMs >= Math.min(times.gapMs, WATCH_MS)) {
+        watchedMs = monotonicMs
+        watch()
       }
     }
   }
 
   return {
     async start() {
-      task ??= cronSchedule(cronOf(options.intervalMs), trigger, {
-        timezone: 'UTC',
-        noOverlap: true,
-        name: options.name,
+      looking ??= look().catch((error: unknown) => {
+        if (!stopping.signal.aborted) deps.onBroken(error)
       })
-      watchdog ??= watch()
       trigger()
     },
     run,
     next() {
-      if (running !== undefined || stopping.signal.aborted) return null
-      return task?.getNextRun()?.toISOString() ?? null
+      if (looking === undefined || running !== undefined || stopping.signal.aborted) return null
+      const dueMs = Math.min(times.next(wallMs()), wallMs() + Math.max(0, retryMs - clock.monotonicMs()))
+      return isoOf(BigInt(Math.round(dueMs)) * MS)
     },
     async stop() {
       stopping.abort(new Error('stopping'))
-      await task?.destroy()
-      await watchdog
+      await looking
       await running?.catch(() => undefined)
     },
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { AlertsStatus } from '../../src/alerts/status.ts'
-import { MS } from '../../src/clock.ts'
+import { MS, SECOND } from '../../src/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { createDemoServer } from '../../src/demo/server.ts'
 import type { Tailnet } from '../../src/demo/tailnet.ts'
@@ -65,7 +65,9 @@ export async function startToldService(
     changes: {
       'tailscale.apiUrl': api.url,
       'tailscale.apiKey': 'tskey-api-demo',
-      'poll.interval': `${POLL_MS / 1000}s`,
+      // Polls come at times of the test's clock, and `next` ends at one of them. A poll between two of these, as of `poll.interval: 1m` at each full
+      // minute, would still run (its requests take real time) when `next` asks for a tick: that one would be joined, and its edge is older.
+      'poll.schedule': `${(options.startNs / SECOND) % 60n} * * * * *`,
       'poll.lookback': options.lookback,
       'http.port': 0,
       dataDir,

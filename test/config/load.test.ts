@@ -184,6 +184,42 @@ test('what print-config prints can be loaded again, and means the same', async (
   assert.deepEqual(loadSettings({ path: await fileWith(t, text), env: {} }).settings, loaded.settings)
 })
 
+test('poll.interval stands for what cron keeps evenly; anything else is refused with the nearest and with poll.schedule', async (t) => {
+  const scheduleOf = (env: Record<string, string>) => loadSettings({ env }).settings.poll.schedule
+  assert.equal(scheduleOf({}), '*/30 * * * * *')
+  assert.equal(scheduleOf({ TAILFLUX_POLL_INTERVAL: '5s' }), '*/5 * * * * *')
+  assert.equal(scheduleOf({ TAILFLUX_POLL_INTERVAL: '120s' }), '0 */2 * * * *')
+  assert.equal(scheduleOf({ TAILFLUX_POLL_INTERVAL: '1h' }), '0 0 * * * *')
+  assert.equal(scheduleOf({ TAILFLUX_POLL_SCHEDULE: '*/10 6-20 * * *' }), '*/10 6-20 * * *')
+  for (const [interval, nearest] of [
+    ['45s', '30s or 1m'],
+    ['90s', '1m or 2m'],
+    ['7m', '6m or 10m'],
+    ['25m', '20m or 30m'],
+  ]) {
+    assert.match(
+      faultsOf({ env: { TAILFLUX_POLL_INTERVAL: interval ?? '' } }).join(),
+      new RegExp(`TAILFLUX_POLL_INTERVAL.*: cannot be kept evenly .*; take ${nearest}, or set poll.schedule`),
+    )
+  }
+  assert.match(
+    faultsOf({ env: { TAILFLUX_POLL_SCHEDULE: '61 * * * *' } }).join(),
+    /TAILFLUX_POLL_SCHEDULE.*: must be a cron expression .*61 is a invalid expression for minute/,
+  )
+  assert.match(
+    faultsOf({ env: { TAILFLUX_POLL_SCHEDULE: '0 * * * *', TAILFLUX_POLL_INTERVAL: '1m' } }).join(),
+    /both set, and only one of them can be; remove one/,
+  )
+  assert.match(
+    faultsOf({ env: { TAILFLUX_POLL_WINDOW_MAX: '30s' } }).join(),
+    /must be at least 1m, twice the time between two polls/,
+  )
+  assert.deepEqual(faultsOf({ env: { TAILFLUX_POLL_SCHEDULE: '0 3 * * *' } }), [], 'an hour is always long enough')
+  const printed = printSettings(loadSettings({ env: { TAILFLUX_POLL_INTERVAL: '1m' } }))
+  assert.match(printed, /schedule: 0 \*\/1 \* \* \* \*/)
+  assert.deepEqual(faultsOf({ path: await fileWith(t, printed), env: {} }), [], 'what is printed says it twice')
+})
+
 test('the sample file and the documents are those that the schema makes, and the sample loads to the defaults', async (t) => {
   for (const [name, text] of await documents()) {
     const committed = await readFile(new URL(`../../${name}`, import.meta.url), 'utf8')
