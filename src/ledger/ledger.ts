@@ -52,8 +52,11 @@ export interface Attempt extends Interval {}
 export interface Ledger {
   /** Where reading began; undefined on a first installation. */
   originNs(): bigint | undefined
-  /** Sets or moves the origin (an earlier origin asks for more history). */
-  setOrigin(ns: bigint): void
+  /** From here on everything is promised: what ages out unread is a loss. Before it lies history of before the first start, which is read as
+   * far as the API still has it. Undefined: from the origin on. */
+  promisedNs(): bigint | undefined
+  /** Sets or moves the origin (an earlier origin asks for more history), and where the promise begins, which otherwise stays. */
+  setOrigin(ns: bigint, promisedNs?: bigint): void
   /** Done or lost: intervals that nobody needs to read in pass 1; merged, ascending. */
   settled(): readonly Interval[]
   /** End of the first contiguous settled interval from the origin; the origin when nothing is settled; undefined without origin. */

@@ -2,6 +2,7 @@
  *
  * Tables, all times ns as INTEGER, keyed by tailnet:
  *   ledger_origin    where reading began
+ *   ledger_promise   from where on what ages out unread is a loss; without a row: from the origin
  *   ledger_done      merged done intervals (few rows, however many windows)
  *   ledger_window    one row per window that may still get a late pass, or that the start-up rule may want to forget
  *   ledger_gap       open and lost gaps
@@ -14,6 +15,7 @@ import type { StateFile } from './state-file.ts'
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS ledger_origin (tailnet TEXT PRIMARY KEY, ns INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS ledger_promise (tailnet TEXT PRIMARY KEY, ns INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_done (tailnet TEXT, from_ns INTEGER, to_ns INTEGER NOT NULL, PRIMARY KEY (tailnet, from_ns)) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_window (
   tailnet TEXT, from_ns INTEGER, to_ns INTEGER, pass INTEGER NOT NULL, digest TEXT NOT NULL,
@@ -33,6 +35,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   const sql = prepare(stateFile)
 
   let originNs = (sql.origin.get(tailnet) as { ns: bigint } | undefined)?.ns
+  let promisedNs = (sql.promise.get(tailnet) as { ns: bigint } | undefined)?.ns
   let done = merge(sql.allDone.all(tailnet).map(toInterval))
   let windows = new Map<string, DoneWindow>(
     sql.allWindows.all(tailnet).map((row) => [keyOf(toInterval(row)), toWindow(row)]),
@@ -82,9 +85,14 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
 
   return {
     originNs: () => originNs,
-    setOrigin(ns) {
-      transaction(() => sql.putOrigin.run(tailnet, ns))
+    promisedNs: () => promisedNs,
+    setOrigin(ns, promiseNs = promisedNs) {
+      transaction(() => {
+        sql.putOrigin.run(tailnet, ns)
+        if (promiseNs !== undefined) sql.putPromise.run(tailnet, promiseNs)
+      })
       originNs = ns
+      promisedNs = promiseNs
     },
     settled: () => known,
     watermarkNs() {
@@ -221,6 +229,8 @@ function prepare({ db }: StateFile) {
   return {
     origin: statement('SELECT ns FROM ledger_origin WHERE tailnet = ?'),
     putOrigin: statement('INSERT INTO ledger_origin VALUES (?, ?) ON CONFLICT DO UPDATE SET ns = excluded.ns'),
+    promise: statement('SELECT ns FROM ledger_promise WHERE tailnet = ?'),
+    putPromise: statement('INSERT INTO ledger_promise VALUES (?, ?) ON CONFLICT DO UPDATE SET ns = excluded.ns'),
     allDone: statement('SELECT from_ns, to_ns FROM ledger_done WHERE tailnet = ?'),
     putDone: statement('INSERT INTO ledger_done VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET to_ns = excluded.to_ns'),
     dropDone: statement('DELETE FROM ledger_done WHERE tailnet = ? AND from_ns = ?'),

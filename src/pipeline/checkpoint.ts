@@ -18,7 +18,7 @@ export function createCheckpoint(
   deps: {
     readonly sink: Pick<Sink, 'write'>
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'duePasses'>
-    readonly present: Pick<Present, 'serverNowNs'>
+    readonly present: Pick<Present, 'runningNs'>
     readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly health: HealthReport
   },
@@ -53,7 +53,7 @@ export function createCheckpoint(
       watermark: watermarkNs,
       acked: result.ackedNs,
       passed: min(watermarkNs, firstPassDueNs() ?? watermarkNs),
-      lag_ms: (deps.present.serverNowNs() - watermarkNs) / MS,
+      lag_ms: (deps.present.runningNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
       points: BigInt(result.points),

@@ -37,7 +37,7 @@ export const pollSchema = z
       "How far behind the API's clock windows end, so that records have time to appear.",
     ),
     lookback: durationSchema({ default: '24h', min: '0s', max: '30d' }).describe(
-      'How much history the very first start reads.',
+      'How much history the very first start reads; of what Tailscale keeps the oldest two hours are left out, which would age out meanwhile.',
     ),
     retention: durationSchema({ default: '30d', min: '1d', max: '365d' }).describe(
       'How long Tailscale keeps flow logs; what is older is told as lost.',

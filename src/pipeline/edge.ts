@@ -1,6 +1,6 @@
 /** The trailing edge: how far windows are asked for. It is only what we ask: how far a window is done is told by the Date header of its own
  * answer (run-window). It stands still for an interval, so that a tick comes to an end. */
-import { type Clock, MS } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { Present } from './present.ts'
 import { min } from './window-size.ts'
@@ -18,19 +18,17 @@ export interface Edge {
 
 export function createEdge(
   options: { readonly intervalMs: number; readonly lagNs: bigint },
-  { clock, present }: { readonly clock: Pick<Clock, 'now'>; readonly present: Present },
+  { clock, present }: { readonly clock: Pick<Clock, 'now' | 'monotonicMs'>; readonly present: Present },
 ): Edge {
-  const intervalNs = BigInt(options.intervalMs) * MS
   let edgeNs: bigint | undefined
-  let setNs = 0n
+  let setMs = 0
 
   function ns(): bigint {
-    const nowNs = clock.now()
-    const isStale = nowNs - setNs >= intervalNs || nowNs < setNs
-    if (edgeNs === undefined || isStale) {
+    const nowMs = clock.monotonicMs()
+    if (edgeNs === undefined || nowMs - setMs >= options.intervalMs) {
       // When the wall clock jumped, or the machine slept, nobody knows better until the API is heard again: ask for more rather than less.
-      edgeNs = (present.hasJumped() ? nowNs : present.presentNs()) - options.lagNs
-      setNs = nowNs
+      edgeNs = (present.hasJumped() ? clock.now() : present.presentNs()) - options.lagNs
+      setMs = nowMs
     }
     return edgeNs
   }

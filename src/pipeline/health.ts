@@ -41,7 +41,7 @@ export function createLineHealth(
   options: { readonly retentionMs: number },
   deps: {
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'gaps'>
-    readonly present: Pick<Present, 'serverNowNs'>
+    readonly present: Pick<Present, 'runningNs'>
     readonly slots: Pick<Slots, 'taken'>
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
@@ -83,7 +83,7 @@ export function createLineHealth(
     measure() {
       const watermarkNs = ledger.watermarkNs()
       if (watermarkNs !== undefined) {
-        const lag = Number(deps.present.serverNowNs() - watermarkNs) / 1e9
+        const lag = Number(deps.present.runningNs() - watermarkNs) / 1e9
         metrics.position(Number(watermarkNs) / 1e9, lag, Math.max(0, lag / (options.retentionMs / 1000)))
       }
       const gaps = ledger.gaps().filter((gap) => gap.state === 'open')

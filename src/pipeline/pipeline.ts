@@ -1,7 +1,7 @@
 /** The loop around `runWindow`: asks the planner, keeps a bounded number of windows going, and turns every failure into the right
  * wait. One tick reads until nothing is missing below the trailing edge; ticks never overlap (schedule/ sees to it, and so do we).
  *
- *   present, edge       what time it is, and how far is asked for
+ *   present, edge       what time it is, and how far is asked for; expiry: what the API no longer has
  *   circuit-breaker     nothing is fetched that could not be written
  *   recovery            what is done, as ledger and database agree on
  *   planner, read-all   which window next, and how many at a time
@@ -22,6 +22,7 @@ import { createCircuitBreaker } from './circuit-breaker.ts'
 import { createDatabaseHealth } from './database-health.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createEdge } from './edge.ts'
+import { createExpiry } from './expiry.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { passesOf } from './passes.ts'
@@ -38,6 +39,7 @@ import { max } from './window-size.ts'
 export interface PipelineOptions {
   /** The value of the `tailnet` tag. */
   readonly tailnet: string
+  /** The longest time between two polls. */
   readonly intervalMs: number
   readonly lagMs: number
   readonly lookbackMs: number
@@ -90,6 +92,7 @@ export interface Pipeline {
 /** A late pass holds at most so much of what it may not have to write. */
 const HELD_BYTES_MAX = 16 << 20
 const COMPACT_EVERY_MS = 600_000
+const OFTEN_MS = 60_000
 
 export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pipeline {
   const { clock, ledger, log, metrics, health, sink, source } = deps
@@ -105,10 +108,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   const present = createPresent(options, deps)
   const { presentNs, floorNs } = present
-  const edge = createEdge({ ...options, lagNs }, { clock, present })
-  const waits = createWaits(options, deps)
+  // However rare polls are: a poll that lasts looks for what is new, and what failed is tried again.
+  const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
+  const edge = createEdge({ intervalMs: oftenMs, lagNs }, { clock, present })
+  const waits = createWaits({ intervalMs: oftenMs }, deps)
   const delivered = createDelivered(clock)
   const line = createLineHealth(options, { ...deps, present })
+  const giveUpExpired = createExpiry({ ledger, present, metrics, log })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
   const database = createDatabaseHealth(deps)
   const breaker = createCircuitBreaker({
@@ -131,11 +137,17 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const walk = createWalk(
     {
       ...deps,
-      ...{ lagNs, presentNs, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
+      ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
       ...{ present, edge, waits, breaker, database, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
   )
+
+  /** An answer tells the time of when it began to come; by the end of the window that may be minutes ago. */
+  function hearAnswer(serverNs: bigint | undefined): bigint {
+    present.hear(serverNs)
+    return presentNs(serverNs)
+  }
 
   function passAt(ageNs: bigint): number {
     return 1 + latePassesNs.filter((passNs) => ageNs >= passNs).length
@@ -154,21 +166,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
    * silence the API for hours. */
   function isTimeDoubtful(): boolean {
     return !present.isHeard || (!present.isAgreed() && presentNs() - lagNs <= newestDoneNs())
-  }
-
-  /** Beyond the retention of the API nothing can be read any more: an exact gap, told for ever. */
-  function giveUpExpired(): void {
-    const originNs = ledger.originNs()
-    if (originNs === undefined) return
-    const oldestNs = floorNs()
-    for (const piece of originNs < oldestNs ? ledger.missing(originNs, oldestNs) : []) {
-      ledger.loseGap(piece, 'beyond_retention', presentNs())
-      metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
-      log.error(
-        { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
-        'gap beyond the retention of the API, these records are lost',
-      )
-    }
   }
 
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
@@ -210,7 +207,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (!waits.guardState(giveUpExpired)) return 'state_failed'
       const result = await readAll(
         plan,
-        options,
+        { parallel: options.parallel, intervalMs: oftenMs },
         { walk, present, edge, waits, breaker, clock, isPaused: () => isPaused },
         signal,
       )
@@ -288,7 +285,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         watermark: watermarkNs === undefined ? null : isoOf(watermarkNs),
         edge: isoOf(edgeNs),
         origin: originNs === undefined ? null : isoOf(originNs),
-        lagSeconds: watermarkNs === undefined ? null : Number(present.serverNowNs() - watermarkNs) / 1e9,
+        lagSeconds: watermarkNs === undefined ? null : Number(present.runningNs() - watermarkNs) / 1e9,
         backlogSeconds: planner ? Number(planner.backlogNs(edgeNs)) / 1e9 : 0,
         windowSeconds: planner ? Number(planner.windowNs) / 1e9 : 0,
         inFlight: deps.slots.taken,

@@ -1,7 +1,11 @@
-/** What time it is for the line: two clocks, this machine's and the API's, and either may be wrong. */
-import { type Clock, HOUR, MS, SECOND } from '../clock.ts'
+/** What time it is for the line: two clocks, this machine's and the API's, and either may be wrong.
+ *
+ * The `Date` of an answer is the only word about what the answer can hold: a `Date` of ten minutes ago is an answer of ten minutes ago, whatever
+ * the local clock says. So a `Date` that stands still (a caching proxy) holds the line: nothing newer is taken as read, nothing is lost, and
+ * the trouble is an error of the component `clock`. How far behind reading is, is then measured by a clock that runs. */
+import { type Clock, HOUR, MINUTE, MS, SECOND } from '../clock.ts'
 import type { HealthReport } from './health.ts'
-import { min } from './window-size.ts'
+import { max, min } from './window-size.ts'
 
 export interface Present {
   /** A `Date` header came, or an answer without one. */
@@ -9,6 +13,8 @@ export interface Present {
   /** The API's present by its own clock: from its last Date header and monotonic time, so that a local wall clock that jumps does not
    * matter; the local clock where that agrees (it is finer) or nothing was heard yet. */
   serverNowNs(): bigint
+  /** The same, but it runs on by monotonic time while the Date header stands still: for how far behind reading is. */
+  runningNs(): bigint
   /** The present for all that cannot be undone (a window is done, a late pass was made, a range is given up): the earlier of both clocks.
    * With one of them fast nothing is lost; with one of them slow everything is late, which the warning about the clocks tells. */
   presentNs(serverNs?: bigint): bigint
@@ -27,28 +33,59 @@ export interface Present {
 const RETENTION_MARGIN = HOUR
 /** The Date header has whole seconds, and the answer takes its time. */
 const CLOCK_TOLERANCE = 2n * SECOND
+/** A shorter time is not enough to tell whether the Date header moves. */
+const MOVES_AFTER_MS = 60_000
+/** A Date header that has not moved for so long, over so many answers, stands still. */
+const STILL_MS = 300_000
+const STILL_ANSWERS = 3
+
+/** Both local clocks at one instant: two looks a moment apart may lie on two sides of a millisecond. */
+interface Instant {
+  readonly wallNs: bigint
+  readonly monotonicMs: number
+}
+/** A Date header, and when it came. */
+interface Heard extends Instant {
+  readonly serverNs: bigint
+}
 
 export function createPresent(
   options: { readonly lagMs: number; readonly retentionMs: number },
   { clock, health }: { readonly clock: Pick<Clock, 'now' | 'monotonicMs'>; readonly health: HealthReport },
 ): Present {
   const retentionNs = BigInt(options.retentionMs) * MS
-  // The last Date header, and both local clocks when it came.
-  let heard: { serverNs: bigint; wallNs: bigint; monotonicMs: number } | undefined
+  let heard: Heard | undefined
+  /** The last one that had moved on since the one before. */
+  let moved: Heard | undefined
+  let stillAnswers = 0
 
-  function serverNowNs(): bigint {
-    const nowNs = clock.now()
-    if (heard === undefined) return nowNs
-    const estimateNs = heard.serverNs + elapsedNs(heard)
-    return isNear(nowNs, estimateNs) ? nowNs : estimateNs
+  const now = (): Instant => ({ wallNs: clock.now(), monotonicMs: clock.monotonicMs() })
+
+  function serverAt(at: Instant): bigint {
+    if (heard === undefined) return at.wallNs
+    const estimateNs = runOn(heard, at)
+    return isNear(at.wallNs, estimateNs) ? at.wallNs : estimateNs
   }
 
-  function presentNs(serverNs: bigint = serverNowNs()): bigint {
-    return min(clock.now(), serverNs)
+  function presentNs(serverNs?: bigint): bigint {
+    const at = now()
+    return min(at.wallNs, serverNs ?? serverAt(at))
   }
 
-  function elapsedNs(since: { monotonicMs: number }): bigint {
-    return BigInt(Math.round((clock.monotonicMs() - since.monotonicMs) * 1e6))
+  /** How long the Date header has stood still, ms; 0 when it moves. */
+  function follow(answer: Heard): number {
+    const passedMs = moved === undefined ? 0 : answer.monotonicMs - moved.monotonicMs
+    const advanceNs = moved === undefined ? 0n : answer.serverNs - moved.serverNs
+    // Set back, or the one before was wrong: from here on anew.
+    const isSetBack = moved !== undefined && advanceNs < -CLOCK_TOLERANCE
+    if (moved !== undefined && !isSetBack && passedMs < MOVES_AFTER_MS) return 0
+    if (moved === undefined || isSetBack || advanceNs > toNs(passedMs) / 2n) {
+      moved = answer
+      stillAnswers = 0
+      return 0
+    }
+    stillAnswers += 1
+    return stillAnswers >= STILL_ANSWERS && passedMs >= STILL_MS ? passedMs : 0
   }
 
   return {
@@ -63,7 +100,9 @@ export function createPresent(
           )
         return
       }
-      heard = { serverNs, wallNs: clock.now(), monotonicMs: clock.monotonicMs() }
+      heard = { serverNs, ...now() }
+      const stillMs = follow(heard)
+      if (stillMs > 0) return health.set('clock', 'error', 'date_stands_still', stillText(stillMs))
       const skewMs = Number((heard.wallNs - serverNs) / MS)
       // The header has whole seconds.
       if (Math.abs(skewMs) < options.lagMs / 2 + 1_000) return health.set('clock', 'ok')
@@ -75,19 +114,44 @@ export function createPresent(
         `the clock of this machine is ${seconds} s ${way} the API's; nothing is lost, but with a clock that is behind everything is late by as much: set it right (NTP)`,
       )
     },
-    serverNowNs,
+    serverNowNs: () => serverAt(now()),
+    runningNs() {
+      const at = now()
+      return moved === undefined ? serverAt(at) : max(serverAt(at), runOn(moved, at))
+    },
     presentNs,
     floorNs: () => presentNs() - retentionNs + RETENTION_MARGIN,
     get isHeard() {
       return heard !== undefined
     },
-    isAgreed: () => serverNowNs() === clock.now(),
-    hasJumped: () => heard !== undefined && !isNear(clock.now() - heard.wallNs, elapsedNs(heard)),
+    isAgreed() {
+      const at = now()
+      return serverAt(at) === at.wallNs
+    },
+    hasJumped() {
+      if (heard === undefined) return false
+      const at = now()
+      return !isNear(at.wallNs - heard.wallNs, toNs(at.monotonicMs - heard.monotonicMs))
+    },
     skewSeconds: () => (heard === undefined ? null : Number(heard.wallNs - heard.serverNs) / 1e9),
   }
+}
+
+/** The API's clock at this instant, had it run on since that answer. */
+function runOn(from: Heard, at: Instant): bigint {
+  return from.serverNs + toNs(at.monotonicMs - from.monotonicMs)
+}
+
+function toNs(ms: number): bigint {
+  return BigInt(Math.round(ms * 1e6))
 }
 
 function isNear(one: bigint, other: bigint): boolean {
   const difference = one - other
   return difference <= CLOCK_TOLERANCE && difference >= -CLOCK_TOLERANCE
+}
+
+function stillText(stillMs: number): string {
+  const minutes = Math.floor(stillMs / Number(MINUTE / MS))
+  return `the Date header of the API's answers has not moved for ${minutes} minutes although answers came, so it is not known how new they are, and nothing newer is taken as read (nothing is lost, it is read later). Probably a proxy between here and the API answers from its cache or has a clock that stopped: let requests to tailscale.apiUrl pass uncached, or set that clock right`
 }

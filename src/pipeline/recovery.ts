@@ -87,6 +87,7 @@ export function createRecovery(
           {
             tailnet: options.tailnet,
             nowNs: present.presentNs(),
+            serverNowNs: present.serverNowNs(),
             floorNs: present.floorNs(),
             lookbackNs: BigInt(options.lookbackMs) * MS,
             lastPassNs: options.lastPassNs,

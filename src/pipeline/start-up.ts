@@ -9,10 +9,10 @@
  *   no      yes                       the state file was lost or set aside: the mirrored watermark, minus the age of the last late pass,
  *                                     because nobody knows any more which late passes had been made, and further back to where the
  *                                     mirror says that all of them were
- *   no      none, cannot be asked     first installation: now minus the initial look-back
+ *   no      none, cannot be asked     first installation: now minus the initial look-back, or an hour above the oldest that the API has
  *   any     no answer                 nothing yet; the caller asks again, nobody guesses */
 import type { Logger } from 'pino'
-import { DAY, MINUTE } from '../clock.ts'
+import { DAY, HOUR, MINUTE } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import type { DoneWindow, Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
@@ -20,6 +20,8 @@ import { max, min } from './window-size.ts'
 
 /** How much is read again at least where nobody knows. */
 export const HEAL_NS = 10n * MINUTE
+/** What a first start reads must not age out while it is being read. */
+const LOOKBACK_MARGIN = HOUR
 export const END_OF_TIME = (1n << 63n) - 1n
 /** What somebody else wrote into the mirror may lie at the end of time, where no clock could go on from. */
 const ACKED_MAX = END_OF_TIME - 36_525n * DAY
@@ -27,6 +29,8 @@ const ACKED_MAX = END_OF_TIME - 36_525n * DAY
 export interface StartUpOptions {
   readonly tailnet: string
   readonly nowNs: bigint
+  /** The present by the API's clock alone. */
+  readonly serverNowNs: bigint
   /** The oldest time that the API still has. */
   readonly floorNs: bigint
   readonly lookbackNs: bigint
@@ -52,8 +56,9 @@ export async function reconcile(
     const knownNs = known ? min(mirror.watermarkNs, options.nowNs) - rewindNs : options.nowNs - options.lookbackNs
     // Late passes that were overdue when the state file went are made up for.
     const passedNs = known ? (mirror.passedNs ?? knownNs) : knownNs
-    const fromNs = max(min(knownNs, passedNs), options.floorNs)
-    ledger.setOrigin(fromNs)
+    const fromNs = max(min(knownNs, passedNs), options.floorNs + (known ? 0n : LOOKBACK_MARGIN))
+    // A local clock that is years behind must not promise those years.
+    ledger.setOrigin(fromNs, known ? min(mirror.watermarkNs, options.serverNowNs) - rewindNs : options.serverNowNs)
     log.info(
       { from: isoOf(fromNs), known },
       known ? 'no state file, reading goes on from the mirror in the database' : 'first start, reading begins here',

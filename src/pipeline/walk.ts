@@ -61,7 +61,6 @@ export function createWalk(
 
   function learn(window: PlannedWindow, result: WindowResult): void {
     const reachedNs = result.doneToNs ?? window.fromNs
-    present.hear(result.serverNs)
     deps.edge.learn(window, reachedNs, result.serverNs !== undefined)
     const shown = deps.delivered.add(window, reachedNs, result)
     if (window.previous && result.changed) {

@@ -29,6 +29,10 @@ const PIPELINE = 'src/pipeline/pipeline.ts'
 const OBSERVERS = 'src/pipeline/observers.ts'
 const OBSERVERS_TEST = 'test/pipeline/observers.test.ts'
 const PRESENT = 'src/pipeline/present.ts'
+const PRESENT_TEST = 'test/pipeline/present.test.ts'
+const EXPIRY_TEST = 'test/pipeline/expiry.test.ts'
+const SCHEDULE = 'src/schedule/schedule.ts'
+const SCHEDULE_TEST = 'test/schedule/schedule.test.ts'
 const EMPTY_ANSWER = '{ serverNs: undefined, bytesRead: () => 0, groups: (async function* none() {})() }'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -96,14 +100,56 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'only the local clock',
     file: PRESENT,
-    find: 'return min(clock.now(), serverNs)',
-    replace: 'return serverNs > 0n ? clock.now() : serverNs',
+    find: 'return min(at.wallNs, serverNs ?? serverAt(at))',
+    replace: 'return at.wallNs',
   },
   {
     name: "only the API's clock",
     file: PRESENT,
-    find: 'return min(clock.now(), serverNs)',
-    replace: 'return serverNs',
+    find: 'return min(at.wallNs, serverNs ?? serverAt(at))',
+    replace: 'return serverNs ?? serverAt(at)',
+  },
+  {
+    name: 'clocks are compared at two instants',
+    file: PRESENT,
+    find: 'return serverAt(at) === at.wallNs',
+    replace: 'return serverAt(at) === clock.now()',
+    tests: [PRESENT_TEST],
+  },
+  {
+    name: 'lag by a Date that stands still',
+    file: PRESENT,
+    find: 'max(serverAt(at), runOn(moved, at))',
+    replace: 'serverAt(at)',
+    tests: [PRESENT_TEST],
+  },
+  {
+    name: 'the longest look-back is a loss',
+    file: 'src/pipeline/start-up.ts',
+    find: 'known ? 0n : LOOKBACK_MARGIN',
+    replace: '0n',
+    tests: [EXPIRY_TEST],
+  },
+  {
+    name: 'history is promised',
+    file: 'src/pipeline/expiry.ts',
+    find: 'min(ledger.promisedNs() ?? originNs, oldestNs)',
+    replace: 'min(originNs, oldestNs)',
+    tests: [EXPIRY_TEST],
+  },
+  {
+    name: 'every missed poll is made up for',
+    file: SCHEDULE,
+    find: '        dueMs = times.next(nowMs)\n        trigger()',
+    replace: '        dueMs = times.next(dueMs)\n        trigger()',
+    tests: [SCHEDULE_TEST],
+  },
+  {
+    name: 'a clock that is set back is waited for',
+    file: SCHEDULE,
+    find: 'if (nowMs < seenMs) dueMs = times.next(nowMs)',
+    replace: '',
+    tests: [SCHEDULE_TEST],
   },
   {
     name: 'an answer that broke off counts as whole',
@@ -123,8 +169,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a lost state file begins at the present',
     file: 'src/pipeline/start-up.ts',
-    find: 'const fromNs = max(min(knownNs, passedNs), options.floorNs)',
-    replace: 'const fromNs = known ? options.nowNs : max(min(knownNs, passedNs), options.floorNs)',
+    find: 'const fromNs = max(min(knownNs, passedNs),',
+    replace: 'const fromNs = max(known ? options.nowNs : min(knownNs, passedNs),',
   },
   {
     name: 'any 2xx acknowledges',

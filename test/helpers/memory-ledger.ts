@@ -4,6 +4,7 @@ import type { Attempt, DoneWindow, Gap, Interval, Ledger } from '../../src/ledge
 
 interface Content {
   originNs: bigint | undefined
+  promisedNs: bigint | undefined
   done: Interval[]
   records: DoneWindow[]
   gaps: Gap[]
@@ -16,9 +17,9 @@ export interface MemoryLedger extends Ledger {
 
 export function createMemoryLedger(
   crashed: readonly Interval[] = [],
-  content: Content = { originNs: undefined, done: [], records: [], gaps: [] },
+  content: Content = { originNs: undefined, promisedNs: undefined, done: [], records: [], gaps: [] },
 ): MemoryLedger {
-  let { originNs, done, records, gaps } = content
+  let { originNs, promisedNs, done, records, gaps } = content
   const attempts: Attempt[] = [...crashed]
   const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
   const lost = () => gaps.filter((gap) => gap.state === 'lost')
@@ -26,8 +27,10 @@ export function createMemoryLedger(
   return {
     attempts,
     originNs: () => originNs,
-    setOrigin(ns) {
+    promisedNs: () => promisedNs,
+    setOrigin(ns, promiseNs = promisedNs) {
       originNs = ns
+      promisedNs = promiseNs
     },
     settled,
     watermarkNs() {
@@ -108,6 +111,6 @@ export function createMemoryLedger(
       records = records.filter((one) => one.toNs > beforeNs)
     },
     recent: (limit) => records.toSorted((one, other) => (one.toNs > other.toNs ? -1 : 1)).slice(0, limit),
-    reopen: () => createMemoryLedger(attempts, { originNs, done, records, gaps }),
+    reopen: () => createMemoryLedger(attempts, { originNs, promisedNs, done, records, gaps }),
   }
 }

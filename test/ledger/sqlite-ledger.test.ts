@@ -37,6 +37,7 @@ const step = fc.oneof(
     }),
   },
   fc.record({ kind: fc.constant('compact' as const), range }),
+  fc.record({ kind: fc.constant('origin' as const), range, promises: fc.boolean() }),
   fc.record({ kind: fc.constant('restart' as const) }),
 )
 
@@ -45,6 +46,7 @@ function look(ledger: Ledger) {
     some.toSorted((one, other) => Number(one.fromNs - other.fromNs) || Number(one.toNs - other.toNs))
   return {
     origin: ledger.originNs(),
+    promised: ledger.promisedNs(),
     settled: ledger.settled(),
     watermark: ledger.watermarkNs(),
     missing: ledger.missing(0n, 80n),
@@ -90,6 +92,7 @@ test('whatever is done to it, it tells what the simplest ledger tells, after res
                 each.done({ fromNs, toNs: (fromNs + toNs + 1n) / 2n }, RECORD, attempt)
             }
             if (one.kind === 'compact') each.compact(one.range.toNs)
+            if (one.kind === 'origin') each.setOrigin(one.range.fromNs, ...(one.promises ? [one.range.toNs] : []))
           }
         }
         assert.deepEqual(look(ledger), look(model))

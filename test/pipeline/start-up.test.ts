@@ -12,6 +12,7 @@ const OPTIONS = {
   tailnet: 'default',
   nowNs: NOON_NS,
   floorNs: NOON_NS - 30n * DAY + HOUR,
+  serverNowNs: NOON_NS,
   lookbackNs: 2n * HOUR,
   lastPassNs: DAY,
 }
@@ -112,6 +113,7 @@ test('nothing known at all is a first installation', async () => {
     const ledger = createMemoryLedger()
     await agree(ledger, mirror)
     assert.equal(ledger.originNs(), NOON_NS - OPTIONS.lookbackNs)
+    assert.equal(ledger.promisedNs(), NOON_NS, 'what was logged before is read as far as it is still there')
   }
 })
 
