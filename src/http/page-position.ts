@@ -19,16 +19,12 @@ export function position(status: StatusAnswer): Html {
 ${history(status)}${backfill(status)}${(status.passes ?? []).map(pass)}
 <dt>Gaps</dt><dd>${gaps(status)}</dd>
 <dt>Nodes</dt><dd>${live ? html`${countText(live.nodesReporting)} reported within 15 min; ` : ''}${countText(devicesKnown)} names known</dd>
-<dt>Since the start</dt><dd>${countText(totals.points)} points of ${countText(totals.messages)} messages, ${bytesText(totals.bytes)} read, in ${ageText(runningSeconds(status))}</dd>
+<dt>Since the start</dt><dd>${countText(totals.points)} points of ${countText(totals.messages)} messages, ${bytesText(totals.bytes)} read, in ${ageText(status.uptimeSeconds)}</dd>
 <dt>Late</dt><dd>${totals.late === 0 ? 'no message' : countText(totals.late)} found by a later pass</dd>
 <dt>Set aside</dt><dd>${aside === 0 ? 'nothing' : html`<span class="warning">${countText(aside)}</span>, with the reason in dead-letters/`}</dd>
 </dl>
 <p class="dim" id="now">As of ${timeText(status.now)}.</p>
 </section>`
-}
-
-function runningSeconds({ startedAt, now }: StatusAnswer): number {
-  return (Date.parse(now) - Date.parse(startedAt)) / 1000
 }
 
 /** Clocks that differ explain figures that one would not believe otherwise. */

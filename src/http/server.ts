@@ -73,6 +73,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   const limits = { ...LIMITS, ...deps.limits }
   const auth = createAuth({ ...config, controlToken: deps.controlToken })
   const startedAt = isoOf(clock.now())
+  const startedMs = clock.monotonicMs()
   const events = createEvents({
     clock,
     clientsMax: limits.eventClientsMax,
@@ -207,6 +208,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
       version: deps.version,
       now: isoOf(clock.now()),
       startedAt,
+      uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
       health: health.state(),
       ...deps.status(),
     }

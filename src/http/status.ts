@@ -88,5 +88,7 @@ export interface StatusAnswer extends StatusView {
   /** Local clock. */
   readonly now: string
   readonly startedAt: string
+  /** By monotonic time: the two texts above may lie on two sides of a jump of the clock. */
+  readonly uptimeSeconds: number
   readonly health: HealthState
 }

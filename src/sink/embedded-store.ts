@@ -32,7 +32,7 @@ interface Cached {
   day: number
 }
 interface Opened extends StoreFile {
-  readonly sql: Record<'find' | 'add' | 'use' | 'insert' | 'update' | 'mirror' | 'count', StatementSync>
+  readonly sql: Record<'find' | 'add' | 'use' | 'insert' | 'update' | 'mirror' | 'newest' | 'count', StatementSync>
   series: Map<string, Cached>
 }
 
@@ -58,6 +58,8 @@ export function createEmbeddedStore(
     const made = openStoreFile(path)
     const { db } = made
     try {
+      const newest = db.prepare('SELECT max(watermark) AS ns FROM mirror')
+      newest.setReadBigInts(true)
       file = Object.assign(made, {
         series: new Map<string, Cached>(),
         sql: {
@@ -71,6 +73,7 @@ export function createEmbeddedStore(
               watermark = max(watermark, excluded.watermark), acked = max(acked, excluded.acked),
               passed = max(coalesce(passed, excluded.passed), coalesce(excluded.passed, passed))`,
           ),
+          newest,
           count: db.prepare('UPDATE total SET points = points + ?, series = series + ?'),
         },
       })
@@ -145,11 +148,19 @@ export function createEmbeddedStore(
     return known.id
   }
 
+  /** Retention counts back from the earlier of the local clock and the newest watermark: a clock that is a month ahead for a minute must not
+   * throw a month away. */
+  function oldestKeptNs({ sql }: Opened): bigint {
+    const { ns } = sql.newest.get() as { ns: bigint | null }
+    const nowNs = clock.now()
+    return (ns !== null && ns < nowNs ? ns : nowNs) - BigInt(options.retentionMs) * MS
+  }
+
   function put(batch: Batch): Receipt {
     const text = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.length)
     const lines = linesOf(batch.bytes)
-    const oldestNs = clock.now() - BigInt(options.retentionMs) * MS
     return transaction((now) => {
+      const oldestNs = oldestKeptNs(now)
       const counts = { points: 0, series: 0 }
       let expired = 0
       for (const { start, end, timestampNs } of lines) {
@@ -180,9 +191,9 @@ export function createEmbeddedStore(
   /** Retention, one bounded step after each batch until nothing is too old. */
   function clean(): void {
     if (clock.monotonicMs() < cleanDueMs) return
-    const oldestNs = clock.now() - BigInt(options.retentionMs) * MS
     transaction((now) => {
       const { db, sql } = now
+      const oldestNs = oldestKeptNs(now)
       const step = db.prepare('SELECT ns FROM point WHERE ns < ? ORDER BY ns LIMIT 1 OFFSET ?')
       step.setReadBigInts(true)
       const stepEnd = (step.get(oldestNs, CLEAN_ROWS) as { ns: bigint } | undefined)?.ns

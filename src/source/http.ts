@@ -96,7 +96,8 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
       agent: made,
       method: ask.method,
       path: base.pathname.replace(/\/$/, '') + ask.path,
-      headers: { 'accept-encoding': 'gzip', 'user-agent': 'tailflux', ...ask.headers },
+      // An answer out of a cache is as old as its Date, and nothing newer could be taken as read.
+      headers: { 'accept-encoding': 'gzip', 'cache-control': 'no-cache', 'user-agent': 'tailflux', ...ask.headers },
     })
     try {
       return await exchange(request, ask, signal)

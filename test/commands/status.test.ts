@@ -14,6 +14,7 @@ const answer: StatusAnswer = {
   version: '1.2.3',
   now: '2026-11-02T12:00:38.000Z',
   startedAt: '2026-11-02T11:00:00.000Z',
+  uptimeSeconds: 3_600,
   nextPoll: '2026-11-02T12:00:50.000Z',
   health: { status: 'ok', rooms: [] },
   live: createLive({ clock: createFakeClock(), random: () => 0.5 }).view(),

@@ -116,6 +116,29 @@ test('what is older than the retention is counted and not kept; what gets too ol
   assert.equal(store.stats()?.series, 2)
 })
 
+test('a clock that is far ahead for a while expires nothing that was read by the right time', async (t) => {
+  const path = placeFor(t)
+  const { clock, write } = openIn(t, path)
+  const at = (ns: bigint) => `m,t=a v=1i ${ns}`
+  const watermark = (ns: bigint) =>
+    encodeLine('tailflux_window', { tailnet: 'default', pass: '1' }, { watermark: ns, acked: ns }, ns)
+  const asText = (bytes: Uint8Array) => Buffer.from(bytes).toString().trimEnd()
+  await write([at(NOON_NS - 6n * DAY), asText(watermark(NOON_NS))])
+  for (const days of [30, 4_000]) {
+    clock.jump(days * 86_400_000)
+    assert.equal((await write([at(NOON_NS - 5n * DAY)])).expired, 0)
+    await clock.advance(7_200_000)
+    await write([at(NOON_NS - 4n * DAY)])
+    clock.jump(-days * 86_400_000)
+  }
+  assert.deepEqual(
+    exported(path, { measurement: 'm' }),
+    [6n, 5n, 4n].map((age) => at(NOON_NS - age * DAY)),
+  )
+  await write([asText(watermark(NOON_NS + 2n * DAY))])
+  assert.equal(exported(path, { measurement: 'm' }).length, 3, 'the local clock counts where it is the earlier one')
+})
+
 test('a backlog of old points goes in bounded steps, one per batch', async (t) => {
   const path = placeFor(t)
   const { store, clock, write } = openIn(t, path)

@@ -221,6 +221,13 @@ test('a compression that was not asked for is refused', async (t) => {
   assert.equal(api.asked()[0]?.headers['accept-encoding'], 'gzip')
 })
 
+test('a cache on the way is told not to answer by itself', async (t) => {
+  const { api, source, signal } = await apiAndSource(t)
+  api.on('logging/network', text(200, '{"logs":[]}', { 'content-type': 'application/json' }))
+  await readAll(await source.open(WINDOW, signal))
+  assert.equal(api.asked()[0]?.headers['cache-control'], 'no-cache')
+})
+
 test('texts of others are cut to 512 bytes, in one line', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   api.on('logging/network', text(500, `a\u0000\u001b[31mb\n{"level":60}\n${'x'.repeat(100_000)}`))
