@@ -32,6 +32,7 @@ export const CODES = [
   'db_timeout',
   'db_overloaded', // 429, 503
   'db_unavailable', // 5xx
+  'db_interrupted', // it was away between two batches of one window
   'db_unauthorized',
   'db_forbidden',
   'db_not_found', // database, bucket or organisation does not exist

@@ -124,6 +124,8 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               presentNs: () => EVER.toNs,
               passAt: () => 1,
               nextAckNs: () => clock.now(),
+              outages: () => 0,
+              mayInterrupt: () => false,
               heldBytesMax: 0,
             },
             stopping.signal,

@@ -15,7 +15,8 @@ export interface DoneRecord {
   readonly messages: number
   readonly entries: number
   readonly points: number
-  /** When it was acknowledged: local clock, but strictly increasing from window to window, ns. */
+  /** When its content was acknowledged: local clock, but strictly increasing from window to window, ns. A late pass that finds nothing new
+   * writes nothing, so it leaves this as it was. */
   readonly atNs: bigint
 }
 export interface DoneWindow extends Interval, DoneRecord {}
@@ -50,6 +51,8 @@ export interface Attempt extends Interval {}
 
 /** Every call is one SQLite transaction, durable when it returns; throws a CollectorError (stage `ledger`). */
 export interface Ledger {
+  /** Names this ledger in the database (tag `writer` of `tailflux_window`): random, made with the state file. */
+  readonly writer: string
   /** Where reading began; undefined on a first installation. */
   originNs(): bigint | undefined
   /** From here on everything is promised: what ages out unread is a loss. Before it lies history of before the first start, which is read as
@@ -57,6 +60,9 @@ export interface Ledger {
   promisedNs(): bigint | undefined
   /** Sets or moves the origin (an earlier origin asks for more history), and where the promise begins, which otherwise stays. */
   setOrigin(ns: bigint, promisedNs?: bigint): void
+  /** The origin is a guess, to be corrected when the database can be asked: an earlier ledger may have ended before it. */
+  isOriginGuessed(): boolean
+  setOriginGuessed(isGuessed: boolean): void
   /** Done or lost: intervals that nobody needs to read in pass 1; merged, ascending. */
   settled(): readonly Interval[]
   /** End of the first contiguous settled interval from the origin; the origin when nothing is settled; undefined without origin. */
@@ -84,8 +90,9 @@ export interface Ledger {
   loseGap(interval: Interval, reason: GapReason, nowNs: bigint): void
   /** Done windows whose last pass is below `pass` and that ended at or before `endedBeforeNs`, oldest first. */
   duePasses(pass: number, endedBeforeNs: bigint, limit: number): readonly DoneWindow[]
-  /** Merges away records of windows that ended before `ns` (no pass is due for them any more). */
-  compact(beforeNs: bigint): void
+  /** Merges away records of windows that ended before `endedBeforeNs` (no pass is due for them any more) and were acknowledged before
+   * `ackedBeforeNs` (until then it is compared with what the database holds). */
+  compact(endedBeforeNs: bigint, ackedBeforeNs: bigint): void
   /** The newest done windows, newest first. */
   recent(limit: number): readonly DoneWindow[]
 }

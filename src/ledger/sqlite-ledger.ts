@@ -1,6 +1,7 @@
 /** The ledger in the state file.
  *
  * Tables, all times ns as INTEGER, keyed by tailnet:
+ *   ledger_writer    our name in the database, and whether the origin is a guess
  *   ledger_origin    where reading began
  *   ledger_promise   from where on what ages out unread is a loss; without a row: from the origin
  *   ledger_done      merged done intervals (few rows, however many windows)
@@ -9,11 +10,13 @@
  *   ledger_attempt   windows whose reading began and has not ended
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in memory
  * beside the file; memory changes only after the commit. */
+import { randomBytes } from 'node:crypto'
 import { intersects, merge, subtract } from './intervals.ts'
 import type { Attempt, DoneRecord, DoneWindow, Gap, GapReason, Interval, Ledger } from './ledger.ts'
 import type { StateFile } from './state-file.ts'
 
 const TABLES = `
+CREATE TABLE IF NOT EXISTS ledger_writer (tailnet TEXT PRIMARY KEY, id TEXT NOT NULL, is_origin_guessed INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_origin (tailnet TEXT PRIMARY KEY, ns INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_promise (tailnet TEXT PRIMARY KEY, ns INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_done (tailnet TEXT, from_ns INTEGER, to_ns INTEGER NOT NULL, PRIMARY KEY (tailnet, from_ns)) STRICT;
@@ -31,9 +34,14 @@ CREATE TABLE IF NOT EXISTS ledger_attempt (tailnet TEXT, from_ns INTEGER, to_ns 
 /** Opens the ledger of one tailnet. Throws a CollectorError (stage `ledger`). */
 export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   const { db, transaction } = stateFile
-  transaction(() => db.exec(TABLES))
+  transaction(() => {
+    db.exec(TABLES)
+    db.prepare('INSERT OR IGNORE INTO ledger_writer VALUES (?, ?, 0)').run(tailnet, randomBytes(6).toString('hex'))
+  })
   const sql = prepare(stateFile)
+  const named = sql.writer.get(tailnet) as { id: string; is_origin_guessed: bigint }
 
+  let isOriginGuessed = named.is_origin_guessed !== 0n
   let originNs = (sql.origin.get(tailnet) as { ns: bigint } | undefined)?.ns
   let promisedNs = (sql.promise.get(tailnet) as { ns: bigint } | undefined)?.ns
   let done = merge(sql.allDone.all(tailnet).map(toInterval))
@@ -84,6 +92,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   }
 
   return {
+    writer: named.id,
     originNs: () => originNs,
     promisedNs: () => promisedNs,
     setOrigin(ns, promiseNs = promisedNs) {
@@ -93,6 +102,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
       })
       originNs = ns
       promisedNs = promiseNs
+    },
+    isOriginGuessed: () => isOriginGuessed,
+    setOriginGuessed(isGuessed) {
+      transaction(() => sql.guessOrigin.run(isGuessed ? 1 : 0, tailnet))
+      isOriginGuessed = isGuessed
     },
     settled: () => known,
     watermarkNs() {
@@ -186,13 +200,14 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
         if (one.pass > 0 && one.pass < pass && one.toNs <= endedBeforeNs) due.push(one)
       return due.sort(byStart).slice(0, limit)
     },
-    compact(beforeNs) {
-      const old = [...windows.values()].filter((one) => one.toNs <= beforeNs)
+    compact(endedBeforeNs, ackedBeforeNs) {
+      const isOld = (one: DoneWindow) => one.toNs <= endedBeforeNs && one.atNs <= ackedBeforeNs
+      const old = [...windows.values()].filter(isOld)
       if (old.length === 0) return
       transaction(() => {
         for (const one of old) sql.dropWindow.run(tailnet, one.fromNs, one.toNs)
       })
-      windows = new Map([...windows].filter(([, one]) => one.toNs > beforeNs))
+      windows = new Map([...windows].filter(([, one]) => !isOld(one)))
     },
     recent: (limit) =>
       [...windows.values()]
@@ -227,6 +242,8 @@ function prepare({ db }: StateFile) {
     return prepared
   }
   return {
+    writer: statement('SELECT id, is_origin_guessed FROM ledger_writer WHERE tailnet = ?'),
+    guessOrigin: statement('UPDATE ledger_writer SET is_origin_guessed = ? WHERE tailnet = ?'),
     origin: statement('SELECT ns FROM ledger_origin WHERE tailnet = ?'),
     putOrigin: statement('INSERT INTO ledger_origin VALUES (?, ?) ON CONFLICT DO UPDATE SET ns = excluded.ns'),
     promise: statement('SELECT ns FROM ledger_promise WHERE tailnet = ?'),

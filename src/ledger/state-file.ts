@@ -6,7 +6,7 @@
  * with a rollback journal survives a power cut at every instant, also of the journal's directory entry; WAL would be faster, but a few
  * commits per window do not need it, and one file is easier to carry about than three.
  * Recovery: a damaged file is renamed to `<name>.corrupt-<time>` and an empty one takes its place; what it knew comes back from the mirror
- * in the database (pipeline/start-up). A file of a newer tailflux is left alone. */
+ * in the database (pipeline/reconcile). A file of a newer tailflux is left alone. */
 import { existsSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'

@@ -1,4 +1,5 @@
-/** The service about itself: one point of `tailflux_window` per window that is done, which also mirrors the watermark into the database. */
+/** The service about itself: one point of `tailflux_window` per window that is done. It is the checkpoint of that window: as long as the
+ * database shows it, it holds what was acknowledged for the window. */
 import { MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -8,8 +9,10 @@ import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { HealthReport } from './health.ts'
 import type { PlannedWindow } from './planner.ts'
 import type { Present } from './present.ts'
+import { REFUSED } from './read-checkpoint.ts'
+import { END_OF_TIME } from './reconcile.ts'
+import type { Recovery } from './recovery.ts'
 import type { WindowResult } from './run-window.ts'
-import { END_OF_TIME } from './start-up.ts'
 import { min } from './window-size.ts'
 
 /** Returns what writes the point of a window that is done as far as `doneToNs`. It rejects only on a programmer's error. */
@@ -17,59 +20,55 @@ export function createCheckpoint(
   options: { readonly tailnet: string; readonly latePasses: number },
   deps: {
     readonly sink: Pick<Sink, 'write'>
-    readonly ledger: Pick<Ledger, 'watermarkNs' | 'duePasses'>
+    readonly ledger: Pick<Ledger, 'writer' | 'watermarkNs' | 'duePasses' | 'isOriginGuessed'>
     readonly present: Pick<Present, 'runningNs'>
     readonly breaker: Pick<CircuitBreaker, 'failed'>
+    readonly recovery: Pick<Recovery, 'compareSoon'>
     readonly health: HealthReport
   },
 ): (window: PlannedWindow, doneToNs: bigint, result: WindowResult, signal: AbortSignal) => Promise<void> {
   const { ledger, health } = deps
   let isRefused = false
 
-  /** Where the first window begins that still waits for a late pass, due or not. */
-  function firstPassDueNs(): bigint | undefined {
-    return ledger.duePasses(options.latePasses + 1, END_OF_TIME, 1)[0]?.fromNs
+  /** Up to where every late pass was made. Of what lies before a guessed origin nobody knows anything. */
+  function passedNs(watermarkNs: bigint): bigint {
+    if (ledger.isOriginGuessed()) return 0n
+    return min(watermarkNs, ledger.duePasses(options.latePasses + 1, END_OF_TIME, 1)[0]?.fromNs ?? watermarkNs)
   }
 
-  /** A database that refuses what mirrors the ledger could not tell some day that it lost something. */
-  function tell(isTaken: boolean): void {
-    if (isTaken !== isRefused) return
-    isRefused = !isTaken
-    if (isTaken) health.set('sink', 'ok', undefined, undefined, 'checkpoint')
-    else {
-      health.set(
-        'sink',
-        'warning',
-        'db_rejected',
-        'the database refuses the points of tailflux_window, so after it is restored from a backup nobody knows what it lost; the dead letters say why (a field type conflict, or a retention of minutes)',
-        'checkpoint',
-      )
-    }
+  function refused(): void {
+    isRefused = true
+    health.set('sink', 'warning', 'db_rejected', REFUSED, 'checkpoint')
   }
 
-  return async function mirror(window, doneToNs, result, signal) {
+  return async function checkpoint(window, doneToNs, result, signal) {
     const watermarkNs = ledger.watermarkNs() ?? doneToNs
     const fields = {
       watermark: watermarkNs,
-      acked: result.ackedNs,
-      passed: min(watermarkNs, firstPassDueNs() ?? watermarkNs),
+      // A late pass that found nothing new wrote nothing: this point must not stand for content that somebody else took away meanwhile.
+      ...(result.isWritten ? { acked: result.ackedNs } : {}),
+      passed: passedNs(watermarkNs),
       lag_ms: (deps.present.runningNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
       points: BigInt(result.points),
       duration_ms: BigInt(Math.round(result.durationMs)),
     }
-    const tags = { pass: String(window.pass), tailnet: options.tailnet }
+    const tags = { pass: String(window.pass), tailnet: options.tailnet, writer: ledger.writer }
     const bytes = encodeLine('tailflux_window', tags, fields, doneToNs)
     try {
       const receipt = await deps.sink.write({ bytes, lineCount: 1, target: 'main' }, signal)
-      tell(receipt.written === 1)
+      if (receipt.rejected > 0) refused()
+      else if (receipt.written > 0 && isRefused) {
+        isRefused = false
+        deps.recovery.compareSoon()
+      }
     } catch (error) {
       if (signal.aborted) return
       if (!(error instanceof CollectorError)) throw error
-      // The window is done all the same; a mirror that stays behind only means reading a little again some day.
+      // The window is done all the same; without its checkpoint it is read again some day.
       // A refusal of this very point says nothing about the windows.
-      if (error.code === 'db_conflict' || error.code === 'db_limit') tell(false)
+      if (error.code === 'db_conflict' || error.code === 'db_limit') refused()
       else deps.breaker.failed(error)
     }
   }

@@ -29,7 +29,7 @@ import { passesOf } from './passes.ts'
 import { createPlanner, type Planner } from './planner.ts'
 import { createPresent } from './present.ts'
 import { readAll } from './read-all.ts'
-import { createRecovery } from './recovery.ts'
+import { createRecovery, isOutage, isRefusal } from './recovery.ts'
 import type { LaneParts, RunWindowDeps } from './run-window.ts'
 import { type BackfillStatus, createDelivered, gapView, type PipelineStatus, type TickResult } from './status.ts'
 import { createWaits } from './waits.ts'
@@ -54,7 +54,16 @@ export interface PipelineOptions {
 export interface PipelineDeps
   extends Omit<
     RunWindowDeps,
-    'source' | 'sink' | 'ledger' | 'lagNs' | 'presentNs' | 'passAt' | 'heldBytesMax' | 'nextAckNs'
+    | 'source'
+    | 'sink'
+    | 'ledger'
+    | 'lagNs'
+    | 'presentNs'
+    | 'passAt'
+    | 'heldBytesMax'
+    | 'nextAckNs'
+    | 'outages'
+    | 'mayInterrupt'
   > {
   readonly source: Source
   readonly sink: Sink
@@ -120,24 +129,32 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const breaker = createCircuitBreaker({
     probe: (isRecovering, signal) => sink.probe(signal, isRecovering ? probePoint(options, clock.now()) : undefined),
     clock,
-    onHalfOpen: () => recovery.heal(),
+    onHalfOpen: () => undefined,
     onChange(error) {
       database.changed(error)
-      if (error) recovery.lose()
+      if (error && !isRefusal(error)) recovery.lose()
     },
   })
   const recovery = createRecovery(
     { ...options, lagNs, lastPassNs },
-    { source, sink, ledger, present, waits, breaker, clock, log },
+    { source, sink, ledger, present, waits, breaker, health, clock, log },
   )
-  const checkpoint = createCheckpoint({ ...options, latePasses: latePassesNs.length }, { ...deps, present, breaker })
+  const checkpoint = createCheckpoint(
+    { ...options, latePasses: latePassesNs.length },
+    { ...deps, present, breaker, recovery },
+  )
   sink.listen(database.listener)
-  sink.listen({ failed: () => undefined, succeeded: breaker.acknowledged })
+  sink.listen({
+    failed(error) {
+      if (isOutage(error)) recovery.lose()
+    },
+    succeeded: breaker.acknowledged,
+  })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {
       ...deps,
-      ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, nextAckNs: recovery.nextAckNs },
+      ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, ...recovery },
       ...{ present, edge, waits, breaker, database, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
@@ -208,7 +225,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const result = await readAll(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        { walk, present, edge, waits, breaker, clock, isPaused: () => isPaused },
+        { walk, present, edge, waits, breaker, recovery, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {
@@ -226,7 +243,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + COMPACT_EVERY_MS
-    waits.guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY)))
+    waits.guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY), recovery.comparedFromNs()))
   }
 
   return {

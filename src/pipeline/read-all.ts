@@ -4,6 +4,7 @@ import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Edge } from './edge.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
+import type { Recovery } from './recovery.ts'
 import type { TickResult } from './status.ts'
 import type { Waits } from './waits.ts'
 
@@ -13,6 +14,7 @@ export interface ReadAllDeps {
   readonly edge: Pick<Edge, 'ns'>
   readonly waits: Waits
   readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
+  readonly recovery: Pick<Recovery, 'isDue' | 'reach'>
   readonly isPaused: () => boolean
   readonly clock: Pick<Clock, 'sleep'>
 }
@@ -37,8 +39,10 @@ export async function readAll(
       breaker.state !== 'open' &&
       waitMs <= 0 &&
       !waits.isStateWaiting()
+    // Windows that are under way come to an end first.
+    const isComparing = canRead && deps.recovery.isDue()
     const most = waits.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
-    while (canRead && flying.size < most) {
+    while (canRead && !isComparing && flying.size < most) {
       const window = plan.next(deps.present.presentNs(), deps.edge.ns(), breaker.trial)
       if (window === undefined) break
       const flight: Promise<void> = deps
@@ -57,6 +61,10 @@ export async function readAll(
     if (signal.aborted) return 'stopped'
     if (deps.isPaused()) return 'paused'
     if (breaker.state === 'open') return 'db_down'
+    if (isComparing) {
+      await deps.recovery.reach(signal)
+      continue
+    }
     // Rounded up: a rest of less than a millisecond is a rest, and not the end.
     const restMs = Math.ceil(plan.restMs())
     if (canRead && restMs > 0) {

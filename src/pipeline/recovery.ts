@@ -1,58 +1,109 @@
-/** Agreeing with the database about what is done: at the start, and again whenever it was away. The rules are in start-up.ts. */
+/** When ledger and database are compared: at the start, after each outage however short, and every ten minutes, because a database can be
+ * dropped and made again, or restored, between two polls. What is compared is in reconcile.ts. */
 import type { Logger } from 'pino'
-import { type Clock, MS } from '../clock.ts'
+import { type Clock, HOUR, MS } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { HealthReport } from './health.ts'
 import type { Present } from './present.ts'
-import { HEAL_NS, lastOf, reconcile } from './start-up.ts'
+import { createCheckpointReader } from './read-checkpoint.ts'
+import { COMPARED_NS, HEAL_NS, lastOf, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 import type { Waits } from './waits.ts'
-import { max } from './window-size.ts'
+import { max, min } from './window-size.ts'
 
 export interface Recovery {
   /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
   askTime(signal: AbortSignal): Promise<boolean>
-  /** False when it was not possible to agree now. */
+  /** The comparison is due: no window may begin before it, and none may be under way while it is made. */
+  isDue(): boolean
+  /** Compares when that is due. False when it was not possible now. */
   reach(signal: AbortSignal): Promise<boolean>
-  /** The database is away. */
+  /** Something that stood in the way of the comparison is gone. */
+  compareSoon(): void
+  /** A request to the database failed so that it may have been away; it may come back older than it was. */
   lose(): void
-  /** It is back: what it had acknowledged just before it went may be lost, so that is read again. */
-  heal(): void
-  /** The clock of acknowledgements, ns. It only goes forward: as the local clock does, or where that was set back, or where the mirror or the
-   * ledger tell of later ones (the clock was ahead then), on from there at the pace of monotonic time. */
+  /** How often that was. What was acknowledged before and after one of them may not be called delivered together. */
+  outages(): number
+  /** True when a window that was written around an outage is to be read again; not for ever, or nothing would get done where every second
+   * request fails. */
+  mayInterrupt(window: Interval): boolean
+  /** The clock of acknowledgements, ns. It only goes forward: as the local clock does, or where that was set back, or where the checkpoint
+   * or the ledger tell of later ones (the clock was ahead then), on from there at the pace of monotonic time. */
   nextAckNs(): bigint
+  /** What was acknowledged before is never compared any more, ns. */
+  comparedFromNs(): bigint
 }
 
 export interface RecoveryOptions {
   readonly tailnet: string
   readonly lookbackMs: number
   readonly lagNs: bigint
+  readonly parallel: number
   /** Age of the last late pass. */
   readonly lastPassNs: bigint
+}
+
+/** How often the checkpoint is read back. */
+export const COMPARE_EVERY_MS = 600_000
+
+/** After so many times a window counts as done although the database was away while it was written. */
+const INTERRUPTIONS_MAX = 5
+
+/** Connection refused, reset, timed out, or a proxy that finds nobody behind it. An answer that names a time to wait comes from a database
+ * that is there and has too much to do. */
+export function isOutage({ code, retryAfterMs }: CollectorError): boolean {
+  if (code === 'db_overloaded') return retryAfterMs === undefined
+  return code === 'db_unreachable' || code === 'db_timeout' || code === 'db_unavailable'
+}
+
+/** The database is there, and does not take what it was given. */
+export function isRefusal({ code }: CollectorError): boolean {
+  return [
+    'db_conflict',
+    'db_limit',
+    'db_rejected',
+    'db_too_large',
+    'dead_letters_full',
+    'dead_letters_failed',
+  ].includes(code)
 }
 
 export function createRecovery(
   options: RecoveryOptions,
   deps: {
     readonly source: Pick<Source, 'open'>
-    readonly sink: Pick<Sink, 'lastMirror'>
+    readonly sink: Pick<Sink, 'checkpoint' | 'write'>
     readonly ledger: Ledger
     readonly present: Present
     readonly waits: Waits
     /** Opens when the database does not answer. */
     readonly breaker: Pick<CircuitBreaker, 'failed'>
-    readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
+    readonly health: HealthReport
+    readonly clock: Clock
     readonly log: Logger
   },
 ): Recovery {
   const { ledger, present, waits, clock, log } = deps
+  const reader = createCheckpointReader(options, { ...deps, writer: ledger.writer, nextAckNs })
+  let isStart = true
   let isReached = false
+  let dueMs = Number.NEGATIVE_INFINITY
+  let outages = 0
+  /** What was acknowledged up to here was compared; undefined: everything must be. */
+  let provenNs: bigint | undefined
   let lastAckedNs = 0n
   let lastAckedMs = clock.monotonicMs()
-  /** The last acknowledgement when the database was lost. */
-  let lostAtNs: bigint | undefined
+  /** When the database was away last, or this began. */
+  let steadySinceMs = clock.monotonicMs()
+  /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
+  let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
+  let keptNs: bigint | undefined
+  let told: string | undefined
+  /** How often a window was interrupted, by its begin; since the last comparison that found no outage. */
+  const interruptions = new Map<bigint, number>()
 
   function goOnFrom(ackedNs: bigint): void {
     lastAckedNs = ackedNs
@@ -76,28 +127,81 @@ export function createRecovery(
     }
   }
 
+  function nextAckNs(): bigint {
+    const passedNs = BigInt(Math.floor((clock.monotonicMs() - lastAckedMs) * 1e6))
+    goOnFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
+    return lastAckedNs
+  }
+
+  /** What was acknowledged shortly before an outage may be lost even where the checkpoint is not. */
+  function readDoubtfulAgain(): void {
+    if (doubt === undefined) return
+    const { fromNs, toNs } = doubt
+    const lost = ledger.recent(Number.MAX_SAFE_INTEGER).filter(({ atNs }) => atNs >= fromNs && atNs <= toNs)
+    for (const window of lost) ledger.forget(window)
+    doubt = undefined
+    if (lost.length > 0)
+      log.info(
+        { windowCount: lost.length },
+        'reading again what was acknowledged shortly before the database went away',
+      )
+  }
+
+  function tell({ unproven, keptNs }: Pick<Reconciled, 'unproven' | 'keptNs'>): void {
+    const code = unproven?.code ?? (keptNs === undefined ? undefined : 'retention_short')
+    const text =
+      unproven === undefined
+        ? shortRetentionText(keptNs ?? 0n)
+        : `points are written, but what the database loses is not noticed: ${unproven.text}`
+    // A kind of database that has no questions is no trouble: nobody can mend it.
+    const isTrouble = code !== undefined && unproven?.isByNature !== true
+    if (isTrouble) deps.health.set('sink', 'warning', code, text, 'checkpoint')
+    else deps.health.set('sink', 'ok', undefined, undefined, 'checkpoint')
+    if (code !== undefined && code !== told)
+      log[isTrouble ? 'warn' : 'info']({ code, reason: text }, 'the checkpoint cannot be compared')
+    else if (code === undefined && told !== undefined) log.info('the checkpoint can be compared again')
+    told = code
+  }
+
+  async function compare(signal: AbortSignal): Promise<void> {
+    if (isStart) goOnFrom(max(lastAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))))
+    readDoubtfulAgain()
+    const isWhole = !isReached || provenNs === undefined
+    const reconciled = await reconcile(
+      {
+        nowNs: present.presentNs(),
+        serverNowNs: present.serverNowNs(),
+        floorNs: present.floorNs(),
+        lookbackNs: BigInt(options.lookbackMs) * MS,
+        lastPassNs: options.lastPassNs,
+        parallel: options.parallel,
+        isStart,
+        provenNs: isWhole ? undefined : provenNs,
+      },
+      { ledger, reader, log },
+      signal,
+    )
+    // Also above what was written by a ledger that is lost.
+    const recordedNs = lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))
+    const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)
+    if (latestNs > lastAckedNs) goOnFrom(latestNs)
+    provenNs = reconciled.unproven === undefined ? recordedNs : undefined
+    // How long points are kept shows only where all are compared.
+    if (isWhole && reconciled.unproven === undefined) keptNs = reconciled.keptNs
+    tell({ ...reconciled, ...(keptNs === undefined ? {} : { keptNs }) })
+  }
+
   return {
     askTime,
+    isDue: () => !isReached || clock.monotonicMs() >= dueMs,
     async reach(signal) {
-      if (isReached) return true
+      if (isReached && clock.monotonicMs() < dueMs) return true
       // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
       if (!present.isHeard && !(await askTime(signal))) return false
+      const outagesBefore = outages
+      const wasAway = doubt !== undefined
       try {
-        const mirrorAckedNs = await reconcile(
-          {
-            tailnet: options.tailnet,
-            nowNs: present.presentNs(),
-            serverNowNs: present.serverNowNs(),
-            floorNs: present.floorNs(),
-            lookbackNs: BigInt(options.lookbackMs) * MS,
-            lastPassNs: options.lastPassNs,
-          },
-          { ledger, sink: deps.sink, log },
-          signal,
-        )
-        // Also above what was mirrored by a ledger that is lost, or a database that is restored would look as if it had lost nothing.
-        const latestNs = max(lastAckedNs, mirrorAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER)))
-        if (latestNs > lastAckedNs) goOnFrom(latestNs)
+        await compare(signal)
       } catch (error) {
         signal.throwIfAborted()
         if (!(error instanceof CollectorError)) throw error
@@ -105,31 +209,35 @@ export function createRecovery(
         else deps.breaker.failed(error)
         return false
       }
-      isReached = true
-      return true
+      isStart = false
+      dueMs = clock.monotonicMs() + COMPARE_EVERY_MS
+      // Away again while it was asked: once more.
+      isReached = outages === outagesBefore
+      if (isReached && !wasAway) interruptions.clear()
+      return isReached
+    },
+    compareSoon() {
+      dueMs = Number.NEGATIVE_INFINITY
     },
     lose() {
-      if (isReached) lostAtNs ??= lastAckedNs
-    },
-    heal() {
+      outages += 1
+      if (isStart) return
+      if (doubt === undefined) {
+        // No more than half of what was done since the last outage: with a database that fails all the time there must be progress.
+        const steadyNs = BigInt(Math.round((clock.monotonicMs() - steadySinceMs) * 1e6))
+        doubt = { fromNs: lastAckedNs - min(HEAL_NS, steadyNs / 2n), toNs: lastAckedNs }
+      } else doubt.toNs = lastAckedNs
+      steadySinceMs = clock.monotonicMs()
       isReached = false
-      const records = ledger.recent(Number.MAX_SAFE_INTEGER)
-      const fromNs = (lostAtNs ?? lastOf(records)) - HEAL_NS
-      const lost = records.filter((window) => window.atNs >= fromNs)
-      lostAtNs = undefined
-      if (lost.length === 0) return
-      waits.guardState(() => {
-        for (const window of lost) ledger.forget(window)
-        log.info(
-          { windowCount: lost.length },
-          'reading again what was acknowledged shortly before the database went away',
-        )
-      })
     },
-    nextAckNs() {
-      const passedNs = BigInt(Math.floor((clock.monotonicMs() - lastAckedMs) * 1e6))
-      goOnFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
-      return lastAckedNs
+    outages: () => outages,
+    mayInterrupt({ fromNs }) {
+      const count = (interruptions.get(fromNs) ?? 0) + 1
+      if (count > INTERRUPTIONS_MAX) return !interruptions.delete(fromNs)
+      interruptions.set(fromNs, count)
+      return true
     },
+    nextAckNs,
+    comparedFromNs: () => lastAckedNs - max(COMPARED_NS, options.lastPassNs + HOUR),
   }
 }

@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'
-import type { Attempt, Ledger } from '../ledger/ledger.ts'
+import type { Attempt, Interval, Ledger } from '../ledger/ledger.ts'
 import type { LineWriter } from '../sink/lines.ts'
 import type { Batch, DeadLetters, Sink } from '../sink/sink.ts'
 import type { Message } from '../source/message.ts'
@@ -48,6 +48,10 @@ export interface RunWindowDeps {
   readonly passAt: (ageNs: bigint) => number
   /** The next value of the clock of acknowledgements: strictly increasing, ns. */
   readonly nextAckNs: () => bigint
+  /** How often the database was away so far; it may have come back older. */
+  readonly outages: () => number
+  /** The database was away between the receipts of this window: true when the window should be read again rather than be called done. */
+  readonly mayInterrupt: (window: Interval) => boolean
   /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
   readonly heldBytesMax: number
 }
@@ -70,6 +74,8 @@ export interface WindowResult {
   readonly expired: number
   /** Late passes: the answer differed from the last time. */
   readonly changed: boolean
+  /** Its content was written, not merely found to be as it was. */
+  readonly isWritten: boolean
   readonly durationMs: number
 }
 
@@ -187,8 +193,11 @@ async function walk(
     if (changed && quarantine.count > 0) await quarantine.post()
     await delivery.settled()
     signal.throwIfAborted()
+    if (delivery.outagesSince > 0 && deps.mayInterrupt(window)) throw interrupted()
 
     const ackedNs = deps.nextAckNs()
+    // Not held back: written as a whole, changed or not.
+    const isWritten = changed || held === undefined
     const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
     if (reachNs !== undefined) {
       deps.ledger.done(
@@ -199,7 +208,7 @@ async function walk(
           messages: counts.messages,
           entries: counts.entries,
           points: counts.points,
-          atNs: ackedNs,
+          atNs: isWritten ? ackedNs : (window.previous?.atNs ?? ackedNs),
         },
         attempt,
       )
@@ -207,7 +216,7 @@ async function walk(
     const durationMs = deps.clock.monotonicMs() - beganMs
     return {
       ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
-      ...{ ...delivery.totals, changed, durationMs },
+      ...{ ...delivery.totals, changed, isWritten, durationMs },
     }
   } catch (error) {
     failing.abort(error)
@@ -230,12 +239,23 @@ function passOf(window: PlannedWindow, ageNs: bigint, deps: RunWindowDeps): numb
   return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
 }
 
+/** Some of its batches were acknowledged before the database was away, some after: the first may be lost. */
+function interrupted(): CollectorError {
+  return new CollectorError('the database was away while a window was written; the window is read again by itself', {
+    stage: 'sink',
+    code: 'db_interrupted',
+    reaction: 'retry',
+  })
+}
+
 interface Delivery {
   /** Waits for a place, then sends in the background. Throws when an earlier batch has failed. */
   send(batch: Batch): Promise<void>
   /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
   settled(): Promise<void>
   readonly failure: unknown
+  /** How often the database was away since the first receipt. */
+  readonly outagesSince: number
   readonly totals: { written: number; rejected: number; expired: number }
 }
 
@@ -249,9 +269,11 @@ function createDelivery(
   const totals = { written: 0, rejected: 0, expired: 0 }
   let failure: unknown
   let limit: CollectorError | undefined
+  let outagesAtFirst: number | undefined
   async function deliver(batch: Batch, release: () => void): Promise<void> {
     try {
       const receipt = await deps.sink.write(batch, signal)
+      outagesAtFirst ??= deps.outages()
       totals.written += receipt.written
       totals.rejected += receipt.rejected
       totals.expired += receipt.expired
@@ -280,6 +302,9 @@ function createDelivery(
     },
     get failure() {
       return failure
+    },
+    get outagesSince() {
+      return deps.outages() - (outagesAtFirst ?? deps.outages())
     },
     totals,
   }

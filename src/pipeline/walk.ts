@@ -83,6 +83,8 @@ export function createWalk(
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
     if (code === 'db_limit') return limited(window, plan, error)
     // The state file and the database fail for every window alike: that is told once, with the mend, by who makes reading wait.
+    // The database was away for a moment and is back: nothing waits for that.
+    if (code === 'db_interrupted') return plan.released(window)
     const isOurs = error.stage === 'ledger' || error.stage === 'sink'
     log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
     if (isOurs) {

@@ -8,6 +8,7 @@ import { linesOf } from './line-spans.ts'
 import { escapeTag } from './lines-escape.ts'
 import type { Batch, Receipt, Sink, SinkMetrics } from './sink.ts'
 import { createSinkListeners } from './sink-listeners.ts'
+import { CHECKPOINT_SERIES, prepareCheckpoint } from './store-checkpoint.ts'
 import { openStoreFile, type StoreFile, storeError } from './store-file.ts'
 
 export { exportLines } from './store-export.ts'
@@ -32,7 +33,8 @@ interface Cached {
   day: number
 }
 interface Opened extends StoreFile {
-  readonly sql: Record<'find' | 'add' | 'use' | 'insert' | 'update' | 'mirror' | 'newest' | 'count', StatementSync>
+  readonly sql: Record<'find' | 'add' | 'use' | 'insert' | 'update' | 'newest' | 'count', StatementSync>
+  readonly checkpoint: ReturnType<typeof prepareCheckpoint>
   series: Map<string, Cached>
 }
 
@@ -58,21 +60,17 @@ export function createEmbeddedStore(
     const made = openStoreFile(path)
     const { db } = made
     try {
-      const newest = db.prepare('SELECT max(watermark) AS ns FROM mirror')
+      const newest = db.prepare('SELECT max(watermark) AS ns FROM checkpoint')
       newest.setReadBigInts(true)
       file = Object.assign(made, {
         series: new Map<string, Cached>(),
+        checkpoint: prepareCheckpoint(db),
         sql: {
           find: db.prepare('SELECT id, day FROM series WHERE key = ?'),
           add: db.prepare('INSERT INTO series (key, day) VALUES (?, ?) RETURNING id, day'),
           use: db.prepare('UPDATE series SET day = ? WHERE id = ?'),
           insert: db.prepare('INSERT INTO point (ns, series, fields) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
           update: db.prepare('UPDATE point SET fields = ?3 WHERE ns = ?1 AND series = ?2'),
-          mirror: db.prepare(
-            `INSERT INTO mirror (tailnet, watermark, acked, passed) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-              watermark = max(watermark, excluded.watermark), acked = max(acked, excluded.acked),
-              passed = max(coalesce(passed, excluded.passed), coalesce(excluded.passed, passed))`,
-          ),
           newest,
           count: db.prepare('UPDATE total SET points = points + ?, series = series + ?'),
         },
@@ -173,19 +171,11 @@ export function createEmbeddedStore(
         const { changes } = now.sql.insert.run(timestampNs, id, fields)
         if (changes === 0) now.sql.update.run(timestampNs, id, fields)
         else counts.points += 1
-        if (key.startsWith('tailflux_window,')) mirror(key, fields, now)
+        if (key.startsWith(CHECKPOINT_SERIES)) now.checkpoint.put(key, timestampNs, fields)
       }
       if (counts.points + counts.series > 0) now.sql.count.run(counts.points, counts.series)
       return { written: lines.length - expired, rejected: 0, expired }
     })
-  }
-
-  function mirror(key: string, fields: string, { sql }: Opened): void {
-    const tailnet = /,tailnet=((?:[^\\,]|\\.)*)/.exec(key)?.[1]
-    const watermark = integerOf(fields, 'watermark')
-    if (tailnet !== undefined && watermark !== undefined) {
-      sql.mirror.run(tailnet, watermark, integerOf(fields, 'acked') ?? 0n, integerOf(fields, 'passed') ?? null)
-    }
   }
 
   /** Retention, one bounded step after each batch until nothing is too old. */
@@ -203,6 +193,7 @@ export function createEmbeddedStore(
           .prepare('DELETE FROM series WHERE id IN (SELECT id FROM series WHERE day < ? LIMIT ?)')
           .run(oldestNs / DAY, CLEAN_ROWS).changes,
       )
+      now.checkpoint.drop(stepEnd ?? oldestNs)
       sql.count.run(-points, -series)
       if (series > 0) now.series.clear()
       if (stepEnd !== undefined || series === CLEAN_ROWS) return
@@ -237,26 +228,13 @@ export function createEmbeddedStore(
       return receipt
     },
     listen: listeners.add,
-    async lastMirror(tailnet) {
-      const { db } = opened()
+    async checkpoint(tailnet, range, signal) {
+      signal.throwIfAborted()
       try {
-        const found = db.prepare(
-          'SELECT watermark AS watermarkNs, acked AS ackedNs, passed AS passedNs FROM mirror WHERE tailnet = ?',
-        )
-        found.setReadBigInts(true)
-        const row = found.get(escapeTag(tagValue(tailnet))) as
-          | { watermarkNs: bigint; ackedNs: bigint; passedNs: bigint | null }
-          | undefined
-        return (
-          row && {
-            watermarkNs: row.watermarkNs,
-            ackedNs: row.ackedNs,
-            ...(row.passedNs !== null && { passedNs: row.passedNs }),
-          }
-        )
+        return { points: opened().checkpoint.find(escapeTag(tagValue(tailnet)), range) }
       } catch (error) {
         close()
-        throw storeError(path, error)
+        return { cannotBeAsked: storeError(path, error).message }
       }
     },
     stats() {
@@ -287,10 +265,4 @@ function partsOf(line: string): { key: string; fields: string } {
   let blank = line.indexOf(' ')
   while (line[blank - 1] === '\\') blank = line.indexOf(' ', blank + 1)
   return { key: line.slice(0, blank), fields: line.slice(blank + 1, last) }
-}
-
-/** The value of an integer field of one of our own lines. */
-function integerOf(fields: string, name: string): bigint | undefined {
-  const found = new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1]
-  return found === undefined ? undefined : BigInt(found)
 }

@@ -8,6 +8,7 @@ import { MS } from '../clock.ts'
 import { type Code, CollectorError } from '../errors.ts'
 import type { InfluxConfig } from './config.ts'
 import { classify, type Verdict } from './influx-answer.ts'
+import { createCheckpointQuestion } from './influx-checkpoint.ts'
 import { createInfluxHttp, type InfluxHttp } from './influx-http.ts'
 import { createLines } from './influx-lines.ts'
 import { createQueries } from './influx-query.ts'
@@ -197,7 +198,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       metrics.written(receipt.written, batch.bytes.length)
       return receipt
     },
-    lastMirror: (tailnet, signal) => queries.lastMirror(tailnet, signal),
+    checkpoint: createCheckpointQuestion(config, { http, label }),
     listen: listeners.add,
     async stop() {
       http.stop()

@@ -24,14 +24,37 @@ export interface Receipt {
   readonly expired: number
 }
 
-/** The ledger's reflection in the database. Every window that was acknowledged up to `ackedNs` had its points in the database before this
- * was written; so a database that lost something (restored from a backup) tells by a lower value what it lost. */
-export interface Mirror {
-  readonly watermarkNs: bigint
-  /** The service's own, strictly increasing clock of acknowledgements, ns. */
-  readonly ackedNs: bigint
-  /** Up to here every late pass was made as well, ns; undefined when this kind of database does not keep it. */
-  readonly passedNs?: bigint | undefined
+/** One point of `tailflux_window` as the database shows it: the checkpoint of one window. */
+export interface CheckpointPoint {
+  /** The point's time: how far its window was done, ns of `logged` time. */
+  readonly timeNs: bigint
+  /** Tag: the pass of the window; other words are no windows (`probe`). */
+  readonly pass: string
+  /** Tag: whose ledger this mirrors; undefined for points of versions that had no such tag. */
+  readonly writer: string | undefined
+  /** When the content of the window was acknowledged, by the writer's own clock of acknowledgements, ns; undefined when that pass wrote
+   * nothing, because it found nothing new. */
+  readonly ackedNs: bigint | undefined
+  /** The watermark of the ledger then, ns. */
+  readonly watermarkNs: bigint | undefined
+  /** Up to here every late pass was made as well, ns. */
+  readonly passedNs: bigint | undefined
+}
+
+/** The points, or why the database does not show them. */
+export type CheckpointAnswer =
+  | { readonly points: readonly CheckpointPoint[] }
+  | {
+      /** A sentence that ends with the fix. */
+      readonly cannotBeAsked: string
+      /** This kind of database has no such questions (write-only stores): there is nothing to fix. */
+      readonly isByNature?: boolean
+    }
+
+/** Both ends inclusive, ns. */
+export interface TimeRange {
+  readonly fromNs: bigint
+  readonly toNs: bigint
 }
 
 export interface Sink {
@@ -46,10 +69,9 @@ export interface Sink {
   /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
    * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
   write(batch: Batch, signal: AbortSignal): Promise<Receipt>
-  /** What `tailflux_window` in the database tells of this tailnet: the highest `watermark` and the highest `acked`; undefined when the
-   * database answered that it holds none; `unanswerable` when this kind of database cannot be asked (write-only stores); rejects
-   * with a CollectorError when the question failed. */
-  lastMirror(tailnet: string, signal: AbortSignal): Promise<Mirror | 'unanswerable' | undefined>
+  /** The points of `tailflux_window` of one tailnet whose time lies in `range` (both ends inclusive; at most twelve hours, or InfluxDB 3 Core
+   * may refuse the question). It only optimises: whatever goes wrong is an answer too. Rejects with the signal's reason only. */
+  checkpoint(tailnet: string, range: TimeRange, signal: AbortSignal): Promise<CheckpointAnswer>
   /** Tells `listener` from now on about each request of `write`; returns what ends that. Any number of listeners; none may throw. */
   listen(listener: SinkListener): () => void
   stop(): Promise<void>

@@ -2,7 +2,7 @@
  *
  *   series   id, key: measurement and tags as in the line; day: of its newest point, in days since the epoch
  *   point    (ns, series) is the identity of a point, as in InfluxDB: writing again overwrites; fields as in the line
- *   mirror   per tailnet the highest `watermark`, `acked` and `passed` of all `tailflux_window` lines; `passed` may be unknown
+ *   checkpoint   the points of `tailflux_window` once more (store-checkpoint.ts)
  *   total    one row: how many points and series there are
  *
  * So a line can be given back byte for byte, which is what `export` does. Points lie in order of time, because they come, are read and
@@ -15,19 +15,15 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CollectorError } from '../errors.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../private-file.ts'
+import { CHECKPOINT_SCHEMA, takeOverCheckpoints } from './store-checkpoint.ts'
 
-const LAYOUT = 2
+const LAYOUT = 3
 const SCHEMA = `
 CREATE TABLE series (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL) STRICT;
 CREATE TABLE point (ns INTEGER, series INTEGER, fields TEXT NOT NULL, PRIMARY KEY (ns, series)) STRICT, WITHOUT ROWID;
-CREATE TABLE mirror (tailnet TEXT PRIMARY KEY, watermark INTEGER NOT NULL, acked INTEGER NOT NULL, passed INTEGER) STRICT;
 CREATE TABLE total (points INTEGER NOT NULL, series INTEGER NOT NULL) STRICT;
 INSERT INTO total VALUES (0, 0);
-PRAGMA user_version = ${LAYOUT};
-`
-/** What brings an older layout up to this one. */
-const FROM_LAYOUT_1 = `
-ALTER TABLE mirror ADD COLUMN passed INTEGER;
+${CHECKPOINT_SCHEMA}
 PRAGMA user_version = ${LAYOUT};
 `
 /** The WAL file shrinks to that after a large transaction. */
@@ -72,8 +68,8 @@ export function openStoreReader(path: string): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
-    // Points lie in both layouts alike; only who writes brings the file up to date.
-    if (versionOf(db) !== 1) checkLayout(db, path)
+    // Points lie in all layouts alike; only who writes brings the file up to date.
+    if (![1, 2].includes(versionOf(db))) checkLayout(db, path)
     return db
   } catch (error) {
     db?.close()
@@ -88,7 +84,12 @@ function lay(db: DatabaseSync, path: string): void {
     try {
       const version = versionOf(db)
       if (version === 0) db.exec(SCHEMA)
-      else if (version === 1) db.exec(FROM_LAYOUT_1)
+      else if (version < LAYOUT) {
+        // Both older layouts kept the highest of each tailnet only.
+        db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}`)
+        takeOverCheckpoints(db)
+        db.exec(`PRAGMA user_version = ${LAYOUT}`)
+      }
       db.exec('COMMIT')
     } catch (error) {
       db.exec('ROLLBACK')

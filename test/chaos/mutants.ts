@@ -28,6 +28,7 @@ const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
 const PIPELINE = 'src/pipeline/pipeline.ts'
 const OBSERVERS = 'src/pipeline/observers.ts'
 const OBSERVERS_TEST = 'test/pipeline/observers.test.ts'
+const RECONCILE = 'src/pipeline/reconcile.ts'
 const PRESENT = 'src/pipeline/present.ts'
 const PRESENT_TEST = 'test/pipeline/present.test.ts'
 const EXPIRY_TEST = 'test/pipeline/expiry.test.ts'
@@ -125,9 +126,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the longest look-back is a loss',
-    file: 'src/pipeline/start-up.ts',
-    find: 'known ? 0n : LOOKBACK_MARGIN',
-    replace: '0n',
+    file: RECONCILE,
+    find: 'options.floorNs + LOOKBACK_MARGIN',
+    replace: 'options.floorNs',
     tests: [EXPIRY_TEST],
   },
   {
@@ -161,16 +162,67 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a restored database is not noticed',
-    file: 'src/pipeline/start-up.ts',
-    find: 'const lost = records.filter((window) => window.atNs > ackedNs)',
-    replace: 'const lost = records.filter((window) => window.atNs < 0n)',
-    tests: ['test/pipeline/start-up.test.ts'],
+    file: RECONCILE,
+    find: 'missing: records.filter((window) => !isShown(window))',
+    replace: 'missing: records.filter((window) => !isShown(window) && window.atNs < 0n)',
+  },
+  {
+    name: 'any newer window hides what the database lost',
+    file: RECONCILE,
+    find: '(acked.get(toNs) ?? -1n) >= atNs',
+    replace: '(acked.get(toNs) ?? highestNs) >= atNs',
+  },
+  {
+    name: 'the checkpoint is read at the start and after outages only',
+    file: 'src/pipeline/recovery.ts',
+    find: 'isDue: () => !isReached || clock.monotonicMs() >= dueMs',
+    replace: 'isDue: () => !isReached',
+  },
+  {
+    name: 'a short outage is no outage',
+    file: PIPELINE,
+    find: '      if (isOutage(error)) recovery.lose()\n',
+    replace: '',
+  },
+  {
+    name: 'a window that was written around an outage is done',
+    file: RUN_WINDOW,
+    find: 'if (delivery.outagesSince > 0 && deps.mayInterrupt(window)) throw interrupted()',
+    replace: '',
+  },
+  {
+    name: 'a late pass that wrote nothing proves what it read',
+    file: RUN_WINDOW,
+    find: 'const isWritten = changed || held === undefined',
+    replace: 'const isWritten = true',
+  },
+  {
+    name: 'an answer of another database is believed',
+    file: 'src/pipeline/read-checkpoint.ts',
+    find: "      return 'unkept'\n    },\n  }",
+    replace: "      return 'shown'\n    },\n  }",
+    tests: ['test/pipeline/reconcile.test.ts'],
+  },
+  {
+    name: 'a question for the checkpoint that is refused stops the line',
+    file: 'src/pipeline/recovery.ts',
+    find: '    // Also above what was written by a ledger that is lost.\n',
+    replace:
+      "    if (reconciled.unproven) throw new CollectorError('x', { stage: 'sink', code: 'db_unavailable', reaction: 'retry' })\n",
+    tests: ['test/pipeline/recovery.test.ts'],
+  },
+  {
+    name: 'a guessed origin stays',
+    file: RECONCILE,
+    find: 'if (compared.unproven !== undefined || !deps.ledger.isOriginGuessed()) return compared',
+    replace: 'if (deps.ledger.originNs() !== undefined) return compared',
+    tests: ['test/pipeline/reconcile.test.ts'],
   },
   {
     name: 'a lost state file begins at the present',
-    file: 'src/pipeline/start-up.ts',
-    find: 'const fromNs = max(min(knownNs, passedNs),',
-    replace: 'const fromNs = max(known ? options.nowNs : min(knownNs, passedNs),',
+    file: RECONCILE,
+    find: 'max(min(knownNs, last.passedNs ?? knownNs), options.floorNs)',
+    replace: 'options.nowNs',
   },
   {
     name: 'any 2xx acknowledges',

@@ -96,20 +96,21 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     }
   }
 
-  function mirror(): RawAnswer {
-    const highest = { watermark: -1n, acked: -1n, passed: -1n }
+  /** The question for the checkpoint, as 1.x answers it. */
+  function checkpoint(query: string): RawAnswer {
+    const [fromNs, toNs] = [/time >= (\d+)/, /time <= (\d+)/].map((bound) => BigInt(bound.exec(query)?.[1] ?? '-1'))
+    const values: string[] = []
     for (const [key, fields] of db.rows) {
       if (!key.startsWith('tailflux_window')) continue
-      for (const name of ['watermark', 'acked', 'passed'] as const) {
-        const value = BigInt(new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? '-1')
-        if (value > highest[name]) highest[name] = value
-      }
+      const timeNs = BigInt(key.slice(key.lastIndexOf(' ') + 1))
+      if (timeNs < (fromNs ?? 0n) || timeNs > (toNs ?? 0n)) continue
+      const field = (name: string) => new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? 'null'
+      const tag = (name: string) => `"${new RegExp(`,${name}=([^, ]*)`).exec(key)?.[1] ?? ''}"`
+      values.push(`[${[timeNs, ...['acked', 'watermark', 'passed'].map(field), tag('pass'), tag('writer')].join()}]`)
     }
-    const body =
-      highest.watermark < 0n
-        ? ''
-        : `name,tags,time,watermark,acked,passed\ntailflux_window,,0,${highest.watermark},${highest.acked},${highest.passed}\n`
-    return { status: 200, headers: {}, body }
+    const columns = '["time","acked","watermark","passed","pass","writer"]'
+    const series = `,"series":[{"name":"tailflux_window","columns":${columns},"values":[${values.join()}]}]`
+    return { status: 200, headers: {}, body: `{"results":[{"statement_id":0${values.length === 0 ? '' : series}}]}` }
   }
 
   async function timeout(signal: AbortSignal): Promise<never> {
@@ -172,7 +173,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
             if (body.length > REQUEST_BYTES_MAX)
               return { status: 413, headers: {}, body: '{"error":"Request Entity Too Large"}' }
         }
-        return isWrite ? write(body) : mirror()
+        return isWrite ? write(body) : checkpoint(decodeURIComponent(request.path))
       },
       stop: () => undefined,
     },

@@ -143,8 +143,10 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     slots: createSlots(4),
     observers: NO_OBSERVERS,
     metrics: pipelineMetrics(bite),
+    // The checkpoint is a comfort: that it cannot be asked holds nothing up.
     health: {
       set(room, status, _code, _text, condition = '') {
+        if (condition === 'checkpoint') return
         conditions.set(`${room} ${condition}`, status)
         const all = [...conditions].filter(([key]) => key.startsWith(`${room} `)).map(([, one]) => one)
         health.set(room, ['error', 'warning'].find((one) => all.includes(one)) ?? status)

@@ -27,6 +27,10 @@ export type Step =
   | { kind: 'backup' }
   /** The database is away for a while and comes back as it was at the backup. */
   | { kind: 'restore'; ms: number }
+  /** Nobody is refused anything: between two polls the database is dropped and made again, or becomes what it was at the backup. */
+  | { kind: 'unseen_loss'; to: 'empty' | 'backup' }
+  /** In the middle of something the database is away for some requests only, and comes back as it was at the backup. */
+  | { kind: 'brief_loss'; afterRequests: number; failures: number }
   /** The database crashes and has lost what it acknowledged in the last `lostMs`. */
   | { kind: 'db_crash'; lostMs: number; ms: number }
   | { kind: 'disk_full'; ms: number }
@@ -62,11 +66,13 @@ export function stepsArbitrary(visibleMaxMs: number): fc.Arbitrary<Step[]> {
     step(1, 'again', { count: span(1, 5) }),
     step(2, 'api', { fault: fc.constantFrom(...API_FAULTS), ms: faultMs }),
     step(1, 'poison', { agoMs: span(0, 600_000), lengthMs: span(0, 60_000), ms: faultMs }),
-    step(3, 'db', { fault: fc.constantFrom(...DB_FAULTS), ms: faultMs, isSly: fc.boolean() }),
+    step(4, 'db', { fault: fc.constantFrom(...DB_FAULTS), ms: faultMs, isSly: fc.boolean() }),
     step(3, 'kill', { afterCalls: span(1, 60), takesEffect: fc.boolean() }),
     step(1, 'stop', { graceMs: fc.constantFrom(0, 8_000) }),
-    step(1, 'backup', {}),
-    step(1, 'restore', { ms: span(0, 300_000) }),
+    step(2, 'backup', {}),
+    step(2, 'restore', { ms: span(0, 300_000) }),
+    step(1, 'unseen_loss', { to: fc.constantFrom<'empty' | 'backup'>('empty', 'backup') }),
+    step(1, 'brief_loss', { afterRequests: span(1, 12), failures: span(1, 3) }),
     step(1, 'db_crash', { lostMs: span(0, 400_000), ms: span(0, 300_000) }),
     step(1, 'disk_full', { ms: faultMs }),
     step(1, 'state_copied', {}),

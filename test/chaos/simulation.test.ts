@@ -29,7 +29,15 @@ test('nothing is lost and nothing is invented, whatever happens in whatever orde
     ...DB_FAULTS.map((fault) => `db ${fault} in mid-write`),
     ...['api poison', 'gap opened', 'window split', 'write retried', 'quarantined', 'rejected', 'clock jump', 'stall'],
     ...['kill', 'kill at the state file', 'restart', 'stop', 'second process', 'uploaded again', 'late record'],
-    ...['late in pass 2', 'late in pass 3', 'crash lost rows', 'restore lost rows', 'db away'],
+    ...[
+      'late in pass 2',
+      'late in pass 3',
+      'crash lost rows',
+      'restore lost rows',
+      'db away',
+      'lost rows unseen',
+      'db away for a moment',
+    ],
     ...['state lost', 'state damaged', 'state restored', 'state disk full', 'start failed'],
   ]
   if (RUNS >= RUNS_FOR_ALL) {

@@ -6,6 +6,7 @@ import { MS, SECOND } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import type { PipelineOptions } from '../../src/pipeline/pipeline.ts'
+import { COMPARE_EVERY_MS } from '../../src/pipeline/recovery.ts'
 import type { InfluxHttp } from '../../src/sink/influx-http.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import type { Window } from '../../src/source/source.ts'
@@ -85,12 +86,24 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   let isAway = false
   const noticed = new Set<SimProcess>()
   let backup: Map<string, string> | undefined
+  let brief: { afterRequests: number; failures: number; readonly of: number } | undefined
   const state = createState()
   const secondState = createState()
 
   const world = {
     clock,
     async send(one: SimProcess, ...call: Parameters<InfluxHttp['send']>) {
+      if (brief !== undefined && (brief.afterRequests -= 1) < 0) {
+        if (brief.failures === brief.of) {
+          losses += 1
+          db.goDown()
+          loseUnseen(backup)
+        }
+        brief.failures -= 1
+        if (brief.failures === 0) brief = undefined
+        bite('db away for a moment')
+        throw new CollectorError('simulated: away', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
+      }
       if (!isAway) return db.http.send(...call)
       noticed.add(one)
       bite('db away')
@@ -313,6 +326,22 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     isAway = false
   }
 
+  function loseUnseen(rows: ReadonlyMap<string, string> = new Map()): void {
+    if ([...db.rows.keys()].some((key) => !rows.has(key))) bite('lost rows unseen')
+    db.rows = new Map(rows)
+  }
+
+  /** Everybody has the time to notice what the database lost: that the state file goes before is two losses at once, beyond the promise. */
+  async function letNotice(): Promise<void> {
+    for (const name of ['db', 'api', 'disk']) endNow(name)
+    await pass(COMPARE_EVERY_MS + 2 * options.intervalMs)
+  }
+
+  function endNow(name: string): void {
+    lasting.get(name)?.end()
+    lasting.delete(name)
+  }
+
   async function step(one: Step): Promise<void> {
     switch (one.kind) {
       case 'wait':
@@ -369,6 +398,16 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
         db.rows = new Map(rows)
         return away(one.ms)
       }
+      case 'unseen_loss':
+        losses += 1
+        loseUnseen(one.to === 'backup' ? backup : undefined)
+        return letNotice()
+      case 'brief_loss':
+        endNow('db')
+        brief = { ...one, of: one.failures }
+        await pass(options.intervalMs)
+        brief = undefined
+        return letNotice()
       case 'db_crash':
         if (db.loseSince(clock.monotonicMs() - one.lostMs) > 0) bite('crash lost rows')
         return away(one.ms)

@@ -6,10 +6,11 @@ import type { Points } from '../../src/flatten/points.ts'
 import type { LaneParts } from '../../src/pipeline/run-window.ts'
 import { max } from '../../src/pipeline/window-size.ts'
 import type { LineWriter } from '../../src/sink/lines.ts'
-import type { Batch, Mirror, Receipt, Sink } from '../../src/sink/sink.ts'
+import type { Batch, CheckpointAnswer, CheckpointPoint, Receipt, Sink, TimeRange } from '../../src/sink/sink.ts'
 import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-listeners.ts'
 import type { Message } from '../../src/source/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
+import { parseLine } from '../sink/lines-parse.ts'
 
 export interface FakeRecord {
   readonly id: string
@@ -121,8 +122,15 @@ export function createFakeLane(batchLines = 3): LaneParts {
 export interface FakeDb extends Sink {
   /** Lines of the service's flows, by id: the last value wins, as in the database. */
   readonly rows: Map<string, string>
-  /** What was mirrored. */
-  mirror: Mirror | undefined
+  /** Points of tailflux_window, by identity. */
+  windows: Map<string, CheckpointPoint>
+  /** The highest that they tell. */
+  readonly highest: { readonly watermarkNs: bigint; readonly ackedNs: bigint }
+  /** Puts a point of tailflux_window there as if somebody had written it. */
+  show(point: Partial<CheckpointPoint> & { timeNs: bigint }): void
+  /** Questions for the checkpoint, in order, and what they are answered instead of the truth. */
+  readonly questions: TimeRange[]
+  answer: ((range: TimeRange) => CheckpointAnswer | undefined) | undefined
   /** Makes a write or probe fail: throw. */
   fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
   /** Those who hear of each request; a test may tell them of an outage that `write` got over by itself. */
@@ -136,7 +144,26 @@ export function createFakeDb(): FakeDb {
   const db: FakeDb = {
     label: 'fake database',
     rows: new Map(),
-    mirror: undefined,
+    windows: new Map(),
+    get highest() {
+      return {
+        watermarkNs: [...db.windows.values()].reduce((most, { watermarkNs = 0n }) => max(most, watermarkNs), 0n),
+        ackedNs: [...db.windows.values()].reduce((most, { ackedNs = 0n }) => max(most, ackedNs), 0n),
+      }
+    },
+    show(point) {
+      const whole = {
+        pass: '1',
+        writer: undefined,
+        ackedNs: undefined,
+        watermarkNs: undefined,
+        passedNs: undefined,
+        ...point,
+      }
+      db.windows.set(`${whole.timeNs} ${whole.pass} ${whole.writer}`, whole)
+    },
+    questions: [],
+    answer: undefined,
     fault: undefined,
     writes: 0,
     listeners,
@@ -157,13 +184,15 @@ export function createFakeDb(): FakeDb {
       const lines = Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
       for (const line of lines) {
         if (line.startsWith('tailflux_window')) {
-          const [watermarkNs, ackedNs] = ['watermark', 'acked'].map((name) =>
-            BigInt(new RegExp(`${name}=(\\d+)i`).exec(line)?.[1] ?? '0'),
-          )
-          db.mirror = {
-            watermarkNs: max(watermarkNs ?? 0n, db.mirror?.watermarkNs ?? 0n),
-            ackedNs: max(ackedNs ?? 0n, db.mirror?.ackedNs ?? 0n),
-          }
+          const { tags, fields, timestampNs } = parseLine(line)
+          db.show({
+            timeNs: timestampNs,
+            pass: tags['pass'] ?? '',
+            writer: tags['writer'],
+            ackedNs: fields['acked'],
+            watermarkNs: fields['watermark'],
+            passedNs: fields['passed'],
+          })
           continue
         }
         const [id = '', value = ''] = line.split(' ')
@@ -173,7 +202,12 @@ export function createFakeDb(): FakeDb {
       listeners.succeeded(lines.length)
       return { written: lines.length, rejected: 0, expired: 0 }
     },
-    lastMirror: async () => db.mirror,
+    async checkpoint(_tailnet, range, signal) {
+      signal.throwIfAborted()
+      db.questions.push(range)
+      const isIn = ({ timeNs }: CheckpointPoint) => timeNs >= range.fromNs && timeNs <= range.toNs
+      return db.answer?.(range) ?? { points: [...db.windows.values()].filter(isIn) }
+    },
   }
   return db
 }

@@ -5,6 +5,8 @@ import type { Attempt, DoneWindow, Gap, Interval, Ledger } from '../../src/ledge
 interface Content {
   originNs: bigint | undefined
   promisedNs: bigint | undefined
+  isOriginGuessed?: boolean
+  writer?: string
   done: Interval[]
   records: DoneWindow[]
   gaps: Gap[]
@@ -15,11 +17,15 @@ export interface MemoryLedger extends Ledger {
   reopen(): MemoryLedger
 }
 
+let writers = 0
+
 export function createMemoryLedger(
   crashed: readonly Interval[] = [],
   content: Content = { originNs: undefined, promisedNs: undefined, done: [], records: [], gaps: [] },
 ): MemoryLedger {
-  let { originNs, promisedNs, done, records, gaps } = content
+  let { originNs, promisedNs, isOriginGuessed = false, done, records, gaps } = content
+  writers += 1
+  const { writer = `writer${writers}` } = content
   const attempts: Attempt[] = [...crashed]
   const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
   const lost = () => gaps.filter((gap) => gap.state === 'lost')
@@ -28,10 +34,15 @@ export function createMemoryLedger(
     attempts,
     originNs: () => originNs,
     promisedNs: () => promisedNs,
+    writer,
     setOrigin(ns, promiseNs = promisedNs) {
       originNs = ns
       promisedNs = promiseNs
     },
+    setOriginGuessed(isGuessed) {
+      isOriginGuessed = isGuessed
+    },
+    isOriginGuessed: () => isOriginGuessed,
     settled,
     watermarkNs() {
       if (originNs === undefined) return undefined
@@ -107,10 +118,10 @@ export function createMemoryLedger(
         .filter((one) => one.pass > 0 && one.pass < pass && one.toNs <= endedBeforeNs)
         .toSorted((one, other) => (one.fromNs < other.fromNs ? -1 : 1))
         .slice(0, limit),
-    compact(beforeNs) {
-      records = records.filter((one) => one.toNs > beforeNs)
+    compact(endedBeforeNs, ackedBeforeNs) {
+      records = records.filter((one) => one.toNs > endedBeforeNs || one.atNs > ackedBeforeNs)
     },
     recent: (limit) => records.toSorted((one, other) => (one.toNs > other.toNs ? -1 : 1)).slice(0, limit),
-    reopen: () => createMemoryLedger(attempts, { originNs, promisedNs, done, records, gaps }),
+    reopen: () => createMemoryLedger(attempts, { originNs, promisedNs, isOriginGuessed, writer, done, records, gaps }),
   }
 }

@@ -91,7 +91,7 @@ test('whatever is done to it, it tells what the simplest ledger tells, after res
               if (one.ends === 'as done in part')
                 each.done({ fromNs, toNs: (fromNs + toNs + 1n) / 2n }, RECORD, attempt)
             }
-            if (one.kind === 'compact') each.compact(one.range.toNs)
+            if (one.kind === 'compact') each.compact(one.range.toNs, one.range.toNs + 500n)
             if (one.kind === 'origin') each.setOrigin(one.range.fromNs, ...(one.promises ? [one.range.toNs] : []))
           }
         }

@@ -55,6 +55,7 @@ function resultOf(window: PlannedWindow): WindowResult {
     rejected: 0,
     expired: 0,
     changed: true,
+    isWritten: true,
     durationMs: 5,
   }
 }

@@ -64,6 +64,7 @@ test('the wish outlives the process, and what is done is not read again', async 
     { fromNs: range.fromNs, toNs: range.fromNs + 12n * HOUR },
     { pass: 3, digest: '', messages: 1, entries: 1, points: 1, atNs: 1n },
   )
+  first.db.show({ timeNs: range.fromNs + 12n * HOUR, pass: '3', writer: first.ledger.writer, ackedNs: 1n })
   const second = createLineWorld({}, { wanted, ledger: first.ledger, api: first.api, db: first.db })
   assert.equal(second.pipeline.status().backfill?.share, 0.5)
   const askedBefore = first.api.asked.length

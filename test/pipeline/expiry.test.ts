@@ -88,7 +88,6 @@ test('a ledger of before this version promises everything from its origin on', a
   const ledger = createMemoryLedger()
   ledger.setOrigin(NOON_NS - 31n * DAY)
   const world = createLineWorld({}, { ledger })
-  world.db.mirror = { watermarkNs: NOON_NS - 31n * DAY, ackedNs: NOON_NS - 31n * DAY }
   await world.tick()
   assert.equal(lostSeconds(world), 25 * 3_600)
 })

@@ -36,23 +36,23 @@ test('a first start reads the look-back, then follows the edge at its lag', asyn
   assertComplete(world)
 })
 
-test('the mirrored watermark follows the ledger and never overtakes it', async () => {
+test('the watermark of the checkpoint follows the ledger and never overtakes it', async () => {
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_000)
   await world.run(300_000)
-  assert.equal(world.db.mirror?.watermarkNs, world.ledger.watermarkNs())
+  assert.equal(world.db.highest.watermarkNs, world.ledger.watermarkNs())
 })
 
-test('a mirror from the future does not let reading begin there', async () => {
+test('a checkpoint from the future does not let reading begin there', async () => {
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_000)
-  world.db.mirror = { watermarkNs: (1n << 63n) - 1n, ackedNs: NOON_NS }
+  world.db.show({ timeNs: NOON_NS - HOUR, watermarkNs: (1n << 63n) - 1n, ackedNs: NOON_NS })
   assert.equal(await world.tick(), 'caught_up')
   assert.ok((world.ledger.originNs() ?? 0n) < NOON_NS)
   assert.equal(world.ledger.watermarkNs(), NOON_NS - MINUTE)
 })
 
-test('the mirror tells up to where every late pass was made', async () => {
+test('the checkpoint tells up to where every late pass was made', async () => {
   const world = createLineWorld({ latePassesMs: [900_000], lookbackMs: 0 })
   world.api.records = records(NOON_NS, 7_200)
   const passed: bigint[] = []
@@ -193,12 +193,13 @@ test('what was acknowledged in the ten minutes before an outage is read again', 
   assertComplete(world)
 })
 
-test('a lost state file and a mirror from a clock that was ahead: an outage costs its ten minutes, and a restored database is noticed', async () => {
+test('a lost state file and a checkpoint from a clock that was ahead: an outage costs its ten minutes, and a restored database is noticed', async () => {
   for (const aheadNs of [3_650n * DAY, (1n << 63n) - 1n - NOON_NS]) {
     const world = createLineWorld({ latePassesMs: [] })
     world.api.records = records(NOON_NS - HOUR, 3 * 3_600)
-    const backup = { watermarkNs: NOON_NS - HOUR, ackedNs: NOON_NS + aheadNs }
-    world.db.mirror = backup
+    const backup = { timeNs: NOON_NS - HOUR, watermarkNs: NOON_NS - HOUR, ackedNs: NOON_NS + aheadNs }
+    world.db.show(backup)
+    const restored = new Map(world.db.windows)
     await world.run(3_600_000)
     const before = world.ledger.recent(1_000)
     assert.ok(before.length > 100 && before.every(({ atNs }) => atNs > NOON_NS + 3_600n * DAY))
@@ -215,13 +216,13 @@ test('a lost state file and a mirror from a clock that was ahead: an outage cost
     assert.ok(oldestNs <= outageNs - 9n * MINUTE && oldestNs >= outageNs - 14n * MINUTE, `${oldestNs - outageNs}`)
     assertComplete(world)
     if (backup.ackedNs === (1n << 63n) - 1n) continue
-    // The database is restored from its backup: what came after it is gone, and the mirror is as old.
+    // The database is restored from its backup: what came after it is gone, and the checkpoint is as old.
     world.db.fault = () => {
       throw new CollectorError('refused', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
     }
     await world.run(60_000)
     for (const { id, loggedNs } of world.api.records) if (loggedNs > NOON_NS) world.db.rows.delete(id)
-    world.db.mirror = { ...backup, ackedNs: backup.ackedNs + MINUTE }
+    world.db.windows = restored
     world.db.fault = undefined
     await world.run(600_000)
     assertComplete(world)
@@ -436,7 +437,7 @@ test('a bug is not taken for weather: the tick rejects', async () => {
   await assert.rejects(world.tick(), TypeError)
 })
 
-test('a database that refuses the mirror is told as a warning, and windows are done all the same', async () => {
+test('a database that refuses the checkpoint is told as a warning, and windows are done all the same', async () => {
   const db = createFakeDb()
   let isRefused = true
   const world = createLineWorld(
@@ -444,8 +445,8 @@ test('a database that refuses the mirror is told as a warning, and windows are d
     {
       db: Object.assign(Object.create(db), {
         async write(batch: Batch, signal: AbortSignal) {
-          const isMirror = Buffer.from(batch.bytes).toString().startsWith('tailflux_window')
-          if (isMirror && isRefused) return { written: 0, rejected: 1, expired: 0 }
+          const isCheckpoint = Buffer.from(batch.bytes).toString().startsWith('tailflux_window')
+          if (isCheckpoint && isRefused) return { written: 0, rejected: 1, expired: 0 }
           return await db.write(batch, signal)
         },
       }),

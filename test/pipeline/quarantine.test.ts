@@ -89,6 +89,8 @@ function setUp(t: TestContext) {
         presentNs: (serverNs) => serverNs ?? clock.now(),
         passAt: () => 1,
         nextAckNs: () => clock.now(),
+        outages: () => 0,
+        mayInterrupt: () => true,
         heldBytesMax: 1 << 20,
       }
       const lines = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 20, splitNodes: false })

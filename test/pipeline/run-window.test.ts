@@ -45,6 +45,8 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     presentNs: (serverNs) => serverNs ?? clock.now(),
     passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
     nextAckNs: () => clock.now(),
+    outages: () => 0,
+    mayInterrupt: () => true,
     heldBytesMax: 1 << 20,
   }
   return { api, db, ledger, letters, told, deps, lane: createFakeLane() }

@@ -14,7 +14,7 @@ testSinkContract({
   isExact: true,
   resolutionNs: 1n,
   expiredAgeNs: 8n * 86_400_000_000_000n,
-  mirror: 'answers',
+  checkpoint: 'answers',
   async stage(t) {
     const dir = mkdtempSync(join(tmpdir(), 'tailflux-contract-'))
     t.after(() => rmSync(dir, { recursive: true, force: true }))

@@ -165,60 +165,87 @@ test('a series stays as long as it has points, also when its newest one came fir
   assert.deepEqual(exported(path), [`m,t=a v=1i ${NOON_NS}`, `m,t=b v=1i ${NOON_NS + 6n * DAY}`])
 })
 
-test('the mirror is the highest of all windows of a tailnet, over restarts, late passes and odd names', async (t) => {
+test('the checkpoint is every window of a tailnet in a range, over restarts, late passes and odd names', async (t) => {
   const path = placeFor(t)
   const names = ['default', 'a b,c=d', 'ü', "it's", 'x\\y', 'x'.repeat(300), 'prefix', 'prefix2']
-  const line = (tailnet: string, pass: string, watermark: bigint, acked: bigint, ns: bigint) =>
-    Buffer.from(encodeLine('tailflux_window', { pass, tailnet }, { watermark, acked, lag_ms: 1n }, ns))
+  const line = (tailnet: string, pass: string, acked: bigint, ns: bigint) =>
+    Buffer.from(
+      encodeLine('tailflux_window', { pass, tailnet, writer: 'w1' }, { watermark: ns, acked, lag_ms: 1n }, ns),
+    )
       .toString()
       .trimEnd()
   const first = openIn(t, path)
-  assert.equal(await first.store.lastMirror('default', live()), undefined)
+  const range = { fromNs: NOON_NS - HOUR, toNs: NOON_NS }
+  assert.deepEqual(await first.store.checkpoint('default', range, live()), { points: [] })
   for (const [index, tailnet] of names.entries()) {
     const base = BigInt(index) * 100n
     await first.write([
-      line(tailnet, '1', base + 10n, base + 1n, NOON_NS),
-      line(tailnet, '2', base + 30n, base + 2n, NOON_NS - HOUR),
-      line(tailnet, '1', base + 20n, base + 7n, NOON_NS - 2n * HOUR),
+      line(tailnet, '1', base + 1n, NOON_NS),
+      line(tailnet, '2', base + 2n, NOON_NS - HOUR),
+      line(tailnet, '1', base + 7n, NOON_NS - HOUR - 1n),
     ])
+    await first.write([line(tailnet, '1', base + 9n, NOON_NS)])
   }
   await first.store.stop()
   const { store } = openIn(t, path)
   for (const [index, tailnet] of names.entries()) {
     const base = BigInt(index) * 100n
-    const mirror = { watermarkNs: base + 30n, ackedNs: base + 7n }
-    assert.deepEqual(await store.lastMirror(tailnet, live()), mirror, tailnet)
+    const point = (pass: string, ackedNs: bigint, timeNs: bigint) => ({ timeNs, pass, writer: 'w1', ackedNs })
+    const rest = (timeNs: bigint) => ({ watermarkNs: timeNs, passedNs: undefined })
+    const points = [
+      { ...point('2', base + 2n, NOON_NS - HOUR), ...rest(NOON_NS - HOUR) },
+      { ...point('1', base + 9n, NOON_NS), ...rest(NOON_NS) },
+    ]
+    assert.deepEqual(await store.checkpoint(tailnet, range, live()), { points }, tailnet)
   }
-  assert.equal(await store.lastMirror('pre', live()), undefined)
+  assert.deepEqual(await store.checkpoint('pre', range, live()), { points: [] })
 })
 
-test('a file of the layout before keeps its points, and learns how far the late passes were made with the next window', async (t) => {
-  const path = placeFor(t)
-  const line = (fields: Record<string, bigint>, ns: bigint) =>
-    Buffer.from(encodeLine('tailflux_window', { pass: '1', tailnet: 'default' }, fields, ns))
-      .toString()
-      .trimEnd()
-  const first = openIn(t, path)
-  const before = [...linesOf(10), line({ watermark: 10n, acked: 11n }, NOON_NS)]
-  await first.write(before)
-  await first.store.stop()
-  const old = new DatabaseSync(path)
-  old.exec('ALTER TABLE mirror DROP COLUMN passed; PRAGMA user_version = 1')
-  old.close()
-  const lines = exported(path)
-  assert.equal(lines.length, 11, 'an export needs no new layout')
-  const { store, write } = openIn(t, path)
-  assert.deepEqual(await store.lastMirror('default', live()), { watermarkNs: 10n, ackedNs: 11n })
-  await write([line({ watermark: 12n, acked: 13n, passed: 7n }, NOON_NS + 1n)])
-  await write([
-    line({ watermark: 12n, acked: 13n }, NOON_NS + 2n),
-    line({ watermark: 12n, acked: 13n, passed: 5n }, NOON_NS + 3n),
-  ])
-  assert.deepEqual(await store.lastMirror('default', live()), { watermarkNs: 12n, ackedNs: 13n, passedNs: 7n })
-  assert.deepEqual(exported(path).slice(0, 11), lines)
+test('files of the layouts before keep their points and their checkpoints', async (t) => {
+  for (const [version, undo] of [
+    [1, 'CREATE TABLE mirror (tailnet TEXT PRIMARY KEY, watermark INTEGER NOT NULL, acked INTEGER NOT NULL) STRICT'],
+    [
+      2,
+      'CREATE TABLE mirror (tailnet TEXT PRIMARY KEY, watermark INTEGER NOT NULL, acked INTEGER NOT NULL, passed INTEGER) STRICT',
+    ],
+  ] as const) {
+    const path = placeFor(t)
+    const line = (fields: Record<string, bigint>, ns: bigint) =>
+      Buffer.from(encodeLine('tailflux_window', { pass: '1', tailnet: 'default' }, fields, ns))
+        .toString()
+        .trimEnd()
+    const first = openIn(t, path)
+    await first.write([
+      ...linesOf(10),
+      line({ watermark: 10n, acked: 11n }, NOON_NS),
+      line({ acked: 9n }, NOON_NS - DAY),
+    ])
+    await first.store.stop()
+    const old = new DatabaseSync(path)
+    old.exec(
+      `DROP TABLE checkpoint; ${undo}; INSERT INTO mirror (tailnet, watermark, acked) VALUES ('default', 10, 11)`,
+    )
+    old.exec(`PRAGMA user_version = ${version}`)
+    old.close()
+    const lines = exported(path)
+    assert.equal(lines.length, 12, 'an export needs no new layout')
+    const { store, write } = openIn(t, path)
+    await write([line({ watermark: 12n, acked: 13n, passed: 7n }, NOON_NS + 1n)])
+    const answer = await store.checkpoint('default', { fromNs: NOON_NS - DAY, toNs: NOON_NS + HOUR }, live())
+    assert.deepEqual(
+      'points' in answer &&
+        answer.points.map(({ timeNs, ackedNs, passedNs, writer }) => [timeNs, ackedNs, passedNs, writer]),
+      [
+        [NOON_NS - DAY, 9n, undefined, undefined],
+        [NOON_NS, 11n, undefined, undefined],
+        [NOON_NS + 1n, 13n, 7n, undefined],
+      ],
+    )
+    assert.deepEqual(exported(path).slice(0, 12), lines)
+  }
 })
 
-test('mirror and totals are read without a scan', async (t) => {
+test('checkpoint and totals are read without a scan, and old checkpoints go with their points', async (t) => {
   const path = placeFor(t)
   await openIn(t, path).write(linesOf(10))
   const db = new DatabaseSync(path, { readOnly: true })
@@ -227,12 +254,20 @@ test('mirror and totals are read without a scan', async (t) => {
       .prepare(`EXPLAIN QUERY PLAN ${sql}`)
       .all()
       .map((row) => row['detail'])
-  assert.deepEqual(planOf("SELECT watermark, acked, passed FROM mirror WHERE tailnet = 'x'"), [
-    'SEARCH mirror USING INDEX sqlite_autoindex_mirror_1 (tailnet=?)',
+  assert.deepEqual(planOf("SELECT * FROM checkpoint WHERE tailnet = 'x' AND ns BETWEEN 1 AND 2"), [
+    'SEARCH checkpoint USING PRIMARY KEY (tailnet=? AND ns>? AND ns<?)',
   ])
   assert.match(String(planOf('SELECT max(ns) AS ns FROM point')), /^SEARCH point/)
   assert.deepEqual(planOf('DELETE FROM point WHERE ns < 5'), ['SEARCH point USING PRIMARY KEY (ns<?)'])
   db.close()
+
+  const { store, clock, write } = openIn(t, placeFor(t))
+  const line = (ns: bigint) => `tailflux_window,pass=1,tailnet=default acked=1i ${ns}`
+  await write([line(NOON_NS)])
+  await clock.advance(Number((8n * DAY) / 1_000_000n))
+  await write([line(clock.now())])
+  const answer = await store.checkpoint('default', { fromNs: 0n, toNs: clock.now() }, live())
+  assert.deepEqual('points' in answer && answer.points.map(({ timeNs }) => timeNs), [clock.now()])
 })
 
 test('writes at the same time, of more series than are kept in memory', async (t) => {
@@ -340,17 +375,14 @@ test('a file that is no store, damaged, or of another version is told, and movin
     await store.stop()
     rmSync(path)
     make(path)
-    for (const attempt of [
-      () => store.start(live()),
-      () => store.probe(live()),
-      () => write(linesOf(1)),
-      () => store.lastMirror('default', live()),
-    ]) {
+    for (const attempt of [() => store.start(live()), () => store.probe(live()), () => write(linesOf(1))]) {
       const error = await faultOf(attempt())
       assert.equal(error.reaction, 'hold', name)
       assert.match(error.message, text)
       assert.match(error.message, /move the file away|Free space/i)
     }
+    const answer = await store.checkpoint('default', { fromNs: 0n, toNs: NOON_NS }, live())
+    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', text)
     assert.equal(store.stats(), undefined)
     assert.throws(() => exported(path), { stage: 'sink' })
     renameSync(path, `${path}.away`)
@@ -395,7 +427,7 @@ test('a file that is moved or removed while it is in use is noticed before anyth
     assert.deepEqual([error.code, error.reaction], ['db_unavailable', 'retry'])
     assert.match(error.message, /moved or removed/)
     await store.probe(live())
-    assert.equal(await store.lastMirror('default', live()), undefined)
+    assert.deepEqual(await store.checkpoint('default', { fromNs: 0n, toNs: NOON_NS }, live()), { points: [] })
     assert.equal((await write(linesOf(20))).written, 20)
     assert.equal(exported(path).length, 20)
     assert.deepEqual(heard.splice(0), [10, 'db_unavailable', 20], 'and listeners hear of it')

@@ -29,7 +29,7 @@ for (const { name, rp, settings } of [
     resolutionNs: 1n,
     // Whole shard groups expire, of a day each in a policy of a week.
     expiredAgeNs: rp === undefined ? undefined : 9n * 86_400_000_000_000n,
-    mirror: 'answers',
+    checkpoint: 'answers',
     async stage() {
       count += 1
       const db = `db ${count}`

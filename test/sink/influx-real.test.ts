@@ -196,13 +196,14 @@ test('users: wrong ones, ones that may only write, ones that may only read', { s
   const writer = open({ user: 'writer', password })
   await writer.sink.probe(live())
   assert.equal((await writer.write(line)).written, 1)
-  assert.equal(await writer.sink.lastMirror('default', live()), 'unanswerable', 'it may not read')
-  const reader = open({ user: 'reader', password })
-  assert.equal(await reader.sink.lastMirror('default', live()), undefined)
-  assert.equal(
-    (await faultOf(open({ user: 'nobody', password }).sink.lastMirror('default', live()))).code,
-    'db_unauthorized',
-  )
+  const range = { fromNs: 0n, toNs: nowNs() }
+  const ask = async (settings: Record<string, unknown>) =>
+    await open(settings).sink.checkpoint('default', range, live())
+  for (const user of ['writer', 'nobody']) {
+    const answer = await ask({ user, password })
+    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', /does not show .*right to read/, user)
+  }
+  assert.deepEqual(await ask({ user: 'reader', password }), { points: [] })
   // A user who may not create anything needs not, as long as the database is there.
   await open({ user: 'writer', password, createDatabase: true }).sink.start(live())
   const error = await faultOf(open({ user: 'admin', password: 'admin', db: 'absent' }).sink.probe(live()))
@@ -246,15 +247,37 @@ test('tailnet_node lies in a retention policy of its own, and a missing one is t
   assert.deepEqual(await valuesOf(influxd, 'tailnet_flow'), [2n])
 })
 
-test('the mirror is found in the retention policy that is written to', { skip }, async (t) => {
+test('the checkpoint is found in the retention policy that is written to, within its range', { skip }, async (t) => {
   const { influxd, open } = await stageFor(t)
   await influxd.query(`CREATE RETENTION POLICY "week" ON "${DB}" DURATION 7d REPLICATION 1`)
   const { sink, write } = open({ rp: 'week' })
-  await write([`tailflux_window,pass=1,tailnet=default watermark=5i,acked=6i ${nowNs()}`])
-  assert.deepEqual(await sink.lastMirror('default', live()), { watermarkNs: 5n, ackedNs: 6n })
-  assert.equal(await open().sink.lastMirror('default', live()), undefined)
-  assert.equal((await faultOf(open({ rp: 'none' }).sink.lastMirror('default', live()))).code, 'db_not_found')
-  assert.equal((await faultOf(open({ db: 'none' }).sink.lastMirror('default', live()))).code, 'db_not_found')
+  const ns = nowNs()
+  await write([
+    `tailflux_window,pass=1,tailnet=default,writer=w1 watermark=9223372036854775807i,acked=6i ${ns}`,
+    `tailflux_window,pass=2,tailnet=default,writer=w1 watermark=4i,passed=3i ${ns}`,
+    `tailflux_window,pass=1,tailnet=default acked=2i ${ns - 1n}`,
+    `tailflux_window,pass=1,tailnet=other,writer=w1 acked=7i ${ns}`,
+  ])
+  const whole = { watermarkNs: undefined, passedNs: undefined, ackedNs: undefined, writer: 'w1', timeNs: ns }
+  const points = [
+    { ...whole, pass: '1', watermarkNs: 9223372036854775807n, ackedNs: 6n },
+    { ...whole, pass: '2', watermarkNs: 4n, passedNs: 3n },
+  ]
+  assert.deepEqual(await sink.checkpoint('default', { fromNs: ns, toNs: ns }, live()), { points })
+  const both = await sink.checkpoint('default', { fromNs: ns - 1n, toNs: ns }, live())
+  assert.deepEqual('points' in both && both.points[0], {
+    ...whole,
+    timeNs: ns - 1n,
+    pass: '1',
+    writer: undefined,
+    ackedNs: 2n,
+  })
+  const range = { fromNs: ns - 1n, toNs: ns }
+  assert.deepEqual(await open().sink.checkpoint('default', range, live()), { points: [] })
+  for (const settings of [{ rp: 'none' }, { db: 'none' }]) {
+    const answer = await open(settings).sink.checkpoint('default', range, live())
+    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', /not found/)
+  }
 })
 
 test('the wrong API is told: 1.6 knows no /api/v2', { skip }, async (t) => {

@@ -351,7 +351,7 @@ test('an abort ends the write at once with its reason, in mid-request and in mid
   await assert.rejects(second, reason)
   await assert.rejects(sink.write(batch, waiting.signal), reason)
   await assert.rejects(sink.probe(waiting.signal), reason)
-  await assert.rejects(sink.lastMirror('default', waiting.signal), reason)
+  await assert.rejects(sink.checkpoint('default', { fromNs: 0n, toNs: 1n }, waiting.signal), reason)
   assert.equal(clock.nextWakeMs(), undefined)
 })
 

@@ -35,7 +35,7 @@ export interface SinkKind {
   readonly resolutionNs: bigint
   /** Points of this age are beyond its retention; undefined: it drops them without a word, or never. */
   readonly expiredAgeNs: bigint | undefined
-  readonly mirror: 'answers' | 'unanswerable'
+  readonly checkpoint: 'answers' | 'has no questions'
 }
 
 const INT64_MAX = (1n << 63n) - 1n
@@ -127,28 +127,49 @@ export function testSinkContract(kind: SinkKind): void {
     assert.deepEqual(await stage.read('tailnet_flow'), [])
   })
 
-  promise('the mirror is the highest of one tailnet', async (stage, send) => {
-    const window = (tailnet: string, pass: string, watermark: bigint, acked: bigint, passed: bigint, agoNs: bigint) =>
-      lineOf('tailflux_window', { pass, tailnet }, { watermark, acked, passed, lag_ms: 1n }, stage.nowNs() - agoNs)
-    if (kind.mirror === 'unanswerable') {
-      await send([window('default', '1', 5n, 6n, 4n, 1_000_000_000n)])
-      return assert.equal(await stage.sink.lastMirror('default', live()), 'unanswerable')
+  promise('the checkpoint is what was written about the windows of one tailnet', async (stage, send) => {
+    const timeNs = stage.nowNs() - 60_000_000_000n
+    const range = { fromNs: timeNs, toNs: timeNs + 1_000_000n }
+    const window = (tailnet: string, pass: string, acked: bigint, ns: bigint) =>
+      lineOf(
+        'tailflux_window',
+        { pass, tailnet, writer: 'w1' },
+        { watermark: acked, acked, passed: 1n, lag_ms: 1n },
+        ns,
+      )
+    if (kind.checkpoint === 'has no questions') {
+      await send([window('default', '1', 6n, timeNs)])
+      const answer = await stage.sink.checkpoint('default', range, live())
+      return assert.equal('isByNature' in answer && answer.isByNature, true)
     }
-    assert.equal(await stage.sink.lastMirror('default', live()), undefined)
+    assert.deepEqual(await stage.sink.checkpoint('default', range, live()), { points: [] })
     const names = ['default', "it's a, b=c", 'ü🙂', '"x"', 'pre']
+    const ackedOf = (index: number) => INT64_MAX - 1_000n + BigInt(index) * 10n
     for (const [index, name] of names.entries()) {
-      const base = INT64_MAX - 1_000n + BigInt(index) * 10n
       await send([
-        window(name, '1', base + 1n, base + 5n, base + 1n, 60_000_000_000n),
-        window(name, '2', base + 3n, base + 4n, base + 2n, 90_000_000_000n),
+        window(name, '1', ackedOf(index), timeNs),
+        window(name, '2', ackedOf(index) + 1n, timeNs),
+        window(name, '1', 3n, timeNs - 1n),
+        window(name, '1', 3n, timeNs + 1_000_001n),
       ])
+      await send([window(name, '1', ackedOf(index) + 2n, timeNs)])
     }
     for (const [index, name] of names.entries()) {
-      const base = INT64_MAX - 1_000n + BigInt(index) * 10n
-      const mirror = { watermarkNs: base + 3n, ackedNs: base + 5n, passedNs: base + 2n }
-      assert.deepEqual(await stage.sink.lastMirror(name, live()), mirror, name)
+      const answer = await stage.sink.checkpoint(name, range, live())
+      const point = (pass: string, ackedNs: bigint) => ({
+        timeNs,
+        pass,
+        writer: 'w1',
+        ackedNs,
+        watermarkNs: ackedNs,
+        passedNs: 1n,
+      })
+      const points = [point('1', ackedOf(index) + 2n), point('2', ackedOf(index) + 1n)]
+      const found =
+        'points' in answer ? answer.points.toSorted((one, other) => (one.pass < other.pass ? -1 : 1)) : answer
+      assert.deepEqual(found, points, name)
     }
-    assert.equal(await stage.sink.lastMirror('prefix', live()), undefined)
+    assert.deepEqual(await stage.sink.checkpoint('prefix', range, live()), { points: [] })
   })
 
   promise('lines beyond the retention are counted, and the others are there', async (stage, send) => {

@@ -15,7 +15,7 @@ for (const api of ['v1', 'v2']) {
     isExact: false,
     resolutionNs: 1_000_000n,
     expiredAgeNs: undefined,
-    mirror: 'unanswerable',
+    checkpoint: 'has no questions',
     async stage(t) {
       const victoria = await startVictoriaMetrics(t)
       const letters: DeadLetter[] = []
