@@ -16,7 +16,7 @@ import { createSharedClock } from './hostile-clock.ts'
 import { type Attack, createHostileNode, REFUSE_MARK, withHostileNode } from './hostile-node.ts'
 import { startRefuser } from './hostile-refuser.ts'
 import type { ServicePlan } from './hostile-service.ts'
-import { type Compared, createStored } from './hostile-stored.ts'
+import { type Compared, type Comparison, createStored } from './hostile-stored.ts'
 
 export interface HostileOptions {
   readonly attacks: readonly Attack[]
@@ -44,7 +44,7 @@ export interface Sample {
   /** Points of honest nodes that had to be there, and that were not. */
   readonly due: number
   readonly missing: number
-  /** Of those: points that the database could not take, being at its limit of tag values. */
+  /** Of those: points that the database could not take, being at its limit of tag values, or that wait to be tried again. */
   readonly limited: number
   readonly foreign: number
   readonly wrong: number
@@ -97,8 +97,11 @@ const SECOND_NS = 1_000_000_000n
 const MINUTE_NS = 60n * SECOND_NS
 const START_NS = NOON + 60n * MINUTE_NS
 const POLL_MS = 30_000
-/** The lag of windows, a poll, and what a window may take at such a speed. */
-const DUE_NS = 60n * SECOND_NS + 30n * SECOND_NS + 90n * SECOND_NS
+/** The lag of windows and a poll; and what a busy machine may take for a window, by real time. */
+const DUE_NS = 60n * SECOND_NS + 30n * SECOND_NS
+const BUSY_SECONDS = 10
+/** A limit of the database is tried again every ten minutes, and then all of it comes. */
+const LIMIT_MINUTES = 15
 const RESTARTS_MAX = 10
 const DRAIN_MINUTES_MAX = 20
 const SERVICE = join(import.meta.dirname, 'hostile-service.ts')
@@ -161,11 +164,16 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
   const minuteOf = () => Number((clock.now() - START_NS) / SECOND_NS) / 60
   let databaseRestarts = 0
   let isRaised = false
+  let raisedAt = 0
   const shown = new Set<string>()
+  const isLimited = () => options.attacks.includes('scan') && !isRaised
+  const limitedOf = ({ missing, unseen }: Comparison) =>
+    isLimited() ? unseen.size : isRaised && minuteOf() < raisedAt + LIMIT_MINUTES ? missing.length : 0
 
   async function keepDatabase(): Promise<void> {
     if (!isRaised && options.attacks.includes('scan') && minuteOf() >= options.raiseMinutes) {
       isRaised = true
+      raisedAt = minuteOf()
       await database.kill('SIGTERM')
       database.configure(limit(0))
       await database.start()
@@ -178,14 +186,16 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
     }
   }
 
-  async function sample(minute: number): Promise<Sample> {
-    const dueNs = clock.now() - DUE_NS
+  async function sample(): Promise<Sample> {
+    const minute = Math.round(minuteOf() * 10) / 10
+    const dueNs = clock.now() - DUE_NS - BigInt(Math.round(BUSY_SECONDS * speed)) * SECOND_NS
     const look = async () => (await stored.compare(place, dueNs, clock.now, 'honest')).honest
+    const isOdd = (one: Comparison) => one.missing.length - limitedOf(one) + one.foreign.length + one.wrong.length > 0
     let honest = await look()
-    // A reading while something is being written may see half of it.
-    for (let more = 0; more < 3 && honest.missing.length + honest.foreign.length + honest.wrong.length > 0; more++) {
+    // A reading while something is being written may see half of it: what is so in each of them counts.
+    for (let more = 0; more < 3 && isOdd(honest); more++) {
       await sleep(1_000)
-      honest = await look()
+      honest = inBoth(honest, await look())
     }
     for (const [what, keys] of Object.entries({
       missing: honest.missing,
@@ -193,6 +203,9 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
       wrong: honest.wrong,
     }))
       if (keys[0] !== undefined && !shown.has(what)) log(`first ${what}: ${shown.add(what) && keys[0].slice(0, 300)}`)
+    const odd = honest.missing.filter((key) => !honest.unseen.has(key))
+    if (isLimited() && odd[0] !== undefined && !shown.has('odd'))
+      log(`first missing that is not beyond the limit: ${shown.add('odd') && odd[0].slice(0, 300)}`)
     const status = await service.status()
     const metrics = await service.metrics()
     return {
@@ -201,7 +214,7 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
       gaps: status?.gaps.length ?? -1,
       due: honest.due,
       missing: honest.missing.length,
-      limited: isRaised || !options.attacks.includes('scan') ? 0 : honest.unseen,
+      limited: limitedOf(honest),
       foreign: honest.foreign.length,
       wrong: honest.wrong.length,
       quarantined: sumOf(metrics, 'tailflux_quarantined_total'),
@@ -219,11 +232,11 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
   const samples: Sample[] = []
   log(HEADINGS.map(([name, width]) => name.padStart(width)).join(' '))
   for (let minute = options.sampleMinutes; minute <= options.minutes; minute += options.sampleMinutes) {
-    while (minuteOf() < minute) {
+    do {
       await keepDatabase()
       await sleep(100)
-    }
-    const one = await sample(minute).catch((error: Error) => void log(`no sample: ${error.message.slice(0, 200)}`))
+    } while (minuteOf() < minute)
+    const one = await sample().catch((error: Error) => void log(`no sample: ${error.message.slice(0, 200)}`))
     if (one === undefined) continue
     samples.push(one)
     log(rowOf(one))
@@ -241,7 +254,7 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
       drainMinutes = minuteOf() - options.minutes
       break
     }
-    if (minuteOf() > options.minutes + DRAIN_MINUTES_MAX) break
+    if (minuteOf() > Math.max(options.minutes, raisedAt) + DRAIN_MINUTES_MAX) break
     await sleep(500)
   }
   const status = await service.status()
@@ -268,7 +281,21 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
     serviceOutput: service.output(),
   }
 }
-const NONE = { due: 0, missing: [], unseen: 0, foreign: [], wrong: [] }
+function inBoth(one: Comparison, other: Comparison): Comparison {
+  const both = (a: readonly string[], b: readonly string[]) => {
+    const there = new Set(b)
+    return a.filter((key) => there.has(key))
+  }
+  return {
+    due: other.due,
+    missing: both(one.missing, other.missing),
+    unseen: new Set(both([...one.unseen], [...other.unseen])),
+    foreign: both(one.foreign, other.foreign),
+    wrong: both(one.wrong, other.wrong),
+  }
+}
+
+const NONE = { due: 0, missing: [], unseen: new Set<string>(), foreign: [], wrong: [] }
 const NOTHING: Compared = { honest: NONE, hostile: NONE }
 
 interface StatusOfService {

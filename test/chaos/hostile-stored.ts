@@ -10,7 +10,7 @@ export interface Comparison {
   readonly due: number
   readonly missing: readonly string[]
   /** Of those missing: points with a tag value that no stored point has. Where the database is at its limit of values it takes no new one. */
-  readonly unseen: number
+  readonly unseen: ReadonlySet<string>
   /** In the database and not in the truth. */
   readonly foreign: readonly string[]
   /** Other fields than the truth. */
@@ -54,8 +54,20 @@ export function createStored(tailnet: Tailnet, hostile: HostileNode, fromNs: big
     ): Promise<Compared> {
       const seen = { honest: new Set<string>(), hostile: new Set<string>() }
       const found = {
-        honest: { due: 0, missing: [] as string[], unseen: 0, foreign: [] as string[], wrong: [] as string[] },
-        hostile: { due: 0, missing: [] as string[], unseen: 0, foreign: [] as string[], wrong: [] as string[] },
+        honest: {
+          due: 0,
+          missing: [] as string[],
+          unseen: new Set<string>(),
+          foreign: [] as string[],
+          wrong: [] as string[],
+        },
+        hostile: {
+          due: 0,
+          missing: [] as string[],
+          unseen: new Set<string>(),
+          foreign: [] as string[],
+          wrong: [] as string[],
+        },
       }
       const where = whom === 'all' ? undefined : `"node" != '${HOSTILE_ID}'`
       const points: ReadPoint[] = []
@@ -80,7 +92,7 @@ export function createStored(tailnet: Tailnet, hostile: HostileNode, fromNs: big
           const isNew = Object.entries(point.tags).some(
             ([tag, value]) => !values.has(valueKey(point.measurement, tag, value)),
           )
-          if (isNew) found[whose].unseen += 1
+          if (isNew) found[whose].unseen.add(key)
         }
       }
       return found
