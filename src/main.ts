@@ -224,6 +224,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       parallel: poll.parallel,
       latePassesMs: poll.latePasses,
       devicesIntervalMs: settings.names.interval,
+      stepMaxMs: settings.tailscale.totalTimeout + influx.giveUp,
     },
     {
       source,
@@ -292,6 +293,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     metrics,
     status,
     troubles: observers,
+    isAlive: pipeline.isAlive,
     controlToken: control.value,
     run: () => pipeline.tick(),
     pause: pipeline.pause,

@@ -24,6 +24,7 @@ import { createDeviceNames } from './device-names.ts'
 import { createEdge } from './edge.ts'
 import { createExpiry } from './expiry.ts'
 import { createLineHealth, type HealthReport } from './health.ts'
+import { createLiveness } from './liveness.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import { passesOf } from './passes.ts'
 import { createPlanner, type Planner } from './planner.ts'
@@ -49,6 +50,8 @@ export interface PipelineOptions {
   readonly parallel: number
   readonly latePassesMs: readonly number[]
   readonly devicesIntervalMs: number
+  /** The longest that the API and the database may keep one step of a poll waiting, by their time-outs. */
+  readonly stepMaxMs: number
 }
 
 export interface PipelineDeps
@@ -85,6 +88,8 @@ export interface Pipeline {
   tick(): Promise<TickResult>
   /** Tells metrics and health how far reading is: for a timer, so that a window that hangs shows while it hangs. */
   watch(): void
+  /** False when polls hang, or none begins, and only a restart helps; never because the API or the database are away or slow. */
+  isAlive(): boolean
   /** No new window until `resume`; what is under way is finished. */
   pause(): void
   resume(): void
@@ -126,6 +131,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const giveUpExpired = createExpiry({ ledger, present, metrics, log })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
   const database = createDatabaseHealth(deps)
+  const liveness = createLiveness({ gapMs: options.intervalMs, stepMaxMs: options.stepMaxMs }, clock)
   const breaker = createCircuitBreaker({
     probe: (isRecovering, signal) => sink.probe(signal, isRecovering ? probePoint(options, clock.now()) : undefined),
     clock,
@@ -150,6 +156,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     },
     succeeded: breaker.acknowledged,
   })
+  sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {
@@ -225,7 +232,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const result = await readAll(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        { walk, present, edge, waits, breaker, recovery, clock, isPaused: () => isPaused },
+        { walk, present, edge, waits, breaker, recovery, liveness, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {
@@ -248,6 +255,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   return {
     tick() {
+      if (running === undefined) liveness.pollBegan()
       running ??= tickOnce()
         .then((result) => {
           delivered.ticked(result)
@@ -257,11 +265,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         })
         .finally(() => {
           running = undefined
+          liveness.pollEnded()
         })
       return running
     },
 
     watch: line.measure,
+    isAlive: liveness.isAlive,
 
     pause() {
       isPaused = true

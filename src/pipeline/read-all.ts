@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Edge } from './edge.ts'
+import type { Liveness } from './liveness.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
 import type { Recovery } from './recovery.ts'
@@ -15,6 +16,7 @@ export interface ReadAllDeps {
   readonly waits: Waits
   readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
   readonly recovery: Pick<Recovery, 'isDue' | 'reach'>
+  readonly liveness: Pick<Liveness, 'moved'>
   readonly isPaused: () => boolean
   readonly clock: Pick<Clock, 'sleep'>
 }
@@ -31,6 +33,7 @@ export async function readAll(
   const flying = new Set<Promise<void>>()
   let broken: unknown
   while (true) {
+    deps.liveness.moved()
     const waitMs = waits.apiWaitMs()
     const canRead =
       broken === undefined &&

@@ -22,6 +22,7 @@ export interface Mutant {
 }
 
 const RUN_WINDOW = 'src/pipeline/run-window.ts'
+const LIVENESS_TEST = 'test/pipeline/liveness.test.ts'
 const TROUBLE_TEST = 'test/pipeline/database-trouble.test.ts'
 const BREAKER_TEST = 'test/pipeline/circuit-breaker.test.ts'
 const RUN_WINDOW_TEST = 'test/pipeline/run-window.test.ts'
@@ -348,6 +349,34 @@ export const MUTANTS: readonly Mutant[] = [
     find: "await deps.probe(state !== 'closed', signal)",
     replace: 'await deps.probe(false, signal)',
     tests: [BREAKER_TEST],
+  },
+  {
+    name: 'a poll that hangs is alive',
+    file: 'src/pipeline/pipeline.ts',
+    find: 'isAlive: liveness.isAlive',
+    replace: 'isAlive: () => true',
+    tests: [LIVENESS_TEST],
+  },
+  {
+    name: 'a poll that never begins is alive',
+    file: 'src/pipeline/liveness.ts',
+    find: 'SPARE_MS + (isPolling ? stepMaxMs : GAPS_MAX * gapMs)',
+    replace: 'SPARE_MS + (isPolling ? stepMaxMs : GAPS_MAX * gapMs * 1e9)',
+    tests: [LIVENESS_TEST],
+  },
+  {
+    name: 'a database that fails for long is a reason for a restart',
+    file: 'src/pipeline/pipeline.ts',
+    find: '  sink.listen({ failed: liveness.moved, succeeded: liveness.moved })\n',
+    replace: '',
+    tests: [LIVENESS_TEST],
+  },
+  {
+    name: '/livez asks nobody',
+    file: 'src/main.ts',
+    find: '    isAlive: pipeline.isAlive,\n',
+    replace: '',
+    tests: ['test/http/livez.test.ts'],
   },
   {
     name: 'another window goes before the one that failed',

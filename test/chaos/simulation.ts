@@ -30,6 +30,7 @@ export const SIMULATION_OPTIONS: PipelineOptions = {
   parallel: 3,
   latePassesMs: [300_000, 1_800_000],
   devicesIntervalMs: 3_600_000,
+  stepMaxMs: 900_000,
 }
 const LAST_PASS_MS = 1_800_000
 /** What becomes visible later than this is beyond the promise: the last late pass may have been. */

@@ -28,6 +28,7 @@ export const OPTIONS: PipelineOptions = {
   parallel: 3,
   latePassesMs: [900_000, 86_400_000],
   devicesIntervalMs: 300_000,
+  stepMaxMs: 900_000,
 }
 
 export interface LineWorld {

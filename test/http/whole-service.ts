@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type { Clock } from '../../src/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { TailnetOptions } from '../../src/demo/options.ts'
 import { createDemoServer, type DemoServer } from '../../src/demo/server.ts'
@@ -19,7 +20,7 @@ export interface WholeService {
 
 export async function startWholeService(
   t: TestContext,
-  options: { tailnet?: TailnetOptions; env?: Record<string, string>; isDemo?: boolean } = {},
+  options: { tailnet?: TailnetOptions; env?: Record<string, string>; isDemo?: boolean; clock?: Clock } = {},
 ): Promise<WholeService> {
   const dataDir = mkdtempSync(join(tmpdir(), 'tailflux-page-'))
   const api = createDemoServer(createTailnet({ nodes: 10, seed: 2, ...options.tailnet }))
@@ -43,6 +44,7 @@ export async function startWholeService(
       throw error
     },
     isDemo: options.isDemo ?? false,
+    ...(options.clock ? { clock: options.clock } : {}),
   })
   t.after(async () => {
     await service.stop()
