@@ -50,8 +50,8 @@ export interface Planner {
   succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
   /** The window was too much for the API, the network or the memory. */
   tooMuch(window: PlannedWindow, reason: GapReason, nowNs: bigint): void
-  /** The window was read, and the database took only a part of it, because of a limit of series or tag values. */
-  limited(window: PlannedWindow, nowNs: bigint): void
+  /** The window was read as far as `toNs`, and the database took only a part of that, because of a limit of series or tag values. */
+  limited(window: PlannedWindow, toNs: bigint, nowNs: bigint): void
   /** The window was abandoned, or failed for a reason that has nothing to do with it. */
   released(window: PlannedWindow): void
   /** Length of what should be done below the edge and is not, ns. */
@@ -276,12 +276,12 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       caps.push({ range: { fromNs: window.fromNs, toNs: window.toNs }, maxNs: half(window) })
     },
 
-    limited(window, atNs) {
+    limited(window, toNs, atNs) {
       const begun = active.get(window) ?? 0
       active.delete(window)
       // The API is well.
       bad.verify(begun)
-      if (window.lane === 'probe') bad.probed(window, 'read', atNs)
+      if (window.lane === 'probe' && toNs >= window.toNs) bad.probed(window, 'read', atNs)
       const nextNs = atNs + LIMIT_RETRY
       if (window.lane === 'late') {
         lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })
@@ -289,7 +289,14 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       }
       // One of them is tried for all. A window that is new here does not put the others off.
       const waiting = openGaps().find((gap) => gap.reason === 'db_limit')
-      ledger.growGap(window, 'db_limit', atNs, window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs))
+      // What lies behind `toNs` was not sent: it is read as if it had not been asked for.
+      if (toNs <= window.fromNs) return
+      ledger.growGap(
+        { fromNs: window.fromNs, toNs },
+        'db_limit',
+        atNs,
+        window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs),
+      )
     },
 
     released(window) {

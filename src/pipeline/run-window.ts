@@ -76,6 +76,8 @@ export interface WindowResult {
   readonly changed: boolean
   /** Its content was written, not merely found to be as it was. */
   readonly isWritten: boolean
+  /** A limit of the database kept lines out. Then nothing is done; up to `doneToNs` everything that fits was stored. */
+  readonly limit?: CollectorError | undefined
   readonly durationMs: number
 }
 
@@ -92,7 +94,8 @@ export async function runWindow(
   const observer = deps.observers.begin(window)
   try {
     const result = await walk(window, attempt, parts, deps, signal, beganMs, observer)
-    observer.done(result)
+    if (result.limit) observer.failed()
+    else observer.done(result)
     deps.ledger.endAttempt(attempt)
     return result
   } catch (error) {
@@ -199,7 +202,7 @@ async function walk(
     // Not held back: written as a whole, changed or not.
     const isWritten = changed || held === undefined
     const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
-    if (reachNs !== undefined) {
+    if (reachNs !== undefined && delivery.limit === undefined) {
       deps.ledger.done(
         { fromNs: window.fromNs, toNs: reachNs },
         {
@@ -216,7 +219,7 @@ async function walk(
     const durationMs = deps.clock.monotonicMs() - beganMs
     return {
       ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
-      ...{ ...delivery.totals, changed, isWritten, durationMs },
+      ...{ ...delivery.totals, changed, isWritten, limit: delivery.limit, durationMs },
     }
   } catch (error) {
     failing.abort(error)
@@ -254,6 +257,8 @@ interface Delivery {
   /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
   settled(): Promise<void>
   readonly failure: unknown
+  /** What kept lines out of a batch whose others were stored. */
+  readonly limit: CollectorError | undefined
   /** How often the database was away since the first receipt. */
   readonly outagesSince: number
   readonly totals: { written: number; rejected: number; expired: number }
@@ -298,10 +303,12 @@ function createDelivery(
     async settled() {
       await Promise.all(flying)
       if (failure !== undefined) throw failure
-      if (limit !== undefined) throw limit
     },
     get failure() {
       return failure
+    },
+    get limit() {
+      return limit
     },
     get outagesSince() {
       return deps.outages() - (outagesAtFirst ?? deps.outages())

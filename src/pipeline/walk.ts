@@ -81,7 +81,6 @@ export function createWalk(
     metrics.windowFailed(error.code)
     const { code, reaction } = error
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
-    if (code === 'db_limit') return limited(window, plan, error)
     // The state file and the database fail for every window alike: that is told once, with the mend, by who makes reading wait.
     // The database was away for a moment and is back: nothing waits for that.
     if (code === 'db_interrupted') return plan.released(window)
@@ -101,11 +100,14 @@ export function createWalk(
     waits.apiFails(error)
   }
 
-  /** The API is well and the database takes writes: only this window cannot be done now. */
-  function limited(window: PlannedWindow, plan: Planner, error: CollectorError): void {
+  /** The API is well and the database takes writes: only this window cannot be done now, and only as far as it was read. */
+  function limited(window: PlannedWindow, plan: Planner, { doneToNs, serverNs }: WindowResult, error: CollectorError) {
+    metrics.windowFailed(error.code)
     waits.apiWorks()
     breaker.succeeded(window, 0)
-    if (!waits.guardState(() => plan.limited(window, present.presentNs()))) plan.released(window)
+    const toNs = doneToNs ?? window.fromNs
+    deps.edge.learn(window, toNs, serverNs !== undefined)
+    if (!waits.guardState(() => plan.limited(window, toNs, present.presentNs()))) plan.released(window)
     deps.line.limited(window, error)
   }
 
@@ -124,6 +126,7 @@ export function createWalk(
       ended()
       lanes.push(parts)
     }
+    if (result.limit) return limited(window, plan, result, result.limit)
     breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)
     waits.apiWorks()
     const { bytes, pass } = result

@@ -5,8 +5,9 @@ import type { CollectorError } from '../errors.ts'
 import type { Limit } from './influx-answer.ts'
 import type { LineSpan } from './line-spans.ts'
 
-/** Requests of one batch for this. */
+/** Requests of one batch for this; where the database has written what fits, they only tell whose the others are. */
 const REQUESTS_MAX = 64
+const NAMING_REQUESTS_MAX = 12
 /** A part of one node of which both halves were refused, three times in a row, is left alone. */
 const FRUITLESS_MAX = 3
 
@@ -86,7 +87,7 @@ export function createLimitSearch(nodeOf: (line: LineSpan) => string): LimitSear
       for (const part of fresh) part.fruitless = 0
     },
     next() {
-      if (requests >= REQUESTS_MAX) return undefined
+      if (requests >= (limit?.isRestWritten ? NAMING_REQUESTS_MAX : REQUESTS_MAX)) return undefined
       const best = [...waiting]
         .filter(isWorthHalving)
         .reduce<LimitedPart | undefined>(

@@ -276,7 +276,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'at a limit nothing more is stored',
     file: 'src/sink/influx-limit.ts',
-    find: 'if (requests >= REQUESTS_MAX) return undefined',
+    find: 'if (requests >= (limit?.isRestWritten ? NAMING_REQUESTS_MAX : REQUESTS_MAX)) return undefined',
     replace: 'if (requests >= 0) return undefined',
     tests: ['test/sink/influx-real.test.ts'],
   },
@@ -388,7 +388,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a limit of the database holds the line',
     file: 'src/pipeline/walk.ts',
-    find: "if (code === 'db_limit') return limited(window, plan, error)",
+    find: 'if (result.limit) return limited(window, plan, result, result.limit)',
     replace: '',
     tests: [TROUBLE_TEST],
   },
@@ -397,6 +397,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: RUN_WINDOW,
     find: "if (error instanceof CollectorError && error.code === 'db_limit') limit ??= error",
     replace: 'if (error === undefined) limit ??= error',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'a limit makes a gap of what was never sent',
+    file: 'src/pipeline/planner.ts',
+    find: "        { fromNs: window.fromNs, toNs },\n        'db_limit',",
+    replace: "        window,\n        'db_limit',",
     tests: [TROUBLE_TEST],
   },
   {

@@ -150,6 +150,31 @@ test('after a restart the gap is still told, with a fix, before the database was
   assert.match(next.health.get('sink')?.text ?? '', /Raise it .*max-values-per-tag/)
 })
 
+test('what lies behind the reach of a window that met a limit is no part of the gap, and is read', () => {
+  const ledger = createMemoryLedger()
+  ledger.setOrigin(NOON_NS - MINUTE)
+  const planner = createPlanner(
+    {
+      ...{ intervalNs: 30n * SECOND, windowMaxNs: HOUR, windowBytesTarget: 8 << 20, latePassesNs: [] },
+      monotonicMs: () => 0,
+    },
+    ledger,
+    NOON_NS,
+  )
+  const window = planner.next(NOON_NS, NOON_NS)
+  assert.deepEqual([window?.fromNs, window?.toNs], [NOON_NS - MINUTE, NOON_NS])
+  const reachNs = NOON_NS - 10n * SECOND
+  planner.limited(window!, reachNs, NOON_NS)
+  assert.deepEqual(
+    ledger.gaps().map(({ fromNs, toNs }) => [fromNs, toNs]),
+    [[NOON_NS - MINUTE, reachNs]],
+  )
+  const next = planner.next(NOON_NS, NOON_NS)
+  assert.deepEqual([next?.fromNs, next?.toNs], [reachNs, NOON_NS])
+  planner.limited(next!, reachNs, NOON_NS)
+  assert.equal(ledger.gaps().length, 1, 'nothing was read of it: it is neither done nor a gap')
+})
+
 test('a limit gap whose reading fails is read in smaller pieces, and stays what it is', () => {
   const ledger = createMemoryLedger()
   ledger.setOrigin(NOON_NS - HOUR)
@@ -162,7 +187,7 @@ test('a limit gap whose reading fails is read in smaller pieces, and stays what 
     NOON_NS,
   )
   for (let window = planner.next(NOON_NS, NOON_NS); window; window = planner.next(NOON_NS, NOON_NS))
-    planner.limited(window, NOON_NS)
+    planner.limited(window, window.toNs, NOON_NS)
   assert.deepEqual(
     ledger.gaps().map((gap) => gap.toNs - gap.fromNs),
     [HOUR],

@@ -85,6 +85,22 @@ test("when one batch fails nothing is done, the rest is not sent, and the reason
   assert.equal(deps.slots.taken, 0)
 })
 
+test('a limit of the database leaves the window not done, the rest of it sent, and tells how far it was read', async () => {
+  const reachNs = FROM + 20n * SECOND
+  const { db, ledger, deps, lane, told } = setUp(() => reachNs + MINUTE)
+  const limit = new CollectorError('full', { stage: 'sink', code: 'db_limit', reaction: 'hold' })
+  let calls = 0
+  db.fault = () => {
+    calls += 1
+    if (calls === 2) throw limit
+  }
+  const result = await runWindow(WINDOW, lane, deps, never)
+  assert.deepEqual([result.limit, result.doneToNs], [limit, reachNs])
+  assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
+  assert.deepEqual(ledger.settled(), [])
+  assert.deepEqual([told, ledger.attempts], [['failed'], []])
+})
+
 test('an answer that breaks off in the middle leaves the window not done, and nothing in flight', async () => {
   const { api, ledger, deps, lane } = setUp()
   let groups = 0
