@@ -46,19 +46,11 @@ Into InfluxDB 2.x:  tailflux export -o points.lp && influx write --bucket tailfl
         ...(toNs === undefined ? {} : { toNs }),
         ...(measurement === undefined ? {} : { measurement }),
       })
-      if (options.output === undefined) return await toStandardOutput(lines)
+      if (options.output === undefined)
+        return await pipeline(Readable.from(inPieces(lines)), process.stdout, { end: false })
       const file = await open(options.output, 'wx')
       await pipeline(Readable.from(inPieces(lines)), file.createWriteStream({ flush: true }))
     })
-}
-
-async function toStandardOutput(lines: Iterable<string>): Promise<void> {
-  try {
-    await pipeline(Readable.from(inPieces(lines)), process.stdout, { end: false })
-  } catch (error) {
-    // Whoever reads has seen enough (`| head`).
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
-  }
 }
 
 /** A write per line would be slow. */

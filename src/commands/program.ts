@@ -14,6 +14,7 @@ import { flowsCommand } from './flows.ts'
 import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { ledgerCommand } from './ledger.ts'
+import { guardOutput } from './output.ts'
 import { printConfigCommand } from './print-config.ts'
 import { replayCommand } from './replay.ts'
 import { runCommand } from './run.ts'
@@ -62,6 +63,7 @@ function inheriting(command: Command, parent: Command): Command {
 
 // What was compiled is kept now and not at the end, which a process that is killed never reaches.
 flushCompileCache()
+const isOfOutput = guardOutput()
 try {
   await program.parseAsync()
 } catch (error) {
@@ -69,5 +71,5 @@ try {
   else if (error instanceof CollectorError) {
     process.stderr.write(`tailflux: ${error.message}\n`)
     process.exitCode = exitCodeOf(error)
-  } else throw error
+  } else if (!isOfOutput(error)) throw error
 }

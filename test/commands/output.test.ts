@@ -1,0 +1,61 @@
+/** Commands whose output nobody takes: a reader that has seen enough is no fault, a full disk is told. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { openStoreFile } from '../../src/sink/store-file.ts'
+import { folder } from '../helpers/cli.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+
+/** The exit code and standard error of a command in a shell, with what follows it there. */
+async function runInShell(t: TestContext, args: readonly string[], dir: string, tail: string) {
+  const script = `{ "$0" "$@"; echo "exit code $?" >&2; } ${tail}`
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const child = execFile(
+    '/bin/sh',
+    ['-c', script, process.execPath, CLI, ...args],
+    { env: { PATH: process.env['PATH'] ?? '', TAILFLUX_DATA_DIR: dir } },
+    (_error, _stdout, stderr) => resolve(stderr),
+  )
+  t.after(() => child.kill('SIGKILL'))
+  return await promise
+}
+
+/** More than a pipe holds. */
+const MESSAGES = 2_000
+
+async function world(t: TestContext): Promise<{ dir: string; file: string }> {
+  const dir = await folder(t)
+  openStoreFile(join(dir, 'store.db')).db.close()
+  const file = join(dir, 'messages.ndjson')
+  const lines = Array.from({ length: MESSAGES }, (_, index) =>
+    JSON.stringify({
+      nodeId: 'nNODE',
+      logged: '2025-01-01T00:00:06Z',
+      start: '2025-01-01T00:00:00Z',
+      end: '2025-01-01T00:00:05Z',
+      virtualTraffic: [{ proto: 6, src: `100.64.0.1:${10_000 + index}`, dst: '100.64.0.2:443', txPkts: 1, txBytes: 9 }],
+    }),
+  )
+  writeFileSync(file, `${lines.join('\n')}\n`)
+  return { dir, file }
+}
+
+test('a reader that ends early ends a command quietly', async (t) => {
+  const { dir, file } = await world(t)
+  for (const args of [['--help'], ['print-config', '--sample'], ['export'], ['replay', '--print', file]])
+    assert.match(await runInShell(t, args, dir, '| true'), /^(.*messages.*\n)?exit code 0\n$/, args.join(' '))
+})
+
+test('an output that is full is told, and the exit code is 1', async (t) => {
+  const { dir, file } = await world(t)
+  for (const args of [['--help'], ['print-config', '--sample'], ['replay', '--print', file]])
+    assert.match(
+      await runInShell(t, args, dir, '> /dev/full'),
+      /^tailflux: The output cannot be written \(ENOSPC\); free space, or send it somewhere else\.\n(.*messages.*\n)?exit code 1\n$/,
+      args.join(' '),
+    )
+})
