@@ -52,6 +52,8 @@ export interface ReconcileOptions {
   readonly isStart: boolean
   /** What was acknowledged up to here was compared the last time; undefined: everything is compared. */
   readonly provenNs: bigint | undefined
+  /** Points of up to here are known to be beyond the retention of the database, ns of `logged` time. */
+  readonly unkeptToNs?: bigint | undefined
 }
 
 export interface Reconciled {
@@ -59,8 +61,8 @@ export interface Reconciled {
   readonly ackedNs: bigint
   /** Set when the database could not be compared. */
   readonly unproven?: Unproven
-  /** Set when it keeps checkpoints for a shorter time than they are compared: about so long, ns. */
-  readonly keptNs?: bigint
+  /** Set when it no longer keeps checkpoints of up to here, although they are to be compared; ns of `logged` time. */
+  readonly unkeptToNs?: bigint | undefined
 }
 
 type Deps = { readonly ledger: Ledger; readonly reader: CheckpointReader; readonly log: Logger }
@@ -149,19 +151,22 @@ async function compare(options: ReconcileOptions, deps: Deps, signal: AbortSigna
   const records = ledger.recent(Number.MAX_SAFE_INTEGER)
   if (records.length === 0)
     return options.provenNs === undefined ? await compareWatermark(options, deps, signal) : NOTHING
+  const { unkeptToNs } = options
+  const mayBeKept = ({ toNs }: DoneWindow) => unkeptToNs === undefined || toNs > unkeptToNs
   const first = await missingOf(sinceProven(records, options.provenNs), deps, signal)
   if ('code' in first) return cannotCompare(options, deps, records, first)
-  if (first.missing.length === 0) return { ackedNs: first.ackedNs }
+  if (!first.missing.some(mayBeKept)) return { ackedNs: first.ackedNs, unkeptToNs }
   // Something is missing, or the answer is somebody else's.
   const shown = await reader.probe(options.nowNs, signal)
   if (shown !== 'shown') return cannotCompare(options, deps, records, shown === 'unkept' ? UNSHOWN : shown)
   const all = await missingOf(records, deps, signal)
   if ('code' in all) return cannotCompare(options, deps, records, all)
-  const lost = await withoutUnkept(options, all.missing, reader, signal)
+  const lost = await withoutUnkept(options, all.missing.filter(mayBeKept), reader, signal)
   if ('code' in lost) return cannotCompare(options, deps, records, lost)
-  const keptNs = lost.keptNs === undefined || lost.keptNs >= COMPARED_NS ? {} : { keptNs: lost.keptNs }
   const unproven = lost.windows.length > 0 ? await takeBack(options, deps, records, lost.windows, signal) : undefined
-  return unproven ? cannotCompare(options, deps, records, unproven) : { ackedNs: all.ackedNs, ...keptNs }
+  return unproven
+    ? cannotCompare(options, deps, records, unproven)
+    : { ackedNs: all.ackedNs, unkeptToNs: lost.unkeptToNs }
 }
 
 const NOTHING: Reconciled = { ackedNs: 0n }
@@ -214,14 +219,13 @@ async function missingOf(
   return { missing: records.filter((window) => !isShown(window)), ackedNs: min(highestNs, ACKED_MAX) }
 }
 
-/** Leaves out what the database would not keep even if it were written again: a short retention is no loss. `keptNs`: for about so long
- * points are kept, where something was left out. */
+/** Leaves out what the database would not keep even if it were written again: a short retention is no loss. */
 async function withoutUnkept(
-  { nowNs }: ReconcileOptions,
+  { nowNs, unkeptToNs }: ReconcileOptions,
   missing: readonly DoneWindow[],
   reader: CheckpointReader,
   signal: AbortSignal,
-): Promise<{ windows: readonly DoneWindow[]; keptNs?: bigint } | Unproven> {
+): Promise<{ windows: readonly DoneWindow[]; unkeptToNs: bigint | undefined } | Unproven> {
   const oldestFirst = missing.toSorted((one, other) => (one.toNs < other.toNs ? -1 : 1))
   const isYoung = (window: DoneWindow | undefined) => window === undefined || nowNs - window.toNs < RETENTION_MIN_NS
   let low = 0
@@ -234,9 +238,7 @@ async function withoutUnkept(
     if (shown === 'shown') high = at
     else low = at + 1
   }
-  const windows = oldestFirst.slice(low)
-  const newestUnkept = oldestFirst[low - 1]
-  return newestUnkept === undefined ? { windows } : { windows, keptNs: nowNs - newestUnkept.toNs }
+  return { windows: oldestFirst.slice(low), unkeptToNs: oldestFirst[low - 1]?.toNs ?? unkeptToNs }
 }
 
 /** The database lost these windows. Nothing is taken back when it cannot be told how far that goes. */

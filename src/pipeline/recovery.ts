@@ -49,7 +49,12 @@ export interface RecoveryOptions {
 /** How often the checkpoint is read back. */
 export const COMPARE_EVERY_MS = 600_000
 
-/** After so many times a window counts as done although the database was away while it was written. */
+/** After so many comparisons in a row, each with an outage in the middle, reading goes on for a minute: where every request fails once, nothing
+ * would be read any more. What is in doubt stays so until the next comparison. */
+const COMPARED_AGAIN_MAX = 3
+const COMPARE_SOON_MS = 60_000
+
+/** After so many times a window counts as done although the database was away while it was written, or soon after. */
 const INTERRUPTIONS_MAX = 5
 
 /** Connection refused, reset, timed out, or a proxy that finds nobody behind it. An answer that names a time to wait comes from a database
@@ -100,8 +105,10 @@ export function createRecovery(
   let steadySinceMs = clock.monotonicMs()
   /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
   let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
-  let keptNs: bigint | undefined
+  let unkeptToNs: bigint | undefined
   let told: string | undefined
+  /** Comparisons in a row that had an outage in the middle. */
+  let disturbed = 0
   /** How often a window was interrupted, by its begin; since the last comparison that found no outage. */
   const interruptions = new Map<bigint, number>()
 
@@ -133,11 +140,19 @@ export function createRecovery(
     return lastAckedNs
   }
 
+  function mayInterrupt({ fromNs }: Interval): boolean {
+    const count = (interruptions.get(fromNs) ?? 0) + 1
+    interruptions.set(fromNs, count)
+    return count <= INTERRUPTIONS_MAX
+  }
+
   /** What was acknowledged shortly before an outage may be lost even where the checkpoint is not. */
   function readDoubtfulAgain(): void {
     if (doubt === undefined) return
     const { fromNs, toNs } = doubt
-    const lost = ledger.recent(Number.MAX_SAFE_INTEGER).filter(({ atNs }) => atNs >= fromNs && atNs <= toNs)
+    const lost = ledger
+      .recent(Number.MAX_SAFE_INTEGER)
+      .filter((window) => window.atNs >= fromNs && window.atNs <= toNs && mayInterrupt(window))
     for (const window of lost) ledger.forget(window)
     doubt = undefined
     if (lost.length > 0)
@@ -147,11 +162,12 @@ export function createRecovery(
       )
   }
 
-  function tell({ unproven, keptNs }: Pick<Reconciled, 'unproven' | 'keptNs'>): void {
-    const code = unproven?.code ?? (keptNs === undefined ? undefined : 'retention_short')
+  function tell({ unproven }: Pick<Reconciled, 'unproven'>): void {
+    const keptNs = unkeptToNs === undefined ? COMPARED_NS : present.presentNs() - unkeptToNs
+    const code = unproven?.code ?? (keptNs < COMPARED_NS ? 'retention_short' : undefined)
     const text =
       unproven === undefined
-        ? shortRetentionText(keptNs ?? 0n)
+        ? shortRetentionText(keptNs)
         : `points are written, but what the database loses is not noticed: ${unproven.text}`
     // A kind of database that has no questions is no trouble: nobody can mend it.
     const isTrouble = code !== undefined && unproven?.isByNature !== true
@@ -177,6 +193,7 @@ export function createRecovery(
         parallel: options.parallel,
         isStart,
         provenNs: isWhole ? undefined : provenNs,
+        unkeptToNs,
       },
       { ledger, reader, log },
       signal,
@@ -186,9 +203,8 @@ export function createRecovery(
     const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)
     if (latestNs > lastAckedNs) goOnFrom(latestNs)
     provenNs = reconciled.unproven === undefined ? recordedNs : undefined
-    // How long points are kept shows only where all are compared.
-    if (isWhole && reconciled.unproven === undefined) keptNs = reconciled.keptNs
-    tell({ ...reconciled, ...(keptNs === undefined ? {} : { keptNs }) })
+    unkeptToNs = reconciled.unkeptToNs ?? unkeptToNs
+    tell(reconciled)
   }
 
   return {
@@ -210,10 +226,13 @@ export function createRecovery(
         return false
       }
       isStart = false
-      dueMs = clock.monotonicMs() + COMPARE_EVERY_MS
       // Away again while it was asked: once more.
-      isReached = outages === outagesBefore
-      if (isReached && !wasAway) interruptions.clear()
+      const isDisturbed = outages !== outagesBefore
+      disturbed = isDisturbed ? disturbed + 1 : 0
+      isReached = !isDisturbed || disturbed >= COMPARED_AGAIN_MAX
+      dueMs = clock.monotonicMs() + (isDisturbed ? COMPARE_SOON_MS : COMPARE_EVERY_MS)
+      if (!isDisturbed && !wasAway) interruptions.clear()
+      if (isReached) disturbed = 0
       return isReached
     },
     compareSoon() {
@@ -231,12 +250,7 @@ export function createRecovery(
       isReached = false
     },
     outages: () => outages,
-    mayInterrupt({ fromNs }) {
-      const count = (interruptions.get(fromNs) ?? 0) + 1
-      if (count > INTERRUPTIONS_MAX) return !interruptions.delete(fromNs)
-      interruptions.set(fromNs, count)
-      return true
-    },
+    mayInterrupt,
     nextAckNs,
     comparedFromNs: () => lastAckedNs - max(COMPARED_NS, options.lastPassNs + HOUR),
   }

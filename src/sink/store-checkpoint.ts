@@ -8,7 +8,8 @@ import type { CheckpointPoint, TimeRange } from './sink.ts'
 export const CHECKPOINT_SCHEMA = `
 CREATE TABLE checkpoint (
   tailnet TEXT, ns INTEGER, pass TEXT, writer TEXT, acked INTEGER, watermark INTEGER, passed INTEGER,
-  PRIMARY KEY (tailnet, ns, pass, writer)) STRICT, WITHOUT ROWID;
+  PRIMARY KEY (ns, tailnet, pass, writer)) STRICT, WITHOUT ROWID;
+CREATE INDEX checkpoint_watermark ON checkpoint (watermark);
 `
 export const CHECKPOINT_SERIES = 'tailflux_window,'
 /** Of an older layout only the newest are taken over: older ones are never compared. */
@@ -16,7 +17,7 @@ const TAKEN_OVER_DAYS = 2n
 
 export function prepareCheckpoint(db: DatabaseSync) {
   const put = db.prepare('INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?)')
-  const find = db.prepare('SELECT * FROM checkpoint WHERE tailnet = ? AND ns BETWEEN ? AND ?')
+  const find = db.prepare('SELECT * FROM checkpoint WHERE ns BETWEEN ?2 AND ?3 AND tailnet = ?1')
   find.setReadBigInts(true)
   const drop = db.prepare('DELETE FROM checkpoint WHERE ns < ?')
   return {

@@ -30,6 +30,11 @@ const PIPELINE = 'src/pipeline/pipeline.ts'
 const OBSERVERS = 'src/pipeline/observers.ts'
 const OBSERVERS_TEST = 'test/pipeline/observers.test.ts'
 const RECONCILE = 'src/pipeline/reconcile.ts'
+const RUN = 'src/commands/run.ts'
+const CRASH_TEST = 'test/line/crash.test.ts'
+const LOG_OUTPUT = 'src/observe/log-output.ts'
+const LOG_OUTPUT_TEST = 'test/line/log-output.test.ts'
+const PRIVATE_FILE_TEST = 'test/private-file.test.ts'
 const PRESENT = 'src/pipeline/present.ts'
 const PRESENT_TEST = 'test/pipeline/present.test.ts'
 const EXPIRY_TEST = 'test/pipeline/expiry.test.ts'
@@ -606,6 +611,91 @@ export const MUTANTS: readonly Mutant[] = [
     find: '      await syncFolder(dirname(made))\n',
     replace: '',
     tests: ['test/sink/dead-letters.test.ts'],
+  },
+  {
+    name: 'the log is written while everything waits',
+    file: LOG_OUTPUT,
+    find: '    fsWrite(to, chunk, written)\n',
+    replace: '    written(null, writeSync(to, chunk))\n',
+    tests: [LOG_OUTPUT_TEST],
+  },
+  {
+    name: 'lines of the log wait without a bound',
+    file: LOG_OUTPUT,
+    find: '      if (queuedChars + line.length > queueCharsMax) return troubled(1)\n',
+    replace: '',
+    tests: [LOG_OUTPUT_TEST],
+  },
+  {
+    name: 'nobody hears of lost log lines',
+    file: 'src/observe/log-watch.ts',
+    find: "    deps.health.set('log', 'warning', 'log_lost', textOf(trouble))\n",
+    replace: '',
+    tests: [LOG_OUTPUT_TEST],
+  },
+  {
+    name: 'a second error of a process that ends is not handled',
+    file: RUN,
+    find: "process.on('uncaughtException', broken)",
+    replace: "process.once('uncaughtException', broken)",
+    tests: [CRASH_TEST],
+  },
+  {
+    name: 'an error that cannot be shown is thrown again',
+    file: RUN,
+    find: '    output.write(\'{"level":"fatal",',
+    replace: '    throw new Error(\'{"level":"fatal",',
+    tests: [CRASH_TEST],
+  },
+  {
+    name: 'a stop may take for ever',
+    file: RUN,
+    find: 'const STOP_MS_MAX = 9_000',
+    replace: 'const STOP_MS_MAX = 900_000',
+    tests: [CRASH_TEST],
+  },
+  {
+    name: 'the state file is free for a moment while settings are exchanged',
+    file: 'src/commands/supervisor.ts',
+    find: '    await before.service.stop()\n    try {\n',
+    replace:
+      '    await before.service.stop()\n    if (state === before.state) {\n      state.close()\n      state = stateFor(fresh)\n    }\n    try {\n',
+    tests: ['test/commands/reload.test.ts'],
+  },
+  {
+    name: 'everybody may read the state file',
+    file: 'src/private-file.ts',
+    find: 'const FILE_MODE = 0o600',
+    replace: 'const FILE_MODE = 0o644',
+    tests: [PRIVATE_FILE_TEST],
+  },
+  {
+    name: 'everybody may still read the state file of an earlier version',
+    file: 'src/ledger/state-file.ts',
+    find: '    if (!mustBeWhole) tightenDatabase(path)\n',
+    replace: '',
+    tests: [PRIVATE_FILE_TEST],
+  },
+  {
+    name: 'a URL shows its path',
+    file: 'src/secret-url.ts',
+    find: 'return this.secrets.length === 0 ? this.origin :',
+    replace: 'return this.#url ??',
+    tests: ['test/secret-url.test.ts'],
+  },
+  {
+    name: 'what a receiver answers is shown as it is',
+    file: 'src/alerts/notifier.ts',
+    find: 'return secrets.excerpt(text.slice(0, ANSWER_BYTES_MAX), text.length > ANSWER_BYTES_MAX)',
+    replace: 'return text.slice(0, ANSWER_BYTES_MAX)',
+    tests: ['test/line/secrets.test.ts'],
+  },
+  {
+    name: 'a command whose reader ends throws',
+    file: 'src/commands/output.ts',
+    find: "    if (error.code === 'EPIPE') return\n",
+    replace: "    if (error.code === 'EPIPE') throw error\n",
+    tests: ['test/commands/output.test.ts'],
   },
 ]
 
