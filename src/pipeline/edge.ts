@@ -18,7 +18,7 @@ export interface Edge {
 
 export function createEdge(
   options: { readonly intervalMs: number; readonly lagNs: bigint },
-  { clock, present }: { readonly clock: Pick<Clock, 'now' | 'monotonicMs'>; readonly present: Present },
+  { clock, present }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly present: Present },
 ): Edge {
   let edgeNs: bigint | undefined
   let setMs = 0
@@ -26,8 +26,7 @@ export function createEdge(
   function ns(): bigint {
     const nowMs = clock.monotonicMs()
     if (edgeNs === undefined || nowMs - setMs >= options.intervalMs) {
-      // When the wall clock jumped, or the machine slept, nobody knows better until the API is heard again: ask for more rather than less.
-      edgeNs = (present.hasJumped() ? clock.now() : present.presentNs()) - options.lagNs
+      edgeNs = present.presentNs() - options.lagNs
       setMs = nowMs
     }
     return edgeNs

@@ -1,19 +1,30 @@
 /** What the API no longer has. Of what was promised that is a loss: an exact gap, shown for ever. History of before the first start is not
  * promised: it is read as far as the API still has it, and what ages out before its turn comes only moves the origin. */
 import type { Logger } from 'pino'
+import { HOUR } from '../clock.ts'
 import { isoOf } from '../format.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import type { Present } from './present.ts'
 import { max, min } from './window-size.ts'
 
-/** Returns what gives up all that lies beyond the retention of the API. It throws a CollectorError of the state file. */
+export interface Expiry {
+  /** Something is missing that the API will not have much longer, or has no more: it must not be asked for, because the API answers for what it
+   * still has, and the rest would count as read. */
+  isDue(): boolean
+  /** Gives up all that lies beyond the retention of the API. No window may be under way. Throws a CollectorError of the state file. */
+  giveUp(): void
+}
+
+/** The floor lies an hour above what the API deletes; in a long catch-up reading stops for this once in half an hour, not all the time. */
+const SLACK = HOUR / 2n
+
 export function createExpiry(deps: {
-  readonly ledger: Pick<Ledger, 'originNs' | 'promisedNs' | 'setOrigin' | 'missing' | 'gaps' | 'loseGap'>
+  readonly ledger: Pick<Ledger, 'originNs' | 'promisedNs' | 'setOrigin' | 'missing' | 'gaps' | 'loseGap' | 'compact'>
   readonly present: Pick<Present, 'floorNs' | 'presentNs'>
   readonly metrics: Pick<PipelineMetrics, 'gapLost'>
   readonly log: Logger
-}): () => void {
+}): Expiry {
   const { ledger, present, log } = deps
 
   function lose(piece: Interval): void {
@@ -37,13 +48,23 @@ export function createExpiry(deps: {
     )
   }
 
-  return function giveUpExpired() {
-    const originNs = ledger.originNs()
-    const oldestNs = present.floorNs()
-    if (originNs === undefined || originNs >= oldestNs) return
-    const historyEndNs = min(ledger.promisedNs() ?? originNs, oldestNs)
-    if (originNs < historyEndNs) leaveHistory(originNs, historyEndNs)
-    const fromNs = max(originNs, historyEndNs)
-    for (const piece of fromNs < oldestNs ? ledger.missing(fromNs, oldestNs) : []) lose(piece)
+  return {
+    isDue() {
+      const originNs = ledger.originNs()
+      const dueNs = present.floorNs() - SLACK
+      return originNs !== undefined && originNs < dueNs && ledger.missing(originNs, dueNs).length > 0
+    },
+
+    giveUp() {
+      const originNs = ledger.originNs()
+      const oldestNs = present.floorNs()
+      if (originNs === undefined || originNs >= oldestNs) return
+      // Nor is there a late pass over what is gone: it would find less than was read.
+      ledger.compact(oldestNs, oldestNs)
+      const historyEndNs = min(ledger.promisedNs() ?? originNs, oldestNs)
+      if (originNs < historyEndNs) leaveHistory(originNs, historyEndNs)
+      const fromNs = max(originNs, historyEndNs)
+      for (const piece of fromNs < oldestNs ? ledger.missing(fromNs, oldestNs) : []) lose(piece)
+    },
   }
 }

@@ -128,7 +128,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const waits = createWaits({ intervalMs: oftenMs }, deps)
   const delivered = createDelivered(clock)
   const line = createLineHealth(options, { ...deps, present })
-  const giveUpExpired = createExpiry({ ledger, present, metrics, log })
+  const expiry = createExpiry({ ledger, present, metrics, log })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
   const database = createDatabaseHealth(deps)
   const liveness = createLiveness({ gapMs: options.intervalMs, stepMaxMs: options.stepMaxMs }, clock)
@@ -228,11 +228,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
       deviceNames.refresh()
       edge.forget()
-      if (!waits.guardState(giveUpExpired)) return 'state_failed'
+      if (!waits.guardState(expiry.giveUp)) return 'state_failed'
       const result = await readAll(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        { walk, present, edge, waits, breaker, recovery, liveness, clock, isPaused: () => isPaused },
+        { walk, present, edge, expiry, waits, breaker, recovery, liveness, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {

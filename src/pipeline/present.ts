@@ -24,7 +24,7 @@ export interface Present {
   readonly isHeard: boolean
   /** Both clocks tell the same, or only one is known. */
   isAgreed(): boolean
-  /** The local wall clock jumped, or the machine slept, since the API was heard. */
+  /** The local wall clock jumped, or the machine slept, since the API was heard: nobody knows the time until it is heard again. */
   hasJumped(): boolean
   /** Local clock minus the API's, when it was heard last. */
   skewSeconds(): number | null
@@ -72,6 +72,12 @@ export function createPresent(
     return min(at.wallNs, serverNs ?? serverAt(at))
   }
 
+  function hasJumped(): boolean {
+    if (heard === undefined) return false
+    const at = now()
+    return !isNear(at.wallNs - heard.wallNs, toNs(at.monotonicMs - heard.monotonicMs))
+  }
+
   /** How long the Date header has stood still, ms; 0 when it moves. */
   function follow(answer: Heard): number {
     const passedMs = moved === undefined ? 0 : answer.monotonicMs - moved.monotonicMs
@@ -91,6 +97,8 @@ export function createPresent(
   return {
     hear(serverNs) {
       if (serverNs === undefined) {
+        // What was heard before a jump tells nothing any more.
+        if (hasJumped()) heard = moved = undefined
         if (heard === undefined)
           health.set(
             'clock',
@@ -128,11 +136,7 @@ export function createPresent(
       const at = now()
       return serverAt(at) === at.wallNs
     },
-    hasJumped() {
-      if (heard === undefined) return false
-      const at = now()
-      return !isNear(at.wallNs - heard.wallNs, toNs(at.monotonicMs - heard.monotonicMs))
-    },
+    hasJumped,
     skewSeconds: () => (heard === undefined ? null : Number(heard.wallNs - heard.serverNs) / 1e9),
   }
 }

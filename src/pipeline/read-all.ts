@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Edge } from './edge.ts'
+import type { Expiry } from './expiry.ts'
 import type { Liveness } from './liveness.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Present } from './present.ts'
@@ -11,11 +12,12 @@ import type { Waits } from './waits.ts'
 
 export interface ReadAllDeps {
   readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>
-  readonly present: Pick<Present, 'presentNs'>
-  readonly edge: Pick<Edge, 'ns'>
+  readonly present: Pick<Present, 'presentNs' | 'hasJumped'>
+  readonly edge: Pick<Edge, 'ns' | 'forget'>
+  readonly expiry: Expiry
   readonly waits: Waits
   readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
-  readonly recovery: Pick<Recovery, 'isDue' | 'reach'>
+  readonly recovery: Pick<Recovery, 'isDue' | 'reach' | 'askTime'>
   readonly liveness: Pick<Liveness, 'moved'>
   readonly isPaused: () => boolean
   readonly clock: Pick<Clock, 'sleep'>
@@ -43,9 +45,12 @@ export async function readAll(
       waitMs <= 0 &&
       !waits.isStateWaiting()
     // Windows that are under way come to an end first.
+    const hasJumped = canRead && deps.present.hasJumped()
+    const isExpiring = canRead && deps.expiry.isDue()
     const isComparing = canRead && deps.recovery.isDue()
+    const isResting = hasJumped || isExpiring || isComparing
     const most = waits.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
-    while (canRead && !isComparing && flying.size < most) {
+    while (canRead && !isResting && flying.size < most) {
       const window = plan.next(deps.present.presentNs(), deps.edge.ns(), breaker.trial)
       if (window === undefined) break
       const flight: Promise<void> = deps
@@ -64,6 +69,14 @@ export async function readAll(
     if (signal.aborted) return 'stopped'
     if (deps.isPaused()) return 'paused'
     if (breaker.state === 'open') return 'db_down'
+    if (hasJumped) {
+      if (await deps.recovery.askTime(signal)) deps.edge.forget()
+      continue
+    }
+    if (isExpiring) {
+      waits.guardState(deps.expiry.giveUp)
+      continue
+    }
     if (isComparing) {
       await deps.recovery.reach(signal)
       continue

@@ -213,7 +213,7 @@ export function createRecovery(
     async reach(signal) {
       if (isReached && clock.monotonicMs() < dueMs) return true
       // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
-      if (!present.isHeard && !(await askTime(signal))) return false
+      if ((!present.isHeard || present.hasJumped()) && !(await askTime(signal))) return false
       const outagesBefore = outages
       const wasAway = doubt !== undefined
       try {

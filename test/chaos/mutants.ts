@@ -145,6 +145,20 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [EXPIRY_TEST],
   },
   {
+    name: 'a machine that slept goes on by the old time',
+    file: 'src/pipeline/read-all.ts',
+    find: 'canRead && deps.present.hasJumped()',
+    replace: 'false',
+    tests: [EXPIRY_TEST],
+  },
+  {
+    name: 'what ages out during a poll is asked for',
+    file: 'src/pipeline/read-all.ts',
+    find: 'canRead && deps.expiry.isDue()',
+    replace: 'false',
+    tests: [EXPIRY_TEST],
+  },
+  {
     name: 'every missed poll is made up for',
     file: SCHEDULE,
     find: '        dueMs = times.next(nowMs)\n        trigger()',

@@ -63,6 +63,43 @@ test('a service that never reached the API since its first start tells as lost e
   assert.ok((gap?.toNs ?? 0n) - (NOON_NS + DAY + HOUR) < 3n * MINUTE)
 })
 
+for (const when of ['between two polls', 'in the middle of one']) {
+  test(`a machine that slept for a year ${when}: what the API no longer has is not asked for, and is told as lost exactly`, async () => {
+    const world = createLineWorld({ lookbackMs: 3 * 3_600_000, windowMaxMs: 1_200_000 })
+    const yearNs = 365n * DAY
+    let wokeAt: number | undefined
+    const sleepAndWake = () => {
+      wokeAt ??= world.api.asked.length
+      world.clock.jump(365 * DAY_MS)
+    }
+    if (when === 'between two polls') {
+      await world.run(60_000)
+      sleepAndWake()
+    } else {
+      world.api.fault = () => {
+        if (world.api.asked.length === 5) sleepAndWake()
+      }
+    }
+    const settled = world.ledger.watermarkNs() ?? NOON_NS
+    const fromNs = NOON_NS + yearNs - 30n * DAY
+    world.api.records = Array.from({ length: 30 * 24 }, (_, index) => ({
+      id: `r${index}`,
+      loggedNs: fromNs + BigInt(index) * HOUR + MINUTE,
+    }))
+    await world.run(600_000)
+    const gaps = world.ledger.gaps()
+    assert.deepEqual([...new Set(gaps.map(({ state, reason }) => `${state} ${reason}`))], ['lost beyond_retention'])
+    const [gap] = gaps
+    assert.ok(gap)
+    assert.ok(when !== 'between two polls' || gap.fromNs === settled)
+    assert.ok(gap.toNs >= fromNs + HOUR && gap.toNs < fromNs + HOUR + 3n * MINUTE)
+    const tooOld = world.api.asked.slice(wokeAt).filter((window) => window.toNs < fromNs && window.toNs > NOON_NS)
+    assert.deepEqual(tooOld, [])
+    assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 100n * SECOND)
+    for (const one of world.api.records.slice(2)) assert.ok(world.db.rows.has(one.id), one.id)
+  })
+}
+
 test('a machine without a clock that starts years ago: when its clock is set, nothing of those years is a loss', async () => {
   const years = 6 * 365 * DAY_MS
   const clock = createFakeClock()
