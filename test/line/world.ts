@@ -23,6 +23,8 @@ export const HOUR_NS = 3_600_000_000_000n
 export interface LineClock extends Clock {
   /** Stands still from now on, on a whole second: the last edge is known then. Sleepers and timeouts go on. */
   freeze(): bigint
+  /** So much time has passed, for the wall clock and the monotonic one, as if nothing had run meanwhile. */
+  skip(ms: number): void
 }
 
 /** `speed` 0: the wall clock stands still, all else is real time. Keep a poll interval well above what a window takes, or a tick has always
@@ -30,8 +32,9 @@ export interface LineClock extends Clock {
 export function createLineClock(startNs: bigint, speed = 0): LineClock {
   const beganMs = performance.now()
   const factor = speed || 1
-  const elapsedMs = () => (performance.now() - beganMs) * factor
-  const running = () => startNs + (speed === 0 ? 0n : BigInt(Math.floor(elapsedMs())) * 1_000_000n)
+  let skippedMs = 0
+  const elapsedMs = () => (performance.now() - beganMs) * factor + skippedMs
+  const running = () => startNs + BigInt(Math.floor(speed === 0 ? skippedMs : elapsedMs())) * 1_000_000n
   let frozenNs: bigint | undefined
   return {
     now: () => frozenNs ?? running(),
@@ -47,6 +50,9 @@ export function createLineClock(startNs: bigint, speed = 0): LineClock {
       const nowNs = running()
       frozenNs ??= nowNs - (nowNs % 1_000_000_000n)
       return frozenNs
+    },
+    skip(ms) {
+      skippedMs += ms
     },
   }
 }

@@ -35,6 +35,8 @@ export interface Proxy extends AsyncDisposable {
   /** One fault from now on, on old and on new connections; undefined: none. `times`: it goes away by itself after so many victims
    * (connections that were cut, reset or lost). Changing it ends the connections that the old one held up. */
   set(toxic: Toxic | undefined, times?: number): Promise<void>
+  /** New connections lead there from now on; those that are open are reset. */
+  retarget(target: string): void
   /** Resets every open connection now. */
   dropAll(): void
   stop(): Promise<void>
@@ -53,7 +55,7 @@ interface Pair {
 
 /** `target` is a URL whose host and port count. */
 export async function startProxy(scope: Scope | undefined, target: string): Promise<Proxy> {
-  const { hostname, port: targetPort } = new URL(target)
+  let goal = new URL(target)
   const port = await freePort()
   const pairs = new Set<Pair>()
   const passed = { request: 0, answer: 0 }
@@ -79,7 +81,7 @@ export async function startProxy(scope: Scope | undefined, target: string): Prom
 
   function accept(client: Socket): void {
     seen += 1
-    const server = connect(Number(targetPort), hostname)
+    const server = connect(Number(goal.port), goal.hostname)
     const pair: Pair = {
       client,
       server,
@@ -227,6 +229,10 @@ export async function startProxy(scope: Scope | undefined, target: string): Prom
       if (before?.kind === 'black-hole') dropAll()
       if (next?.kind === 'refuse') await close()
       else if (!listener.listening) await listen()
+    },
+    retarget(next) {
+      goal = new URL(next)
+      dropAll()
     },
     dropAll,
     stop: close,
