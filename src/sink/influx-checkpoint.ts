@@ -49,12 +49,12 @@ export function createCheckpointQuestion(
   const measurement = identifier('tailflux_window')
   const from = rp === undefined ? measurement : `${identifier(db)}.${identifier(rp)}.${measurement}`
 
-  function refused(status: number, said: string): CheckpointAnswer {
+  function refused(status: number | undefined, said: string): CheckpointAnswer {
     const fix =
       status === 401 || status === 403
         ? 'Give the token or user of tailflux the right to read this database or bucket as well'
         : REFUSALS.find(({ says, api }) => says.test(said) && (api === undefined || api === config.api))?.fix
-    const text = said === '' ? `${status}` : `${status}: ${said}`
+    const text = [status, said].filter((part) => part !== undefined && part !== '').join(': ')
     return {
       cannotBeAsked: `${label} does not show its checkpoint (${text}). ${fix ?? 'Run `tailflux check`, and look into the log of the database'}.`,
     }
@@ -62,7 +62,8 @@ export function createCheckpointQuestion(
 
   return async (tailnet, { fromNs, toNs }, signal) => {
     const query = `SELECT ${COLUMNS.map(identifier).join(', ')} FROM ${from} WHERE "tailnet" = ${literal(tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
-    const patience = AbortSignal.timeout(Math.min(config.timeout, QUESTION_MS_MAX))
+    const patienceMs = Math.min(config.timeout, QUESTION_MS_MAX)
+    const patience = AbortSignal.timeout(patienceMs)
     try {
       const { status, body } = await http.send(
         {
@@ -82,7 +83,7 @@ export function createCheckpointQuestion(
       return refused(status, said)
     } catch (error) {
       signal.throwIfAborted()
-      if (patience.aborted) return refused(0, `no answer within ${QUESTION_MS_MAX / 1000} s, a time-out`)
+      if (patience.aborted) return refused(undefined, `no answer within ${patienceMs / 1000} s, a time-out`)
       if (!(error instanceof CollectorError)) throw error
       return { cannotBeAsked: error.message }
     }
