@@ -33,6 +33,15 @@ export async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> 
   }
 }
 
+/** What InfluxQL answers, but not so that it could be used here. */
+export function unreadable(why: string): CollectorError {
+  return new CollectorError(`InfluxQL ${why}.`, {
+    stage: 'sink',
+    code: 'db_not_found',
+    reaction: 'hold',
+  })
+}
+
 /** Makes the findings of one room. */
 export function findingsOf(room: Room) {
   return {

@@ -3,8 +3,10 @@ import { ageText } from '../format.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { identifier } from '../sink/influxql.ts'
 import { formatDuration } from '../units.ts'
-import type { Greeting, InfluxFacts, Product, RetentionFacts, Sample } from './ask-influx.ts'
-import { type Finding, findingsOf, type Outcome } from './finding.ts'
+import type { CheckpointFacts, Greeting, InfluxFacts, Product } from './ask-influx.ts'
+import type { RetentionFacts } from './ask-retention.ts'
+import type { Sample } from './ask-sample.ts'
+import { counted, type Finding, findingsOf, type Outcome } from './finding.ts'
 import { judgeLimits, judgeVersion } from './judge-server.ts'
 
 const { ok, warning, error, skipped } = findingsOf('database')
@@ -47,6 +49,7 @@ export function judgeInflux(facts: InfluxFacts, config: InfluxConfig, plan: Writ
   if (product === 'v1') findings.push(judgeLimits(facts.limits))
   findings.push(sample('sample point', facts.sample))
   if (facts.nodesSample) findings.push(sample('sample point of nodes', facts.nodesSample))
+  findings.push(checkpoint(facts))
   return findings
 }
 
@@ -214,6 +217,23 @@ function sample(check: string, outcome: Outcome<Sample> | undefined): Finding {
     )
   }
   return ok(check, `It was written ${took}. It was not read back, because these credentials cannot read.`)
+}
+
+/** Would the service notice what the database loses? */
+function checkpoint({ checkpoint: outcome, accepts }: InfluxFacts): Finding {
+  const check = 'checkpoint'
+  if (accepts === undefined || 'error' in accepts) return skipped(check, 'not asked, because writing does not work yet')
+  if (outcome === undefined) return skipped(check, 'not asked, because the database does not answer to InfluxQL')
+  const effect = 'What the database loses, or had lost when it was restored, is not noticed'
+  if ('error' in outcome) return warning(check, `${effect}: ${outcome.error.message}`)
+  if ('shown' in outcome.value) return ok(check, checkpointText(outcome.value))
+  const { text, isByNature } = outcome.value
+  return (isByNature ? skipped : warning)(check, `${effect}: ${text.replace(/\.?$/, '.')}`)
+}
+
+function checkpointText({ shown }: Extract<CheckpointFacts, { shown: number }>): string {
+  const held = shown === 0 ? 'no window of the last 25 hours' : `${counted(shown, 'point')} of the last 25 hours`
+  return `What the database loses is noticed: it answers for tailflux_window, with what was just written, and shows ${held}.`
 }
 
 function productText({ product, version }: Greeting): string {

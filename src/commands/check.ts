@@ -1,6 +1,6 @@
 /** `tailflux check`: is everything there that the service needs, and if not, what is to be done? */
 import { Command } from 'commander'
-import { askInflux } from '../check/ask-influx.ts'
+import { askInflux, type CheckpointFacts } from '../check/ask-influx.ts'
 import { askTailscale } from '../check/ask-tailscale.ts'
 import type { Finding } from '../check/finding.ts'
 import { judgeInflux, type WritingPlan } from '../check/judge-influx.ts'
@@ -15,10 +15,12 @@ import { type Settings, tailnetTag } from '../config/settings.ts'
 import { readControlToken } from '../control-token.ts'
 import { CollectorError } from '../errors.ts'
 import { pathsIn } from '../main.ts'
+import { createCheckpointReader, UNSHOWN } from '../pipeline/read-checkpoint.ts'
+import { COMPARED_NS } from '../pipeline/reconcile.ts'
 import { createInfluxQl } from '../query/influxql.ts'
 import { createInfluxSink } from '../sink/influx.ts'
 import { createInfluxHttp } from '../sink/influx-http.ts'
-import type { SinkMetrics } from '../sink/sink.ts'
+import type { Sink, SinkMetrics } from '../sink/sink.ts'
 import { createTailscaleSource, type TailscaleSource } from '../source/client.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import { EXIT } from './exit.ts'
@@ -40,7 +42,8 @@ export function checkCommand(): Command {
     .addHelpText(
       'after',
       `
-Writes one point of the measurement tailflux_check to the database and reads it back. Changes nothing else.
+Writes one point of the measurement tailflux_check and one of tailflux_window (pass=probe) to the database, and reads them
+back. Changes nothing else.
 ✓ well   ! works, but look at it   ✗ must be mended   – could not be looked at
 Exit codes: ${EXIT.ok} no ✗, ${EXIT.failed} at least one ✗ (also faulty settings).`,
     )
@@ -130,11 +133,29 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
       tailnet,
       createSink: (deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
         createInfluxSink(config, { clock, log, metrics: unheardSink, deadLetters }),
+      askCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, until: AbortSignal) =>
+        askCheckpoint(sink, { tailnet, clock }, until),
     }
     return judgeInflux(await askInflux(config, ask, signal), config, plan)
   } finally {
     http.stop()
   }
+}
+
+/** As the service asks: for all that it compares, and for a point that it writes for this. That of `check` is nobody's window. */
+async function askCheckpoint(
+  sink: Pick<Sink, 'write' | 'checkpoint'>,
+  { tailnet, clock }: { readonly tailnet: string; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<CheckpointFacts> {
+  const nowNs = clock.now()
+  const deps = { sink, writer: 'check', nextAckNs: () => nowNs, clock }
+  const reader = createCheckpointReader({ tailnet }, deps)
+  const found = await reader.read({ fromNs: nowNs - COMPARED_NS, toNs: nowNs }, signal)
+  if ('code' in found) return found
+  const probed = await reader.probe(nowNs, signal)
+  if (probed === 'unkept') return UNSHOWN
+  return probed === 'shown' ? { shown: found.points.length } : probed
 }
 
 async function machineFindings(loaded: Loaded, clock: Clock): Promise<readonly Finding[]> {

@@ -132,6 +132,7 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
     assert.match(of('retention').text, /autogen keeps points for ever/)
     const [result] = await influxd.query('SELECT count(nonce) FROM tailflux_check', 'telemetry')
     assert.equal(result?.series?.[0]?.values[0]?.[1], 1)
+    assert.match(of('checkpoint').text, /with what was just written, and shows no window of the last 25 hours/)
   })
   await t.test('a database that is not there', async () => {
     const { of, faults } = await v1('nowhere')
@@ -235,6 +236,7 @@ test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async
   assert.equal(writer.of('retention').status, 'skipped')
   assert.match(writer.of('limits of series').text, /to administrators only; .*100,000 values of a tag/)
   assert.match(writer.of('sample point').text, /not read back, because these credentials cannot read/)
+  assert.equal(writer.of('checkpoint').status, 'skipped')
   assert.deepEqual((await as('admin', 'admin')).faults, [])
 })
 
@@ -246,6 +248,8 @@ test('a real VictoriaMetrics', { skip: await missing('victoria-metrics') }, asyn
   assert.match(good.of('database').text, /VictoriaMetrics answers/)
   assert.match(good.of('retention').text, /retentionPeriod keeps points for 3650d/)
   assert.match(good.of('sample point').text, /written and read back/)
+  assert.equal(good.of('checkpoint').status, 'skipped')
+  assert.match(good.of('checkpoint').text, /has no InfluxQL/)
   const flags = ['-dedup.minScrapeInterval=0s', '-retentionPeriod=1d']
   const bad = await vm((await startVictoriaMetrics(t, { flags })).url)
   assert.deepEqual(bad.faults, ['✗ deduplication', '✗ retention'])
@@ -285,7 +289,11 @@ test('answers of InfluxDB 2.x', async (t) => {
   assert.equal(writeOnly.of('retention').status, 'skipped')
 
   const forgets = await ask({ forgets: true })
-  assert.deepEqual(forgets.faults, ['✗ sample point'])
+  assert.deepEqual(forgets.faults, ['✗ sample point', '! checkpoint'])
+
+  const other = await ask({ showsOther: true })
+  assert.deepEqual(other.faults, ['! checkpoint'])
+  assert.match(other.of('checkpoint').text, /does not show when it reads it back.*INFLUX_ORG.*influx v1 dbrp list/)
 
   const late = await ask({ skewMs: -600_000 })
   assert.deepEqual(late.faults, ['✗ clock of the database'])
@@ -305,6 +313,17 @@ test('answers of InfluxDB 3', async (t) => {
   assert.deepEqual(good.faults, [])
   assert.match(good.of('retention').text, /influxdb3 show retention.*longer than 1d/)
   assert.deepEqual((await ask({ INFLUX_TOKEN: token })).faults, ['! write api'])
+  assert.match(good.of('checkpoint').text, /What the database loses is noticed/)
+  const error = 'external error: Query would scan 432 Parquet files, exceeding the file limit.'
+  const full = await startScriptedInflux(t, {
+    version: '3.12.2',
+    token,
+    bucket: 'tailflux',
+    checkpoint: { status: 500, body: { error } },
+  })
+  const refused = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: token, INFLUX_URL: full.url })
+  assert.deepEqual(refused.faults, ['! checkpoint'])
+  assert.match(refused.of('checkpoint').text, /is not noticed: .*432 Parquet files.*Raise --query-file-limit/)
   const stranger = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: 'another-token' })
   assert.deepEqual(stranger.faults, ['✗ database name'])
 })

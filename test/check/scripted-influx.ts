@@ -17,6 +17,10 @@ export interface ScriptedInflux {
   readonly isWriteOnly?: boolean
   /** Acknowledges, and forgets. */
   readonly forgets?: boolean
+  /** Instead of the checkpoint. */
+  readonly checkpoint?: { readonly status: number; readonly body: unknown }
+  /** InfluxQL of the checkpoint shows no point that was written. */
+  readonly showsOther?: boolean
   /** Added to its clock, ms. */
   readonly skewMs?: number
 }
@@ -69,6 +73,24 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
       if (script.isWriteOnly) return send(403, { code: 'forbidden', message: 'insufficient permissions' })
       if (script.hasMapping === false) {
         return send(200, { results: [{ statement_id: 0, error: `database not found: ${script.bucket}` }] })
+      }
+      const question = /FROM "tailflux_window".* time >= (\d+) AND time <= (\d+)$/.exec(query.get('q') ?? '')
+      if (question) {
+        if (script.checkpoint) return send(script.checkpoint.status, script.checkpoint.body)
+        const [, fromNs = '0', toNs = '0'] = question
+        // As text: numbers of this size would be rounded.
+        const rows = lines.flatMap((line) => {
+          const [, tags, acked, ns = '0'] = /^tailflux_window(\S*) acked=(\d+)i (\d+)$/.exec(line) ?? []
+          if (acked === undefined || script.showsOther || BigInt(ns) < BigInt(fromNs) || BigInt(ns) > BigInt(toNs))
+            return []
+          const tag = (name: string) => JSON.stringify(new RegExp(`,${name}=([^,]*)`).exec(tags ?? '')?.[1] ?? null)
+          return [`[${ns},${acked},null,null,${tag('pass')},${tag('writer')}]`]
+        })
+        const columns = '["time","acked","watermark","passed","pass","writer"]'
+        const series =
+          rows.length === 0 ? '' : `,"series":[{"name":"tailflux_window","columns":${columns},"values":[${rows}]}]`
+        response.writeHead(200, { 'content-type': 'application/json' })
+        return response.end(`{"results":[{"statement_id":0${series}}]}`)
       }
       const ns = /time = (\d+)/.exec(query.get('q') ?? '')?.[1]
       const line = lines.find((one) => ns !== undefined && one.endsWith(` ${ns}`))
