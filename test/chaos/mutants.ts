@@ -30,6 +30,11 @@ const PIPELINE = 'src/pipeline/pipeline.ts'
 const OBSERVERS = 'src/pipeline/observers.ts'
 const OBSERVERS_TEST = 'test/pipeline/observers.test.ts'
 const RECONCILE = 'src/pipeline/reconcile.ts'
+const RECONCILE_TEST = 'test/pipeline/reconcile.test.ts'
+const RECOVERY = 'src/pipeline/recovery.ts'
+const RECOVERY_TEST = 'test/pipeline/recovery.test.ts'
+const CHECKPOINT = 'src/sink/influx-checkpoint.ts'
+const CHECKPOINT_TEST = 'test/sink/influx-checkpoint.test.ts'
 const RUN = 'src/commands/run.ts'
 const CRASH_TEST = 'test/line/crash.test.ts'
 const LOG_OUTPUT = 'src/observe/log-output.ts'
@@ -185,24 +190,35 @@ export const MUTANTS: readonly Mutant[] = [
     file: RECONCILE,
     find: 'missing: records.filter((window) => !isShown(window))',
     replace: 'missing: records.filter((window) => !isShown(window) && window.atNs < 0n)',
+    tests: [RECOVERY_TEST],
   },
   {
     name: 'any newer window hides what the database lost',
     file: RECONCILE,
     find: '(acked.get(toNs) ?? -1n) >= atNs',
     replace: '(acked.get(toNs) ?? highestNs) >= atNs',
+    tests: [RECOVERY_TEST],
   },
   {
     name: 'the checkpoint is read at the start and after outages only',
-    file: 'src/pipeline/recovery.ts',
+    file: RECOVERY,
     find: 'isDue: () => !isReached || clock.monotonicMs() >= dueMs',
     replace: 'isDue: () => !isReached',
+    tests: [RECOVERY_TEST],
+  },
+  {
+    name: 'the checkpoint is read at the start only',
+    file: RECOVERY,
+    find: 'isDue: () => !isReached || clock.monotonicMs() >= dueMs',
+    replace: 'isDue: () => isStart',
+    tests: [RECOVERY_TEST],
   },
   {
     name: 'a short outage is no outage',
     file: PIPELINE,
     find: '      if (isOutage(error)) recovery.lose()\n',
     replace: '',
+    tests: [RECOVERY_TEST],
   },
   {
     name: 'a window that was written around an outage is done',
@@ -221,22 +237,43 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/pipeline/read-checkpoint.ts',
     find: "      return 'unkept'\n    },\n  }",
     replace: "      return 'shown'\n    },\n  }",
-    tests: ['test/pipeline/reconcile.test.ts'],
+    tests: [RECONCILE_TEST],
+  },
+  {
+    name: 'what seems to be missing is read again without a look at the probe',
+    file: RECONCILE,
+    find: "  if (shown !== 'shown') return cannotCompare(options, deps, records, shown === 'unkept' ? UNSHOWN : shown)\n",
+    replace: '',
+    tests: [RECONCILE_TEST],
+  },
+  {
+    name: 'the question for the checkpoint has no bounds in time',
+    file: CHECKPOINT,
+    find: ` AND time >= ${'$'}{fromNs} AND time <= ${'$'}{toNs}`,
+    replace: '',
+    tests: [CHECKPOINT_TEST],
+  },
+  {
+    name: 'a database that cannot be reached fails the question for the checkpoint',
+    file: CHECKPOINT,
+    find: 'return { cannotBeAsked: error.message }',
+    replace: 'throw error',
+    tests: [CHECKPOINT_TEST],
   },
   {
     name: 'a question for the checkpoint that is refused stops the line',
-    file: 'src/pipeline/recovery.ts',
+    file: RECOVERY,
     find: '    // Also above what was written by a ledger that is lost.\n',
     replace:
       "    if (reconciled.unproven) throw new CollectorError('x', { stage: 'sink', code: 'db_unavailable', reaction: 'retry' })\n",
-    tests: ['test/pipeline/recovery.test.ts'],
+    tests: [RECOVERY_TEST],
   },
   {
     name: 'a guessed origin stays',
     file: RECONCILE,
     find: 'if (compared.unproven !== undefined || !deps.ledger.isOriginGuessed()) return compared',
     replace: 'if (deps.ledger.originNs() !== undefined) return compared',
-    tests: ['test/pipeline/reconcile.test.ts'],
+    tests: [RECONCILE_TEST],
   },
   {
     name: 'a lost state file begins at the present',

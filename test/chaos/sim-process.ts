@@ -42,8 +42,8 @@ export interface SimWorld {
   /** True: the disk with the state file is full. */
   readonly isDiskFull: () => boolean
   readonly bite: (name: string) => void
-  /** Told when a window is entered in the ledger; before anything else can happen. */
-  readonly onDone: (one: SimProcess, window: { fromNs: bigint; toNs: bigint }, pass: number) => void
+  /** Told when a window is entered in the ledger, and whether its content was written now; before anything else can happen. */
+  readonly onDone: (one: SimProcess, window: { fromNs: bigint; toNs: bigint }, isWritten: boolean) => void
   /** Told when a ledger is given its origin. */
   readonly onOrigin: (ns: bigint) => void
   /** Told at each request for a window. */
@@ -105,8 +105,12 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       world.onOrigin(ns)
     },
     done(window, record) {
+      // What was not written keeps the time of its last acknowledgement.
+      const isWritten = !real
+        .recent(Number.MAX_SAFE_INTEGER)
+        .some(({ fromNs, atNs }) => fromNs === window.fromNs && atNs === record.atNs)
       real.done(window, record)
-      world.onDone(self, window, record.pass)
+      world.onDone(self, window, isWritten)
     },
   }
   const names = createNames(file, options.tailnet)

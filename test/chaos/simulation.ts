@@ -74,7 +74,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   /** Per window asked for: when, and how often the database had lost something by then. */
   const answered = new Map<SimProcess, Map<bigint, { atNs: bigint; losses: number }>>()
   /** Per window done: how often the database had lost something when it was last written. */
-  const done = new Map<bigint, number>()
+  const done = new Map<SimProcess, Map<bigint, number>>()
   let losses = 0
   /** Where the very first process began; what was logged before is not promised. */
   let originNs: bigint | undefined
@@ -135,7 +135,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   }
 
   /** I4 and I5, at the very moment at which a window is entered in the ledger. */
-  function checkDone(one: SimProcess, window: Interval, pass: number): void {
+  function checkDone(one: SimProcess, window: Interval, isWritten: boolean): void {
     const { ledger } = one
     assert.ok(
       (ledger.watermarkNs() ?? 0n) <= trueNow() - BigInt(options.lagMs) * MS,
@@ -145,10 +145,12 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     answersTo(one).delete(window.fromNs)
     assert.ok(asked, 'I4: a window is done that the API did not answer for')
     if (asked.losses !== losses) return
-    // A late pass that found nothing new writes nothing, so what was lost before it is not its business.
-    const lossesBefore = done.get(window.fromNs)
-    done.set(window.fromNs, losses)
-    if (pass > 1 && lossesBefore !== losses) return
+    // A late reading that found nothing new writes nothing, so what was lost before it is not its business, nor proven by it. What another
+    // process wrote proves nothing about a window of this one.
+    const ofThis = done.get(one) ?? new Map<bigint, number>()
+    done.set(one, ofThis)
+    if (!isWritten && ofThis.get(window.fromNs) !== losses) return
+    ofThis.set(window.fromNs, losses)
     for (const record of api.records) {
       if (record.loggedNs < window.fromNs || record.loggedNs > window.toNs || record.visibleNs > asked.atNs) continue
       for (const { key } of expectedOf(record)) {
