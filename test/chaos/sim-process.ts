@@ -100,8 +100,8 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
   const real = createLedger(file, options.tailnet)
   const ledger: Ledger = {
     ...real,
-    setOrigin(ns) {
-      real.setOrigin(ns)
+    setOrigin(ns, promisedNs) {
+      real.setOrigin(ns, promisedNs)
       world.onOrigin(ns)
     },
     done(window, record) {
