@@ -1,9 +1,11 @@
 /** How the line is, for `/health` and the metrics: how far reading is, open gaps, and whether windows still come to an end. */
+import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
 import type { Gap, Ledger } from '../ledger/ledger.ts'
 import type { DeadLetters } from '../sink/sink.ts'
+import { createLimitTrouble } from './limit-trouble.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import type { PlannedWindow } from './planner.ts'
 import type { Present } from './present.ts'
@@ -24,15 +26,17 @@ export interface HealthReport {
 export interface LineHealth {
   /** A window is under way. */
   began(): void
-  /** The database took only a part of a window, because of a limit: an error as long as such a gap is open. */
-  limited(window: PlannedWindow, error: CollectorError): void
+  /** The database took only a part of a window, because of a limit: an error as long as such a gap is open. One error per batch. */
+  limited(window: PlannedWindow, errors: readonly CollectorError[]): void
+  /** The database acknowledged lines: a window that takes long because it is large is not stalled. */
+  moved(): void
   /** It came to an end, good or bad. */
   ended(): void
   /** Tells metrics and health how far reading is. */
   measure(): void
 }
 
-/** A window that takes longer is told; most take a second. */
+/** Windows that take longer, with nothing acknowledged, are told; most take a second. */
 const STALLED_MS = 120_000
 /** A late pass that a limit kept back leaves no gap; it is made again within this time, or told no longer. */
 const LATE_LIMIT_MS = 900_000
@@ -46,22 +50,23 @@ export function createLineHealth(
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
     readonly health: HealthReport
+    readonly log: Logger
     readonly deadLetters: Partial<Pick<DeadLetters, 'trouble'>>
   },
 ): LineHealth {
   const { ledger, clock, metrics, health, deadLetters } = deps
   let flyingCount = 0
-  /** When a window came to an end last, or the first of those under way began. */
+  /** When a window came to an end, or lines were acknowledged last, or the first of those under way began. */
   let progressMs = clock.monotonicMs()
-  /** The last refusal because of a limit, and when it hit a late pass last. */
-  let limit: CollectorError | undefined
+  const limit = createLimitTrouble(deps.log)
+  /** When a limit hit a late pass last. */
   let lateLimitMs = Number.NEGATIVE_INFINITY
 
   function tellLimit(gaps: readonly Gap[]): void {
     const isLate = clock.monotonicMs() - lateLimitMs < LATE_LIMIT_MS
-    if (gaps.length > 0 || isLate) health.set('sink', 'error', 'db_limit', limitText(limit, gaps), 'limit')
+    if (gaps.length > 0 || isLate) health.set('sink', 'error', 'db_limit', limitText(limit.text(), gaps), 'limit')
     else {
-      limit = undefined
+      limit.ended()
       health.set('sink', 'ok', undefined, undefined, 'limit')
     }
   }
@@ -71,13 +76,16 @@ export function createLineHealth(
       if (flyingCount === 0) progressMs = clock.monotonicMs()
       flyingCount += 1
     },
-    limited(window, error) {
-      limit = error
+    limited(window, errors) {
+      limit.met(errors)
       if (window.lane === 'late') lateLimitMs = clock.monotonicMs()
       this.measure()
     },
     ended() {
       flyingCount -= 1
+      progressMs = clock.monotonicMs()
+    },
+    moved() {
       progressMs = clock.monotonicMs()
     },
     measure() {
@@ -107,21 +115,21 @@ export function createLineHealth(
 }
 
 function stalledText(stillMs: number): string {
-  return `no window came to an end for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly; what waits is given up after tailscale.totalTimeout or influx.giveUp and then asked for again in smaller pieces. Look at the network and at the load of the database`
+  return `no window came to an end and nothing was acknowledged for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly; what waits is given up after tailscale.totalTimeout or influx.giveUp and then asked for again in smaller pieces. Look at the network and at the load of the database`
 }
 
 function isLimited({ reason }: Gap): boolean {
   return reason === 'db_limit'
 }
 
-/** `error` is unknown after a restart. */
-function limitText(error: CollectorError | undefined, gaps: readonly Gap[]): string {
+/** `told` is unknown after a restart. */
+function limitText(told: string | undefined, gaps: readonly Gap[]): string {
   const why =
-    error?.message ??
+    told ??
     'The database is at a limit of series or tag values. Raise it (InfluxDB 1.x: max-values-per-tag, max-series-per-database), or write fewer series with TAILFLUX_PORTS=none.'
   const [first, last] = [gaps[0], gaps.at(-1)]
   if (first === undefined || last === undefined) return `${why} A late pass waits for it and is made again by itself.`
-  const range = `${isoOf(first.fromNs)} to ${isoOf(last.toNs)}`
+  const range = `${isoOf(first.fromNs)} and ${isoOf(last.toNs)}`
   return `${why} What was refused lies between ${range}; it is tried again every ten minutes (next: ${isoOf(first.nextNs)}), everything else is stored.`
 }
 

@@ -157,6 +157,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     succeeded: breaker.acknowledged,
   })
   sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
+  sink.listen({ failed: () => undefined, succeeded: line.moved })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const walk = createWalk(
     {

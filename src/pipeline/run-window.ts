@@ -76,8 +76,8 @@ export interface WindowResult {
   readonly changed: boolean
   /** Its content was written, not merely found to be as it was. */
   readonly isWritten: boolean
-  /** A limit of the database kept lines out. Then nothing is done; up to `doneToNs` everything that fits was stored. */
-  readonly limit?: CollectorError | undefined
+  /** A limit of the database kept lines out, one error per batch. Then nothing is done; up to `doneToNs` everything that fits was stored. */
+  readonly limits: readonly CollectorError[]
   readonly durationMs: number
 }
 
@@ -94,7 +94,7 @@ export async function runWindow(
   const observer = deps.observers.begin(window)
   try {
     const result = await walk(window, attempt, parts, deps, signal, beganMs, observer)
-    if (result.limit) observer.failed()
+    if (result.limits.length > 0) observer.failed()
     else observer.done(result)
     deps.ledger.endAttempt(attempt)
     return result
@@ -202,7 +202,7 @@ async function walk(
     // Not held back: written as a whole, changed or not.
     const isWritten = changed || held === undefined
     const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
-    if (reachNs !== undefined && delivery.limit === undefined) {
+    if (reachNs !== undefined && delivery.limits.length === 0) {
       deps.ledger.done(
         { fromNs: window.fromNs, toNs: reachNs },
         {
@@ -219,7 +219,7 @@ async function walk(
     const durationMs = deps.clock.monotonicMs() - beganMs
     return {
       ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
-      ...{ ...delivery.totals, changed, isWritten, limit: delivery.limit, durationMs },
+      ...{ ...delivery.totals, changed, isWritten, limits: delivery.limits, durationMs },
     }
   } catch (error) {
     failing.abort(error)
@@ -257,8 +257,8 @@ interface Delivery {
   /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
   settled(): Promise<void>
   readonly failure: unknown
-  /** What kept lines out of a batch whose others were stored. */
-  readonly limit: CollectorError | undefined
+  /** What kept lines out of batches whose others were stored. */
+  readonly limits: readonly CollectorError[]
   /** How often the database was away since the first receipt. */
   readonly outagesSince: number
   readonly totals: { written: number; rejected: number; expired: number }
@@ -273,7 +273,7 @@ function createDelivery(
   const flying = new Set<Promise<void>>()
   const totals = { written: 0, rejected: 0, expired: 0 }
   let failure: unknown
-  let limit: CollectorError | undefined
+  const limits: CollectorError[] = []
   let outagesAtFirst: number | undefined
   async function deliver(batch: Batch, release: () => void): Promise<void> {
     try {
@@ -284,7 +284,7 @@ function createDelivery(
       totals.expired += receipt.expired
     } catch (error) {
       // What the database took of this batch is stored, and so shall be what it takes of the others.
-      if (error instanceof CollectorError && error.code === 'db_limit') limit ??= error
+      if (error instanceof CollectorError && error.code === 'db_limit') limits.push(error)
       else {
         failure ??= error
         onFailure(error)
@@ -307,9 +307,7 @@ function createDelivery(
     get failure() {
       return failure
     },
-    get limit() {
-      return limit
-    },
+    limits,
     get outagesSince() {
       return deps.outages() - (outagesAtFirst ?? deps.outages())
     },

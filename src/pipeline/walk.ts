@@ -101,14 +101,14 @@ export function createWalk(
   }
 
   /** The API is well and the database takes writes: only this window cannot be done now, and only as far as it was read. */
-  function limited(window: PlannedWindow, plan: Planner, { doneToNs, serverNs }: WindowResult, error: CollectorError) {
-    metrics.windowFailed(error.code)
+  function limited(window: PlannedWindow, plan: Planner, { doneToNs, serverNs, limits }: WindowResult) {
+    metrics.windowFailed('db_limit')
     waits.apiWorks()
     breaker.succeeded(window, 0)
     const toNs = doneToNs ?? window.fromNs
     deps.edge.learn(window, toNs, serverNs !== undefined)
     if (!waits.guardState(() => plan.limited(window, toNs, present.presentNs()))) plan.released(window)
-    deps.line.limited(window, error)
+    deps.line.limited(window, limits)
   }
 
   return async function walk(window, plan) {
@@ -126,7 +126,7 @@ export function createWalk(
       ended()
       lanes.push(parts)
     }
-    if (result.limit) return limited(window, plan, result, result.limit)
+    if (result.limits.length > 0) return limited(window, plan, result)
     breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)
     waits.apiWorks()
     const { bytes, pass } = result

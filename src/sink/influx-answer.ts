@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../errors.ts'
 import { droppedOf, messageOf, type NamedLines, namedLines } from './influx-message.ts'
 import { AGAIN, type Cause, isRefusal, meaningOf } from './influx-texts.ts'
+import { LimitError, type NewSeries } from './limit-error.ts'
 
 export interface RawAnswer {
   readonly status: number
@@ -42,11 +43,12 @@ export type Verdict =
 
 export interface Limit {
   readonly detail: string
+  /** How many lines were refused, or fewer than were. Which others are written is not known: 1.6.7 drops as many lines as are too many, and
+   * not always these ones. */
   readonly dropped: number | undefined
-  /** The other lines of the request are written. */
-  readonly isRestWritten: boolean
-  /** `whose`: a sentence about the node that most of the lines come from. */
-  error(whose: string): CollectorError
+  /** What there are too many of; a line whose series, or whose values, are all there already, fits. */
+  readonly counts: 'series' | 'values'
+  error(newSeries: NewSeries): LimitError
 }
 
 const RETRY_AFTER_MAX_MS = 600_000
@@ -88,14 +90,11 @@ export function classify(answer: RawAnswer, label: string, nowMs: number): Verdi
     case 'expired':
       return { kind: 'expired', detail, dropped: droppedOf(detail) }
     case 'limit': {
-      const { isRestWritten, says, fix } = means
-      const error = (whose: string) =>
-        fail(
-          `${label} ${says} (${detail}). ${whose} What it takes is stored, and the rest is tried again until it fits. ${fix}`,
-          'db_limit',
-          'hold',
-        )
-      return { kind: 'limit', detail, dropped: droppedOf(detail), isRestWritten, error }
+      const { counts, says, fix } = means
+      const textWith = (whose: string) =>
+        `${label} ${says} (${detail}). ${whose} What it takes is stored, and the rest is tried again until it fits. ${fix}`
+      const error = (newSeries: NewSeries) => new LimitError(textWith, newSeries)
+      return { kind: 'limit', detail, dropped: droppedOf(detail), counts, error }
     }
     case 'error':
       return {

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { CollectorError } from '../errors.ts'
 import type { Verdict } from './influx-answer.ts'
 import { createBrake } from './influx-brake.ts'
+import { createKnown } from './influx-known.ts'
 import { searchBatch } from './influx-search.ts'
 import type { Batch, DeadLetters, Receipt, SinkMetrics } from './sink.ts'
 
@@ -38,6 +39,7 @@ const FOUND_MAX = 20_000
 export function createLines(deps: LinesDeps): Lines {
   const { clock, log, metrics } = deps
   const brake = createBrake(deps.label)
+  const known = createKnown()
   /** By the text of the line: why it was refused. The next attempt at the same lines takes them out at once, so each attempt gets further. */
   const found = new Map<string, string>()
   let ceiling = { bytes: Number.POSITIVE_INFINITY, untilMs: 0 }
@@ -68,7 +70,7 @@ export function createLines(deps: LinesDeps): Lines {
   /** Nothing goes to the dead letters before the whole batch is settled, so a batch that is given up leaves no trace there. */
   async function settle(batch: Batch, deadlineMs: number, way: Way, first?: Verdict): Promise<Receipt> {
     const outcome = await searchBatch({
-      ...{ batch, deadlineMs, way, first, found, brake, clock, bytesMax, lowerCeiling },
+      ...{ batch, deadlineMs, way, first, found, brake, known, clock, bytesMax, lowerCeiling },
       label: deps.label,
       onUnfinished: remember,
     })

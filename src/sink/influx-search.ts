@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts'
 import { CollectorError } from '../errors.ts'
 import type { Verdict } from './influx-answer.ts'
 import type { Brake } from './influx-brake.ts'
+import type { Known } from './influx-known.ts'
 import { createLimitSearch } from './influx-limit.ts'
 import type { Way } from './influx-lines.ts'
 import type { Reason } from './influx-message.ts'
@@ -27,6 +28,7 @@ export interface Search {
   /** Lines that an earlier search found refused, with why. */
   readonly found: ReadonlyMap<string, string>
   readonly brake: Brake
+  readonly known: Known
   readonly clock: Clock
   bytesMax(): number
   lowerCeiling(bytes: number, isPassing: boolean): void
@@ -84,9 +86,9 @@ export async function searchBatch(search: Search): Promise<Outcome> {
   /** By node: refused lines found one by one, and how many of them since one of its lines was taken, and leaps since. */
   const refusals = new Map<string, { all: number; inRow: number; leaps: number }>()
   const nodes = new Map<LineSpan, string | undefined>()
-  const limits = createLimitSearch((line) => nodeIn(line) ?? 'none')
-
   const textIn = ({ start, end }: LineSpan) => textOf(bytes.subarray(start, end))
+  const limits = createLimitSearch({ textOf: textIn, nodeOf: (line) => nodeIn(line) ?? 'none', known: search.known })
+
   function nodeIn(line: LineSpan): string | undefined {
     if (!nodes.has(line)) nodes.set(line, nodeOf(textIn(line)))
     return nodes.get(line)
@@ -152,6 +154,7 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     switch (verdict.kind) {
       case 'ack':
         written += lines.length
+        limits.taken(lines)
         return took(lines)
       case 'split': {
         const size = bytesOf(bytes, lines).length
@@ -293,9 +296,9 @@ export async function searchBatch(search: Search): Promise<Outcome> {
   async function halveLimited(): Promise<boolean> {
     const part = clock.monotonicMs() > search.deadlineMs ? undefined : limits.next()
     if (part === undefined) return false
-    const before = written
-    for (const lines of part.halves) await deliver({ lines, isWhole: true, fruitless: part.fruitless + 1 })
-    if (written > before) limits.freed()
+    for (const [index, lines] of part.halves.entries())
+      if (index === 0 || !limits.isRefused(lines))
+        await deliver({ lines, isWhole: true, fruitless: part.fruitless + 1 })
     return true
   }
 

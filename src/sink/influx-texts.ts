@@ -16,7 +16,7 @@ const isAny = (status: number) => status >= 400
 export type Meaning =
   | { readonly kind: 'refused'; readonly cause: Cause }
   | { readonly kind: 'expired' }
-  | { readonly kind: 'limit'; readonly isRestWritten: boolean; readonly says: string; readonly fix: string }
+  | { readonly kind: 'limit'; readonly counts: 'series' | 'values'; readonly says: string; readonly fix: string }
   | {
       readonly kind: 'error'
       readonly code: Code
@@ -79,7 +79,7 @@ const KNOWN: readonly Known[] = [
     on: isEither,
     means: {
       kind: 'limit',
-      isRestWritten: true,
+      counts: 'values',
       says: 'is at its limit of values of one tag',
       fix: `Raise max-values-per-tag, ${SERIES_FIX}`,
     },
@@ -89,7 +89,7 @@ const KNOWN: readonly Known[] = [
     on: isEither,
     means: {
       kind: 'limit',
-      isRestWritten: false,
+      counts: 'series',
       says: 'is at its limit of series',
       fix: `Raise max-series-per-database, ${SERIES_FIX}`,
     },
@@ -99,7 +99,7 @@ const KNOWN: readonly Known[] = [
     on: isEither,
     means: {
       kind: 'limit',
-      isRestWritten: false,
+      counts: 'series',
       says: 'is at its limit of tables or columns',
       fix: 'Delete tables that nobody needs, or give tailflux a database of its own.',
     },

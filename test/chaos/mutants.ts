@@ -332,9 +332,45 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'at a limit nothing more is stored',
     file: 'src/sink/influx-limit.ts',
-    find: 'if (requests >= (limit?.isRestWritten ? NAMING_REQUESTS_MAX : REQUESTS_MAX)) return undefined',
+    find: 'if (requests >= REQUESTS_MAX) return undefined',
     replace: 'if (requests >= 0) return undefined',
     tests: ['test/sink/influx-real.test.ts'],
+  },
+  {
+    name: 'what a limit refuses in part counts as written as far as it fits',
+    file: 'src/sink/influx-limit.ts',
+    find: 'if (part.lines.length < 2 || part.dropped >= part.lines.length) return false',
+    replace: 'if (part.lines.length < 2 || part.dropped > 0) return false',
+    tests: ['test/sink/influx-real.test.ts'],
+  },
+  {
+    name: 'at a limit each batch is searched anew',
+    file: 'src/sink/influx-known.ts',
+    find: 'for (const key of keysOf(line, counts)) taken.add(key)',
+    replace: '',
+    tests: ['test/sink/influx-real.test.ts'],
+  },
+  {
+    name: 'at a limit the node of the last refusal is named',
+    file: 'src/pipeline/limit-trouble.ts',
+    find: 'for (const one of errors) if (one instanceof LimitError) count(one)',
+    replace:
+      'counts.clear()\n      seen = createHashSet(SERIES_MAX)\n      for (const one of errors) if (one instanceof LimitError) count(one)',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'at a limit what is refused again counts again',
+    file: 'src/pipeline/limit-trouble.ts',
+    find: 'if (seen.size < SERIES_MAX && seen.add(one))',
+    replace: 'if (seen.add(one) || seen.has(one))',
+    tests: [TROUBLE_TEST],
+  },
+  {
+    name: 'a large window that is being written is stalled',
+    file: PIPELINE,
+    find: 'succeeded: line.moved',
+    replace: 'succeeded: () => undefined',
+    tests: ['test/pipeline/pipeline.test.ts'],
   },
   {
     name: 'trouble about size is repeated unchanged',
@@ -444,15 +480,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a limit of the database holds the line',
     file: 'src/pipeline/walk.ts',
-    find: 'if (result.limit) return limited(window, plan, result, result.limit)',
+    find: 'if (result.limits.length > 0) return limited(window, plan, result)',
     replace: '',
     tests: [TROUBLE_TEST],
   },
   {
     name: 'a limit ends the rest of its window',
     file: RUN_WINDOW,
-    find: "if (error instanceof CollectorError && error.code === 'db_limit') limit ??= error",
-    replace: 'if (error === undefined) limit ??= error',
+    find: "if (error instanceof CollectorError && error.code === 'db_limit') limits.push(error)",
+    replace: 'if (error === undefined) limits.push(error)',
     tests: [TROUBLE_TEST],
   },
   {

@@ -5,8 +5,11 @@ import type { DeadLetter, DeadLetters } from '../../src/sink/sink.ts'
 export const silentLog = pino({ level: 'silent' })
 
 /** A log that a test reads: its entries of level info and above, in order. */
-export function keptLog(): { log: Logger; entries: { level: number; msg: string; err?: { message: string } }[] } {
-  const entries: { level: number; msg: string; err?: { message: string } }[] = []
+export function keptLog(): {
+  log: Logger
+  entries: { level: number; msg: string; err?: { message: string }; node?: string }[]
+} {
+  const entries: { level: number; msg: string; err?: { message: string }; node?: string }[] = []
   return { log: pino({ level: 'info' }, { write: (line: string) => void entries.push(JSON.parse(line)) }), entries }
 }
 

@@ -82,6 +82,8 @@ export interface Running {
 export interface WorldOptions {
   readonly tailnet?: TailnetOptions
   readonly server?: DemoServerOptions
+  /** What the API serves in place of `tailnet`, which stays the truth of its own part. */
+  readonly served?: Tailnet
   readonly speed?: number
   /** NOON + 1 h unless told otherwise. */
   readonly startNs?: bigint
@@ -90,7 +92,7 @@ export interface WorldOptions {
 export async function startWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const clock = createLineClock(options.startNs ?? NOON + HOUR_NS, options.speed)
   const tailnet = createTailnet(options.tailnet)
-  const api = createDemoServer(tailnet, { nowNs: () => clock.now(), ...options.server })
+  const api = createDemoServer(options.served ?? tailnet, { nowNs: () => clock.now(), ...options.server })
   await api.start()
   t.after(() => api.stop())
   return {

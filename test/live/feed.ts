@@ -56,6 +56,7 @@ function resultOf(window: PlannedWindow): WindowResult {
     expired: 0,
     changed: true,
     isWritten: true,
+    limits: [],
     durationMs: 5,
   }
 }

@@ -5,11 +5,13 @@ import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
 import { CollectorError } from '../../src/errors.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { createPlanner } from '../../src/pipeline/planner.ts'
+import { LimitError, type NewSeries } from '../../src/sink/limit-error.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
 import type { FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
+import { keptLog } from '../helpers/silent.ts'
 
 const LIMIT_TEXT = 'max-values-per-tag is reached (100000/100000): most new lines are of node scanner. Raise it.'
 
@@ -137,6 +139,48 @@ test('a late pass that meets the limit takes nothing back, and is made again', a
   assert.ok(world.db.rows.has('scanner-late'))
   await world.run(600_000)
   assert.equal(world.health.get('sink')?.status, 'ok')
+})
+
+/** The first ids are those that every refusal has, the last one is new. */
+function newSeries(node: string, known: number, fresh: number): NewSeries {
+  const ids = Array.from({ length: known }, (_, index) => BigInt(index))
+  return new Map([[node, new Set([...ids, BigInt(fresh)].map((id) => (id << 8n) + BigInt(node.length)))]])
+}
+
+test('the node with the most new series of all that waits is named, whoever was refused last and most often, and once', async () => {
+  const kept = keptLog()
+  const world = createLineWorld({ lookbackMs: 600_000 }, { log: kept.log })
+  world.api.records = traffic(NOON_NS - HOUR, 4 * 3_600, NOON_NS + 10n * MINUTE)
+  let refusals = 0
+  let isRaised = false
+  world.db.fault = (batch) => {
+    const lines = linesOf(batch)
+    if (isRaised || lines.length === 0 || lines[0]!.startsWith('tailflux')) return
+    refusals += 1
+    const isScan = lines.some((line) => line.startsWith('scanner'))
+    throw new LimitError(
+      (whose) => `It is full. ${whose} Raise it.`,
+      isScan && refusals < 60 ? newSeries('scanner', 0, 1_000 + refusals) : newSeries('honest', 9, 10),
+    )
+  }
+  await world.run(1_200_000)
+  assert.ok(refusals > 90, `${refusals} refusals`)
+  const text = world.health.get('sink')?.text ?? ''
+  assert.match(
+    text,
+    /^It is full\. Most of what does not fit comes from node scanner \(\d+ of \d+ new series so far\)\. Raise it\./,
+  )
+  const [, count, all] = /\((\d+) of (\d+)/.exec(text) ?? []
+  assert.equal(Number(all) - Number(count), 10, 'series that are refused again and again count once')
+  const warnings = () =>
+    kept.entries.filter((line) => line.msg === 'database is at a limit, what it refuses is tried again')
+  assert.deepEqual([...new Set(warnings().map(({ node }) => node))], ['scanner'])
+  assert.equal(warnings().length, 1, 'told when it begins')
+
+  isRaised = true
+  await world.run(1_200_000)
+  assert.equal(world.health.get('sink')?.status, 'ok')
+  assert.equal(kept.entries.filter(({ msg }) => msg === 'nothing waits for a limit of the database any more').length, 1)
 })
 
 test('after a restart the gap is still told, with a fix, before the database was asked again', async () => {

@@ -461,6 +461,23 @@ test('a database that refuses the checkpoint is told as a warning, and windows a
   assert.equal(world.health.get('sink')?.status, 'ok')
 })
 
+test('a large window of which lines are acknowledged is not stalled, however long it takes', async () => {
+  const world = createLineWorld()
+  world.api.records = records(NOON_NS - HOUR, 3_000)
+  const hanging = Promise.withResolvers<void>()
+  world.api.midway = () => hanging.promise
+  const tick = world.pipeline.tick()
+  for (let minute = 0; minute < 5; minute++) {
+    await world.clock.advance(60_000)
+    world.db.listeners.succeeded(1)
+    world.pipeline.watch()
+    assert.notEqual(world.health.get('line')?.code, 'stalled')
+  }
+  world.api.midway = undefined
+  hanging.resolve()
+  await tick
+})
+
 test('a window that hangs is told while it hangs, and forgotten when it ends', async () => {
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_000)

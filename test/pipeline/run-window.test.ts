@@ -95,7 +95,7 @@ test('a limit of the database leaves the window not done, the rest of it sent, a
     if (calls === 2) throw limit
   }
   const result = await runWindow(WINDOW, lane, deps, never)
-  assert.deepEqual([result.limit, result.doneToNs], [limit, reachNs])
+  assert.deepEqual([result.limits, result.doneToNs], [[limit], reachNs])
   assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
   assert.deepEqual(ledger.settled(), [])
   assert.deepEqual([told, ledger.attempts], [['failed'], []])

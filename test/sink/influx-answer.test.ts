@@ -68,10 +68,10 @@ test('each answer has one meaning', () => {
       error(
         'partial write: max-values-per-tag limit exceeded (80/50): measurement="card" tag="p" value="81" dropped=10',
       ),
-      'limit, rest written',
+      'limit of values',
     ],
-    [400, error('partial write: max-series-per-database limit exceeded: (10) dropped=5'), 'limit'],
-    [422, error('write would exceed number of tables'), 'limit'],
+    [400, error('partial write: max-series-per-database limit exceeded: (10) dropped=5'), 'limit of series'],
+    [422, error('write would exceed number of tables'), 'limit of series'],
     [400, error('database is required'), 'db_misconfigured hold'],
     [400, error('invalid precision "us" (use n, u, ms, s, m or h)'), 'db_misconfigured hold'],
     [400, error('bucket is required'), 'db_misconfigured hold'],
@@ -119,7 +119,7 @@ test('each answer has one meaning', () => {
           : verdict.kind === 'refused'
             ? `refused ${verdict.cause}`
             : verdict.kind === 'limit'
-              ? `limit${verdict.isRestWritten ? ', rest written' : ''}`
+              ? `limit of ${verdict.counts}`
               : verdict.kind
     assert.equal(told, meaning, `${status} ${body}`)
     if (verdict.kind === 'error') assert.match(verdict.error.message, /^db .*\. .*\.$/, 'it ends with what to do')
