@@ -1,6 +1,7 @@
 /** One node scans more addresses than a real InfluxDB 1.6.7 takes values of one tag (max-values-per-tag), beside honest ones. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createHostileNode, HOSTILE_ID, withHostileNode } from '../chaos/hostile-node.ts'
 import { createStored } from '../chaos/hostile-stored.ts'
@@ -58,7 +59,14 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   for (const minute of [6n, 12n, 18n]) {
     await passed(minute)
     const dueNs = clock.now() - LAG_NS - 2n * MINUTE_NS
-    const seen = (await stored.compare(place, dueNs, clock.now, 'honest')).honest
+    const look = async () => (await stored.compare(place, dueNs, clock.now, 'honest')).honest
+    let seen = await look()
+    // A busy machine takes longer for a window, and who reads a point while it is written may see half of it. The limit stands all the time.
+    const odd = () => seen.missing.length - seen.unseen.size + seen.foreign.length + seen.wrong.length
+    for (let more = 0; more < 5 && odd() > 0; more++) {
+      await sleep(1_000)
+      seen = await look()
+    }
     // The database itself takes no value that is new, whoever it is from.
     assert.deepEqual([seen.missing.length - seen.unseen.size, seen.foreign.length, seen.wrong.length], [0, 0, 0])
     assert.ok(
