@@ -202,15 +202,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the checkpoint is read at the start and after outages only',
     file: RECOVERY,
-    find: 'isDue: () => !isReached || clock.monotonicMs() >= dueMs',
-    replace: 'isDue: () => !isReached',
+    find: 'dueMs = clock.monotonicMs() + (isDisturbed ? COMPARE_SOON_MS : COMPARE_EVERY_MS)',
+    replace: 'dueMs = Number.POSITIVE_INFINITY',
     tests: [RECOVERY_TEST],
   },
   {
-    name: 'the checkpoint is read at the start only',
+    name: 'the checkpoint is read at the start and every ten minutes only',
     file: RECOVERY,
-    find: 'isDue: () => !isReached || clock.monotonicMs() >= dueMs',
-    replace: 'isDue: () => isStart',
+    find: '      steadySinceMs = clock.monotonicMs()\n      isReached = false\n',
+    replace: '      steadySinceMs = clock.monotonicMs()\n',
     tests: [RECOVERY_TEST],
   },
   {
