@@ -124,7 +124,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               presentNs: () => EVER.toNs,
               passAt: () => 1,
               nextAckNs: () => clock.now(),
-              outages: () => 0,
+              wasAwaySince: () => false,
               mayInterrupt: () => false,
               heldBytesMax: 0,
             },
@@ -162,9 +162,10 @@ function printer(): Pick<Sink, 'start' | 'write' | 'stop'> {
         written: number
         rejected: number
         expired: number
+        sentMs: number
       }>()
       process.stdout.write(batch.bytes, (error) =>
-        error ? reject(error) : resolve({ written: batch.lineCount, rejected: 0, expired: 0 }),
+        error ? reject(error) : resolve({ written: batch.lineCount, rejected: 0, expired: 0, sentMs: 0 }),
       )
       return promise
     },

@@ -65,7 +65,7 @@ export interface PipelineDeps
     | 'passAt'
     | 'heldBytesMax'
     | 'nextAckNs'
-    | 'outages'
+    | 'wasAwaySince'
     | 'mayInterrupt'
   > {
   readonly source: Source

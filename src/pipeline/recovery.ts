@@ -25,8 +25,8 @@ export interface Recovery {
   compareSoon(): void
   /** A request to the database failed so that it may have been away; it may come back older than it was. */
   lose(): void
-  /** How often that was. What was acknowledged before and after one of them may not be called delivered together. */
-  outages(): number
+  /** That happened then or later, ms of monotonic time: what was sent before may be lost, and what was sent after it need not be. */
+  wasAwaySince(ms: number): boolean
   /** True when a window that was written around an outage is to be read again; not for ever, or nothing would get done where every second
    * request fails. */
   mayInterrupt(window: Interval): boolean
@@ -103,6 +103,7 @@ export function createRecovery(
   let lastAckedMs = clock.monotonicMs()
   /** When the database was away last, or this began. */
   let steadySinceMs = clock.monotonicMs()
+  let lastAwayMs = Number.NEGATIVE_INFINITY
   /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
   let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
   let unkeptToNs: bigint | undefined
@@ -240,6 +241,7 @@ export function createRecovery(
     },
     lose() {
       outages += 1
+      lastAwayMs = clock.monotonicMs()
       if (isStart) return
       if (doubt === undefined) {
         // No more than half of what was done since the last outage: with a database that fails all the time there must be progress.
@@ -249,7 +251,7 @@ export function createRecovery(
       steadySinceMs = clock.monotonicMs()
       isReached = false
     },
-    outages: () => outages,
+    wasAwaySince: (ms) => outages > 0 && lastAwayMs >= ms,
     mayInterrupt,
     nextAckNs,
     comparedFromNs: () => lastAckedNs - max(COMPARED_NS, options.lastPassNs + HOUR),

@@ -48,8 +48,8 @@ export interface RunWindowDeps {
   readonly passAt: (ageNs: bigint) => number
   /** The next value of the clock of acknowledgements: strictly increasing, ns. */
   readonly nextAckNs: () => bigint
-  /** How often the database was away so far; it may have come back older. */
-  readonly outages: () => number
+  /** The database was away then or later, ms of monotonic time; it may have come back older. */
+  readonly wasAwaySince: (ms: number) => boolean
   /** The database was away between the receipts of this window: true when the window should be read again rather than be called done. */
   readonly mayInterrupt: (window: Interval) => boolean
   /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
@@ -78,6 +78,8 @@ export interface WindowResult {
   readonly isWritten: boolean
   /** A limit of the database kept lines out, one error per batch. Then nothing is done; up to `doneToNs` everything that fits was stored. */
   readonly limits: readonly CollectorError[]
+  /** When the first of its requests to the database was sent, ms of monotonic time; infinite when nothing was written. */
+  readonly sentMs: number
   readonly durationMs: number
 }
 
@@ -196,7 +198,7 @@ async function walk(
     if (changed && quarantine.count > 0) await quarantine.post()
     await delivery.settled()
     signal.throwIfAborted()
-    if (delivery.outagesSince > 0 && deps.mayInterrupt(window)) throw interrupted()
+    if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()
 
     const ackedNs = deps.nextAckNs()
     // Not held back: written as a whole, changed or not.
@@ -219,7 +221,7 @@ async function walk(
     const durationMs = deps.clock.monotonicMs() - beganMs
     return {
       ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
-      ...{ ...delivery.totals, changed, isWritten, limits: delivery.limits, durationMs },
+      ...{ ...delivery.totals, changed, isWritten, limits: delivery.limits, sentMs: delivery.sentMs, durationMs },
     }
   } catch (error) {
     failing.abort(error)
@@ -259,8 +261,8 @@ interface Delivery {
   readonly failure: unknown
   /** What kept lines out of batches whose others were stored. */
   readonly limits: readonly CollectorError[]
-  /** How often the database was away since the first receipt. */
-  readonly outagesSince: number
+  /** When the first request that the database answered was sent, ms of monotonic time; infinite without any. */
+  readonly sentMs: number
   readonly totals: { written: number; rejected: number; expired: number }
 }
 
@@ -274,11 +276,11 @@ function createDelivery(
   const totals = { written: 0, rejected: 0, expired: 0 }
   let failure: unknown
   const limits: CollectorError[] = []
-  let outagesAtFirst: number | undefined
+  let sentMs = Number.POSITIVE_INFINITY
   async function deliver(batch: Batch, release: () => void): Promise<void> {
     try {
       const receipt = await deps.sink.write(batch, signal)
-      outagesAtFirst ??= deps.outages()
+      sentMs = Math.min(sentMs, receipt.sentMs)
       totals.written += receipt.written
       totals.rejected += receipt.rejected
       totals.expired += receipt.expired
@@ -308,8 +310,8 @@ function createDelivery(
       return failure
     },
     limits,
-    get outagesSince() {
-      return deps.outages() - (outagesAtFirst ?? deps.outages())
+    get sentMs() {
+      return sentMs
     },
     totals,
   }

@@ -11,7 +11,7 @@
 import type { Logger } from 'pino'
 import { CollectorError } from '../errors.ts'
 import { isoOf } from '../format.ts'
-import type { GapReason } from '../ledger/ledger.ts'
+import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
 import type { createCheckpoint } from './checkpoint.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
@@ -26,6 +26,7 @@ import type { Waits } from './waits.ts'
 
 export interface WalkDeps extends RunWindowDeps {
   readonly createLane: () => LaneParts
+  readonly ledger: Pick<Ledger, 'beginAttempt' | 'done' | 'endAttempt' | 'forget'>
   readonly present: Present
   readonly edge: Pick<Edge, 'learn'>
   readonly waits: Waits
@@ -111,6 +112,12 @@ export function createWalk(
     deps.line.limited(window, limits)
   }
 
+  /** A database that was away after the last batch and before the checkpoint may have come back without the batches, and with the checkpoint. */
+  function confirm(window: Interval, { isWritten, sentMs }: WindowResult): void {
+    if (!isWritten || !deps.wasAwaySince(sentMs) || !deps.mayInterrupt(window)) return
+    waits.guardState(() => deps.ledger.forget(window))
+  }
+
   return async function walk(window, plan) {
     const parts = lanes.pop() ?? deps.createLane()
     let result: WindowResult
@@ -132,6 +139,8 @@ export function createWalk(
     const { bytes, pass } = result
     plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, present.presentNs())
     learn(window, result)
-    if (result.doneToNs !== undefined) await deps.checkpoint(window, result.doneToNs, result, aborting)
+    if (result.doneToNs === undefined) return
+    await deps.checkpoint(window, result.doneToNs, result, aborting)
+    confirm({ fromNs: window.fromNs, toNs: result.doneToNs }, result)
   }
 }

@@ -155,6 +155,7 @@ export function createEmbeddedStore(
   }
 
   function put(batch: Batch): Receipt {
+    const sentMs = clock.monotonicMs()
     const text = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.length)
     const lines = linesOf(batch.bytes)
     return transaction((now) => {
@@ -174,7 +175,7 @@ export function createEmbeddedStore(
         if (key.startsWith(CHECKPOINT_SERIES)) now.checkpoint.put(key, timestampNs, fields)
       }
       if (counts.points + counts.series > 0) now.sql.count.run(counts.points, counts.series)
-      return { written: lines.length - expired, rejected: 0, expired }
+      return { written: lines.length - expired, rejected: 0, expired, sentMs }
     })
   }
 

@@ -9,6 +9,8 @@ import { createKnown } from './influx-known.ts'
 import { searchBatch } from './influx-search.ts'
 import type { Batch, DeadLetters, Receipt, SinkMetrics } from './sink.ts'
 
+type Counts = Pick<Receipt, 'written' | 'rejected' | 'expired'>
+
 export interface LinesDeps {
   readonly label: string
   readonly clock: Clock
@@ -26,7 +28,7 @@ export interface Way {
 
 export interface Lines {
   /** Rejects with `db_limit` when everything is stored that fits. */
-  deliver(batch: Batch, deadlineMs: number, way: Way): Promise<Receipt>
+  deliver(batch: Batch, deadlineMs: number, way: Way): Promise<Counts>
 }
 
 /** A proxy that refuses everything must not leave us with one line per request for ever. */
@@ -68,7 +70,7 @@ export function createLines(deps: LinesDeps): Lines {
   }
 
   /** Nothing goes to the dead letters before the whole batch is settled, so a batch that is given up leaves no trace there. */
-  async function settle(batch: Batch, deadlineMs: number, way: Way, first?: Verdict): Promise<Receipt> {
+  async function settle(batch: Batch, deadlineMs: number, way: Way, first?: Verdict): Promise<Counts> {
     const outcome = await searchBatch({
       ...{ batch, deadlineMs, way, first, found, brake, known, clock, bytesMax, lowerCeiling },
       label: deps.label,

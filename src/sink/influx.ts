@@ -104,18 +104,23 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     { target, isAside }: Pick<Batch, 'target' | 'isAside'>,
     deadlineMs: number,
     signal: AbortSignal,
+    answered: (sentMs: number) => void,
   ): Promise<Verdict> {
     const heard = isAside ? undefined : listeners
     let isUnconfirmed = false
     return await pRetry(
       async () => {
         await waitOutPause(deadlineMs, signal)
+        const sentMs = clock.monotonicMs()
         const answer = await post(bytes, target, signal)
         if (answer.kind === 'ack') heard?.succeeded(lineCountOf(bytes))
         if (answer.kind === 'error' || answer.kind === 'unconfirmed') heard?.failed(answer.error)
         const verdict = withPatience(answer, bytes)
         if (verdict.kind === 'error') throw verdict.error
-        if (verdict.kind !== 'unconfirmed') return verdict
+        if (verdict.kind !== 'unconfirmed') {
+          answered(sentMs)
+          return verdict
+        }
         if (isUnconfirmed) throw verdict.error
         // Once more: a proxy may have answered in between.
         isUnconfirmed = true
@@ -186,17 +191,21 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     async write(batch: Batch, signal) {
       signal.throwIfAborted()
       const deadlineMs = clock.monotonicMs() + config.giveUp
+      let sentMs = Number.POSITIVE_INFINITY
+      const answered = (ms: number) => {
+        sentMs = Math.min(sentMs, ms)
+      }
       const way = {
-        send: (bytes: Uint8Array) => insist(bytes, batch, deadlineMs, signal),
+        send: (bytes: Uint8Array) => insist(bytes, batch, deadlineMs, signal, answered),
         async control() {
           const tailnet = tailnetOf(batch.bytes) ?? 'default'
-          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal)
+          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal, answered)
           return verdict.kind !== 'refused' || verdict.cause !== 'unknown'
         },
       }
       const receipt = await lines.deliver(batch, deadlineMs, way)
       metrics.written(receipt.written, batch.bytes.length)
-      return receipt
+      return { ...receipt, sentMs }
     },
     checkpoint: createCheckpointQuestion(config, { http, label }),
     listen: listeners.add,

@@ -22,6 +22,8 @@ export interface Receipt {
   readonly rejected: number
   /** Lines older than the retention of the database: policy, counted, not kept. */
   readonly expired: number
+  /** When the first of its requests that were answered was sent, ms of monotonic time: an outage before that can have lost nothing of it. */
+  readonly sentMs: number
 }
 
 /** One point of `tailflux_window` as the database shows it: the checkpoint of one window. */

@@ -63,7 +63,7 @@ const alerts = createAlerts(
   {
     stateFile,
     ledger,
-    sink: { write: async (batch) => ({ written: batch.lineCount, rejected: 0, expired: 0 }) },
+    sink: { write: async (batch) => ({ written: batch.lineCount, rejected: 0, expired: 0, sentMs: 0 }) },
     clock: paced,
     log: silentLog,
     metrics,

@@ -114,7 +114,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
               events.push(line)
               eventTimes.push(clock.now())
             }
-            return { written: batch.lineCount, rejected: 0, expired: 0 }
+            return { written: batch.lineCount, rejected: 0, expired: 0, sentMs: 0 }
           },
         },
         clock,

@@ -223,8 +223,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a window that was written around an outage is done',
     file: RUN_WINDOW,
-    find: 'if (delivery.outagesSince > 0 && deps.mayInterrupt(window)) throw interrupted()',
+    find: 'if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()',
     replace: '',
+  },
+  {
+    name: 'a checkpoint stands for batches of before an outage',
+    file: 'src/pipeline/walk.ts',
+    find: 'if (!isWritten || !deps.wasAwaySince(sentMs) ||',
+    replace: 'if (isWritten || !isWritten ||',
+    tests: ['test/pipeline/recovery.test.ts'],
   },
   {
     name: 'a late pass that wrote nothing proves what it read',
@@ -797,6 +804,7 @@ const ROOT = new URL('../..', import.meta.url).pathname
 const SEED = 7
 const RUNS = 1_200
 const TIMEOUT_MS = 240_000
+const SIMULATED = ['test/chaos/simulate.ts', '--quick', '--threads', '2', '--seed', `${SEED}`, '--runs', `${RUNS}`]
 
 interface Verdict {
   readonly name: string
@@ -811,8 +819,7 @@ async function judge(mutant: Mutant): Promise<Verdict> {
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
     const path = join(folder, mutant.file)
     writeFileSync(path, mutate(readFileSync(path, 'utf8'), mutant))
-    const simulated = ['test/chaos/simulate.ts', '--quick', '--threads', '2', '--seed', `${SEED}`, '--runs', `${RUNS}`]
-    const simulation = await run(folder, simulated)
+    const simulation = await run(folder, SIMULATED)
     if (simulation.failed) {
       const said = /FAILED: (.*)/.exec(simulation.output)?.[1] ?? 'it does not end'
       const again = /--seed \S+ --path \S+/.exec(simulation.output)?.[0] ?? `--seed ${SEED}`
@@ -846,6 +853,9 @@ function run(cwd: string, args: readonly string[]): Promise<{ failed: boolean; o
 if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({ options: { only: { type: 'string' } } })
   const chosen = MUTANTS.filter((mutant) => values.only === undefined || mutant.name.includes(values.only))
+  // A simulation that fails by itself would catch everything.
+  const unchanged = await run(ROOT, SIMULATED)
+  if (unchanged.failed) throw new Error(`the simulation fails without a mutant:\n${unchanged.output}`)
   let alive = 0
   for (const mutant of chosen) {
     const { name, caughtBy } = await judge(mutant)

@@ -85,6 +85,8 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   let wasApiBad = false
   /** The database is away because it crashed or is being restored, and who has noticed. */
   let isAway = false
+  /** It is back from that, and what it lost need not be read again yet. */
+  let isLossOpen = false
   const noticed = new Set<SimProcess>()
   let backup: Map<string, string> | undefined
   let brief: { afterRequests: number; failures: number; readonly of: number } | undefined
@@ -128,8 +130,10 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     },
     onDone: checkDone,
     onOrigin(ns: bigint) {
-      // Without a state file and without a mirror nobody knows that there was anything: a first installation.
-      const isFirst = ![...db.rows.keys()].some((key) => key.startsWith('tailflux_window'))
+      // Without a state file and without a checkpoint nobody knows that there was anything: a first installation. A probe tells nothing.
+      const isFirst = ![...db.rows].some(
+        ([key, fields]) => key.startsWith('tailflux_window') && fields.includes('watermark='),
+      )
       if (isFirst || originNs === undefined) originNs = ns
     },
   }
@@ -327,6 +331,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     await pass(ms)
     while (witnesses.some((one) => !one.isDead() && !noticed.has(one))) await pass(options.intervalMs)
     isAway = false
+    isLossOpen = true
   }
 
   function loseUnseen(rows: ReadonlyMap<string, string> = new Map()): void {
@@ -338,6 +343,13 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   async function letNotice(): Promise<void> {
     for (const name of ['db', 'api', 'disk']) endNow(name)
     await pass(COMPARE_EVERY_MS + 2 * options.intervalMs)
+    isLossOpen = false
+  }
+
+  /** The state file goes too, but not before what the database lost was read again. */
+  async function loseState(change: () => void): Promise<void> {
+    if (isLossOpen) await letNotice()
+    restart(change)
   }
 
   function endNow(name: string): void {
@@ -428,13 +440,13 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
       case 'state_copied':
         return state.keepCopy()
       case 'state_restored':
-        return restart(() => state.restoreCopy() && bite('state restored'))
+        return loseState(() => state.restoreCopy() && bite('state restored'))
       case 'state_lost':
         bite('state lost')
-        return restart(() => state.lose())
+        return loseState(() => state.lose())
       case 'state_damaged':
         bite('state damaged')
-        return restart(() => state.damage(one.how))
+        return loseState(() => state.damage(one.how))
       case 'second':
         if (isDiskFull || second) return
         second = startProcess(secondState)

@@ -139,7 +139,8 @@ export interface FakeDb extends Sink {
   writes: number
 }
 
-export function createFakeDb(): FakeDb {
+/** `nowMs`: monotonic time. */
+export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
   const listeners = createSinkListeners()
   const db: FakeDb = {
     label: 'fake database',
@@ -175,6 +176,7 @@ export function createFakeDb(): FakeDb {
     },
     async write(batch, signal): Promise<Receipt> {
       signal.throwIfAborted()
+      const sentMs = nowMs()
       try {
         await db.fault?.(batch)
       } catch (error) {
@@ -200,7 +202,7 @@ export function createFakeDb(): FakeDb {
       }
       if (!lines[0]?.startsWith('tailflux_window')) db.writes += 1
       listeners.succeeded(lines.length)
-      return { written: lines.length, rejected: 0, expired: 0 }
+      return { written: lines.length, rejected: 0, expired: 0, sentMs }
     },
     async checkpoint(_tailnet, range, signal) {
       signal.throwIfAborted()

@@ -70,7 +70,7 @@ export function createLineWorld(
   const world = { skewMs: 0, healthChanges: 0 }
   const serverNow = () => ((clock.now() + BigInt(world.skewMs) * MS) / 1_000_000_000n) * 1_000_000_000n
   const api = given.api ?? createFakeApi(serverNow)
-  const db = given.db ?? createFakeDb()
+  const db = given.db ?? createFakeDb(() => clock.monotonicMs())
   const ledger = given.ledger ?? createMemoryLedger()
   const letters: DeadLetter[] = []
   const report = createHealth({ clock })

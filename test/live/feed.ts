@@ -57,6 +57,7 @@ function resultOf(window: PlannedWindow): WindowResult {
     changed: true,
     isWritten: true,
     limits: [],
+    sentMs: 0,
     durationMs: 5,
   }
 }

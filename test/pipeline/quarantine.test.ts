@@ -75,7 +75,7 @@ function setUp(t: TestContext) {
               throw AWAY
             }
             world.lines.push(...Buffer.from(bytes).toString().split('\n').filter(Boolean))
-            return { written: lineCount, rejected: 0, expired: 0 }
+            return { written: lineCount, rejected: 0, expired: 0, sentMs: 0 }
           },
         },
         ledger: world.ledger,
@@ -89,7 +89,7 @@ function setUp(t: TestContext) {
         presentNs: (serverNs) => serverNs ?? clock.now(),
         passAt: () => 1,
         nextAckNs: () => clock.now(),
-        outages: () => 0,
+        wasAwaySince: () => false,
         mayInterrupt: () => true,
         heldBytesMax: 1 << 20,
       }

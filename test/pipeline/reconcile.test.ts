@@ -258,7 +258,7 @@ test('a retention that is shorter than a day is told and no loss; what it should
       const receipt = await write(batch, signal)
       for (const [key, { timeNs }] of db.windows) if (timeNs < keptFromNs) db.windows.delete(key)
       const isOld = BigInt(Buffer.from(batch.bytes).toString().trim().split(' ').at(-1) ?? 0) < keptFromNs
-      return isOld && how === 'refused' ? { written: 0, rejected: 0, expired: 1 } : receipt
+      return isOld && how === 'refused' ? { written: 0, rejected: 0, expired: 1, sentMs: 0 } : receipt
     }
     const first = await agree(ledger, db)
     assert.equal(ledger.watermarkNs(), NOON_NS, 'nothing is taken back')

@@ -138,3 +138,19 @@ for (const isForgetful of [false, true]) {
     assert.equal(missing(world), 0)
   })
 }
+
+test('away after the last batch of a window and before its checkpoint, and back without the batch: the window is read again', async () => {
+  const world = worldOfHours(2)
+  let lost = 0
+  world.db.fault = (batch) => {
+    if (lost > 0 || !batch || !Buffer.from(batch.bytes).toString().startsWith('tailflux_window')) return
+    lost = world.db.rows.size
+    if (lost === 0) return
+    world.db.rows.clear()
+    world.db.windows.clear()
+    world.db.listeners.failed(AWAY)
+  }
+  await world.run(120_000)
+  assert.ok(lost > 0)
+  assert.equal(missing(world), 0)
+})

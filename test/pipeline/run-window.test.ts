@@ -45,7 +45,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     presentNs: (serverNs) => serverNs ?? clock.now(),
     passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
     nextAckNs: () => clock.now(),
-    outages: () => 0,
+    wasAwaySince: () => false,
     mayInterrupt: () => true,
     heldBytesMax: 1 << 20,
   }

@@ -26,6 +26,7 @@ import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 import { ensure, missing } from '../services/servers.ts'
 import { mountSmallDisk, noSmallDisk } from '../services/small-disk.ts'
+import { countsOf } from './counts-of.ts'
 import { batchOf, faultOf, live } from './influx-world.ts'
 
 const WEEK_MS = 7 * 86_400_000
@@ -43,7 +44,7 @@ function openIn(t: TestContext, path: string, clock = createFakeClock()) {
     store,
     clock,
     metrics,
-    write: (lines: readonly string[]) => store.write(batchOf(lines), live()),
+    write: (lines: readonly string[]) => store.write(batchOf(lines), live()).then(countsOf),
   }
 }
 const exported = (path: string, range = {}) => [...exportLines(path, range)].map((line) => line.slice(0, -1))

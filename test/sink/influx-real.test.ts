@@ -9,6 +9,7 @@ import { readPoints } from '../services/influx-read.ts'
 import { type Influxd, type InfluxdOptions, startInfluxd } from '../services/influxd.ts'
 import { startProxy } from '../services/proxy.ts'
 import { missing } from '../services/servers.ts'
+import { countsOf } from './counts-of.ts'
 import { batchOf, configOf, faultOf, live } from './influx-world.ts'
 
 const skip = await missing('influxd')
@@ -38,7 +39,8 @@ function openOn(influxd: Influxd, settings: Record<string, unknown>) {
     sink,
     letters,
     metrics,
-    write: (lines: readonly string[], target: 'main' | 'nodes' = 'main') => sink.write(batchOf(lines, target), live()),
+    write: (lines: readonly string[], target: 'main' | 'nodes' = 'main') =>
+      sink.write(batchOf(lines, target), live()).then(countsOf),
   }
 }
 

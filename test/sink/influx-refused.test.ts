@@ -9,6 +9,7 @@ import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
+import { countsOf } from './counts-of.ts'
 import { batchOf, configOf, faultOf, influxWorld, live } from './influx-world.ts'
 import {
   fault,
@@ -96,7 +97,7 @@ for (const kind of KINDS) {
     )
     const lines = batchWith300Bad(kind, (node, index) => line(node, index, `tx_bytes=${index}i`, AT_THE_END))
     const beganMs = performance.now()
-    const receipt = await sink.write(batchOf(lines), live())
+    const receipt = countsOf(await sink.write(batchOf(lines), live()))
     tell(t, metrics.calls.get('request')?.length ?? 0, beganMs)
     assert.deepEqual(receipt, { written: 3_700, rejected: 300, expired: 0 })
     assert.ok(letters.every(({ text }) => text.endsWith(`${AT_THE_END}`)))

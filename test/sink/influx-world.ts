@@ -7,6 +7,7 @@ import { createInfluxSink } from '../../src/sink/influx.ts'
 import type { Batch, DeadLetter, DeadLetters, Receipt, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
 import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
+import { countsOf } from './counts-of.ts'
 
 export interface InfluxWorld {
   readonly sink: Sink
@@ -14,7 +15,7 @@ export interface InfluxWorld {
   readonly letters: DeadLetter[]
   readonly metrics: SinkMetrics & { calls: Map<string, unknown[][]> }
   /** Writes while time passes as fast as the sink sleeps. */
-  write(lines: readonly string[], signal?: AbortSignal, target?: Target): Promise<Receipt>
+  write(lines: readonly string[], signal?: AbortSignal, target?: Target): Promise<Omit<Receipt, 'sentMs'>>
   /** Lets time pass as fast as somebody sleeps, until the promise is settled. */
   pass<T>(promise: Promise<T>): Promise<T>
 }
@@ -63,7 +64,7 @@ export function influxWorld(
     letters,
     metrics,
     pass,
-    write: (lines, signal = live(), target = 'main') => pass(sink.write(batchOf(lines, target), signal)),
+    write: (lines, signal = live(), target = 'main') => pass(sink.write(batchOf(lines, target), signal).then(countsOf)),
   }
 }
 

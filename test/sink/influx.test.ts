@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CollectorError } from '../../src/errors.ts'
-import { faultOf, influxWorld, live, someLines } from './influx-world.ts'
+import { batchOf, faultOf, influxWorld, live, someLines } from './influx-world.ts'
 import { fault, hang, OK, type Reply, reset, startScriptedInflux } from './scripted-influx.ts'
 
 test('each API has its own path, credentials and targets', async (t) => {
@@ -380,4 +380,20 @@ test('what was written is counted', async (t) => {
     ['503', '204'],
   )
   assert.deepEqual(metrics.calls.get('retried'), [['db_overloaded']])
+})
+
+test('a receipt tells when the first request that was answered was sent: not one that failed, and of halves the first', async (t) => {
+  const server = await startScriptedInflux(t)
+  const { sink, pass, clock } = influxWorld({ url: server.url, api: 'v1' })
+  const sent = async (lines: number, replies: [Reply, ...Reply[]]) => {
+    server.script(...replies)
+    const beganMs = clock.monotonicMs()
+    const { sentMs } = await pass(sink.write(batchOf(someLines(lines)), live()))
+    return { sentMs: sentMs - beganMs, tookMs: clock.monotonicMs() - beganMs }
+  }
+  const away = fault(503, 'engine: closed for a moment')
+  const retried = await sent(2, [away, OK])
+  assert.ok(retried.sentMs > 0 && retried.sentMs === retried.tookMs, JSON.stringify(retried))
+  const halved = await sent(4, [fault(413, 'too large'), OK, away, OK])
+  assert.ok(halved.sentMs === 0 && halved.tookMs > 0, JSON.stringify(halved))
 })

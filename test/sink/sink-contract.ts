@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { encodeLine } from '../../src/sink/lines-own.ts'
-import type { DeadLetter, Receipt, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
+import type { DeadLetter, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
+import { countsOf } from './counts-of.ts'
 import { live } from './influx-world.ts'
 import { parseLine } from './lines-parse.ts'
 
@@ -231,11 +232,10 @@ export function testSinkContract(kind: SinkKind): void {
 }
 
 function senderOf(sink: Sink) {
-  return (lines: readonly string[], signal = live(), target: Target = 'main'): Promise<Receipt> =>
-    sink.write(
-      { bytes: Buffer.from(lines.map((line) => `${line}\n`).join('')), lineCount: lines.length, target },
-      signal,
-    )
+  return (lines: readonly string[], signal = live(), target: Target = 'main') =>
+    sink
+      .write({ bytes: Buffer.from(lines.map((line) => `${line}\n`).join('')), lineCount: lines.length, target }, signal)
+      .then(countsOf)
 }
 
 function lineOf(
