@@ -99,7 +99,9 @@ async function attempt(
     })
     status = response.status
     retryAfter = response.headers.get('retry-after')
-    answer = await headOf(response, deps.secrets)
+    // Taken: whatever is wrong with the rest of the answer must not send it again.
+    if (response.ok) await response.body?.cancel()
+    answer = response.ok ? '' : await headOf(response, deps.secrets)
   } catch (error) {
     signal.throwIfAborted()
     deps.onAttempt(config.kind, 'error', deps.clock.monotonicMs() - beganMs)

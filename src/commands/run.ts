@@ -4,7 +4,7 @@ import type { Loaded } from '../config/load.ts'
 import { hasCredentials } from '../config/settings.ts'
 import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
 import { startDemo } from './demo.ts'
-import { EXIT } from './exit.ts'
+import { EXIT, endProcess } from './exit.ts'
 import { load } from './settings.ts'
 import { createSupervisor, type Supervisor } from './supervisor.ts'
 
@@ -45,7 +45,7 @@ export async function runService(
   const supervisor = createSupervisor(loadAgain, { onBroken: broken, isDemo: options.isDemo ?? false, output })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
-      process.once(signal, () => process.exit(128 + (signal === 'SIGINT' ? 2 : 15)))
+      process.once(signal, () => endProcess(128 + (signal === 'SIGINT' ? 2 : 15)))
       supervisor.log.info({ signal }, 'stopping')
       stopped.resolve()
     })
@@ -67,7 +67,7 @@ export async function runService(
     const isStopped = await stopInTime(supervisor)
     if (!isStopped) process.exitCode = EXIT.failed
     await output.flush(FLUSH_MS_MAX)
-    setTimeout(() => process.exit(), isStopped ? LINGER_MS_MAX : 0).unref()
+    setTimeout(() => endProcess(process.exitCode), isStopped ? LINGER_MS_MAX : 0).unref()
   }
 }
 

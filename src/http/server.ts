@@ -11,6 +11,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { Troubles } from '../pipeline/troubles.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
+import { createBoundedServer } from './connections.ts'
 import { createEvents } from './events.ts'
 import { FILES } from './files.ts'
 import { type Orders, registerOrders } from './orders.ts'
@@ -84,22 +85,23 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
-    requestTimeout: limits.requestTimeoutMs,
-    connectionTimeout: limits.connectionTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    maxRequestsPerSocket: limits.requestsPerSocketMax,
     forceCloseConnections: true,
     requestIdHeader: false,
-    http: {
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
-    },
+    serverFactory: (onRequest) =>
+      createBoundedServer(onRequest, {
+        requestTimeout: limits.requestTimeoutMs,
+        headersTimeout: limits.requestTimeoutMs,
+        connectionTimeout: limits.connectionTimeoutMs,
+        connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+        keepAliveTimeout: limits.keepAliveTimeoutMs,
+        maxHeaderSize: limits.headerBytesMax,
+        requestsPerSocketMax: limits.requestsPerSocketMax,
+        connectionsMax: limits.connectionsMax,
+      }),
     clientErrorHandler: refuseBadRequest,
     // A path that is no path never reaches a hook.
     frameworkErrors: (error, _request, reply) => refuse(reply.headers(HEADERS), error.statusCode ?? 400, error.message),
   })
-  app.server.maxConnections = limits.connectionsMax
 
   // Bodies are read, so that their limit holds, and not looked at.
   app.removeAllContentTypeParsers()

@@ -9,6 +9,7 @@ import { CollectorError } from '../errors.ts'
 import { http, https } from '../node-http.ts'
 import type { Secret } from '../secret.ts'
 import { createSecretRegistry } from '../secret-registry.ts'
+import { boundInterim } from '../source/http-interim.ts'
 import { codeOf, isTlsFault, trustWith } from '../source/http-tls.ts'
 import type { InfluxConfig } from './config.ts'
 import type { RawAnswer } from './influx-answer.ts'
@@ -31,7 +32,7 @@ export interface InfluxRequest {
   readonly body?: Uint8Array | string
   readonly headers?: Readonly<Record<string, string>>
   readonly gzip?: boolean
-  /** Of the answer; more is an error. Without it the first megabyte is kept and the rest let go: for answers of which only the beginning matters. */
+  /** Of the answer; more is an error. Without it the first megabyte is taken and the rest broken off: for answers of which only the beginning matters. */
   readonly answerBytesMax?: number
 }
 
@@ -193,9 +194,9 @@ function opening(bodies: Bodies, label: string) {
   const over = (open: typeof http.request) => ({
     request(options: RequestOptions, onAnswer: (answer: IncomingMessage) => void): ClientRequest {
       const body = options.signal && bodies.get(options.signal)
-      if (body === undefined || body.length === 0) return open(options, bounded(onAnswer))
+      if (body === undefined || body.length === 0) return boundInterim(open(options, bounded(onAnswer)))
       const headers = { ...options.headers, 'content-length': Buffer.byteLength(body) }
-      const request = open({ ...options, headers }, bounded(onAnswer))
+      const request = boundInterim(open({ ...options, headers }, bounded(onAnswer)))
       request.write(body)
       return request
     },
@@ -214,6 +215,8 @@ function once(
     let size = 0
     let status = 0
     let answered: RawAnswer['headers'] = {}
+    let cancel = (): void => undefined
+    const answer = () => ({ status, headers: answered, body: Buffer.concat(chunks).toString() })
     bodies.set(signal, request.body)
     transport.send(
       request.path,
@@ -224,15 +227,19 @@ function once(
           answered = given
           status = code ?? 0
         },
+        useCancellable(cancellable) {
+          cancel = () => cancellable.cancel()
+        },
         next(chunk) {
           size += chunk.length
-          if (size <= (request.answerBytesMax ?? BODY_BYTES_MAX)) chunks.push(chunk)
+          if (size <= (request.answerBytesMax ?? BODY_BYTES_MAX)) return void chunks.push(chunk)
+          // It may have no end, so the rest is not waited for.
+          if (request.answerBytesMax === undefined) resolve(answer())
+          else reject(tooLong(request.answerBytesMax))
+          cancel()
         },
         error: reject,
-        complete() {
-          if (request.answerBytesMax !== undefined && size > request.answerBytesMax) reject(tooLong(size))
-          else resolve({ status, headers: answered, body: Buffer.concat(chunks).toString() })
-        },
+        complete: () => resolve(answer()),
       },
     )
   })
@@ -246,11 +253,14 @@ function endlessRefusal(label: string, status: number, bytesMax: number): Collec
 }
 
 function tooLong(bytes: number): CollectorError {
-  return new CollectorError(`The answer of the database has ${bytes} bytes, which is too much; ask for less at once.`, {
-    stage: 'sink',
-    code: 'db_too_large',
-    reaction: 'split',
-  })
+  return new CollectorError(
+    `The answer of the database has more than ${bytes} bytes, which is too much; ask for less at once.`,
+    {
+      stage: 'sink',
+      code: 'db_too_large',
+      reaction: 'split',
+    },
+  )
 }
 
 function unreachable(error: unknown, label: string): CollectorError {

@@ -56,6 +56,8 @@ export function mendOf(code: string): string {
   if (code === 'EPROTO' || code === 'HPE_INVALID_CONSTANT' || code.startsWith('ERR_SSL_')) {
     return 'the two sides do not speak the same protocol; check whether the API URL must begin with http or https'
   }
+  if (code.startsWith('HPE_'))
+    return 'what it sends is not HTTP as it should be; look for a proxy in between, and check the API URL'
   if (code === 'ENOTFOUND') return 'the host name is not known; check the API URL and DNS'
   if (code === 'EAI_AGAIN') return 'DNS does not answer; check the DNS settings of this machine or container'
   if (code === 'ECONNREFUSED') return 'nothing listens there; check the API URL and the firewall'

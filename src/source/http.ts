@@ -7,6 +7,7 @@ import { createGunzip } from 'node:zlib'
 import type { Clock } from '../clock.ts'
 import { type Code, CollectorError, type Reaction } from '../errors.ts'
 import { http, https } from '../node-http.ts'
+import { boundInterim } from './http-interim.ts'
 import { codeOf, isTlsFault, mendOf, trustWith } from './http-tls.ts'
 import { createWatch, type Late, type WaitLimits } from './http-watch.ts'
 import type { SourceMetrics } from './source.ts'
@@ -91,14 +92,15 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
     const made = await current
     signal?.throwIfAborted()
     if (isStopped) throw stopped()
-    const request = open({
+    const options = {
       ...urlToHttpOptions(base),
       agent: made,
       method: ask.method,
       path: base.pathname.replace(/\/$/, '') + ask.path,
       // An answer out of a cache is as old as its Date, and nothing newer could be taken as read.
       headers: { 'accept-encoding': 'gzip', 'cache-control': 'no-cache', 'user-agent': 'tailflux', ...ask.headers },
-    })
+    }
+    const request = boundInterim(open(options))
     try {
       return await exchange(request, ask, signal)
     } catch (error) {

@@ -36,6 +36,8 @@ const RECOVERY_TEST = 'test/pipeline/recovery.test.ts'
 const CHECKPOINT = 'src/sink/influx-checkpoint.ts'
 const CHECKPOINT_TEST = 'test/sink/influx-checkpoint.test.ts'
 const RUN = 'src/commands/run.ts'
+const CONNECTIONS = 'src/http/connections.ts'
+const NETWORK_TEST = 'test/line/hostile-network.test.ts'
 const CRASH_TEST = 'test/line/crash.test.ts'
 const LOG_OUTPUT = 'src/observe/log-output.ts'
 const LOG_OUTPUT_TEST = 'test/line/log-output.test.ts'
@@ -790,6 +792,55 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    if (error.code === 'EPIPE') return\n",
     replace: "    if (error.code === 'EPIPE') throw error\n",
     tests: ['test/commands/output.test.ts'],
+  },
+  {
+    name: 'a new connection is kept out when there are too many',
+    file: CONNECTIONS,
+    find: 'if (waiting.size + busy.size >= limits.connectionsMax) closeOne()',
+    replace: 'if (waiting.size + busy.size >= limits.connectionsMax) return void socket.destroy()',
+    tests: [NETWORK_TEST],
+  },
+  {
+    name: 'requests are pipelined without a bound',
+    file: CONNECTIONS,
+    find: 'if (busy.has(socket)) socket.destroy()',
+    replace: '',
+    tests: [NETWORK_TEST],
+  },
+  {
+    name: 'the parser makes requests of all that came',
+    file: CONNECTIONS,
+    find: '    readInPieces(socket)\n',
+    replace: '',
+    tests: [NETWORK_TEST],
+  },
+  {
+    name: 'the end of the process waits for name look-ups',
+    file: 'src/commands/exit.ts',
+    find: "|| !process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')",
+    replace: '|| code !== null',
+    tests: ['test/commands/exit.test.ts'],
+  },
+  {
+    name: 'an alert that was taken is sent again for its answer',
+    file: 'src/alerts/notifier.ts',
+    find: 'if (response.ok) await response.body?.cancel()',
+    replace: 'if (response.ok) await headOf(response, deps.secrets)',
+    tests: [NETWORK_TEST],
+  },
+  {
+    name: 'an answer without an end is read to the time-out',
+    file: 'src/sink/influx-http.ts',
+    find: 'if (request.answerBytesMax === undefined) resolve(answer())',
+    replace: 'if (request.answerBytesMax === undefined) return',
+    tests: [NETWORK_TEST],
+  },
+  {
+    name: 'interim answers have no bound',
+    file: 'src/source/http-interim.ts',
+    find: 'if (count <= INTERIM_MAX) return',
+    replace: 'if (count > 0) return',
+    tests: [NETWORK_TEST],
   },
 ]
 
