@@ -227,6 +227,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: RUN_WINDOW,
     find: 'if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()',
     replace: '',
+    tests: ['test/pipeline/run-window.test.ts'],
   },
   {
     name: 'a checkpoint stands for batches of before an outage',

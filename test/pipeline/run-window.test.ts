@@ -21,7 +21,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
   const clock = createFakeClock()
   const api = createFakeApi(serverNow)
   api.records = Array.from({ length: 40 }, (_, index) => ({ id: `r${index}`, loggedNs: FROM + BigInt(index) * SECOND }))
-  const db = createFakeDb()
+  const db = createFakeDb(() => clock.monotonicMs())
   const ledger = createMemoryLedger()
   ledger.setOrigin(FROM)
   const letters: DeadLetter[] = []
@@ -49,7 +49,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     mayInterrupt: () => true,
     heldBytesMax: 1 << 20,
   }
-  return { api, db, ledger, letters, told, deps, lane: createFakeLane() }
+  return { api, db, ledger, letters, told, deps, clock, lane: createFakeLane() }
 }
 
 test('a window is done only when every batch has its receipt', async () => {
@@ -99,6 +99,20 @@ test('a limit of the database leaves the window not done, the rest of it sent, a
   assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
   assert.deepEqual(ledger.settled(), [])
   assert.deepEqual([told, ledger.attempts], [['failed'], []])
+})
+
+test('a window is not done when the database was away since its first batch was sent: a checkpoint of it would hide what was lost', async () => {
+  const { db, ledger, deps, lane, told, clock } = setUp()
+  let firstMs: number | undefined
+  db.fault = async () => {
+    await clock.advance(1_000)
+  }
+  const away = { ...deps, wasAwaySince: (ms: number) => (firstMs ??= ms) === ms }
+  await assert.rejects(runWindow(WINDOW, lane, away, never), { code: 'db_interrupted' })
+  assert.equal(firstMs, 0)
+  assert.deepEqual([ledger.settled(), told], [[], ['failed']])
+  const often = { ...away, mayInterrupt: () => false }
+  assert.equal((await runWindow(WINDOW, lane, often, never)).doneToNs, WINDOW.toNs)
 })
 
 test('an answer that breaks off in the middle leaves the window not done, and nothing in flight', async () => {
