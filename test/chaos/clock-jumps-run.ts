@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createDemoServer } from '../../src/demo/server.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
 import { parseSchedule } from '../../src/schedule/poll-times.ts'
+import { START_ENV, START_FLAGS } from '../bench/start-flags.ts'
 import { freePort, type Scope } from '../services/server-process.ts'
 import { ensure } from '../services/servers.ts'
 
@@ -68,11 +69,12 @@ export async function startJumpWorld(
   setOffset()
   const { path: faketime } = await ensure('libfaketime')
   const port = await freePort()
-  const child = spawn(process.execPath, [join(ROOT, 'src/cli.js'), 'run'], {
+  const child = spawn(process.execPath, [...START_FLAGS, join(ROOT, 'src/cli.js'), 'run'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env['PATH'] ?? '',
+      ...START_ENV,
       LD_PRELOAD: faketime,
       FAKETIME_TIMESTAMP_FILE: timeFile,
       FAKETIME_NO_CACHE: '1',
