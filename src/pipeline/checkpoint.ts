@@ -15,7 +15,7 @@ import type { Recovery } from './recovery.ts'
 import type { WindowResult } from './run-window.ts'
 import { min } from './window-size.ts'
 
-/** Returns what writes the point of a window that is done as far as `doneToNs`. It rejects only on a programmer's error. */
+/** Returns what writes the point of a window that is done as far as `doneToNs`, and resolves with true when it is stored. It rejects only on a programmer's error. */
 export function createCheckpoint(
   options: { readonly tailnet: string; readonly latePasses: number },
   deps: {
@@ -26,7 +26,7 @@ export function createCheckpoint(
     readonly recovery: Pick<Recovery, 'compareSoon'>
     readonly health: HealthReport
   },
-): (window: PlannedWindow, doneToNs: bigint, result: WindowResult, signal: AbortSignal) => Promise<void> {
+): (window: PlannedWindow, doneToNs: bigint, result: WindowResult, signal: AbortSignal) => Promise<boolean> {
   const { ledger, health } = deps
   let isRefused = false
 
@@ -63,13 +63,15 @@ export function createCheckpoint(
         isRefused = false
         deps.recovery.compareSoon()
       }
+      return receipt.written > 0
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return false
       if (!(error instanceof CollectorError)) throw error
       // The window is done all the same; without its checkpoint it is read again some day.
       // A refusal of this very point says nothing about the windows.
       if (error.code === 'db_conflict' || error.code === 'db_limit') refused()
       else deps.breaker.failed(error)
+      return false
     }
   }
 }
