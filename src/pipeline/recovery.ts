@@ -251,7 +251,7 @@ export function createRecovery(
       steadySinceMs = clock.monotonicMs()
       isReached = false
     },
-    wasAwaySince: (ms) => outages > 0 && lastAwayMs >= ms,
+    wasAwaySince: (ms) => lastAwayMs >= ms,
     mayInterrupt,
     nextAckNs,
     comparedFromNs: () => lastAckedNs - max(COMPARED_NS, options.lastPassNs + HOUR),
