@@ -43,8 +43,6 @@ export function createCircuitBreaker(deps: {
   /** `isRecovering`: after a failure, when an empty request proves nothing: write a real point. Rejects with a CollectorError. */
   probe: (isRecovering: boolean, signal: AbortSignal) => Promise<void>
   clock: Pick<Clock, 'monotonicMs'>
-  /** The database answers again after a failure; nothing was read since. */
-  onHalfOpen: () => void
   /** Called with each failure, when the breaker closes again, and when the database was first found to take writes. */
   onChange: (error: CollectorError | undefined) => void
 }): CircuitBreaker {
@@ -95,10 +93,7 @@ export function createCircuitBreaker(deps: {
       provenMs = clock.monotonicMs()
       if (state === 'closed' && !isProven) deps.onChange(undefined)
       isProven = true
-      if (state === 'open') {
-        state = 'half-open'
-        deps.onHalfOpen()
-      }
+      if (state === 'open') state = 'half-open'
       return true
     },
 

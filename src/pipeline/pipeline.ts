@@ -135,7 +135,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const breaker = createCircuitBreaker({
     probe: (isRecovering, signal) => sink.probe(signal, isRecovering ? probePoint(options, clock.now()) : undefined),
     clock,
-    onHalfOpen: () => undefined,
     onChange(error) {
       database.changed(error)
       if (error && !isRefusal(error)) recovery.lose()

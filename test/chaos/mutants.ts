@@ -434,8 +434,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a probe alone closes the circuit breaker',
     file: 'src/pipeline/circuit-breaker.ts',
-    find: "        state = 'half-open'\n",
-    replace: "        state = 'half-open'\n        this.succeeded({ fromNs: 0n, toNs: 0n }, 1)\n",
+    find: "if (state === 'open') state = 'half-open'\n",
+    replace: "if (state === 'open') state = 'half-open'\n      this.succeeded({ fromNs: 0n, toNs: 0n }, 1)\n",
     tests: [BREAKER_TEST],
   },
   {
