@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type Marks, NEVER } from './machine.ts'
 import type { People } from './people.ts'
-import type { Rule } from './rule.ts'
+import type { Rule } from './rules/rule.ts'
 import type { GroupValues } from './series.ts'
 import type { GroupLabels } from './summary.ts'
 

@@ -1,5 +1,5 @@
 /** Thresholds as people write them: `10GB`, `200Mbps`, `25MB/s`, `5000`, `2kpps`. */
-import { parseBytes } from '../units.ts'
+import { parseBytes } from '../base/units.ts'
 
 /** What is summed per group. `bytes` and `pkts` are both directions as one end reports them. */
 export const MEASURES = ['tx_bytes', 'rx_bytes', 'bytes', 'tx_pkts', 'rx_pkts', 'pkts'] as const

@@ -1,5 +1,5 @@
 /** The past in a hurry: what fires there now may be over in a moment. Told is what is so at the end; but nobody waits for ever. */
-import { type Clock, MINUTE, MS } from '../clock.ts'
+import { type Clock, MINUTE, MS } from '../base/clock.ts'
 
 export interface CatchUp {
   readonly isCatchingUp: boolean

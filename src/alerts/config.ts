@@ -1,11 +1,11 @@
 /** Settings of alerts/. Without rules nothing of this room runs. */
 import { z } from 'zod'
+import { durationSchema } from '../base/units.ts'
 import type { Ports } from '../flatten/ports.ts'
-import { fileSecret, type Secret, secretSchema } from '../secret.ts'
-import { SecretUrl } from '../secret-url.ts'
-import { durationSchema } from '../units.ts'
-import type { Rule } from './rule.ts'
-import { ruleOf } from './rule-schema.ts'
+import { fileSecret, type Secret, secretSchema } from '../secrets/secret.ts'
+import { SecretUrl } from '../secrets/secret-url.ts'
+import type { Rule } from './rules/rule.ts'
+import { ruleOf } from './rules/rule-schema.ts'
 
 const RULES_MAX = 500
 

@@ -1,5 +1,5 @@
 /** The different items of every group in one piece of time: rows of group and item, found by both, and chained by group. */
-import { doubled } from '../source/message-columns.ts'
+import { doubled } from '../source/parse/columns.ts'
 
 const ROWS_MIN = 64
 

@@ -1,6 +1,6 @@
 /** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
-import { hashWords, TAILS } from '../source/message-address.ts'
-import { doubled } from '../source/message-columns.ts'
+import { hashWords, TAILS } from '../source/parse/address.ts'
+import { doubled } from '../source/parse/columns.ts'
 
 const ENDS_MIN = 1024
 /** Words are read four bytes at a time, past the end of a text. */

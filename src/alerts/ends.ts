@@ -2,8 +2,8 @@
  * Everything that is asked about an end is answered once and remembered by its number. */
 import type { Points } from '../flatten/points.ts'
 import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_NAME_END, ADDRESS_NAME_START, ADDRESS_START } from '../flatten/points.ts'
-import { doubled } from '../source/message-columns.ts'
-import { textOf } from '../source/message-text.ts'
+import { doubled } from '../source/parse/columns.ts'
+import { textOf } from '../source/parse/text.ts'
 import { EndTable } from './end-table.ts'
 import { TAILNET_ADDRESS } from './scope.ts'
 

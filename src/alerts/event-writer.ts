@@ -1,8 +1,8 @@
 /** Events on their way to the database: one batch at a time, and they stay with us until it took them. What becomes of them is told by the log
  * alone: a database that takes no events takes points all the same. */
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
 import type { Sink } from '../sink/sink.ts'
 import { pointOf } from './events.ts'
 

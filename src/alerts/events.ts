@@ -2,7 +2,7 @@
  * of the traffic. Tags are few and closed (rule, severity, state); who it was about is in the text. What late records refute cannot be
  * taken out of a database by writing, so its point is written once more, as `refuted`. */
 import { createHash } from 'node:crypto'
-import { encodeLine } from '../sink/lines-own.ts'
+import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import type { Transition } from './judge.ts'
 import { keyOfValues } from './series.ts'
 import { renderSummary, thresholdText, valueText } from './summary.ts'

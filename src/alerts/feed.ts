@@ -2,7 +2,7 @@
  * it takes to add its numbers up: nodes and ends become small numbers, and nothing is allocated. Windows that are done wait together until
  * rules need them; then each scope goes through what they have by itself. */
 import { FLOW_CELLS, FLOW_DST, FLOW_KIND, FLOW_PORT, FLOW_PROTO, FLOW_SRC, type Points } from '../flatten/points.ts'
-import { WIDE } from '../source/message.ts'
+import { WIDE } from '../source/parse/message.ts'
 import { createEnds } from './ends.ts'
 import type { Known } from './filter.ts'
 import { COUNTERS, FlowTally } from './flow-tally.ts'

@@ -1,5 +1,5 @@
 /** From the rows of a tally to the groups of a scope: what a row is about becomes a group's number once, and is found by numbers after that. */
-import { KINDS } from '../source/message.ts'
+import { KINDS } from '../source/parse/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
 import { COUNTERS, type FlowTally } from './flow-tally.ts'
 import { IntTable, KEYS } from './int-table.ts'

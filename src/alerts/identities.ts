@@ -1,6 +1,6 @@
 /** Which messages have been counted. A message is known by its digest (flatten/points): 64 bits over its node, start and counters, the same
  * for every copy of it, whenever and however often it is read. Kept in chunks of ten minutes of start time, so that the old ones can go. */
-import { MINUTE } from '../clock.ts'
+import { MINUTE } from '../base/clock.ts'
 
 export const CHUNK_NS = 10n * MINUTE
 const CHUNK_SECONDS = 600

@@ -1,6 +1,6 @@
 /** Rows that are found by five whole numbers: open addressing over plain arrays, so that nothing is allocated for a row and a look-up touches two
  * places of memory. Rows are numbered from 0 in the order in which they came. */
-import { doubled } from '../source/message-columns.ts'
+import { doubled } from '../source/parse/columns.ts'
 
 export const KEYS = 5
 const ROWS_MIN = 64

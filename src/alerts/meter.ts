@@ -1,7 +1,7 @@
 /** What a rule compares, at any step: the number for one group, and all groups whose number breaches. Steps are ends of pieces of time. */
-import { MS } from '../clock.ts'
+import { MS } from '../base/clock.ts'
 import type { People } from './people.ts'
-import { OFFSET_OF, periodStart } from './rule.ts'
+import { OFFSET_OF, periodStart } from './rules/rule.ts'
 import type { Reading } from './scope.ts'
 
 export interface Meter {

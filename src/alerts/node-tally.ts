@@ -1,7 +1,7 @@
 /** Messages added up by minute and node: totals per kind. */
 
-import { KINDS } from '../source/message.ts'
-import { doubled } from '../source/message-columns.ts'
+import { doubled } from '../source/parse/columns.ts'
+import { KINDS } from '../source/parse/message.ts'
 import { IntTable, KEYS } from './int-table.ts'
 
 export const KIND_COUNT = KINDS.length

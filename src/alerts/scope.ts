@@ -1,13 +1,13 @@
 /** What rules ask of the points, without their thresholds: rules that look at the same traffic in the same groups share one scope, so that
  * two hundred rules cost hardly more than the dozen scopes behind them. */
 import { createHash } from 'node:crypto'
-import { MINUTE } from '../clock.ts'
-import { KINDS } from '../source/message.ts'
+import { MINUTE } from '../base/clock.ts'
+import { KINDS } from '../source/parse/message.ts'
 import type { Measure } from './amount.ts'
 import { createDistinct, type Distinct } from './distinct.ts'
 import { createMatcher } from './patterns.ts'
 import { createPresence, type Presence } from './presence.ts'
-import { isByNode, type Rule, spanOf, type Where } from './rule.ts'
+import { isByNode, type Rule, spanOf, type Where } from './rules/rule.ts'
 import { createSeriesTable, type SeriesTable } from './series.ts'
 import { createSightings, type Sightings } from './sightings.ts'
 import { createSums, type Sums } from './sums.ts'

@@ -1,6 +1,6 @@
 /** `newFor`: what was seen, known by node ids, so a pair is the same over IPv4 and IPv6 and after a device was renamed; and the same in both
  * directions. */
-import { KINDS } from '../source/message.ts'
+import { KINDS } from '../source/parse/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
 import type { Groups } from './groups.ts'
 import { KEYS } from './int-table.ts'

@@ -2,10 +2,10 @@
 import type { Alert } from './alert.ts'
 import type { RuleState } from './judge.ts'
 import { NEVER, type State } from './machine.ts'
-import { timeOf } from './notifier.ts'
+import type { TellerStatus } from './notify/dispatcher.ts'
+import { timeOf } from './notify/notifier.ts'
 import { OVERFLOW } from './series.ts'
 import { type GroupLabels, renderSummary, thresholdText, valueText } from './summary.ts'
-import type { TellerStatus } from './teller.ts'
 
 export interface AlertStatus {
   /** Of the rule. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { type Alert, createAlert, fingerprintOf, labelsOf, type Told } from './alert.ts'
 import type { RuleState } from './judge.ts'
 import { type Mark, NEVER, STATES, type State } from './machine.ts'
-import type { Rule } from './rule.ts'
+import type { Rule } from './rules/rule.ts'
 import { keyOfValues } from './series.ts'
 import type { GroupLabels } from './summary.ts'
 

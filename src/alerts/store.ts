@@ -16,7 +16,7 @@
  * What a crash takes is what came after the last save: the ledger has the windows of that time as done and `alerts_seen` has not, so they count as
  * never read until the late pass reads them again. */
 import type { Interval } from '../ledger/ledger.ts'
-import type { StateFile } from '../ledger/state-file.ts'
+import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import type { Coverage } from './coverage.ts'
 import { CHUNK_NS, type Identities } from './identities.ts'
 import type { Judge, RuleState } from './judge.ts'

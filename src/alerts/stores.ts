@@ -1,5 +1,5 @@
 /** A window is done: what it had counts from now on. */
-import { MINUTE } from '../clock.ts'
+import { MINUTE } from '../base/clock.ts'
 import type { DistinctBy, PresentBy, SeenBy, SummedBy } from './scope.ts'
 import type { Seen, Target } from './target.ts'
 

@@ -1,7 +1,7 @@
 /** The sentence of an alert, from a template: `{node}` and the like are replaced once, so what a device calls itself is never a template. */
-import { formatDuration } from '../units.ts'
+import { formatDuration } from '../base/units.ts'
 import { formatAmount, isBytes } from './amount.ts'
-import type { Dim, Form, Rule } from './rule.ts'
+import type { Dim, Form, Rule } from './rules/rule.ts'
 
 /** What stands for a group. `node` is its name, `node_id` the stable id. */
 export type GroupLabels = Readonly<Partial<Record<Dim | 'node_name', string>>>

@@ -1,9 +1,9 @@
 /** `tailflux backfill`: history on request, through the running service if one holds the data directory, otherwise by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
+import { CollectorError } from '../base/errors.ts'
+import { ageText, countText, isoOf } from '../base/format.ts'
 import type { Loaded } from '../config/load.ts'
-import { CollectorError } from '../errors.ts'
-import { ageText, countText, isoOf } from '../format.ts'
 import type { BackfillView } from '../http/status.ts'
 import { createService, type Service } from '../main.ts'
 import { EXIT } from './exit.ts'

@@ -1,5 +1,5 @@
 /** How commands end. */
-import type { CollectorError } from '../errors.ts'
+import type { CollectorError } from '../base/errors.ts'
 
 export const EXIT = {
   ok: 0,

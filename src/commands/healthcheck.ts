@@ -1,7 +1,7 @@
 /** `tailflux healthcheck`: for containers, which have no curl. */
 import { Command } from 'commander'
+import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
-import { CollectorError } from '../errors.ts'
 import { load } from './settings.ts'
 
 const TIMEOUT_MS = 4_000

@@ -1,8 +1,8 @@
 /** The command line: which commands there are, and how their failures end the process. Each command is a file beside this one. */
 import { flushCompileCache } from 'node:module'
 import { Command, CommanderError } from 'commander'
-import { CollectorError } from '../errors.ts'
-import { VERSION } from '../version.ts'
+import { CollectorError } from '../base/errors.ts'
+import { VERSION } from '../base/version.ts'
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { checkCommand } from './check.ts'

@@ -1,6 +1,6 @@
 /** Progress of long commands: a bar with the time to go on a terminal, a plain line now and then in a log. */
 import { Presets, SingleBar } from 'cli-progress'
-import { ageText } from '../format.ts'
+import { ageText } from '../base/format.ts'
 
 export interface Progress {
   /** `share`: from 0 to 1. `note`: what else there is to say, short. */

@@ -1,7 +1,8 @@
 /** Asks the running service on this machine, and gives it orders. */
+
+import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
-import { readControlToken } from '../control-token.ts'
-import { CollectorError } from '../errors.ts'
+import { readControlToken } from '../http/control-token.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import { addressOf } from './healthcheck.ts'
 

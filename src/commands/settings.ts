@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { type Loaded, loadSettings } from '../config/load.ts'
 import { createLog, type LogLevel } from '../observe/log.ts'
 import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
-import { createSecretRegistry, type SecretRegistry } from '../secret-registry.ts'
+import { createSecretRegistry, type SecretRegistry } from '../secrets/redactor.ts'
 
 /** `changes`: see `loadSettings`. Throws a CollectorError (`config_invalid`). */
 export function load(command: Command, changes: Readonly<Record<string, unknown>> = {}): Loaded {

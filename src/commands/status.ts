@@ -1,8 +1,8 @@
 /** `tailflux status`: the status page for a terminal. */
 import { Command } from 'commander'
-import { ageText, bitRateText, bytesText, countText, timeText } from '../format.ts'
+import { ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
+import { verdictOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../http/status.ts'
-import { verdictOf } from '../http/verdict.ts'
 import { EXIT } from './exit.ts'
 import { createServiceClient } from './service-client.ts'
 import { load } from './settings.ts'

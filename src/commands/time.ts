@@ -1,8 +1,8 @@
 /** Times on the command line. */
 import { InvalidArgumentError } from 'commander'
-import { systemClock } from '../clock.ts'
-import { parseTime } from '../source/message-time.ts'
-import { parseDuration } from '../units.ts'
+import { systemClock } from '../base/clock.ts'
+import { parseDuration } from '../base/units.ts'
+import { parseTime } from '../source/parse/time.ts'
 
 /** RFC 3339 (`2026-08-01T12:00:00Z`), a day (`2026-08-01`, its beginning in UTC), `now`, or an age (`24h`); ns since the epoch. */
 export function timeArgument(text: string): bigint {

@@ -1,6 +1,6 @@
 /** What differs between two sets of settings, for a reload. */
 import { isDeepStrictEqual } from 'node:util'
-import { Secret } from '../secret.ts'
+import { Secret } from '../secrets/secret.ts'
 import { KEYS } from './keys.ts'
 import type { Loaded } from './load.ts'
 

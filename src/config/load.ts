@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { type Document, isMap, isNode, LineCounter, parse, parseDocument } from 'yaml'
 import type { z } from 'zod'
-import { CollectorError } from '../errors.ts'
-import { fileSecret, fixedSecret, Secret } from '../secret.ts'
+import { CollectorError } from '../base/errors.ts'
+import { fileSecret, fixedSecret, Secret } from '../secrets/secret.ts'
 import { KEYS, type Key } from './keys.ts'
 import { type Settings, settingsSchema } from './settings.ts'
 

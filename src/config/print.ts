@@ -1,8 +1,8 @@
 /** Settings as text: those in force for `print-config`, the sample file, and the tables of the documentation, all from the schema. */
 import { Document, type Scalar } from 'yaml'
-import { STARTER_NOTIFY, STARTER_RULES } from '../alerts/starter.ts'
-import { Secret } from '../secret.ts'
-import { formatBytes, formatDuration } from '../units.ts'
+import { STARTER_NOTIFY, STARTER_RULES } from '../alerts/rules/starter.ts'
+import { formatBytes, formatDuration } from '../base/units.ts'
+import { Secret } from '../secrets/secret.ts'
 import { KEYS, type Key } from './keys.ts'
 import type { Loaded } from './load.ts'
 

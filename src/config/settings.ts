@@ -1,6 +1,7 @@
 /** config/: the settings of all rooms in one schema. Each room owns its part; here they are joined, and what belongs to no room is added. */
 import { z } from 'zod'
 import { alertsFaults, alertsSchema } from '../alerts/config.ts'
+import { durationSchema } from '../base/units.ts'
 import { portsSchema } from '../flatten/ports.ts'
 import { httpSchema } from '../http/config.ts'
 import { LOG_LEVELS } from '../observe/log.ts'
@@ -8,7 +9,6 @@ import { pollSchema } from '../pipeline/config.ts'
 import { privacySchema } from '../privacy/config.ts'
 import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
-import { durationSchema } from '../units.ts'
 
 const logSchema = z.strictObject({
   level: z.enum(LOG_LEVELS).default('info').describe('How much is logged: trace, debug, info, warn, error or silent.'),

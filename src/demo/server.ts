@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip, type Gzip } from 'node:zlib'
-import { http } from '../node-http.ts'
+import { http } from '../http-client/node-http.ts'
 import { createGuard, DEMO_CREDENTIALS, type DemoCredentials, type Refused } from './credentials.ts'
 import {
   type AskedWindow,

@@ -1,9 +1,9 @@
 /** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
  * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
-import { hashBytes, TAILS } from '../source/message-address.ts'
-import { doubled } from '../source/message-columns.ts'
-import { textOf } from '../source/message-text.ts'
-import type { KnownNames } from './known-names.ts'
+import { hashBytes, TAILS } from '../source/parse/address.ts'
+import { doubled } from '../source/parse/columns.ts'
+import { textOf } from '../source/parse/text.ts'
+import type { KnownNames } from './name-cache.ts'
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,

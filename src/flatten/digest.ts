@@ -1,7 +1,7 @@
 /** A 64-bit digest of a message: two independent 32-bit sums over its entries, so that their order does not matter. It tells whether
  * a message was changed, not who changed it: it resists accidents, no attacker (who could only hide changes of a node's own messages). */
-import { highOf, int64Of, lowOf } from '../source/int64.ts'
-import { DST, END_HASH, END_PORT, END_TEXT_END, END_TEXT_START, KIND, SRC } from '../source/message.ts'
+import { highOf, int64Of, lowOf } from '../source/parse/int64.ts'
+import { DST, END_HASH, END_PORT, END_TEXT_END, END_TEXT_START, KIND, SRC } from '../source/parse/message.ts'
 
 export interface MessageDigest {
   begin(): void

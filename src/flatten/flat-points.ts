@@ -1,9 +1,9 @@
 /** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
 
-import { KINDS, type Kind, type Message, type QuarantinedPart, WIDE } from '../source/message.ts'
-import { doubled } from '../source/message-columns.ts'
-import { PROTO_TAGS } from '../source/message-proto.ts'
-import { textOf } from '../source/message-text.ts'
+import { doubled } from '../source/parse/columns.ts'
+import { KINDS, type Kind, type Message, type QuarantinedPart, WIDE } from '../source/parse/message.ts'
+import { PROTO_TAGS } from '../source/parse/protocol.ts'
+import { textOf } from '../source/parse/text.ts'
 import { AddressTable } from './address-table.ts'
 import {
   ADDRESS_BARE,

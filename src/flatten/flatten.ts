@@ -1,8 +1,8 @@
 /** A message becomes points: entries with equal tags are summed, every address gets its name as of the message's time, and the books
  * are checked. The same message always gives the same points, whenever it is read. */
-import { CollectorError } from '../errors.ts'
-import type { NameRecord, Names } from '../names/names.ts'
-import { KnownTexts } from '../source/known-texts.ts'
+import { CollectorError } from '../base/errors.ts'
+import type { NameRecord, Names } from '../directory/names.ts'
+import { hashBytes } from '../source/parse/address.ts'
 import {
   COUNTERS,
   DST,
@@ -19,15 +19,15 @@ import {
   PROTO,
   SRC,
   WIDE,
-} from '../source/message.ts'
-import { hashBytes } from '../source/message-address.ts'
-import { PROTO_TAGS } from '../source/message-proto.ts'
-import { textOf } from '../source/message-text.ts'
+} from '../source/parse/message.ts'
+import { PROTO_TAGS } from '../source/parse/protocol.ts'
+import { KnownTexts } from '../source/parse/string-interner.ts'
+import { textOf } from '../source/parse/text.ts'
 import { NONE } from './address-table.ts'
+import { type Folding, foldEntries } from './aggregate.ts'
 import { createDigest } from './digest.ts'
 import { FlatPoints } from './flat-points.ts'
-import { type Folding, foldEntries } from './fold.ts'
-import { KnownNames } from './known-names.ts'
+import { KnownNames } from './name-cache.ts'
 import { type Points, TAG_BYTES_MAX } from './points.ts'
 import type { Ports } from './ports.ts'
 import { shortName, tagValue } from './tag-value.ts'

@@ -1,5 +1,5 @@
 /** flatten/: a message becomes points. Pure, no I/O. */
-import type { Kind, QuarantinedPart } from '../source/message.ts'
+import type { Kind, QuarantinedPart } from '../source/parse/message.ts'
 
 /** No tag value is longer, in bytes of UTF-8 before escaping. */
 export const TAG_BYTES_MAX = 256

@@ -1,6 +1,6 @@
 /** Which port a point keeps. Every client takes a new port for every connection, so keeping both ends makes a series per connection. */
 import { z } from 'zod'
-import { KINDS } from '../source/message.ts'
+import { KINDS } from '../source/parse/message.ts'
 
 export const PORTS = ['service', 'none', 'full'] as const
 export type Ports = (typeof PORTS)[number]

@@ -1,6 +1,6 @@
 /** What any text must look like before it may become a tag value. Escaping for line protocol comes later, in sink/. */
 
-import { firstByte } from '../source/words.ts'
+import { firstByte } from '../source/parse/words.ts'
 import { TAG_BYTES_MAX } from './points.ts'
 
 const encoder = new TextEncoder()

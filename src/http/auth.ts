@@ -2,7 +2,7 @@
  * of the web could otherwise lead a browser here under a name of its own (DNS rebinding). */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { Secret } from '../secret.ts'
+import type { Secret } from '../secrets/secret.ts'
 
 export type Verdict = 'allowed' | 'refused' | 'foreign_name'
 

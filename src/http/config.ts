@@ -1,6 +1,6 @@
 /** Settings of http/: where the status page, metrics and probes listen. */
 import { z } from 'zod'
-import { secretSchema } from '../secret.ts'
+import { secretSchema } from '../secrets/secret.ts'
 
 /** A guessable token on a page with names and traffic would be none. */
 const TOKEN_LENGTH_MIN = 8

@@ -6,7 +6,7 @@
  *                          it makes requests of all that it gets, also after the connection was closed */
 import type { RequestListener, Server, ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
-import { http } from '../node-http.ts'
+import { http } from '../http-client/node-http.ts'
 
 export interface ConnectionLimits extends ServerOptions {
   /** For the whole request, head and body. */

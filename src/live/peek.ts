@@ -1,6 +1,6 @@
 /** The last points that were written, as line protocol, byte for byte: made by the writer of the line itself. */
 import type { Points } from '../flatten/points.ts'
-import { createLineWriter, type LineWriter } from '../sink/lines.ts'
+import { createLineWriter, type LineWriter } from '../sink/line-protocol/line-writer.ts'
 import type { Batch } from '../sink/sink.ts'
 
 const LINES_MAX = 20

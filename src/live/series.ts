@@ -4,7 +4,7 @@
  * the day.
  *
  * Names are left out, because they follow from the address: a device that is renamed counts once, though it begins new series. */
-import { HOUR } from '../clock.ts'
+import { HOUR } from '../base/clock.ts'
 import {
   ADDRESS_CELLS,
   ADDRESS_HASH,
@@ -17,7 +17,7 @@ import {
   FLOW_SRC,
   type Points,
 } from '../flatten/points.ts'
-import { KINDS } from '../source/message.ts'
+import { KINDS } from '../source/parse/message.ts'
 
 export const MEASUREMENTS = ['tailnet_flow', 'tailnet_node'] as const
 export type Measurement = (typeof MEASUREMENTS)[number]

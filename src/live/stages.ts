@@ -1,6 +1,6 @@
 /** How each stage of the line is doing: how much passed in the last minute, when it went well last, and what went wrong last. */
-import type { Clock } from '../clock.ts'
-import { isoOf } from '../format.ts'
+import type { Clock } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 
 export const STAGES = ['api', 'cut', 'fold', 'write'] as const
 export type StageName = (typeof STAGES)[number]

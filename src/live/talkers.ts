@@ -5,9 +5,9 @@
  * average, and what is big is exact. The threshold is 0, so that everything is exact, until there is too much to do.
  *
  * Sums are kept in slices of time, so that old ones can be dropped as a whole; a slice that is full forgets its smaller half. */
-import { secondsOf } from '../clock.ts'
+import { secondsOf } from '../base/clock.ts'
 import type { FlowPoint, Points } from '../flatten/points.ts'
-import { type Kind, WIDE } from '../source/message.ts'
+import { type Kind, WIDE } from '../source/parse/message.ts'
 
 export const SPAN_MINUTES = 15
 const SLICE_SECONDS = 300

@@ -1,7 +1,7 @@
 /** Traffic by kind over the last hour, in a ring of buckets. Kinds are never added up: physical traffic is the other kinds once more, encrypted. */
-import { SECOND, secondsOf } from '../clock.ts'
+import { SECOND, secondsOf } from '../base/clock.ts'
 import type { Interval } from '../ledger/ledger.ts'
-import { KINDS, type Kind } from '../source/message.ts'
+import { KINDS, type Kind } from '../source/parse/message.ts'
 
 export const BUCKET_SECONDS = 30
 export const BUCKETS = 120

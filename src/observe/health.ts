@@ -1,8 +1,8 @@
 /** How the service is, room by room, each with a sentence that ends with the mend. Only `error` is worth a 503: a warning passes by
  * itself or harms nobody. */
-import type { Clock } from '../clock.ts'
-import { isoOf } from '../format.ts'
-import { OBSERVERS } from '../pipeline/troubles.ts'
+import type { Clock } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
+import { OBSERVERS } from '../pipeline/observers/failures.ts'
 
 export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
 export type Room = (typeof ROOMS)[number]

@@ -1,8 +1,8 @@
 /** The log: one JSON line each, scrubbed of secrets, repeats of a warning or error held back and counted. */
 import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino'
-import { type Clock, systemClock } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
-import type { SecretRegistry } from '../secret-registry.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import type { SecretRegistry } from '../secrets/redactor.ts'
 import { createLogOutput } from './log-output.ts'
 import { createThrottle } from './throttle.ts'
 

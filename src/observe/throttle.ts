@@ -1,5 +1,5 @@
 /** Holds repeats back: a database that is away must not fill a disk with its log. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 
 export interface Throttle {
   /** How many with this key were held back since the last one that passed (0 most of the time); undefined: hold this one back. */

@@ -1,11 +1,11 @@
 /** History that somebody asked for: the wish lies in the state file, what of it is done in the ledger. So it goes on after a restart where it
  * was, and asking twice is harmless. The planner reads it in the lane `backfill`, one window at a time behind everything else. */
 import type { Logger } from 'pino'
-import { CollectorError } from '../errors.ts'
-import { isoOf } from '../format.ts'
+import { CollectorError } from '../base/errors.ts'
+import { isoOf } from '../base/format.ts'
 import { intersects } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
-import type { Wanted, Wish } from '../ledger/wanted.ts'
+import type { Wanted, Wish } from '../ledger/sqlite/backfill-requests.ts'
 import type { BackfillStatus } from './status.ts'
 import { max, min } from './window-size.ts'
 

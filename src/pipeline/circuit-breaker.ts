@@ -8,8 +8,8 @@
  * nothing to write. So a database that answers well and takes no data (a type conflict, a refused batch) keeps one steady sentence and a
  * growing backoff. When what failed was a probe or a point of the service's own, any window that is done closes it: a tailnet without
  * traffic recovers too. */
-import type { Clock } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
 import { subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { PlannedWindow } from './planner.ts'

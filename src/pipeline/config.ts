@@ -1,5 +1,6 @@
 /** Settings of pipeline/: how often, how far back and in what portions the API is read. */
 import { z } from 'zod'
+import { bytesSchema, durationSchema, formatDuration } from '../base/units.ts'
 import {
   DEFAULT_SCHEDULE,
   EVEN_INTERVALS_MS,
@@ -8,7 +9,6 @@ import {
   type PollTimes,
   parseSchedule,
 } from '../schedule/poll-times.ts'
-import { bytesSchema, durationSchema, formatDuration } from '../units.ts'
 
 /** Late passes are told apart by their position, and each costs a reading of everything. */
 const LATE_PASSES_MAX = 4

@@ -2,11 +2,11 @@
  * names that are known, so no window ever waits for the devices API. The one wait is before the very first window of a new installation,
  * whose look-back would otherwise have no names for good: five seconds at most. */
 import type { Logger } from 'pino'
-import type { Clock } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
-import type { Names } from '../names/names.ts'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import type { Names } from '../directory/names.ts'
 import type { Device, Source } from '../source/source.ts'
-import type { HealthReport } from './health.ts'
+import type { HealthReport } from './health/line-health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
 export interface DeviceNames {

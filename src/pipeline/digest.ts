@@ -1,5 +1,5 @@
 /** What a window held, in a few bytes: equal when the same messages were in it, in whatever order and however often each. */
-import { createHashSet } from '../hash-set.ts'
+import { createHashSet } from '../base/hash-set.ts'
 
 /** Beyond this many messages copies are no longer told apart; a window with re-delivered copies is then written once too often, no more. */
 const DISTINCT_MAX = 50_000

@@ -1,5 +1,5 @@
 /** What pipeline/ tells about itself; observe/ turns it into metrics. Labels come from closed lists only. */
-import type { Code } from '../errors.ts'
+import type { Code } from '../base/errors.ts'
 import type { GapReason } from '../ledger/ledger.ts'
 import type { TickResult } from './status.ts'
 

@@ -1,7 +1,7 @@
 /** How far the late passes are, for people. */
-import { MS } from '../clock.ts'
+import { MS } from '../base/clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { END_OF_TIME } from './reconcile.ts'
+import { END_OF_TIME } from './recovery/reconcile.ts'
 
 export interface PassView {
   /** 2 for the first late pass. */

@@ -13,10 +13,10 @@
  *
  * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is looked at closer
  * (bad-range.ts) and becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes; the rest does not wait for it. */
-import { MINUTE, SECOND } from '../clock.ts'
+import { MINUTE, SECOND } from '../base/clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
 import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
-import { createBadRange } from './bad-range.ts'
+import { createBadRange } from './bisection.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
 
 export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'

@@ -2,12 +2,12 @@
  *
  * One message is set aside alone. That holds for what the reader refuses, for entries whose counters do not fit, and for a message on which
  * our own code throws: it is kept as it was received, none of its points is sent, and the line goes on. */
-import { CollectorError } from '../errors.ts'
-import { idOf } from '../sink/letter-quota.ts'
+import { CollectorError } from '../base/errors.ts'
+import { idOf } from '../sink/dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters } from '../sink/sink.ts'
-import type { Message, QuarantinedPart } from '../source/message.ts'
-import { claimsOf } from '../source/message-claims.ts'
-import { HEAD_BYTES_MAX, headWithLength } from '../source/message-text.ts'
+import { claimsOf } from '../source/parse/claims.ts'
+import type { Message, QuarantinedPart } from '../source/parse/message.ts'
+import { HEAD_BYTES_MAX, headWithLength } from '../source/parse/text.ts'
 import type { Digest } from './digest.ts'
 import type { PipelineMetrics } from './metrics.ts'
 

@@ -1,12 +1,12 @@
 /** What the line tells about itself to people: how far it is, what it delivered, what it cannot read. */
-import type { Clock } from '../clock.ts'
-import { isoOf } from '../format.ts'
+import type { Clock } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 import type { Gap } from '../ledger/ledger.ts'
 import type { BreakerState } from './circuit-breaker.ts'
+import type { WindowResult } from './deliver-window.ts'
 import type { PassView } from './passes.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createRates } from './rates.ts'
-import type { WindowResult } from './run-window.ts'
 
 export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
 export type TickResult = (typeof TICK_RESULTS)[number]

@@ -1,6 +1,6 @@
 /** The key of the masks, in the state file: what is read again gets the same masks. With a new state file come a new key and other masks. */
 import { randomBytes } from 'node:crypto'
-import type { StateFile } from '../ledger/state-file.ts'
+import type { StateFile } from '../ledger/sqlite/state-file.ts'
 
 const KEY_BYTES = 32
 

@@ -1,7 +1,9 @@
 /** Puts masks in front of the flattener and the names. */
+
+import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import { shortName } from '../flatten/tag-value.ts'
-import type { Names } from '../names/names.ts'
+import { hashBytes } from '../source/parse/address.ts'
 import {
   DST,
   END_ADDRESS_END,
@@ -15,9 +17,8 @@ import {
   NODE_ADDRESS_CELLS,
   NODE_CELLS,
   SRC,
-} from '../source/message.ts'
-import { hashBytes } from '../source/message-address.ts'
-import { textOf } from '../source/message-text.ts'
+} from '../source/parse/message.ts'
+import { textOf } from '../source/parse/text.ts'
 import type { Device } from '../source/source.ts'
 import type { Mask } from './mask.ts'
 

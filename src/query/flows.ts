@@ -1,7 +1,8 @@
 /** Flows that are stored, summed over a range of time: from the embedded store or from InfluxDB. Both ends of a connection report it; each flow is
  * told once here, as the reporter that saw most of it counts it. */
-import { exportLines } from '../sink/embedded-store.ts'
-import { literal } from '../sink/influxql.ts'
+
+import { literal } from '../sink/influxdb/influxql.ts'
+import { exportLines } from '../sink/sqlite/embedded-store.ts'
 import { cellOf, type InfluxQl } from './influxql.ts'
 import { partsOfLine } from './line.ts'
 

@@ -1,11 +1,11 @@
 /** query/: what is stored, read back. Here InfluxQL, the one language that InfluxDB 1.x, 2.x and 3.x all speak, over `/query`. */
-import { type Clock, MS } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
+import { type Clock, MS } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
-import { type RawAnswer, refusal } from '../sink/influx-answer.ts'
-import type { InfluxHttp } from '../sink/influx-http.ts'
-import { messageOf } from '../sink/influx-message.ts'
-import { measurementOf, placeOf } from '../sink/influxql.ts'
+import { messageOf } from '../sink/influxdb/error-message.ts'
+import { measurementOf, placeOf } from '../sink/influxdb/influxql.ts'
+import { type RawAnswer, refusal } from '../sink/influxdb/response-policy.ts'
+import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 
 /** Whole numbers come as bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */
 export type Cell = bigint | number | string | boolean | null

@@ -1,7 +1,7 @@
 /** When polls are due: a cron expression in UTC, read and checked by node-cron. Only its parser is used: its timer walks every time that a
  * clock jumped over, at a cost that grows with the jump, so the timer is ours (schedule.ts). */
 import { validateDetailed } from 'node-cron'
-import { formatDuration } from '../units.ts'
+import { formatDuration } from '../base/units.ts'
 
 export interface PollTimes {
   /** As node-cron takes it, such as `0 5 * * * *`. */

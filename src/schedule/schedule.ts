@@ -7,8 +7,8 @@
  *
  * Between two looks only monotonic time counts. It stands still while a machine is suspended, so a second after waking up is early enough. */
 import type { Logger } from 'pino'
-import { type Clock, MS } from '../clock.ts'
-import { isoOf } from '../format.ts'
+import { type Clock, MS } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 import type { PollTimes } from './poll-times.ts'
 
 export interface Schedule {

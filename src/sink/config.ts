@@ -1,7 +1,7 @@
 /** Settings of sink/: which database, with which credentials, in what portions. */
 import { z } from 'zod'
-import { secretSchema } from '../secret.ts'
-import { bytesSchema, durationSchema } from '../units.ts'
+import { bytesSchema, durationSchema } from '../base/units.ts'
+import { secretSchema } from '../secrets/secret.ts'
 
 const name = z.string().min(1).max(256)
 const url = z

@@ -1,5 +1,5 @@
 /** The error `db_limit`: lines that would exceed a limit of series or tag values, and whose they are. */
-import { CollectorError } from '../errors.ts'
+import { CollectorError } from '../base/errors.ts'
 
 /** Hashes of series that were refused, by the node of their lines (tag `node`, still escaped; `none`: of no node). */
 export type NewSeries = ReadonlyMap<string, ReadonlySet<bigint>>

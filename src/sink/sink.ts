@@ -1,4 +1,4 @@
-import type { CollectorError } from '../errors.ts'
+import type { CollectorError } from '../base/errors.ts'
 
 /** sink/: points become lines, lines become batches, batches become receipts. This file is the room's contract. */
 

@@ -1,8 +1,8 @@
 /** Settings of source/: which tailnet, with which credentials, within which limits. */
 import { isIPv4 } from 'node:net'
 import { z } from 'zod'
-import { secretSchema } from '../secret.ts'
-import { bytesSchema, durationSchema } from '../units.ts'
+import { bytesSchema, durationSchema } from '../base/units.ts'
+import { secretSchema } from '../secrets/secret.ts'
 
 const apiUrl = z
   .string()

@@ -1,12 +1,12 @@
 /** How requests are signed: with the API key itself, or with a token that an OAuth client or a workload identity gets for an hour. */
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import type { Clock } from '../clock.ts'
-import { CollectorError } from '../errors.ts'
-import { fileSecret, type Secret } from '../secret.ts'
-import type { SecretRegistry } from '../secret-registry.ts'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import type { SecretRegistry } from '../secrets/redactor.ts'
+import { fileSecret, type Secret } from '../secrets/secret.ts'
 import type { SourceConfig } from './config.ts'
-import type { SignIn } from './explain.ts'
+import type { SignIn } from './response-errors.ts'
 
 export interface Credentials {
   readonly signIn: SignIn

@@ -1,5 +1,5 @@
 /** source/: the Tailscale API becomes messages. This file is the room's contract; the rest of the room fulfils it. */
-import type { Message } from './message.ts'
+import type { Message } from './parse/message.ts'
 
 /** A range of `logged` time: the API's clock, not a node's. ns since the epoch, both ends inclusive
  * (Tailscale docs, "Network flow logs": inclusive within nanosecond resolution). */

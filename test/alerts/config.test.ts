@@ -5,8 +5,8 @@ import { parse } from 'yaml'
 import { formatAmount, parseAmount, totalOf } from '../../src/alerts/amount.ts'
 import { alertsFaults, alertsSchema } from '../../src/alerts/config.ts'
 import { createMatcher, patternsSchema, toInfluxQL } from '../../src/alerts/patterns.ts'
-import { periodStart } from '../../src/alerts/rule.ts'
-import { STARTER_NOTIFY, STARTER_RULES } from '../../src/alerts/starter.ts'
+import { periodStart } from '../../src/alerts/rules/rule.ts'
+import { STARTER_NOTIFY, STARTER_RULES } from '../../src/alerts/rules/starter.ts'
 import { T0 } from './world.ts'
 
 test('amounts: volumes, rates and packets', () => {

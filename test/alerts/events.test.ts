@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { timeOf } from '../../src/alerts/notifier.ts'
-import { CollectorError } from '../../src/errors.ts'
+import { timeOf } from '../../src/alerts/notify/notifier.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
 

@@ -1,7 +1,7 @@
 /** Names that try to break out of a label, a template, a page, a header or a command reach everybody as the text that they are. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import { HOSTILE_NAMES } from '../../src/demo/hostile.ts'
 import { inTime } from '../line/eventually.ts'
 import { missing } from '../services/servers.ts'

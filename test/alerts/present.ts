@@ -1,5 +1,5 @@
 /** A room around the rules whose messages end now, so that a real Alertmanager takes their times for its own. */
-import { type Clock, systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { createWorld, MIN, type World } from './world.ts'
 
 /** Waits are fifty times shorter; everything else is real. */

@@ -1,6 +1,6 @@
 /** Who is told about alerts: a real Alertmanager with a receiver behind it, a webhook, and an ntfy server; and what they heard. */
 import type { TestContext } from 'node:test'
-import type { Clock } from '../../src/clock.ts'
+import type { Clock } from '../../src/base/clock.ts'
 import { startAlertmanager } from '../services/alertmanager.ts'
 import { type MovedAlertmanager, moveAlertmanager } from './moved-alertmanager.ts'
 import { type NtfyServer, startNtfy } from './ntfy-server.ts'

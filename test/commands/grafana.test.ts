@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { parse, stringify } from 'yaml'
-import { CONTACT_POINT_FILE, RULES_FILE, uidOf } from '../../src/alerts/grafana.ts'
+import { CONTACT_POINT_FILE, RULES_FILE, uidOf } from '../../src/alerts/export/grafana.ts'
 import { folder, runCli } from '../helpers/cli.ts'
 
 const NODE = { name: 'node-egress', above: '20GB', window: '1h' }

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { openStoreFile } from '../../src/sink/store-file.ts'
+import { openStoreFile } from '../../src/sink/sqlite/store-file.ts'
 import { folder } from '../helpers/cli.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))

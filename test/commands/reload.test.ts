@@ -5,12 +5,12 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { readControlToken } from '../../src/control-token.ts'
 import { createDemoServer } from '../../src/demo/server.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
+import { readControlToken } from '../../src/http/control-token.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { assertTruth } from '../line/truth-in.ts'
-import { parseLines } from '../sink/lines-parse.ts'
+import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
 

@@ -8,7 +8,7 @@ import { createDemoServer } from '../../src/demo/server.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { assertTruth } from '../line/truth-in.ts'
-import { parseLines } from '../sink/lines-parse.ts'
+import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
 

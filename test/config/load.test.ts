@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { documents } from '../../config/write-docs.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import { KEYS } from '../../src/config/keys.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { printSettings, sampleSettings } from '../../src/config/print.ts'
 import { hasCredentials, tailnetTag } from '../../src/config/settings.ts'
-import { CollectorError } from '../../src/errors.ts'
 
 async function fileWith(t: TestContext, text: string, name = 'tailflux.yaml'): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tailflux-'))

@@ -4,10 +4,10 @@
 import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
-import { createLineWriter } from '../../src/sink/lines.ts'
-import { encodeLine } from '../../src/sink/lines-own.ts'
+import { encodeLine } from '../../src/sink/line-protocol/encode-line.ts'
+import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../src/sink/sink.ts'
-import { createMessageReader } from '../../src/source/cut.ts'
+import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import type { Scope } from '../services/server-process.ts'
 

@@ -1,6 +1,6 @@
 /** A clock that a test owns. Time stands still until `advance`; sleepers wake in order of their time. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Clock, MS } from '../../src/clock.ts'
+import { type Clock, MS } from '../../src/base/clock.ts'
 
 export interface FakeClock extends Clock {
   /** Moves both clocks on, waking sleepers one by one and letting everything that they set off come to rest. */

@@ -1,16 +1,16 @@
 /** Small typed stand-ins for the rooms around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
  * has one entry and becomes one line; what is tested is the walking, not the flattening. */
-import { CollectorError } from '../../src/errors.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
-import type { LaneParts } from '../../src/pipeline/run-window.ts'
+import type { LaneParts } from '../../src/pipeline/deliver-window.ts'
 import { max } from '../../src/pipeline/window-size.ts'
-import type { LineWriter } from '../../src/sink/lines.ts'
+import type { LineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch, CheckpointAnswer, CheckpointPoint, Receipt, Sink, TimeRange } from '../../src/sink/sink.ts'
 import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-listeners.ts'
-import type { Message } from '../../src/source/message.ts'
+import type { Message } from '../../src/source/parse/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
-import { parseLine } from '../sink/lines-parse.ts'
+import { parseLine } from '../sink/line-protocol/parse-lines.ts'
 
 export interface FakeRecord {
   readonly id: string

@@ -1,12 +1,13 @@
 /** The pure part of the line: bytes of an answer through the real reader, flattener and line writer, and the lines read back. */
+
+import type { Names } from '../../src/directory/names.ts'
 import { createFlattener, type Flattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
-import type { Names } from '../../src/names/names.ts'
-import { createLineWriter } from '../../src/sink/lines.ts'
+import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../src/sink/sink.ts'
-import { createMessageReader } from '../../src/source/cut.ts'
-import type { QuarantinedPart } from '../../src/source/message.ts'
-import { type ParsedLine, parseLines } from '../sink/lines-parse.ts'
+import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import type { QuarantinedPart } from '../../src/source/parse/message.ts'
+import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 export interface Through {
   readonly lines: readonly ParsedLine[]

@@ -1,11 +1,11 @@
 /** A running server with everything around it made up, for the tests of http/. */
 import type { TestContext } from 'node:test'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import type { HttpConfig } from '../../src/http/config.ts'
 import { createHttpServer, type HttpDeps } from '../../src/http/server.ts'
 import type { StatusView } from '../../src/http/status.ts'
 import { createHealth } from '../../src/observe/health.ts'
-import { fixedSecret } from '../../src/secret.ts'
+import { fixedSecret } from '../../src/secrets/secret.ts'
 import { silentLog } from '../helpers/silent.ts'
 
 export const TOKEN = 'canary-http-token-0123456789'

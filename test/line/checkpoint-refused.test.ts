@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { startInfluxd } from '../services/influxd.ts'
-import { type Asked, fault, hang, type Reply, startScriptedInflux } from '../sink/scripted-influx.ts'
+import { type Asked, fault, hang, type Reply, startScriptedInflux } from '../sink/influxdb/scripted-influx.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { folder, LAG_NS, originOf, type Running, startWorld } from './world.ts'
 

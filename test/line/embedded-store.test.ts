@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pathsIn } from '../../src/main.ts'
-import { exportLines } from '../../src/sink/embedded-store.ts'
+import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
 import { NOON } from '../demo/ranges.ts'
-import { parseLine } from '../sink/lines-parse.ts'
+import { parseLine } from '../sink/line-protocol/parse-lines.ts'
 import { assertTruth, MEASUREMENTS } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, startWorld } from './world.ts'
 

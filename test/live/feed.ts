@@ -2,11 +2,11 @@
 import type { Tailnet } from '../../src/demo/tailnet.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
-import type { Observer } from '../../src/pipeline/observers.ts'
+import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
+import type { Observer } from '../../src/pipeline/observers/observers.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
-import type { WindowResult } from '../../src/pipeline/run-window.ts'
-import { createMessageReader } from '../../src/source/cut.ts'
 import { deviceOf } from '../../src/source/devices.ts'
+import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
 
 /** `onPoints` sees the points of each message while they are valid. */

@@ -1,11 +1,11 @@
 /** The estimate of series against a count of distinct tag sets. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE } from '../../src/clock.ts'
+import { HOUR, MINUTE } from '../../src/base/clock.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createLive } from '../../src/live/live.ts'
 import { createSeries, MEASUREMENTS } from '../../src/live/series.ts'
-import { KINDS } from '../../src/source/message.ts'
+import { KINDS } from '../../src/source/parse/message.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { readInto, windowOf } from './feed.ts'
 

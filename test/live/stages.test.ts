@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CollectorError } from '../../src/errors.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import { createEta } from '../../src/live/eta.ts'
 import { listening, type Told } from '../../src/live/listening.ts'
 import { createLive } from '../../src/live/live.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CODES } from '../../src/errors.ts'
+import { CODES } from '../../src/base/errors.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 

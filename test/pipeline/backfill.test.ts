@@ -1,9 +1,9 @@
 /** History that somebody asked for, beside what is read anyway. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DAY, HOUR, MINUTE, SECOND } from '../../src/clock.ts'
-import { openStateFile } from '../../src/ledger/state-file.ts'
-import { createWanted, type Wanted } from '../../src/ledger/wanted.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
+import { createWanted, type Wanted } from '../../src/ledger/sqlite/backfill-requests.ts'
+import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld } from '../helpers/line-world.ts'

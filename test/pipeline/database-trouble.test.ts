@@ -1,8 +1,8 @@
 /** What becomes of windows that the database does not take, or takes only in part. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
-import { CollectorError } from '../../src/errors.ts'
+import { HOUR, MINUTE, MS, SECOND } from '../../src/base/clock.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { createPlanner } from '../../src/pipeline/planner.ts'
 import { LimitError, type NewSeries } from '../../src/sink/limit-error.ts'

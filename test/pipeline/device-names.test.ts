@@ -1,8 +1,8 @@
 /** The devices API is a comfort: whatever it does, no window waits for it, and what is wrong is told. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE, SECOND } from '../../src/clock.ts'
-import { CollectorError } from '../../src/errors.ts'
+import { HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import { createDeviceNames } from '../../src/pipeline/device-names.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import type { Device } from '../../src/source/source.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE, MS, SECOND } from '../../src/clock.ts'
+import { HOUR, MINUTE, MS, SECOND } from '../../src/base/clock.ts'
 import { intersects } from '../../src/ledger/intervals.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { createPlanner, type PlannedWindow } from '../../src/pipeline/planner.ts'

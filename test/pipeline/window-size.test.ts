@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOUR, MINUTE } from '../../src/clock.ts'
+import { HOUR, MINUTE } from '../../src/base/clock.ts'
 import { createWindowSize, WINDOW_MIN_NS } from '../../src/pipeline/window-size.ts'
 
 const MiB = 1 << 20

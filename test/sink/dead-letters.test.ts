@@ -17,13 +17,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
+import { BYTES_PER_NODE_HOUR, LETTER_BYTES_MAX, LETTERS_PER_NODE_HOUR } from '../../src/sink/dead-letter-quota.ts'
 import { createDeadLetters } from '../../src/sink/dead-letters.ts'
-import { BYTES_PER_NODE_HOUR, LETTER_BYTES_MAX, LETTERS_PER_NODE_HOUR } from '../../src/sink/letter-quota.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { ensure, missing } from '../services/servers.ts'
-import { faultOf } from './influx-world.ts'
+import { faultOf } from './influxdb/influx-world.ts'
 
 const MIB = 1 << 20
 

@@ -1,11 +1,11 @@
 /** What every sink promises, as tests. Each implementation runs them in a file of its own, against the real thing. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { encodeLine } from '../../src/sink/lines-own.ts'
+import { encodeLine } from '../../src/sink/line-protocol/encode-line.ts'
 import type { DeadLetter, Sink, SinkMetrics, Target } from '../../src/sink/sink.ts'
 import { countsOf } from './counts-of.ts'
-import { live } from './influx-world.ts'
-import { parseLine } from './lines-parse.ts'
+import { live } from './influxdb/influx-world.ts'
+import { parseLine } from './line-protocol/parse-lines.ts'
 
 /** A point as the database tells it. */
 export interface ReadBack {

@@ -1,7 +1,7 @@
 /** A source that talks to a scripted API; both end with the test, and a socket that outlives `stop()` keeps the test from ending. */
 import type { TestContext } from 'node:test'
 import type { z } from 'zod'
-import { type CollectorError, CollectorError as ErrorClass } from '../../src/errors.ts'
+import { type CollectorError, CollectorError as ErrorClass } from '../../src/base/errors.ts'
 import { createTailscaleSource, type SourceDeps, type TailscaleSource } from '../../src/source/client.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
 import type { Answer, SourceMetrics } from '../../src/source/source.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { pino } from 'pino'
-import { createSecretRegistry } from '../../src/secret-registry.ts'
+import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { type Asked, json, type Reply, text } from '../helpers/scripted-api.ts'
 import { apiAndSource, faultOf, readAll, WINDOW } from './api-and-source.ts'
 

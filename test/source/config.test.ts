@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fileSecret } from '../../src/secret.ts'
+import { fileSecret } from '../../src/secrets/secret.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
 
 type Input = Record<string, unknown>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createJsonList } from '../../src/source/json-list.ts'
+import { createJsonList } from '../../src/source/parse/json-list.ts'
 import { json, text } from '../helpers/scripted-api.ts'
 import { apiAndSource, faultOf } from './api-and-source.ts'
 

@@ -1,0 +1,10 @@
+/** The demo tailnet as it is now, over HTTP. */
+import { createDemoServer } from '../src/demo/server.ts'
+import { serve } from './child.ts'
+import { type TailnetName, tailnetOf } from './inputs.ts'
+
+const [tailnet] = process.argv.slice(2) as [TailnetName]
+const server = createDemoServer(tailnetOf(tailnet))
+await server.start()
+
+serve(() => server.url)

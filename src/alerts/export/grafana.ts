@@ -1,0 +1,242 @@
+/** Rules as files for Grafana's provisioning: rules, and a contact point if asked for; never the policy tree, which a file would replace as a
+ * whole. Pure: texts in, texts out. */
+import { createHash } from 'node:crypto'
+import { parse, stringify } from 'yaml'
+import { CollectorError } from '../../base/errors.ts'
+import { formatDuration } from '../../base/units.ts'
+import { isBytes } from '../amount.ts'
+import type { AlertsConfig } from '../config.ts'
+import type { Rule } from '../rules/rule.ts'
+import { replacePlaceholders, thresholdText, windowText } from '../summary.ts'
+import { type Chain, chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
+
+export const RULES_FILE = 'tailflux-alert-rules.yaml'
+export const CONTACT_POINT_FILE = 'tailflux-contact-point.yaml'
+
+export interface GrafanaExport {
+  /** By file name. */
+  readonly files: ReadonlyMap<string, string>
+  /** Rules that only the service can judge, and why. */
+  readonly skipped: readonly { readonly rule: string; readonly reason: string }[]
+}
+
+/** `before`: the rules file as it was exported last, if there is one; rules that are no more are deleted by the new one. Throws a
+ * CollectorError (`config_invalid`) when that is no YAML. */
+export function grafanaExport(config: AlertsConfig, options: QueryOptions, before?: string): GrafanaExport {
+  const rules = config.rules.map(({ rule }) => rule)
+  const skipped = rules.flatMap((rule) => {
+    const reason = unexportable(rule)
+    return reason === undefined ? [] : [{ rule: rule.name, reason }]
+  })
+  const exported = rules.filter((rule) => unexportable(rule) === undefined)
+  const uids = new Set(exported.map(uidOf))
+  const gone = [...uidsIn(before)].filter((uid) => !uids.has(uid)).toSorted()
+  const content = {
+    apiVersion: 1,
+    ...(exported.length === 0
+      ? {}
+      : {
+          groups: [
+            {
+              orgId: 1,
+              name: 'tailflux-traffic',
+              folder: config.grafana.folder.replaceAll('$', '$$$$'),
+              interval: '1m',
+              rules: exported.map((rule) => grafanaRule(rule, rules, config, options)),
+            },
+          ],
+        }),
+    ...(gone.length === 0 ? {} : { deleteRules: gone.map((uid) => ({ orgId: 1, uid })) }),
+  }
+  const files = new Map([[RULES_FILE, textOf(content)]])
+  const point = contactPoint(config)
+  if (point) files.set(CONTACT_POINT_FILE, textOf(point))
+  return { files, skipped }
+}
+
+/** Stable: it depends on the rule's name alone. */
+export function uidOf({ name }: Pick<Rule, 'name'>): string {
+  return `tailflux-${createHash('sha1').update(name).digest('hex').slice(0, 12)}`
+}
+
+function textOf(content: unknown): string {
+  const head = '# Written by `tailflux grafana export` from the settings of tailflux: change those, not this file.\n'
+  return head + stringify(content, { lineWidth: 0 })
+}
+
+/** uids of rules that an exported file has or deletes. */
+function uidsIn(text: string | undefined): Set<string> {
+  let file: { groups?: { rules?: { uid?: unknown }[] }[]; deleteRules?: { uid?: unknown }[] }
+  try {
+    file = (text === undefined ? undefined : parse(text)) ?? {}
+  } catch (cause) {
+    throw new CollectorError(
+      `${RULES_FILE} as it is cannot be read, so nobody knows which rules to delete; put it back, or remove it and delete old rules by hand.`,
+      { stage: 'config', code: 'config_invalid', reaction: 'hold', cause },
+    )
+  }
+  const rules = [...(file.groups ?? []).flatMap((group) => group.rules ?? []), ...(file.deleteRules ?? [])]
+  return new Set(rules.map(({ uid }) => uid).filter((uid) => typeof uid === 'string'))
+}
+
+function grafanaRule(rule: Rule, all: readonly Rule[], config: AlertsConfig, options: QueryOptions) {
+  const chain = chainOf(rule, options)
+  const isTaken = all.some((other) => other !== rule && other.title === rule.title)
+  const { receiver } = config.grafana
+  return {
+    uid: uidOf(rule),
+    // Titles must differ within a folder.
+    title: expandable(isTaken ? `${rule.title} (${rule.name})` : rule.title),
+    condition: 'F',
+    data: dataOf(chain, config.grafana.datasource),
+    // No traffic is no incident; a database that does not answer is an error, not an alert of this rule.
+    noDataState: 'OK',
+    execErrState: 'Error',
+    for: formatDuration(Number(rule.forNs / 1_000_000n)),
+    annotations: { summary: summaryTemplate(rule, options.tailnet, chain) },
+    labels: {
+      ...Object.fromEntries(Object.entries(rule.labels).map(([name, value]) => [name, expandable(value)])),
+      service: 'tailflux',
+      rule: rule.name,
+      severity: rule.severity,
+    },
+    isPaused: rule.isPaused,
+    ...(receiver === undefined ? {} : { notification_settings: { receiver: expandable(receiver) } }),
+  }
+}
+
+/** A, B: queries; C, D: their last values; E: what is made of both; F: the comparison. */
+function dataOf(chain: Chain, datasource: string) {
+  const expression = (refId: string, model: Record<string, unknown>) => ({
+    refId,
+    relativeTimeRange: { from: 0, to: 0 },
+    datasourceUid: '__expr__',
+    model: {
+      refId,
+      ...model,
+      datasource: { type: '__expr__', uid: '__expr__' },
+      intervalMs: 1000,
+      maxDataPoints: 43200,
+    },
+  })
+  const queries = chain.queries.map(({ text, fromSeconds, toSeconds }, index) => {
+    const refId = 'AB'[index] ?? ''
+    return {
+      refId,
+      relativeTimeRange: { from: fromSeconds, to: toSeconds },
+      datasourceUid: datasource,
+      model: {
+        refId,
+        datasource: { type: 'influxdb', uid: datasource },
+        query: text,
+        rawQuery: true,
+        resultFormat: 'time_series',
+        intervalMs: 60000,
+        maxDataPoints: 43200,
+      },
+    }
+  })
+  const lasts = chain.queries.map((_, index) =>
+    expression('CD'[index] ?? '', { type: 'reduce', expression: 'AB'[index], reducer: 'last' }),
+  )
+  const math = chain.math === undefined ? [] : [expression('E', { type: 'math', expression: chain.math })]
+  const condition = {
+    evaluator: { type: chain.compare, params: [chain.threshold] },
+    ...(chain.recover === undefined
+      ? {}
+      : { unloadEvaluator: { type: chain.compare === 'gt' ? 'lt' : 'gt', params: [chain.recover] } }),
+  }
+  const threshold = expression('F', { type: 'threshold', expression: valueRef(chain), conditions: [condition] })
+  return [...queries, ...lasts, ...math, threshold]
+}
+
+function valueRef(chain: Chain): string {
+  return chain.math === undefined ? 'C' : 'E'
+}
+
+/** The sentence as a template of Grafana's. Annotations are not expanded like the rest of the file, and names are put in as text. */
+function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
+  const label = (name: string) => `{{ $labels.${name} }}`
+  const value = `{{ humanize $values.${valueRef(chain)}.Value }}`
+  const { form } = rule
+  const unit =
+    form.is === 'relayShare'
+      ? ' %'
+      : form.is === 'ratio' || form.is === 'silent' || form.is === 'distinct'
+        ? ''
+        : isBytes(rule.measure)
+          ? 'B'
+          : ' packets'
+  const texts = new Map<string, string>(
+    Object.entries({
+      rule: rule.name,
+      title: rule.title,
+      severity: rule.severity,
+      tailnet,
+      threshold: thresholdText(rule),
+      window: windowText(rule),
+    }).map(([name, text]) => [name, literal(text)]),
+  )
+  texts.set('value', `${value}${unit}`)
+  texts.set('node', label('node_name'))
+  texts.set('node_id', label('node'))
+  for (const dim of ['src', 'dst'] as const) texts.set(dim, label(`${dim}_name`))
+  for (const dim of ['port', 'proto', 'kind'] as const) texts.set(dim, label(dim))
+  texts.set('group', groupTemplate(rule, label))
+  // Literal text is made safe piece by piece; what is put in is ours.
+  return rule.summary
+    .split(/(\{[^{}]*\})/)
+    .map((piece, index) => (index % 2 === 1 ? replacePlaceholders(piece, texts) : literal(piece)))
+    .join('')
+}
+
+function groupTemplate({ by }: Rule, label: (name: string) => string): string {
+  const parts: string[] = []
+  if (by.includes('node')) parts.push(label('node_name'))
+  if (by.includes('src') && by.includes('dst')) parts.push(`${label('src_name')} to ${label('dst_name')}`)
+  else if (by.includes('src')) parts.push(`from ${label('src_name')}`)
+  else if (by.includes('dst')) parts.push(`to ${label('dst_name')}`)
+  if (by.includes('port')) parts.push(`port ${label('port')}`)
+  if (by.includes('proto')) parts.push(label('proto'))
+  if (by.includes('kind')) parts.push(`${label('kind')} traffic`)
+  return parts.length === 0 ? 'the tailnet' : parts.join(' ')
+}
+
+/** Text that a Go template shows as it is. */
+function literal(text: string): string {
+  return text.replaceAll('{{', '{{ "{{" }}')
+}
+
+/** Text in a field whose `$` Grafana expands. */
+function expandable(text: string): string {
+  return text.replaceAll('$', '$$$$')
+}
+
+function contactPoint({ grafana, notify }: AlertsConfig) {
+  const webhook = notify.find(({ kind }) => kind === 'webhook')
+  if (!grafana.contactPoint || grafana.receiver === undefined || webhook === undefined) return undefined
+  return {
+    apiVersion: 1,
+    contactPoints: [
+      {
+        orgId: 1,
+        name: expandable(grafana.receiver),
+        receivers: [
+          {
+            uid: 'tailflux-webhook',
+            type: 'webhook',
+            settings: {
+              url: expandable(webhook.url.reveal()),
+              httpMethod: 'POST',
+              // The secret itself stays out of the file.
+              ...(webhook.token === undefined
+                ? {}
+                : { authorization_scheme: 'Bearer', authorization_credentials: '$TAILFLUX_WEBHOOK_TOKEN' }),
+            },
+            disableResolveMessage: false,
+          },
+        ],
+      },
+    ],
+  }
+}

@@ -1,0 +1,42 @@
+/** Alertmanager, API v2. It forgets what it is not told again: what fires is sent every minute with an end a few minutes ahead, so that
+ * alerts end by themselves when we die; what is over is sent with its end. Grouping, silences and repeats are its own business.
+ * https://prometheus.io/docs/alerting/latest/alerts_api/ */
+import type { NotifierConfig } from '../config.ts'
+import { cutInto, idOf, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+
+const REPEAT_MS = 60_000
+/** Ends so far ahead: three rounds may fail. */
+const AHEAD_NS = 4n * BigInt(REPEAT_MS) * 1_000_000n
+/** Per request, as Prometheus does. */
+const BATCH = 64
+
+export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): Notifier {
+  const url = `${config.url.reveal().replace(/\/$/, '')}/api/v2/alerts`
+  return {
+    id: idOf(config),
+    kind: 'alertmanager',
+    label: labelOf(config),
+    repeatMs: REPEAT_MS,
+    portions: (news) => cutInto(news, BATCH),
+    send(portion, signal) {
+      const nowNs = deps.clock.now()
+      return post(
+        config,
+        url,
+        portion.map((one) => wireOf(one, nowNs, deps.pageUrl)),
+        deps,
+        signal,
+      )
+    },
+  }
+}
+
+function wireOf(news: News, nowNs: bigint, pageUrl: string | undefined) {
+  return {
+    labels: news.labels,
+    annotations: { summary: news.summary, title: news.title, ...news.annotations },
+    startsAt: timeOf(news.startsNs),
+    endsAt: timeOf(news.status === 'firing' ? nowNs + AHEAD_NS : news.endsNs),
+    ...(pageUrl === undefined ? {} : { generatorURL: `${pageUrl.replace(/\/$/, '')}/#alerts` }),
+  }
+}

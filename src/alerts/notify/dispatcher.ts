@@ -1,0 +1,236 @@
+/** Keeps notifiers in step with the state of alerts. Each has a loop of its own, so a slow one holds up nobody. What counts is the state,
+ * not a queue of messages: whatever an alert is now and was not told as yet is told, so a notifier that was away for an hour misses nothing and
+ * is not flooded either. */
+import type { Logger } from 'pino'
+import type { Clock } from '../../base/clock.ts'
+import { CollectorError } from '../../base/errors.ts'
+import type { Told } from '../alert.ts'
+import type { AlertsMetrics } from '../metrics.ts'
+import type { News, Notifier } from './notifier.ts'
+
+/** An alert as notifiers may have to hear of it. */
+export interface Tellable {
+  readonly fingerprint: string
+  /** When it last began to fire; 0: it never did, as far as is known now. */
+  readonly firedNs: bigint
+  /** When that ended; 0 while it fires. */
+  readonly resolvedNs: bigint
+  readonly told: Map<string, Told>
+  /** How it is told. */
+  readonly news: (status: News['status']) => Omit<News, 'fingerprint' | 'status' | 'startsNs' | 'endsNs'>
+}
+
+export interface Teller {
+  start(): void
+  /** Something changed. */
+  wake(): void
+  /** Nothing is known of the alert any more. */
+  forget(fingerprint: string): void
+  stop(): Promise<void>
+  status(): TellerStatus[]
+  /** True when no notifier has anything left to hear of it. */
+  isDone(alert: Tellable): boolean
+}
+
+export interface TellerStatus {
+  readonly notifier: string
+  readonly status: 'ok' | 'failing'
+  readonly lastTold: string | null
+  /** The sentence of the last failure. */
+  readonly error: string | null
+}
+
+export interface TellerDeps {
+  readonly notifiers: readonly Notifier[]
+  readonly alerts: () => Iterable<Tellable>
+  /** While the past is being caught up, an alert of hours ago that is about to end is not yet news. */
+  readonly isCatchingUp: () => boolean
+  /** Something was told: keep it. */
+  readonly onTold: () => void
+  readonly clock: Clock
+  readonly log: Logger
+  readonly metrics: Pick<AlertsMetrics, 'told'>
+}
+
+/** What ended longer ago, unheard, is in the events and not told. */
+const UNHEARD_NS = 86_400_000_000_000n
+/** A notifier that repeats hears for so long that something is over. */
+const RESOLVED_REPEAT_MS = 900_000
+/** How long one that repeats hears that something fires which was over before it heard of it. */
+const UNHEARD_FIRING_MS = 120_000
+const BACKOFF_MIN_MS = 5_000
+const BACKOFF_MAX_MS = 300_000
+const ROUND_MS = 5_000
+const BROKEN =
+  'An error inside tailflux (the log has it: "alerts cannot be told"); it is tried again. Should it stay so, update tailflux, or report that log line.'
+
+interface Memory {
+  /** By fingerprint: when it was sent last. */
+  readonly sentMs: Map<string, number>
+  /** By fingerprint: since when it hears that the alert is over. */
+  readonly overMs: Map<string, number>
+  /** By fingerprint: not to be told as over before. */
+  readonly heldMs: Map<string, number>
+}
+
+export function createTeller(deps: TellerDeps): Teller {
+  const { clock, log, metrics } = deps
+  const stopping = new AbortController()
+  const states = new Map<string, { lastTold: string | null; error: string | null }>()
+  const memories = new Map<string, Memory>()
+  let loops: Promise<void>[] = []
+  let waking = Promise.withResolvers<void>()
+
+  function memoryOf({ id }: Notifier): Memory {
+    let memory = memories.get(id)
+    if (memory === undefined) {
+      memory = { sentMs: new Map(), overMs: new Map(), heldMs: new Map() }
+      memories.set(id, memory)
+    }
+    return memory
+  }
+
+  /** What the notifier has to hear about an alert now, if anything. */
+  function due(notifier: Notifier, alert: Tellable): 'firing' | 'resolved' | undefined {
+    const memory = memoryOf(notifier)
+    const told = alert.told.get(notifier.id)
+    const nowMs = clock.monotonicMs()
+    const isRepeat = (sinceMs: number | undefined) =>
+      notifier.repeatMs !== undefined && nowMs - (sinceMs ?? Number.NEGATIVE_INFINITY) >= notifier.repeatMs
+    const isFiring = alert.firedNs !== 0n && alert.resolvedNs === 0n
+    if (isFiring) {
+      if (told === undefined || told.resolvedNs !== 0n) return deps.isCatchingUp() ? undefined : 'firing'
+      return isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'firing' : undefined
+    }
+    if (told?.resolvedNs === 0n) {
+      const heldMs = memory.heldMs.get(alert.fingerprint) ?? Number.NEGATIVE_INFINITY
+      if (nowMs >= heldMs) return deps.isCatchingUp() ? undefined : 'resolved'
+      return isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'firing' : undefined
+    }
+    if (isUnheard(alert, told)) {
+      if (deps.isCatchingUp()) return undefined
+      if (alert.resolvedNs >= clock.now() - UNHEARD_NS) return notifier.repeatMs === undefined ? 'resolved' : 'firing'
+      alert.told.set(notifier.id, { firedNs: alert.firedNs, resolvedNs: alert.resolvedNs })
+      return undefined
+    }
+    const overMs = memory.overMs.get(alert.fingerprint)
+    const isOver = overMs !== undefined && nowMs - overMs < RESOLVED_REPEAT_MS
+    return isOver && isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'resolved' : undefined
+  }
+
+  function newsOf(alert: Tellable, status: News['status']): News {
+    const { firedNs, resolvedNs, fingerprint } = alert
+    // Records that came late may have shown that it never fired: then it is over now.
+    const endsNs = status === 'firing' ? 0n : resolvedNs === 0n ? clock.now() : resolvedNs
+    const startsNs = firedNs === 0n || (status === 'resolved' && firedNs > endsNs) ? endsNs : firedNs
+    return { ...alert.news(status), fingerprint, status, startsNs, endsNs }
+  }
+
+  function mark(notifier: Notifier, alert: Tellable, news: News): void {
+    const memory = memoryOf(notifier)
+    const { fingerprint, firedNs, resolvedNs } = alert
+    const nowMs = clock.monotonicMs()
+    memory.sentMs.set(fingerprint, nowMs)
+    if (news.status === 'firing') {
+      if (resolvedNs !== 0n && !memory.heldMs.has(fingerprint))
+        memory.heldMs.set(fingerprint, nowMs + UNHEARD_FIRING_MS)
+      alert.told.set(notifier.id, { firedNs, resolvedNs: 0n })
+      memory.overMs.delete(fingerprint)
+      return
+    }
+    alert.told.set(notifier.id, { firedNs: firedNs === 0n ? news.startsNs : firedNs, resolvedNs: news.endsNs })
+    memory.heldMs.delete(fingerprint)
+    if (!memory.overMs.has(fingerprint)) memory.overMs.set(fingerprint, nowMs)
+  }
+
+  /** One round; the failure, if there was one. */
+  async function round(notifier: Notifier): Promise<{ error: unknown } | undefined> {
+    const wanted = new Map<string, { alert: Tellable; news: News }>()
+    for (const alert of deps.alerts()) {
+      const status = due(notifier, alert)
+      if (status) wanted.set(alert.fingerprint, { alert, news: newsOf(alert, status) })
+    }
+    if (wanted.size === 0) return undefined
+    for (const portion of notifier.portions([...wanted.values()].map(({ news }) => news))) {
+      try {
+        await notifier.send(portion, stopping.signal)
+      } catch (error) {
+        if (stopping.signal.aborted) return undefined
+        metrics.told(notifier.kind, 'failed', portion.length)
+        return { error }
+      }
+      for (const { fingerprint } of portion) {
+        const one = wanted.get(fingerprint)
+        if (one) mark(notifier, one.alert, one.news)
+      }
+      metrics.told(notifier.kind, 'told', portion.length)
+      states.set(notifier.id, { lastTold: new Date(Number(clock.now() / 1_000_000n)).toISOString(), error: null })
+      deps.onTold()
+    }
+    return undefined
+  }
+
+  async function loop(notifier: Notifier): Promise<void> {
+    let failures = 0
+    while (!stopping.signal.aborted) {
+      const woken = waking.promise
+      const failure = await round(notifier).catch((error: unknown) => ({ error }))
+      if (failure) {
+        const { error } = failure
+        // An error of our own fails this notifier, and no other one.
+        const [code, text] = error instanceof CollectorError ? [error.code, error.message] : ['notify_failed', BROKEN]
+        failures += 1
+        const { lastTold = null } = states.get(notifier.id) ?? {}
+        states.set(notifier.id, { lastTold, error: text })
+        log.warn({ notifier: notifier.label, code, err: error }, 'alerts cannot be told, tried again later')
+        const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
+        await clock.sleep(waitMs, stopping.signal).catch(() => undefined)
+        continue
+      }
+      failures = 0
+      const patience = new AbortController()
+      const signal = AbortSignal.any([stopping.signal, patience.signal])
+      await Promise.race([woken, clock.sleep(ROUND_MS, signal).catch(() => undefined)])
+      patience.abort()
+    }
+  }
+
+  return {
+    start() {
+      loops = deps.notifiers.map(loop)
+    },
+    wake() {
+      waking.resolve()
+      waking = Promise.withResolvers()
+    },
+    forget(fingerprint) {
+      for (const memory of memories.values())
+        for (const map of [memory.sentMs, memory.overMs, memory.heldMs]) map.delete(fingerprint)
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'))
+      waking.resolve()
+      await Promise.all(loops)
+    },
+    status: () =>
+      deps.notifiers.map(({ id, label }) => {
+        const { lastTold = null, error = null } = states.get(id) ?? {}
+        return { notifier: label, status: error === null ? 'ok' : 'failing', lastTold, error }
+      }),
+    isDone(alert) {
+      const nowMs = clock.monotonicMs()
+      return deps.notifiers.every((notifier) => {
+        const told = alert.told.get(notifier.id)
+        if (isUnheard(alert, told)) return false
+        if (told?.resolvedNs === 0n) return false
+        const overMs = memoryOf(notifier).overMs.get(alert.fingerprint)
+        return notifier.repeatMs === undefined || overMs === undefined || nowMs - overMs >= RESOLVED_REPEAT_MS
+      })
+    },
+  }
+}
+
+/** It fired after all that was told. Late records may move the begin of what was told as over; that is no other alert. */
+function isUnheard({ firedNs }: Tellable, told: Told | undefined): boolean {
+  return firedNs !== 0n && (told === undefined || (told.resolvedNs !== 0n && told.resolvedNs <= firedNs))
+}

@@ -1,0 +1,59 @@
+/** Alerts as notifiers are told them, and those whose rule went away. */
+import { type Alert, fingerprintOf, labelsOf } from '../alert.ts'
+import type { RuleState } from '../judge.ts'
+import { NEVER } from '../machine.ts'
+import type { Orphan } from '../store-alerts.ts'
+import { renderSummary, thresholdText, valueText, windowText } from '../summary.ts'
+import type { Tellable } from './dispatcher.ts'
+import { timeOf } from './notifier.ts'
+
+export function* tellables(
+  rules: readonly RuleState[],
+  orphans: readonly Orphan[],
+  tailnet: string,
+): Iterable<Tellable> {
+  for (const state of rules) for (const alert of state.alerts.values()) yield tellable(alert, tailnet)
+  for (const orphan of orphans) {
+    const { labels, summary } = orphan
+    const news = () => ({
+      labels,
+      summary,
+      title: orphan.rule,
+      annotations: { note: 'the rule was changed or removed' },
+    })
+    yield { ...orphan, fingerprint: fingerprintOf(labels), news }
+  }
+}
+
+export function tellable(alert: Alert, tailnet: string): Tellable {
+  const mark = alert.marks.at(-1) ?? NEVER
+  const labels = labelsOf(alert, tailnet)
+  return {
+    fingerprint: fingerprintOf(labels),
+    firedNs: mark.firedNs,
+    resolvedNs: mark.resolvedNs,
+    told: alert.told,
+    news(status) {
+      const { rule, group } = alert
+      const value = status === 'firing' && mark.state === 'firing' ? alert.value : alert.firedValue
+      const isOver = status === 'firing' && mark.state !== 'firing'
+      return {
+        labels,
+        title: rule.title,
+        summary: summaryOf(alert, tailnet),
+        annotations: {
+          value: valueText(rule, value),
+          threshold: thresholdText(rule),
+          window: windowText(rule),
+          ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
+          ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, told late` } : {}),
+        },
+      }
+    },
+  }
+}
+
+export function summaryOf(alert: Alert, tailnet: string): string {
+  const isFiring = alert.marks.at(-1)?.state === 'firing'
+  return renderSummary(alert.rule, { tailnet, group: alert.group, value: isFiring ? alert.value : alert.firedValue })
+}

@@ -1,0 +1,200 @@
+/** Whoever is told about alerts. What they share: the news as this room has it, and one POST with deadline and retries. */
+import pRetry from 'p-retry'
+import type { Clock } from '../../base/clock.ts'
+import { CollectorError } from '../../base/errors.ts'
+import type { SecretRegistry } from '../../secrets/redactor.ts'
+import type { NotifierConfig, NotifierKind } from '../config.ts'
+
+/** What is to be told about one alert. */
+export interface News {
+  readonly fingerprint: string
+  readonly status: 'firing' | 'resolved'
+  readonly labels: Readonly<Record<string, string>>
+  /** The sentence. */
+  readonly summary: string
+  readonly title: string
+  /** More for people: value, threshold, window. */
+  readonly annotations: Readonly<Record<string, string>>
+  readonly startsNs: bigint
+  /** 0 while it fires. */
+  readonly endsNs: bigint
+}
+
+export interface Notifier {
+  /** Unique among those of the settings, and the same after a restart. Secret, as the URL is. */
+  readonly id: string
+  readonly kind: NotifierKind
+  /** For people, without secrets. */
+  readonly label: string
+  /** ms after which what still fires is told again; undefined: each change is told once. */
+  readonly repeatMs: number | undefined
+  /** What goes into one request each. */
+  portions(news: readonly News[]): News[][]
+  /** Resolves when the portion was taken. Rejects with a CollectorError (stage `alerts`). Retries inside. */
+  send(portion: readonly News[], signal: AbortSignal): Promise<void>
+}
+
+export interface NotifierDeps {
+  readonly clock: Clock
+  readonly random: () => number
+  /** One attempt ended: an HTTP status, or `error`. */
+  readonly onAttempt: (kind: NotifierKind, code: string, durationMs: number) => void
+  /** Where people reach the status page. */
+  readonly pageUrl: string | undefined
+  /** What receivers answer may hold what was sent. */
+  readonly secrets: Pick<SecretRegistry, 'excerpt'>
+}
+
+/** For one request, from the name look-up to the end of the answer. */
+const DEADLINE_MS = 10_000
+/** Then the state as it is by then is told instead. */
+const ATTEMPTS_MAX = 4
+const BACKOFF_MIN_MS = 1_000
+const BACKOFF_MAX_MS = 15_000
+const ANSWER_BYTES_MAX = 4_096
+
+/** Posts JSON until it is taken. */
+export async function post(
+  config: NotifierConfig,
+  url: string,
+  body: unknown,
+  deps: NotifierDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await pRetry(() => attempt(config, url, JSON.stringify(body), deps, signal), {
+    retries: ATTEMPTS_MAX - 1,
+    // The waiting is ours, by the injected clock.
+    minTimeout: 0,
+    maxTimeout: 0,
+    signal,
+    shouldRetry: ({ error }) => error instanceof CollectorError && error.reaction === 'retry',
+    async onFailedAttempt({ error, attemptNumber, retriesLeft }) {
+      if (!(error instanceof CollectorError) || error.reaction !== 'retry' || retriesLeft === 0) return
+      const ceilingMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attemptNumber - 1))
+      const waitMs = ceilingMs / 2 + (ceilingMs / 2) * deps.random()
+      await deps.clock.sleep(Math.min(Math.max(waitMs, error.retryAfterMs ?? 0), 60_000), signal)
+    },
+  })
+}
+
+async function attempt(
+  config: NotifierConfig,
+  url: string,
+  body: string,
+  deps: NotifierDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = AbortSignal.timeout(DEADLINE_MS)
+  const beganMs = deps.clock.monotonicMs()
+  let status: number
+  let answer: string
+  let retryAfter: string | null
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'user-agent': 'tailflux', ...(await authorization(config)) },
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, over]),
+    })
+    status = response.status
+    retryAfter = response.headers.get('retry-after')
+    // Taken: whatever is wrong with the rest of the answer must not send it again.
+    if (response.ok) await response.body?.cancel()
+    answer = response.ok ? '' : await headOf(response, deps.secrets)
+  } catch (error) {
+    signal.throwIfAborted()
+    deps.onAttempt(config.kind, 'error', deps.clock.monotonicMs() - beganMs)
+    if (error instanceof CollectorError) throw error
+    throw unreachable(config, error, over.aborted)
+  }
+  deps.onAttempt(config.kind, String(status), deps.clock.monotonicMs() - beganMs)
+  if (status >= 200 && status < 300) return
+  throw refused(config, status, answer, retryAfter)
+}
+
+async function authorization({ token, user, password }: NotifierConfig): Promise<Record<string, string>> {
+  if (token) return { authorization: `Bearer ${await token.read()}` }
+  if (user !== undefined && password)
+    return { authorization: `Basic ${Buffer.from(`${user}:${await password.read()}`).toString('base64')}` }
+  return {}
+}
+
+/** Reads no more of an answer than is shown. */
+async function headOf(response: Response, secrets: NotifierDeps['secrets']): Promise<string> {
+  if (response.body === null) return ''
+  let text = ''
+  const decoder = new TextDecoder()
+  for await (const chunk of response.body) {
+    text += decoder.decode(chunk, { stream: true })
+    if (text.length > ANSWER_BYTES_MAX) break
+  }
+  return secrets.excerpt(text.slice(0, ANSWER_BYTES_MAX), text.length > ANSWER_BYTES_MAX)
+}
+
+function unreachable(config: NotifierConfig, cause: unknown, isLate: boolean): CollectorError {
+  const label = labelOf(config)
+  if (isLate) {
+    return new CollectorError(
+      `${label} did not answer within ${DEADLINE_MS / 1000} s; it is tried again by itself. Check its load and the way to it.`,
+      { stage: 'alerts', code: 'notify_timeout', reaction: 'retry', cause },
+    )
+  }
+  // fetch tells a dead network as a TypeError with the reason inside.
+  const inner = cause instanceof Error ? cause.cause : undefined
+  const code = inner instanceof Error && 'code' in inner ? ` (${String(inner.code)})` : ''
+  return new CollectorError(
+    `${label} cannot be reached${code}; it is tried again by itself. Check that it runs and that its URL is right.`,
+    { stage: 'alerts', code: 'notify_unreachable', reaction: 'retry', cause },
+  )
+}
+
+function refused(config: NotifierConfig, status: number, answer: string, retryAfter: string | null): CollectorError {
+  const label = labelOf(config)
+  const said = answer === '' ? '' : `: ${answer}`
+  if (status === 401 || status === 403) {
+    return new CollectorError(`${label} refuses the credentials (${status})${said}. Check token, user and password.`, {
+      stage: 'alerts',
+      code: 'notify_unauthorized',
+      reaction: 'hold',
+    })
+  }
+  if (status === 429 || status >= 500) {
+    const seconds = Number(retryAfter)
+    return new CollectorError(`${label} cannot take alerts now (${status})${said}; it is tried again by itself.`, {
+      stage: 'alerts',
+      code: 'notify_unavailable',
+      reaction: 'retry',
+      retryAfterMs: retryAfter !== null && seconds > 0 ? seconds * 1000 : undefined,
+    })
+  }
+  return new CollectorError(
+    `${label} does not take alerts (${status})${said}. Check its URL${status < 400 ? '; redirects are not followed' : ''}.`,
+    { stage: 'alerts', code: 'notify_refused', reaction: 'hold' },
+  )
+}
+
+/** For people. */
+export function labelOf({ kind, url }: NotifierConfig): string {
+  return `${kind} ${url.origin}`
+}
+
+/** Stays inside of the state file: it holds the whole URL. */
+export function idOf({ kind, url }: NotifierConfig): string {
+  return `${kind} ${url.reveal()}`
+}
+
+/** Cut into pieces of at most so many. */
+export function cutInto<T>(all: readonly T[], most: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / most) }, (_, index) => all.slice(index * most, (index + 1) * most))
+}
+
+/** News of one rule together. */
+export function byRule(news: readonly News[]): News[][] {
+  return [...Map.groupBy(news, (one) => one.labels['alertname'] ?? '').values()]
+}
+
+/** RFC 3339 with milliseconds. */
+export function timeOf(ns: bigint): string {
+  return new Date(Number(ns / 1_000_000n)).toISOString()
+}

@@ -1,0 +1,115 @@
+/** The settings of one rule. What is wrong is told with the rule's name, everything at once. */
+import type { z } from 'zod'
+import { MINUTE, MS } from '../../base/clock.ts'
+import { formatDuration } from '../../base/units.ts'
+import { DEFAULT_SUMMARIES, placeholderFaults } from '../summary.ts'
+import { type Rule, stepOf } from './rule.ts'
+import { formOf, timesOf } from './rule-form.ts'
+import { ALL_FORM_KEYS, type Fault, FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
+import { measureOf, scopeOf } from './rule-scope.ts'
+
+/** One rule from its settings. Adds every fault to `fault`, with the path of its key; undefined when there was one. */
+export function ruleOf(given: unknown, fault: (path: PropertyKey[], text: string) => void): Rule | undefined {
+  const parsed = keys.safeParse(given)
+  if (!parsed.success) {
+    const wrong = new Set<PropertyKey>()
+    for (const issue of parsed.error.issues) {
+      for (const one of flatten(issue)) {
+        fault(one.path, one.text)
+        wrong.add(one.path[0] ?? '')
+      }
+    }
+    alsoWrong(given, wrong, fault)
+    return undefined
+  }
+  let isGood = true
+  const rule = decide(parsed.data, (key, text) => {
+    isGood = false
+    fault([key], text)
+  })
+  return isGood ? rule : undefined
+}
+
+/** What else is wrong with a rule when the keys that cannot be read are left out, so that nobody mends a file twice. */
+function alsoWrong(
+  given: unknown,
+  wrong: ReadonlySet<PropertyKey>,
+  fault: (path: PropertyKey[], text: string) => void,
+) {
+  if (typeof given !== 'object' || given === null) return
+  const needed = ['by', 'kind', 'measure', 'per', ...FORM_NAMES]
+  if (needed.some((key) => wrong.has(key))) return
+  const rest = Object.fromEntries(Object.entries(given).filter(([key]) => !wrong.has(key)))
+  const parsed = keys.safeParse({ name: 'unnamed', ...rest })
+  if (parsed.success) decide(parsed.data, (key, text) => fault([key], text))
+}
+
+function decide(given: Keys, fault: Fault): Rule | undefined {
+  const names = FORM_NAMES.filter((name) => given[name] !== undefined)
+  const [name] = names
+  if (name === undefined || names.length > 1) {
+    fault(
+      name ?? 'name',
+      `a rule has exactly one of ${FORM_NAMES.join(', ')}${name ? `, not ${names.join(' and ')}` : ''}`,
+    )
+    return undefined
+  }
+  for (const key of ALL_FORM_KEYS) {
+    if (given[key] !== undefined && !(FORM_KEYS[name] as readonly string[]).includes(key)) {
+      const owner = FORM_NAMES.filter((one) => (FORM_KEYS[one] as readonly string[]).includes(key))
+      fault(key, `belongs to ${owner.join(', ')}, and this rule is one of ${name}`)
+    }
+  }
+  if (name === 'newFor' && given.for > 0) fault('for', 'has no meaning for newFor: what is new is told at once')
+  const scope = scopeOf(given, name, fault)
+  const { windowNs, spanNs, lengths } = timesOf(given, name, fault)
+  const stepNs = stepOf(spanNs, lengths)
+  if (stepNs === undefined) {
+    fault('window', `cannot be cut into equal pieces; take a round length such as ${formatDuration(roundTo(windowNs))}`)
+  }
+  const measure = measureOf(given, name, scope, fault)
+  const form = formOf(given, name, measure, windowNs, fault)
+  const title = given.title ?? given.name
+  const summary = given.summary ?? DEFAULT_SUMMARIES[form.is]
+  for (const text of placeholderFaults(summary, scope.by)) fault('summary', text)
+  return {
+    name: given.name,
+    title,
+    form,
+    ...scope,
+    measure,
+    windowNs,
+    forNs: BigInt(given.for) * MS,
+    stepNs: stepNs ?? MINUTE,
+    severity: given.severity,
+    labels: given.labels,
+    summary,
+    isPaused: given.paused,
+  }
+}
+
+function roundTo(windowNs: bigint): number {
+  const hours = Number(windowNs / (60n * MINUTE))
+  return Math.max(1, Math.round(hours / 24)) * 86_400_000
+}
+
+/** A fault of a union is told by the branch that came furthest, instead of as "invalid input". */
+function flatten(issue: z.core.$ZodIssue): { path: PropertyKey[]; text: string }[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...issue.path, key], text: 'is no key of a rule' }))
+  }
+  if (issue.code === 'invalid_union') {
+    const branch = issue.errors.filter((one) =>
+      one.some((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
+    )[0]
+    if (branch)
+      return branch.flatMap((inner) => flatten(inner).map((one) => ({ ...one, path: [...issue.path, ...one.path] })))
+  }
+  if (issue.code === 'invalid_key') {
+    return issue.issues.flatMap((inner) =>
+      flatten(inner).map((one) => ({ ...one, path: [...issue.path, ...one.path] })),
+    )
+  }
+  const isNoRule = issue.path.length === 0 && issue.code === 'invalid_type'
+  return [{ path: issue.path as PropertyKey[], text: isNoRule ? 'must be a list of keys and values' : issue.message }]
+}

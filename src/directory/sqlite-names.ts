@@ -1,0 +1,112 @@
+/** Name history in the state file: `names_history` (tailnet, key, valid_from_ns, name). The key is an address or a stable node id; a row says
+ * what the key is called from then on, as far as was known then.
+ *
+ * An answer once given never changes: rows are only ever added for the present, and the time asked about (when a message was recorded) lies
+ * in the past. One exception is safe: as long as nothing has been read, nobody has been given an answer, so the first observation counts
+ * from the beginning of time; that gives names to the look-back of a first start. */
+
+import type { StateFile } from '../ledger/sqlite/state-file.ts'
+import { deviceByKey } from '../source/devices.ts'
+import { hashBytes } from '../source/parse/address.ts'
+import { createHashFilter } from './hash-filter.ts'
+import type { NameRecord, Names } from './names.ts'
+
+const BEGINNING = -(1n << 63n)
+
+const END = (1n << 63n) - 1n
+
+interface Entry {
+  readonly fromNs: bigint
+  readonly name: string
+  /** The next one begins. */
+  toNs: bigint
+}
+
+/** Opens the names of one tailnet. Throws a CollectorError (stage `ledger`). */
+export function createNames({ db, transaction }: StateFile, tailnet: string): Names {
+  transaction(() =>
+    db.exec(`
+CREATE TABLE IF NOT EXISTS names_history (
+  tailnet TEXT, key TEXT, valid_from_ns INTEGER, name TEXT NOT NULL, PRIMARY KEY (tailnet, key, valid_from_ns)) STRICT;
+CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INTEGER NOT NULL) STRICT;`),
+  )
+  const all = db.prepare(
+    'SELECT key, valid_from_ns, name FROM names_history WHERE tailnet = ? ORDER BY key, valid_from_ns',
+  )
+  all.setReadBigInts(true)
+  const put = db.prepare('INSERT OR REPLACE INTO names_history VALUES (?, ?, ?, ?)')
+  const putReading = db.prepare('INSERT OR IGNORE INTO names_reading VALUES (?, ?)')
+
+  const histories = new Map<string, Entry[]>()
+  // Most addresses of exit and physical traffic belong to no device; that is known from a number, without making a text of them.
+  const hashes = createHashFilter()
+  for (const row of all.all(tailnet)) add(row['key'] as string, row['valid_from_ns'] as bigint, row['name'] as string)
+  let isReading = db.prepare('SELECT 1 FROM names_reading WHERE tailnet = ?').get(tailnet) !== undefined
+  let known = 0
+  let version = 0
+
+  function add(key: string, fromNs: bigint, name: string): void {
+    const entry = { fromNs, name, toNs: END }
+    const history = histories.get(key)
+    const last = history?.at(-1)
+    if (last) last.toNs = fromNs
+    if (history) return void history.push(entry)
+    histories.set(key, [entry])
+    const bytes = Buffer.from(key)
+    hashes.add(hashBytes(bytes, 0, bytes.length))
+  }
+
+  function recordOf(addressOrId: string, atNs: bigint): NameRecord | undefined {
+    const history = histories.get(addressOrId)
+    // Newest first: nearly every question is about now.
+    for (let index = (history?.length ?? 0) - 1; index >= 0; index -= 1) {
+      const entry = history?.[index]
+      if (entry && entry.fromNs <= atNs) return entry
+    }
+    return undefined
+  }
+
+  return {
+    nameOf: (addressOrId, atNs) => recordOf(addressOrId, atNs)?.name,
+    recordOf,
+
+    mayKnow: (hash) => hashes.has(hash),
+
+    observe(devices, atNs) {
+      const changes = new Map<string, { fromNs: bigint; name: string }>()
+      for (const [key, { name }] of deviceByKey(devices)) {
+        const last = histories.get(key)?.at(-1)
+        if (last?.name === name) continue
+        // Never before what was observed earlier, should the clock have gone back.
+        const fromNs = isReading ? later(atNs, last?.fromNs) : BEGINNING
+        changes.set(key, { fromNs, name })
+      }
+      known = devices.length
+      if (changes.size === 0) return
+      transaction(() => {
+        for (const [key, entry] of changes) put.run(tailnet, key, entry.fromNs, entry.name)
+      })
+      for (const [key, { fromNs, name }] of changes) {
+        const history = histories.get(key)
+        if (history?.at(-1)?.fromNs === fromNs) history.pop()
+        add(key, fromNs, name)
+      }
+      version += 1
+    },
+
+    hasBegun: () => isReading,
+
+    readingBegins(atNs) {
+      if (isReading) return
+      transaction(() => putReading.run(tailnet, atNs))
+      isReading = true
+    },
+
+    count: () => known,
+    version: () => version,
+  }
+}
+
+function later(atNs: bigint, lastNs: bigint | undefined): bigint {
+  return lastNs !== undefined && lastNs >= atNs ? lastNs + 1n : atNs
+}

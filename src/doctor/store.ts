@@ -1,0 +1,64 @@
+/** The embedded store: can it be opened, written and read, and does it keep points long enough? */
+import { existsSync } from 'node:fs'
+import type { Clock } from '../base/clock.ts'
+import { encodeLine } from '../sink/line-protocol/encode-line.ts'
+import { createEmbeddedStore, type EmbeddedStore, exportLines } from '../sink/sqlite/embedded-store.ts'
+import { counted, type Finding, findingsOf, outcomeOf } from './finding.ts'
+import { judgeRetention, type WritingPlan } from './judge-influx.ts'
+
+const { ok, error } = findingsOf('database')
+
+export async function checkStore(
+  store: { readonly path: string; readonly retentionMs: number; readonly tailnet: string },
+  plan: WritingPlan,
+  deps: Parameters<typeof createEmbeddedStore>[1] & { clock: Clock },
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const { path, retentionMs } = store
+  const kept = judgeRetention(
+    'retention',
+    'The embedded store',
+    retentionMs / 1000,
+    plan,
+    'Raise it: TAILFLUX_STORE_RETENTION',
+  )
+  if (!existsSync(path)) {
+    return [
+      ok('database', `Without INFLUX_URL points go to the embedded store ${path}; the first start makes it.`),
+      kept,
+    ]
+  }
+  const opened = createEmbeddedStore(store, deps)
+  try {
+    return [...(await tried(opened, store, deps.clock, signal)), kept]
+  } finally {
+    await opened.stop()
+  }
+}
+
+async function tried(
+  opened: EmbeddedStore,
+  { path, tailnet }: { path: string; tailnet: string },
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const stats = opened.stats()
+  const holds =
+    stats === undefined
+      ? ''
+      : `, which holds ${counted(stats.points, 'point')} in ${counted(stats.series, 'series', 'series')}`
+  const found = ok('database', `Without INFLUX_URL points go to the embedded store ${path}${holds}.`)
+  const ns = clock.now()
+  const bytes = encodeLine('tailflux_check', { tailnet }, { nonce: ns }, ns)
+  const written = await outcomeOf(() => opened.write({ bytes, lineCount: 1, target: 'main' }, signal))
+  if ('error' in written) return [found, error('sample point', written.error.message)]
+  const line = Buffer.from(bytes).toString()
+  const readBack = exportLines(path, { fromNs: ns, toNs: ns, measurement: 'tailflux_check' })
+  for (const one of readBack) {
+    if (one === line) return [found, ok('sample point', 'It was written and read back (measurement tailflux_check).')]
+  }
+  return [
+    found,
+    error('sample point', 'It was written, but cannot be found again.', `Move ${path} away; a new one is made.`),
+  ]
+}

@@ -1,0 +1,154 @@
+/** The hot loop of flattening: the entries of a message into points, equal tags summed. One function without variables of an outer one, like
+ * the reading of entries (source/message-entries.ts). */
+
+import { hashBytes } from '../source/parse/address.ts'
+import {
+  DST,
+  END_ADDRESS_END,
+  END_ADDRESS_START,
+  END_HASH,
+  END_PORT,
+  END_TEXT_END,
+  END_TEXT_START,
+  ENTRY_CELLS,
+  KIND,
+  KINDS,
+  type Message,
+  PROTO,
+  SRC,
+} from '../source/parse/message.ts'
+import { type AddressTable, NONE } from './address-table.ts'
+import type { MessageDigest } from './digest.ts'
+import { type FlatPoints, TOTALS } from './flat-points.ts'
+import { PATH_DIRECT, PATH_NONE } from './points.ts'
+import { NO_PORT, servicePort } from './ports.ts'
+
+export interface Folding {
+  readonly full: boolean
+  readonly keepsPort: boolean
+  /** Protocol cell of the points for each of `message.protoNames`. */
+  protoCells: readonly number[]
+  /** Index of the address of an end in a message that is not plain. */
+  endOfAny(cells: Int32Array, at: number): number
+}
+
+const PHYSICAL = KINDS.indexOf('physical')
+/** The address that stands for "through a DERP relay"; its port is the region (tailscale tailcfg.DerpMagicIP). */
+const DERP = new TextEncoder().encode('127.3.3.40')
+const DERP_HASH = hashBytes(DERP, 0, DERP.length)
+
+/** Adds entries `from` to `to` of the message, whose points were begun. */
+export function foldEntries(
+  message: Message,
+  from: number,
+  to: number,
+  points: FlatPoints,
+  digest: MessageDigest,
+  options: Folding,
+): void {
+  const { view, textStart, cells, counters, highs, plain, wide } = message
+  const { full, keepsPort } = options
+  const { table, totals, totalHighs, flows, peers } = points
+  for (let i = from; i < to; i++) {
+    const cell = i * ENTRY_CELLS
+    const kind = cells[cell + KIND]!
+    const wire = cells[cell + PROTO]!
+    const proto = wire < 256 ? wire : options.protoCells[wire - 256]!
+    const physical = kind === PHYSICAL
+    const srcPort = cells[cell + SRC + END_PORT]!
+    const dstPort = cells[cell + DST + END_PORT]!
+
+    const src = plain ? endOf(table, view, textStart, cells, cell + SRC, full) : options.endOfAny(cells, cell + SRC)
+    const dst = plain ? endOf(table, view, textStart, cells, cell + DST, full) : options.endOfAny(cells, cell + DST)
+    const bareSrc = full ? table.bare(src) : src
+    const bareDst = full ? table.bare(dst) : dst
+    table.wantName(bareSrc)
+    if (!physical) table.wantName(bareDst)
+
+    let path = PATH_NONE
+    if (physical) path = dstPort >= 0 && isDerp(message, cell + DST) ? dstPort : PATH_DIRECT
+    const port = keepsPort ? servicePort(kind, proto, srcPort, dstPort) : NO_PORT
+    const at = points.add(kind, proto, src, dst, port, path) * 4
+
+    const c = i * 4
+    const txBytes = counters[c]!
+    const txPkts = counters[c + 1]!
+    const rxBytes = counters[c + 2]!
+    const rxPkts = counters[c + 3]!
+    const sums = points.flowCounters
+    sums[at] = sums[at]! + txBytes
+    sums[at + 1] = sums[at + 1]! + txPkts
+    sums[at + 2] = sums[at + 2]! + rxBytes
+    sums[at + 3] = sums[at + 3]! + rxPkts
+    const t = kind * TOTALS
+    totals[t] = totals[t]! + txBytes
+    totals[t + 1] = totals[t + 1]! + txPkts
+    totals[t + 2] = totals[t + 2]! + rxBytes
+    totals[t + 3] = totals[t + 3]! + rxPkts
+    if (path >= 0) {
+      totals[t + 4] = totals[t + 4]! + txBytes
+      totals[t + 5] = totals[t + 5]! + rxBytes
+    }
+    flows[kind] = flows[kind]! + 1
+    const far = physical ? bareSrc : bareDst
+    if (far !== NONE && table.isNewFarEnd(far, kind)) peers[kind] = peers[kind]! + 1
+
+    const tag = proto < 256 ? proto : hashText(points.protoTags[proto - 256]!)
+    digest.add(cells, cell, tag, counters, c)
+    if (wide) {
+      for (let k = 0; k < 4; k++) {
+        points.flowHighs[at + k] = points.flowHighs[at + k]! + highs[c + k]!
+        totalHighs[t + k] = totalHighs[t + k]! + highs[c + k]!
+      }
+      if (path >= 0) {
+        totalHighs[t + 4] = totalHighs[t + 4]! + highs[c]!
+        totalHighs[t + 5] = totalHighs[t + 5]! + highs[c + 2]!
+      }
+      digest.addMore(highs, c)
+    }
+  }
+}
+
+/** Index of one end of an entry: of its address, or in mode `full` of its text with the port. */
+function endOf(
+  table: AddressTable,
+  view: DataView,
+  textStart: number,
+  cells: Int32Array,
+  at: number,
+  full: boolean,
+): number {
+  const start = cells[at + END_TEXT_START]!
+  const end = cells[at + END_TEXT_END]!
+  if (start === end) return NONE
+  const hash = cells[at + END_HASH]!
+  const addressStart = cells[at + END_ADDRESS_START]!
+  const addressEnd = cells[at + END_ADDRESS_END]!
+  const address = table.intern(view, textStart + addressStart, textStart + addressEnd, hash)
+  // Without brackets and port the text is the address, and must not be another one beside it.
+  if (!full || end - start === addressEnd - addressStart) return address
+  // Any function of the text will do for a hash.
+  const whole = table.intern(
+    view,
+    textStart + start,
+    textStart + end,
+    hash ^ Math.imul(cells[at + END_PORT]!, 0x9e3779b1),
+  )
+  table.setBare(whole, address)
+  return whole
+}
+
+function isDerp(message: Message, at: number): boolean {
+  const { cells, text } = message
+  if (cells[at + END_HASH] !== DERP_HASH) return false
+  const start = cells[at + END_ADDRESS_START]!
+  if (cells[at + END_ADDRESS_END]! - start !== DERP.length) return false
+  for (let i = 0; i < DERP.length; i++) if (text[message.textStart + start + i] !== DERP[i]) return false
+  return true
+}
+
+function hashText(text: string): number {
+  let hash = 0
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
+}

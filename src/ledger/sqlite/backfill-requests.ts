@@ -1,0 +1,42 @@
+/** History that somebody asked for, in the state file: one range per tailnet, kept until all of it is done, over restarts and kills.
+ * What of it is done is the ledger's business; this is only the wish. */
+import type { Interval } from '../ledger.ts'
+import type { StateFile } from './state-file.ts'
+
+export interface Wish extends Interval {
+  /** Local clock, ns. */
+  readonly askedNs: bigint
+}
+
+export interface Wanted {
+  range(): Wish | undefined
+  /** Takes the place of an earlier wish. Durable when it returns; throws a CollectorError (stage `ledger`). */
+  ask(range: Wish): void
+  drop(): void
+}
+
+export function createWanted({ db, transaction }: StateFile, tailnet: string): Wanted {
+  transaction(() =>
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS ledger_wanted (tailnet TEXT PRIMARY KEY, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL) STRICT',
+    ),
+  )
+  const find = db.prepare(
+    'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_wanted WHERE tailnet = ?',
+  )
+  find.setReadBigInts(true)
+  const put = db.prepare('INSERT OR REPLACE INTO ledger_wanted VALUES (?, ?, ?, ?)')
+  const remove = db.prepare('DELETE FROM ledger_wanted WHERE tailnet = ?')
+  let wish = find.get(tailnet) as unknown as Wish | undefined
+  return {
+    range: () => wish,
+    ask(range) {
+      transaction(() => put.run(tailnet, range.fromNs, range.toNs, range.askedNs))
+      wish = { ...range }
+    },
+    drop() {
+      transaction(() => remove.run(tailnet))
+      wish = undefined
+    },
+  }
+}

@@ -1,0 +1,51 @@
+/** What an operator wants to know when a disk is full: how full, and what of ours lies there that may go. */
+import { readdirSync, statfsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { bytesText } from '../../base/format.ts'
+
+/** What lies in a data directory, and what may become of it. */
+const MAY_GO: readonly (readonly [pattern: RegExp, mend: string])[] = [
+  [/\.corrupt-/, 'was set aside and may be removed'],
+  [/^dead-letters$/, 'may be moved away once somebody has looked at it'],
+  [/^store\.db/, 'is the embedded store, which keeps less with a shorter store.retention'],
+]
+
+/** One sentence, without a full stop: `the disk of /data has 0 B free of 1.0 GiB; dead-letters there (12.0 MiB) may be moved away ...`. */
+export function spaceText(dir: string): string {
+  const pieces = [diskText(dir)]
+  for (const [name, bytes] of contentOf(dir)) {
+    const mend = MAY_GO.find(([pattern]) => pattern.test(name))?.[1]
+    if (mend !== undefined && bytes > 0) pieces.push(`${name} there (${bytesText(bytes)}) ${mend}`)
+  }
+  return pieces.join('; ')
+}
+
+function diskText(dir: string): string {
+  try {
+    const { bsize, blocks, bavail } = statfsSync(dir)
+    return `the disk of ${dir} has ${bytesText(bavail * bsize)} free of ${bytesText(blocks * bsize)}`
+  } catch {
+    // The disk is in trouble already; how full it is comes second.
+    return `the disk of ${dir} is full`
+  }
+}
+
+/** Names and sizes, largest first; a folder counts what lies in it directly. */
+function contentOf(dir: string): (readonly [name: string, bytes: number])[] {
+  try {
+    return readdirSync(dir)
+      .map((name) => [name, sizeOf(join(dir, name))] as const)
+      .toSorted(([, one], [, other]) => other - one)
+  } catch {
+    return []
+  }
+}
+
+function sizeOf(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found?.isDirectory()) return found?.size ?? 0
+  return readdirSync(path).reduce(
+    (sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  )
+}

@@ -1,0 +1,67 @@
+/** The status page, rendered here so that it reads without JavaScript; page.js only puts newer parts in their place and draws the plot. */
+
+import { verdictOf } from '../http/headline.ts'
+import type { StatusAnswer } from '../http/status.ts'
+import { type Html, html } from './html.ts'
+import { alerts, troubles } from './problems.ts'
+import { nextSteps, peek, position } from './progress.ts'
+import { line } from './stages.ts'
+import { talkers, traffic } from './traffic.ts'
+
+/** The whole document. */
+export function page(status: StatusAnswer): string {
+  const { word } = verdictOf(status)
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${word} · tailflux</title>
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/uplot.css">
+<link rel="stylesheet" href="/page.css">
+<script src="/uplot.js" defer></script>
+<script src="/page.js" defer></script>
+</head>
+<body>
+<header>
+<h1>tailflux</h1>
+<p>tailnet <b>${status.tailnet}</b> → ${status.sink}</p>
+</header>
+<main>
+${parts(status)}
+</main>
+<footer>
+<a href="/api/status">status as JSON</a> <a href="/health">health</a> <a href="/metrics">metrics</a>
+<span class="version">tailflux ${status.version}</span>
+</footer>
+</body>
+</html>
+`.text
+}
+
+/** The parts that change: each has an id by which page.js finds it. */
+export function parts(status: StatusAnswer): Html {
+  return html`${verdict(status)}
+${troubles(status)}
+${line(status)}
+<div class="columns">
+<div class="stack">
+${traffic(status)}
+${talkers(status)}
+</div>
+<div class="stack">
+${position(status)}
+${alerts(status)}
+${nextSteps(status)}
+</div>
+</div>
+${peek(status)}`
+}
+
+/** Only the word is a live region: a screen reader need not hear every new figure. */
+function verdict(status: StatusAnswer): Html {
+  const { status: how, word, text } = verdictOf(status)
+  return html`<p id="verdict" class="verdict ${how}"><b role="status">${word}</b> <span>${text}</span></p>`
+}

@@ -1,0 +1,53 @@
+/** What needs a look besides the verdict: every room that is not well, and alerts. */
+
+import type { AlertView, StatusAnswer } from '../http/status.ts'
+import type { RoomHealth, Status } from '../observe/health.ts'
+import { ago } from './ago.ts'
+import { type Html, html } from './html.ts'
+
+const ROOM_NAMES: Record<RoomHealth['room'], string> = {
+  source: 'Tailscale API',
+  sink: 'Database',
+  state: 'State file',
+  names: 'Device names',
+  line: 'The line',
+  clock: 'Clock',
+  alerts: 'Alerts',
+  page: 'Status page',
+  metrics: 'Metrics',
+  log: 'Log',
+}
+const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
+const ALERTS_SHOWN = 8
+
+export function troubles({ health, now }: StatusAnswer): Html {
+  const rooms = health.rooms.filter(({ status }) => status !== 'ok')
+  if (rooms.length === 0) return html`<ul id="troubles" hidden></ul>`
+  return html`<ul id="troubles" class="troubles">${rooms.map(
+    ({ room, status, since, code, text }) => html`
+<li><b class="${status}">${ROOM_NAMES[room]}: ${WORDS[status]}</b> <span class="dim">since ${ago(since, now)}</span>${
+      code && html` <code>${code}</code>`
+    }${text !== health.text && text && html`<br>${text}`}</li>`,
+  )}</ul>`
+}
+
+export function alerts({ alerts: all, now }: StatusAnswer): Html {
+  if (all === undefined) return html`<section id="alerts" hidden></section>`
+  const firing = all.filter(({ state }) => state === 'firing').length
+  const body =
+    all.length === 0
+      ? html`<p class="dim">None.</p>`
+      : html`<ul class="plain">${all.slice(0, ALERTS_SHOWN).map((one) => alert(one, now))}</ul>`
+  const more = all.length - ALERTS_SHOWN
+  return html`<section id="alerts" class="card" aria-labelledby="alerts-title">
+<h2 id="alerts-title">Alerts${firing > 0 && html` <span class="badge firing">${firing} firing</span>`}</h2>
+${body}${more > 0 && html`<p class="dim">and ${more} more</p>`}
+</section>`
+}
+
+function alert({ name, state, severity, text, value, threshold, since }: AlertView, now: string): Html {
+  return html`
+<li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text}${
+    !text.includes(value) && html` <small>${value} of ${threshold}</small>`
+  }</li>`
+}

@@ -1,0 +1,45 @@
+/** The line as a strip of stages, from the API to the database. */
+import { bytesText, countText } from '../base/format.ts'
+import type { StatusAnswer } from '../http/status.ts'
+import type { StageName, StageView } from '../live/stages.ts'
+import type { RoomHealth } from '../observe/health.ts'
+import { ago } from './ago.ts'
+import { type Html, html } from './html.ts'
+
+const TITLES: Record<StageName, { readonly title: string; readonly does: string; readonly counts: string }> = {
+  api: { title: 'Tailscale API', does: 'asked for flow logs', counts: 'requests' },
+  cut: { title: 'Cut', does: 'answers into messages', counts: 'messages' },
+  fold: { title: 'Fold', does: 'messages into points', counts: 'points' },
+  write: { title: 'Write', does: 'points to the database', counts: 'points' },
+}
+/** Whose health is shown where. */
+const ROOM_OF: Partial<Record<StageName, RoomHealth['room']>> = { api: 'source', fold: 'line', write: 'sink' }
+
+export function line(status: StatusAnswer): Html {
+  const stages = status.live?.stages ?? []
+  return html`<ol id="line" class="line" aria-label="The line, stage by stage">${stages.map((one) => stage(one, status))}</ol>`
+}
+
+function stage(view: StageView, { health, now }: StatusAnswer): Html {
+  const { title, does, counts } = TITLES[view.stage]
+  const how = health.rooms.find(({ room }) => room === ROOM_OF[view.stage])?.status ?? 'ok'
+  const { lastError, durationMs, bytesPerSecond, perSecond } = view
+  const amounts = [
+    bytesPerSecond === null ? undefined : `${bytesText(bytesPerSecond)}/s`,
+    durationMs === null ? undefined : `${milliseconds(durationMs.p50)}, slow ${milliseconds(durationMs.p95)}`,
+  ].filter((text) => text !== undefined)
+  return html`
+<li class="stage ${how}">
+<h2>${title}</h2>
+<p class="dim does">${does}</p>
+<p class="big">${countText(perSecond)} <small>${counts}/s</small></p>
+<p class="dim">${amounts.join(' · ') || 'in memory'}</p>
+<p>${view.lastSuccess === null ? 'not yet' : html`went well ${ago(view.lastSuccess, now)}`}</p>
+<p class="${lastError ? 'fault' : 'dim'}">${lastError ? html`${ago(lastError.at, now)}: ${lastError.text}` : 'no error since the start'}</p>
+</li>`
+}
+
+function milliseconds(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`
+}

@@ -1,0 +1,100 @@
+/** Who makes reading wait, how long, and what is told about it: the API, the state file. The database is the circuit breaker's. */
+import type { Logger } from 'pino'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import { TROUBLE_ERROR_MS } from './health/database-health.ts'
+import type { HealthReport } from './health/line-health.ts'
+import type { PipelineMetrics } from './metrics.ts'
+
+export interface Waits {
+  apiWorks(): void
+  /** Reading waits: Retry-After, or exponential with jitter, slower when a person must act. */
+  apiFails(error: CollectorError): void
+  /** How many answers in a row were 5xx or unreadable, this failure of a window among them; then the window may be what the API cannot answer. */
+  unavailableInARow(error: CollectorError): number
+  /** How long the API wants to be left alone, ms; 0 or less: not at all. */
+  apiWaitMs(): number
+  /** At first, and after a failure, one window at a time feels its way. */
+  isApiSteady(): boolean
+  /** Tells a failure of the state file and lets reading wait for an interval. Throws what is no CollectorError. */
+  stateFailed(error: unknown): void
+  /** Runs a change of the state file; a failure is told and makes reading wait, and the change counts as not made. */
+  guardState(change: () => void): boolean
+  isStateWaiting(): boolean
+}
+
+export function createWaits(
+  options: { readonly intervalMs: number },
+  deps: {
+    readonly clock: Pick<Clock, 'monotonicMs'>
+    readonly log: Logger
+    readonly metrics: Pick<PipelineMetrics, 'apiUp' | 'hold' | 'stateWriteFailed'>
+    readonly health: HealthReport
+    /** From 0 to 1; for jitter. */
+    readonly random: () => number
+  },
+): Waits {
+  const { clock, log, metrics, health } = deps
+  let isApiProven = false
+  let apiWaitUntilMs = 0
+  let apiFailures = 0
+  let unavailable = 0
+  let apiTroubleSinceMs: number | undefined
+  let stateWaitUntilMs = 0
+
+  function tell(error: CollectorError, sinceMs: number): void {
+    const lasting = clock.monotonicMs() - sinceMs >= TROUBLE_ERROR_MS
+    health.set('source', error.reaction === 'hold' || lasting ? 'error' : 'warning', error.code, error.message)
+  }
+
+  function stateFailed(error: unknown): void {
+    if (!(error instanceof CollectorError)) throw error
+    metrics.stateWriteFailed()
+    health.set('state', 'error', error.code, error.message)
+    log.error({ code: error.code, err: error }, 'state file cannot be written, reading waits')
+    stateWaitUntilMs = clock.monotonicMs() + options.intervalMs
+  }
+
+  return {
+    apiWorks() {
+      isApiProven = true
+      apiFailures = 0
+      unavailable = 0
+      apiTroubleSinceMs = undefined
+      metrics.apiUp(true)
+      metrics.hold('source', undefined)
+      health.set('source', 'ok')
+    },
+    apiFails(error) {
+      apiTroubleSinceMs ??= clock.monotonicMs()
+      metrics.apiUp(false)
+      metrics.hold('source', error.reaction === 'hold' ? error.code : undefined)
+      tell(error, apiTroubleSinceMs)
+      const [firstMs, mostMs] =
+        error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
+      const ceilingMs = Math.min(mostMs, firstMs * 2 ** Math.min(apiFailures, 16))
+      apiFailures += 1
+      // Half fixed, half drawn: never at once, and not all installations at the same moment.
+      const waitMs = error.retryAfterMs ?? ceilingMs / 2 + (ceilingMs / 2) * deps.random()
+      apiWaitUntilMs = Math.max(apiWaitUntilMs, clock.monotonicMs() + waitMs)
+    },
+    unavailableInARow({ code }) {
+      unavailable = code === 'api_unavailable' || code === 'api_not_json' ? unavailable + 1 : 0
+      return unavailable
+    },
+    apiWaitMs: () => apiWaitUntilMs - clock.monotonicMs(),
+    isApiSteady: () => isApiProven && apiFailures === 0,
+
+    stateFailed,
+    guardState(change) {
+      try {
+        change()
+        return true
+      } catch (error) {
+        stateFailed(error)
+        return false
+      }
+    },
+    isStateWaiting: () => clock.monotonicMs() < stateWaitUntilMs,
+  }
+}

@@ -1,0 +1,318 @@
+/** One window walked end to end: read, flatten, encode, deliver, and only then enter it in the ledger.
+ *
+ *   source.open -> messages -> points -> lines -> batches -> receipts -> ledger.done
+ *
+ * The ledger moves on receipts alone. Whatever goes wrong before, the window stays not done and is read again; points have the same
+ * identity every time, so they overwrite themselves. */
+import type { Logger } from 'pino'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import type { Flattener } from '../flatten/flatten.ts'
+import type { Points } from '../flatten/points.ts'
+import type { Attempt, Interval, Ledger } from '../ledger/ledger.ts'
+import type { LineWriter } from '../sink/line-protocol/line-writer.ts'
+import type { Batch, DeadLetters, Sink } from '../sink/sink.ts'
+import type { Message } from '../source/parse/message.ts'
+import type { Source } from '../source/source.ts'
+import { createDigest } from './digest.ts'
+import type { PipelineMetrics } from './metrics.ts'
+import type { Observers, WindowObserver } from './observers/observers.ts'
+import type { PlannedWindow } from './planner.ts'
+import { createQuarantine } from './quarantine.ts'
+import type { Slots } from './semaphore.ts'
+import { min } from './window-size.ts'
+
+/** The parts of one lane: they hold the columns and buffers of the message in work, so two windows never share them. */
+export interface LaneParts {
+  readonly flattener: Flattener
+  readonly lines: LineWriter
+}
+
+export interface RunWindowDeps {
+  readonly source: Pick<Source, 'open'>
+  readonly sink: Pick<Sink, 'write'>
+  readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
+  readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'trouble'>>
+  /** Batches in flight, over all lanes. */
+  readonly slots: Slots
+  readonly observers: Pick<Observers, 'begin'>
+  readonly metrics: PipelineMetrics
+  readonly clock: Clock
+  readonly log: Logger
+  /** How far behind the present a window may end, ns. */
+  readonly lagNs: bigint
+  /** The present, ns, when an answer has come: the earlier of the local clock and the API's, which is the Date header of this very answer,
+   * or an estimate where it has none. A clock that is fast would otherwise jump over records that are yet to be logged. */
+  readonly presentNs: (serverNs: bigint | undefined) => bigint
+  /** Which pass a reading of records of this age stands for: what is first read after a day needs no late pass any more. */
+  readonly passAt: (ageNs: bigint) => number
+  /** The next value of the clock of acknowledgements: strictly increasing, ns. */
+  readonly nextAckNs: () => bigint
+  /** The database was away then or later, ms of monotonic time; it may have come back older. */
+  readonly wasAwaySince: (ms: number) => boolean
+  /** The database was away between the receipts of this window: true when the window should be read again rather than be called done. */
+  readonly mayInterrupt: (window: Interval) => boolean
+  /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
+  readonly heldBytesMax: number
+}
+
+export interface WindowResult {
+  /** End of what is done: before the window's end when that was too close to the API's present. Undefined: nothing is done yet. */
+  readonly doneToNs: bigint | undefined
+  /** The pass that it counts as. */
+  readonly pass: number
+  /** When it was acknowledged, by the service's own strictly increasing clock. */
+  readonly ackedNs: bigint
+  readonly serverNs: bigint | undefined
+  readonly bytes: number
+  readonly messages: number
+  readonly entries: number
+  readonly points: number
+  readonly quarantined: number
+  readonly written: number
+  readonly rejected: number
+  readonly expired: number
+  /** Late passes: the answer differed from the last time. */
+  readonly changed: boolean
+  /** Its content was written, not merely found to be as it was. */
+  readonly isWritten: boolean
+  /** A limit of the database kept lines out, one error per batch. Then nothing is done; up to `doneToNs` everything that fits was stored. */
+  readonly limits: readonly CollectorError[]
+  /** When the first of its requests to the database was sent, ms of monotonic time; infinite when nothing was written. */
+  readonly sentMs: number
+  readonly durationMs: number
+}
+
+/** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
+export async function runWindow(
+  window: PlannedWindow,
+  parts: LaneParts,
+  deps: RunWindowDeps,
+  signal: AbortSignal,
+): Promise<WindowResult> {
+  const beganMs = deps.clock.monotonicMs()
+  const attempt = deps.ledger.beginAttempt(window)
+  parts.lines.reset()
+  const observer = deps.observers.begin(window)
+  try {
+    const result = await walk(window, attempt, parts, deps, signal, beganMs, observer)
+    if (result.limits.length > 0) observer.failed()
+    else observer.done(result)
+    deps.ledger.endAttempt(attempt)
+    return result
+  } catch (error) {
+    observer.failed()
+    // A programmer's error ends the process; the mark outlives it, so that the next one reads this range in smaller pieces.
+    if (error instanceof CollectorError || signal.aborted) deps.ledger.endAttempt(attempt)
+    throw error
+  }
+}
+
+async function walk(
+  window: PlannedWindow,
+  attempt: Attempt,
+  parts: LaneParts,
+  deps: RunWindowDeps,
+  outerSignal: AbortSignal,
+  beganMs: number,
+  observer: WindowObserver,
+): Promise<WindowResult> {
+  // Aborted by the first batch that fails, so that the rest of a doomed window is neither read nor sent.
+  const failing = new AbortController()
+  const signal = AbortSignal.any([outerSignal, failing.signal])
+  const delivery = createDelivery(parts.lines, deps, signal, (error) => failing.abort(error))
+  const digest = createDigest()
+  const quarantine = createQuarantine(digest, deps)
+  const counts = { messages: 0, entries: 0, points: 0 }
+  let held: Batch[] | undefined = window.previous ? [] : undefined
+  let heldBytes = 0
+  let serverNs: bigint | undefined
+  let presentNs = 0n
+  let reachNs: bigint | undefined
+  let bytes = 0
+
+  async function forward(batch: Batch): Promise<void> {
+    if (held === undefined) return delivery.send(batch)
+    held.push(batch)
+    heldBytes += batch.bytes.length
+    if (heldBytes <= deps.heldBytesMax) return
+    // Too much to hold: write without waiting for the digest. Writing what did not change is merely dear.
+    const waiting = held
+    held = undefined
+    for (const one of waiting) await delivery.send(one)
+  }
+
+  /** Not a promise: there are hundreds of thousands of messages, and batches are few. */
+  function take(message: Message): void {
+    // Past the reach the window will be read again: what lies there counts then, once, and the digest covers what is done.
+    const { loggedNs } = message
+    if (loggedNs <= window.toNs && loggedNs > (reachNs ?? window.fromNs)) return
+    if (message.quarantined.length > 0) quarantine.parts('source', message, message.quarantined)
+    if (message.entryCount === 0) return
+    const points = pointsOf(message)
+    if (points === undefined) return
+    if (points.quarantined.length > 0) quarantine.parts('flatten', message, points.quarantined)
+    counts.messages += 1
+    counts.entries += message.entryCount
+    counts.points += points.count
+    digest.add(points.digest)
+    observer.points(points)
+  }
+
+  /** The points of a message, whose lines are appended; undefined when our own code fails on it, and then there are none. */
+  function pointsOf(message: Message): Points | undefined {
+    let points: Points | undefined
+    try {
+      points = parts.flattener.flatten(message)
+      parts.lines.append(points)
+      return points
+    } catch (error) {
+      quarantine.failed(message, points === undefined ? 'flatten_failed' : 'encode_failed', error)
+      return undefined
+    }
+  }
+
+  async function forwardFull(): Promise<void> {
+    for (let batch = parts.lines.full(); batch; batch = parts.lines.full()) await forward(batch)
+  }
+
+  try {
+    const answer = await deps.source.open(window, signal)
+    serverNs = answer.serverNs
+    presentNs = deps.presentNs(serverNs)
+    reachNs = reachOf(window, presentNs - deps.lagNs)
+    for await (const group of answer.groups) {
+      for (const message of group) {
+        take(message)
+        if (parts.lines.hasFull()) await forwardFull()
+      }
+      bytes = answer.bytesRead()
+      if (quarantine.isFull()) await quarantine.post()
+      signal.throwIfAborted()
+    }
+    bytes = answer.bytesRead()
+    for (const batch of parts.lines.rest()) await forward(batch)
+    const changed = window.previous?.digest !== digest.text()
+    if (held !== undefined) for (const batch of held) changed ? await delivery.send(batch) : parts.lines.release(batch)
+    // What a late pass quarantines again, unchanged, lies in the dead-letter file already.
+    if (changed && quarantine.count > 0) await quarantine.post()
+    await delivery.settled()
+    signal.throwIfAborted()
+    if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()
+
+    const ackedNs = deps.nextAckNs()
+    // Not held back: written as a whole, changed or not.
+    const isWritten = changed || held === undefined
+    const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
+    if (reachNs !== undefined && delivery.limits.length === 0) {
+      deps.ledger.done(
+        { fromNs: window.fromNs, toNs: reachNs },
+        {
+          pass,
+          digest: digest.text(),
+          messages: counts.messages,
+          entries: counts.entries,
+          points: counts.points,
+          atNs: isWritten ? ackedNs : (window.previous?.atNs ?? ackedNs),
+        },
+        attempt,
+      )
+    }
+    const durationMs = deps.clock.monotonicMs() - beganMs
+    return {
+      ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
+      ...{ ...delivery.totals, changed, isWritten, limits: delivery.limits, sentMs: delivery.sentMs, durationMs },
+    }
+  } catch (error) {
+    failing.abort(error)
+    // Nothing of this window may still be in flight when its memory is used again.
+    await delivery.settled().catch(() => undefined)
+    // The batch that failed knows the reason; what the loop saw is only the echo of the abort.
+    throw outerSignal.aborted ? outerSignal.reason : (delivery.failure ?? error)
+  }
+}
+
+/** How far the window is done: never past the trailing edge, which is what the API can have had when it answered. */
+function reachOf(window: PlannedWindow, edgeNs: bigint): bigint | undefined {
+  if (window.previous) return window.toNs
+  const reachNs = min(window.toNs, edgeNs)
+  return reachNs > window.fromNs ? reachNs : undefined
+}
+
+/** A late pass counts only when the window has its age by both clocks; one that was made earlier was merely another reading. */
+function passOf(window: PlannedWindow, ageNs: bigint, deps: RunWindowDeps): number {
+  return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
+}
+
+/** Some of its batches were acknowledged before the database was away, some after: the first may be lost. */
+function interrupted(): CollectorError {
+  return new CollectorError('the database was away while a window was written; the window is read again by itself', {
+    stage: 'sink',
+    code: 'db_interrupted',
+    reaction: 'retry',
+  })
+}
+
+interface Delivery {
+  /** Waits for a place, then sends in the background. Throws when an earlier batch has failed. */
+  send(batch: Batch): Promise<void>
+  /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
+  settled(): Promise<void>
+  readonly failure: unknown
+  /** What kept lines out of batches whose others were stored. */
+  readonly limits: readonly CollectorError[]
+  /** When the first request that the database answered was sent, ms of monotonic time; infinite without any. */
+  readonly sentMs: number
+  readonly totals: { written: number; rejected: number; expired: number }
+}
+
+function createDelivery(
+  lines: LineWriter,
+  deps: RunWindowDeps,
+  signal: AbortSignal,
+  onFailure: (error: unknown) => void,
+): Delivery {
+  const flying = new Set<Promise<void>>()
+  const totals = { written: 0, rejected: 0, expired: 0 }
+  let failure: unknown
+  const limits: CollectorError[] = []
+  let sentMs = Number.POSITIVE_INFINITY
+  async function deliver(batch: Batch, release: () => void): Promise<void> {
+    try {
+      const receipt = await deps.sink.write(batch, signal)
+      sentMs = Math.min(sentMs, receipt.sentMs)
+      totals.written += receipt.written
+      totals.rejected += receipt.rejected
+      totals.expired += receipt.expired
+    } catch (error) {
+      // What the database took of this batch is stored, and so shall be what it takes of the others.
+      if (error instanceof CollectorError && error.code === 'db_limit') limits.push(error)
+      else {
+        failure ??= error
+        onFailure(error)
+      }
+    } finally {
+      lines.release(batch)
+      release()
+    }
+  }
+  return {
+    async send(batch) {
+      const release = await deps.slots.take(signal)
+      const flight: Promise<void> = deliver(batch, release).finally(() => flying.delete(flight))
+      flying.add(flight)
+    },
+    async settled() {
+      await Promise.all(flying)
+      if (failure !== undefined) throw failure
+    },
+    get failure() {
+      return failure
+    },
+    limits,
+    get sentMs() {
+      return sentMs
+    },
+    totals,
+  }
+}

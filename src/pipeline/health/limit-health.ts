@@ -1,0 +1,55 @@
+/** A limit of series or tag values that stands: why, and which node has the most new series among all that was refused since it stands. What is
+ * refused again counts once, so that neither the last refusal nor a node whose few new series come again and again is named. */
+import type { Logger } from 'pino'
+import type { CollectorError } from '../../base/errors.ts'
+import { createHashSet } from '../../base/hash-set.ts'
+import { LimitError, mostOf, whoseText } from '../../sink/limit-error.ts'
+
+export interface LimitTrouble {
+  /** Refusals of one window. */
+  met(errors: readonly CollectorError[]): void
+  /** Nothing waits for the limit any more. */
+  ended(): void
+  /** undefined: nothing was refused since the start. */
+  text(): string | undefined
+}
+
+/** Then counting ends: the name is known. At most 4 MiB, while a limit stands. */
+const SERIES_MAX = 200_000
+const NODES_MAX = 1_000
+
+export function createLimitTrouble(log: Logger): LimitTrouble {
+  let error: CollectorError | undefined
+  let seen = createHashSet(SERIES_MAX)
+  const counts = new Map<string, number>()
+  let named: string | undefined
+
+  function count({ newSeries }: LimitError): void {
+    for (const [node, series] of newSeries) {
+      if (!counts.has(node) && counts.size >= NODES_MAX) continue
+      for (const one of series)
+        if (seen.size < SERIES_MAX && seen.add(one)) counts.set(node, (counts.get(node) ?? 0) + 1)
+    }
+  }
+
+  return {
+    met(errors) {
+      const isNew = error === undefined
+      for (const one of errors) if (one instanceof LimitError) count(one)
+      error = errors.at(-1) ?? error
+      const [node, series] = mostOf(counts)
+      if (!isNew && node === named) return
+      named = node
+      log.warn({ code: 'db_limit', node, series, err: error }, 'database is at a limit, what it refuses is tried again')
+    },
+    ended() {
+      if (error === undefined) return
+      error = undefined
+      seen = createHashSet(SERIES_MAX)
+      counts.clear()
+      named = undefined
+      log.info('nothing waits for a limit of the database any more')
+    },
+    text: () => (error instanceof LimitError ? error.textWith(whoseText(counts)) : error?.message),
+  }
+}

@@ -1,0 +1,107 @@
+/** What is told about observers that fail: one log line a minute for each source, a counter, and a component of its own in `/health`, which
+ * warns as long as one of its sources is in trouble. */
+import type { Logger } from 'pino'
+import type { Clock } from '../../base/clock.ts'
+import { isoOf } from '../../base/format.ts'
+
+/** Components beside the line; each is one of `/health`. */
+export const OBSERVERS = ['alerts', 'page', 'metrics'] as const
+export type ObserverName = (typeof OBSERVERS)[number]
+
+export interface Troubles {
+  /** `source` (a closed list, such as a route) threw `error`, and its caller goes on. `retryMs`: it is restarted by itself after so long. */
+  failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void
+  /** `source` works again. */
+  works(name: ObserverName, source: string): void
+  /** The same methods, none of which throws; each is a source, named after `part` and itself. For what only takes note and returns nothing. */
+  guard<T extends object>(name: ObserverName, part: string, methods: T): T
+}
+
+export interface TroublesDeps {
+  readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
+  readonly log: Logger
+  readonly health: {
+    set(component: ObserverName, status: 'ok' | 'warning', code?: string, text?: string, condition?: string): void
+  }
+  readonly metrics: { failed(name: ObserverName): void }
+}
+
+const LOG_EVERY_MS = 60_000
+/** What only takes note has no state that could be asked: it works when it has not failed for so long. */
+const CALM_MS = 60_000
+
+/** What is off, and what it means. */
+const OFF: Record<ObserverName, string> = {
+  alerts: 'alerts are off: no rule is evaluated and nobody is notified',
+  page: 'the status page is incomplete: its live view, or the page that was asked for, is missing',
+  metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',
+}
+
+interface Trouble {
+  readonly loggedMs: number
+  readonly failedMs: number
+  /** Since the last log line. */
+  readonly unloggedCount: number
+}
+
+export function createTroubles({ clock, log, health, metrics }: TroublesDeps): Troubles {
+  /** By component, then by source. */
+  const troubles = new Map<ObserverName, Map<string, Trouble>>()
+
+  function failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void {
+    const nowMs = clock.monotonicMs()
+    const mine = troubles.get(name) ?? new Map<string, Trouble>()
+    troubles.set(name, mine)
+    const before = mine.get(source)
+    const isLogged = before === undefined || nowMs - before.loggedMs >= LOG_EVERY_MS
+    if (isLogged) {
+      const more = before !== undefined && before.unloggedCount > 0 ? { heldBackCount: before.unloggedCount } : {}
+      log.error({ observer: name, source, retryMs, ...more, err: error }, 'observer failed, ingestion goes on')
+    }
+    mine.set(source, {
+      loggedMs: isLogged ? nowMs : before.loggedMs,
+      failedMs: nowMs,
+      unloggedCount: isLogged ? 0 : before.unloggedCount + 1,
+    })
+    const next = retryMs === undefined ? undefined : isoOf(clock.now() + BigInt(Math.round(retryMs * 1e6)))
+    health.set(name, 'warning', 'observer_failed', textOf(name, next), source)
+    metrics.failed(name)
+  }
+
+  function works(name: ObserverName, source: string): void {
+    if (troubles.get(name)?.delete(source) !== true) return
+    log.info({ observer: name, source }, 'observer works again')
+    health.set(name, 'ok', undefined, undefined, source)
+  }
+
+  function guarded(name: ObserverName, source: string, method: (...args: unknown[]) => unknown) {
+    return (...args: unknown[]) => {
+      try {
+        rejection(method(...args), (error) => failed(name, source, error))
+      } catch (error) {
+        return failed(name, source, error)
+      }
+      const trouble = troubles.get(name)?.get(source)
+      if (trouble !== undefined && clock.monotonicMs() - trouble.failedMs >= CALM_MS) works(name, source)
+    }
+  }
+
+  return {
+    failed,
+    works,
+    guard<T extends object>(name: ObserverName, part: string, methods: T): T {
+      const entries = Object.entries(methods).map(([key, method]) => [key, guarded(name, `${part}.${key}`, method)])
+      return Object.fromEntries(entries) as T
+    },
+  }
+}
+
+/** Hears of it when `answer` is a promise, and rejects. */
+export function rejection(answer: unknown, onRejected: (error: unknown) => void): void {
+  if (answer instanceof Promise) answer.catch(onRejected)
+}
+
+function textOf(name: ObserverName, next: string | undefined): string {
+  const restart = next === undefined ? '' : `; it is restarted by itself, next at ${next}`
+  return `${OFF[name]}, because of an error inside tailflux (the log has it: "observer failed"). Ingestion goes on${restart}. Should it stay so, update tailflux, or report that log line`
+}

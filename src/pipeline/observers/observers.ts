@@ -1,0 +1,264 @@
+/** Observers look at what passes along the line: alerts, the live view of the status page, metrics, the pages themselves. None of them can
+ * hurt the line. Whatever one throws or rejects with is caught here and nowhere else: it is logged, `/health` says what is off, and
+ * ingestion goes on.
+ *
+ * An observer with a state of its own is restarted: the instance that failed is given up, and after a backoff there is a fresh one. It sees
+ * only windows that begin from then on, because half a window is worse than none. The backoff grows from a second to five minutes, so one
+ * that throws at every message costs the line one message per backoff. For `/health` it works again when a fresh instance has seen a whole
+ * window with messages and has lasted as long as the backoff before it. */
+import type { Logger } from 'pino'
+import type { Clock } from '../../base/clock.ts'
+import type { Points } from '../../flatten/points.ts'
+import type { WindowResult } from '../deliver-window.ts'
+import type { PlannedWindow } from '../planner.ts'
+import { createTroubles, type ObserverName, rejection, type Troubles, type TroublesDeps } from './failures.ts'
+
+/** Looks at points as they pass. */
+export interface Observer {
+  /** The points of one message of a window that is being read; valid only during the call. */
+  points(window: PlannedWindow, points: Points): void
+  /** The window is done: what `points` said about it counts from now on. */
+  done(window: PlannedWindow, result: WindowResult): void
+  /** The window failed: what `points` said about it never happened. */
+  failed(window: PlannedWindow): void
+}
+
+/** All observers of one window. Nothing here ever throws. */
+export interface WindowObserver {
+  points(points: Points): void
+  done(result: WindowResult): void
+  failed(): void
+}
+
+/** One life of an observer that is restarted. */
+export interface Instance {
+  readonly observer: Observer
+  /** Called once, before the first window. */
+  start?(): Promise<void>
+  /** Ends in order, with what it has saved. */
+  stop?(): Promise<void>
+  /** It has failed: ends at once and saves nothing. */
+  giveUp?(): Promise<void>
+}
+
+export interface Handle<T> {
+  /** What `look` returns of the instance; undefined while the observer is off, or when `look` throws, which turns it off. */
+  use<R>(look: (instance: T) => R): R | undefined
+}
+
+export interface Observers extends Troubles {
+  /** Adds an observer. `onBroken` is for what fails in its own time, such as a timer. */
+  add<T extends Instance>(name: ObserverName, create: (onBroken: (error: unknown) => void) => T): Handle<T>
+  /** A window begins: call before the first message is read. */
+  begin(window: PlannedWindow): WindowObserver
+  /** Starts all of them. Never rejects: what cannot start is restarted later. */
+  start(): Promise<void>
+  /** Stops them, latest first, each within five seconds. Never rejects. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** For those who observe nothing. */
+export const NO_OBSERVERS: Pick<Observers, 'begin'> = {
+  begin: () => ({ points: () => undefined, done: () => undefined, failed: () => undefined }),
+}
+
+const BACKOFF_MIN_MS = 1_000
+const BACKOFF_MAX_MS = 300_000
+/** A failure after so long without one counts as the first. */
+const FORGIVEN_MS = 1_800_000
+const STOP_MS = 5_000
+
+interface Deps extends TroublesDeps {
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+interface Life<T extends Instance> {
+  readonly instance: T
+  isOver: boolean
+  fail(error: unknown): void
+  /** It has seen a whole window with messages. */
+  worked(): void
+}
+
+interface Supervised<T extends Instance> {
+  /** Undefined while it is off. */
+  readonly life: Life<T> | undefined
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export function createObservers(deps: Deps): Observers {
+  const troubles = createTroubles(deps)
+  const all: Supervised<Instance>[] = []
+  let stopping: Promise<void> | undefined
+
+  async function stopAll(): Promise<void> {
+    for (const one of all.toReversed()) await one.stop()
+  }
+
+  return {
+    ...troubles,
+    add(name, create) {
+      const made = supervise(name, create, { ...deps, ...troubles })
+      all.push(made)
+      return {
+        use(look) {
+          const { life } = made
+          if (life === undefined) return undefined
+          try {
+            const answer = look(life.instance)
+            rejection(answer, life.fail)
+            return answer
+          } catch (error) {
+            life.fail(error)
+            return undefined
+          }
+        },
+      }
+    },
+
+    begin(window) {
+      const lives = all.flatMap(({ life }) => life ?? [])
+      let hasPoints = false
+      function each(look: (life: Life<Instance>) => unknown): void {
+        for (const life of lives) {
+          if (life.isOver) continue
+          try {
+            rejection(look(life), life.fail)
+          } catch (error) {
+            life.fail(error)
+          }
+        }
+      }
+      return {
+        points(points) {
+          hasPoints = true
+          for (let index = 0; index < lives.length; index += 1) {
+            const life = lives[index]!
+            if (life.isOver) continue
+            try {
+              const answer: unknown = life.instance.observer.points(window, points)
+              if (answer !== undefined) rejection(answer, life.fail)
+            } catch (error) {
+              life.fail(error)
+            }
+          }
+        },
+        done(result) {
+          each(({ instance }) => instance.observer.done(window, result))
+          if (hasPoints) for (const life of lives) if (!life.isOver) life.worked()
+        },
+        failed: () => each((life) => life.instance.observer.failed(window)),
+      }
+    },
+
+    async start() {
+      for (const one of all) await one.start()
+    },
+    stop() {
+      stopping ??= stopAll()
+      return stopping
+    },
+  }
+}
+
+/** One observer through all its lives. */
+function supervise<T extends Instance>(
+  name: ObserverName,
+  create: (onBroken: (error: unknown) => void) => T,
+  deps: Deps & Pick<Troubles, 'failed' | 'works'>,
+): Supervised<T> {
+  const { clock, log } = deps
+  const stopping = new AbortController()
+  let life: Life<T> | undefined
+  let failures = 0
+  let backoffMs = 0
+  let beginning: Promise<void> | undefined
+  let restarting: Promise<void> | undefined
+
+  async function begin(): Promise<void> {
+    const beganMs = clock.monotonicMs()
+    let made: Life<T> | undefined
+    let hasFailed = false
+
+    function fail(error: unknown): void {
+      // Several windows may fail at once, and what is being stopped may complain about it.
+      if (hasFailed || stopping.signal.aborted) return
+      hasFailed = true
+      if (made) made.isOver = true
+      if (life === made) life = undefined
+      failures = clock.monotonicMs() - beganMs > FORGIVEN_MS ? 1 : failures + 1
+      backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
+      deps.failed(name, INSTANCE, error, backoffMs)
+      restarting = restart(made?.instance)
+    }
+
+    try {
+      const instance = create(fail)
+      made = {
+        instance,
+        isOver: false,
+        fail,
+        worked() {
+          if (failures === 0 || clock.monotonicMs() - beganMs < backoffMs) return
+          deps.works(name, INSTANCE)
+        },
+      }
+      await instance.start?.()
+      if (!made.isOver && !hasFailed) life = made
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  async function restart(old: T | undefined): Promise<void> {
+    await within(old?.giveUp?.(), 'an observer that failed does not end, its successor starts all the same')
+    try {
+      await clock.sleep(backoffMs, stopping.signal)
+    } catch {
+      // Stopped meanwhile.
+      return
+    }
+    await begin()
+  }
+
+  /** Waits for a comfort: not for ever, and whatever it says. */
+  async function within(work: Promise<void> | undefined, text: string): Promise<boolean> {
+    const patience = new AbortController()
+    const late = clock.sleep(STOP_MS, patience.signal).then(
+      () => 'late',
+      () => undefined,
+    )
+    const ended = Promise.resolve(work).then(
+      () => undefined,
+      (error: unknown) => log.warn({ observer: name, err: error }, 'observer did not end in order'),
+    )
+    const isLate = (await Promise.race([ended, late])) === 'late'
+    patience.abort()
+    if (isLate) log.warn({ observer: name, waitedMs: STOP_MS }, text)
+    return !isLate
+  }
+
+  return {
+    get life() {
+      return life
+    },
+    start() {
+      beginning = begin()
+      return beginning
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'))
+      await within(beginning, 'an observer does not start, it is left behind')
+      await within(restarting, 'an observer does not start again, it is left behind')
+      const last = life
+      life = undefined
+      if (last === undefined || last.isOver) return
+      last.isOver = true
+      await within(last.instance.stop?.(), 'an observer does not stop, it is left behind')
+    },
+  }
+}
+
+const INSTANCE = 'instance'

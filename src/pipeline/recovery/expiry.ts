@@ -1,0 +1,70 @@
+/** What the API no longer has. Of what was promised that is a loss: an exact gap, shown for ever. History of before the first start is not
+ * promised: it is read as far as the API still has it, and what ages out before its turn comes only moves the origin. */
+import type { Logger } from 'pino'
+import { HOUR } from '../../base/clock.ts'
+import { isoOf } from '../../base/format.ts'
+import type { Interval, Ledger } from '../../ledger/ledger.ts'
+import type { PipelineMetrics } from '../metrics.ts'
+import type { Present } from '../source-clock.ts'
+import { max, min } from '../window-size.ts'
+
+export interface Expiry {
+  /** Something is missing that the API will not have much longer, or has no more: it must not be asked for, because the API answers for what it
+   * still has, and the rest would count as read. */
+  isDue(): boolean
+  /** Gives up all that lies beyond the retention of the API. No window may be under way. Throws a CollectorError of the state file. */
+  giveUp(): void
+}
+
+/** The floor lies an hour above what the API deletes; in a long catch-up reading stops for this once in half an hour, not all the time. */
+const SLACK = HOUR / 2n
+
+export function createExpiry(deps: {
+  readonly ledger: Pick<Ledger, 'originNs' | 'promisedNs' | 'setOrigin' | 'missing' | 'gaps' | 'loseGap' | 'compact'>
+  readonly present: Pick<Present, 'floorNs' | 'presentNs'>
+  readonly metrics: Pick<PipelineMetrics, 'gapLost'>
+  readonly log: Logger
+}): Expiry {
+  const { ledger, present, log } = deps
+
+  function lose(piece: Interval): void {
+    ledger.loseGap(piece, 'beyond_retention', present.presentNs())
+    deps.metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
+    log.error(
+      { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
+      'gap beyond the retention of the API, these records are lost',
+    )
+  }
+
+  function leaveHistory(fromNs: bigint, toNs: bigint): void {
+    // A gap that was named stays named.
+    for (const gap of ledger.gaps())
+      if (gap.state === 'open' && gap.fromNs < toNs) lose({ fromNs: gap.fromNs, toNs: min(gap.toNs, toNs) })
+    if (ledger.missing(fromNs, toNs).length === 0) return
+    ledger.setOrigin(toNs)
+    log.warn(
+      { from: isoOf(fromNs), to: isoOf(toNs) },
+      'history of before the first start aged out at the API before it could be read; reading begins later',
+    )
+  }
+
+  return {
+    isDue() {
+      const originNs = ledger.originNs()
+      const dueNs = present.floorNs() - SLACK
+      return originNs !== undefined && originNs < dueNs && ledger.missing(originNs, dueNs).length > 0
+    },
+
+    giveUp() {
+      const originNs = ledger.originNs()
+      const oldestNs = present.floorNs()
+      if (originNs === undefined || originNs >= oldestNs) return
+      // Nor is there a late pass over what is gone: it would find less than was read.
+      ledger.compact(oldestNs, oldestNs)
+      const historyEndNs = min(ledger.promisedNs() ?? originNs, oldestNs)
+      if (originNs < historyEndNs) leaveHistory(originNs, historyEndNs)
+      const fromNs = max(originNs, historyEndNs)
+      for (const piece of fromNs < oldestNs ? ledger.missing(fromNs, oldestNs) : []) lose(piece)
+    },
+  }
+}

@@ -1,0 +1,259 @@
+/** When ledger and database are compared: at the start, after each outage however short, and every ten minutes, because a database can be
+ * dropped and made again, or restored, between two polls. What is compared is in reconcile.ts. */
+import type { Logger } from 'pino'
+import { type Clock, HOUR, MS } from '../../base/clock.ts'
+import { CollectorError } from '../../base/errors.ts'
+import type { Interval, Ledger } from '../../ledger/ledger.ts'
+import type { Sink } from '../../sink/sink.ts'
+import type { Source } from '../../source/source.ts'
+import type { Waits } from '../backoff.ts'
+import type { CircuitBreaker } from '../circuit-breaker.ts'
+import type { HealthReport } from '../health/line-health.ts'
+import type { Present } from '../source-clock.ts'
+import { max, min } from '../window-size.ts'
+import { createCheckpointReader } from './checkpoint-reader.ts'
+import { COMPARED_NS, HEAL_NS, lastOf, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
+
+export interface Recovery {
+  /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
+  askTime(signal: AbortSignal): Promise<boolean>
+  /** The comparison is due: no window may begin before it, and none may be under way while it is made. */
+  isDue(): boolean
+  /** Compares when that is due. False when it was not possible now. */
+  reach(signal: AbortSignal): Promise<boolean>
+  /** Something that stood in the way of the comparison is gone. */
+  compareSoon(): void
+  /** A request to the database failed so that it may have been away; it may come back older than it was. */
+  lose(): void
+  /** That happened then or later, ms of monotonic time: what was sent before may be lost, and what was sent after it need not be. */
+  wasAwaySince(ms: number): boolean
+  /** True when a window that was written around an outage is to be read again; not for ever, or nothing would get done where every second
+   * request fails. */
+  mayInterrupt(window: Interval): boolean
+  /** The clock of acknowledgements, ns. It only goes forward: as the local clock does, or where that was set back, or where the checkpoint
+   * or the ledger tell of later ones (the clock was ahead then), on from there at the pace of monotonic time. */
+  nextAckNs(): bigint
+  /** What was acknowledged before is never compared any more, ns. */
+  comparedFromNs(): bigint
+}
+
+export interface RecoveryOptions {
+  readonly tailnet: string
+  readonly lookbackMs: number
+  readonly lagNs: bigint
+  readonly parallel: number
+  /** Age of the last late pass. */
+  readonly lastPassNs: bigint
+}
+
+/** How often the checkpoint is read back. */
+export const COMPARE_EVERY_MS = 600_000
+
+/** After so many comparisons in a row, each with an outage in the middle, reading goes on for a minute: where every request fails once, nothing
+ * would be read any more. What is in doubt stays so until the next comparison. */
+const COMPARED_AGAIN_MAX = 3
+const COMPARE_SOON_MS = 60_000
+
+/** After so many times a window counts as done although the database was away while it was written, or soon after. */
+const INTERRUPTIONS_MAX = 5
+
+/** Connection refused, reset, timed out, or a proxy that finds nobody behind it. An answer that names a time to wait comes from a database
+ * that is there and has too much to do. */
+export function isOutage({ code, retryAfterMs }: CollectorError): boolean {
+  if (code === 'db_overloaded') return retryAfterMs === undefined
+  return code === 'db_unreachable' || code === 'db_timeout' || code === 'db_unavailable'
+}
+
+/** The database is there, and does not take what it was given. */
+export function isRefusal({ code }: CollectorError): boolean {
+  return [
+    'db_conflict',
+    'db_limit',
+    'db_rejected',
+    'db_too_large',
+    'dead_letters_full',
+    'dead_letters_failed',
+  ].includes(code)
+}
+
+export function createRecovery(
+  options: RecoveryOptions,
+  deps: {
+    readonly source: Pick<Source, 'open'>
+    readonly sink: Pick<Sink, 'checkpoint' | 'write'>
+    readonly ledger: Ledger
+    readonly present: Present
+    readonly waits: Waits
+    /** Opens when the database does not answer. */
+    readonly breaker: Pick<CircuitBreaker, 'failed'>
+    readonly health: HealthReport
+    readonly clock: Clock
+    readonly log: Logger
+  },
+): Recovery {
+  const { ledger, present, waits, clock, log } = deps
+  const reader = createCheckpointReader(options, { ...deps, writer: ledger.writer, nextAckNs })
+  let isStart = true
+  let isReached = false
+  let dueMs = Number.NEGATIVE_INFINITY
+  let outages = 0
+  /** What was acknowledged up to here was compared; undefined: everything must be. */
+  let provenNs: bigint | undefined
+  let lastAckedNs = 0n
+  let lastAckedMs = clock.monotonicMs()
+  /** When the database was away last, or this began. */
+  let steadySinceMs = clock.monotonicMs()
+  let lastAwayMs = Number.NEGATIVE_INFINITY
+  /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
+  let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
+  let unkeptToNs: bigint | undefined
+  let told: string | undefined
+  /** Comparisons in a row that had an outage in the middle. */
+  let disturbed = 0
+  /** How often a window was interrupted, by its begin; since the last comparison that found no outage. */
+  const interruptions = new Map<bigint, number>()
+
+  function goOnFrom(ackedNs: bigint): void {
+    lastAckedNs = ackedNs
+    lastAckedMs = clock.monotonicMs()
+  }
+
+  async function askTime(signal: AbortSignal): Promise<boolean> {
+    try {
+      const toNs = clock.now() - options.lagNs
+      const answer = await deps.source.open({ fromNs: toNs - MS, toNs }, signal)
+      present.hear(answer.serverNs)
+      for await (const _ of answer.groups) break
+      waits.apiWorks()
+      return true
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CollectorError)) throw error
+      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API cannot be asked, reading waits')
+      waits.apiFails(error)
+      return false
+    }
+  }
+
+  function nextAckNs(): bigint {
+    const passedNs = BigInt(Math.floor((clock.monotonicMs() - lastAckedMs) * 1e6))
+    goOnFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
+    return lastAckedNs
+  }
+
+  function mayInterrupt({ fromNs }: Interval): boolean {
+    const count = (interruptions.get(fromNs) ?? 0) + 1
+    interruptions.set(fromNs, count)
+    return count <= INTERRUPTIONS_MAX
+  }
+
+  /** What was acknowledged shortly before an outage may be lost even where the checkpoint is not. */
+  function readDoubtfulAgain(): void {
+    if (doubt === undefined) return
+    const { fromNs, toNs } = doubt
+    const lost = ledger
+      .recent(Number.MAX_SAFE_INTEGER)
+      .filter((window) => window.atNs >= fromNs && window.atNs <= toNs && mayInterrupt(window))
+    for (const window of lost) ledger.forget(window)
+    doubt = undefined
+    if (lost.length > 0)
+      log.info(
+        { windowCount: lost.length },
+        'reading again what was acknowledged shortly before the database went away',
+      )
+  }
+
+  function tell({ unproven }: Pick<Reconciled, 'unproven'>): void {
+    const keptNs = unkeptToNs === undefined ? COMPARED_NS : present.presentNs() - unkeptToNs
+    const code = unproven?.code ?? (keptNs < COMPARED_NS ? 'retention_short' : undefined)
+    const text =
+      unproven === undefined
+        ? shortRetentionText(keptNs)
+        : `points are written, but what the database loses is not noticed: ${unproven.text}`
+    // A kind of database that has no questions is no trouble: nobody can mend it.
+    const isTrouble = code !== undefined && unproven?.isByNature !== true
+    if (isTrouble) deps.health.set('sink', 'warning', code, text, 'checkpoint')
+    else deps.health.set('sink', 'ok', undefined, undefined, 'checkpoint')
+    if (code !== undefined && code !== told)
+      log[isTrouble ? 'warn' : 'info']({ code, reason: text }, 'the checkpoint cannot be compared')
+    else if (code === undefined && told !== undefined) log.info('the checkpoint can be compared again')
+    told = code
+  }
+
+  async function compare(signal: AbortSignal): Promise<void> {
+    if (isStart) goOnFrom(max(lastAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))))
+    readDoubtfulAgain()
+    const isWhole = !isReached || provenNs === undefined
+    const reconciled = await reconcile(
+      {
+        nowNs: present.presentNs(),
+        serverNowNs: present.serverNowNs(),
+        floorNs: present.floorNs(),
+        lookbackNs: BigInt(options.lookbackMs) * MS,
+        lastPassNs: options.lastPassNs,
+        parallel: options.parallel,
+        isStart,
+        provenNs: isWhole ? undefined : provenNs,
+        unkeptToNs,
+      },
+      { ledger, reader, log },
+      signal,
+    )
+    // Also above what was written by a ledger that is lost.
+    const recordedNs = lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))
+    const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)
+    if (latestNs > lastAckedNs) goOnFrom(latestNs)
+    provenNs = reconciled.unproven === undefined ? recordedNs : undefined
+    unkeptToNs = reconciled.unkeptToNs ?? unkeptToNs
+    tell(reconciled)
+  }
+
+  return {
+    askTime,
+    isDue: () => !isReached || clock.monotonicMs() >= dueMs,
+    async reach(signal) {
+      if (isReached && clock.monotonicMs() < dueMs) return true
+      // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
+      if ((!present.isHeard || present.hasJumped()) && !(await askTime(signal))) return false
+      const outagesBefore = outages
+      const wasAway = doubt !== undefined
+      try {
+        await compare(signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof CollectorError)) throw error
+        if (error.stage === 'ledger') waits.stateFailed(error)
+        else deps.breaker.failed(error)
+        return false
+      }
+      isStart = false
+      // Away again while it was asked: once more.
+      const isDisturbed = outages !== outagesBefore
+      disturbed = isDisturbed ? disturbed + 1 : 0
+      isReached = !isDisturbed || disturbed >= COMPARED_AGAIN_MAX
+      dueMs = clock.monotonicMs() + (isDisturbed ? COMPARE_SOON_MS : COMPARE_EVERY_MS)
+      if (!isDisturbed && !wasAway) interruptions.clear()
+      if (isReached) disturbed = 0
+      return isReached
+    },
+    compareSoon() {
+      dueMs = Number.NEGATIVE_INFINITY
+    },
+    lose() {
+      outages += 1
+      lastAwayMs = clock.monotonicMs()
+      if (isStart) return
+      if (doubt === undefined) {
+        // No more than half of what was done since the last outage: with a database that fails all the time there must be progress.
+        const steadyNs = BigInt(Math.round((clock.monotonicMs() - steadySinceMs) * 1e6))
+        doubt = { fromNs: lastAckedNs - min(HEAL_NS, steadyNs / 2n), toNs: lastAckedNs }
+      } else doubt.toNs = lastAckedNs
+      steadySinceMs = clock.monotonicMs()
+      isReached = false
+    },
+    wasAwaySince: (ms) => lastAwayMs >= ms,
+    mayInterrupt,
+    nextAckNs,
+    comparedFromNs: () => lastAckedNs - max(COMPARED_NS, options.lastPassNs + HOUR),
+  }
+}

@@ -1,0 +1,51 @@
+/** The trailing edge: how far windows are asked for. It is only what we ask: how far a window is done is told by the Date header of its own
+ * answer (run-window). It stands still for an interval, so that a tick comes to an end. */
+import type { Clock } from '../base/clock.ts'
+import type { Interval } from '../ledger/ledger.ts'
+import type { Present } from './source-clock.ts'
+import { min } from './window-size.ts'
+
+export interface Edge {
+  /** The edge, ns; anew when it is an interval old. */
+  ns(): bigint
+  /** The edge as it stands, without renewing it; for people. */
+  standingNs(): bigint
+  /** Anew at the next question. */
+  forget(): void
+  /** A window came to an end and is done as far as `reachedNs`; `hasHeard`: its answer told the API's time. */
+  learn(window: Interval, reachedNs: bigint, hasHeard: boolean): void
+}
+
+export function createEdge(
+  options: { readonly intervalMs: number; readonly lagNs: bigint },
+  { clock, present }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly present: Present },
+): Edge {
+  let edgeNs: bigint | undefined
+  let setMs = 0
+
+  function ns(): bigint {
+    const nowMs = clock.monotonicMs()
+    if (edgeNs === undefined || nowMs - setMs >= options.intervalMs) {
+      edgeNs = present.presentNs() - options.lagNs
+      setMs = nowMs
+    }
+    return edgeNs
+  }
+
+  return {
+    ns,
+    standingNs: () => edgeNs ?? present.serverNowNs() - options.lagNs,
+    forget() {
+      edgeNs = undefined
+    },
+    learn(window, reachedNs, hasHeard) {
+      if (reachedNs >= window.toNs) {
+        edgeNs ??= ns()
+        return
+      }
+      // The clocks did not allow the whole window: until the next edge there is nothing more to ask for.
+      if (hasHeard) edgeNs = undefined
+      edgeNs = min(ns(), reachedNs)
+    },
+  }
+}

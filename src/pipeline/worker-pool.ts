@@ -1,0 +1,95 @@
+/** Reads until nothing is missing below the trailing edge: asks the planner and keeps a bounded number of windows going. */
+import type { Clock } from '../base/clock.ts'
+import type { Waits } from './backoff.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { Liveness } from './health/liveness.ts'
+import type { PlannedWindow, Planner } from './planner.ts'
+import type { Expiry } from './recovery/expiry.ts'
+import type { Recovery } from './recovery/recovery.ts'
+import type { Edge } from './safe-read-horizon.ts'
+import type { Present } from './source-clock.ts'
+import type { TickResult } from './status.ts'
+
+export interface ReadAllDeps {
+  readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>
+  readonly present: Pick<Present, 'presentNs' | 'hasJumped'>
+  readonly edge: Pick<Edge, 'ns' | 'forget'>
+  readonly expiry: Expiry
+  readonly waits: Waits
+  readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
+  readonly recovery: Pick<Recovery, 'isDue' | 'reach' | 'askTime'>
+  readonly liveness: Pick<Liveness, 'moved'>
+  readonly isPaused: () => boolean
+  readonly clock: Pick<Clock, 'sleep'>
+}
+
+/** Resolves when there is nothing more to read, or with what makes it stop before; never while a window is under way. Rejects only on a
+ * programmer's error. */
+export async function readAll(
+  plan: Planner,
+  options: { readonly parallel: number; readonly intervalMs: number },
+  deps: ReadAllDeps,
+  signal: AbortSignal,
+): Promise<TickResult> {
+  const { waits, breaker, clock } = deps
+  const flying = new Set<Promise<void>>()
+  let broken: unknown
+  while (true) {
+    deps.liveness.moved()
+    const waitMs = waits.apiWaitMs()
+    const canRead =
+      broken === undefined &&
+      !signal.aborted &&
+      !deps.isPaused() &&
+      breaker.state !== 'open' &&
+      waitMs <= 0 &&
+      !waits.isStateWaiting()
+    // Windows that are under way come to an end first.
+    const hasJumped = canRead && deps.present.hasJumped()
+    const isExpiring = canRead && deps.expiry.isDue()
+    const isComparing = canRead && deps.recovery.isDue()
+    const isResting = hasJumped || isExpiring || isComparing
+    const most = waits.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
+    while (canRead && !isResting && flying.size < most) {
+      const window = plan.next(deps.present.presentNs(), deps.edge.ns(), breaker.trial)
+      if (window === undefined) break
+      const flight: Promise<void> = deps
+        .walk(window, plan)
+        .catch((error: unknown) => {
+          broken ??= error
+        })
+        .finally(() => flying.delete(flight))
+      flying.add(flight)
+    }
+    if (flying.size > 0) {
+      await Promise.race(flying)
+      continue
+    }
+    if (broken !== undefined) throw broken
+    if (signal.aborted) return 'stopped'
+    if (deps.isPaused()) return 'paused'
+    if (breaker.state === 'open') return 'db_down'
+    if (hasJumped) {
+      if (await deps.recovery.askTime(signal)) deps.edge.forget()
+      continue
+    }
+    if (isExpiring) {
+      waits.guardState(deps.expiry.giveUp)
+      continue
+    }
+    if (isComparing) {
+      await deps.recovery.reach(signal)
+      continue
+    }
+    // Rounded up: a rest of less than a millisecond is a rest, and not the end.
+    const restMs = Math.ceil(plan.restMs())
+    if (canRead && restMs > 0) {
+      await clock.sleep(restMs, signal).catch(() => undefined)
+      continue
+    }
+    if (canRead) return 'caught_up'
+    if (waits.isStateWaiting()) return 'state_failed'
+    if (waitMs > options.intervalMs) return 'api_waiting'
+    await clock.sleep(waitMs, signal).catch(() => undefined)
+  }
+}

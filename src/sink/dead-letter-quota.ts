@@ -1,0 +1,233 @@
+/** What becomes of each dead letter: it is known already, it is kept, or it is only counted.
+ *
+ * One node that sends nothing but what cannot be taken must fill neither the disk nor the time of the others. So each node has a quota of
+ * letters and bytes per hour, and beyond it, or beyond the limit of all letters together, letters are counted exactly. A letter that was
+ * seen before is neither kept nor counted again, because a window that fails is read again, and late passes read it again anyway. */
+import { createHash } from 'node:crypto'
+import { HOUR } from '../base/clock.ts'
+import { excerpt } from '../base/errors.ts'
+import { isoOf } from '../base/format.ts'
+import { createHashSet, type HashSet } from '../base/hash-set.ts'
+import type { DeadLetter } from './sink.ts'
+
+/** Letters and bytes that are kept per node and hour of `logged` time: lines that the database refused are small, messages are not. */
+export const LETTERS_PER_NODE_HOUR = 1_000
+export const BYTES_PER_NODE_HOUR = 1 << 20
+/** Bytes of the text of one letter; a longer one is cut. A client sends at most 256 KiB at once. */
+export const LETTER_BYTES_MAX = 512 << 10
+
+/** Ids of so many letters are remembered, and of as many before them: 8 MiB at most. */
+const KNOWN_MAX = 200_000
+/** Nodes and hours whose quotas are remembered; the ones begun first are forgotten first. */
+const QUOTAS_MAX = 20_000
+/** The node of what does not tell one. */
+const NOBODY = 'unknown'
+/** The tag `node` of a line. */
+const NODE_TAG = /^[^ ,]+(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\ ,])+)/
+
+/** One line of the dead-letter file, as JSON. */
+export interface LetterLine {
+  /** When it was written; local clock, RFC 3339. */
+  readonly at: string
+  readonly stage: string
+  readonly reason: string
+  readonly node?: string
+  /** When the API got the message. */
+  readonly logged?: string
+  readonly detail?: string
+  /** How many messages, entries or lines it stands for; 1 when absent. */
+  readonly count?: number
+  /** Length of the whole text, where it was cut. */
+  readonly bytes?: number
+  /** Present where it is no function of the text. */
+  readonly id?: string
+  readonly text?: string
+  /** No letter, but how many more of this stage, reason, node and hour were counted and not kept. */
+  readonly more?: number
+  readonly hour?: string
+  /** Ids of what `more` counts, so that they are known after a restart. */
+  readonly ids?: string
+}
+
+/** What becomes of some letters. Nothing is remembered until `commit`, so that a write that fails can be tried again. */
+export interface Sorted {
+  /** Lines of the file, each with its newline. */
+  readonly lines: readonly Buffer[]
+  /** Those that were not known: kept or counted now. */
+  readonly fresh: readonly DeadLetter[]
+  /** Something was counted because the letters together have reached their limit. */
+  readonly isFull: boolean
+  commit(): void
+}
+
+export interface LetterQuota {
+  /** `room`: bytes left for letters, and `reserve` for the lines that count beyond it. */
+  sort(letters: readonly DeadLetter[], nowNs: bigint, room: number, reserve: number): Sorted
+  /** Learns a line of an earlier process. Throws a SyntaxError when it is no JSON. */
+  recall(line: string): void
+}
+
+interface Used {
+  letters: number
+  bytes: number
+}
+
+interface More {
+  readonly letter: DeadLetter
+  readonly node: string
+  readonly hour: string
+  readonly why: string
+  readonly ids: string[]
+  count: number
+}
+
+export function createLetterQuota(): LetterQuota {
+  let known = createHashSet(KNOWN_MAX)
+  let before: HashSet = createHashSet(0)
+  const quotas = new Map<string, Used>()
+
+  function remember(id: string): void {
+    if (known.size >= KNOWN_MAX) {
+      before = known
+      known = createHashSet(KNOWN_MAX)
+    }
+    known.add(BigInt(`0x${id}`))
+  }
+
+  function isKnown(id: string): boolean {
+    const hash = BigInt(`0x${id}`)
+    return known.has(hash) || before.has(hash)
+  }
+
+  function use(key: string, bytes: number): void {
+    const used = quotas.get(key)
+    if (used !== undefined) {
+      used.letters += 1
+      used.bytes += bytes
+      return
+    }
+    if (quotas.size >= QUOTAS_MAX)
+      for (const oldest of [...quotas.keys()].slice(0, QUOTAS_MAX / 4)) quotas.delete(oldest)
+    quotas.set(key, { letters: 1, bytes })
+  }
+
+  return {
+    sort(letters, nowNs, room, reserve) {
+      const at = isoOf(nowNs)
+      const lines: Buffer[] = []
+      const fresh: DeadLetter[] = []
+      const ids = new Set<string>()
+      /** What these letters themselves use up. */
+      const taken = new Map<string, Used>()
+      const uses: [key: string, bytes: number][] = []
+      const counted = new Map<string, More>()
+      let left = room
+      let isFull = false
+
+      for (const letter of letters) {
+        const id = letter.id ?? idOf(letter.stage, letter.text)
+        if (ids.has(id) || isKnown(id)) continue
+        ids.add(id)
+        fresh.push(letter)
+        const node = letter.node ?? nodeOf(letter)
+        const hour = hourOf(letter.loggedNs ?? nowNs)
+        const key = `${node ?? NOBODY} ${hour}`
+        const line = lineOf(letter, at, node, id)
+        const used = taken.get(key) ?? { ...(quotas.get(key) ?? { letters: 0, bytes: 0 }) }
+        const isOver = used.letters >= LETTERS_PER_NODE_HOUR || used.bytes + line.length > BYTES_PER_NODE_HOUR
+        if (!isOver && line.length <= left) {
+          left -= line.length
+          lines.push(line)
+          uses.push([key, line.length])
+          taken.set(key, { letters: used.letters + 1, bytes: used.bytes + line.length })
+          continue
+        }
+        isFull ||= !isOver
+        const why = isOver ? OVER_QUOTA : OVER_LIMIT
+        const group = `${key} ${letter.stage} ${letter.reason} ${why}`
+        const more = counted.get(group) ?? { letter, node: node ?? NOBODY, hour, why, ids: [], count: 0 }
+        more.count += letter.count ?? 1
+        more.ids.push(id)
+        counted.set(group, more)
+      }
+
+      left += reserve
+      for (const more of counted.values()) {
+        const line = moreLine(more, at)
+        if (line.length > left) {
+          isFull = true
+          continue
+        }
+        left -= line.length
+        lines.push(line)
+      }
+      return {
+        lines,
+        fresh,
+        isFull,
+        commit() {
+          for (const id of ids) remember(id)
+          for (const [key, bytes] of uses) use(key, bytes)
+        },
+      }
+    },
+
+    recall(text) {
+      const line = JSON.parse(text) as LetterLine
+      if (line.more !== undefined) {
+        for (const id of line.ids?.split(' ') ?? []) if (ID.test(id)) remember(id)
+        return
+      }
+      const id = line.id ?? idOf(line.stage, line.text ?? '')
+      if (ID.test(id)) remember(id)
+      const ms = Date.parse(line.logged ?? line.at)
+      if (Number.isFinite(ms))
+        use(`${line.node ?? NOBODY} ${hourOf(BigInt(ms) * 1_000_000n)}`, Buffer.byteLength(text) + 1)
+    },
+  }
+}
+
+const ID = /^[0-9a-f]{16}$/
+const OVER_QUOTA = `counted, not kept: this node has used up its ${LETTERS_PER_NODE_HOUR} letters or ${BYTES_PER_NODE_HOUR >> 20} MiB of this hour`
+const OVER_LIMIT = 'counted, not kept: the dead letters together have used up deadLetters.maxBytes'
+
+/** 64 bits that tell one letter from all others. */
+export function idOf(...parts: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part).update('\0')
+  return hash.digest('hex').slice(0, 16)
+}
+
+function lineOf(letter: DeadLetter, at: string, node: string | undefined, id: string): Buffer {
+  const { stage, reason, loggedNs, detail, count, text } = letter
+  const length = Buffer.byteLength(text)
+  const isCut = length > LETTER_BYTES_MAX
+  const bytes = letter.bytes ?? (isCut ? length : undefined)
+  const line: LetterLine = {
+    at,
+    stage,
+    reason,
+    ...(node === undefined ? {} : { node }),
+    ...(loggedNs === undefined ? {} : { logged: isoOf(loggedNs) }),
+    ...(detail === undefined ? {} : { detail: excerpt(detail) }),
+    ...(count === undefined || count === 1 ? {} : { count }),
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(letter.id === undefined && !isCut ? {} : { id }),
+    text: isCut ? Buffer.from(text).subarray(0, LETTER_BYTES_MAX).toString() : text,
+  }
+  return Buffer.from(`${JSON.stringify(line)}\n`)
+}
+
+function moreLine({ letter: { stage, reason }, node, hour, why, ids, count }: More, at: string): Buffer {
+  const line: LetterLine = { at, stage, reason, node, hour, detail: why, more: count, ids: ids.join(' ') }
+  return Buffer.from(`${JSON.stringify(line)}\n`)
+}
+
+/** The node of a line of line protocol. */
+function nodeOf({ stage, text }: DeadLetter): string | undefined {
+  return stage === 'sink' ? NODE_TAG.exec(text.slice(0, 1_024))?.[1] : undefined
+}
+
+function hourOf(ns: bigint): string {
+  return isoOf(ns - (((ns % HOUR) + HOUR) % HOUR))
+}

@@ -1,0 +1,135 @@
+/** The question for the checkpoint, in the one InfluxQL that 1.x, 2.x and 3.x speak at `/query`. It never rejects for what the database
+ * does: a question that only optimises must not stop anything, so every refusal is an answer with its fix. */
+import { CollectorError } from '../../base/errors.ts'
+import { tagValue } from '../../flatten/tag-value.ts'
+import type { InfluxConfig } from '../config.ts'
+import type { CheckpointAnswer, CheckpointPoint, Sink } from '../sink.ts'
+import { messageOf } from './error-message.ts'
+import { type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
+import type { InfluxHttp } from './transport.ts'
+
+/** The question has a shorter patience than a write: nobody waits for it. */
+const QUESTION_MS_MAX = 10_000
+/** Twelve hours of windows of a few seconds, with their late passes. */
+const ANSWER_BYTES_MAX = 64 << 20
+const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
+
+/** What a database says when it does not answer, and what helps. The first that fits; `api`: only there. */
+const REFUSALS: readonly { readonly says: RegExp; readonly api?: InfluxConfig['api']; readonly fix: string }[] = [
+  {
+    says: /would scan \d+ parquet files|file limit/i,
+    fix: 'Raise --query-file-limit of InfluxDB 3 Core, or compact (Enterprise)',
+  },
+  {
+    says: /max-select-(series|point|buckets)/i,
+    fix: 'Raise that limit under [coordinator] in influxdb.conf, or set it to 0',
+  },
+  { says: /max-concurrent-queries/i, fix: 'Raise max-concurrent-queries under [coordinator] in influxdb.conf' },
+  {
+    says: /query-timeout|time-?out|timed out|deadline/i,
+    fix: 'Raise query-timeout of the database, or look at its load',
+  },
+  {
+    says: /unauthorized|not authorized|not authenticated|authoriz|authenticat|forbidden|permission/i,
+    fix: 'Give the token or user of tailflux the right to read this database or bucket as well',
+  },
+  {
+    says: /not found|dbrp/i,
+    api: 'v2',
+    fix: 'Give the token the right to read the bucket as well; if it has it, map the bucket for InfluxQL: influx v1 dbrp create --db NAME --rp autogen --default --bucket-id ID',
+  },
+]
+
+export function createCheckpointQuestion(
+  config: InfluxConfig,
+  { http, label }: { readonly http: InfluxHttp; readonly label: string },
+): Sink['checkpoint'] {
+  const { db, rp } = placeOf(config)
+  // "db"."rp"."measurement" reads the policy of 1.x, the bucket and the database called db/rp of 2.x and 3.x.
+  const measurement = identifier('tailflux_window')
+  const from = rp === undefined ? measurement : `${identifier(db)}.${identifier(rp)}.${measurement}`
+
+  function refused(status: number | undefined, said: string): CheckpointAnswer {
+    const fix =
+      status === 401 || status === 403
+        ? 'Give the token or user of tailflux the right to read this database or bucket as well'
+        : REFUSALS.find(({ says, api }) => says.test(said) && (api === undefined || api === config.api))?.fix
+    const text = [status, said].filter((part) => part !== undefined && part !== '').join(': ')
+    return {
+      cannotBeAsked: `${label} does not show its checkpoint (${text}). ${fix ?? 'Run `tailflux check`, and look into the log of the database'}.`,
+    }
+  }
+
+  return async (tailnet, { fromNs, toNs }, signal) => {
+    const query = `SELECT ${COLUMNS.map(identifier).join(', ')} FROM ${from} WHERE "tailnet" = ${literal(tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
+    const patienceMs = Math.min(config.timeout, QUESTION_MS_MAX)
+    const patience = AbortSignal.timeout(patienceMs)
+    try {
+      const { status, body } = await http.send(
+        {
+          method: 'GET',
+          path: `/query?db=${encodeURIComponent(db)}&epoch=ns&q=${encodeURIComponent(query)}`,
+          headers: { accept: 'application/json' },
+          answerBytesMax: ANSWER_BYTES_MAX,
+        },
+        AbortSignal.any([signal, patience]),
+      )
+      const answer = readInfluxql(body)
+      if (status === 200 && answer !== undefined && answer.error === undefined) return read(answer)
+      const said = answer?.error ?? messageOf(body)
+      // A database of 3.x that was deleted is made again by the next write: until then it holds nothing.
+      if (config.api === 'v3' && (status === 200 || status === 404) && /(database|table) not found/i.test(said))
+        return { points: [] }
+      return refused(status, said)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (patience.aborted) return refused(undefined, `no answer within ${patienceMs / 1000} s, a time-out`)
+      if (!(error instanceof CollectorError)) throw error
+      return { cannotBeAsked: error.message }
+    }
+  }
+
+  function read({ series, isPartial }: InfluxqlAnswer): CheckpointAnswer {
+    const [table] = series
+    if (table === undefined) return { points: [] }
+    const at = (name: string) => table.columns.indexOf(name)
+    const [time, acked, watermark, passed, pass, writer] = ['time', ...COLUMNS].map(at) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
+    // VictoriaMetrics answers whatever it is asked with a list of databases.
+    if (time < 0 || acked < 0 || pass < 0) {
+      return { cannotBeAsked: `${label} has no InfluxQL, so nobody can ask it what it holds.`, isByNature: true }
+    }
+    if (isPartial) {
+      return {
+        cannotBeAsked: `${label} shows only a part of its checkpoint. Raise max-row-limit under [http] in influxdb.conf, or set it to 0.`,
+      }
+    }
+    return {
+      points: table.rows.flatMap((row): CheckpointPoint[] => {
+        const timeNs = integer(row[time])
+        if (timeNs === undefined) return []
+        const name = row[writer]
+        return [
+          {
+            timeNs,
+            pass: String(row[pass] ?? ''),
+            writer: typeof name === 'string' && name !== '' ? name : undefined,
+            ackedNs: integer(row[acked]),
+            watermarkNs: integer(row[watermark]),
+            passedNs: integer(row[passed]),
+          },
+        ]
+      }),
+    }
+  }
+}
+
+function integer(cell: unknown): bigint | undefined {
+  return typeof cell === 'string' && /^-?\d+$/.test(cell) ? BigInt(cell) : undefined
+}

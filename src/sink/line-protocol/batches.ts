@@ -1,0 +1,175 @@
+/** Batches in the making, in memory that is used again and again. */
+
+import type { Batch, Target } from '../sink.ts'
+import { createMemory, type Memory } from './buffers.ts'
+import type { LineLimits } from './line-writer.ts'
+
+const BUFFERS = 8
+/** No line is longer: twelve tags of at most 256 bytes, every byte of them escaped, and what lies between. */
+const LINE_BYTES_MAX = 8192
+
+/** A batch that is being filled. Call `begin`, write a line into `bytes` or `view` from `used` on, then say where it ends. */
+export class OpenBatch {
+  bytes: Uint8Array<ArrayBuffer>
+  view: DataView
+  used = 0
+  lineCount = 0
+  private memory: Memory | undefined
+  /** Where `mark` was called. */
+  private markedUsed = 0
+  private markedLines = 0
+  readonly target: Target
+  private readonly limits: LineLimits
+  private readonly pool: Pool
+
+  constructor(target: Target, limits: LineLimits, pool: Pool) {
+    this.target = target
+    this.limits = limits
+    this.pool = pool
+    this.bytes = NOTHING.bytes
+    this.view = NOTHING.view
+  }
+
+  /** Lines that it may still take. */
+  get linesLeft(): number {
+    return this.limits.batchLinesMax - this.lineCount
+  }
+
+  /** Memory for one more line, even of the longest kind. */
+  begin(): void {
+    if (this.memory === undefined) this.use(this.pool.take())
+  }
+
+  /** The line is complete. Closes the batch when it is full, and before the line when it would grow too large by it. */
+  lineEndsAt(end: number): void {
+    if (end > this.limits.batchBytesMax && this.lineCount > 0) {
+      // It was written behind the last line that fits: move it to the next batch.
+      const line = this.bytes.subarray(this.used, end)
+      this.close()
+      this.use(this.pool.take())
+      this.bytes.set(line)
+      this.took(1, line.length)
+    } else this.took(1, end)
+  }
+
+  /** So many lines are complete, the last one up to `end`. Closes the batch when it is full. */
+  took(lines: number, end: number): void {
+    this.used = end
+    this.lineCount += lines
+    if (this.lineCount >= this.limits.batchLinesMax || this.used >= this.limits.batchBytesMax) this.close()
+  }
+
+  close(): void {
+    if (this.memory === undefined) return
+    this.pool.close(
+      { bytes: this.bytes.subarray(0, this.used), lineCount: this.lineCount, target: this.target },
+      this.memory,
+    )
+    this.use(undefined)
+  }
+
+  /** From here on lines may be taken back. */
+  mark(): void {
+    this.markedUsed = this.used
+    this.markedLines = this.lineCount
+  }
+
+  /** As it was at `mark`. `first`: the memory of what was open then, if it was closed since. */
+  rollback(first: Memory | undefined): void {
+    if (first !== undefined) {
+      this.drop()
+      this.use(first)
+    }
+    if (this.markedLines === 0) return this.drop()
+    this.used = this.markedUsed
+    this.lineCount = this.markedLines
+  }
+
+  drop(): void {
+    if (this.memory !== undefined) this.pool.keep(this.memory)
+    this.use(undefined)
+  }
+
+  private use(memory: Memory | undefined): void {
+    this.memory = memory
+    this.bytes = (memory ?? NOTHING).bytes
+    this.view = (memory ?? NOTHING).view
+    this.used = 0
+    this.lineCount = 0
+  }
+}
+
+const NOTHING = createMemory(0)
+
+interface Pool {
+  take(): Memory
+  keep(memory: Memory): void
+  close(batch: Batch, memory: Memory): void
+}
+
+export function createBatches(limits: LineLimits) {
+  const free: Memory[] = []
+  const closed: Batch[] = []
+  const memories = new WeakMap<Batch, Memory>()
+
+  const pool: Pool = {
+    take: () => free.pop() ?? createMemory(limits.batchBytesMax + LINE_BYTES_MAX),
+    keep(memory) {
+      if (free.length < (limits.buffers ?? BUFFERS)) free.push(memory)
+    },
+    close(batch, memory) {
+      memories.set(batch, memory)
+      closed.push(batch)
+    },
+  }
+  const main = new OpenBatch('main', limits, pool)
+  const nodes = limits.splitNodes ? new OpenBatch('nodes', limits, pool) : main
+
+  function release(batch: Batch): void {
+    const memory = memories.get(batch)
+    // Twice is harmless: the first one takes the memory away.
+    if (memory === undefined) return
+    memories.delete(batch)
+    pool.keep(memory)
+  }
+
+  let closedAtMark = 0
+
+  function mark(): void {
+    closedAtMark = closed.length
+    main.mark()
+    if (nodes !== main) nodes.mark()
+  }
+
+  /** Takes back what was written since `mark`, in closed batches too. */
+  function rollback(): void {
+    const undone = closed.splice(closedAtMark)
+    for (const open of nodes === main ? [main] : [main, nodes]) {
+      const [first, ...others] = undone.filter(({ target }) => target === open.target)
+      const memory = first && memories.get(first)
+      if (first) memories.delete(first)
+      open.rollback(memory)
+      for (const one of others) release(one)
+    }
+  }
+
+  return {
+    main,
+    nodes,
+    mark,
+    rollback,
+    hasFull: (): boolean => closed.length > 0,
+    full: (): Batch | undefined => closed.shift(),
+    rest(): readonly Batch[] {
+      main.close()
+      nodes.close()
+      return closed.splice(0)
+    },
+    release,
+    reset(): void {
+      main.drop()
+      nodes.drop()
+      for (const batch of closed.splice(0)) release(batch)
+    },
+  }
+}

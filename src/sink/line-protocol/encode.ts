@@ -1,0 +1,223 @@
+/** The hot loop of writing: points of one message become lines.
+ *
+ * A line is put together from some twenty pieces. As calls of a function for each piece, most of the time went into the calls; so this is one
+ * function into which the engine can put all of them (each is small enough), what is the same in many lines was put together before
+ * (lines-pieces.ts), and keys are stored as numbers. */
+import {
+  ADDRESS_BARE,
+  ADDRESS_CELLS,
+  ADDRESS_END,
+  ADDRESS_MARKS,
+  ADDRESS_NAME_END,
+  ADDRESS_NAME_START,
+  ADDRESS_START,
+  FLOW_CELLS,
+  FLOW_COUNT,
+  FLOW_DST,
+  FLOW_KIND,
+  FLOW_PATH,
+  FLOW_PORT,
+  FLOW_PROTO,
+  FLOW_SRC,
+  MARK_NAME,
+  MARK_TEXT,
+  PATH_DIRECT,
+  PATH_NONE,
+  type Points,
+} from '../../flatten/points.ts'
+import { KINDS } from '../../source/parse/message.ts'
+import { wordOf } from '../../source/parse/words.ts'
+import { copyWords } from './buffers.ts'
+import { escapeTag, NEEDS_ESCAPE } from './escape.ts'
+import { writeNumber, writePadded9 } from './numbers.ts'
+import { FIXED, FIXED_STARTS, kindKey, type MessagePieces, protoKey } from './prefix-cache.ts'
+
+const encoder = new TextEncoder()
+
+/** Six sums per kind in `Points.totals`. */
+const TOTALS = 6
+const PHYSICAL = KINDS.indexOf('physical')
+
+// Keys as words; what the last word has too much, the value overwrites.
+const [DST_A, DST_B] = words(',dst=')
+const [PORT_A, PORT_B] = words(',port=')
+const [DST_NAME_A, DST_NAME_B, DST_NAME_C] = words(',dst_name=')
+const [TX_BYTES_A, TX_BYTES_B, TX_BYTES_C] = words(' tx_bytes=')
+const [TX_PKTS_A, TX_PKTS_B, TX_PKTS_C] = words('i,tx_pkts=')
+const [RX_BYTES_A, RX_BYTES_B, RX_BYTES_C] = words('i,rx_bytes=')
+const [RX_PKTS_A, RX_PKTS_B, RX_PKTS_C] = words('i,rx_pkts=')
+const [FLOWS_A, FLOWS_B] = words('i,flows=')
+const [PEERS_A, PEERS_B] = words('i,peers=')
+const [DERP_A, DERP_B] = words('derp-')
+const [PORT_NONE_A, PORT_NONE_B, PORT_NONE_C] = words(',port=none')
+const [PATH_DERP_A, PATH_DERP_B, PATH_DERP_C] = words(',path=derp-')
+const [DIRECT_A, DIRECT_B, DIRECT_C] = words(',path=direct')
+const [DERP_TX_A, DERP_TX_B, DERP_TX_C, DERP_TX_D] = words('i,derp_tx_bytes=')
+const [DERP_RX_A, DERP_RX_B, DERP_RX_C, DERP_RX_D] = words('i,derp_rx_bytes=')
+
+function words(text: string): [number, number, number, number] {
+  const padded = text.padEnd(16)
+  return [0, 4, 8, 12].map((at) => wordOf(padded.slice(at, at + 4))) as [number, number, number, number]
+}
+
+/** Writes flow points from `index` on, from `start` on, until they are all written, or `linesMax` lines, or `bytesMax` would be exceeded. A line that alone
+ * is too long is written when `start` is 0. `end[0]`: where the last line ends. Returns the index of the first point that was not written.
+ * `out` must have room for one more line after `bytesMax`. */
+export function writeFlowLines(
+  points: Points,
+  pieces: MessagePieces,
+  index: number,
+  out: DataView,
+  start: number,
+  bytesMax: number,
+  linesMax: number,
+  end: Int32Array,
+): number {
+  const { flowCells, flowCounters, addressCells, textsView: texts, wide } = points
+  const { view: own, portNone, pathNone, common, commonEnd, tail, tailEnd, flowHead, flowHeadEnd } = pieces
+  const stop = Math.min(points.flowCount, index + linesMax)
+  let lineStart = start
+  let i = index
+  for (; i < stop; i++) {
+    const cell = i * FLOW_CELLS
+    const kind = flowCells[cell + FLOW_KIND]!
+    const proto = flowCells[cell + FLOW_PROTO]!
+    const src = flowCells[cell + FLOW_SRC]! * ADDRESS_CELLS
+    const dst = flowCells[cell + FLOW_DST]! * ADDRESS_CELLS
+    const port = flowCells[cell + FLOW_PORT]!
+    const path = flowCells[cell + FLOW_PATH]!
+    let p = copyWords(out, lineStart, own, flowHead, flowHeadEnd)
+    if (proto < 256) {
+      const key = protoKey(kind, proto)
+      p = copyWords(out, p, FIXED, FIXED_STARTS[key]!, FIXED_STARTS[key + 1]!)
+    } else p = writeText(out, p, `,kind=${KINDS[kind]},proto=${escapeTag(points.protoTags[proto - 256]!)},src=`)
+    p = copyAddress(out, p, texts, addressCells, src)
+    p = put2(out, p, DST_A, DST_B) - 3
+    p = copyAddress(out, p, texts, addressCells, dst)
+    if (path === PATH_NONE) {
+      if (port < 0) p = copyWords(out, p, own, portNone, commonEnd)
+      else {
+        p = writeNumber(out, put2(out, p, PORT_A, PORT_B) - 2, port)
+        p = copyWords(out, p, own, pathNone, commonEnd)
+      }
+    } else {
+      p = put3(out, p, PORT_NONE_A, PORT_NONE_B, PORT_NONE_C) - 2
+      if (path === PATH_DIRECT) p = put3(out, p, DIRECT_A, DIRECT_B, DIRECT_C)
+      else p = writeNumber(out, put3(out, p, PATH_DERP_A, PATH_DERP_B, PATH_DERP_C) - 1, path)
+      p = copyWords(out, p, own, common, commonEnd)
+    }
+    p = copyName(out, p, texts, addressCells, src)
+    p = put3(out, p, DST_NAME_A, DST_NAME_B, DST_NAME_C) - 2
+    if (path === PATH_NONE) p = copyName(out, p, texts, addressCells, dst)
+    else if (path === PATH_DIRECT)
+      p = copyAddress(out, p, texts, addressCells, addressCells[dst + ADDRESS_BARE]! * ADDRESS_CELLS)
+    else p = writeNumber(out, put2(out, p, DERP_A, DERP_B) - 3, path)
+
+    if (wide) p = writeWideCounters(out, p, flowCounters, points.flowHighs, i * 4)
+    else p = writeCounters(out, p, flowCounters, i * 4)
+    p = writeNumber(out, put2(out, p, FLOWS_A, FLOWS_B), flowCells[cell + FLOW_COUNT]!)
+    p = copyWords(out, p, own, tail, tailEnd)
+    if (p > bytesMax && lineStart > 0) break
+    lineStart = p
+    if (p >= bytesMax) {
+      i += 1
+      break
+    }
+  }
+  end[0] = lineStart
+  return i
+}
+
+/** Writes the line of the node point of a kind at `p`; returns where it ends. */
+export function writeNodeLine(points: Points, pieces: MessagePieces, kind: number, out: DataView, p: number): number {
+  const { totals, totalHighs, wide } = points
+  const { view: own, common, nodeTagsEnd, tail, tailEnd, nodeHead, nodeHeadEnd } = pieces
+  const key = kindKey(kind)
+  p = copyWords(out, p, own, nodeHead, nodeHeadEnd)
+  p = copyWords(out, p, FIXED, FIXED_STARTS[key]!, FIXED_STARTS[key + 1]!)
+  p = copyWords(out, p, own, common, nodeTagsEnd)
+  const at = kind * TOTALS
+  if (wide) p = writeWideCounters(out, p, totals, totalHighs, at)
+  else p = writeCounters(out, p, totals, at)
+  p = writeNumber(out, put2(out, p, FLOWS_A, FLOWS_B), points.flows[kind]!)
+  p = writeNumber(out, put2(out, p, PEERS_A, PEERS_B), points.peers[kind]!)
+  if (kind === PHYSICAL) {
+    p = put2(out, put2(out, p, DERP_TX_A, DERP_TX_B), DERP_TX_C, DERP_TX_D)
+    p = writeCounter(out, p, totals, totalHighs, at + 4, wide)
+    p = put2(out, put2(out, p, DERP_RX_A, DERP_RX_B), DERP_RX_C, DERP_RX_D)
+    p = writeCounter(out, p, totals, totalHighs, at + 5, wide)
+  }
+  return copyWords(out, p, own, tail, tailEnd)
+}
+
+function put2(out: DataView, p: number, a: number, b: number): number {
+  out.setInt32(p, a, true)
+  out.setInt32(p + 4, b, true)
+  return p + 8
+}
+
+function put3(out: DataView, p: number, a: number, b: number, c: number): number {
+  out.setInt32(p, a, true)
+  out.setInt32(p + 4, b, true)
+  out.setInt32(p + 8, c, true)
+  return p + 12
+}
+
+/** The address whose cells begin at `cell`. */
+function copyAddress(out: DataView, p: number, texts: DataView, cells: Int32Array, cell: number): number {
+  const start = cells[cell + ADDRESS_START]!
+  const end = cells[cell + ADDRESS_END]!
+  if ((cells[cell + ADDRESS_MARKS]! & MARK_TEXT) === 0) return copyWords(out, p, texts, start, end)
+  return copyEscaped(out, p, texts, start, end)
+}
+
+function copyName(out: DataView, p: number, texts: DataView, cells: Int32Array, cell: number): number {
+  const start = cells[cell + ADDRESS_NAME_START]!
+  const end = cells[cell + ADDRESS_NAME_END]!
+  if ((cells[cell + ADDRESS_MARKS]! & MARK_NAME) === 0) return copyWords(out, p, texts, start, end)
+  return copyEscaped(out, p, texts, start, end)
+}
+
+function copyEscaped(out: DataView, p: number, from: DataView, start: number, end: number): number {
+  for (let i = start; i < end; i++) {
+    const c = from.getUint8(i)
+    if (NEEDS_ESCAPE[c] === 1) out.setUint8(p++, 0x5c)
+    out.setUint8(p++, c)
+  }
+  return p
+}
+
+function writeText(out: DataView, p: number, text: string): number {
+  const bytes = encoder.encode(text)
+  for (let i = 0; i < bytes.length; i++) out.setUint8(p + i, bytes[i]!)
+  return p + bytes.length
+}
+
+/** ` tx_bytes=` and so on, up to the digits of rx_pkts. */
+function writeCounters(out: DataView, p: number, counters: Float64Array, at: number): number {
+  p = writeNumber(out, put3(out, p, TX_BYTES_A, TX_BYTES_B, TX_BYTES_C) - 2, counters[at]!)
+  p = writeNumber(out, put3(out, p, TX_PKTS_A, TX_PKTS_B, TX_PKTS_C) - 2, counters[at + 1]!)
+  p = writeNumber(out, put3(out, p, RX_BYTES_A, RX_BYTES_B, RX_BYTES_C) - 1, counters[at + 2]!)
+  return writeNumber(out, put3(out, p, RX_PKTS_A, RX_PKTS_B, RX_PKTS_C) - 2, counters[at + 3]!)
+}
+
+function writeWideCounters(out: DataView, p: number, lows: Float64Array, highs: Float64Array, at: number): number {
+  p = writeCounter(out, put3(out, p, TX_BYTES_A, TX_BYTES_B, TX_BYTES_C) - 2, lows, highs, at, true)
+  p = writeCounter(out, put3(out, p, TX_PKTS_A, TX_PKTS_B, TX_PKTS_C) - 2, lows, highs, at + 1, true)
+  p = writeCounter(out, put3(out, p, RX_BYTES_A, RX_BYTES_B, RX_BYTES_C) - 1, lows, highs, at + 2, true)
+  return writeCounter(out, put3(out, p, RX_PKTS_A, RX_PKTS_B, RX_PKTS_C) - 2, lows, highs, at + 3, true)
+}
+
+function writeCounter(
+  out: DataView,
+  p: number,
+  lows: Float64Array,
+  highs: Float64Array,
+  at: number,
+  wide: boolean,
+): number {
+  const low = lows[at]!
+  if (!wide || highs[at] === 0) return writeNumber(out, p, low)
+  // WIDE is 10^9: the lower part is the last nine digits.
+  return writePadded9(out, writeNumber(out, p, highs[at]!), low)
+}

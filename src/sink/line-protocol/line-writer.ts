@@ -1,0 +1,68 @@
+/** Points become lines of line protocol, written as bytes into batches. */
+import type { Points } from '../../flatten/points.ts'
+import { KINDS } from '../../source/parse/message.ts'
+import type { Batch } from '../sink.ts'
+import { createBatches } from './batches.ts'
+import { writeFlowLines, writeNodeLine } from './encode.ts'
+import { MessagePieces } from './prefix-cache.ts'
+
+export interface LineWriter {
+  /** Encodes all points of one message. When that throws, none of them stays. */
+  append(points: Points): void
+  /** True when there is a full batch. */
+  hasFull(): boolean
+  /** A full batch, if there is one; call until undefined after each append. */
+  full(): Batch | undefined
+  /** What is left, at the end of a window. */
+  rest(): readonly Batch[]
+  /** Gives a batch's memory back after its receipt (or when it is given up). */
+  release(batch: Batch): void
+  /** Forgets everything that was appended and not taken. */
+  reset(): void
+}
+
+export interface LineLimits {
+  /** Lines of one batch, at most. */
+  readonly batchLinesMax: number
+  /** Bytes of one batch, at most; a single line may be longer and is then a batch by itself. */
+  readonly batchBytesMax: number
+  /** True: `tailnet_node` lines go to batches with target `nodes`. */
+  readonly splitNodes: boolean
+  /** How many buffers of `batchBytesMax` are kept for reuse (8). More may be in flight; they are then left to the garbage collector. */
+  readonly buffers?: number
+}
+
+export function createLineWriter(limits: LineLimits): LineWriter {
+  const { main, nodes, mark, rollback, ...batches } = createBatches(limits)
+  const pieces = new MessagePieces()
+  const end = new Int32Array(1)
+
+  function append(points: Points): void {
+    mark()
+    try {
+      write(points)
+    } catch (error) {
+      rollback()
+      throw error
+    }
+  }
+
+  function write(points: Points): void {
+    pieces.begin(points)
+    for (let i = 0; i < points.flowCount; ) {
+      main.begin()
+      const next = writeFlowLines(points, pieces, i, main.view, main.used, limits.batchBytesMax, main.linesLeft, end)
+      // Not one more line fits: the rest goes to the next batch.
+      if (next === i) main.close()
+      else main.took(next - i, end[0]!)
+      i = next
+    }
+    for (let kind = 0; kind < KINDS.length; kind++) {
+      if (points.flows[kind] === 0) continue
+      nodes.begin()
+      nodes.lineEndsAt(writeNodeLine(points, pieces, kind, nodes.view, nodes.used))
+    }
+  }
+
+  return { append, ...batches }
+}

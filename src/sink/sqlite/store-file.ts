@@ -1,0 +1,141 @@
+/** The file of the embedded store.
+ *
+ *   series   id, key: measurement and tags as in the line; day: of its newest point, in days since the epoch
+ *   point    (ns, series) is the identity of a point, as in InfluxDB: writing again overwrites; fields as in the line
+ *   checkpoint   the points of `tailflux_window` once more (store-checkpoint.ts)
+ *   total    one row: how many points and series there are
+ *
+ * So a line can be given back byte for byte, which is what `export` does. Points lie in order of time, because they come, are read and
+ * expire in that order. A series is in use as long as its day is not over; no other bookkeeping tells when it may go.
+ *
+ * WAL, because readers (export, status page) look in while the service writes; `synchronous=FULL` makes each commit durable. A write that
+ * fails is rolled back as a whole, and the file is opened anew for the next one. */
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { CollectorError } from '../../base/errors.ts'
+import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
+import { CHECKPOINT_SCHEMA, takeOverCheckpoints } from './checkpoint-table.ts'
+
+const LAYOUT = 3
+const SCHEMA = `
+CREATE TABLE series (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL) STRICT;
+CREATE TABLE point (ns INTEGER, series INTEGER, fields TEXT NOT NULL, PRIMARY KEY (ns, series)) STRICT, WITHOUT ROWID;
+CREATE TABLE total (points INTEGER NOT NULL, series INTEGER NOT NULL) STRICT;
+INSERT INTO total VALUES (0, 0);
+${CHECKPOINT_SCHEMA}
+PRAGMA user_version = ${LAYOUT};
+`
+/** The WAL file shrinks to that after a large transaction. */
+const WAL_BYTES_MAX = 64 << 20
+
+export interface StoreFile {
+  readonly db: DatabaseSync
+  /** False when somebody moved or removed the file: what is written now would be lost with it. */
+  isInPlace(): boolean
+}
+
+/** Opens the file, made with its folder if need be. Throws a CollectorError. */
+export function openStoreFile(path: string): StoreFile {
+  let db: DatabaseSync | undefined
+  try {
+    makePrivateFolder(dirname(path))
+    makePrivateFile(path)
+    tightenDatabase(path)
+    // No waiting in here: that would stop the whole service.
+    db = new DatabaseSync(path, { timeout: 0 })
+    db.exec(
+      `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA journal_size_limit=${WAL_BYTES_MAX}`,
+    )
+    lay(db, path)
+    const { ino } = statSync(path)
+    return { db, isInPlace: () => statSync(path, { throwIfNoEntry: false })?.ino === ino }
+  } catch (error) {
+    db?.close()
+    throw storeError(path, error)
+  }
+}
+
+/** Opens the file of a store, perhaps of a running service, for reading. Throws a CollectorError. */
+export function openStoreReader(path: string): DatabaseSync {
+  if (!existsSync(path)) {
+    throw new CollectorError(`There is no embedded store at ${path}; check TAILFLUX_DATA_DIR.`, {
+      stage: 'sink',
+      code: 'db_not_found',
+      reaction: 'hold',
+    })
+  }
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
+    // Points lie in all layouts alike; only who writes brings the file up to date.
+    if (![1, 2].includes(versionOf(db))) checkLayout(db, path)
+    return db
+  } catch (error) {
+    db?.close()
+    throw storeError(path, error)
+  }
+}
+
+function lay(db: DatabaseSync, path: string): void {
+  if (versionOf(db) < LAYOUT) {
+    // Another process may do the same just now: whoever has the lock looks again.
+    db.exec('BEGIN IMMEDIATE')
+    try {
+      const version = versionOf(db)
+      if (version === 0) db.exec(SCHEMA)
+      else if (version < LAYOUT) {
+        // Both older layouts kept the highest of each tailnet only.
+        db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}`)
+        takeOverCheckpoints(db)
+        db.exec(`PRAGMA user_version = ${LAYOUT}`)
+      }
+      db.exec('COMMIT')
+    } catch (error) {
+      db.exec('ROLLBACK')
+      throw error
+    }
+  }
+  checkLayout(db, path)
+}
+
+function checkLayout(db: DatabaseSync, path: string): void {
+  const version = versionOf(db)
+  if (version === LAYOUT) return
+  throw new CollectorError(
+    `The embedded store ${path} has layout ${version}, and this version of tailflux knows ${LAYOUT}. Use the version that wrote it, or move the file away; what the API still has is read again by itself.`,
+    { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' },
+  )
+}
+
+function versionOf(db: DatabaseSync): number {
+  return (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+}
+
+const SQLITE_BUSY = 5
+const SQLITE_LOCKED = 6
+const SQLITE_CORRUPT = 11
+const SQLITE_NOTADB = 26
+
+/** What SQLite or the file system said, as an error for the operator. */
+export function storeError(path: string, error: unknown): CollectorError {
+  if (error instanceof CollectorError) return error
+  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+  const text = error instanceof Error ? error.message : String(error)
+  if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
+    return new CollectorError(
+      `The embedded store ${path} is busy (${text}); it is tried again. Does another process write to it?`,
+      { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
+    )
+  }
+  if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) {
+    return new CollectorError(
+      `The embedded store ${path} is damaged (${text}). Move the file away; what the API still has is read again by itself.`,
+      { stage: 'sink', code: 'db_misconfigured', reaction: 'hold', cause: error },
+    )
+  }
+  return new CollectorError(
+    `The embedded store ${path} cannot be used (${text}). Free space, mend the permissions, or set INFLUX_URL.`,
+    { stage: 'sink', code: 'db_unavailable', reaction: 'hold', cause: error },
+  )
+}

@@ -1,0 +1,87 @@
+import type { Quarantined } from '../source.ts'
+
+/** The four traffic kinds, in the order of their index in `Message.kind`. */
+export const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
+export type Kind = (typeof KINDS)[number]
+
+/** What could not be taken; `kind` when it is an entry or a list of one kind, absent when it is the whole message. */
+export interface QuarantinedPart extends Quarantined {
+  readonly kind?: Kind
+}
+
+/** Cells per entry in `Message.cells`, and their meaning. */
+export const ENTRY_CELLS = 14
+/** Index into KINDS. */
+export const KIND = 0
+/** 0: none; 1 to 255: the IANA number; 256 and up: `protoNames[cell - 256]`. */
+export const PROTO = 1
+/** Six cells each, see END_*: the near end and the far end as the reporting node wrote them. */
+export const SRC = 2
+export const DST = 8
+/** Cells of one end: the whole text, and in it the address without brackets and port. Equal start and end: absent. */
+export const END_TEXT_START = 0
+export const END_TEXT_END = 1
+export const END_ADDRESS_START = 2
+export const END_ADDRESS_END = 3
+/** 0 to 65535, -1 when the text has none. */
+export const END_PORT = 4
+/** `hashBytes` of the address. */
+export const END_HASH = 5
+
+/** Counters per entry in `Message.counters`, in this order (bytes and packets that the reporter sent and received). */
+export const COUNTERS = ['txBytes', 'txPkts', 'rxBytes', 'rxPkts'] as const
+
+/** In a wide message a counter is `highs * WIDE + counters`, both parts whole numbers; all others hold it in `counters` alone. */
+export const WIDE = 1_000_000_000
+
+/** Cells per node in `Message.nodeCells`: start and end of its name (an FQDN, perhaps empty). */
+export const NODE_CELLS = 2
+/** Cells per address in `Message.nodeAddressCells`: index of the node, start, end, `hashBytes`. */
+export const NODE_ADDRESS_CELLS = 4
+
+/** One node's record of about five seconds. Valid only until the next one is taken from its reader: the columns are reused, and
+ * only their first `entryCount` (`nodeCount`, `nodeAddressCount`) rows count. Starts and ends are offsets from `textStart` in `text`. */
+export interface Message {
+  readonly nodeId: string
+  /** The node's clock, ns. */
+  readonly startNs: bigint
+  /** The API's clock, ns; `startNs` when the message has none that can be read. */
+  readonly loggedNs: bigint
+  /** The message has a `logged` that can be read. */
+  readonly hasLogged: boolean
+  readonly entryCount: number
+  /** What could not be taken: entries of this message, or the whole of it (then `entryCount` is 0). */
+  readonly quarantined: readonly QuarantinedPart[]
+
+  /** Memory of all texts, UTF-8. It is that of the reader and holds more than this message; making a part of it an object of its own would
+   * be dearer than reading a time. */
+  readonly text: Uint8Array
+  readonly textStart: number
+  /** The same memory; 16 bytes behind each text can be read, whatever they hold. */
+  readonly view: DataView
+  /** True: every text is printable ASCII without `"` and `\`, and no address is longer than 256 bytes. */
+  readonly plain: boolean
+  /** Entries, ENTRY_CELLS each. */
+  readonly cells: Int32Array
+  /** Four per entry, see COUNTERS. Unless the message is wide, all counters of it together stay below 2^53. */
+  readonly counters: Float64Array
+  readonly wide: boolean
+  readonly highs: Float64Array
+  /** Protocols that are not numbers from 0 to 255: lower-case names, decimal numbers. */
+  readonly protoNames: readonly string[]
+
+  /** What the message itself tells about devices: srcNode and dstNodes in the order of the wire. */
+  readonly nodeCount: number
+  readonly nodeCells: Int32Array
+  readonly nodeAddressCount: number
+  readonly nodeAddressCells: Int32Array
+  /** Index of srcNode, -1 without. */
+  readonly srcNode: number
+  /** srcNode has the message's own nodeId. */
+  readonly srcNodeIsReporter: boolean
+
+  /** The message as it was received: `json[jsonStart, jsonEnd)`, for the one that must be set aside after it was read. */
+  readonly json: Uint8Array
+  readonly jsonStart: number
+  readonly jsonEnd: number
+}

@@ -1,0 +1,166 @@
+/** What an answer that is not the one we asked for means, and what the operator can do. Decided by the status alone: bodies are
+ * foreign text, shown and never read. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
+import type { Endpoint } from '../http-client/http-client.ts'
+
+/** How the service signs in. */
+export const SIGN_INS = ['api_key', 'oauth_client', 'workload_identity'] as const
+export type SignIn = (typeof SIGN_INS)[number]
+
+export interface Refusal {
+  readonly endpoint: Endpoint
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** Of the body: short, without control characters and secrets. */
+  readonly excerpt: string
+  readonly signIn: SignIn
+  readonly tailnet: string
+  readonly apiUrl: string
+  /** Without secrets, user, password and query. */
+  readonly location?: string | undefined
+  /** Now by the clock that the answer's Retry-After date is compared with, ms since the epoch. */
+  readonly nowMs: number
+}
+
+export function explain(refusal: Refusal): CollectorError {
+  const { code, reaction, mend } = verdict(refusal)
+  const said = refusal.excerpt === '' ? '' : ` and said "${refusal.excerpt}"`
+  return new CollectorError(`Tailscale answered ${refusal.status} to ${refusal.endpoint}${said}; ${mend}.`, {
+    stage: 'source',
+    code,
+    reaction,
+    retryAfterMs: refusal.status === 429 || refusal.status >= 500 ? retryAfterMs(refusal) : undefined,
+  })
+}
+
+/** 403 to the flow logs, and the tailnet's settings say why. */
+export function featureOff(): CollectorError {
+  const text =
+    'Network flow logs are switched off for this tailnet: switch them on in the admin console under Logs > Network flow logs (Premium or Enterprise plan), or ask its owner to.'
+  return new CollectorError(text, { stage: 'source', code: 'api_feature_off', reaction: 'hold' })
+}
+
+interface Verdict {
+  readonly code: Code
+  readonly reaction: Reaction
+  readonly mend: string
+}
+
+function verdict(refusal: Refusal): Verdict {
+  const { status, endpoint } = refusal
+  const isSignIn = endpoint === 'oauth/token' || endpoint === 'oauth/token-exchange'
+  const isWindow = endpoint === 'logging/network'
+  if (status >= 300 && status < 400) return hold('api_redirect', redirect(refusal))
+  if (status === 429)
+    return { code: 'api_rate_limited', reaction: 'retry', mend: 'too many requests; it is asked again later' }
+  if (status === 502 || status === 504) {
+    return isWindow
+      ? {
+          code: 'api_gateway',
+          reaction: 'split',
+          mend: 'perhaps the window is too large, so a shorter one is asked for',
+        }
+      : { code: 'api_gateway', reaction: 'retry', mend: 'it is asked again' }
+  }
+  if (status >= 500) {
+    return {
+      code: 'api_unavailable',
+      reaction: 'retry',
+      mend: 'it is asked again; if it lasts, see https://status.tailscale.com',
+    }
+  }
+  if (status === 408)
+    return {
+      code: 'api_timeout',
+      reaction: isWindow ? 'split' : 'retry',
+      mend: 'the request was too slow; it is tried again',
+    }
+  if (status >= 200 && status < 300) {
+    return {
+      code: 'api_not_json',
+      reaction: 'retry',
+      mend: 'that is not an answer of this API; look for a proxy or portal in between, and check TAILSCALE_API_URL',
+    }
+  }
+  if (isSignIn && status !== 404) return hold('api_credentials', badSignIn(refusal))
+  if (status === 401) return hold('api_unauthorized', refusedKey(refusal.signIn))
+  if (status === 403) return hold('api_forbidden', missingRight(refusal))
+  if (status === 404) {
+    const scope = isWindow ? '' : `, and that the credentials have the scope ${SCOPES[endpoint] ?? ''}`
+    return hold(
+      'api_not_found',
+      isSignIn
+        ? `there is no sign-in at ${refusal.apiUrl}; check TAILSCALE_API_URL`
+        : `check TAILSCALE_TAILNET (now "${refusal.tailnet}"; "-" is the tailnet of the credentials) and TAILSCALE_API_URL (now ${refusal.apiUrl})${scope}`,
+    )
+  }
+  return hold(
+    'api_bad_request',
+    `check TAILSCALE_TAILNET (now "${refusal.tailnet}"); if it is right, this is a fault of tailflux: please report it`,
+  )
+}
+
+function hold(code: Code, mend: string): Verdict {
+  return { code, reaction: 'hold', mend }
+}
+
+const SCOPES: Partial<Record<Endpoint, string>> = {
+  'logging/network': 'logs:network:read',
+  devices: 'devices:core:read',
+  settings: 'logs:network:read',
+}
+
+function redirect({ location, apiUrl }: Refusal): string {
+  const where = location === undefined ? 'somewhere else' : `to ${location}`
+  return `it points ${where}, and tailflux follows no redirect, because that would hand over the credentials; set TAILSCALE_API_URL (now ${apiUrl}) to where the API is, and look for a proxy in between`
+}
+
+function refusedKey(signIn: SignIn): string {
+  switch (signIn) {
+    case 'api_key':
+      return 'the API key is wrong, revoked or expired (they live at most 90 days); make a new one in the admin console under Settings > Keys and put it into TAILSCALE_API_KEY or its file'
+    case 'oauth_client':
+      return 'a new token was refused too; check in the admin console under Settings > OAuth clients (Trust credentials) that the client still exists, and TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET'
+    case 'workload_identity':
+      return 'a new token was refused too; check the federated identity in the admin console under Settings > Trust credentials'
+  }
+}
+
+function badSignIn({ signIn }: Refusal): string {
+  return signIn === 'workload_identity'
+    ? 'the ID token was not accepted; check TAILSCALE_OAUTH_CLIENT_ID, that the file in TAILSCALE_ID_TOKEN_FILE is kept fresh, and issuer, subject and audience in the admin console under Settings > Trust credentials'
+    : 'the OAuth client was not accepted; check TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, and that a configured oauthScope asks for no more than the client has (admin console, Settings > OAuth clients)'
+}
+
+function missingRight({ endpoint, signIn }: Refusal): string {
+  const scope = SCOPES[endpoint] ?? ''
+  const right =
+    signIn === 'api_key'
+      ? 'the key must be of an Owner, Admin, Network admin or IT admin (and must not be an OAuth client secret, tskey-client-..., which belongs into TAILSCALE_OAUTH_CLIENT_SECRET)'
+      : `give the credentials the scope ${scope} in the admin console under Settings > OAuth clients (Trust credentials), and ask for it in oauthScope if that is set`
+  const plan =
+    endpoint === 'logging/network'
+      ? '; the plan must be Premium or Enterprise, and network flow logs switched on under Logs > Network flow logs'
+      : ''
+  const scoped = signIn === 'api_key' ? ` (scope ${scope})` : ''
+  return `the credentials may not read this${scoped}: ${right}${plan}`
+}
+
+/** Longer than this nobody is left waiting, whatever the answer says. */
+export const RETRY_AFTER_MAX_MS = 10 * 60_000
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3); undefined without a readable one. */
+function retryAfterMs({ headers, nowMs }: Refusal): number | undefined {
+  const text = headers['retry-after']?.trim() ?? ''
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : (dateMs(text) ?? Number.NaN) - nowMs
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_MAX_MS)
+}
+
+/** An HTTP date in its one form that is still sent (`Sun, 06 Nov 1994 08:49:37 GMT`), ms since the epoch. */
+export function dateMs(text: string | undefined): number | undefined {
+  if (text === undefined || !/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text))
+    return undefined
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) ? undefined : ms
+}

@@ -1,0 +1,54 @@
+/** What the tests of `check` run it in: a simulated tailnet over HTTP, a data directory of its own, settings from an environment. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { checkAll } from '../../src/commands/check.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import type { Finding } from '../../src/doctor/finding.ts'
+
+export function dataDir(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tailflux-check-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+export async function demo(t: TestContext, options: DemoServerOptions = {}): Promise<DemoServer> {
+  const server = createDemoServer(createTailnet({ nodes: 8, seed: 3 }), options)
+  await server.start()
+  t.after(() => server.stop())
+  return server
+}
+
+export interface Checked {
+  readonly findings: readonly Finding[]
+  /** The finding of that name; fails without one. */
+  of(check: string): Finding
+  /** `✗ bucket`, `! retention`: everything that is not well. */
+  readonly faults: readonly string[]
+}
+
+/** Runs the whole of `check` with these variables. */
+export async function checked(t: TestContext, env: Record<string, string>): Promise<Checked> {
+  const loaded = loadSettings({ env: { TAILFLUX_DATA_DIR: dataDir(t), TAILFLUX_HTTP_PORT: '0', ...env } })
+  const findings = await checkAll(loaded, { clock: systemClock })
+  return {
+    findings,
+    of(check) {
+      const found = findings.find((finding) => finding.check === check)
+      if (found === undefined) throw new Error(`there is no finding ${check}: ${JSON.stringify(findings)}`)
+      return found
+    },
+    faults: findings.flatMap(({ status, check }) =>
+      status === 'error' ? [`✗ ${check}`] : status === 'warning' ? [`! ${check}`] : [],
+    ),
+  }
+}
+
+/** Variables for a server of the simulated tailnet. */
+export function apiOf(server: DemoServer, key = 'tskey-api-demo'): Record<string, string> {
+  return { TAILSCALE_API_URL: server.url, TAILSCALE_API_KEY: key }
+}

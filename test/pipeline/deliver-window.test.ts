@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { MINUTE, SECOND } from '../../src/base/clock.ts'
+import { CollectorError } from '../../src/base/errors.ts'
+import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window.ts'
+import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
+import type { WindowObserver } from '../../src/pipeline/observers/observers.ts'
+import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import { createSlots } from '../../src/pipeline/semaphore.ts'
+import type { DeadLetter } from '../../src/sink/sink.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createFakeApi, createFakeDb, createFakeLane } from '../helpers/fake-line.ts'
+import { createMemoryLedger } from '../helpers/memory-ledger.ts'
+import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
+
+const FROM = NOON_NS - 10n * MINUTE
+const WINDOW: PlannedWindow = { fromNs: FROM, toNs: FROM + MINUTE, lane: 'backlog', pass: 1 }
+const never = new AbortController().signal
+
+function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
+  const clock = createFakeClock()
+  const api = createFakeApi(serverNow)
+  api.records = Array.from({ length: 40 }, (_, index) => ({ id: `r${index}`, loggedNs: FROM + BigInt(index) * SECOND }))
+  const db = createFakeDb(() => clock.monotonicMs())
+  const ledger = createMemoryLedger()
+  ledger.setOrigin(FROM)
+  const letters: DeadLetter[] = []
+  const told: string[] = []
+  const observer: WindowObserver = {
+    points: () => undefined,
+    done: () => told.push('done'),
+    failed: () => told.push('failed'),
+  }
+  const deps: RunWindowDeps = {
+    source: api,
+    sink: db,
+    ledger,
+    deadLetters: { append: keepIn(letters) },
+    slots: createSlots(2),
+    observers: { begin: () => observer },
+    metrics: countingMetrics<PipelineMetrics>(),
+    clock,
+    log: silentLog,
+    lagNs: MINUTE,
+    presentNs: (serverNs) => serverNs ?? clock.now(),
+    passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
+    nextAckNs: () => clock.now(),
+    wasAwaySince: () => false,
+    mayInterrupt: () => true,
+    heldBytesMax: 1 << 20,
+  }
+  return { api, db, ledger, letters, told, deps, clock, lane: createFakeLane() }
+}
+
+test('a window is done only when every batch has its receipt', async () => {
+  const { api, db, ledger, deps, lane, told } = setUp()
+  let receipts = 0
+  db.fault = async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(ledger.settled().length, 0, 'not done while a batch is under way')
+    receipts += 1
+  }
+  const result = await runWindow(WINDOW, lane, deps, never)
+  assert.equal(db.rows.size, 40)
+  assert.ok(receipts >= 13)
+  assert.deepEqual([result.messages, result.written, result.doneToNs], [40, 40, WINDOW.toNs])
+  assert.deepEqual(ledger.settled(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
+  assert.deepEqual(told, ['done'])
+  assert.equal(api.asked.length, 1)
+})
+
+test("when one batch fails nothing is done, the rest is not sent, and the reason is the batch's own", async () => {
+  const { db, ledger, deps, lane, told } = setUp()
+  const refused = new CollectorError('no', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
+  let calls = 0
+  db.fault = () => {
+    calls += 1
+    if (calls === 4) throw refused
+  }
+  await assert.rejects(runWindow(WINDOW, lane, deps, never), (error) => error === refused)
+  assert.deepEqual(ledger.settled(), [])
+  assert.ok(calls < 10, `${calls} batches were sent`)
+  assert.deepEqual(told, ['failed'])
+  assert.deepEqual(ledger.attempts, [], 'the attempt came to an end in this process')
+  assert.equal(deps.slots.taken, 0)
+})
+
+test('a limit of the database leaves the window not done, the rest of it sent, and tells how far it was read', async () => {
+  const reachNs = FROM + 20n * SECOND
+  const { db, ledger, deps, lane, told } = setUp(() => reachNs + MINUTE)
+  const limit = new CollectorError('full', { stage: 'sink', code: 'db_limit', reaction: 'hold' })
+  let calls = 0
+  db.fault = () => {
+    calls += 1
+    if (calls === 2) throw limit
+  }
+  const result = await runWindow(WINDOW, lane, deps, never)
+  assert.deepEqual([result.limits, result.doneToNs], [[limit], reachNs])
+  assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
+  assert.deepEqual(ledger.settled(), [])
+  assert.deepEqual([told, ledger.attempts], [['failed'], []])
+})
+
+test('a window is not done when the database was away since its first batch was sent: a checkpoint of it would hide what was lost', async () => {
+  const { db, ledger, deps, lane, told, clock } = setUp()
+  let firstMs: number | undefined
+  db.fault = async () => {
+    await clock.advance(1_000)
+  }
+  const away = { ...deps, wasAwaySince: (ms: number) => (firstMs ??= ms) === ms }
+  await assert.rejects(runWindow(WINDOW, lane, away, never), { code: 'db_interrupted' })
+  assert.equal(firstMs, 0)
+  assert.deepEqual([ledger.settled(), told], [[], ['failed']])
+  const often = { ...away, mayInterrupt: () => false }
+  assert.equal((await runWindow(WINDOW, lane, often, never)).doneToNs, WINDOW.toNs)
+})
+
+test('an answer that breaks off in the middle leaves the window not done, and nothing in flight', async () => {
+  const { api, ledger, deps, lane } = setUp()
+  let groups = 0
+  const broken = new CollectorError('cut', { stage: 'source', code: 'api_truncated', reaction: 'split' })
+  api.midway = () => {
+    groups += 1
+    if (groups === 3) throw broken
+  }
+  await assert.rejects(runWindow(WINDOW, lane, deps, never), (error) => error === broken)
+  assert.deepEqual(ledger.settled(), [])
+  assert.equal(deps.slots.taken, 0)
+})
+
+test('the attempt is in the ledger before the first byte is asked for', async () => {
+  const { api, ledger, deps, lane } = setUp()
+  let seen = 0
+  api.fault = () => {
+    seen = ledger.attempts.length
+  }
+  await runWindow(WINDOW, lane, deps, never)
+  assert.equal(seen, 1)
+  assert.deepEqual(ledger.attempts, [])
+})
+
+test('the mark of an attempt outlives a programmer’s error, and no other end', async () => {
+  const { api, ledger, deps, lane } = setUp()
+  api.midway = () => {
+    throw new TypeError('bug')
+  }
+  await assert.rejects(runWindow(WINDOW, lane, deps, never), TypeError)
+  assert.equal(ledger.attempts.length, 1)
+  assert.deepEqual(ledger.reopen().crashed(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
+  api.midway = () => undefined
+  await runWindow(WINDOW, lane, deps, never)
+  assert.deepEqual(ledger.reopen().crashed(), [], 'what is done is forgotten')
+  const again = setUp()
+  const stopping = new AbortController()
+  again.api.midway = () => stopping.abort(new Error('stopping'))
+  await assert.rejects(runWindow(WINDOW, again.lane, again.deps, stopping.signal), /stopping/)
+  assert.deepEqual(again.ledger.attempts, [], 'a stop is no crash')
+})
+
+test("a window is done no further than the API's clock minus the lag, whatever the local clock says", async () => {
+  const { ledger, deps, lane } = setUp(() => FROM + MINUTE + 30n * SECOND)
+  const result = await runWindow(WINDOW, lane, deps, never)
+  assert.equal(result.doneToNs, FROM + 30n * SECOND)
+  assert.equal(ledger.watermarkNs(), FROM + 30n * SECOND)
+  const early = setUp(() => FROM)
+  const none = await runWindow(WINDOW, early.lane, early.deps, never)
+  assert.equal(none.doneToNs, undefined)
+  assert.deepEqual(early.ledger.settled(), [])
+})
+
+test('without a Date header the local clock stands in', async () => {
+  const { deps, lane } = setUp(() => undefined)
+  assert.equal((await runWindow(WINDOW, lane, deps, never)).doneToNs, WINDOW.toNs)
+})
+
+test('what is quarantined lies in the dead letters before the window is done', async () => {
+  const { api, ledger, letters, deps, lane } = setUp()
+  api.records.push({ id: 'bad', loggedNs: FROM + SECOND, quarantined: true })
+  const refuse = {
+    ...deps,
+    deadLetters: {
+      append: () =>
+        Promise.reject(new CollectorError('disk full', { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' })),
+    },
+  }
+  await assert.rejects(runWindow(WINDOW, lane, refuse, never), /disk full/)
+  assert.deepEqual(ledger.settled(), [])
+  const result = await runWindow(WINDOW, lane, deps, never)
+  assert.deepEqual([result.quarantined, letters.map((one) => one.text)], [1, ['bad']])
+})
+
+test('a late pass writes nothing when nothing changed, and everything when a record came late', async () => {
+  const { api, db, ledger, deps, lane } = setUp()
+  await runWindow(WINDOW, lane, deps, never)
+  const writes = db.writes
+  const previous = ledger.recent(1)[0]
+  assert.ok(previous)
+  const late: PlannedWindow = { ...WINDOW, lane: 'late', pass: 2, previous }
+  api.records.push({ id: 'r3', loggedNs: FROM + 50n * SECOND })
+  const same = await runWindow(late, lane, deps, never)
+  assert.equal(same.changed, false, 'a re-delivered copy is no change')
+  assert.equal(db.writes, writes)
+  assert.equal(ledger.recent(1)[0]?.pass, 2)
+  api.records.push({ id: 'came-late', loggedNs: FROM + 5n * SECOND })
+  const changed = await runWindow({ ...late, pass: 3 }, lane, deps, never)
+  assert.equal(changed.changed, true)
+  assert.ok(db.rows.has('came-late'))
+})
+
+test('a late pass that is too large to hold is written without waiting for its digest', async () => {
+  const { db, ledger, deps, lane } = setUp()
+  await runWindow(WINDOW, lane, deps, never)
+  const previous = ledger.recent(1)[0]
+  assert.ok(previous)
+  const writes = db.writes
+  await runWindow({ ...WINDOW, lane: 'late', pass: 2, previous }, lane, { ...deps, heldBytesMax: 20 }, never)
+  assert.ok(db.writes > writes)
+})
+
+test('a stop in the middle rejects with the reason of the stop and leaves the window not done', async () => {
+  const { api, ledger, deps, lane } = setUp()
+  const stop = new AbortController()
+  let groups = 0
+  api.midway = () => {
+    groups += 1
+    if (groups === 2) stop.abort(new Error('stopping'))
+  }
+  await assert.rejects(runWindow(WINDOW, lane, deps, stop.signal), /stopping/)
+  assert.deepEqual(ledger.settled(), [])
+})

@@ -1,0 +1,32 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { SinkMetrics } from '../../../src/sink/sink.ts'
+import { createEmbeddedStore, exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
+import { createFakeClock } from '../../helpers/fake-clock.ts'
+import { countingMetrics, silentLog } from '../../helpers/silent.ts'
+import { parseLine } from '../line-protocol/parse-lines.ts'
+import { testSinkContract } from '../sink-contract.ts'
+
+testSinkContract({
+  name: 'embedded store',
+  skip: false,
+  isExact: true,
+  resolutionNs: 1n,
+  expiredAgeNs: 8n * 86_400_000_000_000n,
+  checkpoint: 'answers',
+  async stage(t) {
+    const dir = mkdtempSync(join(tmpdir(), 'tailflux-contract-'))
+    t.after(() => rmSync(dir, { recursive: true, force: true }))
+    const path = join(dir, 'store.db')
+    const clock = createFakeClock()
+    const metrics = countingMetrics<SinkMetrics>()
+    return {
+      sink: createEmbeddedStore({ path, retentionMs: 7 * 86_400_000 }, { clock, log: silentLog, metrics }),
+      letters: [],
+      metrics,
+      nowNs: () => clock.now(),
+      read: async (measurement) => [...exportLines(path, { measurement })].map((line) => parseLine(line.slice(0, -1))),
+    }
+  },
+})

@@ -1,0 +1,143 @@
+/** Saved flow logs: whatever they were saved as, the messages are the same. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
+import { createTailnet } from '../../src/demo/tailnet.ts'
+import { messagesIn, openSaved } from '../../src/source/archive.ts'
+import { NOON_NS } from '../helpers/fake-clock.ts'
+
+const SEED = 20_261_102
+const LIMITS = { answerBytesMax: 2 ** 40, messageBytesMax: 1 << 20, depthMax: 8 }
+const MESSAGES = [
+  ...createTailnet({ nodes: 6, seed: 3, hostile: true, bigCounters: true }).messages(
+    NOON_NS,
+    NOON_NS + 120_000_000_000n,
+  ),
+]
+
+async function* cut(text: string | Buffer, size: number): AsyncGenerator<Uint8Array> {
+  const bytes = Buffer.from(text as string)
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}
+
+async function read(text: string, size = 65_536, messageBytesMax = LIMITS.messageBytesMax) {
+  const counts = { others: 0 }
+  const found: string[] = []
+  for await (const message of messagesIn(cut(text, size), messageBytesMax, counts))
+    found.push(Buffer.from(message).toString())
+  return { found, others: counts.others }
+}
+
+const hec = (message: string) => `{"time":1780500776.7,"event":${message},"fields":{"recorded":"2026-06-03T15:33:01Z"}}`
+const answer = (messages: readonly string[]) => `{"logs":[${messages.join(',')}]}`
+const pretty = (messages: readonly string[]) =>
+  `{\n  "logs" : [\n${messages.join(',\n')}\n  ],\n  "next": {"a": ["}", 1]}\n}\n`
+
+const FORMS: Record<string, (messages: readonly string[]) => string> = {
+  'an answer of the API': answer,
+  'a pretty one with more behind its list': pretty,
+  'answers one after the other': (messages) => `${answer(messages.slice(0, 3))}\n${pretty(messages.slice(3))}`,
+  'a list': (messages) => `[${messages.join(', ')}]`,
+  NDJSON: (messages) => `${messages.join('\n')}\n\n`,
+  'HEC, one per line': (messages) => messages.map(hec).join('\n'),
+  'HEC without anything in between': (messages) => messages.map(hec).join(''),
+  'a byte order mark and NDJSON': (messages) => `\ufeff${messages.join('\r\n')}`,
+}
+
+for (const [name, form] of Object.entries(FORMS)) {
+  test(`${name}: the messages, and nothing else`, async () => {
+    assert.ok(MESSAGES.length > 10)
+    const { found, others } = await read(form(MESSAGES))
+    // Log streaming wraps them, so their text is written anew; numbers keep theirs.
+    const wanted = name.startsWith('HEC') ? MESSAGES.map((one) => sameText(one)) : MESSAGES
+    assert.deepEqual(found, wanted)
+    assert.equal(others, 0)
+  })
+}
+
+function sameText(message: string): string {
+  return JSON.stringify(
+    JSON.parse(message, (_key, value: unknown, context?: { source?: string }) =>
+      typeof value === 'number'
+        ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(context?.source ?? '')
+        : value,
+    ),
+  )
+}
+
+test('however the bytes are cut, the messages are the same', async () => {
+  const some = MESSAGES.slice(0, 6)
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...Object.values(FORMS)), fc.integer({ min: 1, max: 300 }), async (form, size) => {
+      const [whole, pieces] = await Promise.all([read(form(some)), read(form(some), size)])
+      assert.deepEqual(pieces, whole)
+    }),
+    { seed: SEED, numRuns: 60 },
+  )
+})
+
+test('what is no flow log is counted and left out', async () => {
+  const audit = '{"time":1,"event":{"eventGroupID":"g","action":"CREATE"},"fields":{}}'
+  const { found, others } = await read(`${audit}${hec(MESSAGES[0] ?? '')}{"devices":[{"nodeId":""}]}[[1],[2]]`)
+  assert.equal(found.length, 1)
+  assert.equal(others, 4)
+  const long = await read(`${MESSAGES[0]}\n{"nodeId":"n1","x":"${'y'.repeat(5_000)}"}\n${MESSAGES[1]}`, 700, 4_000)
+  assert.ok(long.others >= 1)
+})
+
+test('a message of many lists is not put together again at each of them', async (t) => {
+  const message = `{"nodeId":"n1","start":"2026-08-01T10:00:00Z",${Array.from({ length: 20_000 }, (_, index) => `"x${index}":[1]`)}}`
+  const concat = Buffer.concat
+  let bytes = 0
+  t.mock.method(Buffer, 'concat', (pieces: Uint8Array[]) => {
+    const whole = concat(pieces)
+    bytes += whole.length
+    return whole
+  })
+  assert.deepEqual((await read(message, 4_096)).found, [message])
+  assert.ok(bytes < 2 * message.length, `${bytes} bytes were copied of a message of ${message.length}`)
+})
+
+test('what breaks off is no end', async () => {
+  for (const text of [answer(MESSAGES).slice(0, -2), `${MESSAGES[0]}\n{"nodeId":"n`, '{"logs":[', 'x]']) {
+    await assert.rejects(read(text), SyntaxError, text.slice(0, 40))
+  }
+  assert.deepEqual(await read(''), { found: [], others: 0 })
+})
+
+function folder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tailflux-saved-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+test('files, plain, gzip and zstd, whatever they are called; broken ones are told', async (t) => {
+  const dir = folder(t)
+  const path = join(dir, 'flows.json')
+  const plain = Buffer.from(answer(MESSAGES))
+  for (const [name, bytes] of [
+    ['plain', plain],
+    ['gzip', gzipSync(plain)],
+    ['zstd', zstdCompressSync(plain)],
+  ] as const) {
+    writeFileSync(path, bytes)
+    const { answer: saved, counts } = await openSaved(path, LIMITS)
+    let messages = 0
+    for await (const group of saved.groups) for (const _ of group) messages += 1
+    assert.equal(messages, MESSAGES.length, name)
+    assert.deepEqual([counts.fileBytes, counts.readBytes, counts.others], [bytes.length, bytes.length, 0])
+  }
+  writeFileSync(path, gzipSync(plain).subarray(0, 2_000))
+  const { answer: broken } = await openSaved(path, LIMITS)
+  await assert.rejects(
+    async () => {
+      for await (const group of broken.groups) for (const _ of group);
+    },
+    { code: 'api_truncated', message: /flows\.json cannot be read/ },
+  )
+  await assert.rejects(openSaved(join(dir, 'nothing'), LIMITS), { message: /nothing cannot be read \(ENOENT\)/ })
+})

@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { createColumns } from '../../../src/source/parse/columns.ts'
+import { createFastParser, MORE, ODD } from '../../../src/source/parse/compact-parser.ts'
+import { createExactReader } from '../../../src/source/parse/exact-parser.ts'
+import {
+  DST,
+  END_ADDRESS_END,
+  END_ADDRESS_START,
+  END_HASH,
+  END_PORT,
+  END_TEXT_END,
+  END_TEXT_START,
+  ENTRY_CELLS,
+  KIND,
+  type Message,
+  PROTO,
+  SRC,
+} from '../../../src/source/parse/message.ts'
+import { textOf } from '../../../src/source/parse/text.ts'
+
+const SEED = 20_260_801
+const encoder = new TextEncoder()
+
+/** Everything a message says, independent of where its texts lie. */
+function tell(message: Message): unknown {
+  const at = (start: number, end: number) => textOf(message.text, message.textStart + start, message.textStart + end)
+  const end = (cell: number) => {
+    const c = message.cells.subarray(cell, cell + 6)
+    return [
+      at(c[END_TEXT_START]!, c[END_TEXT_END]!),
+      at(c[END_ADDRESS_START]!, c[END_ADDRESS_END]!),
+      c[END_PORT],
+      c[END_HASH],
+    ]
+  }
+  const entries = []
+  for (let i = 0; i < message.entryCount; i++) {
+    const cell = i * ENTRY_CELLS
+    const counters = [...message.counters.subarray(i * 4, i * 4 + 4)]
+    const highs = message.wide ? [...message.highs.subarray(i * 4, i * 4 + 4)] : []
+    entries.push([
+      message.cells[cell + KIND],
+      message.cells[cell + PROTO],
+      end(cell + SRC),
+      end(cell + DST),
+      counters,
+      highs,
+    ])
+  }
+  const nodes = []
+  for (let i = 0; i < message.nodeCount; i++) nodes.push(at(message.nodeCells[i * 2]!, message.nodeCells[i * 2 + 1]!))
+  const addresses = []
+  for (let i = 0; i < message.nodeAddressCount; i++) {
+    const c = message.nodeAddressCells.subarray(i * 4, i * 4 + 4)
+    addresses.push([c[0], at(c[1]!, c[2]!), c[3]])
+  }
+  const { nodeId, startNs, loggedNs, plain, wide, protoNames, srcNode, srcNodeIsReporter, quarantined } = message
+  return {
+    ...{ nodeId, startNs, loggedNs, plain, wide, srcNode, srcNodeIsReporter },
+    ...{ entries, nodes, addresses, protoNames: [...protoNames], quarantined: [...quarantined] },
+  }
+}
+
+function readExactly(json: Uint8Array): unknown {
+  const columns = createColumns()
+  createExactReader(columns).read(json, 0, json.length)
+  return tell(columns)
+}
+
+/** Feeds the parser with the bytes up to each of `stops`, then all of them. */
+function readFast(json: Uint8Array, stops: readonly number[] = []): { result: number; length: number; told: unknown } {
+  const columns = createColumns()
+  const parser = createFastParser(columns, 8)
+  parser.begin()
+  let result: number = MORE
+  // Each time in another place, as a reader moves what it holds; behind the end lies a 0 and then rubbish.
+  for (const stop of [...stops, json.length]) {
+    const base = stop % 7
+    const bytes = new Uint8Array(base + stop + 64).fill(0x22)
+    bytes.set(json.subarray(0, stop), base)
+    bytes[base + stop] = 0
+    result = parser.run(bytes, base, base + stop)
+    if (result >= 0) return { result, length: result - base, told: tell(columns) }
+    if (result === ODD) break
+  }
+  return { result, length: -1, told: undefined }
+}
+
+const space = fc.constantFrom('', '', '', ' ', '\n', '\t \r\n')
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('a"b', 'c\\d', 'é', '\ud800', '\u2028'),
+)
+const word = fc.string({ unit: fc.constantFrom(...'abcXYZ019 -_.:[]'), maxLength: 12 })
+const usualAddress = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(fc.ipV4(), fc.nat(70_000)).map(([ip, port]) => `${ip}:${port}`) },
+  { weight: 3, arbitrary: fc.tuple(fc.ipV6(), fc.nat(65_535)).map(([ip, port]) => `[${ip}]:${port}`) },
+  fc.ipV4(),
+  fc.ipV6(),
+  word,
+  fc.constantFrom(
+    '',
+    ':1',
+    '[]:1',
+    '[::1]',
+    '[::1',
+    '[::1]:',
+    '[::1]x',
+    '1.2.3.4:',
+    '1.2.3.4:0443',
+    '1.2.3.4:123456',
+    'host:80',
+    ']',
+  ),
+)
+const oddAddress = fc.oneof(text, fc.string({ minLength: 200, maxLength: 300, unit: fc.constantFrom('a', '1', ':') }))
+const usualNumber = fc.oneof(
+  fc.nat(1_000_000).map(String),
+  fc.nat(9).map(String),
+  fc.constantFrom('999999999999999', '99999999999'),
+)
+const oddNumber = fc.oneof(
+  fc.maxSafeNat().map(String),
+  fc.bigInt(0n, 1n << 64n).map(String),
+  fc.constantFrom('-1', '1.5', '1e3', '1.0', '-0', '1000000000000000', '9007199254740992', '9223372036854775807'),
+)
+/** JSON text of any value. */
+const anything = fc.oneof(
+  fc.json({ maxDepth: 3, stringUnit: 'binary' }),
+  oddNumber,
+  fc.constantFrom('null', 'true', 'false', '{}', '[]', '-2.5e+3', '0.25E-1'),
+)
+const time = fc.constantFrom('2026-08-01T10:00:00Z', '2026-08-01T10:00:00.123456789+02:00', '2025-01-31T23:59:59.9Z')
+const oddTime = fc.constantFrom('0001-01-01T00:00:00Z', 'yesterday', '')
+
+/** A generator of JSON texts of messages. `oddity`: of a hundred places where something unusual may stand, in how many it does. */
+function messages(oddity: number): fc.Arbitrary<string> {
+  const either = (usual: fc.Arbitrary<string>, odd: fc.Arbitrary<string>) =>
+    fc.oneof({ weight: 100 - oddity, arbitrary: usual }, { weight: oddity, arbitrary: odd })
+  const rarely = (usual: fc.Arbitrary<string>) => either(usual, anything)
+  const quoted = (value: fc.Arbitrary<string>) =>
+    either(
+      value.map((one) => JSON.stringify(one)),
+      // A letter written as an escape.
+      value.map((one) =>
+        JSON.stringify(one).replace(/^"([a-z0-9])/, (_, c) => `"\\u00${c.charCodeAt(0).toString(16)}`),
+      ),
+    )
+  const listOf = (element: fc.Arbitrary<string>) =>
+    fc
+      .tuple(fc.array(element, { maxLength: 4 }), space, space)
+      .map(([all, before, after]) => `[${before}${all.join(`${after},${before}`)}${after}]`)
+  /** Members in any order, some missing, with unknown ones, now and then one twice, white space anywhere. */
+  const object = (members: Record<string, fc.Arbitrary<string>>, needed = 0) => {
+    const known = Object.entries(members).map(([key, value], index) => {
+      const member = fc.tuple(quoted(fc.constant(key)), value)
+      return index < needed ? member : fc.option(member, { freq: 8 })
+    })
+    const more = fc.array(fc.tuple(quoted(either(word, text)), anything), { maxLength: 2 })
+    return fc
+      .tuple(fc.tuple(...known), more, fc.nat(99), fc.nat(), space, space)
+      .map(([some, others, dice, turn, before, after]) => {
+        const all = [...some.filter((one) => one !== null), ...others]
+        if (dice < oddity && all.length > 0) all.push(all[0]!)
+        const order = all
+          .map((member, index) => [((index + 1) * (turn % 9973)) % 101, member] as const)
+          .sort((a, b) => a[0] - b[0])
+        return `{${before}${order.map(([, [key, value]]) => `${key}${before}:${after}${value}`).join(`${after},${before}`)}${after}}`
+      })
+  }
+  const counter = rarely(either(usualNumber, oddNumber))
+  const address = rarely(quoted(either(usualAddress, oddAddress)))
+  const entry = object({
+    proto: rarely(
+      either(
+        fc.constantFrom('6', '17', '1', '0', '255'),
+        fc.constantFrom('256', '06', '"tcp"', '"6"', '"weird"', '"300"'),
+      ),
+    ),
+    src: address,
+    dst: address,
+    txPkts: counter,
+    txBytes: counter,
+    rxPkts: counter,
+    rxBytes: counter,
+  })
+  const nodeId = quoted(either(fc.constantFrom('n1CNTRL', 'n2CNTRL'), text))
+  const node = object({
+    nodeId: rarely(nodeId),
+    name: rarely(quoted(either(fc.constantFrom('pc.example.ts.net', ''), text))),
+    addresses: rarely(listOf(address)),
+    user: rarely(quoted(text)),
+    tags: rarely(listOf(quoted(text))),
+  })
+  const traffic = rarely(fc.oneof({ weight: 9, arbitrary: listOf(rarely(entry)) }, fc.constant('null')))
+  const members = {
+    nodeId,
+    start: rarely(quoted(either(time, oddTime))),
+    end: rarely(quoted(time)),
+    logged: rarely(quoted(either(time, oddTime))),
+    srcNode: rarely(node),
+    dstNodes: rarely(listOf(rarely(node))),
+    virtualTraffic: traffic,
+    subnetTraffic: traffic,
+    exitTraffic: traffic,
+    physicalTraffic: traffic,
+  }
+  return object(members, 2)
+}
+const message = fc.oneof(messages(0), messages(1), messages(4))
+
+test('what the fast reader takes, the exact reader takes the same way', () => {
+  let taken = 0
+  let all = 0
+  fc.assert(
+    fc.property(message, (json) => {
+      const bytes = encoder.encode(json)
+      const { result, length, told } = readFast(bytes)
+      all += 1
+      assert.notEqual(result, MORE)
+      if (result === ODD) return
+      taken += 1
+      assert.equal(length, bytes.length)
+      assert.deepEqual(told, readExactly(bytes))
+    }),
+    { seed: SEED, numRuns: 1_500 },
+  )
+  assert.ok(taken > all / 10, `only ${taken} of ${all} messages were usual: the test compares too little`)
+})
+
+test('the fast reader takes nothing that JSON.parse refuses, whatever byte is changed', () => {
+  let taken = 0
+  fc.assert(
+    fc.property(message, fc.nat(), fc.nat(255), (json, place, byte) => {
+      const bytes = encoder.encode(json)
+      bytes[place % bytes.length] = byte
+      const { length, told } = readFast(bytes)
+      if (length < 0) return
+      taken += 1
+      // A changed byte may end the message early; what was taken must be a message all the same.
+      assert.deepEqual(told, readExactly(bytes.subarray(0, length)))
+    }),
+    { seed: SEED, numRuns: 1_500 },
+  )
+  assert.ok(taken > 50, `only ${taken} changed messages were taken`)
+})
+
+const USUAL = `{"logged":"2026-08-01T10:00:09.5Z","nodeId":"n1CNTRL","start":"2026-08-01T10:00:00Z","end":"2026-08-01T10:00:05Z",
+  "srcNode":{"nodeId":"n1CNTRL","name":"pc.example.ts.net","addresses":["100.64.0.1","fd7a::1"],"user":"a\\u0026b@example.com"},
+  "dstNodes":[{"nodeId":"n2CNTRL","name":"nas.example.ts.net","addresses":["100.64.0.2"],"tags":["tag:x"]} , {}],
+  "hint":{"a":[1,-2.5e+3,true,false,null,"é\\n"]},
+  "virtualTraffic":[{"proto":6,"src":"100.64.0.1:50000","dst":"[fd7a::2]:443","txPkts":12,"txBytes":3456,"rxPkts":0,"rxBytes":7},{ }],
+  "exitTraffic" : [ ], "physicalTraffic":[{"src":"100.64.0.2:0","dst":"127.3.3.40:7","rxBytes":148 , "rxPkts":1}]}`
+
+test('the fast reader goes on wherever the bytes broke off', () => {
+  const bytes = encoder.encode(USUAL)
+  const expected = readExactly(bytes)
+  assert.deepEqual(readFast(bytes).told, expected)
+  for (let stop = 0; stop < bytes.length; stop++)
+    assert.deepEqual(readFast(bytes, [stop]).told, expected, `broken at ${stop}`)
+  const each = Array.from(bytes, (_, stop) => stop)
+  assert.deepEqual(readFast(bytes, each).told, expected, 'broken after every byte')
+})
+
+test('the fast reader meets its limit of nesting as the cutter does', () => {
+  const nested = (depth: number) =>
+    `{"x":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)},"nodeId":"n","start":"2026-08-01T10:00:00Z"}`
+  assert.ok(readFast(encoder.encode(nested(8))).result > 0)
+  assert.equal(readFast(encoder.encode(nested(9))).result, ODD)
+})
