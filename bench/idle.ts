@@ -12,7 +12,7 @@ const SETTLE_MS = 20_000
 const TEN_MINUTES_MS = 600_000
 
 export interface Idling {
-  /** Waits for the rest of the ten minutes. */
+  /** Backoff for the rest of the ten minutes. */
   finish(progress: Progress): Promise<Measured>
 }
 

@@ -1,4 +1,4 @@
-/** main: the rooms, composed from left to right, started, and stopped from right to left.
+/** main: the components, composed from left to right, started, and stopped from right to left.
  *
  *   source -> flatten -> sink      the line, walked window by window by the pipeline
  *   ledger, names                  beside it, in one state file
@@ -16,11 +16,11 @@ import { VERSION } from './base/version.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
 import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
-import { KnownNames } from './flatten/name-cache.ts'
+import { NameCache } from './flatten/name-cache.ts'
 import { createControlToken } from './http/control-token.ts'
 import { createHttpServer } from './http/server.ts'
 import type { StatusView } from './http/status.ts'
-import { createWanted } from './ledger/sqlite/backfill-requests.ts'
+import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
 import { createEta } from './live/eta.ts'
@@ -33,7 +33,7 @@ import { createMetrics, type Metrics } from './observe/metrics.ts'
 import { pollTimes } from './pipeline/config.ts'
 import { createObservers } from './pipeline/observers/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
-import { createSlots } from './pipeline/semaphore.ts'
+import { createSemaphore } from './pipeline/semaphore.ts'
 import type { TickResult } from './pipeline/status.ts'
 import { privacyKey } from './privacy/key.ts'
 import { createMask, type Mask } from './privacy/mask.ts'
@@ -144,12 +144,12 @@ export function createService(settings: Settings, deps: ServiceDeps): Service {
 function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Service {
   const { log, secrets } = deps
   const clock = deps.clock ?? systemClock
-  const roomLog = (room: string) => log.child({ room })
+  const componentLog = (component: string) => log.child({ component })
   const tailnet = tailnetTag(settings)
   const paths = pathsIn(settings.dataDir)
   const health = createHealth({ clock })
   const metrics = deps.carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
-  const observers = createObservers({ clock, log: roomLog('observers'), health, metrics: metrics.observers })
+  const observers = createObservers({ clock, log: componentLog('observers'), health, metrics: metrics.observers })
   let carriedLive = deps.carriedOver?.live
   const page = observers.add('page', () => {
     const live = carriedLive ?? createLive({ clock, random: Math.random })
@@ -166,27 +166,27 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   }
   const heard = listening(page, { ...noted, health })
   const endLogWatch =
-    deps.logOutput && watchLogOutput(deps.logOutput, { health, log: roomLog('log'), metrics: metrics.log })
+    deps.logOutput && watchLogOutput(deps.logOutput, { health, log: componentLog('log'), metrics: metrics.log })
 
   const source = createTailscaleSource(settings.tailscale, {
     clock,
-    log: roomLog('source'),
+    log: componentLog('source'),
     metrics: heard.source,
     secrets,
   })
-  const state = deps.state ?? openState(settings, { clock, log: roomLog('ledger') })
+  const state = deps.state ?? openState(settings, { clock, log: componentLog('ledger') })
   if (state !== deps.state) opened.push(state)
   if (state.recovered && state !== deps.carriedOver?.state) noted.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
   const mask = maskOf(settings, state)
   const names = maskedNames(createNames(state, tailnet), mask)
-  const known = new KnownNames()
+  const known = new NameCache()
   const deadLetters = createDeadLetters(
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
-    { clock, log: roomLog('sink') },
+    { clock, log: componentLog('sink') },
   )
-  const sink = createSink(settings, { clock, log: roomLog('sink'), metrics: heard.sink, deadLetters })
+  const sink = createSink(settings, { clock, log: componentLog('sink'), metrics: heard.sink, deadLetters })
   sink.listen(heard.sinkListener)
   const { poll, influx } = settings
   const times = pollTimes(poll)
@@ -202,7 +202,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
               ledger,
               sink,
               clock,
-              log: roomLog('alerts'),
+              log: componentLog('alerts'),
               metrics: noted.alerts,
               secrets,
               random: Math.random,
@@ -230,7 +230,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       source,
       sink,
       ledger,
-      wanted: createWanted(state, tailnet),
+      wanted: createBackfillRequests(state, tailnet),
       names: {
         ...names,
         observe(devices, atNs) {
@@ -239,11 +239,11 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
         },
       },
       deadLetters,
-      slots: createSlots(influx.inFlight),
+      semaphore: createSemaphore(influx.inFlight),
       observers,
       metrics: heard.pipeline,
       health: heard.health,
-      createLane: () => ({
+      createWorker: () => ({
         flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names, known }), mask),
         lines: createLineWriter({
           batchLinesMax: influx.batchLinesMax,
@@ -252,7 +252,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
         }),
       }),
       clock,
-      log: roomLog('pipeline'),
+      log: componentLog('pipeline'),
       random: Math.random,
     },
   )
@@ -260,7 +260,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
     job: async () => UNDONE.has(await pipeline.tick()),
     watch: pipeline.watch,
     clock,
-    log: roomLog('schedule'),
+    log: componentLog('schedule'),
     onBroken: deps.onBroken,
   })
 
@@ -286,7 +286,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   }
 
   const http = createHttpServer(settings.http, {
-    log: roomLog('http'),
+    log: componentLog('http'),
     clock,
     version: VERSION,
     health,

@@ -1,4 +1,4 @@
-/** The rooms stay in order: imports point left along source -> flatten -> sink, and only the composing files know several rooms. */
+/** The components stay in order: imports point left along source -> flatten -> sink, and only the composing files know several components. */
 import assert from 'node:assert/strict'
 import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../src/', import.meta.url))
 
-/** What each room may import besides itself and the leaf files beside the rooms. */
+/** What each component may import besides itself and the leaf files beside the components. */
 const MAY_KNOW: Record<string, readonly string[]> = {
   source: [],
   flatten: ['source', 'names'],
@@ -29,22 +29,22 @@ const COMPOSERS = new Set(['pipeline', 'main.ts', 'commands'])
 /** An import of these is paid with memory, always: see node-http.ts. */
 const DEAR = /^import (?!type )[^']*? from '(?:node:https?|@influxdata\/influxdb-client)'$/m
 
-test('imports point left; only pipeline, main and commands know several rooms', async () => {
+test('imports point left; only pipeline, main and commands know several components', async () => {
   const faults: string[] = []
   let files = 0
   for await (const file of glob('**/*.ts', { cwd: root })) {
     files += 1
-    const room = file.includes('/') ? (file.split('/')[0] ?? '') : file
+    const component = file.includes('/') ? (file.split('/')[0] ?? '') : file
     const text = await readFile(join(root, file), 'utf8')
     if (DEAR.test(text)) faults.push(`${file} imports node:http, or the client that does`)
     for (const [, target] of text.matchAll(/from '(\.[^']+)'/g)) {
       const path = normalize(join(dirname(file), target ?? ''))
       const other = path.includes('/') ? (path.split('/')[0] ?? '') : path
-      if (other === room || !path.includes('/')) continue
-      const allowed = COMPOSERS.has(room) || MAY_KNOW[room]?.includes(other)
+      if (other === component || !path.includes('/')) continue
+      const allowed = COMPOSERS.has(component) || MAY_KNOW[component]?.includes(other)
       if (!allowed) faults.push(`${file} imports ${path}`)
     }
-    if (room.endsWith('.ts') && !COMPOSERS.has(room)) {
+    if (component.endsWith('.ts') && !COMPOSERS.has(component)) {
       for (const [, target] of text.matchAll(/from '(\.\/[^']+\/[^']+)'/g))
         faults.push(`leaf file ${file} imports ${target}`)
     }

@@ -1,4 +1,4 @@
-/** The line of the service from the bytes of an answer to the bytes of batches: the real rooms, put together as `createService` does, without
+/** The line of the service from the bytes of an answer to the bytes of batches: the real components, put together as `createService` does, without
  * the network on either side. */
 
 import type { Names } from '../../src/directory/names.ts'

@@ -29,8 +29,8 @@ import { createIdentities } from './identities.ts'
 import { createJudge, type Transition } from './judge.ts'
 import { type Mark, NEVER } from './machine.ts'
 import type { AlertsMetrics } from './metrics.ts'
-import { createTeller } from './notify/dispatcher.ts'
-import { summaryOf, tellable, tellables } from './notify/notifications.ts'
+import { createDispatcher } from './notify/dispatcher.ts'
+import { notification, notifications, summaryOf } from './notify/notifications.ts'
 import { timeOf } from './notify/notifier.ts'
 import { createNotifiers } from './notify/notifiers.ts'
 import { createPeople } from './people.ts'
@@ -151,9 +151,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   let orphans: Orphan[] = []
   /** Read before a crash and not saved. */
   let unsaved: readonly Interval[] = []
-  const teller = createTeller({
+  const teller = createDispatcher({
     notifiers,
-    alerts: () => tellables(judge.rules, orphans, tailnet),
+    alerts: () => notifications(judge.rules, orphans, tailnet),
     isCatchingUp: () => catchUp.isCatchingUp,
     onTold: () => wake(),
     clock,
@@ -251,7 +251,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         const isOld = mark.state === 'inactive' && alert.marks.length === 1 && mark.atNs < horizonNs
         const isPast = alert.seenNs + alert.rule.windowNs < max(state.judgedNs, 1n)
         if (!isOld || !isPast) continue
-        const one = tellable(alert, tailnet)
+        const one = notification(alert, tailnet)
         if (!teller.isDone(one)) continue
         state.alerts.delete(id)
         teller.forget(one.fingerprint)

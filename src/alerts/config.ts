@@ -1,4 +1,4 @@
-/** Settings of alerts/. Without rules nothing of this room runs. */
+/** Settings of alerts/. Without rules nothing of this component runs. */
 import { z } from 'zod'
 import { durationSchema } from '../base/units.ts'
 import type { Ports } from '../flatten/ports.ts'

@@ -1,4 +1,4 @@
-/** Which time this room has seen, and how far it may judge. All times are `logged` time, as in the ledger.
+/** Which time this component has seen, and how far it may judge. All times are `logged` time, as in the ledger.
  *
  * Seen is what the observer was told as done. It is nearly what the ledger calls done, but not quite: alerts may have been off for a while, and a
  * crash may lie between the ledger's receipt and our own. What the ledger has and we have not is unread for us. */

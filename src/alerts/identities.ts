@@ -17,7 +17,7 @@ export interface Identities {
   add(high: number, low: number, chunk: number): boolean
   /** Forgets chunks that end at or before `ns`. Returns how many messages they had. */
   forgetBefore(ns: bigint): number
-  /** Makes room: forgets the oldest chunks until at most `max` messages are known. Returns the time from which on all are, if it had to. */
+  /** Makes component: forgets the oldest chunks until at most `max` messages are known. Returns the time from which on all are, if it had to. */
   shrinkTo(max: number): bigint | undefined
   readonly count: number
   readonly bytes: number

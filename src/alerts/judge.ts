@@ -13,7 +13,7 @@ import type { Reading } from './scope.ts'
 import { OVERFLOW } from './series.ts'
 import type { Added } from './stores.ts'
 import type { GroupLabels } from './summary.ts'
-import { verdictOf } from './verdict.ts'
+import { headlineOf } from './verdict.ts'
 
 export interface RuleState {
   readonly reading: Reading
@@ -150,7 +150,7 @@ export function createJudge(
         ? complete && isGone(state, id, atNs)
           ? 'clear'
           : 'hold'
-        : verdictOf(rule.form, { value, complete, isFiring })
+        : headlineOf(rule.form, { value, complete, isFiring })
     if (verdict !== 'breach' && !state.alerts.has(id)) return before
     const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
     if (mark === before && !state.alerts.has(id)) return before

@@ -27,10 +27,10 @@ export interface SummedBy extends Part {
   readonly sum: Sum
   readonly sums: Sums
   readonly stepMinutes: number
-  /** Pieces that are kept below the newest judged one. */
+  /** PrefixCache that are kept below the newest judged one. */
   keepPieces: number
 }
-export interface PresentBy {
+export interface SourceClockBy {
   readonly presence: Presence
   readonly slotNs: bigint
   readonly slotMinutes: number
@@ -66,7 +66,7 @@ export interface Scope {
   }
   readonly series: SeriesTable
   readonly summed: SummedBy[]
-  readonly present: PresentBy[]
+  readonly present: SourceClockBy[]
   readonly distinct: DistinctBy[]
   readonly seen: SeenBy[]
 }
@@ -78,7 +78,7 @@ export interface Reading {
   /** The sums that the form compares; `derp` for the relay share. */
   readonly main: SummedBy | undefined
   readonly derp: SummedBy | undefined
-  readonly present: PresentBy | undefined
+  readonly present: SourceClockBy | undefined
   readonly distinct: DistinctBy | undefined
   readonly seen: SeenBy | undefined
   /** True for a group that the rule is about. */
@@ -182,8 +182,8 @@ function summed(scope: Scope, sum: Sum, stepNs: bigint, keepNs: bigint): SummedB
   return one
 }
 
-function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits): PresentBy {
-  // Slots are never longer than the window, so that a group whose window is empty was seen in a slot that is over.
+function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits): SourceClockBy {
+  // Semaphore are never longer than the window, so that a group whose window is empty was seen in a slot that is over.
   const slotNs = rule.windowNs >= 10n * MINUTE ? 10n * MINUTE : MINUTE
   let one = scope.present.find((other) => other.slotNs === slotNs)
   if (one === undefined) {

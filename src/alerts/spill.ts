@@ -1,6 +1,6 @@
 /** What of a window in flight does not fit into its log: added up by group already, but nothing of it counts until the window is done. So the memory
  * of a window is bounded by the groups that rules watch, however much there is in it. */
-import type { DistinctBy, PresentBy, SeenBy, SummedBy } from './scope.ts'
+import type { DistinctBy, SeenBy, SourceClockBy, SummedBy } from './scope.ts'
 import type { Seen, Target } from './target.ts'
 
 /** A place in a set or a Map, roughly. */
@@ -9,7 +9,7 @@ const PLACE_BYTES = 40
 export class Spill implements Target {
   bytes = 0
   private readonly sums = new Map<SummedBy, Map<number, Float64Array>>()
-  private readonly slots = new Map<PresentBy, Map<number, Set<number>>>()
+  private readonly slots = new Map<SourceClockBy, Map<number, Set<number>>>()
   private readonly items = new Map<DistinctBy, Map<number, Map<number, Set<number>>>>()
   private readonly sightings = new Map<SeenBy, Map<number, Map<Seen, number>>>()
 
@@ -26,7 +26,7 @@ export class Spill implements Target {
     column[id]! += value
   }
 
-  present(by: PresentBy, slot: number, id: number): void {
+  present(by: SourceClockBy, slot: number, id: number): void {
     this.put(inner(this.slots, by), slot, id)
   }
 
@@ -74,7 +74,7 @@ function inner<K, L, V>(map: Map<K, Map<L, V>>, key: K): Map<L, V> {
 }
 
 function roomFor(count: number): number {
-  let room = 64
-  while (room < count) room *= 2
-  return room
+  let component = 64
+  while (component < count) component *= 2
+  return component
 }

@@ -2,7 +2,7 @@
 import type { Alert } from './alert.ts'
 import type { RuleState } from './judge.ts'
 import { NEVER, type State } from './machine.ts'
-import type { TellerStatus } from './notify/dispatcher.ts'
+import type { DispatcherStatus } from './notify/dispatcher.ts'
 import { timeOf } from './notify/notifier.ts'
 import { OVERFLOW } from './series.ts'
 import { type GroupLabels, renderSummary, thresholdText, valueText } from './summary.ts'
@@ -41,7 +41,7 @@ export interface AlertsStatus {
   readonly rules: readonly RuleStatus[]
   /** Firing, then pending, then ended in the last hour; at most 200. */
   readonly alerts: readonly AlertStatus[]
-  readonly notifiers: readonly TellerStatus[]
+  readonly notifiers: readonly DispatcherStatus[]
   readonly judged: string | null
   /** How late a record may be and still count: the setting, or less when memory is short. */
   readonly latenessSeconds: number

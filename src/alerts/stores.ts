@@ -1,11 +1,11 @@
 /** A window is done: what it had counts from now on. */
 import { MINUTE } from '../base/clock.ts'
-import type { DistinctBy, PresentBy, SeenBy, SummedBy } from './scope.ts'
+import type { DistinctBy, SeenBy, SourceClockBy, SummedBy } from './scope.ts'
 import type { Seen, Target } from './target.ts'
 
 /** What was added to a piece of time that had been judged already. `fromNs` is its begin. */
 export interface Added {
-  readonly part: SummedBy | PresentBy | DistinctBy
+  readonly part: SummedBy | SourceClockBy | DistinctBy
   readonly fromNs: bigint
   readonly ids: Iterable<number>
 }
@@ -24,7 +24,7 @@ export class Stores implements Target {
     if ((piece + 1) * by.stepMinutes <= this.judgedMinutes && id > 0) this.note(by, piece * by.stepMinutes, id)
   }
 
-  present(by: PresentBy, slot: number, id: number): void {
+  present(by: SourceClockBy, slot: number, id: number): void {
     const isNews = by.presence.mark(slot, id)
     // A slot counts for what is judged at its end or later.
     if (isNews && (slot + 1) * by.slotMinutes <= this.judgedMinutes) this.note(by, slot * by.slotMinutes, id)

@@ -37,7 +37,7 @@ interface Column {
 export function createSums(stepNs: bigint, series: SeriesTable): Sums {
   const columns = new Map<number, Column>()
   const cache = new Map<string, Float64Array>()
-  /** Pieces that changed, and blocks of forgotten ones. */
+  /** PrefixCache that changed, and blocks of forgotten ones. */
   let changed = new Set<number>()
   let gone: number[] = []
   // What is added goes to the same few pieces: the last one is at hand, noted as changed and not in the cache.
@@ -145,8 +145,8 @@ export function createSums(stepNs: bigint, series: SeriesTable): Sums {
 }
 
 function columnOf(count: number): Column {
-  const room = roomFor(count)
-  return { cells: new Float64Array(room), changed: new Uint8Array(Math.ceil(room / BLOCK)), savedBlocks: 0 }
+  const component = roomFor(count)
+  return { cells: new Float64Array(component), changed: new Uint8Array(Math.ceil(component / BLOCK)), savedBlocks: 0 }
 }
 
 function widen(column: Column, count: number): void {
@@ -159,7 +159,7 @@ function widen(column: Column, count: number): void {
 }
 
 function roomFor(count: number): number {
-  let room = 64
-  while (room < count) room *= 2
-  return room
+  let component = 64
+  while (component < count) component *= 2
+  return component
 }

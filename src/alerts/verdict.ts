@@ -10,7 +10,7 @@ export interface Judged {
   readonly isFiring: boolean
 }
 
-export function verdictOf(form: Form, { value, complete, isFiring }: Judged): Verdict {
+export function headlineOf(form: Form, { value, complete, isFiring }: Judged): Verdict {
   switch (form.is) {
     case 'above':
     case 'distinct':

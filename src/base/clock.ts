@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Time as a dependency: rooms never read a clock or set a timer by themselves, so a test can own time. */
+/** Time as a dependency: components never read a clock or set a timer by themselves, so a test can own time. */
 export interface Clock {
   /** The local wall clock in ns since the epoch (millisecond resolution). May jump either way. */
   now(): bigint

@@ -1,4 +1,4 @@
-/** Durations and sizes as people write them (`15m`, `8MiB`), for the schemas of all rooms. Inside the service a duration is a whole
+/** Durations and sizes as people write them (`15m`, `8MiB`), for the schemas of all components. Inside the service a duration is a whole
  * number of milliseconds and a size a whole number of bytes. */
 import { z } from 'zod'
 

@@ -4,11 +4,11 @@ import { type Clock, MS, systemClock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Loaded } from '../config/load.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
-import { askInflux, type CheckpointFacts } from '../doctor/ask-influx.ts'
-import { askTailscale } from '../doctor/ask-tailscale.ts'
+import { type CheckpointFacts, probeInflux } from '../doctor/ask-influx.ts'
+import { probeTailscale } from '../doctor/ask-tailscale.ts'
 import type { Finding } from '../doctor/finding.ts'
-import { judgeInflux, type WritingPlan } from '../doctor/judge-influx.ts'
-import { judgeTailscale } from '../doctor/judge-tailscale.ts'
+import { diagnoseInflux, type WritingPlan } from '../doctor/judge-influx.ts'
+import { diagnoseTailscale } from '../doctor/judge-tailscale.ts'
 import { checkDataDir, checkDisk, checkPort, checkStateFile, neighbourAt } from '../doctor/machine.ts'
 import { reportJson, reportText } from '../doctor/report.ts'
 import { badSettings, checkSettings } from '../doctor/settings.ts'
@@ -27,7 +27,7 @@ import { EXIT } from './exit.ts'
 import { addressOf } from './healthcheck.ts'
 import { load, silentLogFor } from './settings.ts'
 
-/** Waits of the service itself are too long for a person in front of a terminal. */
+/** Backoff of the service itself are too long for a person in front of a terminal. */
 const ANSWER_MS_MAX = 10_000
 const WINDOW_MS_MAX = 30_000
 const WIDTH_MAX = 110
@@ -95,11 +95,11 @@ async function tailscaleFindings(loaded: Loaded, clock: Clock, signal: AbortSign
   } catch (error) {
     if (!(error instanceof CollectorError)) throw error
     const facts = { signIn: { error }, window: undefined, settings: undefined, devices: undefined }
-    return judgeTailscale(facts, tailscale.apiUrl)
+    return diagnoseTailscale(facts, tailscale.apiUrl)
   }
   try {
-    const facts = await askTailscale(source, { clock, lagNs: BigInt(poll.lag) * MS }, signal)
-    return judgeTailscale(facts, tailscale.apiUrl)
+    const facts = await probeTailscale(source, { clock, lagNs: BigInt(poll.lag) * MS }, signal)
+    return diagnoseTailscale(facts, tailscale.apiUrl)
   } finally {
     await source.stop()
   }
@@ -136,7 +136,7 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
       askCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, until: AbortSignal) =>
         askCheckpoint(sink, { tailnet, clock }, until),
     }
-    return judgeInflux(await askInflux(config, ask, signal), config, plan)
+    return diagnoseInflux(await probeInflux(config, ask, signal), config, plan)
   } finally {
     http.stop()
   }

@@ -14,12 +14,12 @@ import { createMetrics } from '../observe/metrics.ts'
 import { runWindow, type WindowResult } from '../pipeline/deliver-window.ts'
 import { devicesInTime } from '../pipeline/device-names.ts'
 import { NO_OBSERVERS } from '../pipeline/observers/observers.ts'
-import { createSlots } from '../pipeline/semaphore.ts'
+import { createSemaphore } from '../pipeline/semaphore.ts'
 import { maskedFlattener, maskedNames } from '../privacy/masked.ts'
 import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/line-protocol/line-writer.ts'
 import type { Sink } from '../sink/sink.ts'
-import { openSaved } from '../source/archive.ts'
+import { openArchive } from '../source/archive.ts'
 import { createTailscaleSource } from '../source/client.ts'
 import { EXIT } from './exit.ts'
 import { createProgress } from './progress.ts'
@@ -95,7 +95,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
       for (const file of files) await replayOne(file)
 
       async function replayOne(file: string): Promise<void> {
-        const { answer, counts } = await openSaved(file, settings.tailscale)
+        const { answer, counts } = await openArchive(file, settings.tailscale)
         const progress = createProgress(file)
         const show = () =>
           progress.show(
@@ -115,7 +115,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               // A file tells nothing about what it does not hold, so the ledger hears nothing of it.
               ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: () => undefined },
               deadLetters,
-              slots: createSlots(settings.influx.inFlight),
+              semaphore: createSemaphore(settings.influx.inFlight),
               observers: NO_OBSERVERS,
               metrics: metrics.pipeline,
               clock,

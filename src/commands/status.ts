@@ -1,7 +1,7 @@
 /** `tailflux status`: the status page for a terminal. */
 import { Command } from 'commander'
 import { ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
-import { verdictOf } from '../http/headline.ts'
+import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import { EXIT } from './exit.ts'
 import { createServiceClient } from './service-client.ts'
@@ -36,7 +36,7 @@ export function statusCommand(): Command {
 
 export function statusText(status: StatusAnswer, isColoured: boolean): string {
   const { live, now } = status
-  const { status: how, word, text } = verdictOf(status)
+  const { status: how, word, text } = headlineOf(status)
   const since = (iso: string) => `${ageText((Date.parse(now) - Date.parse(iso)) / 1000)} ago`
   const lines = [
     `tailflux ${status.version}   tailnet ${plain(status.tailnet)} → ${plain(status.sink)}`,

@@ -70,7 +70,7 @@ export function createSupervisor(
 
   function stateFor(loaded: Loaded): StateFile {
     const { log } = logFor(loaded, options)
-    return openState(loaded.settings, { clock: systemClock, log: log.child({ room: 'ledger' }) })
+    return openState(loaded.settings, { clock: systemClock, log: log.child({ component: 'ledger' }) })
   }
 
   function make(loaded: Loaded, state: StateFile, carriedOver?: CarriedOver): Running {

@@ -31,15 +31,15 @@ export function sampleSettings(): string {
     '# Each key is also an environment variable, which wins: `poll.interval` is TAILFLUX_POLL_INTERVAL. Secrets can come from files: `apiKeyFile`,',
     '# or TAILSCALE_API_KEY_FILE. `tailflux print-config` shows what is in force.',
   ]
-  let room: string | undefined
+  let component: string | undefined
   for (const key of KEYS) {
     const [first = '', ...rest] = key.path
     const indent = rest.length > 0 ? '  ' : ''
     if (rest.length === 0) {
-      room = undefined
+      component = undefined
       lines.push('')
-    } else if (room !== first) {
-      room = first
+    } else if (component !== first) {
+      component = first
       lines.push('', `${first}:`)
     }
     for (const line of wrapped(key.description + choicesOf(key), 110)) lines.push(`${indent}# ${line}`)

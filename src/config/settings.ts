@@ -1,4 +1,4 @@
-/** config/: the settings of all rooms in one schema. Each room owns its part; here they are joined, and what belongs to no room is added. */
+/** config/: the settings of all components in one schema. Each component owns its part; here they are joined, and what belongs to no room is added. */
 import { z } from 'zod'
 import { alertsFaults, alertsSchema } from '../alerts/config.ts'
 import { durationSchema } from '../base/units.ts'
@@ -53,7 +53,7 @@ const settingsShape = z.strictObject({
     ),
 })
 
-/** All settings, with what only shows between rooms. */
+/** All settings, with what only shows between components. */
 export const settingsSchema = settingsShape.superRefine((settings, context) => {
   for (const { path, text } of alertsFaults(settings.alerts, settings))
     context.addIssue({ code: 'custom', path: ['alerts', ...path], message: text })

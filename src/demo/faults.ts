@@ -36,7 +36,7 @@ export type Fault = Effect & {
   readonly overlaps?: { readonly fromNs: bigint; readonly toNs: bigint }
 }
 
-export interface AskedWindow {
+export interface RequestedWindow {
   readonly fromNs: bigint
   readonly toNs: bigint
 }
@@ -44,7 +44,7 @@ export interface AskedWindow {
 export function createFaults() {
   const faults = new Map<Fault, { left: number }>()
 
-  function matches(fault: Fault, route: Route, window: AskedWindow | undefined): boolean {
+  function matches(fault: Fault, route: Route, window: RequestedWindow | undefined): boolean {
     if (fault.kind === 'feature-off') {
       if (route !== 'logs' && route !== 'settings') return false
     } else if ((fault.route ?? 'logs') !== route) return false
@@ -66,7 +66,7 @@ export function createFaults() {
       faults.clear()
     },
     /** All that apply, oldest first; counts down those that happen a number of times. */
-    take(route: Route, window: AskedWindow | undefined): readonly Fault[] {
+    take(route: Route, window: RequestedWindow | undefined): readonly Fault[] {
       const found: Fault[] = []
       for (const [fault, state] of faults) {
         if (!matches(fault, route, window)) continue

@@ -50,7 +50,7 @@ interface Plan {
   readonly first: number
 }
 
-/** Slots of one piece of a range: an hour. */
+/** Semaphore of one piece of a range: an hour. */
 const PIECE = 686
 const PIECE_NS = BigInt(PIECE) * SLOT_NS
 
@@ -102,7 +102,7 @@ export function createRecords(
       }
     }
 
-    /** Slots with a record, of those that an outage or a copy spans. */
+    /** Semaphore with a record, of those that an outage or a copy spans. */
     const hasRecord = (node: number, slot: number) =>
       slot >= firstSlot && traffic.isActive(node, slot, traffic.levelsAt(slot))
 

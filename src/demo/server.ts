@@ -8,13 +8,13 @@ import { createGzip, type Gzip } from 'node:zlib'
 import { http } from '../http-client/node-http.ts'
 import { createGuard, DEMO_CREDENTIALS, type DemoCredentials, type Refused } from './credentials.ts'
 import {
-  type AskedWindow,
   aborted,
   Broken,
   breathe,
   createFaults,
   type Fault,
   faultyBody,
+  type RequestedWindow,
   type Route,
 } from './faults.ts'
 import { instantNs } from './instant.ts'
@@ -39,7 +39,7 @@ export interface DemoRequest {
   readonly route: Route
   readonly method: string
   readonly path: string
-  readonly window: AskedWindow | undefined
+  readonly window: RequestedWindow | undefined
   /** 0 until the head of the answer is sent, or when there is none. */
   status: number
   /** Decoded bytes and messages sent so far. */
@@ -303,7 +303,7 @@ function routeOf(method: string, pathname: string): Route {
   return rest === 'devices' || rest === 'settings' ? rest : 'other'
 }
 
-function windowOf(query: URLSearchParams): AskedWindow | undefined {
+function windowOf(query: URLSearchParams): RequestedWindow | undefined {
   const fromNs = instantNs(query.get('start') ?? '')
   const toNs = instantNs(query.get('end') ?? '')
   return fromNs === undefined || toNs === undefined ? undefined : { fromNs, toNs }

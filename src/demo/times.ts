@@ -12,7 +12,7 @@ export const SLOT_NS = 5_250_000_000n
 export const SLOT = Number(SLOT_NS)
 /** A record on time is logged within this many slots after the begin of its own, and not within the first second of it. */
 export const LAG_SLOTS = 8
-/** Slots of one block, about an hour: each node has at most one outage and one re-upload that begin in a block. */
+/** Semaphore of one block, about an hour: each node has at most one outage and one re-upload that begin in a block. */
 export const BLOCK = 686
 /** An outage ends at most this many blocks after the one in which it began. */
 export const OUTAGE_BLOCKS = 5

@@ -1,5 +1,5 @@
 /** What a database must hold after reading a simulated tailnet: the data model once more, written naively from the simulation's own
- * objects, and sharing no code with the rooms that it is compared to. */
+ * objects, and sharing no code with the components that it is compared to. */
 import type { DemoNode, Naming } from './nodes.ts'
 import type { DemoRecord } from './records.ts'
 import type { DemoEntry } from './traffic.ts'

@@ -57,12 +57,12 @@ export interface InfluxFacts {
   readonly limits: Outcome<SeriesLimits> | undefined
 }
 
-export interface InfluxAsk extends SampleAsk {
+export interface InfluxProbes extends SampleAsk {
   /** Asks as the service does. Rejects with a CollectorError when its point cannot be written. */
   readonly askCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, signal: AbortSignal) => Promise<CheckpointFacts>
 }
 
-export async function askInflux(config: InfluxConfig, ask: InfluxAsk, signal: AbortSignal): Promise<InfluxFacts> {
+export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signal: AbortSignal): Promise<InfluxFacts> {
   const { http, influxql, clock } = ask
   const notAsked = {
     accepts: undefined,

@@ -32,7 +32,7 @@ const LONG_WINDOW_SECONDS = 3600
 /** Enough to know that it works. */
 const WINDOW_BYTES_MAX = 8 << 20
 
-export async function askTailscale(
+export async function probeTailscale(
   source: Pick<TailscaleSource, 'signIn' | 'open' | 'settings' | 'devices'>,
   deps: { readonly clock: Clock; readonly lagNs: bigint },
   signal: AbortSignal,

@@ -2,22 +2,22 @@
  * judging (judge-*.ts) are apart: judging is pure, so that every answer a server may give can stand in a table of a test. */
 import { CollectorError } from '../base/errors.ts'
 
-export const ROOMS = ['settings', 'tailscale', 'database', 'machine'] as const
-export type Room = (typeof ROOMS)[number]
+export const COMPONENTS = ['settings', 'tailscale', 'database', 'machine'] as const
+export type Component = (typeof COMPONENTS)[number]
 
 /** `skipped`: could not be looked at, because something before it failed, or because the other side does not tell. */
 export const STATUSES = ['ok', 'warning', 'error', 'skipped'] as const
 export type Status = (typeof STATUSES)[number]
 
 export interface Finding {
-  readonly room: Room
+  readonly component: Component
   /** What was looked at: constant, lower-case words. */
   readonly check: string
   readonly status: Status
   /** One sentence with what was found. */
   readonly text: string
   /** What to do about it; absent when all is well, or when `text` ends with it. */
-  readonly mend?: string
+  readonly remedy?: string
 }
 
 /** What came of asking. */
@@ -42,18 +42,18 @@ export function unreadable(why: string): CollectorError {
   })
 }
 
-/** Makes the findings of one room. */
-export function findingsOf(room: Room) {
+/** Makes the findings of one component. */
+export function findingsOf(component: Component) {
   return {
-    ok: (check: string, text: string): Finding => ({ room, check, status: 'ok', text }),
-    warning: (check: string, text: string, mend?: string): Finding => made(room, check, 'warning', text, mend),
-    error: (check: string, text: string, mend?: string): Finding => made(room, check, 'error', text, mend),
-    skipped: (check: string, text: string): Finding => ({ room, check, status: 'skipped', text }),
+    ok: (check: string, text: string): Finding => ({ component, check, status: 'ok', text }),
+    warning: (check: string, text: string, remedy?: string): Finding => made(component, check, 'warning', text, remedy),
+    error: (check: string, text: string, remedy?: string): Finding => made(component, check, 'error', text, remedy),
+    skipped: (check: string, text: string): Finding => ({ component, check, status: 'skipped', text }),
   }
 }
 
-function made(room: Room, check: string, status: Status, text: string, mend: string | undefined): Finding {
-  return { room, check, status, text, ...(mend === undefined ? {} : { mend }) }
+function made(component: Component, check: string, status: Status, text: string, remedy: string | undefined): Finding {
+  return { component, check, status, text, ...(remedy === undefined ? {} : { remedy }) }
 }
 
 /** `1 message`, `1,234 messages`. */

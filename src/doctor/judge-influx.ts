@@ -7,7 +7,7 @@ import type { CheckpointFacts, Greeting, InfluxFacts, Product } from './ask-infl
 import type { RetentionFacts } from './ask-retention.ts'
 import type { Sample } from './ask-sample.ts'
 import { counted, type Finding, findingsOf, type Outcome } from './finding.ts'
-import { judgeLimits, judgeVersion } from './judge-server.ts'
+import { diagnoseLimits, diagnoseVersion } from './judge-server.ts'
 
 const { ok, warning, error, skipped } = findingsOf('database')
 
@@ -31,14 +31,14 @@ const V2_PATH_SINCE = 8
 const SKEW_WARNING_MS = 5_000
 const SKEW_ERROR_MS = 60_000
 
-export function judgeInflux(facts: InfluxFacts, config: InfluxConfig, plan: WritingPlan): readonly Finding[] {
+export function diagnoseInflux(facts: InfluxFacts, config: InfluxConfig, plan: WritingPlan): readonly Finding[] {
   const { greeting } = facts
   if ('error' in greeting) return [error('database', greeting.error.message)]
   const { product } = greeting.value
   const findings = [
     ok('database', `${productText(greeting.value)} answers at ${config.url}.`),
     flavour(greeting.value, config.api),
-    ...[judgeVersion(greeting.value) ?? []].flat(),
+    ...[diagnoseVersion(greeting.value) ?? []].flat(),
     ...clock(greeting.value),
     bucket(facts, config),
   ]
@@ -46,7 +46,7 @@ export function judgeInflux(facts: InfluxFacts, config: InfluxConfig, plan: Writ
   else findings.push(influxql(facts, config))
   findings.push(retention('retention', facts.retention, plan, config))
   if (facts.nodesRetention) findings.push(retention('retention of nodes', facts.nodesRetention, plan, config))
-  if (product === 'v1') findings.push(judgeLimits(facts.limits))
+  if (product === 'v1') findings.push(diagnoseLimits(facts.limits))
   findings.push(sample('sample point', facts.sample))
   if (facts.nodesSample) findings.push(sample('sample point of nodes', facts.nodesSample))
   findings.push(checkpoint(facts))
@@ -68,8 +68,8 @@ function flavour({ product, version }: Greeting, api: InfluxApi): Finding {
   }
   if (product === 'v2') {
     if (api === 'v2') return ok(check, `INFLUX_API=${api} fits ${what}.`)
-    const mend = set('v2, with INFLUX_TOKEN, INFLUX_ORG and INFLUX_BUCKET')
-    return (api === 'v1' ? warning : error)(check, `INFLUX_API is ${api}, and this is ${what}.`, mend)
+    const remedy = set('v2, with INFLUX_TOKEN, INFLUX_ORG and INFLUX_BUCKET')
+    return (api === 'v1' ? warning : error)(check, `INFLUX_API is ${api}, and this is ${what}.`, remedy)
   }
   if (product === 'v3') {
     if (api === 'v3') return ok(check, `INFLUX_API=${api} fits ${what}.`)
@@ -89,9 +89,9 @@ function clock({ serverMs, localMs }: Greeting): readonly Finding[] {
   const amount = Math.abs(skewMs)
   if (amount < SKEW_WARNING_MS) return [ok('clock of the database', 'It agrees with the clock of this machine.')]
   const text = `It is ${ageText(amount / 1000)} ${skewMs > 0 ? 'behind' : 'ahead of'} that of this machine.`
-  const mend =
+  const remedy =
     'Switch time synchronisation on, on both machines; retention and queries go by the clock of the database.'
-  return [(amount < SKEW_ERROR_MS ? warning : error)('clock of the database', text, mend)]
+  return [(amount < SKEW_ERROR_MS ? warning : error)('clock of the database', text, remedy)]
 }
 
 function bucket({ accepts }: InfluxFacts, config: InfluxConfig): Finding {
@@ -117,21 +117,21 @@ function influxql({ influxql: asked, accepts }: InfluxFacts, config: InfluxConfi
       `Map the bucket: influx v1 dbrp create --db ${db} --rp ${rp} --default --bucket-id ID (influx bucket list shows the id).`,
     )
   }
-  const mend =
+  const remedy =
     failure.code === 'db_forbidden' || failure.code === 'db_unauthorized'
       ? 'Give the token or user the right to read as well, or give Grafana a token of its own.'
       : undefined
-  return warning('influxql', `${failure.message} ${effect}`, mend)
+  return warning('influxql', `${failure.message} ${effect}`, remedy)
 }
 
 function dedup(dedups: boolean | undefined): Finding {
   const check = 'deduplication'
-  const mend = 'Start VictoriaMetrics with -dedup.minScrapeInterval=1ms.'
+  const remedy = 'Start VictoriaMetrics with -dedup.minScrapeInterval=1ms.'
   if (dedups === undefined) {
     return skipped(check, `VictoriaMetrics does not show its flags; it needs -dedup.minScrapeInterval=1ms`)
   }
   if (dedups) return ok(check, 'What is written twice counts once.')
-  return error(check, 'What is written twice counts twice: each window that is read again doubles.', mend)
+  return error(check, 'What is written twice counts twice: each window that is read again doubles.', remedy)
 }
 
 function retention(
@@ -152,11 +152,11 @@ function retention(
     )
   }
   const { name, seconds } = outcome.value
-  return judgeRetention(check, name, seconds, plan, howToRaise(config, name))
+  return diagnoseRetention(check, name, seconds, plan, howToRaise(config, name))
 }
 
 /** `seconds`: undefined for ever. Also for the embedded store. */
-export function judgeRetention(
+export function diagnoseRetention(
   check: string,
   name: string,
   seconds: number | undefined,

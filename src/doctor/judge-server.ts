@@ -9,7 +9,7 @@ const VALUES_DEFAULT = 100_000
 const SERIES_DEFAULT = 1_000_000
 
 /** Limits of InfluxDB 1.x that one node which scans addresses can reach. */
-export function judgeLimits(outcome: Outcome<SeriesLimits> | undefined): Finding {
+export function diagnoseLimits(outcome: Outcome<SeriesLimits> | undefined): Finding {
   const check = 'limits of series'
   if (outcome === undefined) return skipped(check, 'not asked, because writing does not work yet')
   if ('error' in outcome) {
@@ -33,7 +33,7 @@ export function judgeLimits(outcome: Outcome<SeriesLimits> | undefined): Finding
 }
 
 /** Faults of InfluxDB 3 that make its acknowledgement worth less; undefined for other products. */
-export function judgeVersion({ product, version }: Greeting): Finding | undefined {
+export function diagnoseVersion({ product, version }: Greeting): Finding | undefined {
   const check = 'version'
   if (product !== 'v3') return undefined
   const [major = 3, minor = 0, patch = 0] = (version?.match(/\d+/g) ?? []).map(Number)

@@ -29,7 +29,7 @@ const SWITCH_ON =
   'Switch them on in the admin console under Logs > Network flow logs; they need the Premium or Enterprise plan.'
 const NO_ANSWER = 'not asked, because the API gave no usable answer'
 
-export function judgeTailscale(facts: TailscaleFacts, apiUrl: string): readonly Finding[] {
+export function diagnoseTailscale(facts: TailscaleFacts, apiUrl: string): readonly Finding[] {
   const findings = [credentials(facts), reach(facts, apiUrl), scopes(facts), feature(facts), traffic(facts)]
   return [...findings, clock(facts), devices(facts)]
 }

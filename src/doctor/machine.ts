@@ -27,33 +27,37 @@ export function checkDisk(dataDir: string, growsBytes: number): Finding {
   const { bavail, bsize } = statfsSync(place)
   const free = bavail * bsize
   const text = `${bytesText(free)} are free at ${place}`
-  const mend = 'Free space, or set TAILFLUX_DATA_DIR to another disk.'
-  if (free < FREE_ERROR_BYTES) return error('disk', `${text}.`, mend)
+  const remedy = 'Free space, or set TAILFLUX_DATA_DIR to another disk.'
+  if (free < FREE_ERROR_BYTES) return error('disk', `${text}.`, remedy)
   if (free < FREE_WARNING_BYTES || free < growsBytes) {
-    return warning('disk', `${text}; up to ${bytesText(Math.max(FREE_WARNING_BYTES, growsBytes))} may be needed.`, mend)
+    return warning(
+      'disk',
+      `${text}; up to ${bytesText(Math.max(FREE_WARNING_BYTES, growsBytes))} may be needed.`,
+      remedy,
+    )
   }
   return ok('disk', `${text}.`)
 }
 
 export function checkDataDir(dataDir: string): Finding {
   const path = resolve(dataDir)
-  const mend = 'Let the user of tailflux write there, or set TAILFLUX_DATA_DIR.'
+  const remedy = 'Let the user of tailflux write there, or set TAILFLUX_DATA_DIR.'
   if (!existsSync(path)) {
     const parent = existing(path)
     try {
       accessSync(parent, constants.W_OK | constants.X_OK)
     } catch (fault) {
-      return error('data directory', `${path} does not exist, and cannot be made in ${parent}${codeIn(fault)}.`, mend)
+      return error('data directory', `${path} does not exist, and cannot be made in ${parent}${codeIn(fault)}.`, remedy)
     }
     return ok('data directory', `${path} does not exist yet; the first start makes it.`)
   }
-  if (!statSync(path).isDirectory()) return error('data directory', `${path} is no directory.`, mend)
+  if (!statSync(path).isDirectory()) return error('data directory', `${path} is no directory.`, remedy)
   const probe = join(path, `.check-${process.pid}`)
   try {
     writeFileSync(probe, '', { flag: 'wx' })
     rmSync(probe)
   } catch (fault) {
-    return error('data directory', `${path} cannot be written to${codeIn(fault)}.`, mend)
+    return error('data directory', `${path} cannot be written to${codeIn(fault)}.`, remedy)
   }
   return ok('data directory', `${path} can be written to.`)
 }

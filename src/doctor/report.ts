@@ -1,9 +1,9 @@
 /** Findings as a table for people and as JSON for programs. */
-import { type Finding, ROOMS, type Room, type Status } from './finding.ts'
+import { COMPONENTS, type Component, type Finding, type Status } from './finding.ts'
 
 const MARKS: Record<Status, string> = { ok: '✓', warning: '!', error: '✗', skipped: '–' }
 const COLOURS: Record<Status, number> = { ok: 32, warning: 33, error: 31, skipped: 2 }
-const TITLES: Record<Room, string> = {
+const TITLES: Record<Component, string> = {
   settings: 'Settings',
   tailscale: 'Tailscale',
   database: 'Database',
@@ -28,17 +28,17 @@ export function reportText(findings: readonly Finding[], options: { width: numbe
   const names = Math.max(...findings.map(({ check }) => check.length))
   const indent = names + 6
   const lines: string[] = []
-  for (const room of ROOMS) {
-    const mine = findings.filter((finding) => finding.room === room)
+  for (const component of COMPONENTS) {
+    const mine = findings.filter((finding) => finding.component === component)
     if (mine.length === 0) continue
     if (lines.length > 0) lines.push('')
-    lines.push(paint(1, TITLES[room]))
-    for (const { status, check, text, mend } of mine) {
+    lines.push(paint(1, TITLES[component]))
+    for (const { status, check, text, remedy } of mine) {
       const [first = '', ...rest] = wrapped(text, options.width - indent)
       lines.push(`  ${paint(COLOURS[status], MARKS[status])} ${check.padEnd(names)}  ${first}`)
       for (const line of rest) lines.push(' '.repeat(indent) + line)
-      if (mend === undefined) continue
-      for (const [index, line] of wrapped(mend, options.width - indent - 2).entries())
+      if (remedy === undefined) continue
+      for (const [index, line] of wrapped(remedy, options.width - indent - 2).entries())
         lines.push(`${' '.repeat(indent)}${index === 0 ? '→ ' : '  '}${line}`)
     }
   }

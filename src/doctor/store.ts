@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { createEmbeddedStore, type EmbeddedStore, exportLines } from '../sink/sqlite/embedded-store.ts'
 import { counted, type Finding, findingsOf, outcomeOf } from './finding.ts'
-import { judgeRetention, type WritingPlan } from './judge-influx.ts'
+import { diagnoseRetention, type WritingPlan } from './judge-influx.ts'
 
 const { ok, error } = findingsOf('database')
 
@@ -15,7 +15,7 @@ export async function checkStore(
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   const { path, retentionMs } = store
-  const kept = judgeRetention(
+  const kept = diagnoseRetention(
     'retention',
     'The embedded store',
     retentionMs / 1000,

@@ -3,7 +3,7 @@
 import { hashBytes, TAILS } from '../source/parse/address.ts'
 import { doubled } from '../source/parse/columns.ts'
 import { textOf } from '../source/parse/text.ts'
-import type { KnownNames } from './name-cache.ts'
+import type { NameCache } from './name-cache.ts'
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
@@ -168,7 +168,7 @@ export class AddressTable {
   }
 
   /** The same for a name that is known already. */
-  putKnown(known: KnownNames, place: number): void {
+  putKnown(known: NameCache, place: number): void {
     this.putStart = this.used
     this.copy(known.names, known.start(place), known.end(place))
     this.putEnd = this.used
@@ -176,14 +176,14 @@ export class AddressTable {
   }
 
   /** Place of the name that an address had at `atNs`; negative when it is not known. */
-  findKnown(known: KnownNames, index: number, atNs: bigint): number {
+  findKnown(known: NameCache, index: number, atNs: bigint): number {
     const cell = index * ADDRESS_CELLS
     const { cells } = this
     return known.find(this.view, cells[cell]!, cells[cell + ADDRESS_END]!, cells[cell + ADDRESS_HASH]!, atNs)
   }
 
   /** Lets the name that was put last be known for an address. */
-  keepPut(known: KnownNames, index: number, range: { readonly fromNs: bigint; readonly toNs: bigint }): void {
+  keepPut(known: NameCache, index: number, range: { readonly fromNs: bigint; readonly toNs: bigint }): void {
     const { cells, putStart, putEnd, putMarks } = this
     const cell = index * ADDRESS_CELLS
     const address = [cells[cell]!, cells[cell + ADDRESS_END]!] as const

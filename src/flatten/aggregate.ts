@@ -23,7 +23,7 @@ import { type FlatPoints, TOTALS } from './flat-points.ts'
 import { PATH_DIRECT, PATH_NONE } from './points.ts'
 import { NO_PORT, servicePort } from './ports.ts'
 
-export interface Folding {
+export interface Aggregation {
   readonly full: boolean
   readonly keepsPort: boolean
   /** Protocol cell of the points for each of `message.protoNames`. */
@@ -38,13 +38,13 @@ const DERP = new TextEncoder().encode('127.3.3.40')
 const DERP_HASH = hashBytes(DERP, 0, DERP.length)
 
 /** Adds entries `from` to `to` of the message, whose points were begun. */
-export function foldEntries(
+export function aggregateEntries(
   message: Message,
   from: number,
   to: number,
   points: FlatPoints,
   digest: MessageDigest,
-  options: Folding,
+  options: Aggregation,
 ): void {
   const { view, textStart, cells, counters, highs, plain, wide } = message
   const { full, keepsPort } = options

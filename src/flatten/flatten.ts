@@ -21,13 +21,13 @@ import {
   WIDE,
 } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'
-import { KnownTexts } from '../source/parse/string-interner.ts'
+import { StringInterner } from '../source/parse/string-interner.ts'
 import { textOf } from '../source/parse/text.ts'
 import { NONE } from './address-table.ts'
-import { type Folding, foldEntries } from './aggregate.ts'
+import { type Aggregation, aggregateEntries } from './aggregate.ts'
 import { createDigest } from './digest.ts'
 import { FlatPoints } from './flat-points.ts'
-import { KnownNames } from './name-cache.ts'
+import { NameCache } from './name-cache.ts'
 import { type Points, TAG_BYTES_MAX } from './points.ts'
 import type { Ports } from './ports.ts'
 import { shortName, tagValue } from './tag-value.ts'
@@ -62,21 +62,21 @@ const NAMELESS: NameRecord = { name: '', fromNs: 0n, toNs: 0n }
 
 export function createFlattener(
   options: FlattenOptions,
-  deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>; known?: KnownNames },
+  deps: { names: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>; known?: NameCache },
 ): Flattener {
-  const { names, known = new KnownNames() } = deps
+  const { names, known = new NameCache() } = deps
   const tailnet = tagValue(options.tailnet === '-' ? 'default' : options.tailnet)
   const full = options.ports === 'full'
   const keepsPort = options.ports !== 'none'
   const points = new FlatPoints(tailnet)
-  const texts = new KnownTexts()
+  const texts = new StringInterner()
   const reporters = new Map<string, Reporter>()
   const table = points.table
   const digest = createDigest()
   const encoder = new TextEncoder()
   const scratch = new Uint8Array(TAG_BYTES_MAX + 16)
   const scratchView = new DataView(scratch.buffer)
-  const folding: Folding = { full, keepsPort, protoCells: [], endOfAny }
+  const folding: Aggregation = { full, keepsPort, protoCells: [], endOfAny }
   let message: Message
   let asOfNs = 0n
 
@@ -90,7 +90,7 @@ export function createFlattener(
     known.keepUp(names.version())
     nameReporter()
     if (message.wide) foldWide()
-    else foldEntries(message, 0, message.entryCount, points, digest, folding)
+    else aggregateEntries(message, 0, message.entryCount, points, digest, folding)
     nameAll()
     points.finish(digest.of(message.nodeId, message.startNs))
     checkBooks()
@@ -105,7 +105,7 @@ export function createFlattener(
       const values = COUNTERS.map((_, k) => counter(message, i * 4 + k))
       if (values.every((value, k) => sums[kind * 4 + k]! + value <= SUM_MAX)) {
         for (let k = 0; k < 4; k++) sums[kind * 4 + k]! += values[k]!
-        foldEntries(message, i, i + 1, points, digest, folding)
+        aggregateEntries(message, i, i + 1, points, digest, folding)
       } else {
         points.quarantined.push({ reason: 'bad_counter', text: entryText(message, i, values), kind: KINDS[kind]! })
       }

@@ -18,7 +18,7 @@ const NAME_BYTES = 64
 /** Whoever copies a name may copy words. */
 const NAME_BYTES_MAX = NAME_BYTES - 4
 
-export class KnownNames {
+export class NameCache {
   private readonly cells = new Int32Array(PLACES * CELLS)
   /** The same memory: from when on the name counts, and when no more. */
   private readonly ranges = new BigInt64Array(this.cells.buffer)

@@ -10,7 +10,7 @@ import type { SourceMetrics } from '../source/source.ts'
 import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
 import { createWatch, type Late, type WaitLimits } from './timeouts.ts'
-import { codeOf, isTlsFault, mendOf, trustWith } from './tls.ts'
+import { codeOf, isTlsFault, remedyOf, trustWith } from './tls.ts'
 
 export type Endpoint = Parameters<SourceMetrics['request']>[0]
 
@@ -150,20 +150,20 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
         idle: 'its answer stood still for',
         total: 'its answer was not complete after',
       }
-      const mend =
+      const remedy =
         ask.tooMuch === 'split' ? '; a shorter window is asked for' : '; if it is only slow, raise that limit'
-      return fault('api_timeout', ask.tooMuch, `${waitedFor[what]} ${waited}${mend}`)
+      return fault('api_timeout', ask.tooMuch, `${waitedFor[what]} ${waited}${remedy}`)
     }
     function fault(code: Code, reaction: Reaction, what: string, cause?: unknown): CollectorError {
       const text = `The request for ${ask.endpoint} at ${base.origin} failed: ${what}.`
       return new CollectorError(text, { stage: 'source', code, reaction, cause })
     }
     function brokenOff(cause: unknown): CollectorError {
-      const mend = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'it is asked again'
+      const remedy = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'it is asked again'
       return fault(
         'api_truncated',
         ask.tooMuch,
-        `its answer broke off or was damaged${inBrackets(codeOf(cause))}; ${mend}`,
+        `its answer broke off or was damaged${inBrackets(codeOf(cause))}; ${remedy}`,
         cause,
       )
     }
@@ -194,8 +194,8 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
       if (failure) throw failure.reason
     }
     function tooLarge(): CollectorError {
-      const mend = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'check what answers at the API URL'
-      return fault('api_too_large', ask.tooMuch, `its answer has more than ${ask.bytesMax} bytes; ${mend}`)
+      const remedy = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'check what answers at the API URL'
+      return fault('api_too_large', ask.tooMuch, `its answer has more than ${ask.bytesMax} bytes; ${remedy}`)
     }
     function close(response: IncomingMessage): void {
       finish()
@@ -212,7 +212,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: So
     })
     function broken(cause: unknown): CollectorError {
       if (hasHead) return brokenOff(cause)
-      return fault('api_unreachable', 'retry', `${mendOf(codeOf(cause))}${inBrackets(codeOf(cause))}`, cause)
+      return fault('api_unreachable', 'retry', `${remedyOf(codeOf(cause))}${inBrackets(codeOf(cause))}`, cause)
     }
     request.on('error', (cause) => fail(broken(cause)))
     request.once('response', (response) => {

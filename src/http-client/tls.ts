@@ -44,7 +44,7 @@ export function isTlsFault(code: string): boolean {
 }
 
 /** What to do about a connection that failed with this code. */
-export function mendOf(code: string): string {
+export function remedyOf(code: string): string {
   if (UNTRUSTED.has(code)) {
     return 'its certificate is of an authority that is not trusted; if a proxy in your network signs anew, name its authority in caFile'
   }

@@ -1,4 +1,4 @@
-/** Orders to the service: POST only, by bearer token only, as browsers send that never by themselves. */
+/** Actions to the service: POST only, by bearer token only, as browsers send that never by themselves. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
@@ -6,7 +6,7 @@ import { CollectorError } from '../base/errors.ts'
 import type { Auth } from './auth.ts'
 
 /** What the service can be told to do; orders that are missing answer 404. Each resolves with what is shown; a CollectorError is told as it is. */
-export interface Orders {
+export interface Actions {
   /** Reads now instead of at the next turn of the schedule; resolves with what came of it. */
   run(): Promise<unknown>
   pause?(): unknown
@@ -17,16 +17,16 @@ export interface Orders {
   cancelBackfill?(): unknown
 }
 
-export interface OrderDeps {
+export interface ActionDeps {
   readonly auth: Pick<Auth, 'mayOrder' | 'takesOrders'>
-  readonly orders: Orders
+  readonly orders: Actions
   readonly clock: Clock
   readonly log: Logger
   /** How long an order to run waits for the result before it says that the run goes on. */
   readonly runWaitMs: number
 }
 
-export function registerOrders(app: FastifyInstance, { auth, orders, clock, log, runWaitMs }: OrderDeps): void {
+export function registerActions(app: FastifyInstance, { auth, orders, clock, log, runWaitMs }: ActionDeps): void {
   function order(path: string, work: ((request: FastifyRequest, reply: FastifyReply) => unknown) | undefined): void {
     if (work === undefined) return
     app.post(path, async (request, reply) => {

@@ -7,7 +7,7 @@ export interface Verdict {
   readonly status: Status
   /** One word. */
   readonly word: string
-  /** The rest of the sentence; when something is wrong it ends with the mend. */
+  /** The rest of the sentence; when something is wrong it ends with the remedy. */
   readonly text: string
 }
 
@@ -15,7 +15,7 @@ const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Er
 /** More than that is history, not the present being a little late. */
 const HISTORY_SECONDS = 120
 
-export function verdictOf(status: StatusAnswer): Verdict {
+export function headlineOf(status: StatusAnswer): Verdict {
   const { health } = status
   if (status.paused) {
     return { status: 'warning', word: 'Paused', text: 'Nothing is read; `tailflux resume` lets it go on.' }

@@ -11,14 +11,14 @@ import type { Metrics } from '../observe/metrics.ts'
 import { FILES } from '../page/files.ts'
 import { page, parts } from '../page/page.ts'
 import type { Troubles } from '../pipeline/observers/failures.ts'
-import { type Orders, registerOrders } from './actions.ts'
+import { type Actions, registerActions } from './actions.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createBoundedServer } from './connections.ts'
 import { createEvents } from './event-stream.ts'
 import type { StatusAnswer, StatusView } from './status.ts'
 
-export interface HttpDeps extends Orders {
+export interface HttpDeps extends Actions {
   readonly log: Logger
   readonly clock: Clock
   readonly version: string
@@ -113,7 +113,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
       return refuse(reply.header('allow', 'GET, HEAD, POST'), 405, 'Only GET, HEAD and POST are known here.')
     }
     if (request.routeOptions.config.isProbe) return
-    const verdict = await verdictOf(request)
+    const verdict = await headlineOf(request)
     if (verdict === 'foreign_name') {
       return refuse(
         reply,
@@ -159,7 +159,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   })
   app.get('/health', probe, async (request, reply) => {
     const state = health.state()
-    const isTrusted = (await verdictOf(request)) === 'allowed'
+    const isTrusted = (await headlineOf(request)) === 'allowed'
     return reply.code(state.status === 'error' ? 503 : 200).send(isTrusted ? state : { status: state.status })
   })
 
@@ -175,7 +175,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     request.raw.socket.setTimeout(0)
     return reply.hijack()
   })
-  registerOrders(app, { auth, orders: deps, clock, log, runWaitMs: limits.runWaitMs })
+  registerActions(app, { auth, orders: deps, clock, log, runWaitMs: limits.runWaitMs })
 
   app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
   for (const [path, file] of Object.entries(FILES)) {
@@ -200,7 +200,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     }
   }
 
-  function verdictOf(request: FastifyRequest) {
+  function headlineOf(request: FastifyRequest) {
     return auth.check(request.headers.authorization, request.headers.host)
   }
 

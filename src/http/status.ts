@@ -10,7 +10,7 @@ export interface StatusView {
   /** Where points go, for people. */
   readonly sink: string
   readonly watermark: string | null
-  readonly edge: string | null
+  readonly horizon: string | null
   readonly origin: string | null
   readonly lagSeconds: number | null
   readonly backlogSeconds: number

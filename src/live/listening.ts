@@ -1,4 +1,4 @@
-/** Hears what the rooms say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
+/** Hears what the components say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
  * fails here fails the live view, and nothing else. */
 
 import type { HealthReport } from '../pipeline/health/line-health.ts'
@@ -86,10 +86,10 @@ export function listening(
       },
     },
     health: {
-      set(room, status, code, text, condition) {
-        health.set(room, status, code, text, condition)
+      set(component, status, code, text, condition) {
+        health.set(component, status, code, text, condition)
         if (status === 'ok' || text === undefined) return
-        const name = code !== undefined && FOLD_CODES.has(code) ? 'fold' : STAGE_OF[room]
+        const name = code !== undefined && FOLD_CODES.has(code) ? 'fold' : STAGE_OF[component]
         if (name !== undefined) page.use(({ stages }) => stages[name].failed(text))
       },
     },

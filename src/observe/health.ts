@@ -1,37 +1,37 @@
-/** How the service is, room by room, each with a sentence that ends with the mend. Only `error` is worth a 503: a warning passes by
+/** How the service is, component by component, each with a sentence that ends with the remedy. Only `error` is worth a 503: a warning passes by
  * itself or harms nobody. */
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import { OBSERVERS } from '../pipeline/observers/failures.ts'
 
-export const ROOMS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
-export type Room = (typeof ROOMS)[number]
+export const COMPONENTS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
+export type Component = (typeof COMPONENTS)[number]
 export const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]
 
-export interface RoomHealth {
-  readonly room: Room
+export interface ComponentHealth {
+  readonly component: Component
   readonly status: Status
   /** When the status or the code changed last; RFC 3339, local clock. */
   readonly since: string
-  /** Present unless `ok`: which trouble, and what to do. */
+  /** SourceClock unless `ok`: which trouble, and what to do. */
   readonly code?: string
   readonly text?: string
 }
 
 export interface HealthState {
-  /** The worst of the rooms. */
+  /** The worst of the components. */
   readonly status: Status
-  /** The sentence of the worst room; `ok` has none. */
+  /** The sentence of the worst component; `ok` has none. */
   readonly text?: string
-  /** Rooms that have told something, in the order of ROOMS. */
-  readonly rooms: readonly RoomHealth[]
+  /** Rooms that have told something, in the order of COMPONENTS. */
+  readonly components: readonly ComponentHealth[]
 }
 
 export interface Health {
-  /** `condition` names the one who tells: parts that know different things about a room (the circuit breaker, a limit, the checkpoint) each
-   * have their own, so that the `ok` of one never hides the trouble of another. The room is as bad as its worst condition. */
-  set(room: Room, status: Status, code?: string, text?: string, condition?: string): void
+  /** `condition` names the one who tells: parts that know different things about a component (the circuit breaker, a limit, the checkpoint) each
+   * have their own, so that the `ok` of one never hides the trouble of another. The component is as bad as its worst condition. */
+  set(component: Component, status: Status, code?: string, text?: string, condition?: string): void
   state(): HealthState
   /** Ready: settings are good, the state file is open, HTTP listens. Stays true while the API or the database are away, and becomes
    * false when the service stops. */
@@ -42,7 +42,7 @@ export interface Health {
 }
 
 export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
-  const rooms = new Map<Room, Map<string, RoomHealth>>()
+  const components = new Map<Component, Map<string, ComponentHealth>>()
   const listeners = new Set<() => void>()
   let isReady = false
 
@@ -51,8 +51,8 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
   }
 
   /** The worst condition; among equals the one that is so the longest, so that the sentence is steady. */
-  function worstOf(room: Room): RoomHealth | undefined {
-    const conditions = [...(rooms.get(room)?.values() ?? [])]
+  function worstOf(component: Component): ComponentHealth | undefined {
+    const conditions = [...(components.get(component)?.values() ?? [])]
     return STATUSES.toReversed()
       .map((status) => conditions.filter((one) => one.status === status))
       .find((found) => found.length > 0)
@@ -60,28 +60,28 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
   }
 
   return {
-    set(room, status, code, text, condition = '') {
-      const shown = worstOf(room)
-      const conditions = rooms.get(room) ?? new Map<string, RoomHealth>()
-      rooms.set(room, conditions)
+    set(component, status, code, text, condition = '') {
+      const shown = worstOf(component)
+      const conditions = components.get(component) ?? new Map<string, ComponentHealth>()
+      components.set(component, conditions)
       const before = conditions.get(condition)
       const isSame = before?.status === status && before.code === code
       const since = isSame ? before.since : isoOf(clock.now())
       conditions.set(condition, {
-        room,
+        component,
         status,
         since,
         ...(code === undefined ? {} : { code }),
         ...(text === undefined ? {} : { text }),
       })
-      const now = worstOf(room)
+      const now = worstOf(component)
       if (shown?.status !== now?.status || shown?.code !== now?.code) changed()
     },
     state() {
-      const told = ROOMS.flatMap((room) => worstOf(room) ?? [])
-      const status = STATUSES.findLast((one) => told.some((room) => room.status === one)) ?? 'ok'
-      const text = status === 'ok' ? undefined : told.find((room) => room.status === status)?.text
-      return { status, ...(text === undefined ? {} : { text }), rooms: told }
+      const told = COMPONENTS.flatMap((component) => worstOf(component) ?? [])
+      const status = STATUSES.findLast((one) => told.some((component) => component.status === one)) ?? 'ok'
+      const text = status === 'ok' ? undefined : told.find((component) => component.status === status)?.text
+      return { status, ...(text === undefined ? {} : { text }), components: told }
     },
     setReady(value) {
       if (value === isReady) return

@@ -7,7 +7,7 @@ import { constants, fstatSync, write as fsWrite, openSync, writeSync } from 'nod
 import { isatty } from 'node:tty'
 
 /** What is wrong with the output. */
-export interface LogTrouble {
+export interface LogProblem {
   /** The system's code: `ENOSPC`, `EPIPE`, `EIO` …; `EAGAIN` while nobody reads. */
   readonly code: string
   /** Lines lost since this trouble began. */
@@ -16,9 +16,9 @@ export interface LogTrouble {
 
 export interface LogOutputListener {
   /** Called with each lost line, and with each new code. */
-  troubled?(trouble: LogTrouble): void
+  troubled?(trouble: LogProblem): void
   /** Everything that waited is written, after `trouble`. */
-  recovered?(trouble: LogTrouble): void
+  recovered?(trouble: LogProblem): void
 }
 
 export interface LogOutput {
@@ -29,7 +29,7 @@ export interface LogOutput {
   /** For the `exit` event: tries once more to write what waits. Never throws. */
   flushAtExit(): void
   /** Undefined while all is well. */
-  trouble(): LogTrouble | undefined
+  trouble(): LogProblem | undefined
   /** Lines lost since the process began. */
   lostTotal(): number
   /** Returns what ends it. */
@@ -54,7 +54,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
   let chunkChars = 0
   let isWriting = false
   let retry: NodeJS.Timeout | undefined
-  let trouble: LogTrouble | undefined
+  let trouble: LogProblem | undefined
   let failure: string | undefined
   let lost = 0
   const listeners = new Set<LogOutputListener>()

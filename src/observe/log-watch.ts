@@ -2,7 +2,7 @@
  * itself cannot tell it. */
 import type { Logger } from 'pino'
 import type { Health } from './health.ts'
-import type { LogOutput, LogTrouble } from './log-output.ts'
+import type { LogOutput, LogProblem } from './log-output.ts'
 
 /** Counts lost lines in `metrics` and keeps the health of the component `log`, until the function that it returns is called. */
 export function watchLogOutput(
@@ -13,7 +13,7 @@ export function watchLogOutput(
     readonly metrics: { lost(total: number): void }
   },
 ): () => void {
-  function troubled(trouble: LogTrouble): void {
+  function troubled(trouble: LogProblem): void {
     deps.metrics.lost(output.lostTotal())
     deps.health.set('log', 'warning', 'log_lost', textOf(trouble))
   }
@@ -41,7 +41,7 @@ const REMEDIES: Readonly<Record<string, readonly [what: string, remedy: string]>
   ENOSPC: ['Standard output cannot be written, its disk is full (ENOSPC)', 'Free space on that disk'],
 }
 
-function textOf({ code, lostCount }: LogTrouble): string {
+function textOf({ code, lostCount }: LogProblem): string {
   const [what, remedy] = REMEDIES[code] ?? [
     `Standard output cannot be written (${code})`,
     'Check the file, terminal or program that the log goes to',

@@ -20,7 +20,7 @@ export interface LogOptions {
 /** From this level on repeats are held back. */
 const WARN = 40
 
-/** Each room takes `log.child({ room: 'source' })`. A field `err` shows the error with its causes, `code` its code. */
+/** Each component takes `log.child({ component: 'source' })`. A field `err` shows the error with its causes, `code` its code. */
 export function createLog({ level, secrets, destination: to, clock = systemClock }: LogOptions): Logger {
   const out = to ?? createLogOutput({ fd: 1 })
   const throttle = createThrottle(clock)
@@ -37,7 +37,7 @@ export function createLog({ level, secrets, destination: to, clock = systemClock
           const [first, second] = args as [unknown, unknown]
           const fields = typeof first === 'object' && first !== null ? first : undefined
           const code = fields && 'code' in fields ? fields.code : ''
-          const held = throttle.pass(`${number} ${this.bindings()['room']} ${code} ${fields ? second : first}`)
+          const held = throttle.pass(`${number} ${this.bindings()['component']} ${code} ${fields ? second : first}`)
           if (held === undefined) return
           if (held === 0) return method.apply(this, args)
           const counted = { heldBackCount: held, ...fields }

@@ -141,7 +141,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const ticks = counter('ticks_total', 'Rounds of the poll loop, by result.', { result: TICK_RESULTS })
   const lastTick = unknownGauge('last_tick_timestamp_seconds', 'When the last round of the poll loop ended.')
   const lastSuccess = unknownGauge('last_poll_success_timestamp_seconds', 'When the last window was acknowledged.')
-  const hold = gauge('hold', '1 while a person must mend this, by room and error code.', ['room', 'code'])
+  const hold = gauge('hold', '1 while a person must remedy this, by component and error code.', ['component', 'code'])
   const dbUp = unknownGauge('db_up', '1 when the database takes writes.')
   const apiUp = unknownGauge('api_up', '1 when the Tailscale API answers.')
   const stateFailures = counter('state_write_failures_total', 'Changes of the state file that failed.')
@@ -160,8 +160,8 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     'Errors inside alerts, the status page or metrics, none of which stops ingestion.',
     { observer: OBSERVERS },
   )
-  for (const code of API_CODES) hold.set({ room: 'source', code }, 0)
-  for (const code of DB_CODES) hold.set({ room: 'sink', code }, 0)
+  for (const code of API_CODES) hold.set({ component: 'source', code }, 0)
+  for (const code of DB_CODES) hold.set({ component: 'sink', code }, 0)
 
   const held = new Map<string, Code | undefined>()
   let logLostTotal = 0
@@ -220,11 +220,11 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
         ticks.inc({ result })
         lastTick.set(nowSeconds())
       },
-      hold(room, code) {
-        const before = held.get(room)
-        if (before !== undefined) hold.set({ room, code: before }, 0)
-        if (code !== undefined) hold.set({ room, code }, 1)
-        held.set(room, code)
+      hold(component, code) {
+        const before = held.get(component)
+        if (before !== undefined) hold.set({ component, code: before }, 0)
+        if (code !== undefined) hold.set({ component, code }, 1)
+        held.set(component, code)
       },
       dbUp: (up) => dbUp.set(up ? 1 : 0),
       apiUp: (up) => apiUp.set(up ? 1 : 0),

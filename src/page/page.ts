@@ -1,6 +1,6 @@
 /** The status page, rendered here so that it reads without JavaScript; page.js only puts newer parts in their place and draws the plot. */
 
-import { verdictOf } from '../http/headline.ts'
+import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import { type Html, html } from './html.ts'
 import { alerts, troubles } from './problems.ts'
@@ -10,7 +10,7 @@ import { talkers, traffic } from './traffic.ts'
 
 /** The whole document. */
 export function page(status: StatusAnswer): string {
-  const { word } = verdictOf(status)
+  const { word } = headlineOf(status)
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -62,6 +62,6 @@ ${peek(status)}`
 
 /** Only the word is a live region: a screen reader need not hear every new figure. */
 function verdict(status: StatusAnswer): Html {
-  const { status: how, word, text } = verdictOf(status)
+  const { status: how, word, text } = headlineOf(status)
   return html`<p id="verdict" class="verdict ${how}"><b role="status">${word}</b> <span>${text}</span></p>`
 }

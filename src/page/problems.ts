@@ -1,11 +1,11 @@
-/** What needs a look besides the verdict: every room that is not well, and alerts. */
+/** What needs a look besides the verdict: every component that is not well, and alerts. */
 
 import type { AlertView, StatusAnswer } from '../http/status.ts'
-import type { RoomHealth, Status } from '../observe/health.ts'
+import type { ComponentHealth, Status } from '../observe/health.ts'
 import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
 
-const ROOM_NAMES: Record<RoomHealth['room'], string> = {
+const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
   source: 'Tailscale API',
   sink: 'Database',
   state: 'State file',
@@ -21,11 +21,11 @@ const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Er
 const ALERTS_SHOWN = 8
 
 export function troubles({ health, now }: StatusAnswer): Html {
-  const rooms = health.rooms.filter(({ status }) => status !== 'ok')
-  if (rooms.length === 0) return html`<ul id="troubles" hidden></ul>`
-  return html`<ul id="troubles" class="troubles">${rooms.map(
-    ({ room, status, since, code, text }) => html`
-<li><b class="${status}">${ROOM_NAMES[room]}: ${WORDS[status]}</b> <span class="dim">since ${ago(since, now)}</span>${
+  const components = health.components.filter(({ status }) => status !== 'ok')
+  if (components.length === 0) return html`<ul id="troubles" hidden></ul>`
+  return html`<ul id="troubles" class="troubles">${components.map(
+    ({ component, status, since, code, text }) => html`
+<li><b class="${status}">${COMPONENT_NAMES[component]}: ${WORDS[status]}</b> <span class="dim">since ${ago(since, now)}</span>${
       code && html` <code>${code}</code>`
     }${text !== health.text && text && html`<br>${text}`}</li>`,
   )}</ul>`

@@ -35,9 +35,9 @@ function skew({ clockSkewSeconds }: StatusAnswer): Html | undefined {
 }
 
 function history(status: StatusAnswer): Html | undefined {
-  const { backlogSeconds, origin, edge, etaSeconds } = status
-  if (backlogSeconds < HISTORY_SECONDS || origin === null || edge === null) return undefined
-  const span = Math.max(1, (Date.parse(edge) - Date.parse(origin)) / 1000)
+  const { backlogSeconds, origin, horizon, etaSeconds } = status
+  if (backlogSeconds < HISTORY_SECONDS || origin === null || horizon === null) return undefined
+  const span = Math.max(1, (Date.parse(horizon) - Date.parse(origin)) / 1000)
   const share = Math.max(0, Math.min(1, 1 - backlogSeconds / span))
   const eta = typeof etaSeconds === 'number' ? `, about ${ageText(etaSeconds)} to go` : ''
   return html`<dt>History</dt><dd>${bar(share, 'history read')} ${ageText(backlogSeconds)} to read${eta}</dd>`
@@ -86,7 +86,7 @@ ${
     ? html`<li>Points stay on this machine. Set <code>INFLUX_URL</code> to keep them longer and to see them in Grafana; <code>tailflux export</code> takes along what is here.</li>`
     : html`<li>Grafana: dashboards and data source are in <code>config/grafana/</code>; <code>docs/grafana.md</code> says how to bring them in.</li>`
 }
-<li><code>tailflux flows</code> shows single flows in a terminal, <code>tailflux check</code> looks at everything once and says what to mend.</li>
+<li><code>tailflux flows</code> shows single flows in a terminal, <code>tailflux check</code> looks at everything once and says what to remedy.</li>
 </ul>
 </section>`
 }

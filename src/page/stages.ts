@@ -2,7 +2,7 @@
 import { bytesText, countText } from '../base/format.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import type { StageName, StageView } from '../live/stages.ts'
-import type { RoomHealth } from '../observe/health.ts'
+import type { ComponentHealth } from '../observe/health.ts'
 import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
 
@@ -13,7 +13,11 @@ const TITLES: Record<StageName, { readonly title: string; readonly does: string;
   write: { title: 'Write', does: 'points to the database', counts: 'points' },
 }
 /** Whose health is shown where. */
-const ROOM_OF: Partial<Record<StageName, RoomHealth['room']>> = { api: 'source', fold: 'line', write: 'sink' }
+const COMPONENT_OF: Partial<Record<StageName, ComponentHealth['component']>> = {
+  api: 'source',
+  fold: 'line',
+  write: 'sink',
+}
 
 export function line(status: StatusAnswer): Html {
   const stages = status.live?.stages ?? []
@@ -22,7 +26,7 @@ export function line(status: StatusAnswer): Html {
 
 function stage(view: StageView, { health, now }: StatusAnswer): Html {
   const { title, does, counts } = TITLES[view.stage]
-  const how = health.rooms.find(({ room }) => room === ROOM_OF[view.stage])?.status ?? 'ok'
+  const how = health.components.find(({ component }) => component === COMPONENT_OF[view.stage])?.status ?? 'ok'
   const { lastError, durationMs, bytesPerSecond, perSecond } = view
   const amounts = [
     bytesPerSecond === null ? undefined : `${bytesText(bytesPerSecond)}/s`,

@@ -5,7 +5,7 @@ import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import { intersects } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
-import type { Wanted, Wish } from '../ledger/sqlite/backfill-requests.ts'
+import type { BackfillRequest, BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
 import type { BackfillStatus } from './status.ts'
 import { max, min } from './window-size.ts'
 
@@ -26,14 +26,14 @@ export interface Backfill {
 
 export function createBackfill(deps: {
   readonly ledger: Pick<Ledger, 'missing' | 'gaps' | 'forget' | 'loseGap'>
-  readonly wanted?: Wanted
+  readonly wanted?: BackfillRequests
   readonly log: Logger
 }): Backfill {
   const { ledger, wanted, log } = deps
   const counts = { windows: 0, messages: 0, points: 0 }
   let last: BackfillStatus | null = null
 
-  function statusOf(wish: Wish, state: BackfillStatus['state']): BackfillStatus {
+  function statusOf(wish: BackfillRequest, state: BackfillStatus['state']): BackfillStatus {
     const missingNs = lengthOf(ledger.missing(wish.fromNs, wish.toNs))
     const gapNs = lengthOf(
       ledger.gaps().flatMap((gap) => (gap.state === 'open' && intersects(gap, wish) ? [inside(gap, wish)] : [])),

@@ -6,7 +6,7 @@ import { TROUBLE_ERROR_MS } from './health/database-health.ts'
 import type { HealthReport } from './health/line-health.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
-export interface Waits {
+export interface Backoff {
   apiWorks(): void
   /** Reading waits: Retry-After, or exponential with jitter, slower when a person must act. */
   apiFails(error: CollectorError): void
@@ -23,7 +23,7 @@ export interface Waits {
   isStateWaiting(): boolean
 }
 
-export function createWaits(
+export function createBackoff(
   options: { readonly intervalMs: number },
   deps: {
     readonly clock: Pick<Clock, 'monotonicMs'>
@@ -33,7 +33,7 @@ export function createWaits(
     /** From 0 to 1; for jitter. */
     readonly random: () => number
   },
-): Waits {
+): Backoff {
   const { clock, log, metrics, health } = deps
   let isApiProven = false
   let apiWaitUntilMs = 0

@@ -19,11 +19,11 @@ import type { PipelineMetrics } from './metrics.ts'
 import type { Observers, WindowObserver } from './observers/observers.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createQuarantine } from './quarantine.ts'
-import type { Slots } from './semaphore.ts'
+import type { Semaphore } from './semaphore.ts'
 import { min } from './window-size.ts'
 
 /** The parts of one lane: they hold the columns and buffers of the message in work, so two windows never share them. */
-export interface LaneParts {
+export interface WorkerParts {
   readonly flattener: Flattener
   readonly lines: LineWriter
 }
@@ -34,7 +34,7 @@ export interface RunWindowDeps {
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
   readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'trouble'>>
   /** Batches in flight, over all lanes. */
-  readonly slots: Slots
+  readonly semaphore: Semaphore
   readonly observers: Pick<Observers, 'begin'>
   readonly metrics: PipelineMetrics
   readonly clock: Clock
@@ -86,7 +86,7 @@ export interface WindowResult {
 /** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
 export async function runWindow(
   window: PlannedWindow,
-  parts: LaneParts,
+  parts: WorkerParts,
   deps: RunWindowDeps,
   signal: AbortSignal,
 ): Promise<WindowResult> {
@@ -111,7 +111,7 @@ export async function runWindow(
 async function walk(
   window: PlannedWindow,
   attempt: Attempt,
-  parts: LaneParts,
+  parts: WorkerParts,
   deps: RunWindowDeps,
   outerSignal: AbortSignal,
   beganMs: number,
@@ -254,7 +254,7 @@ function interrupted(): CollectorError {
 }
 
 interface Delivery {
-  /** Waits for a place, then sends in the background. Throws when an earlier batch has failed. */
+  /** Backoff for a place, then sends in the background. Throws when an earlier batch has failed. */
   send(batch: Batch): Promise<void>
   /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
   settled(): Promise<void>
@@ -298,7 +298,7 @@ function createDelivery(
   }
   return {
     async send(batch) {
-      const release = await deps.slots.take(signal)
+      const release = await deps.semaphore.take(signal)
       const flight: Promise<void> = deliver(batch, release).finally(() => flying.delete(flight))
       flying.add(flight)
     },

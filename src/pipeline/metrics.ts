@@ -21,8 +21,8 @@ export interface PipelineMetrics {
   /** `watermarkSeconds`: since the epoch. `retentionUsed`: share of the API's retention that the lag has eaten, from 0. */
   position(watermarkSeconds: number, lagSeconds: number, retentionUsed: number): void
   tick(result: TickResult): void
-  /** Which code holds a room up, undefined when none does. */
-  hold(room: 'source' | 'sink', code: Code | undefined): void
+  /** Which code holds a component up, undefined when none does. */
+  hold(component: 'source' | 'sink', code: Code | undefined): void
   dbUp(up: boolean): void
   apiUp(up: boolean): void
   stateWriteFailed(): void

@@ -12,14 +12,14 @@ import { type Clock, DAY, HOUR, MS } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import type { Names } from '../directory/names.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
-import type { Wanted } from '../ledger/sqlite/backfill-requests.ts'
+import type { BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
 import { probePoint } from '../sink/probe-point.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
 import { createBackfill } from './backfill.ts'
-import { createWaits } from './backoff.ts'
+import { createBackoff } from './backoff.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
-import type { LaneParts, RunWindowDeps } from './deliver-window.ts'
+import type { RunWindowDeps, WorkerParts } from './deliver-window.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createDatabaseHealth } from './health/database-health.ts'
 import { createLineHealth, type HealthReport } from './health/line-health.ts'
@@ -30,12 +30,12 @@ import { createPlanner, type Planner } from './planner.ts'
 import { createCheckpoint } from './recovery/checkpoint.ts'
 import { createExpiry } from './recovery/expiry.ts'
 import { createRecovery, isOutage, isRefusal } from './recovery/recovery.ts'
-import { createEdge } from './safe-read-horizon.ts'
-import { createPresent } from './source-clock.ts'
+import { createSafeReadHorizon } from './safe-read-horizon.ts'
+import { createSourceClock } from './source-clock.ts'
 import { type BackfillStatus, createDelivered, gapView, type PipelineStatus, type TickResult } from './status.ts'
-import { createWalk } from './window-runner.ts'
+import { createWindowRunner } from './window-runner.ts'
 import { max } from './window-size.ts'
-import { readAll } from './worker-pool.ts'
+import { runWorkers } from './worker-pool.ts'
 
 export interface PipelineOptions {
   /** The value of the `tailnet` tag. */
@@ -73,9 +73,9 @@ export interface PipelineDeps
   readonly ledger: Ledger
   readonly names: Names
   /** History that somebody asked for. */
-  readonly wanted?: Wanted
+  readonly wanted?: BackfillRequests
   readonly health: HealthReport
-  readonly createLane: () => LaneParts
+  readonly createWorker: () => WorkerParts
   readonly metrics: PipelineMetrics
   readonly clock: Clock
   readonly log: Logger
@@ -120,15 +120,15 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let compactDueMs = 0
   let isPaused = false
 
-  const present = createPresent(options, deps)
-  const { presentNs, floorNs } = present
+  const sourceClock = createSourceClock(options, deps)
+  const { presentNs, floorNs } = sourceClock
   // However rare polls are: a poll that lasts looks for what is new, and what failed is tried again.
   const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
-  const edge = createEdge({ intervalMs: oftenMs, lagNs }, { clock, present })
-  const waits = createWaits({ intervalMs: oftenMs }, deps)
+  const horizon = createSafeReadHorizon({ intervalMs: oftenMs, lagNs }, { clock, sourceClock })
+  const backoff = createBackoff({ intervalMs: oftenMs }, deps)
   const delivered = createDelivered(clock)
-  const line = createLineHealth(options, { ...deps, present })
-  const expiry = createExpiry({ ledger, present, metrics, log })
+  const line = createLineHealth(options, { ...deps, sourceClock })
+  const expiry = createExpiry({ ledger, sourceClock, metrics, log })
   const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
   const database = createDatabaseHealth(deps)
   const liveness = createLiveness({ gapMs: options.intervalMs, stepMaxMs: options.stepMaxMs }, clock)
@@ -142,11 +142,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   })
   const recovery = createRecovery(
     { ...options, lagNs, lastPassNs },
-    { source, sink, ledger, present, waits, breaker, health, clock, log },
+    { source, sink, ledger, sourceClock, backoff, breaker, health, clock, log },
   )
   const checkpoint = createCheckpoint(
     { ...options, latePasses: latePassesNs.length },
-    { ...deps, present, breaker, recovery },
+    { ...deps, sourceClock, breaker, recovery },
   )
   sink.listen(database.listener)
   sink.listen({
@@ -158,18 +158,18 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
   sink.listen({ failed: () => undefined, succeeded: line.moved })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
-  const walk = createWalk(
+  const walk = createWindowRunner(
     {
       ...deps,
       ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, ...recovery },
-      ...{ present, edge, waits, breaker, database, delivered, backfill, checkpoint, line },
+      ...{ sourceClock, horizon, backoff, breaker, database, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
   )
 
   /** An answer tells the time of when it began to come; by the end of the window that may be minutes ago. */
   function hearAnswer(serverNs: bigint | undefined): bigint {
-    present.hear(serverNs)
+    sourceClock.hear(serverNs)
     return presentNs(serverNs)
   }
 
@@ -189,7 +189,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   /** Nobody has told the time yet, or the clocks disagree and by them there is nothing to ask for. One Date header that was wrong must not
    * silence the API for hours. */
   function isTimeDoubtful(): boolean {
-    return !present.isHeard || (!present.isAgreed() && presentNs() - lagNs <= newestDoneNs())
+    return !sourceClock.isHeard || (!sourceClock.isAgreed() && presentNs() - lagNs <= newestDoneNs())
   }
 
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
@@ -197,7 +197,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (planner) return planner
     if (!deps.names.hasBegun()) await deviceNames.firstLook(signal)
     signal.throwIfAborted()
-    if (!waits.guardState(() => deps.names.readingBegins(presentNs()))) return undefined
+    if (!backoff.guardState(() => deps.names.readingBegins(presentNs()))) return undefined
     planner = createPlanner(
       {
         intervalNs: BigInt(options.intervalMs) * MS,
@@ -218,26 +218,26 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     try {
       signal.throwIfAborted()
       if (isPaused) return 'paused'
-      if (waits.isStateWaiting()) return 'state_failed'
+      if (backoff.isStateWaiting()) return 'state_failed'
       if (!(await breaker.mayPass(signal))) return 'db_down'
-      if (planner === undefined && waits.apiWaitMs() > 0) return 'api_waiting'
+      if (planner === undefined && backoff.apiWaitMs() > 0) return 'api_waiting'
       const plan = await begin(signal)
       if (plan === undefined)
-        return breaker.state === 'open' ? 'db_down' : waits.isStateWaiting() ? 'state_failed' : 'api_waiting'
-      if (waits.apiWaitMs() > 0) return 'api_waiting'
+        return breaker.state === 'open' ? 'db_down' : backoff.isStateWaiting() ? 'state_failed' : 'api_waiting'
+      if (backoff.apiWaitMs() > 0) return 'api_waiting'
       if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
       deviceNames.refresh()
-      edge.forget()
-      if (!waits.guardState(expiry.giveUp)) return 'state_failed'
-      const result = await readAll(
+      horizon.forget()
+      if (!backoff.guardState(expiry.giveUp)) return 'state_failed'
+      const result = await runWorkers(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        { walk, present, edge, expiry, waits, breaker, recovery, liveness, clock, isPaused: () => isPaused },
+        { walk, sourceClock, horizon, expiry, backoff, breaker, recovery, liveness, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {
         health.set('state', 'ok')
-        waits.guardState(() => backfill.settle(floorNs(), presentNs()))
+        backoff.guardState(() => backfill.settle(floorNs(), presentNs()))
       }
       compact()
       return result
@@ -250,7 +250,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + COMPACT_EVERY_MS
-    waits.guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY), recovery.comparedFromNs()))
+    backoff.guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY), recovery.comparedFromNs()))
   }
 
   return {
@@ -304,18 +304,18 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     status() {
       const watermarkNs = ledger.watermarkNs()
       const originNs = ledger.originNs()
-      const edgeNs = edge.standingNs()
+      const edgeNs = horizon.standingNs()
       return {
         tailnet: options.tailnet,
         sink: sink.label,
         watermarkNs: watermarkNs?.toString() ?? null,
         watermark: watermarkNs === undefined ? null : isoOf(watermarkNs),
-        edge: isoOf(edgeNs),
+        horizon: isoOf(edgeNs),
         origin: originNs === undefined ? null : isoOf(originNs),
-        lagSeconds: watermarkNs === undefined ? null : Number(present.runningNs() - watermarkNs) / 1e9,
+        lagSeconds: watermarkNs === undefined ? null : Number(sourceClock.runningNs() - watermarkNs) / 1e9,
         backlogSeconds: planner ? Number(planner.backlogNs(edgeNs)) / 1e9 : 0,
         windowSeconds: planner ? Number(planner.windowNs) / 1e9 : 0,
-        inFlight: deps.slots.taken,
+        inFlight: deps.semaphore.taken,
         ...delivered.view(),
         gaps: ledger.gaps().map(gapView),
         passes: passesOf(ledger, options.latePassesMs, presentNs()),
@@ -324,7 +324,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
           code: breaker.error?.code ?? null,
           next: breaker.state === 'open' ? isoOf(clock.now() + BigInt(Math.round(breaker.waitMs())) * MS) : null,
         },
-        clockSkewSeconds: present.skewSeconds(),
+        clockSkewSeconds: sourceClock.skewSeconds(),
         devicesKnown: deps.names.count(),
         paused: isPaused || stopping.signal.aborted,
         backfill: backfill.status(isPaused),

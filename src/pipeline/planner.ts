@@ -19,10 +19,10 @@ import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.t
 import { createBadRange } from './bisection.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
 
-export type Lane = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
+export type Worker = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
 
 export interface PlannedWindow extends Interval {
-  readonly lane: Lane
+  readonly lane: Worker
   /** 1 for the first reading, 2 and more for the late passes. */
   readonly pass: number
   /** For late passes: what the window was when it was last read. */
@@ -56,7 +56,7 @@ export interface Planner {
   released(window: PlannedWindow): void
   /** Length of what should be done below the edge and is not, ns. */
   backlogNs(edgeNs: bigint): bigint
-  /** Present length of a window, ns. */
+  /** SourceClock length of a window, ns. */
   readonly windowNs: bigint
   /** How long to rest before the next part of a backfill, ms: it must not take the API away from what is live. 0: not waiting for that. */
   restMs(): number
@@ -202,7 +202,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return isBusy(window) || (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
   }
 
-  function isLaneActive(lane: Lane): boolean {
+  function isLaneActive(lane: Worker): boolean {
     for (const window of active.keys()) if (window.lane === lane) return true
     return false
   }

@@ -2,10 +2,10 @@
  * answer (run-window). It stands still for an interval, so that a tick comes to an end. */
 import type { Clock } from '../base/clock.ts'
 import type { Interval } from '../ledger/ledger.ts'
-import type { Present } from './source-clock.ts'
+import type { SourceClock } from './source-clock.ts'
 import { min } from './window-size.ts'
 
-export interface Edge {
+export interface SafeReadHorizon {
   /** The edge, ns; anew when it is an interval old. */
   ns(): bigint
   /** The edge as it stands, without renewing it; for people. */
@@ -16,17 +16,17 @@ export interface Edge {
   learn(window: Interval, reachedNs: bigint, hasHeard: boolean): void
 }
 
-export function createEdge(
+export function createSafeReadHorizon(
   options: { readonly intervalMs: number; readonly lagNs: bigint },
-  { clock, present }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly present: Present },
-): Edge {
+  { clock, sourceClock }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly sourceClock: SourceClock },
+): SafeReadHorizon {
   let edgeNs: bigint | undefined
   let setMs = 0
 
   function ns(): bigint {
     const nowMs = clock.monotonicMs()
     if (edgeNs === undefined || nowMs - setMs >= options.intervalMs) {
-      edgeNs = present.presentNs() - options.lagNs
+      edgeNs = sourceClock.presentNs() - options.lagNs
       setMs = nowMs
     }
     return edgeNs
@@ -34,7 +34,7 @@ export function createEdge(
 
   return {
     ns,
-    standingNs: () => edgeNs ?? present.serverNowNs() - options.lagNs,
+    standingNs: () => edgeNs ?? sourceClock.serverNowNs() - options.lagNs,
     forget() {
       edgeNs = undefined
     },

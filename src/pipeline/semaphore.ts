@@ -1,11 +1,11 @@
 /** A counted number of places, for what may be in flight at once. */
-export interface Slots {
+export interface Semaphore {
   /** Resolves with a release function when a place is free; rejects with the signal's reason. First come, first served. */
   take(signal: AbortSignal): Promise<() => void>
   readonly taken: number
 }
 
-export function createSlots(count: number): Slots {
+export function createSemaphore(count: number): Semaphore {
   let taken = 0
   const waiting: (() => void)[] = []
   function release(): void {

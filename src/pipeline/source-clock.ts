@@ -7,7 +7,7 @@ import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
 import type { HealthReport } from './health/line-health.ts'
 import { max, min } from './window-size.ts'
 
-export interface Present {
+export interface SourceClock {
   /** A `Date` header came, or an answer without one. */
   hear(serverNs: bigint | undefined): void
   /** The API's present by its own clock: from its last Date header and monotonic time, so that a local wall clock that jumps does not
@@ -49,10 +49,10 @@ interface Heard extends Instant {
   readonly serverNs: bigint
 }
 
-export function createPresent(
+export function createSourceClock(
   options: { readonly lagMs: number; readonly retentionMs: number },
   { clock, health }: { readonly clock: Pick<Clock, 'now' | 'monotonicMs'>; readonly health: HealthReport },
-): Present {
+): SourceClock {
   const retentionNs = BigInt(options.retentionMs) * MS
   let heard: Heard | undefined
   /** The last one that had moved on since the one before. */

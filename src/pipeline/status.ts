@@ -17,7 +17,7 @@ export interface PipelineStatus {
   /** ns since the epoch as text, or null before the first window. */
   readonly watermarkNs: string | null
   readonly watermark: string | null
-  readonly edge: string | null
+  readonly horizon: string | null
   readonly origin: string | null
   readonly lagSeconds: number | null
   readonly backlogSeconds: number

@@ -4,7 +4,7 @@
  *   done            planner, edge, metrics and the checkpoint in the database learn of it
  *   too much        it comes back in smaller pieces (planner)
  *   API fails       all reading waits (Retry-After, or exponential with jitter)
- *   API says no     the same, slower, and a person is told what to mend
+ *   API says no     the same, slower, and a person is told what to remedy
  *   database fails  the circuit breaker opens
  *   database limit  what it took is stored, the window becomes a gap that is tried again
  *   state file fails  the window stays not done; reading waits */
@@ -13,23 +13,23 @@ import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
-import type { Waits } from './backoff.ts'
+import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { type LaneParts, type RunWindowDeps, runWindow, type WindowResult } from './deliver-window.ts'
+import { type RunWindowDeps, runWindow, type WindowResult, type WorkerParts } from './deliver-window.ts'
 import type { DatabaseHealth } from './health/database-health.ts'
 import type { LineHealth } from './health/line-health.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { createCheckpoint } from './recovery/checkpoint.ts'
-import type { Edge } from './safe-read-horizon.ts'
-import type { Present } from './source-clock.ts'
+import type { SafeReadHorizon } from './safe-read-horizon.ts'
+import type { SourceClock } from './source-clock.ts'
 import type { Delivered } from './status.ts'
 
-export interface WalkDeps extends RunWindowDeps {
-  readonly createLane: () => LaneParts
+export interface WindowRunnerDeps extends RunWindowDeps {
+  readonly createWorker: () => WorkerParts
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'done' | 'endAttempt' | 'forget'>
-  readonly present: Present
-  readonly edge: Pick<Edge, 'learn'>
-  readonly waits: Waits
+  readonly sourceClock: SourceClock
+  readonly horizon: Pick<SafeReadHorizon, 'learn'>
+  readonly backoff: Backoff
   readonly breaker: Pick<CircuitBreaker, 'succeeded' | 'failed'>
   readonly database: Pick<DatabaseHealth, 'began'>
   readonly delivered: Delivered
@@ -52,22 +52,22 @@ const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
 }
 
 /** Returns the walk. After `aborting` the window under way is released. It rejects only on a programmer's error. */
-export function createWalk(
-  deps: WalkDeps,
+export function createWindowRunner(
+  deps: WindowRunnerDeps,
   aborting: AbortSignal,
 ): (window: PlannedWindow, plan: Planner) => Promise<void> {
-  const { present, waits, breaker, metrics, log } = deps
+  const { sourceClock, backoff, breaker, metrics, log } = deps
   /** Parts that no window uses just now. */
-  const lanes: LaneParts[] = []
+  const lanes: WorkerParts[] = []
 
   function learn(window: PlannedWindow, result: WindowResult): void {
     const reachedNs = result.doneToNs ?? window.fromNs
-    deps.edge.learn(window, reachedNs, result.serverNs !== undefined)
+    deps.horizon.learn(window, reachedNs, result.serverNs !== undefined)
     const shown = deps.delivered.add(window, reachedNs, result)
     if (window.previous && result.changed) {
       const messages = Math.max(1, result.messages - window.previous.messages)
       deps.delivered.late(messages)
-      metrics.late(window.pass, messages, Number(present.serverNowNs() - window.toNs) / 1e9)
+      metrics.late(window.pass, messages, Number(sourceClock.serverNowNs() - window.toNs) / 1e9)
     }
     if (window.lane === 'backfill') deps.backfill.learn(result)
     metrics.windowDone(window.pass, result)
@@ -82,44 +82,44 @@ export function createWalk(
     metrics.windowFailed(error.code)
     const { code, reaction } = error
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
-    // The state file and the database fail for every window alike: that is told once, with the mend, by who makes reading wait.
+    // The state file and the database fail for every window alike: that is told once, with the remedy, by who makes reading wait.
     // The database was away for a moment and is back: nothing waits for that.
     if (code === 'db_interrupted') return plan.released(window)
     const isOurs = error.stage === 'ledger' || error.stage === 'sink'
     log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
     if (isOurs) {
       plan.released(window)
-      return error.stage === 'ledger' ? waits.stateFailed(error) : breaker.failed(error, window)
+      return error.stage === 'ledger' ? backoff.stateFailed(error) : breaker.failed(error, window)
     }
-    const isUnavailable = waits.unavailableInARow(error) >= UNAVAILABLE_MAX
+    const isUnavailable = backoff.unavailableInARow(error) >= UNAVAILABLE_MAX
     const isTooMuch = reaction === 'split' || isUnavailable
     const reason = GAP_REASON_OF[code]
     if (isTooMuch && reason) {
       metrics.windowSplit()
-      if (!waits.guardState(() => plan.tooMuch(window, reason, present.presentNs()))) plan.released(window)
+      if (!backoff.guardState(() => plan.tooMuch(window, reason, sourceClock.presentNs()))) plan.released(window)
     } else plan.released(window)
-    waits.apiFails(error)
+    backoff.apiFails(error)
   }
 
   /** The API is well and the database takes writes: only this window cannot be done now, and only as far as it was read. */
   function limited(window: PlannedWindow, plan: Planner, { doneToNs, serverNs, limits }: WindowResult) {
     metrics.windowFailed('db_limit')
-    waits.apiWorks()
+    backoff.apiWorks()
     breaker.succeeded(window, 0)
     const toNs = doneToNs ?? window.fromNs
-    deps.edge.learn(window, toNs, serverNs !== undefined)
-    if (!waits.guardState(() => plan.limited(window, toNs, present.presentNs()))) plan.released(window)
+    deps.horizon.learn(window, toNs, serverNs !== undefined)
+    if (!backoff.guardState(() => plan.limited(window, toNs, sourceClock.presentNs()))) plan.released(window)
     deps.line.limited(window, limits)
   }
 
   /** A database that was away after the last batch and before the checkpoint may have come back without the batches, and with the checkpoint. */
   function confirm(window: Interval, { isWritten, sentMs }: WindowResult): void {
     if (!isWritten || !deps.wasAwaySince(sentMs) || !deps.mayInterrupt(window)) return
-    waits.guardState(() => deps.ledger.forget(window))
+    backoff.guardState(() => deps.ledger.forget(window))
   }
 
   return async function walk(window, plan) {
-    const parts = lanes.pop() ?? deps.createLane()
+    const parts = lanes.pop() ?? deps.createWorker()
     let result: WindowResult
     deps.line.began()
     const ended = deps.database.began()
@@ -135,9 +135,9 @@ export function createWalk(
     }
     if (result.limits.length > 0) return limited(window, plan, result)
     breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)
-    waits.apiWorks()
+    backoff.apiWorks()
     const { bytes, pass } = result
-    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, present.presentNs())
+    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, sourceClock.presentNs())
     learn(window, result)
     if (result.doneToNs === undefined) return
     const isShown = await deps.checkpoint(window, result.doneToNs, result, aborting)

@@ -1,21 +1,21 @@
 /** Reads until nothing is missing below the trailing edge: asks the planner and keeps a bounded number of windows going. */
 import type { Clock } from '../base/clock.ts'
-import type { Waits } from './backoff.ts'
+import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Liveness } from './health/liveness.ts'
 import type { PlannedWindow, Planner } from './planner.ts'
 import type { Expiry } from './recovery/expiry.ts'
 import type { Recovery } from './recovery/recovery.ts'
-import type { Edge } from './safe-read-horizon.ts'
-import type { Present } from './source-clock.ts'
+import type { SafeReadHorizon } from './safe-read-horizon.ts'
+import type { SourceClock } from './source-clock.ts'
 import type { TickResult } from './status.ts'
 
-export interface ReadAllDeps {
+export interface WorkerPoolDeps {
   readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>
-  readonly present: Pick<Present, 'presentNs' | 'hasJumped'>
-  readonly edge: Pick<Edge, 'ns' | 'forget'>
+  readonly sourceClock: Pick<SourceClock, 'presentNs' | 'hasJumped'>
+  readonly horizon: Pick<SafeReadHorizon, 'ns' | 'forget'>
   readonly expiry: Expiry
-  readonly waits: Waits
+  readonly backoff: Backoff
   readonly breaker: Pick<CircuitBreaker, 'state' | 'trial'>
   readonly recovery: Pick<Recovery, 'isDue' | 'reach' | 'askTime'>
   readonly liveness: Pick<Liveness, 'moved'>
@@ -25,33 +25,33 @@ export interface ReadAllDeps {
 
 /** Resolves when there is nothing more to read, or with what makes it stop before; never while a window is under way. Rejects only on a
  * programmer's error. */
-export async function readAll(
+export async function runWorkers(
   plan: Planner,
   options: { readonly parallel: number; readonly intervalMs: number },
-  deps: ReadAllDeps,
+  deps: WorkerPoolDeps,
   signal: AbortSignal,
 ): Promise<TickResult> {
-  const { waits, breaker, clock } = deps
+  const { backoff, breaker, clock } = deps
   const flying = new Set<Promise<void>>()
   let broken: unknown
   while (true) {
     deps.liveness.moved()
-    const waitMs = waits.apiWaitMs()
+    const waitMs = backoff.apiWaitMs()
     const canRead =
       broken === undefined &&
       !signal.aborted &&
       !deps.isPaused() &&
       breaker.state !== 'open' &&
       waitMs <= 0 &&
-      !waits.isStateWaiting()
+      !backoff.isStateWaiting()
     // Windows that are under way come to an end first.
-    const hasJumped = canRead && deps.present.hasJumped()
+    const hasJumped = canRead && deps.sourceClock.hasJumped()
     const isExpiring = canRead && deps.expiry.isDue()
     const isComparing = canRead && deps.recovery.isDue()
     const isResting = hasJumped || isExpiring || isComparing
-    const most = waits.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
+    const most = backoff.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
     while (canRead && !isResting && flying.size < most) {
-      const window = plan.next(deps.present.presentNs(), deps.edge.ns(), breaker.trial)
+      const window = plan.next(deps.sourceClock.presentNs(), deps.horizon.ns(), breaker.trial)
       if (window === undefined) break
       const flight: Promise<void> = deps
         .walk(window, plan)
@@ -70,11 +70,11 @@ export async function readAll(
     if (deps.isPaused()) return 'paused'
     if (breaker.state === 'open') return 'db_down'
     if (hasJumped) {
-      if (await deps.recovery.askTime(signal)) deps.edge.forget()
+      if (await deps.recovery.askTime(signal)) deps.horizon.forget()
       continue
     }
     if (isExpiring) {
-      waits.guardState(deps.expiry.giveUp)
+      backoff.guardState(deps.expiry.giveUp)
       continue
     }
     if (isComparing) {
@@ -88,7 +88,7 @@ export async function readAll(
       continue
     }
     if (canRead) return 'caught_up'
-    if (waits.isStateWaiting()) return 'state_failed'
+    if (backoff.isStateWaiting()) return 'state_failed'
     if (waitMs > options.intervalMs) return 'api_waiting'
     await clock.sleep(waitMs, signal).catch(() => undefined)
   }

@@ -73,7 +73,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
   let nodeCells = new Int32Array(0)
   let nodeAddressCells = new Int32Array(0)
 
-  function room(bytes: number): void {
+  function component(bytes: number): void {
     if (used + bytes + SPARE <= memory.length) return
     const grown = new Uint8Array(2 * (used + bytes + SPARE))
     grown.set(memory.subarray(0, used))
@@ -83,7 +83,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
 
   /** Where the bytes lie now. */
   function copy({ text, textStart }: Message, start: number, end: number): number {
-    room(end - start)
+    component(end - start)
     const at = used
     memory.set(text.subarray(textStart + start, textStart + end), at)
     used += end - start
@@ -91,7 +91,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
   }
 
   function put(text: string): number {
-    room(3 * text.length)
+    component(3 * text.length)
     const at = used
     used += encoder.encodeInto(text, memory.subarray(at)).written
     return at

@@ -85,7 +85,7 @@ export function fileSecret(path: string, read: (path: string) => string = readTe
   return new Secret(text, `the file ${path}`, path)
 }
 
-/** For the schemas of the rooms: a Secret, or a text that becomes one. */
+/** For the schemas of the components: a Secret, or a text that becomes one. */
 export const secretSchema = z
   .union([
     z.instanceof(Secret),

@@ -39,7 +39,7 @@ export interface LetterLine {
   readonly count?: number
   /** Length of the whole text, where it was cut. */
   readonly bytes?: number
-  /** Present where it is no function of the text. */
+  /** SourceClock where it is no function of the text. */
   readonly id?: string
   readonly text?: string
   /** No letter, but how many more of this stage, reason, node and hour were counted and not kept. */
@@ -61,8 +61,8 @@ export interface Sorted {
 }
 
 export interface LetterQuota {
-  /** `room`: bytes left for letters, and `reserve` for the lines that count beyond it. */
-  sort(letters: readonly DeadLetter[], nowNs: bigint, room: number, reserve: number): Sorted
+  /** `component`: bytes left for letters, and `reserve` for the lines that count beyond it. */
+  sort(letters: readonly DeadLetter[], nowNs: bigint, component: number, reserve: number): Sorted
   /** Learns a line of an earlier process. Throws a SyntaxError when it is no JSON. */
   recall(line: string): void
 }
@@ -112,7 +112,7 @@ export function createLetterQuota(): LetterQuota {
   }
 
   return {
-    sort(letters, nowNs, room, reserve) {
+    sort(letters, nowNs, component, reserve) {
       const at = isoOf(nowNs)
       const lines: Buffer[] = []
       const fresh: DeadLetter[] = []
@@ -121,7 +121,7 @@ export function createLetterQuota(): LetterQuota {
       const taken = new Map<string, Used>()
       const uses: [key: string, bytes: number][] = []
       const counted = new Map<string, More>()
-      let left = room
+      let left = component
       let isFull = false
 
       for (const letter of letters) {

@@ -15,7 +15,7 @@ import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
 import { createLetterQuota } from './dead-letter-quota.ts'
-import type { DeadLetter, DeadLetters, LetterTrouble } from './sink.ts'
+import type { DeadLetter, DeadLetters, LetterProblem } from './sink.ts'
 
 const FILE_BYTES_MAX = 16 << 20
 /** Of the newest files, at the first letter of a process: what is known already, and which quotas are used up. */
@@ -128,9 +128,9 @@ export function createDeadLetters(
     try {
       const handle = await ready()
       const used = olderBytes + fileBytes
-      const room = Math.max(0, maxBytes - reserveMax - used)
+      const component = Math.max(0, maxBytes - reserveMax - used)
       const reserve = Math.min(reserveMax, Math.max(0, maxBytes - used))
-      const sorted = quota.sort(letters, clock.now(), room, reserve)
+      const sorted = quota.sort(letters, clock.now(), component, reserve)
       if (sorted.lines.length > 0) {
         const bytes = Buffer.concat(sorted.lines)
         await handle.appendFile(bytes)
@@ -213,14 +213,14 @@ export function createDeadLetters(
   }
 }
 
-function failedText(dir: string, { letter, count }: { letter: DeadLetter; count: number }): LetterTrouble {
+function failedText(dir: string, { letter, count }: { letter: DeadLetter; count: number }): LetterProblem {
   return {
     code: letter.reason,
     text: `tailflux failed on ${count} message${count === 1 ? '' : 's'} (${letter.reason}, the last one of node ${letter.node ?? 'unknown'}), which lie in ${dir}; all others are written. This is a fault of tailflux: report it with one of these letters, and after an update read that time again with tailflux backfill --again`,
   }
 }
 
-function fullText(dir: string, maxBytes: number): LetterTrouble {
+function fullText(dir: string, maxBytes: number): LetterProblem {
   return {
     code: 'dead_letters_full',
     text: `the dead letters in ${dir} have used up their ${formatBytes(maxBytes)}: what cannot be taken is counted now and not kept. Look at what they hold, move the files away, or raise deadLetters.maxBytes`,

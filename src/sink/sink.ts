@@ -94,10 +94,10 @@ export interface DeadLetters {
    * before, as when a window is read again, leaves no second letter. Rejects with a CollectorError `dead_letters_failed` (hold). */
   append(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]>
   /** What a person should know and do; undefined when all is well. */
-  trouble(): LetterTrouble | undefined
+  trouble(): LetterProblem | undefined
   stop(): Promise<void>
 }
-export interface LetterTrouble {
+export interface LetterProblem {
   readonly code: string
   /** A sentence that ends with what to do. */
   readonly text: string

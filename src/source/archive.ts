@@ -12,7 +12,7 @@ import type { Message } from './parse/message.ts'
 import type { Answer } from './source.ts'
 
 /** What was in a file besides messages. */
-export interface SavedCounts {
+export interface ArchiveCounts {
   /** Of the file as it lies there. */
   fileBytes: number
   readBytes: number
@@ -29,11 +29,11 @@ const HEAD_BYTES = 64
 const TRAFFIC = /^(virtual|subnet|exit|physical)Traffic$/
 
 /** Opens a file (`-` is standard input) as an answer of the API. Rejects with a CollectorError when it cannot be opened. */
-export async function openSaved(
+export async function openArchive(
   path: string,
   limits: ReaderLimits,
-): Promise<{ readonly answer: Answer; readonly counts: SavedCounts }> {
-  const counts: SavedCounts = { fileBytes: path === '-' ? 0 : await sizeOf(path), readBytes: 0, others: 0 }
+): Promise<{ readonly answer: Answer; readonly counts: ArchiveCounts }> {
+  const counts: ArchiveCounts = { fileBytes: path === '-' ? 0 : await sizeOf(path), readBytes: 0, others: 0 }
   const file: Readable = path === '-' ? process.stdin : createReadStream(path, { highWaterMark: 256 * 1024 })
   const reader = createMessageReader(limits)
   async function* groups(): AsyncGenerator<Iterable<Message>> {
@@ -78,7 +78,7 @@ function unreadable(path: string, cause: unknown): CollectorError {
   )
 }
 
-async function* counted(file: AsyncIterable<Buffer>, counts: SavedCounts): AsyncGenerator<Buffer> {
+async function* counted(file: AsyncIterable<Buffer>, counts: ArchiveCounts): AsyncGenerator<Buffer> {
   for await (const chunk of file) {
     counts.readBytes += chunk.length
     yield chunk
@@ -106,9 +106,9 @@ async function* decoded(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> 
 export async function* messagesIn(
   chunks: AsyncIterable<Uint8Array>,
   messageBytesMax: number,
-  counts: Pick<SavedCounts, 'others'>,
+  counts: Pick<ArchiveCounts, 'others'>,
 ): AsyncGenerator<Uint8Array> {
-  /** Pieces of the value that is being collected. */
+  /** PrefixCache of the value that is being collected. */
   let held: Buffer[] = []
   let heldBytes = 0
   let depth = 0
@@ -186,7 +186,7 @@ export async function* messagesIn(
 }
 
 /** A document by itself: a message, an event of log streaming, or an answer whose list is not its first member. */
-function* flowLogsOf(bytes: Buffer, counts: Pick<SavedCounts, 'others'>, isInList: boolean): Generator<Uint8Array> {
+function* flowLogsOf(bytes: Buffer, counts: Pick<ArchiveCounts, 'others'>, isInList: boolean): Generator<Uint8Array> {
   if (isInList) return yield bytes
   let value: Record<string, unknown>
   try {

@@ -114,7 +114,7 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
 
 /** Other keys of Tailscale, by their beginning. The API only says that they may not, which sends people looking in the wrong place. */
 function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
-  const mend = [
+  const remedy = [
     {
       prefix: 'tskey-client-',
       text: 'is the secret of an OAuth client: set oauthClientId and oauthClientSecret instead',
@@ -124,7 +124,7 @@ function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
       text: 'is an auth key, for adding devices: the API needs an API access token (tskey-api-...)',
     },
   ].find(({ prefix }) => key.startsWith(prefix))
-  return mend ? [{ path: 'apiKey', message: mend.text }] : []
+  return remedy ? [{ path: 'apiKey', message: remedy.text }] : []
 }
 
 function isPlainUrl(text: string): boolean {

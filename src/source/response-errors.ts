@@ -24,9 +24,9 @@ export interface Refusal {
 }
 
 export function explain(refusal: Refusal): CollectorError {
-  const { code, reaction, mend } = verdict(refusal)
+  const { code, reaction, remedy } = verdict(refusal)
   const said = refusal.excerpt === '' ? '' : ` and said "${refusal.excerpt}"`
-  return new CollectorError(`Tailscale answered ${refusal.status} to ${refusal.endpoint}${said}; ${mend}.`, {
+  return new CollectorError(`Tailscale answered ${refusal.status} to ${refusal.endpoint}${said}; ${remedy}.`, {
     stage: 'source',
     code,
     reaction,
@@ -44,7 +44,7 @@ export function featureOff(): CollectorError {
 interface Verdict {
   readonly code: Code
   readonly reaction: Reaction
-  readonly mend: string
+  readonly remedy: string
 }
 
 function verdict(refusal: Refusal): Verdict {
@@ -53,34 +53,34 @@ function verdict(refusal: Refusal): Verdict {
   const isWindow = endpoint === 'logging/network'
   if (status >= 300 && status < 400) return hold('api_redirect', redirect(refusal))
   if (status === 429)
-    return { code: 'api_rate_limited', reaction: 'retry', mend: 'too many requests; it is asked again later' }
+    return { code: 'api_rate_limited', reaction: 'retry', remedy: 'too many requests; it is asked again later' }
   if (status === 502 || status === 504) {
     return isWindow
       ? {
           code: 'api_gateway',
           reaction: 'split',
-          mend: 'perhaps the window is too large, so a shorter one is asked for',
+          remedy: 'perhaps the window is too large, so a shorter one is asked for',
         }
-      : { code: 'api_gateway', reaction: 'retry', mend: 'it is asked again' }
+      : { code: 'api_gateway', reaction: 'retry', remedy: 'it is asked again' }
   }
   if (status >= 500) {
     return {
       code: 'api_unavailable',
       reaction: 'retry',
-      mend: 'it is asked again; if it lasts, see https://status.tailscale.com',
+      remedy: 'it is asked again; if it lasts, see https://status.tailscale.com',
     }
   }
   if (status === 408)
     return {
       code: 'api_timeout',
       reaction: isWindow ? 'split' : 'retry',
-      mend: 'the request was too slow; it is tried again',
+      remedy: 'the request was too slow; it is tried again',
     }
   if (status >= 200 && status < 300) {
     return {
       code: 'api_not_json',
       reaction: 'retry',
-      mend: 'that is not an answer of this API; look for a proxy or portal in between, and check TAILSCALE_API_URL',
+      remedy: 'that is not an answer of this API; look for a proxy or portal in between, and check TAILSCALE_API_URL',
     }
   }
   if (isSignIn && status !== 404) return hold('api_credentials', badSignIn(refusal))
@@ -101,8 +101,8 @@ function verdict(refusal: Refusal): Verdict {
   )
 }
 
-function hold(code: Code, mend: string): Verdict {
-  return { code, reaction: 'hold', mend }
+function hold(code: Code, remedy: string): Verdict {
+  return { code, reaction: 'hold', remedy }
 }
 
 const SCOPES: Partial<Record<Endpoint, string>> = {

@@ -1,8 +1,8 @@
-/** A room around the rules whose messages end now, so that a real Alertmanager takes their times for its own. */
+/** A component around the rules whose messages end now, so that a real Alertmanager takes their times for its own. */
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { createWorld, MIN, type World } from './world.ts'
 
-/** Waits are fifty times shorter; everything else is real. */
+/** Backoff are fifty times shorter; everything else is real. */
 const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 50, signal) }
 
 /** `fromNs`: a full minute, so many minutes ago. Everything from there on can be read. */

@@ -23,7 +23,7 @@ const LAG_NS = 60_000_000_000n
 
 export interface LogLine {
   readonly msg: string
-  readonly room: string
+  readonly component: string
   readonly rule?: string
   /** `performance.now()` when it was written. */
   readonly atMs: number

@@ -1,4 +1,4 @@
-/** The room around the rules: real points from real JSON, a real state file with ledger, a clock that the test owns. Windows are read as the
+/** The component around the rules: real points from real JSON, a real state file with ledger, a clock that the test owns. Windows are read as the
  * pipeline reads them: points, then the ledger's receipt, then done; or failed. */
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'

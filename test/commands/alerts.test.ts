@@ -63,7 +63,7 @@ test('alerts test tells everybody, and that it is over', { skip: await missing('
   assert.equal(ntfy.published[0]?.rawHeaders[basic + 1], `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`)
 })
 
-test('alerts test: whoever is not reached is named with the mend, the others are told, and the process fails', {
+test('alerts test: whoever is not reached is named with the remedy, the others are told, and the process fails', {
   skip: await missing('alertmanager'),
 }, async (t) => {
   const listeners = await startListeners(t)
@@ -95,10 +95,10 @@ test('alerts test: whoever is not reached is named with the mend, the others are
     }),
   )
   for (const [index, { code, stdout, stderr }] of results.entries()) {
-    const [first = '', mend = '', ...rest] = stdout.trimEnd().split('\n')
+    const [first = '', remedy = '', ...rest] = stdout.trimEnd().split('\n')
     assert.equal(code, 1, stdout)
     assert.match(first, /^FAILED \w+ http:\/\/127\.0\.0\.1:\d+/)
-    assert.match(mend, bad[index]![1])
+    assert.match(remedy, bad[index]![1])
     assert.deepEqual(
       rest.map((line) => line.split(' ')[0]),
       ['told', 'told', 'told'],
@@ -108,7 +108,7 @@ test('alerts test: whoever is not reached is named with the mend, the others are
   }
 })
 
-test('alerts test with nobody to tell, or a secret that is not there, says which setting to mend', async (t) => {
+test('alerts test with nobody to tell, or a secret that is not there, says which setting to remedy', async (t) => {
   const none = await runCli(t, ['alerts', 'test'])
   assert.deepEqual([none.code, none.stdout], [2, ''])
   assert.match(none.stderr, /nobody to tell: set alerts\.notify/)
@@ -152,7 +152,7 @@ test('alerts suggest proposes rules that the settings take, the same from the em
   for (const name of names) assert.ok(printed.stdout.includes(name))
 })
 
-test('alerts suggest says what to mend where there is nothing to look at', {
+test('alerts suggest says what to remedy where there is nothing to look at', {
   skip: await missing('influxd'),
 }, async (t) => {
   const dir = await folder(t)

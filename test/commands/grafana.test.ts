@@ -114,7 +114,7 @@ test('what only the service can judge is named, the contact point has no secret,
   assert.ok(checked.stderr.includes(`${join(out, CONTACT_POINT_FILE)} is not what the settings say`))
 })
 
-test('what cannot be done is told with its mend', async (t) => {
+test('what cannot be done is told with its remedy', async (t) => {
   const { out, rules, run } = await place(t)
   await rules([NODE])
   const nowhere = await run('--check')

@@ -57,7 +57,7 @@ test('under load: good settings are taken over, wrong ones refused with all faul
   }
   run.child.kill('SIGHUP')
   await run.until(/settings are as they were/)
-  const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
+  const horizon = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
   const url = addressOf()
   // Told at the end of a poll, which comes a little later than its last window.
   let gauges = ''
@@ -66,7 +66,7 @@ test('under load: good settings are taken over, wrong ones refused with all faul
     assert.match(gauges, new RegExp(`^tailflux_series_estimate{measurement="${measurement}"} [1-9]\\d*$`, 'm'))
   const after = await counters()
   for (const [name, value] of before) assert.ok((after.get(name) ?? -1) >= value, `${name} went down`)
-  for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== edge || status.backlogSeconds > 0; ) {
+  for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== horizon || status.backlogSeconds > 0; ) {
     status = (await (await fetch(`${url}/api/status`)).json()) as typeof status
   }
   run.child.kill('SIGTERM')

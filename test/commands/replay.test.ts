@@ -29,8 +29,8 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
   }
   const service = startCli(t, ['run'], env)
   const [, url = ''] = await service.until(/"url":"(http:[^"]+)"[^\n]*is ready/)
-  const edge = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
-  for (let watermark = ''; watermark !== edge; ) {
+  const horizon = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
+  for (let watermark = ''; watermark !== horizon; ) {
     watermark = ((await (await fetch(`${url}/api/status`)).json()) as { watermark: string }).watermark
   }
   const [fromNs, toNs] = [nowNs - 6n * MINUTE_NS, nowNs - 2n * MINUTE_NS]

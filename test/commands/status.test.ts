@@ -16,7 +16,7 @@ const answer: StatusAnswer = {
   startedAt: '2026-11-02T11:00:00.000Z',
   uptimeSeconds: 3_600,
   nextPoll: '2026-11-02T12:00:50.000Z',
-  health: { status: 'ok', rooms: [] },
+  health: { status: 'ok', components: [] },
   live: createLive({ clock: createFakeClock(), random: () => 0.5 }).view(),
 }
 
@@ -36,7 +36,7 @@ test('the verdict first, then the line, the position and what passes', () => {
 })
 
 test('trouble is in the first words, in colour where there is any', () => {
-  const health = { status: 'error', text: 'The key has ended; make a new one.', rooms: [] } as const
+  const health = { status: 'error', text: 'The key has ended; make a new one.', components: [] } as const
   assert.match(statusText({ ...answer, health }, false), /\nError The key has ended; make a new one\.\n/)
   assert.match(statusText({ ...answer, health }, true), /\u001b\[1;31mError\u001b\[0m The key/)
   assert.match(statusText({ ...answer, health, paused: true }, false), /\nPaused Nothing is read/)
@@ -58,7 +58,7 @@ test('names cannot move the cursor or turn text about', () => {
   assert.equal(text.split('\n').filter((line) => line === 'c').length, 0)
 })
 
-test('nobody there: the mend, and exit code 1', async (t) => {
+test('nobody there: the remedy, and exit code 1', async (t) => {
   const { code, stderr } = await runCli(t, ['status'], { TAILFLUX_HTTP_PORT: '1', TAILFLUX_DATA_DIR: await folder(t) })
   assert.equal(code, 1)
   assert.match(stderr, /No tailflux answers at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)

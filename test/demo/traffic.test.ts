@@ -22,7 +22,7 @@ const endText = (address: DemoEntry['src'], port: number) => (address ? `${addre
 const tupleOf = (one: DemoEntry) => `${one.proto} ${endText(one.src, one.srcPort)} ${endText(one.dst, one.dstPort)}`
 const mirrorOf = (one: DemoEntry) => `${one.proto} ${endText(one.dst, one.dstPort)} ${endText(one.src, one.srcPort)}`
 
-/** Slots whose records are all inside the range. */
+/** Semaphore whose records are all inside the range. */
 function wholeSlots(records: readonly DemoRecord[]): (record: DemoRecord) => boolean {
   const slots = records.map(({ slot }) => slot)
   const from = Math.min(...slots) + 8

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
-import { judgeLimits } from '../../src/doctor/judge-server.ts'
+import { diagnoseLimits } from '../../src/doctor/judge-server.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { startVictoriaMetrics } from '../services/victoria-metrics.ts'
@@ -22,9 +22,9 @@ test('all is well: nothing but ✓, with the embedded store', async (t) => {
   assert.match(of('flow logs').text, /switched on/)
   assert.match(of('database').text, /embedded store/)
   assert.deepEqual(
-    [...new Set(findings.map(({ room }) => room))],
+    [...new Set(findings.map(({ component }) => component))],
     ['settings', 'tailscale', 'database', 'machine'],
-    'rooms in order',
+    'components in order',
   )
 })
 
@@ -63,11 +63,11 @@ test('missing scopes are named, with where to give them', async (t) => {
   })
   const noLogs = await checked(t, as(0))
   assert.deepEqual(noLogs.faults, ['✗ scopes'])
-  assert.match(noLogs.of('scopes').mend ?? '', /logs:network:read in the admin console/)
+  assert.match(noLogs.of('scopes').remedy ?? '', /logs:network:read in the admin console/)
   assert.equal(noLogs.of('records').status, 'skipped')
   const noDevices = await checked(t, as(1))
   assert.deepEqual(noDevices.faults, ['! scopes'])
-  assert.match(noDevices.of('scopes').mend ?? '', /devices:core:read/)
+  assert.match(noDevices.of('scopes').remedy ?? '', /devices:core:read/)
   const everything = await checked(t, as(2))
   assert.deepEqual(everything.faults, [])
   assert.match(everything.of('scopes').text, /logs:network:read and devices:core:read would be enough/)
@@ -78,7 +78,7 @@ test('flow logs switched off', async (t) => {
   api.setFault({ kind: 'feature-off' })
   const { of, faults } = await checked(t, apiOf(api))
   assert.deepEqual(faults, ['✗ flow logs'])
-  assert.match(of('flow logs').mend ?? '', /Logs > Network flow logs; they need the Premium or Enterprise plan/)
+  assert.match(of('flow logs').remedy ?? '', /Logs > Network flow logs; they need the Premium or Enterprise plan/)
 })
 
 test('a clock that is off by ten minutes, either way', async (t) => {
@@ -90,7 +90,7 @@ test('a clock that is off by ten minutes, either way', async (t) => {
     const { of, faults } = await checked(t, apiOf(api))
     assert.deepEqual(faults, ['✗ clock'])
     assert.match(of('clock').text, new RegExp(`10 min ${word} that of the API`))
-    assert.match(of('clock').mend ?? '', /timedatectl set-ntp true/)
+    assert.match(of('clock').remedy ?? '', /timedatectl set-ntp true/)
   }
 })
 
@@ -112,7 +112,7 @@ test('a silent tailnet is a warning', async (t) => {
   const api = await demo(t, { nowNs: () => 0n })
   const { of } = await checked(t, apiOf(api))
   assert.equal(of('records').status, 'warning')
-  assert.match(of('records').mend ?? '', /Clients must be 1.34 or newer/)
+  assert.match(of('records').remedy ?? '', /Clients must be 1.34 or newer/)
 })
 
 test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
@@ -144,7 +144,7 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
     const { of, faults } = await v1('short')
     assert.deepEqual(faults, ['✗ retention'])
     assert.match(of('retention').text, /hour keeps points for 1h, .* up to 1d after they were made/)
-    assert.match(of('retention').mend ?? '', /ALTER RETENTION POLICY "hour"/)
+    assert.match(of('retention').remedy ?? '', /ALTER RETENTION POLICY "hour"/)
     const sooner = await v1('short', { TAILFLUX_POLL_LATE_PASSES: '15m', TAILFLUX_POLL_LOOKBACK: '24h' })
     assert.deepEqual(sooner.faults, ['! retention'])
   })
@@ -166,7 +166,7 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
     })
     assert.deepEqual(faults, ['✗ write api', '✗ bucket'])
     assert.match(of('write api').text, /INFLUX_API is v2, and this is InfluxDB 1\.6/)
-    assert.match(of('write api').mend ?? '', /INFLUX_API=v1/)
+    assert.match(of('write api').remedy ?? '', /INFLUX_API=v1/)
   })
   await t.test('a measurement of the same name with other types', async () => {
     await influxd.query('CREATE DATABASE "taken"')
@@ -195,12 +195,12 @@ test('a real InfluxDB 1.x whose limits of series are those it comes with', {
   const { of, faults } = await checked(t, { ...apiOf(api), ...v1 })
   assert.deepEqual(faults, ['! limits of series'])
   assert.match(of('limits of series').text, /100,000 values of a tag .* 1,000,000 series/)
-  assert.match(of('limits of series').mend ?? '', /index-version = "tsi1".*TAILFLUX_PORTS=none/)
+  assert.match(of('limits of series').remedy ?? '', /index-version = "tsi1".*TAILFLUX_PORTS=none/)
 })
 
 test('limits of series: what counts is whether one node can reach them', () => {
   const judged = (valuesPerTag: number, series: number, index?: string) =>
-    judgeLimits({ value: { valuesPerTag, series, index } }).status
+    diagnoseLimits({ value: { valuesPerTag, series, index } }).status
   assert.equal(judged(100_000, 1_000_000, 'inmem'), 'warning')
   assert.equal(judged(100_000, 0), 'warning')
   assert.equal(judged(0, 1_000_000), 'warning')
@@ -277,15 +277,15 @@ test('answers of InfluxDB 2.x', async (t) => {
 
   const short = await ask({ retentionSeconds: 3600 })
   assert.deepEqual(short.faults, ['✗ retention'])
-  assert.match(short.of('retention').mend ?? '', /influx bucket update/)
+  assert.match(short.of('retention').remedy ?? '', /influx bucket update/)
 
   const unmapped = await ask({ hasMapping: false })
   assert.deepEqual(unmapped.faults, ['! influxql'])
-  assert.match(unmapped.of('influxql').mend ?? '', /influx v1 dbrp create --db tailflux --rp autogen/)
+  assert.match(unmapped.of('influxql').remedy ?? '', /influx v1 dbrp create --db tailflux --rp autogen/)
 
   const writeOnly = await ask({ isWriteOnly: true })
   assert.deepEqual(writeOnly.faults, ['! influxql'])
-  assert.match(writeOnly.of('influxql').mend ?? '', /right to read/)
+  assert.match(writeOnly.of('influxql').remedy ?? '', /right to read/)
   assert.equal(writeOnly.of('retention').status, 'skipped')
 
   const forgets = await ask({ forgets: true })
@@ -348,12 +348,12 @@ test('versions of InfluxDB 3 whose acknowledgement is worth less, or that keep a
     ['3.12.1', []],
     ['3.13.0', []],
   ] as const) {
-    const { status, text, mend = '' } = await judged(version)
+    const { status, text, remedy = '' } = await judged(version)
     assert.equal(status, faults.length === 0 ? 'ok' : 'warning', version)
     for (const word of ['lose', 'arbitrary'] as const) {
       assert.equal(text.includes(word), (faults as readonly string[]).includes(word), `${version}: ${text}`)
     }
-    if (faults.length > 0) assert.match(mend, /3\.12\.1 or newer, or to 3\.11\.7/)
+    if (faults.length > 0) assert.match(remedy, /3\.12\.1 or newer, or to 3\.11\.7/)
   }
 })
 
@@ -366,5 +366,5 @@ test('a port that another program has', async (t) => {
   const { port } = other.address() as { port: number }
   const { of, faults } = await checked(t, { ...apiOf(api), TAILFLUX_HTTP_PORT: String(port) })
   assert.deepEqual(faults, ['✗ port'])
-  assert.match(of('port').mend ?? '', /TAILFLUX_HTTP_PORT to a free port/)
+  assert.match(of('port').remedy ?? '', /TAILFLUX_HTTP_PORT to a free port/)
 })

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { HOUR, MINUTE } from '../../src/base/clock.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
-import { KnownNames } from '../../src/flatten/name-cache.ts'
+import { NameCache } from '../../src/flatten/name-cache.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
@@ -43,7 +43,7 @@ test('what is found is what was kept for this address and this time, however has
   let foundCount = 0
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const known = new KnownNames()
+      const known = new NameCache()
       let version = 0
       let kept: { address: string; hash: number; name: string; fromNs: bigint; toNs: bigint; hasMarks: boolean }[] = []
       for (const { address, hash, name, fromNs, lengthNs, atNs, hasMarks, changes } of steps) {
@@ -126,7 +126,7 @@ test('one memory serves several flatteners', () => {
       return names.recordOf?.(of, atNs)
     },
   }
-  const known = new KnownNames()
+  const known = new NameCache()
   const body =
     '{"nodeId":"n2","start":"2026-08-01T10:00:00Z","virtualTraffic":[{"proto":6,"src":"100.64.0.1:50000","dst":"2.2.2.2:22","txPkts":1}]}'
   for (let lane = 0; lane < 3; lane++) {

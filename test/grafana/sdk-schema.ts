@@ -5,10 +5,10 @@ import { createGenerator } from 'ts-json-schema-generator'
 
 const SDK = resolve(import.meta.dirname, '../../node_modules/@grafana/grafana-foundation-sdk/dist')
 
-/** `room` is a folder of the SDK: dashboard, stat, timeseries, table, text. */
-export function sdkValidator(room: string, type: string): ValidateFunction {
+/** `component` is a folder of the SDK: dashboard, stat, timeseries, table, text. */
+export function sdkValidator(component: string, type: string): ValidateFunction {
   const generator = createGenerator({
-    path: `${SDK}/${room}/types.gen.d.ts`,
+    path: `${SDK}/${component}/types.gen.d.ts`,
     type,
     // Without the global types of other packages, which have an `Options` too.
     tsconfig: resolve(import.meta.dirname, 'tsconfig.sdk.json'),

@@ -1,9 +1,9 @@
-/** Small typed stand-ins for the rooms around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
+/** Small typed stand-ins for the components around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
  * has one entry and becomes one line; what is tested is the walking, not the flattening. */
 import { CollectorError } from '../../src/base/errors.ts'
 import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
-import type { LaneParts } from '../../src/pipeline/deliver-window.ts'
+import type { WorkerParts } from '../../src/pipeline/deliver-window.ts'
 import { max } from '../../src/pipeline/window-size.ts'
 import type { LineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch, CheckpointAnswer, CheckpointPoint, Receipt, Sink, TimeRange } from '../../src/sink/sink.ts'
@@ -89,8 +89,8 @@ interface FakePoints extends Points {
   readonly line: string
 }
 
-/** Lane parts that make one line `id value loggedNs` per message. */
-export function createFakeLane(batchLines = 3): LaneParts {
+/** Worker parts that make one line `id value loggedNs` per message. */
+export function createFakeWorker(batchLines = 3): WorkerParts {
   const flattener = {
     flatten(message: Message) {
       const { record } = message as FakeMessage

@@ -3,17 +3,17 @@ import type { Logger } from 'pino'
 import { MS } from '../../src/base/clock.ts'
 import type { Names } from '../../src/directory/names.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
-import type { Wanted } from '../../src/ledger/sqlite/backfill-requests.ts'
-import { createHealth, type RoomHealth } from '../../src/observe/health.ts'
+import type { BackfillRequests } from '../../src/ledger/sqlite/backfill-requests.ts'
+import { type ComponentHealth, createHealth } from '../../src/observe/health.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS, type Observers } from '../../src/pipeline/observers/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
-import { createSlots } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 import type { TickResult } from '../../src/pipeline/status.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import type { Device } from '../../src/source/source.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
-import { createFakeApi, createFakeDb, createFakeLane, type FakeApi, type FakeDb } from './fake-line.ts'
+import { createFakeApi, createFakeDb, createFakeWorker, type FakeApi, type FakeDb } from './fake-line.ts'
 import { createMemoryLedger } from './memory-ledger.ts'
 import { countingMetrics, keepIn, silentLog } from './silent.ts'
 
@@ -38,9 +38,9 @@ export interface LineWorld {
   readonly ledger: Ledger
   readonly letters: DeadLetter[]
   readonly metrics: PipelineMetrics & { calls: Map<string, unknown[][]> }
-  /** Last report per room. */
-  readonly health: { get(room: string): RoomHealth | undefined }
-  /** How often status or code of a room changed. */
+  /** Last report per component. */
+  readonly health: { get(component: string): ComponentHealth | undefined }
+  /** How often status or code of a component changed. */
   healthChanges: number
   readonly pipeline: Pipeline
   /** One tick, with time moving while it waits. */
@@ -60,7 +60,7 @@ export function createLineWorld(
     ledger?: Ledger
     devices?: (signal: AbortSignal) => Promise<readonly Device[]>
     names?: Partial<Names>
-    wanted?: Wanted
+    wanted?: BackfillRequests
     log?: Logger
     observers?: Pick<Observers, 'begin'>
   } = {},
@@ -74,7 +74,7 @@ export function createLineWorld(
   const ledger = given.ledger ?? createMemoryLedger()
   const letters: DeadLetter[] = []
   const report = createHealth({ clock })
-  const health = { get: (room: string) => report.state().rooms.find((one) => one.room === room) }
+  const health = { get: (component: string) => report.state().components.find((one) => one.component === component) }
   report.onChange(() => void (world.healthChanges += 1))
   const metrics = countingMetrics<PipelineMetrics>()
   const pipeline = createPipeline(options, {
@@ -91,11 +91,11 @@ export function createLineWorld(
       ...given.names,
     },
     deadLetters: { append: keepIn(letters) },
-    slots: createSlots(4),
+    semaphore: createSemaphore(4),
     observers: given.observers ?? NO_OBSERVERS,
     metrics,
     health: report,
-    createLane: () => createFakeLane(),
+    createWorker: () => createFakeWorker(),
     ...(given.wanted ? { wanted: given.wanted } : {}),
     clock,
     log: given.log ?? silentLog,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { json } from '../helpers/scripted-api.ts'
-import { apiAndSource, faultOf, readAll, WINDOW } from '../source/api-and-source.ts'
+import { apiAndSource, faultOf, runWorkers, WINDOW } from '../source/api-and-source.ts'
 
 const at = (name: string) => fileURLToPath(new URL(`./fixtures/tls/${name}.pem`, import.meta.url))
 const server = async (name: string) => ({
@@ -26,7 +26,7 @@ test('a certificate that nobody vouches for is refused, and the request is never
 test('with caFile it is trusted, and one connection serves many requests', async (t) => {
   const { api, source, signal } = await apiAndSource(t, { caFile: at('localhost') }, {}, await server('localhost'))
   api.on('logging/network', json(200, { logs: [] }))
-  for (let i = 0; i < 3; i++) await readAll(await source.open(WINDOW, signal))
+  for (let i = 0; i < 3; i++) await runWorkers(await source.open(WINDOW, signal))
   assert.equal(api.socketsSeen(), 1)
 })
 
@@ -64,5 +64,5 @@ test('a caFile that cannot be used is an error with its name, and mending it is 
   await copyFile(at('other-host'), caFile)
   assert.equal((await faultOf(source.open(WINDOW, signal))).code, 'api_unreachable')
   await copyFile(at('localhost'), caFile)
-  await readAll(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
 })

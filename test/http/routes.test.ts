@@ -42,9 +42,11 @@ test('/health tells details only to those who may know', async (t) => {
   const { get, health } = await serve(t, { token: TOKEN })
   health.set('source', 'error', 'api_forbidden', 'The scope logs:network:read is missing; add it.')
   assert.deepEqual(await (await get('/health')).json(), { status: 'error' })
-  const detail = (await (await get('/health', bearer(TOKEN))).json()) as { rooms: { code: string; text: string }[] }
-  assert.equal(detail.rooms[0]?.code, 'api_forbidden')
-  assert.match(detail.rooms[0]?.text ?? '', /logs:network:read/)
+  const detail = (await (await get('/health', bearer(TOKEN))).json()) as {
+    components: { code: string; text: string }[]
+  }
+  assert.equal(detail.components[0]?.code, 'api_forbidden')
+  assert.match(detail.components[0]?.text ?? '', /logs:network:read/)
 
   const open = await serve(t)
   open.health.set('source', 'error', 'api_forbidden', 'The scope is missing.')
@@ -145,7 +147,7 @@ test('/api/status tells health, version and what the line tells; bigints as text
   assert.equal(status['service'], 'tailflux')
   assert.equal(status['version'], '0.0.0-test')
   assert.equal(status['watermarkNs'], '1793620800000000001')
-  assert.deepEqual(status['health'], { status: 'ok', rooms: [] })
+  assert.deepEqual(status['health'], { status: 'ok', components: [] })
   assert.equal(status['tailnet'], 'example.com')
 })
 
@@ -196,7 +198,8 @@ test('a page, a stream or /metrics that cannot be rendered is told in /health, a
       contentType: 'text/plain',
     },
   })
-  const warned = () => health.state().rooms.flatMap(({ room, status }) => (status === 'warning' ? room : []))
+  const warned = () =>
+    health.state().components.flatMap(({ component, status }) => (status === 'warning' ? component : []))
   for (const path of ['/', '/api/status', '/api/status', '/metrics']) assert.equal((await get(path)).status, 500, path)
   // The stream ends at once; the browser tries again.
   await assert.rejects(fetch(`${url}/api/events`).then((answer) => readEvent(answer.body!, () => false)))
@@ -214,7 +217,7 @@ test('a page, a stream or /metrics that cannot be rendered is told in /health, a
   await eventually('everything to be well', () => warned().length === 0)
 })
 
-test('a port in use is told with the mend', async (t) => {
+test('a port in use is told with the remedy', async (t) => {
   const { port } = await serve(t)
   await assert.rejects(serve(t, { config: { port } }), (error) => {
     assert.ok(error instanceof CollectorError)
@@ -255,7 +258,7 @@ test('the token of the data directory lets commands in, as a bearer only, with o
     assert.equal((await get('/api/run', { method: 'POST' })).status, 401)
     const basic = { headers: { authorization: `Basic ${Buffer.from(`x:${controlToken}`).toString('base64')}` } }
     assert.equal((await get('/api/run', { method: 'POST', ...basic })).status, 401)
-    // Orders that a service does not know.
+    // Actions that a service does not know.
     assert.equal((await get('/api/pause', { method: 'POST', ...bearer(controlToken) })).status, 404)
   }
 })

@@ -14,7 +14,7 @@ export const someStatus: StatusView = {
   tailnet: 'example.com',
   sink: 'influxdb v2 http://127.0.0.1:8086/tailflux',
   watermark: '2026-11-02T12:00:00.000Z',
-  edge: '2026-11-02T12:00:30.000Z',
+  horizon: '2026-11-02T12:00:30.000Z',
   origin: '2026-11-01T12:00:00.000Z',
   lagSeconds: 38,
   backlogSeconds: 0,

@@ -8,7 +8,7 @@ import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf, startWorld } from './world.ts'
 
 /** What goes wrong, how it is called, and the words that tell a person what to do. */
-const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, mend: RegExp])[] = [
+const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, remedy: RegExp])[] = [
   ['401', { kind: 'status', status: 401 }, 'api_unauthorized', /expired .*make a new one .*TAILSCALE_API_KEY/],
   ['403', { kind: 'status', status: 403 }, 'api_forbidden', /logs:network:read.*Premium or Enterprise/],
   ['feature off', { kind: 'feature-off' }, 'api_feature_off', /switched off .*switch them on in the admin console/],
@@ -26,7 +26,7 @@ const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, mend
   ['a connection reset', { kind: 'reset' }, 'api_unreachable', /.{20}/],
 ]
 
-test('refusals and broken answers of the API: the watermark stays, health tells the mend, and it recovers by itself', async (t) => {
+test('refusals and broken answers of the API: the watermark stays, health tells the remedy, and it recovers by itself', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
   const { tailnet, service, api, clock } = await startWorld(t, { tailnet: { nodes: 10 }, speed: 60 })
   const { service: running, until } = service({
@@ -39,23 +39,23 @@ test('refusals and broken answers of the API: the watermark stays, health tells 
   const url = await running.start()
   const health = async () => {
     const answer = await fetch(`${url}/health`)
-    return { answered: answer.status, rooms: ((await answer.json()) as HealthState).rooms }
+    return { answered: answer.status, components: ((await answer.json()) as HealthState).components }
   }
   const watermarkNs = () => BigInt(running.pipeline.status().watermarkNs ?? 0)
   await until((result) => result === 'caught_up')
 
-  for (const [what, fault, code, mend] of FAULTS) {
+  for (const [what, fault, code, remedy] of FAULTS) {
     await t.test(what, async () => {
       const end = api.setFault(fault)
-      const source = () => running.health.state().rooms.find(({ room }) => room === 'source')
+      const source = () => running.health.state().components.find(({ component }) => component === 'source')
       await until(() => new RegExp(`^(${code})$`).test(source()?.code ?? ''))
       const beforeNs = watermarkNs()
-      const { answered, rooms } = await health()
-      const told = rooms.find(({ room }) => room === 'source')
-      assert.match(told?.text ?? '', mend)
+      const { answered, components } = await health()
+      const told = components.find(({ component }) => component === 'source')
+      assert.match(told?.text ?? '', remedy)
       // What waits for a person is an error at once; what may pass by itself is a warning at first.
-      const waits = ['401', '403', 'feature off', '404'].includes(what)
-      assert.deepEqual([told?.status, answered], waits ? ['error', 503] : ['warning', 200])
+      const backoff = ['401', '403', 'feature off', '404'].includes(what)
+      assert.deepEqual([told?.status, answered], backoff ? ['error', 503] : ['warning', 200])
       // It is asked again, in vain.
       const asked = api.count('logs')
       await until(() => api.count('logs') > asked)
@@ -63,7 +63,7 @@ test('refusals and broken answers of the API: the watermark stays, health tells 
       assert.deepEqual(running.pipeline.status().totals.rejected, 0)
       end()
       await until((result) => result === 'caught_up' && watermarkNs() > beforeNs)
-      assert.equal((await health()).rooms.find(({ room }) => room === 'source')?.status, 'ok')
+      assert.equal((await health()).components.find(({ component }) => component === 'source')?.status, 'ok')
     })
   }
 

@@ -144,7 +144,7 @@ async function startFront(t: TestContext, target: string, db: string) {
   }
 }
 
-const sinkOf = ({ service }: Running) => service.health.state().rooms.find(({ room }) => room === 'sink')
+const sinkOf = ({ service }: Running) => service.health.state().components.find(({ component }) => component === 'sink')
 
 test('a question for the checkpoint that is refused, or answered by somebody else', { concurrency: 3 }, async (t) => {
   const influxd = await startInfluxd(t)

@@ -21,7 +21,7 @@ test('InfluxDB killed while it is written to and away for a while: no fetching m
     'poll.parallel': PARALLEL,
   })
   const url = await running.start()
-  const sink = () => running.health.state().rooms.find(({ room }) => room === 'sink')
+  const sink = () => running.health.state().components.find(({ component }) => component === 'sink')
   const watermarkNs = () => BigInt(running.pipeline.status().watermarkNs ?? 0)
   const asked = () => api.count('logs') + api.count('devices')
 
@@ -44,8 +44,11 @@ test('InfluxDB killed while it is written to and away for a while: no fetching m
   assert.equal(asked(), askedAtNotice, 'nothing is fetched that cannot be written')
   assert.equal(watermarkNs(), stoodAtNs)
   const answer = await fetch(`${url}/health`)
-  const told = (await answer.json()) as { rooms: { room: string; status: string; text?: string }[] }
-  assert.match(told.rooms.find(({ room }) => room === 'sink')?.text ?? '', /InfluxDB .*(INFLUX_URL|running|reach)/)
+  const told = (await answer.json()) as { components: { component: string; status: string; text?: string }[] }
+  assert.match(
+    told.components.find(({ component }) => component === 'sink')?.text ?? '',
+    /InfluxDB .*(INFLUX_URL|running|reach)/,
+  )
   assert.equal((await fetch(`${url}/livez`)).status, 200, 'no reason to restart the service')
   assert.equal((await fetch(`${url}/readyz`)).status, 200)
   assert.equal((await fetch(`${url}/readyz?strict=1`)).status, 503)

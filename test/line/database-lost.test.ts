@@ -68,7 +68,7 @@ async function pointsIn(url: string): Promise<number> {
 }
 
 const isTroubled = ({ service }: Running) =>
-  service.health.state().rooms.some(({ room, status }) => room === 'sink' && status !== 'ok')
+  service.health.state().components.some(({ component, status }) => component === 'sink' && status !== 'ok')
 const hasNoticed = ({ log }: Running) => log.some((line) => line.includes(NOTICED))
 
 type Losses = 'dropped and made again' | 'restored from a copy an hour old'

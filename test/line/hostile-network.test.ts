@@ -20,7 +20,7 @@ import { hostileAnswers } from '../helpers/hostile-answers.ts'
 import { type RawServer, startRawServer, whole } from '../helpers/raw-server.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 import { configOf, live } from '../sink/influxdb/influx-world.ts'
-import { readAll, WINDOW } from '../source/api-and-source.ts'
+import { runWorkers, WINDOW } from '../source/api-and-source.ts'
 import { startChild } from './child.ts'
 import { folder } from './world.ts'
 
@@ -90,7 +90,7 @@ test('whatever the Tailscale API answers becomes an error with a sentence, in ti
   const source = createTailscaleSource(config, deps)
   t.after(() => source.stop())
   const good = whole('200 OK', '{"logs":[]}', { date: new Date().toUTCString() })
-  await playAll(t, server, async () => readAll(await source.open(WINDOW, live())), good)
+  await playAll(t, server, async () => runWorkers(await source.open(WINDOW, live())), good)
 })
 
 test('whatever InfluxDB answers is no acknowledgement, and the next write has its own answer', async (t) => {

@@ -45,7 +45,7 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   const place = { url: database.url, db: 'flows' }
   const told: string[] = []
   running.health.onChange(() => {
-    const sink = running.health.state().rooms.find(({ room }) => room === 'sink')
+    const sink = running.health.state().components.find(({ component }) => component === 'sink')
     const said = `${sink?.status} ${sink?.code ?? ''}`
     if (said !== told.at(-1)) told.push(said)
   })
@@ -76,8 +76,10 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
     due = seen.due
   }
   const answer = await fetch(`${url}/health`)
-  const { rooms } = (await answer.json()) as { rooms: { room: string; status: string; code: string; text: string }[] }
-  const sink = rooms.find(({ room }) => room === 'sink')
+  const { components } = (await answer.json()) as {
+    components: { component: string; status: string; code: string; text: string }[]
+  }
+  const sink = components.find(({ component }) => component === 'sink')
   assert.deepEqual([answer.status, sink?.status, sink?.code], [503, 'error', 'db_limit'])
   assert.match(sink?.text ?? '', new RegExp(`max-values-per-tag.*${HOSTILE_ID}.*tried again every ten minutes`))
   const changes = told.slice(told.indexOf('error db_limit'))
@@ -100,7 +102,7 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   const all = await stored.compare(place, toNs, clock.now)
   for (const { missing, foreign, wrong } of [all.honest, all.hostile])
     assert.deepEqual([missing.length, foreign.length, wrong.length], [0, 0, 0])
-  assert.notEqual(running.health.state().rooms.find(({ room }) => room === 'sink')?.code, 'db_limit')
+  assert.notEqual(running.health.state().components.find(({ component }) => component === 'sink')?.code, 'db_limit')
   t.diagnostic(
     `${all.honest.due} honest points; of ${all.hostile.due} of the scan ${refused.missing.length} were refused, in ${gaps.length} gaps, and there ${minutes.toFixed(1)} minutes after the limit was raised; health: ${told.join(', ')}; ${sink?.text}`,
   )

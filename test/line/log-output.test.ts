@@ -34,7 +34,7 @@ async function startWith(t: TestContext, redirection: string): Promise<Child> {
 interface Status {
   readonly watermarkNs: string
   readonly totals: { readonly points: number }
-  readonly health: { readonly rooms: { room: string; status: string; code?: string; text?: string }[] }
+  readonly health: { readonly components: { component: string; status: string; code?: string; text?: string }[] }
 }
 
 async function statusOf(child: Child): Promise<Status> {
@@ -72,7 +72,7 @@ async function assertGoesOn(t: TestContext, child: Child, text: RegExp): Promise
   assert.equal((await child.get('/livez')).status, 200)
   assert.equal((await child.get('/health')).status, 200, 'a warning is no reason to be restarted')
   const { health } = await statusOf(child)
-  const log = health.rooms.find(({ room }) => room === 'log')
+  const log = health.components.find(({ component }) => component === 'log')
   assert.equal(log?.status, 'warning')
   assert.match(log?.text ?? '', text)
   const beganMs = performance.now()
@@ -118,7 +118,7 @@ test('a reader that comes back gets what waited, then how many lines were lost',
   const { lostCount, code, level } = JSON.parse(told) as { lostCount: number; code: string; level: string }
   assert.deepEqual({ lostCount, code, level }, { lostCount: await lostOf(child), code: 'EAGAIN', level: 'warn' })
   const { health } = await statusOf(child)
-  assert.equal(health.rooms.find(({ room }) => room === 'log')?.status, 'ok')
+  assert.equal(health.components.find(({ component }) => component === 'log')?.status, 'ok')
   const lines = text.split('\n').slice(0, -1)
   for (const line of lines) JSON.parse(line)
   assert.match(lines[0] ?? '', /tailflux starts/, 'nothing of what waited is missing')

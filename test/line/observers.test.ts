@@ -35,7 +35,7 @@ test('alerts that throw at every message: the truth is in the database, /health 
   })
   const alertsHealth = async () => {
     const { status, body } = await child.get('/health')
-    const alerts = (JSON.parse(body) as HealthState).rooms.find(({ room }) => room === 'alerts')
+    const alerts = (JSON.parse(body) as HealthState).components.find(({ component }) => component === 'alerts')
     return { status, code: alerts?.code, text: alerts?.text ?? '' }
   }
   const failures = async () =>

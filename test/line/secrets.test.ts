@@ -128,7 +128,7 @@ test('secrets that others throw back do not show either', async (t) => {
     ],
   ]
   await Promise.all(
-    table.map(([what, env, room], index) =>
+    table.map(([what, env, component], index) =>
       t.test(what, async (t) => {
         const api = await startScriptedApi()
         t.after(() => api.close())
@@ -143,7 +143,7 @@ test('secrets that others throw back do not show either', async (t) => {
           '/health',
         ])
           api.on(path as Route, echo)
-        const isSink = room === 'sink'
+        const isSink = component === 'sink'
         const all = {
           TAILSCALE_API_URL: api.url,
           ...(isSink ? { TAILSCALE_API_KEY: CANARY.apiKey, INFLUX_URL: api.url } : {}),
@@ -152,7 +152,9 @@ test('secrets that others throw back do not show either', async (t) => {
           TAILFLUX_DATA_DIR: join(dir, String(index)),
         }
         const child = await startChild(t, all)
-        await child.until(({ health }) => health.rooms.some((one) => one.room === room && one.status !== 'ok'))
+        await child.until(({ health }) =>
+          health.components.some((one) => one.component === component && one.status !== 'ok'),
+        )
         assert.ok(api.asked().length > 0)
         const health = await child.get('/health')
         assert.ok(health.body.includes('[secret]'), `shown, but for the secret: ${health.body}`)

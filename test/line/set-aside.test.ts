@@ -48,8 +48,10 @@ test('a message that makes flatten throw is set aside, everybody else is written
   }
   running.pipeline.watch()
   const health = await fetch(`${url}/health`)
-  const { rooms } = (await health.json()) as { rooms: { room: string; status: string; code: string; text: string }[] }
-  const line = rooms.find(({ room }) => room === 'line')
+  const { components } = (await health.json()) as {
+    components: { component: string; status: string; code: string; text: string }[]
+  }
+  const line = components.find(({ component }) => component === 'line')
   assert.deepEqual([health.status, line?.status, line?.code], [200, 'warning', 'flatten_failed'])
   assert.match(line?.text ?? '', new RegExp(`failed on \\d+ messages .*${broken}.*report it.*backfill --again$`))
   assert.ok(BigInt(running.pipeline.status().watermarkNs ?? 0) >= NOON + HOUR_NS - LAG_NS)

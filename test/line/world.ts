@@ -133,7 +133,7 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
             await clock.sleep(1_000)
           }
         })()
-        const told = () => JSON.stringify([result, service.health.state().rooms, service.pipeline.status()])
+        const told = () => JSON.stringify([result, service.health.state().components, service.pipeline.status()])
         const reached = eventually(told, () => isReached(result), 10).finally(() => {
           isOver = true
         })

@@ -30,7 +30,7 @@ test('durations: the middle and the slow end of the last ones', () => {
   assert.equal(stage.view().bytesPerSecond, null)
 })
 
-test('the stages hear what the rooms tell, and the rooms are heard all the same', async () => {
+test('the stages hear what the components tell, and the components are heard all the same', async () => {
   const clock = createFakeClock()
   const live = createLive({ clock, random: () => 0.5 })
   const told = {
@@ -63,7 +63,7 @@ test('the stages hear what the rooms tell, and the rooms are heard all the same'
   assert.equal(write?.lastError?.text, 'It cannot be reached.')
   assert.equal(write?.perSecond, 31)
   assert.deepEqual(
-    Object.values(told).map((room) => Object.values(room).reduce((sum, method) => sum + method.calls, 0)),
+    Object.values(told).map((component) => Object.values(component).reduce((sum, method) => sum + method.calls, 0)),
     [3, 4, 1, 3],
   )
 })

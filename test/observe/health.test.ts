@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { createHealth } from '../../src/observe/health.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
-test('the whole is as bad as its worst room, and says that room’s sentence', () => {
+test('the whole is as bad as its worst component, and says that component’s sentence', () => {
   const health = createHealth({ clock: createFakeClock() })
-  assert.deepEqual(health.state(), { status: 'ok', rooms: [] })
+  assert.deepEqual(health.state(), { status: 'ok', components: [] })
   health.set('names', 'warning', 'api_forbidden', 'Names cannot be read; add the scope.')
   health.set('source', 'ok')
   assert.equal(health.state().status, 'warning')
@@ -15,7 +15,7 @@ test('the whole is as bad as its worst room, and says that room’s sentence', (
   assert.equal(state.status, 'error')
   assert.equal(state.text, 'The token is wrong; make a new one.')
   assert.deepEqual(
-    state.rooms.map((room) => [room.room, room.status, room.code]),
+    state.components.map((component) => [component.component, component.status, component.code]),
     [
       ['source', 'ok', undefined],
       ['sink', 'error', 'db_unauthorized'],
@@ -46,7 +46,7 @@ test('one condition that is well does not hide another that is not', async () =>
   health.set('sink', 'ok', undefined, undefined, 'limit')
   assert.equal(health.state().text, 'It is away; start it.')
   health.set('sink', 'ok', undefined, undefined, 'breaker')
-  assert.equal(health.state().rooms[0]?.since, '2026-11-02T12:00:01.000Z', 'the warning stands since it began')
+  assert.equal(health.state().components[0]?.since, '2026-11-02T12:00:01.000Z', 'the warning stands since it began')
   health.set('sink', 'ok', undefined, undefined, 'checkpoint')
   assert.equal(health.state().status, 'ok')
   assert.equal(changes, 6)
@@ -59,7 +59,7 @@ test('since stays while status and code stay, and listeners hear of changes only
   const end = health.onChange(() => {
     changes += 1
   })
-  const since = () => health.state().rooms[0]?.since
+  const since = () => health.state().components[0]?.since
   health.set('sink', 'error', 'db_timeout', 'one')
   const first = since()
   await clock.advance(5_000)

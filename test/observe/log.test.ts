@@ -121,25 +121,25 @@ test('a very short secret does not garble the log', () => {
   assert.match(text(), /a message with an a/)
 })
 
-test('lines carry level by name, time and room, and error causes', () => {
+test('lines carry level by name, time and component, and error causes', () => {
   const { log, lines } = capture()
   log
-    .child({ room: 'sink' })
+    .child({ component: 'sink' })
     .warn({ code: 'db_timeout', err: new Error('outer', { cause: new Error('inner') }) }, 'write failed')
   const line = JSON.parse(lines[0] ?? '') as Record<string, unknown> & { err: { message: string } }
   assert.equal(line['level'], 'warn')
-  assert.equal(line['room'], 'sink')
+  assert.equal(line['component'], 'sink')
   assert.match(String(line['time']), /^\d{4}-\d\d-\d\dT/)
   assert.match(line.err.message, /outer: inner/)
 })
 
-test('repeats of a warning are held back and counted; other codes, rooms and infos are not', async () => {
+test('repeats of a warning are held back and counted; other codes, components and infos are not', async () => {
   const { log, lines, clock } = capture()
-  const sink = log.child({ room: 'sink' })
+  const sink = log.child({ component: 'sink' })
   for (let index = 0; index < 50; index += 1) sink.warn({ code: 'db_timeout', index }, 'write failed')
   assert.equal(lines.length, 10)
   sink.warn({ code: 'db_unreachable' }, 'write failed')
-  log.child({ room: 'source' }).warn({ code: 'db_timeout' }, 'write failed')
+  log.child({ component: 'source' }).warn({ code: 'db_timeout' }, 'write failed')
   for (let index = 0; index < 50; index += 1) sink.info('window delivered')
   assert.equal(lines.length, 62)
   await clock.advance(10_000)

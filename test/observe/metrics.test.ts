@@ -42,7 +42,7 @@ test('before anything happened counters are 0, and gauges that would lie are abs
   const values = await read()
   assert.equal(values.get('tailflux_window_failures_total{code="api_timeout"}'), 0)
   assert.equal(values.get('tailflux_gap_lost_seconds_total{reason="beyond_retention"}'), 0)
-  assert.equal(values.get('tailflux_hold{room="source",code="api_unauthorized"}'), 0)
+  assert.equal(values.get('tailflux_hold{component="source",code="api_unauthorized"}'), 0)
   assert.equal(values.get('tailflux_points_dropped_total{reason="expired"}'), 0)
   for (const name of ['last_window_end_timestamp_seconds', 'lag_seconds', 'db_up', 'api_up', 'clock_skew_seconds']) {
     assert.ok(!values.has(`tailflux_${name}`), name)
@@ -51,7 +51,7 @@ test('before anything happened counters are 0, and gauges that would lie are abs
   assert.equal(values.get(`tailflux_build_info{version="1.2.3",node_version="${process.versions.node}"}`), 1)
 })
 
-test('whatever the rooms tell shows up', async (t) => {
+test('whatever the components tell shows up', async (t) => {
   const { source, sink, pipeline, live, read } = made(t)
   source.request('logging/network', '429', 1_500)
   source.bytes(1_000)
@@ -114,7 +114,7 @@ test('whatever the rooms tell shows up', async (t) => {
     'ticks_total{result="caught_up"}': 1,
     last_tick_timestamp_seconds: noon,
     last_poll_success_timestamp_seconds: noon,
-    'hold{room="source",code="api_forbidden"}': 1,
+    'hold{component="source",code="api_forbidden"}': 1,
     db_up: 0,
     api_up: 1,
     state_write_failures_total: 1,
@@ -134,7 +134,7 @@ test('a hold that ends or changes leaves no other one behind', async (t) => {
     [...(await read())].filter(([series, value]) => series.startsWith('tailflux_hold{') && value === 1)
   assert.deepEqual(
     (await held()).map(([series]) => series),
-    ['tailflux_hold{room="source",code="api_forbidden"}', 'tailflux_hold{room="sink",code="config_invalid"}'],
+    ['tailflux_hold{component="source",code="api_forbidden"}', 'tailflux_hold{component="sink",code="config_invalid"}'],
   )
   pipeline.hold('sink', undefined)
   pipeline.hold('source', undefined)

@@ -85,7 +85,7 @@ test('without JavaScript everything is there but the plot', { skip }, async (t) 
   assert.deepEqual(faults, [])
 })
 
-test('an API that refuses is told with the mend, and forgotten when it is well again', { skip }, async (t) => {
+test('an API that refuses is told with the remedy, and forgotten when it is well again', { skip }, async (t) => {
   const { url, api } = await startWholeService(t)
   const { page, verdict, violations, faults } = await look(browser, url)
   await verdict(/^OK/)

@@ -37,7 +37,7 @@ test('the page has no inline script or style, and all that it names is there', a
   assert.match(text, /38 s behind, 744 k points\/min/)
 })
 
-test('the verdict shows the sentence of the worst room, and the demo says that it is one', async (t) => {
+test('the verdict shows the sentence of the worst component, and the demo says that it is one', async (t) => {
   const { get, health } = await serve(t, {
     status: () => ({ ...someStatus, demo: true, lagSeconds: null, watermark: null }),
   })

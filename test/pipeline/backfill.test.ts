@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
-import { createWanted, type Wanted } from '../../src/ledger/sqlite/backfill-requests.ts'
+import { type BackfillRequests, createBackfillRequests } from '../../src/ledger/sqlite/backfill-requests.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
 import { silentLog } from '../helpers/silent.ts'
 
-function wantedIn(path = ':memory:'): Wanted {
-  return createWanted(openStateFile({ path }, { clock: createFakeClock(), log: silentLog }), 'default')
+function wantedIn(path = ':memory:'): BackfillRequests {
+  return createBackfillRequests(openStateFile({ path }, { clock: createFakeClock(), log: silentLog }), 'default')
 }
 
 function records(fromNs: bigint, toNs: bigint, stepNs: bigint): FakeRecord[] {

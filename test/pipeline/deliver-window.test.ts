@@ -6,10 +6,10 @@ import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import type { WindowObserver } from '../../src/pipeline/observers/observers.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
-import { createSlots } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
-import { createFakeApi, createFakeDb, createFakeLane } from '../helpers/fake-line.ts'
+import { createFakeApi, createFakeDb, createFakeWorker } from '../helpers/fake-line.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 
@@ -36,7 +36,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     sink: db,
     ledger,
     deadLetters: { append: keepIn(letters) },
-    slots: createSlots(2),
+    semaphore: createSemaphore(2),
     observers: { begin: () => observer },
     metrics: countingMetrics<PipelineMetrics>(),
     clock,
@@ -49,7 +49,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     mayInterrupt: () => true,
     heldBytesMax: 1 << 20,
   }
-  return { api, db, ledger, letters, told, deps, clock, lane: createFakeLane() }
+  return { api, db, ledger, letters, told, deps, clock, lane: createFakeWorker() }
 }
 
 test('a window is done only when every batch has its receipt', async () => {
@@ -82,7 +82,7 @@ test("when one batch fails nothing is done, the rest is not sent, and the reason
   assert.ok(calls < 10, `${calls} batches were sent`)
   assert.deepEqual(told, ['failed'])
   assert.deepEqual(ledger.attempts, [], 'the attempt came to an end in this process')
-  assert.equal(deps.slots.taken, 0)
+  assert.equal(deps.semaphore.taken, 0)
 })
 
 test('a limit of the database leaves the window not done, the rest of it sent, and tells how far it was read', async () => {
@@ -125,7 +125,7 @@ test('an answer that breaks off in the middle leaves the window not done, and no
   }
   await assert.rejects(runWindow(WINDOW, lane, deps, never), (error) => error === broken)
   assert.deepEqual(ledger.settled(), [])
-  assert.equal(deps.slots.taken, 0)
+  assert.equal(deps.semaphore.taken, 0)
 })
 
 test('the attempt is in the ledger before the first byte is asked for', async () => {

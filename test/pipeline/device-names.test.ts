@@ -35,7 +35,8 @@ function setUp(answer: Answer) {
       countsFromNs: () => clock.now(),
       metrics: countingMetrics<PipelineMetrics>(),
       health: {
-        set: (room, status, code, text) => void health.push([room, status, code, text].filter(Boolean).join(' ')),
+        set: (component, status, code, text) =>
+          void health.push([component, status, code, text].filter(Boolean).join(' ')),
       },
       clock,
       log,

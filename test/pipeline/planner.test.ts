@@ -17,7 +17,7 @@ const OPTIONS = {
 const RECORD = { pass: 1, digest: '0:0', messages: 0, entries: 0, points: 0, atNs: NOON_NS }
 
 /** Reads everything with an API that fails whatever `fails` says, moving the clock a second per window. */
-function readAll(options: {
+function runWorkers(options: {
   originNs: bigint
   edgeNs: bigint
   fails: (window: Interval, requests: number) => boolean
@@ -53,7 +53,7 @@ function readAll(options: {
 }
 
 test('everything between the origin and the edge is read exactly once, newest bit first', () => {
-  const { ledger, windows } = readAll({ originNs: NOON_NS - 24n * HOUR, edgeNs: NOON_NS, fails: () => false })
+  const { ledger, windows } = runWorkers({ originNs: NOON_NS - 24n * HOUR, edgeNs: NOON_NS, fails: () => false })
   assert.equal(windows[0]?.lane, 'live')
   assert.equal(windows[0]?.toNs, NOON_NS)
   assert.deepEqual(ledger.missing(NOON_NS - 24n * HOUR, NOON_NS), [])
@@ -77,7 +77,7 @@ test('windows that are under way are not given out a second time', () => {
 test('a range that the API cannot answer becomes one exact gap, and everything else is read', () => {
   for (const lengthNs of [1n, 20n * MS, 10n * SECOND, 17n * MINUTE]) {
     const poison = { fromNs: NOON_NS - 3n * HOUR + 123_456n, toNs: NOON_NS - 3n * HOUR + 123_456n + lengthNs }
-    const { ledger, windows } = readAll({
+    const { ledger, windows } = runWorkers({
       originNs: NOON_NS - 6n * HOUR,
       edgeNs: NOON_NS,
       fails: (window) => window.fromNs <= poison.toNs && poison.fromNs <= window.toNs,
@@ -99,7 +99,7 @@ test('a range that the API cannot answer becomes one exact gap, and everything e
 })
 
 test('an outage of the API makes no gap: afterwards all is read', () => {
-  const { ledger } = readAll({
+  const { ledger } = runWorkers({
     originNs: NOON_NS - 6n * HOUR,
     edgeNs: NOON_NS,
     moving: true,
@@ -112,7 +112,7 @@ test('an outage of the API makes no gap: afterwards all is read', () => {
 test('a gap is tried again after 1, 2, 4 ... 60 minutes, and is gone once it can be read', () => {
   const poison = { fromNs: NOON_NS - HOUR, toNs: NOON_NS - HOUR + 5n * SECOND }
   const bad = (window: Interval) => intersects(window, poison)
-  const { ledger, planner, nowNs } = readAll({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: bad })
+  const { ledger, planner, nowNs } = runWorkers({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: bad })
   const tries: bigint[] = []
   let clockNs = nowNs
   while (tries.length < 10) {
@@ -138,10 +138,15 @@ test('a gap is tried again after 1, 2, 4 ... 60 minutes, and is gone once it can
 
 test('what an earlier process died of is read in smaller pieces, and at the smallest becomes a gap', () => {
   const crash = { fromNs: NOON_NS - 2n * HOUR, toNs: NOON_NS - HOUR }
-  const { windows } = readAll({ originNs: NOON_NS - 3n * HOUR, edgeNs: NOON_NS, fails: () => false, crashed: [crash] })
+  const { windows } = runWorkers({
+    originNs: NOON_NS - 3n * HOUR,
+    edgeNs: NOON_NS,
+    fails: () => false,
+    crashed: [crash],
+  })
   for (const window of windows) if (intersects(window, crash)) assert.ok(window.toNs - window.fromNs <= HOUR / 2n)
   const tiny = { fromNs: NOON_NS - HOUR, toNs: NOON_NS - HOUR + MS }
-  const again = readAll({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: () => false, crashed: [tiny] })
+  const again = runWorkers({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: () => false, crashed: [tiny] })
   assert.deepEqual(
     again.ledger.gaps().map((gap) => [gap.fromNs, gap.toNs, gap.reason]),
     [[tiny.fromNs, tiny.toNs, 'crash']],

@@ -12,7 +12,7 @@ import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS } from '../../src/pipeline/observers/observers.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
-import { createSlots } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 import { BYTES_PER_NODE_HOUR, LETTERS_PER_NODE_HOUR } from '../../src/sink/dead-letter-quota.ts'
 import { createDeadLetters } from '../../src/sink/dead-letters.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
@@ -80,7 +80,7 @@ function setUp(t: TestContext) {
         },
         ledger: world.ledger,
         deadLetters: world.deadLetters,
-        slots: createSlots(2),
+        semaphore: createSemaphore(2),
         observers: NO_OBSERVERS,
         metrics,
         clock,

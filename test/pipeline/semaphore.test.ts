@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createSlots } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 
 test('no more places are taken than there are, and who came first is served first', async () => {
-  const slots = createSlots(2)
+  const semaphore = createSemaphore(2)
   const { signal } = new AbortController()
-  const first = await slots.take(signal)
-  const second = await slots.take(signal)
+  const first = await semaphore.take(signal)
+  const second = await semaphore.take(signal)
   const order: string[] = []
   const taken = async (name: string) => {
-    const release = await slots.take(signal)
+    const release = await semaphore.take(signal)
     order.push(name)
     return release
   }
@@ -23,20 +23,20 @@ test('no more places are taken than there are, and who came first is served firs
   assert.deepEqual(order, ['third'], 'a place released twice is free once')
   second()
   const releaseFourth = await fourth
-  assert.equal(slots.taken, 2)
+  assert.equal(semaphore.taken, 2)
   releaseThird()
   releaseFourth()
-  assert.equal(slots.taken, 0)
+  assert.equal(semaphore.taken, 0)
 })
 
 test('who is aborted while waiting gets the reason and takes no place', async () => {
-  const slots = createSlots(1)
-  const release = await slots.take(new AbortController().signal)
+  const semaphore = createSemaphore(1)
+  const release = await semaphore.take(new AbortController().signal)
   const stop = new AbortController()
-  const waiting = slots.take(stop.signal)
+  const waiting = semaphore.take(stop.signal)
   stop.abort(new Error('enough'))
   await assert.rejects(waiting, /enough/)
-  await assert.rejects(slots.take(stop.signal), /enough/)
+  await assert.rejects(semaphore.take(stop.signal), /enough/)
   release()
-  assert.equal(slots.taken, 0)
+  assert.equal(semaphore.taken, 0)
 })

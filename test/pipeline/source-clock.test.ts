@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DAY, HOUR, MINUTE, MS, SECOND } from '../../src/base/clock.ts'
-import { createPresent } from '../../src/pipeline/source-clock.ts'
+import { createSourceClock } from '../../src/pipeline/source-clock.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi } from '../helpers/fake-line.ts'
 import { createLineWorld, OPTIONS } from '../helpers/line-world.ts'
@@ -13,78 +13,78 @@ function setUp() {
   const health = {
     set: (_: unknown, status: string, code?: string, text?: string) => void Object.assign(told, { status, code, text }),
   }
-  const present = createPresent(OPTIONS, { clock, health })
-  return { clock, present, told }
+  const sourceClock = createSourceClock(OPTIONS, { clock, health })
+  return { clock, sourceClock, told }
 }
 
 test('both clocks are compared at one instant, also at the edge of a millisecond', () => {
   // Each look at the wall clock is a millisecond later than the one before.
   let looks = 0n
   const clock = { now: () => NOON_NS + (looks += 1n) * MS, monotonicMs: () => 0 }
-  const present = createPresent(OPTIONS, { clock, health: { set: () => undefined } })
-  present.hear(NOON_NS)
-  for (let count = 0; count < 10; count += 1) assert.equal(present.isAgreed(), true)
+  const sourceClock = createSourceClock(OPTIONS, { clock, health: { set: () => undefined } })
+  sourceClock.hear(NOON_NS)
+  for (let count = 0; count < 10; count += 1) assert.equal(sourceClock.isAgreed(), true)
 })
 
 test('a jump of the local clock, either way, moves neither the clock of the API nor what is measured by it', async () => {
   for (const days of [-4_000, -365, -30, -1, 1, 30, 365, 4_000]) {
-    const { clock, present } = setUp()
-    present.hear(NOON_NS)
+    const { clock, sourceClock } = setUp()
+    sourceClock.hear(NOON_NS)
     clock.jump(days * 86_400_000)
     await clock.advance(10_000)
-    assert.equal(present.serverNowNs(), NOON_NS + 10n * SECOND)
-    assert.equal(present.runningNs(), NOON_NS + 10n * SECOND)
-    assert.equal(present.hasJumped(), true)
-    assert.equal(present.isAgreed(), false)
+    assert.equal(sourceClock.serverNowNs(), NOON_NS + 10n * SECOND)
+    assert.equal(sourceClock.runningNs(), NOON_NS + 10n * SECOND)
+    assert.equal(sourceClock.hasJumped(), true)
+    assert.equal(sourceClock.isAgreed(), false)
     const expectedNs = days > 0 ? NOON_NS + 10n * SECOND : clock.now()
-    assert.equal(present.presentNs(), expectedNs)
+    assert.equal(sourceClock.presentNs(), expectedNs)
   }
 })
 
 test('a Date that stands still is an error after five minutes of answers, while the clock that lag is measured by runs on', async () => {
-  const { clock, present, told } = setUp()
+  const { clock, sourceClock, told } = setUp()
   for (let seconds = 0; seconds < 300; seconds += 30) {
-    present.hear(NOON_NS)
+    sourceClock.hear(NOON_NS)
     assert.notEqual(told.status, 'error', `after ${seconds} s`)
     await clock.advance(30_000)
   }
-  present.hear(NOON_NS)
+  sourceClock.hear(NOON_NS)
   assert.deepEqual([told.status, told.code], ['error', 'date_stands_still'])
   assert.match(told.text ?? '', /has not moved for 5 minutes .*proxy .*let requests to tailscale\.apiUrl pass uncached/)
-  assert.equal(present.runningNs(), NOON_NS + 5n * MINUTE)
-  assert.equal(present.presentNs(), NOON_NS, 'what cannot be undone waits for the Date')
-  present.hear(clock.now())
+  assert.equal(sourceClock.runningNs(), NOON_NS + 5n * MINUTE)
+  assert.equal(sourceClock.presentNs(), NOON_NS, 'what cannot be undone waits for the Date')
+  sourceClock.hear(clock.now())
   assert.equal(told.status, 'ok', 'it moves again')
 })
 
 test('a Date that a cache renews only every few minutes, or that was wrong once, does not stand still', async () => {
-  const { clock, present, told } = setUp()
+  const { clock, sourceClock, told } = setUp()
   for (let minutes = 0n; minutes < 60n; minutes += 1n) {
-    present.hear(NOON_NS + (minutes / 4n) * 4n * MINUTE)
+    sourceClock.hear(NOON_NS + (minutes / 4n) * 4n * MINUTE)
     assert.notEqual(told.code, 'date_stands_still')
     await clock.advance(60_000)
   }
   for (const wrongNs of [2n * HOUR, -2n * HOUR, 365n * DAY]) {
-    present.hear(clock.now() + wrongNs)
+    sourceClock.hear(clock.now() + wrongNs)
     for (let minutes = 0; minutes < 20; minutes += 1) {
       await clock.advance(60_000)
-      present.hear(clock.now())
+      sourceClock.hear(clock.now())
       assert.equal(told.status, 'ok')
-      assert.ok(present.runningNs() - clock.now() < 5n * SECOND)
+      assert.ok(sourceClock.runningNs() - clock.now() < 5n * SECOND)
     }
   }
 })
 
 test('answers that are rare are not taken for a Date that stands still before there were several', async () => {
-  const { clock, present, told } = setUp()
-  present.hear(NOON_NS)
+  const { clock, sourceClock, told } = setUp()
+  sourceClock.hear(NOON_NS)
   for (let hours = 0; hours < 2; hours += 1) {
     await clock.advance(3_600_000)
-    present.hear(NOON_NS)
+    sourceClock.hear(NOON_NS)
     assert.notEqual(told.code, 'date_stands_still')
   }
   await clock.advance(3_600_000)
-  present.hear(NOON_NS)
+  sourceClock.hear(NOON_NS)
   assert.equal(told.code, 'date_stands_still')
 })
 

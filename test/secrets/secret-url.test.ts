@@ -20,7 +20,11 @@ test('what tells something of a path is kept out of texts, ordinary words are no
     ['https://h.example/services/T0/B0/x7Gk2Qcanary', 'key x7Gk2Qcanary of services', 'key [secret] of services'],
     ['https://h.example/a%2Fb-canary/', 'a/b-canary and a%2Fb-canary', '[secret] and [secret]'],
     ['https://ntfy.example/net-4711', '{"topic":"net-4711"}', '{"topic":"[secret]"}'],
-    ['https://ntfy.example/alerts', 'room alerts, https://ntfy.example/alerts', 'room alerts, https://[secret]'],
+    [
+      'https://ntfy.example/alerts',
+      'component alerts, https://ntfy.example/alerts',
+      'component alerts, https://[secret]',
+    ],
     ['http://am.example/alertmanager', 'alertmanager http://am.example', 'alertmanager http://am.example'],
     ['http://am.example', 'http://am.example', 'http://am.example'],
   ]

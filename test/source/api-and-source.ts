@@ -48,7 +48,7 @@ export interface Read {
   readonly txBytes: number
 }
 
-export async function readAll(answer: Answer): Promise<Read> {
+export async function runWorkers(answer: Answer): Promise<Read> {
   const nodeIds: string[] = []
   let txBytes = 0
   for await (const group of answer.groups) {

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { createTailnet } from '../../src/demo/tailnet.ts'
-import { messagesIn, openSaved } from '../../src/source/archive.ts'
+import { messagesIn, openArchive } from '../../src/source/archive.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
 
 const SEED = 20_261_102
@@ -125,19 +125,19 @@ test('files, plain, gzip and zstd, whatever they are called; broken ones are tol
     ['zstd', zstdCompressSync(plain)],
   ] as const) {
     writeFileSync(path, bytes)
-    const { answer: saved, counts } = await openSaved(path, LIMITS)
+    const { answer: saved, counts } = await openArchive(path, LIMITS)
     let messages = 0
     for await (const group of saved.groups) for (const _ of group) messages += 1
     assert.equal(messages, MESSAGES.length, name)
     assert.deepEqual([counts.fileBytes, counts.readBytes, counts.others], [bytes.length, bytes.length, 0])
   }
   writeFileSync(path, gzipSync(plain).subarray(0, 2_000))
-  const { answer: broken } = await openSaved(path, LIMITS)
+  const { answer: broken } = await openArchive(path, LIMITS)
   await assert.rejects(
     async () => {
       for await (const group of broken.groups) for (const _ of group);
     },
     { code: 'api_truncated', message: /flows\.json cannot be read/ },
   )
-  await assert.rejects(openSaved(join(dir, 'nothing'), LIMITS), { message: /nothing cannot be read \(ENOENT\)/ })
+  await assert.rejects(openArchive(join(dir, 'nothing'), LIMITS), { message: /nothing cannot be read \(ENOENT\)/ })
 })

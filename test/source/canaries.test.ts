@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 import { pino } from 'pino'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { type Asked, json, type Reply, text } from '../helpers/scripted-api.ts'
-import { apiAndSource, faultOf, readAll, WINDOW } from './api-and-source.ts'
+import { apiAndSource, faultOf, runWorkers, WINDOW } from './api-and-source.ts'
 
 test('a key that no header line can hold is refused with its origin and without its value', async (t) => {
   const { source, signal } = await apiAndSource(t, { apiKey: 'CANARYé' })
@@ -70,7 +70,7 @@ test('canaries in every credential appear in no error, cause or log line, whatev
         api.on('oauth/token-exchange', signInReply)
         for (const route of ['logging/network', 'devices', 'settings'] as const) api.on(route, reply)
         const calls = [
-          () => source.open(WINDOW, signal).then(readAll),
+          () => source.open(WINDOW, signal).then(runWorkers),
           () => source.devices(signal),
           () => source.settings(signal),
         ]

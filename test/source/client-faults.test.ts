@@ -11,7 +11,7 @@ import type { SourceMetrics } from '../../src/source/source.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { endless, json, type Reply, silence, stall, wireMessage } from '../helpers/scripted-api.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
-import { apiAndSource, faultOf, KEY, readAll, WINDOW } from './api-and-source.ts'
+import { apiAndSource, faultOf, KEY, runWorkers, WINDOW } from './api-and-source.ts'
 
 const BODY = JSON.stringify({ logs: Array.from({ length: 100 }, (_, index) => wireMessage(index)) })
 const HALF = BODY.slice(0, BODY.length / 2)
@@ -50,7 +50,7 @@ test('a body that stands still is too late after idleTimeout', async (t) => {
     api.on('logging/network', reply)
     const answer = await source.open(WINDOW, signal)
     let isOver = false
-    const fault = faultOf(readAll(answer)).finally(() => {
+    const fault = faultOf(runWorkers(answer)).finally(() => {
       isOver = true
     })
     // Bytes that were still on their way start the wait anew.
@@ -68,7 +68,7 @@ test('a body that nobody reads is not kept open for ever', async (t) => {
   const answer = await source.open(WINDOW, signal)
   await clock.advance(60_001)
   await api.allClosed()
-  assert.equal((await faultOf(readAll(answer))).code, 'api_timeout')
+  assert.equal((await faultOf(runWorkers(answer))).code, 'api_timeout')
 })
 
 test('a slow drip ends at totalTimeout', async (t) => {
@@ -149,7 +149,7 @@ test('what breaks off or is damaged is an error and never an end', async (t) => 
   ]
   for (const [name, reply] of rows) {
     api.on('logging/network', reply)
-    const fault = await faultOf(source.open(WINDOW, signal).then(readAll))
+    const fault = await faultOf(source.open(WINDOW, signal).then(runWorkers))
     assert.deepEqual([fault.code, fault.reaction], ['api_truncated', 'split'], name)
   }
   api.on('devices', (response) => void response.writeHead(200, JSON_HEAD).end('{"devices":[{'))
@@ -163,16 +163,16 @@ test('an answer without a length that ends by closing the connection is whole wh
     (_response, _asked, request) =>
       void request.socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n${body}`)
   api.on('logging/network', plain(BODY))
-  assert.equal((await readAll(await source.open(WINDOW, signal))).nodeIds.length, 100)
+  assert.equal((await runWorkers(await source.open(WINDOW, signal))).nodeIds.length, 100)
   api.on('logging/network', plain(HALF))
-  assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(readAll)), ['api_truncated', 'split'])
+  assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(runWorkers)), ['api_truncated', 'split'])
 })
 
 test('an endless body stops at answerBytesMax', async (t) => {
   const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '4MiB' })
   api.on('logging/network', endless(JSON_HEAD, '{"logs":[', `${JSON.stringify(wireMessage())},`.repeat(500)))
   const answer = await source.open(WINDOW, signal)
-  assert.deepEqual(await codeAndReaction(readAll(answer)), ['api_too_large', 'split'])
+  assert.deepEqual(await codeAndReaction(runWorkers(answer)), ['api_too_large', 'split'])
   assert.ok(answer.bytesRead() <= (4 << 20) + 65_536)
   await api.allClosed()
 })
@@ -210,10 +210,10 @@ test('gzip that never decodes to anything stops at the same limit', async (t) =>
   const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '1MiB' })
   const nothing = Buffer.concat(Array.from({ length: 2000 }, () => gzipSync('')))
   api.on('logging/network', endless(GZIP_HEAD, '', nothing))
-  assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(readAll)), ['api_too_large', 'split'])
+  assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(runWorkers)), ['api_too_large', 'split'])
 })
 
-test('no connection: the text has the code and the mend', async (t) => {
+test('no connection: the text has the code and the remedy', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   await api.close()
   const fault = await faultOf(source.open(WINDOW, signal))
@@ -282,7 +282,7 @@ test('an abort rejects with its own reason and closes the socket, wherever it co
 
   const body = new AbortController()
   api.on('logging/network', stall(HALF))
-  const reading = readAll(await source.open(WINDOW, body.signal))
+  const reading = runWorkers(await source.open(WINDOW, body.signal))
   await turn()
   body.abort(reason)
   await assert.rejects(reading, reason)
@@ -303,7 +303,7 @@ test('an abort rejects with its own reason and closes the socket, wherever it co
   const unreadAnswer = await source.open(WINDOW, unread.signal)
   unread.abort(reason)
   await api.allClosed()
-  await assert.rejects(readAll(unreadAnswer), reason)
+  await assert.rejects(runWorkers(unreadAnswer), reason)
 
   // While the settings are asked after a 403.
   const explaining = new AbortController()
@@ -329,7 +329,7 @@ test('stop ends what is in flight and leaves no socket; twice is once', async (t
   const { api, source, clock, signal } = await apiAndSource(t)
   api.on('devices', silence)
   api.on('logging/network', stall(HALF), silence)
-  const body = faultOf(readAll(await source.open(WINDOW, signal)))
+  const body = faultOf(runWorkers(await source.open(WINDOW, signal)))
   const head = faultOf(source.open(WINDOW, signal))
   const devices = faultOf(source.devices(signal))
   await api.arrived('devices', 1)

@@ -9,7 +9,7 @@ import type { SourceMetrics } from '../../src/source/source.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { json, startScriptedApi, text, wireMessage } from '../helpers/scripted-api.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
-import { apiAndSource, faultOf, KEY, readAll, WINDOW } from './api-and-source.ts'
+import { apiAndSource, faultOf, KEY, runWorkers, WINDOW } from './api-and-source.ts'
 
 const SEED = 20_261_102
 
@@ -17,7 +17,7 @@ test('messages come in the order of the wire, and the request tells window and c
   const { api, source, metrics, signal } = await apiAndSource(t)
   api.on('logging/network', json(200, { logs: [wireMessage(1), wireMessage(2)] }))
   const answer = await source.open({ fromNs: NOON_NS - 1n, toNs: NOON_NS + 999_999_999n }, signal)
-  assert.deepEqual(await readAll(answer), { nodeIds: ['n1CNTRL', 'n2CNTRL'], txBytes: 203 })
+  assert.deepEqual(await runWorkers(answer), { nodeIds: ['n1CNTRL', 'n2CNTRL'], txBytes: 203 })
 
   const [asked] = api.asked('logging/network')
   assert.ok(asked)
@@ -38,7 +38,7 @@ test('an answer in gzip counts its decoded bytes', async (t) => {
     text(200, gzipSync(body), { 'content-type': 'application/json; charset=utf-8', 'content-encoding': 'gzip' }),
   )
   const answer = await source.open(WINDOW, signal)
-  assert.equal((await readAll(answer)).nodeIds.length, 2000)
+  assert.equal((await runWorkers(answer)).nodeIds.length, 2000)
   assert.equal(answer.bytesRead(), body.length)
 })
 
@@ -46,14 +46,14 @@ test('no messages are no error', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   for (const logs of [[], null]) {
     api.on('logging/network', json(200, { logs }))
-    assert.deepEqual((await readAll(await source.open(WINDOW, signal))).nodeIds, [])
+    assert.deepEqual((await runWorkers(await source.open(WINDOW, signal))).nodeIds, [])
   }
 })
 
 test('a type that is not told does no harm', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   api.on('logging/network', (response) => void response.end('{"logs":[]}'))
-  assert.deepEqual((await readAll(await source.open(WINDOW, signal))).nodeIds, [])
+  assert.deepEqual((await runWorkers(await source.open(WINDOW, signal))).nodeIds, [])
 })
 
 test('the clock of the API comes from the Date header of the same answer, and the skew is told', async (t) => {
@@ -70,7 +70,7 @@ test('the clock of the API comes from the Date header of the same answer, and th
     })
     const answer = await source.open(WINDOW, signal)
     assert.equal(answer.serverNs, serverNs)
-    await readAll(answer)
+    await runWorkers(answer)
   }
   assert.deepEqual(metrics.calls.get('clockSkew'), [[10]])
 })
@@ -79,10 +79,10 @@ test('windows one after the other share a connection', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   const gzipped = text(200, gzipSync('{"logs":[]}'), { 'content-type': 'application/json', 'content-encoding': 'gzip' })
   api.on('logging/network', json(200, { logs: [wireMessage()] }), gzipped, json(503, {}), json(200, { logs: [] }))
-  await readAll(await source.open(WINDOW, signal))
-  await readAll(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
   await faultOf(source.open(WINDOW, signal))
-  await readAll(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
   assert.equal(api.socketsSeen(), 1)
 })
 
@@ -91,8 +91,8 @@ test('an idle connection that the other side has closed is replaced without an e
   const good = json(200, { logs: [] })
   // The second request meets a server that closes the connection as it comes in.
   api.on('logging/network', good, (_response, _asked, request) => void request.socket.destroy(), good)
-  await readAll(await source.open(WINDOW, signal))
-  await readAll(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
   assert.equal(api.asked().length, 3)
   assert.deepEqual(metrics.calls.get('request'), [
     ['logging/network', '200', 0],
@@ -100,7 +100,7 @@ test('an idle connection that the other side has closed is replaced without an e
   ])
 })
 
-test('each status has its code, its reaction and a text with the mend', async (t) => {
+test('each status has its code, its reaction and a text with the remedy', async (t) => {
   const { api, source, signal } = await apiAndSource(t, { tailnet: 'T1234CNTRL' })
   api.on('settings', json(403, { message: 'no' }))
   const rows: [number, Code, Reaction, RegExp][] = [
@@ -122,7 +122,7 @@ test('each status has its code, its reaction and a text with the mend', async (t
     [504, 'api_gateway', 'split', /shorter/],
     [599, 'api_unavailable', 'retry', /status\.tailscale\.com/],
   ]
-  for (const [status, code, reaction, mend] of rows) {
+  for (const [status, code, reaction, remedy] of rows) {
     // Other digits and words in the body change nothing.
     const body = status === 204 || status === 304 ? '' : 'Error 403 Forbidden, 404, 504'
     api.on('logging/network', text(status, body))
@@ -130,7 +130,7 @@ test('each status has its code, its reaction and a text with the mend', async (t
     assert.equal(fault.code, code, `status ${status}`)
     assert.equal(fault.reaction, reaction, `status ${status}`)
     assert.equal(fault.stage, 'source')
-    assert.match(fault.message, mend)
+    assert.match(fault.message, remedy)
     assert.match(fault.message, new RegExp(`\\b${status}\\b`))
     if (body) assert.ok(fault.message.includes(body), fault.message)
   }
@@ -209,7 +209,7 @@ test('a page with status 200 is no empty answer', async (t) => {
   assert.match(fault.message, /<html><body>Please sign in/)
   for (const body of [page, '{}', '{"message":"ok"}', '', '[]']) {
     api.on('logging/network', text(200, body, { 'content-type': 'application/json' }))
-    assert.equal((await faultOf(source.open(WINDOW, signal).then(readAll))).code, 'api_not_json', body)
+    assert.equal((await faultOf(source.open(WINDOW, signal).then(runWorkers))).code, 'api_not_json', body)
   }
 })
 
@@ -224,7 +224,7 @@ test('a compression that was not asked for is refused', async (t) => {
 test('a cache on the way is told not to answer by itself', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   api.on('logging/network', text(200, '{"logs":[]}', { 'content-type': 'application/json' }))
-  await readAll(await source.open(WINDOW, signal))
+  await runWorkers(await source.open(WINDOW, signal))
   assert.equal(api.asked()[0]?.headers['cache-control'], 'no-cache')
 })
 
@@ -277,7 +277,7 @@ test('no name of a tailnet leaves its place in the path', async (t) => {
       if (!config.success) return
       const deps = { clock: createFakeClock(), log: silentLog, metrics: countingMetrics<SourceMetrics>() }
       const source = createTailscaleSource(config.data, deps)
-      await readAll(await source.open(WINDOW, new AbortController().signal))
+      await runWorkers(await source.open(WINDOW, new AbortController().signal))
       await source.stop()
       const path = new URL(api.asked().at(-1)?.url ?? '', api.url).pathname.split('/')
       assert.deepEqual([...path.slice(0, 4), ...path.slice(5)], ['', 'api', 'v2', 'tailnet', 'logging', 'network'])
@@ -292,7 +292,7 @@ test('an API behind a path of its own is asked there', async (t) => {
   api.on('logging/network', json(200, { logs: [] }))
   const deps = { clock: createFakeClock(), log: silentLog, metrics: countingMetrics<SourceMetrics>() }
   const source = createTailscaleSource(tailscaleSchema.parse({ apiUrl: `${api.url}/tailscale/`, apiKey: KEY }), deps)
-  await readAll(await source.open(WINDOW, new AbortController().signal))
+  await runWorkers(await source.open(WINDOW, new AbortController().signal))
   await source.stop()
   assert.match(api.asked()[0]?.url ?? '', /^\/tailscale\/api\/v2\/tailnet\/-\/logging\/network\?/)
 })

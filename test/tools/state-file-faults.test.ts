@@ -30,20 +30,20 @@ async function setUp(
     TAILFLUX_POLL_WINDOW_MAX: '10s',
     TAILFLUX_POLL_LATE_PASSES: '[]',
   }
-  return { api, env, edge: String(nowNs - LAG_NS) }
+  return { api, env, horizon: String(nowNs - LAG_NS) }
 }
 
 test('input/output errors on the state file: told, nothing is called done, and it goes on by itself', {
   skip: await missing('strace'),
 }, async (t) => {
   const dir = folder(t)
-  const { env, edge } = await setUp(t, dir)
+  const { env, horizon } = await setUp(t, dir)
   const state = join(dir, 'state.db')
   const inject = ['-D', '-f', '-qq', '-o', '/dev/null', '-P', state, '-P', `${state}-journal`]
   // The fsync calls 30 to 33 of the process on these files fail, each time with EIO.
   const strace = [...inject, '-e', 'trace=fsync', '-e', 'inject=fsync:error=EIO:when=30..33']
   const child = await startChild(t, env, ['run'], [find('strace')!.path, ...strace])
-  await child.until(({ watermarkNs }) => watermarkNs === edge)
+  await child.until(({ watermarkNs }) => watermarkNs === horizon)
   assert.match(child.output(), /state file cannot be written/)
   assert.match(child.output(), /"code":"state_failed"/)
   const { body } = await child.get('/metrics')
@@ -52,7 +52,7 @@ test('input/output errors on the state file: told, nothing is called done, and i
 })
 
 test('an answer larger than the memory that it may use goes through in one piece', async (t) => {
-  const { api, env, edge } = await setUp(t, folder(t), { nodes: 10, activity: 0.2, scan: { nodes: 4, tuples: 250 } })
+  const { api, env, horizon } = await setUp(t, folder(t), { nodes: 10, activity: 0.2, scan: { nodes: 4, tuples: 250 } })
   const child = await startChild(t, {
     ...env,
     NODE_OPTIONS: '--max-old-space-size=32',
@@ -62,7 +62,7 @@ test('an answer larger than the memory that it may use goes through in one piece
     TAILFLUX_POLL_PARALLEL: '1',
     TAILFLUX_PORTS: 'none',
   })
-  await child.until(({ watermarkNs }) => watermarkNs === edge)
+  await child.until(({ watermarkNs }) => watermarkNs === horizon)
   const largest = Math.max(...api.requests.map((request) => request.bytes))
   t.diagnostic(`largest answer ${Math.round(largest / (1 << 20))} MiB, heap limit 32 MiB`)
   assert.ok(largest > 32 << 20, `${largest} bytes`)

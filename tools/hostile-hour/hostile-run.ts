@@ -424,21 +424,19 @@ function createWatch(service: Supervisor, clock: Clock, startNs: bigint) {
 
 /** Without the difference of the clocks: at such a speed a busy second of this machine is one of many. */
 function stateOf(health: unknown): [string, string] {
-  type Part = { component?: string; room?: string; status: string; code?: string; text?: string }
+  type Part = { component?: string; status: string; code?: string; text?: string }
   const {
     status,
     text = '',
     components,
-    rooms,
   } = health as {
     status: string
     text?: string
     components?: Part[]
-    rooms?: Part[]
   }
-  const parts = (components ?? rooms ?? []).filter((part) => part.status !== 'ok' && part.code !== 'skew')
+  const parts = (components ?? []).filter((part) => part.status !== 'ok' && part.code !== 'skew')
   if (parts.length === 0) return ['ok', '']
-  return [[status, ...parts.map((part) => `${part.component ?? part.room} ${part.code}`)].join(', '), text]
+  return [[status, ...parts.map((part) => `${part.component} ${part.code}`)].join(', '), text]
 }
 
 function sumOf(metrics: string, name: string): number {

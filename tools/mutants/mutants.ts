@@ -154,7 +154,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a machine that slept goes on by the old time',
     file: 'src/pipeline/worker-pool.ts',
-    find: 'canRead && deps.present.hasJumped()',
+    find: 'canRead && deps.sourceClock.hasJumped()',
     replace: 'false',
     tests: [EXPIRY_TEST],
   },
@@ -483,8 +483,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'another window goes before the one that failed',
     file: 'src/pipeline/worker-pool.ts',
-    find: 'deps.edge.ns(), breaker.trial)',
-    replace: 'deps.edge.ns())',
+    find: 'deps.horizon.ns(), breaker.trial)',
+    replace: 'deps.horizon.ns())',
     tests: [TROUBLE_TEST],
   },
   {
@@ -848,7 +848,7 @@ export const MUTANTS: readonly Mutant[] = [
 /** The mutated text. Throws when the mutant does not fit the source any more. */
 export function mutate(source: string, { name, find, replace }: Mutant): string {
   const pieces = source.split(find)
-  if (pieces.length !== 2) throw new Error(`mutant "${name}" fits ${pieces.length - 1} places, not one: mend it`)
+  if (pieces.length !== 2) throw new Error(`mutant "${name}" fits ${pieces.length - 1} places, not one: remedy it`)
   return pieces.join(replace)
 }
 

@@ -8,7 +8,7 @@ import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS } from '../../src/pipeline/observers/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
-import { createSlots } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 import type { TickResult } from '../../src/pipeline/status.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { createInfluxSink } from '../../src/sink/influxdb/influxdb-sink.ts'
@@ -30,7 +30,7 @@ export interface SimProcess {
   killAfter(calls: number, takesEffect: boolean): void
   /** As `killAfter(1)`, right now: nothing that it does from now on has an effect. */
   kill(): void
-  /** Health of the rooms as last told. */
+  /** Health of the components as last told. */
   readonly health: Map<string, string>
 }
 
@@ -144,19 +144,19 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     ledger,
     names,
     deadLetters: letters,
-    slots: createSlots(4),
+    semaphore: createSemaphore(4),
     observers: NO_OBSERVERS,
     metrics: pipelineMetrics(bite),
     // The checkpoint is a comfort: that it cannot be asked holds nothing up.
     health: {
-      set(room, status, _code, _text, condition = '') {
+      set(component, status, _code, _text, condition = '') {
         if (condition === 'checkpoint') return
-        conditions.set(`${room} ${condition}`, status)
-        const all = [...conditions].filter(([key]) => key.startsWith(`${room} `)).map(([, one]) => one)
-        health.set(room, ['error', 'warning'].find((one) => all.includes(one)) ?? status)
+        conditions.set(`${component} ${condition}`, status)
+        const all = [...conditions].filter(([key]) => key.startsWith(`${component} `)).map(([, one]) => one)
+        health.set(component, ['error', 'warning'].find((one) => all.includes(one)) ?? status)
       },
     },
-    createLane: () => ({
+    createWorker: () => ({
       flattener: createFlattener({ tailnet: options.tailnet, ports: 'service' }, { names }),
       lines: createLineWriter(BATCH),
     }),

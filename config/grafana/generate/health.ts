@@ -202,7 +202,7 @@ export function health(place: NodesPlace) {
               'What is not here',
               'Where to look for what the database cannot tell. No traffic is counted here.',
               [
-                'Gaps, quarantine, refused points, API errors and the reason for a stop are on the status page of tailflux (`/`), in `/health` with the mend,',
+                'Gaps, quarantine, refused points, API errors and the reason for a stop are on the status page of tailflux (`/`), in `/health` with the remedy,',
                 'and in `/metrics` for Prometheus: `config/prometheus/tailflux.rules.yml` has alert rules for all of them.',
                 '',
                 'Tailscale keeps flow logs for 30 days: a lag or a gap that gets older than that is lost for good.',

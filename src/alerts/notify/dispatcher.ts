@@ -9,7 +9,7 @@ import type { AlertsMetrics } from '../metrics.ts'
 import type { News, Notifier } from './notifier.ts'
 
 /** An alert as notifiers may have to hear of it. */
-export interface Tellable {
+export interface Notification {
   readonly fingerprint: string
   /** When it last began to fire; 0: it never did, as far as is known now. */
   readonly firedNs: bigint
@@ -20,19 +20,19 @@ export interface Tellable {
   readonly news: (status: News['status']) => Omit<News, 'fingerprint' | 'status' | 'startsNs' | 'endsNs'>
 }
 
-export interface Teller {
+export interface Dispatcher {
   start(): void
   /** Something changed. */
   wake(): void
   /** Nothing is known of the alert any more. */
   forget(fingerprint: string): void
   stop(): Promise<void>
-  status(): TellerStatus[]
+  status(): DispatcherStatus[]
   /** True when no notifier has anything left to hear of it. */
-  isDone(alert: Tellable): boolean
+  isDone(alert: Notification): boolean
 }
 
-export interface TellerStatus {
+export interface DispatcherStatus {
   readonly notifier: string
   readonly status: 'ok' | 'failing'
   readonly lastTold: string | null
@@ -40,9 +40,9 @@ export interface TellerStatus {
   readonly error: string | null
 }
 
-export interface TellerDeps {
+export interface DispatcherDeps {
   readonly notifiers: readonly Notifier[]
-  readonly alerts: () => Iterable<Tellable>
+  readonly alerts: () => Iterable<Notification>
   /** While the past is being caught up, an alert of hours ago that is about to end is not yet news. */
   readonly isCatchingUp: () => boolean
   /** Something was told: keep it. */
@@ -73,7 +73,7 @@ interface Memory {
   readonly heldMs: Map<string, number>
 }
 
-export function createTeller(deps: TellerDeps): Teller {
+export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   const { clock, log, metrics } = deps
   const stopping = new AbortController()
   const states = new Map<string, { lastTold: string | null; error: string | null }>()
@@ -91,7 +91,7 @@ export function createTeller(deps: TellerDeps): Teller {
   }
 
   /** What the notifier has to hear about an alert now, if anything. */
-  function due(notifier: Notifier, alert: Tellable): 'firing' | 'resolved' | undefined {
+  function due(notifier: Notifier, alert: Notification): 'firing' | 'resolved' | undefined {
     const memory = memoryOf(notifier)
     const told = alert.told.get(notifier.id)
     const nowMs = clock.monotonicMs()
@@ -118,7 +118,7 @@ export function createTeller(deps: TellerDeps): Teller {
     return isOver && isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'resolved' : undefined
   }
 
-  function newsOf(alert: Tellable, status: News['status']): News {
+  function newsOf(alert: Notification, status: News['status']): News {
     const { firedNs, resolvedNs, fingerprint } = alert
     // Records that came late may have shown that it never fired: then it is over now.
     const endsNs = status === 'firing' ? 0n : resolvedNs === 0n ? clock.now() : resolvedNs
@@ -126,7 +126,7 @@ export function createTeller(deps: TellerDeps): Teller {
     return { ...alert.news(status), fingerprint, status, startsNs, endsNs }
   }
 
-  function mark(notifier: Notifier, alert: Tellable, news: News): void {
+  function mark(notifier: Notifier, alert: Notification, news: News): void {
     const memory = memoryOf(notifier)
     const { fingerprint, firedNs, resolvedNs } = alert
     const nowMs = clock.monotonicMs()
@@ -145,7 +145,7 @@ export function createTeller(deps: TellerDeps): Teller {
 
   /** One round; the failure, if there was one. */
   async function round(notifier: Notifier): Promise<{ error: unknown } | undefined> {
-    const wanted = new Map<string, { alert: Tellable; news: News }>()
+    const wanted = new Map<string, { alert: Notification; news: News }>()
     for (const alert of deps.alerts()) {
       const status = due(notifier, alert)
       if (status) wanted.set(alert.fingerprint, { alert, news: newsOf(alert, status) })
@@ -231,6 +231,6 @@ export function createTeller(deps: TellerDeps): Teller {
 }
 
 /** It fired after all that was told. Late records may move the begin of what was told as over; that is no other alert. */
-function isUnheard({ firedNs }: Tellable, told: Told | undefined): boolean {
+function isUnheard({ firedNs }: Notification, told: Told | undefined): boolean {
   return firedNs !== 0n && (told === undefined || (told.resolvedNs !== 0n && told.resolvedNs <= firedNs))
 }

@@ -4,15 +4,15 @@ import type { RuleState } from '../judge.ts'
 import { NEVER } from '../machine.ts'
 import type { Orphan } from '../store-alerts.ts'
 import { renderSummary, thresholdText, valueText, windowText } from '../summary.ts'
-import type { Tellable } from './dispatcher.ts'
+import type { Notification } from './dispatcher.ts'
 import { timeOf } from './notifier.ts'
 
-export function* tellables(
+export function* notifications(
   rules: readonly RuleState[],
   orphans: readonly Orphan[],
   tailnet: string,
-): Iterable<Tellable> {
-  for (const state of rules) for (const alert of state.alerts.values()) yield tellable(alert, tailnet)
+): Iterable<Notification> {
+  for (const state of rules) for (const alert of state.alerts.values()) yield notification(alert, tailnet)
   for (const orphan of orphans) {
     const { labels, summary } = orphan
     const news = () => ({
@@ -25,7 +25,7 @@ export function* tellables(
   }
 }
 
-export function tellable(alert: Alert, tailnet: string): Tellable {
+export function notification(alert: Alert, tailnet: string): Notification {
   const mark = alert.marks.at(-1) ?? NEVER
   const labels = labelsOf(alert, tailnet)
   return {

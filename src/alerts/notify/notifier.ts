@@ -1,4 +1,4 @@
-/** Whoever is told about alerts. What they share: the news as this room has it, and one POST with deadline and retries. */
+/** Whoever is told about alerts. What they share: the news as this component has it, and one POST with deadline and retries. */
 import pRetry from 'p-retry'
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'

@@ -84,7 +84,7 @@ export interface Rule {
 }
 
 const STEPS = [MINUTE, 5n * MINUTE, 15n * MINUTE, HOUR, 6n * HOUR, DAY]
-/** Pieces that one rule keeps per group. */
+/** PrefixCache that one rule keeps per group. */
 const PIECES_MAX = 750n
 
 /** The finest step that divides all of `lengths` and cuts `spanNs` into at most 750 pieces; undefined when there is none. */

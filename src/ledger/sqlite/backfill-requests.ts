@@ -3,19 +3,19 @@
 import type { Interval } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
 
-export interface Wish extends Interval {
+export interface BackfillRequest extends Interval {
   /** Local clock, ns. */
   readonly askedNs: bigint
 }
 
-export interface Wanted {
-  range(): Wish | undefined
+export interface BackfillRequests {
+  range(): BackfillRequest | undefined
   /** Takes the place of an earlier wish. Durable when it returns; throws a CollectorError (stage `ledger`). */
-  ask(range: Wish): void
+  ask(range: BackfillRequest): void
   drop(): void
 }
 
-export function createWanted({ db, transaction }: StateFile, tailnet: string): Wanted {
+export function createBackfillRequests({ db, transaction }: StateFile, tailnet: string): BackfillRequests {
   transaction(() =>
     db.exec(
       'CREATE TABLE IF NOT EXISTS ledger_wanted (tailnet TEXT PRIMARY KEY, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL) STRICT',
@@ -27,7 +27,7 @@ export function createWanted({ db, transaction }: StateFile, tailnet: string): W
   find.setReadBigInts(true)
   const put = db.prepare('INSERT OR REPLACE INTO ledger_wanted VALUES (?, ?, ?, ?)')
   const remove = db.prepare('DELETE FROM ledger_wanted WHERE tailnet = ?')
-  let wish = find.get(tailnet) as unknown as Wish | undefined
+  let wish = find.get(tailnet) as unknown as BackfillRequest | undefined
   return {
     range: () => wish,
     ask(range) {

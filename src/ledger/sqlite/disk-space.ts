@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { bytesText } from '../../base/format.ts'
 
 /** What lies in a data directory, and what may become of it. */
-const MAY_GO: readonly (readonly [pattern: RegExp, mend: string])[] = [
+const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
   [/\.corrupt-/, 'was set aside and may be removed'],
   [/^dead-letters$/, 'may be moved away once somebody has looked at it'],
   [/^store\.db/, 'is the embedded store, which keeps less with a shorter store.retention'],
@@ -14,8 +14,8 @@ const MAY_GO: readonly (readonly [pattern: RegExp, mend: string])[] = [
 export function spaceText(dir: string): string {
   const pieces = [diskText(dir)]
   for (const [name, bytes] of contentOf(dir)) {
-    const mend = MAY_GO.find(([pattern]) => pattern.test(name))?.[1]
-    if (mend !== undefined && bytes > 0) pieces.push(`${name} there (${bytesText(bytes)}) ${mend}`)
+    const remedy = MAY_GO.find(([pattern]) => pattern.test(name))?.[1]
+    if (remedy !== undefined && bytes > 0) pieces.push(`${name} there (${bytesText(bytes)}) ${remedy}`)
   }
   return pieces.join('; ')
 }

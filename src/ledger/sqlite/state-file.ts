@@ -1,6 +1,6 @@
 /** The state file: one SQLite database that only one process has open.
  *
- * Layout: `meta` (key, value) with kind, schema and created; the ledger's, the names' and others' tables beside it, each made by its room.
+ * Layout: `meta` (key, value) with kind, schema and created; the ledger's, the names' and others' tables beside it, each made by its component.
  * Invariants: a file without its meta row is not ours or not whole (SQLite opens a file of zero length as an empty database without a word).
  * `locking_mode=EXCLUSIVE` keeps a lock of the kernel from the first read to the end of the process, however it ends. `synchronous=EXTRA`
  * with a rollback journal survives a power cut at every instant, also of the journal's directory entry; WAL would be faster, but a few

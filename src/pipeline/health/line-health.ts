@@ -7,18 +7,18 @@ import type { Gap, Ledger } from '../../ledger/ledger.ts'
 import type { DeadLetters } from '../../sink/sink.ts'
 import type { PipelineMetrics } from '../metrics.ts'
 import type { PlannedWindow } from '../planner.ts'
-import type { Slots } from '../semaphore.ts'
-import type { Present } from '../source-clock.ts'
+import type { Semaphore } from '../semaphore.ts'
+import type { SourceClock } from '../source-clock.ts'
 import { createLimitTrouble } from './limit-health.ts'
 
-/** How the rooms are, as seen from the line. `text` is a sentence that ends with the fix. */
+/** How the components are, as seen from the line. `text` is a sentence that ends with the fix. */
 export interface HealthReport {
   set(
-    room: 'source' | 'sink' | 'state' | 'names' | 'line' | 'clock',
+    component: 'source' | 'sink' | 'state' | 'names' | 'line' | 'clock',
     status: 'ok' | 'warning' | 'error',
     code?: string,
     text?: string,
-    /** Who tells, where several know something about a room; see observe/health. */
+    /** Who tells, where several know something about a component; see observe/health. */
     condition?: string,
   ): void
 }
@@ -45,8 +45,8 @@ export function createLineHealth(
   options: { readonly retentionMs: number },
   deps: {
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'gaps'>
-    readonly present: Pick<Present, 'runningNs'>
-    readonly slots: Pick<Slots, 'taken'>
+    readonly sourceClock: Pick<SourceClock, 'runningNs'>
+    readonly semaphore: Pick<Semaphore, 'taken'>
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
     readonly health: HealthReport
@@ -91,7 +91,7 @@ export function createLineHealth(
     measure() {
       const watermarkNs = ledger.watermarkNs()
       if (watermarkNs !== undefined) {
-        const lag = Number(deps.present.runningNs() - watermarkNs) / 1e9
+        const lag = Number(deps.sourceClock.runningNs() - watermarkNs) / 1e9
         metrics.position(Number(watermarkNs) / 1e9, lag, Math.max(0, lag / (options.retentionMs / 1000)))
       }
       const gaps = ledger.gaps().filter((gap) => gap.state === 'open')
@@ -109,7 +109,7 @@ export function createLineHealth(
         const trouble = deadLetters.trouble()
         health.set('line', trouble ? 'warning' : 'ok', trouble?.code, trouble?.text, 'dead letters')
       }
-      metrics.inFlight(deps.slots.taken)
+      metrics.inFlight(deps.semaphore.taken)
     },
   }
 }

@@ -223,7 +223,7 @@ function supervise<T extends Instance>(
     await begin()
   }
 
-  /** Waits for a comfort: not for ever, and whatever it says. */
+  /** Backoff for a comfort: not for ever, and whatever it says. */
   async function within(work: Promise<void> | undefined, text: string): Promise<boolean> {
     const patience = new AbortController()
     const late = clock.sleep(STOP_MS, patience.signal).then(

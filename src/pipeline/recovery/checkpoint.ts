@@ -9,7 +9,7 @@ import type { CircuitBreaker } from '../circuit-breaker.ts'
 import type { WindowResult } from '../deliver-window.ts'
 import type { HealthReport } from '../health/line-health.ts'
 import type { PlannedWindow } from '../planner.ts'
-import type { Present } from '../source-clock.ts'
+import type { SourceClock } from '../source-clock.ts'
 import { min } from '../window-size.ts'
 import { REFUSED } from './checkpoint-reader.ts'
 import { END_OF_TIME } from './reconcile.ts'
@@ -21,7 +21,7 @@ export function createCheckpoint(
   deps: {
     readonly sink: Pick<Sink, 'write'>
     readonly ledger: Pick<Ledger, 'writer' | 'watermarkNs' | 'duePasses' | 'isOriginGuessed'>
-    readonly present: Pick<Present, 'runningNs'>
+    readonly sourceClock: Pick<SourceClock, 'runningNs'>
     readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly recovery: Pick<Recovery, 'compareSoon'>
     readonly health: HealthReport
@@ -48,7 +48,7 @@ export function createCheckpoint(
       // A late pass that found nothing new wrote nothing: this point must not stand for content that somebody else took away meanwhile.
       ...(result.isWritten ? { acked: result.ackedNs } : {}),
       passed: passedNs(watermarkNs),
-      lag_ms: (deps.present.runningNs() - watermarkNs) / MS,
+      lag_ms: (deps.sourceClock.runningNs() - watermarkNs) / MS,
       messages: BigInt(result.messages),
       entries: BigInt(result.entries),
       points: BigInt(result.points),

@@ -5,7 +5,7 @@ import { HOUR } from '../../base/clock.ts'
 import { isoOf } from '../../base/format.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
 import type { PipelineMetrics } from '../metrics.ts'
-import type { Present } from '../source-clock.ts'
+import type { SourceClock } from '../source-clock.ts'
 import { max, min } from '../window-size.ts'
 
 export interface Expiry {
@@ -21,14 +21,14 @@ const SLACK = HOUR / 2n
 
 export function createExpiry(deps: {
   readonly ledger: Pick<Ledger, 'originNs' | 'promisedNs' | 'setOrigin' | 'missing' | 'gaps' | 'loseGap' | 'compact'>
-  readonly present: Pick<Present, 'floorNs' | 'presentNs'>
+  readonly sourceClock: Pick<SourceClock, 'floorNs' | 'presentNs'>
   readonly metrics: Pick<PipelineMetrics, 'gapLost'>
   readonly log: Logger
 }): Expiry {
-  const { ledger, present, log } = deps
+  const { ledger, sourceClock, log } = deps
 
   function lose(piece: Interval): void {
-    ledger.loseGap(piece, 'beyond_retention', present.presentNs())
+    ledger.loseGap(piece, 'beyond_retention', sourceClock.presentNs())
     deps.metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
     log.error(
       { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
@@ -51,13 +51,13 @@ export function createExpiry(deps: {
   return {
     isDue() {
       const originNs = ledger.originNs()
-      const dueNs = present.floorNs() - SLACK
+      const dueNs = sourceClock.floorNs() - SLACK
       return originNs !== undefined && originNs < dueNs && ledger.missing(originNs, dueNs).length > 0
     },
 
     giveUp() {
       const originNs = ledger.originNs()
-      const oldestNs = present.floorNs()
+      const oldestNs = sourceClock.floorNs()
       if (originNs === undefined || originNs >= oldestNs) return
       // Nor is there a late pass over what is gone: it would find less than was read.
       ledger.compact(oldestNs, oldestNs)

@@ -6,10 +6,10 @@ import { CollectorError } from '../../base/errors.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
 import type { Sink } from '../../sink/sink.ts'
 import type { Source } from '../../source/source.ts'
-import type { Waits } from '../backoff.ts'
+import type { Backoff } from '../backoff.ts'
 import type { CircuitBreaker } from '../circuit-breaker.ts'
 import type { HealthReport } from '../health/line-health.ts'
-import type { Present } from '../source-clock.ts'
+import type { SourceClock } from '../source-clock.ts'
 import { max, min } from '../window-size.ts'
 import { createCheckpointReader } from './checkpoint-reader.ts'
 import { COMPARED_NS, HEAL_NS, lastOf, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
@@ -82,8 +82,8 @@ export function createRecovery(
     readonly source: Pick<Source, 'open'>
     readonly sink: Pick<Sink, 'checkpoint' | 'write'>
     readonly ledger: Ledger
-    readonly present: Present
-    readonly waits: Waits
+    readonly sourceClock: SourceClock
+    readonly backoff: Backoff
     /** Opens when the database does not answer. */
     readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly health: HealthReport
@@ -91,7 +91,7 @@ export function createRecovery(
     readonly log: Logger
   },
 ): Recovery {
-  const { ledger, present, waits, clock, log } = deps
+  const { ledger, sourceClock, backoff, clock, log } = deps
   const reader = createCheckpointReader(options, { ...deps, writer: ledger.writer, nextAckNs })
   let isStart = true
   let isReached = false
@@ -122,15 +122,15 @@ export function createRecovery(
     try {
       const toNs = clock.now() - options.lagNs
       const answer = await deps.source.open({ fromNs: toNs - MS, toNs }, signal)
-      present.hear(answer.serverNs)
+      sourceClock.hear(answer.serverNs)
       for await (const _ of answer.groups) break
-      waits.apiWorks()
+      backoff.apiWorks()
       return true
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CollectorError)) throw error
       log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API cannot be asked, reading waits')
-      waits.apiFails(error)
+      backoff.apiFails(error)
       return false
     }
   }
@@ -164,13 +164,13 @@ export function createRecovery(
   }
 
   function tell({ unproven }: Pick<Reconciled, 'unproven'>): void {
-    const keptNs = unkeptToNs === undefined ? COMPARED_NS : present.presentNs() - unkeptToNs
+    const keptNs = unkeptToNs === undefined ? COMPARED_NS : sourceClock.presentNs() - unkeptToNs
     const code = unproven?.code ?? (keptNs < COMPARED_NS ? 'retention_short' : undefined)
     const text =
       unproven === undefined
         ? shortRetentionText(keptNs)
         : `points are written, but what the database loses is not noticed: ${unproven.text}`
-    // A kind of database that has no questions is no trouble: nobody can mend it.
+    // A kind of database that has no questions is no trouble: nobody can remedy it.
     const isTrouble = code !== undefined && unproven?.isByNature !== true
     if (isTrouble) deps.health.set('sink', 'warning', code, text, 'checkpoint')
     else deps.health.set('sink', 'ok', undefined, undefined, 'checkpoint')
@@ -186,9 +186,9 @@ export function createRecovery(
     const isWhole = !isReached || provenNs === undefined
     const reconciled = await reconcile(
       {
-        nowNs: present.presentNs(),
-        serverNowNs: present.serverNowNs(),
-        floorNs: present.floorNs(),
+        nowNs: sourceClock.presentNs(),
+        serverNowNs: sourceClock.serverNowNs(),
+        floorNs: sourceClock.floorNs(),
         lookbackNs: BigInt(options.lookbackMs) * MS,
         lastPassNs: options.lastPassNs,
         parallel: options.parallel,
@@ -214,7 +214,7 @@ export function createRecovery(
     async reach(signal) {
       if (isReached && clock.monotonicMs() < dueMs) return true
       // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
-      if ((!present.isHeard || present.hasJumped()) && !(await askTime(signal))) return false
+      if ((!sourceClock.isHeard || sourceClock.hasJumped()) && !(await askTime(signal))) return false
       const outagesBefore = outages
       const wasAway = doubt !== undefined
       try {
@@ -222,7 +222,7 @@ export function createRecovery(
       } catch (error) {
         signal.throwIfAborted()
         if (!(error instanceof CollectorError)) throw error
-        if (error.stage === 'ledger') waits.stateFailed(error)
+        if (error.stage === 'ledger') backoff.stateFailed(error)
         else deps.breaker.failed(error)
         return false
       }

@@ -65,7 +65,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     return `/api/v2/write?org=${encodeURIComponent(config.org ?? '')}&bucket=${name}&precision=ns`
   }
 
-  /** Waits while all senders pause; throws what they pause for when that would take too long. */
+  /** Backoff while all senders pause; throws what they pause for when that would take too long. */
   async function waitOutPause(deadlineMs: number, signal: AbortSignal): Promise<void> {
     while (pause !== undefined && pause.untilMs > clock.monotonicMs()) {
       if (pause.untilMs >= deadlineMs) throw pause.error

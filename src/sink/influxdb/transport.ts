@@ -269,11 +269,11 @@ function unreachable(error: unknown, label: string): CollectorError {
     codeOf(error) || (error instanceof Error && error.name === 'AbortError' ? 'connection broke off' : String(error))
   const isForeign = code === 'EPROTO' || code === 'HPE_INVALID_CONSTANT'
   if (isTlsFault(code) || isForeign) {
-    const mend = isForeign
+    const remedy = isForeign
       ? 'The two sides do not speak the same protocol; check whether INFLUX_URL must begin with http or https.'
       : 'Set influx.caFile to its authority, or check the clock and the host name.'
     const what = isForeign ? 'cannot be talked to' : 'shows a certificate that is not trusted'
-    return new CollectorError(`${label} ${what} (${code}). ${mend}`, {
+    return new CollectorError(`${label} ${what} (${code}). ${remedy}`, {
       stage: 'sink',
       code: 'db_misconfigured',
       reaction: 'hold',

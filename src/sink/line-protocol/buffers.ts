@@ -28,8 +28,8 @@ export function copyWords(to: DataView, p: number, from: DataView, start: number
 
 const encoder = new TextEncoder()
 
-/** Pieces of text that occur in many lines, one behind the other. */
-export class Pieces {
+/** PrefixCache of text that occur in many lines, one behind the other. */
+export class PrefixCache {
   private readonly memory: Memory
   readonly view: DataView
   used = 0

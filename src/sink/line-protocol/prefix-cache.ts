@@ -2,13 +2,13 @@
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { PROTO_TAGS } from '../../source/parse/protocol.ts'
-import { Pieces } from './buffers.ts'
+import { PrefixCache } from './buffers.ts'
 import { writeInt64 } from './numbers.ts'
 
 const PROTOS = PROTO_TAGS.length
 
 /** `,kind=virtual,proto=tcp,src=` and so on for every kind and protocol, and then `,kind=virtual` for every kind. */
-const fixed = new Pieces(64 * 1024)
+const fixed = new PrefixCache(64 * 1024)
 const starts: number[] = []
 for (const kind of KINDS) {
   for (const proto of PROTO_TAGS) {
@@ -37,7 +37,7 @@ export function kindKey(kind: number): number {
 }
 
 export class MessagePieces {
-  private readonly own = new Pieces(TAG_BYTES_MAX * 16)
+  private readonly own = new PrefixCache(TAG_BYTES_MAX * 16)
   readonly view = this.own.view
   private tailnet: string | undefined
 

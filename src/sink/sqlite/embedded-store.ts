@@ -106,7 +106,7 @@ export function createEmbeddedStore(
     }
   }
 
-  /** Waits, outside of SQLite, while another process writes. */
+  /** Backoff, outside of SQLite, while another process writes. */
   async function patiently<T>(
     work: () => T,
     signal: AbortSignal,

@@ -135,7 +135,7 @@ export function storeError(path: string, error: unknown): CollectorError {
     )
   }
   return new CollectorError(
-    `The embedded store ${path} cannot be used (${text}). Free space, mend the permissions, or set INFLUX_URL.`,
+    `The embedded store ${path} cannot be used (${text}). Free space, remedy the permissions, or set INFLUX_URL.`,
     { stage: 'sink', code: 'db_unavailable', reaction: 'hold', cause: error },
   )
 }

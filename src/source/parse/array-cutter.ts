@@ -5,7 +5,7 @@ import { type Code, CollectorError, excerpt, type Reaction } from '../../base/er
 import { type ClockLimits, createClockBounds } from '../clock-bounds.ts'
 import type { Window } from '../source.ts'
 import { createColumns } from './columns.ts'
-import { createFastParser, MORE, ODD } from './compact-parser.ts'
+import { createCompactParser, MORE, ODD } from './compact-parser.ts'
 import { createExactReader, quarantineMessage } from './exact-parser.ts'
 import type { Message } from './message.ts'
 import { createValueScanner } from './scan.ts'
@@ -62,7 +62,7 @@ const PADDING = 32
 
 export function createMessageReader(limits: ReaderLimits): MessageReader {
   const columns = createColumns()
-  const fast = createFastParser(columns, limits.depthMax)
+  const fast = createCompactParser(columns, limits.depthMax)
   const exact = createExactReader(columns)
   const scanner = createValueScanner()
   const isOutOfBounds = createClockBounds(limits)

@@ -82,7 +82,7 @@ export function clear(columns: Columns): void {
   columns.json = NOTHING
 }
 
-/** Room for one entry more than `count`. */
+/** Component for one entry more than `count`. */
 export function growEntries(columns: Columns, count: number): void {
   if ((count + 1) * ENTRY_CELLS <= columns.cells.length) return
   columns.cells = doubled(columns.cells, Int32Array)

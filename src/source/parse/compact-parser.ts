@@ -12,10 +12,10 @@
 
 import { ADDRESS_BYTES_MAX, hashWords, splitAddress } from './address.ts'
 import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './columns.ts'
-import { absentEnd, readUsualEntries } from './entries.ts'
+import { absentEnd, readCompactEntries } from './entries.ts'
 import { DST, ENTRY_CELLS, KIND, NODE_ADDRESS_CELLS, NODE_CELLS, PROTO, SRC } from './message.ts'
-import { readUsualDevice } from './node-names.ts'
-import { KnownTexts } from './string-interner.ts'
+import { readCompactDevice } from './node-names.ts'
+import { StringInterner } from './string-interner.ts'
 import { createTimeParser } from './time.ts'
 import { plainTextEnd, wordOf } from './words.ts'
 
@@ -27,9 +27,9 @@ export const ODD = -2
 const AGAIN_BYTES_MAX = 16 * 1024
 
 /** The deepest nesting of a usual message: message, list, node, addresses. */
-export const USUAL_DEPTH = 4
+export const COMPACT_DEPTH = 4
 
-export interface FastParser {
+export interface CompactParser {
   /** A message begins. */
   begin(): void
   /** Reads on. `base`: where the message's `{` is now; `bytes[end]` must be 0 and 32 bytes after it must exist. Returns the
@@ -86,9 +86,9 @@ const AT_NODE = 6
 
 const EXACT_MAX = 2 ** 53 - 1
 
-export function createFastParser(columns: Columns, depthMax: number): FastParser {
+export function createCompactParser(columns: Columns, depthMax: number): CompactParser {
   const parseTime = createTimeParser()
-  const ids = new KnownTexts()
+  const ids = new StringInterner()
   let bytes: Uint8Array = new Uint8Array(0)
   let view = new DataView(bytes.buffer)
   let place = AT_OPEN
@@ -134,7 +134,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
       bytes = b
       view = new DataView(b.buffer, b.byteOffset, b.length)
     }
-    const p = depthMax < USUAL_DEPTH ? fail(base) : members(b, base + at)
+    const p = depthMax < COMPACT_DEPTH ? fail(base) : members(b, base + at)
     if (p >= 0) return finish(b) ? p : ODD
     return fault >= end && end - base - at <= AGAIN_BYTES_MAX ? MORE : ODD
   }
@@ -251,7 +251,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
         }
       }
       if (c !== OPEN_OBJECT) return fail(p)
-      const after = readUsualEntries(b, view, p, base, kind, columns, sum)
+      const after = readCompactEntries(b, view, p, base, kind, columns, sum)
       p = after > p ? after : entry(b, p + 1)
       if (p < 0) return -1
       place = AT_ENTRY
@@ -360,7 +360,7 @@ export function createFastParser(columns: Columns, depthMax: number): FastParser
 
   /** A node of srcNode or dstNodes, appended to the columns once it is complete. */
   function node(b: Uint8Array, p: number): number {
-    const after = readUsualDevice(b, view, p, base, columns, nodeIdSpan)
+    const after = readCompactDevice(b, view, p, base, columns, nodeIdSpan)
     if (after > p) return after
     if (b[p] !== OPEN_OBJECT) return fail(p)
     const index = columns.nodeCount

@@ -64,7 +64,7 @@ const NOTHING_HASH = hashBytes(new Uint8Array(0), 0, 0)
 /** Reads entries of one kind from the `{` at `first` on and appends them to `columns`, their counters also to `sum[0]`. Returns the position after the
  * last one that was read, which is `first` when there was none: then the entry there is unusual, or not yet there to its end. Reads up to 8
  * bytes beyond what it takes. `view`: of the same bytes, `base`: where the message begins. */
-export function readUsualEntries(
+export function readCompactEntries(
   bytes: Uint8Array,
   view: DataView,
   first: number,

@@ -38,7 +38,7 @@ export function createJsonList(name: string, elementBytesMax: number): JsonList 
   let state: State = 'open'
   let key: unknown
   let hasList = false
-  /** Pieces of the value that is being read; undefined outside of values. */
+  /** PrefixCache of the value that is being read; undefined outside of values. */
   let pieces: Uint8Array[] | undefined
   let size = 0
 

@@ -26,7 +26,7 @@ const HAS_ADDRESSES = 4
 
 /** Reads the device at `first` and appends it to `columns`; `id` gets start and end of its nodeId, -1 without. Returns the position after it, or
  * `first` when it is unusual or not yet there to its end: a member that is neither text nor a list of texts, white space, an escape. */
-export function readUsualDevice(
+export function readCompactDevice(
   bytes: Uint8Array,
   view: DataView,
   first: number,

@@ -8,7 +8,7 @@ const PLACES = 16_384
 const WORDS = 8
 const BYTES_MAX = WORDS * 4 - 1
 
-export class KnownTexts {
+export class StringInterner {
   private readonly texts: string[] = new Array<string>(PLACES).fill('')
   /** The bytes of each text, with zeros behind. */
   private readonly words = new Int32Array(PLACES * WORDS)

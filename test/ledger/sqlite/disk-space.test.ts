@@ -55,7 +55,7 @@ test('a start on a full disk says what to free and where, and a run goes on by i
       assert.ok(error instanceof CollectorError && error.code === 'state_full', String(error))
       return error.message
     }
-    return assert.fail('there was room')
+    return assert.fail('there was component')
   }
   content(dir)
   const file = open()

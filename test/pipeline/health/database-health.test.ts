@@ -63,7 +63,7 @@ test('while the breaker is open its sentence stands, whatever single requests sa
   const { clock, seen, database, listener, health } = setUp()
   listener.failed(down)
   database.changed(wrong)
-  const since = health.state().rooms[0]?.since
+  const since = health.state().components[0]?.since
   for (let round = 0; round < 100; round += 1) {
     const ended = database.began()
     listener.succeeded(1)
@@ -73,7 +73,7 @@ test('while the breaker is open its sentence stands, whatever single requests sa
     await clock.advance(10_000)
   }
   assert.equal(health.state().text, 'refused: new token')
-  assert.equal(health.state().rooms[0]?.since, since)
+  assert.equal(health.state().components[0]?.since, since)
   database.changed(undefined)
   assert.deepEqual(seen, ['warning', 'error', 'ok'])
 })

@@ -26,14 +26,14 @@ function setUp() {
     changes.push(
       health
         .state()
-        .rooms.map(({ status }) => status)
+        .components.map(({ status }) => status)
         .join(),
     ),
   )
   const observers = createObservers({ clock, log, health, metrics: metrics.observers })
   const failures = async () =>
     Number(/observer_failures_total\{observer="alerts"\} (\d+)/.exec(await metrics.render())?.[1])
-  const component = (name: string) => health.state().rooms.find((one) => one.room === name)
+  const component = (name: string) => health.state().components.find((one) => one.component === name)
   return { clock, entries, health, changes, observers, failures, component }
 }
 

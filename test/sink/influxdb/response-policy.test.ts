@@ -6,7 +6,7 @@ import { classify } from '../../../src/sink/influxdb/response-policy.ts'
 import { recordedAnswers } from './recorded-answers.ts'
 
 const NOW_MS = Date.parse('2026-11-02T12:00:00Z')
-const verdictOf = (status: number, body = '', headers = {}) => classify({ status, body, headers }, 'db', NOW_MS)
+const headlineOf = (status: number, body = '', headers = {}) => classify({ status, body, headers }, 'db', NOW_MS)
 const error = (text: string) => JSON.stringify({ error: text })
 
 test('each answer has one meaning', () => {
@@ -110,7 +110,7 @@ test('each answer has one meaning', () => {
     [504, '', 'db_unavailable retry'],
   ]
   for (const [status, body, meaning] of table) {
-    const verdict = verdictOf(status, body)
+    const verdict = headlineOf(status, body)
     const told =
       verdict.kind === 'error'
         ? `${verdict.error.code} ${verdict.error.reaction}${verdict.isAboutSize ? ', fewer lines may help' : ''}`
@@ -150,7 +150,7 @@ test('the recorded answers of 2.9.1 and 3.10.1 to writes have one meaning each',
   for (const { title, request, response } of recordedAnswers()) {
     if (request.method !== 'POST' || !/write/.test(request.path)) continue
     count += 1
-    const verdict = verdictOf(response.status, response.body)
+    const verdict = headlineOf(response.status, response.body)
     const told =
       verdict.kind === 'error' || verdict.kind === 'unconfirmed'
         ? `${verdict.error.code} ${verdict.error.reaction}`
@@ -234,7 +234,7 @@ test('messages are found in every shape of body, and cut', () => {
 
 test('Retry-After: seconds, a date, or nothing that can be read', () => {
   const waitOf = (header: string | string[] | undefined) => {
-    const verdict = verdictOf(503, '', { 'retry-after': header })
+    const verdict = headlineOf(503, '', { 'retry-after': header })
     return verdict.kind === 'error' ? verdict.error.retryAfterMs : assert.fail()
   }
   assert.equal(waitOf('0'), 0)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { createColumns } from '../../../src/source/parse/columns.ts'
-import { createFastParser, MORE, ODD } from '../../../src/source/parse/compact-parser.ts'
+import { createCompactParser, MORE, ODD } from '../../../src/source/parse/compact-parser.ts'
 import { createExactReader } from '../../../src/source/parse/exact-parser.ts'
 import {
   DST,
@@ -72,7 +72,7 @@ function readExactly(json: Uint8Array): unknown {
 /** Feeds the parser with the bytes up to each of `stops`, then all of them. */
 function readFast(json: Uint8Array, stops: readonly number[] = []): { result: number; length: number; told: unknown } {
   const columns = createColumns()
-  const parser = createFastParser(columns, 8)
+  const parser = createCompactParser(columns, 8)
   parser.begin()
   let result: number = MORE
   // Each time in another place, as a reader moves what it holds; behind the end lies a 0 and then rubbish.
