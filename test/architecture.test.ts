@@ -1,54 +1,92 @@
-/** The components stay in order: imports point left along source -> flatten -> sink, and only the composing files know several components. */
+/** What may know what: imports point left along source -> flatten -> sink, there are no circles, and nobody imports the composition. */
 import assert from 'node:assert/strict'
 import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
-import { test } from 'node:test'
+import { before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../src/', import.meta.url))
 
-/** What each component may import besides itself and the leaf files beside the components. */
-const MAY_KNOW: Record<string, readonly string[]> = {
-  source: [],
-  flatten: ['source', 'names'],
-  sink: ['flatten', 'source'],
-  ledger: [],
-  names: ['source', 'ledger'],
+/** What each module may import besides itself and `base/`, which imports nothing. */
+const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  secrets: [],
   schedule: [],
-  demo: ['source'],
+  ledger: [],
+  'http-client': [],
+  source: ['http-client', 'secrets'],
+  directory: ['source', 'ledger'],
+  flatten: ['source', 'directory'],
+  sink: ['source', 'flatten', 'http-client', 'secrets'],
   query: ['sink'],
-  privacy: ['source', 'flatten', 'names', 'ledger'],
-  check: ['source', 'sink', 'query', 'ledger', 'config', 'http'],
-  observe: ['source', 'sink', 'pipeline', 'alerts', 'ledger', 'live'],
-  http: ['observe', 'live', 'pipeline'],
+  privacy: ['source', 'flatten', 'directory', 'ledger'],
+  pipeline: ['source', 'flatten', 'sink', 'ledger', 'directory', 'schedule'],
   live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
-  alerts: ['source', 'flatten', 'ledger', 'sink', 'pipeline'],
-  config: ['source', 'flatten', 'sink', 'pipeline', 'http', 'observe', 'alerts', 'live', 'privacy'],
+  alerts: ['source', 'flatten', 'sink', 'ledger', 'pipeline', 'secrets'],
+  observe: ['source', 'sink', 'ledger', 'pipeline', 'alerts', 'live', 'secrets'],
+  page: ['observe', 'pipeline', 'live', 'http'],
+  http: ['observe', 'pipeline', 'live', 'page', 'secrets', 'http-client'],
+  config: ['secrets', 'source', 'flatten', 'sink', 'pipeline', 'privacy', 'http', 'observe', 'alerts', 'live'],
+  doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http'],
+  demo: ['http-client'],
 }
-const COMPOSERS = new Set(['pipeline', 'main.ts', 'commands'])
+/** They put everything together, and nobody imports them. */
+const COMPOSITION = ['main.ts', 'commands']
 /** An import of these is paid with memory, always: see node-http.ts. */
-const DEAR = /^import (?!type )[^']*? from '(?:node:https?|@influxdata\/influxdb-client)'$/m
+const EXPENSIVE = /^import (?!type )[^']*? from '(?:node:https?|@influxdata\/influxdb-client)'$/m
 
-test('imports point left; only pipeline, main and commands know several components', async () => {
-  const faults: string[] = []
-  let files = 0
+const texts = new Map<string, string>()
+/** Types count too. */
+const imports = new Map<string, string[]>()
+const moduleOf = (file: string) => file.split('/')[0] ?? ''
+
+before(async () => {
   for await (const file of glob('**/*.ts', { cwd: root })) {
-    files += 1
-    const component = file.includes('/') ? (file.split('/')[0] ?? '') : file
     const text = await readFile(join(root, file), 'utf8')
-    if (DEAR.test(text)) faults.push(`${file} imports node:http, or the client that does`)
-    for (const [, target] of text.matchAll(/from '(\.[^']+)'/g)) {
-      const path = normalize(join(dirname(file), target ?? ''))
-      const other = path.includes('/') ? (path.split('/')[0] ?? '') : path
-      if (other === component || !path.includes('/')) continue
-      const allowed = COMPOSERS.has(component) || MAY_KNOW[component]?.includes(other)
-      if (!allowed) faults.push(`${file} imports ${path}`)
-    }
-    if (component.endsWith('.ts') && !COMPOSERS.has(component)) {
-      for (const [, target] of text.matchAll(/from '(\.\/[^']+\/[^']+)'/g))
-        faults.push(`leaf file ${file} imports ${target}`)
+    texts.set(file, text)
+    const targets = [...text.matchAll(/^(?:import|export)\s[^'"]*?from '(\.[^']+)'/gm)]
+    imports.set(
+      file,
+      targets.map(([, target = '']) => normalize(join(dirname(file), target))),
+    )
+  }
+  assert.ok(imports.size > 100, `only ${imports.size} files were read`)
+})
+
+test('each module imports only what it may know', () => {
+  const faults: string[] = []
+  for (const [file, targets] of imports) {
+    const module = moduleOf(file)
+    if (COMPOSITION.includes(module)) continue
+    for (const target of targets) {
+      const other = moduleOf(target)
+      if (other !== module && other !== 'base' && !MAY_KNOW[module]?.includes(other))
+        faults.push(`${file} imports ${target}`)
     }
   }
-  assert.ok(files > 10, `only ${files} files were read`)
   assert.deepEqual(faults, [])
+})
+
+test('no file imports itself by way of others', () => {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const path: string[] = []
+  function visit(file: string): void {
+    const at = path.indexOf(file)
+    if (at >= 0) circles.push([...path.slice(at), file].join(' -> '))
+    if (at >= 0 || done.has(file)) return
+    path.push(file)
+    for (const target of imports.get(file) ?? []) visit(target)
+    path.pop()
+    done.add(file)
+  }
+  for (const file of imports.keys()) visit(file)
+  assert.deepEqual(circles, [])
+})
+
+test('node:http and the client of InfluxDB are loaded in one place only', () => {
+  assert.deepEqual(
+    [...texts].filter(([, text]) => EXPENSIVE.test(text)).map(([file]) => file),
+    [],
+  )
 })

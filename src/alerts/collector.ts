@@ -3,9 +3,8 @@
  * read again, so the message comes back; when it is done, the claim becomes an identity that is remembered. */
 
 import type { Points } from '../flatten/points.ts'
-import type { WindowResult } from '../pipeline/deliver-window.ts'
 import type { Observer } from '../pipeline/observers/observers.ts'
-import type { PlannedWindow } from '../pipeline/planner.ts'
+import type { PlannedWindow, WindowResult } from '../pipeline/window.ts'
 import { max } from '../pipeline/window-size.ts'
 import type { Coverage } from './coverage.ts'
 import { createFeed, type FeedLimits } from './feed.ts'

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { DEMO_CREDENTIALS } from '../demo/credentials.ts'
 import { createDemoServer } from '../demo/server.ts'
 import { createTailnet } from '../demo/tailnet.ts'
-import { runService } from './run.ts'
+import { runService } from './run-service.ts'
 import { load } from './settings.ts'
 
 export interface DemoOptions {

@@ -11,10 +11,11 @@ import { createLedger } from '../ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
 import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createMetrics } from '../observe/metrics.ts'
-import { runWindow, type WindowResult } from '../pipeline/deliver-window.ts'
+import { runWindow } from '../pipeline/deliver-window.ts'
 import { devicesInTime } from '../pipeline/device-names.ts'
 import { NO_OBSERVERS } from '../pipeline/observers/observers.ts'
 import { createSemaphore } from '../pipeline/semaphore.ts'
+import type { WindowResult } from '../pipeline/window.ts'
 import { maskedFlattener, maskedNames } from '../privacy/masked.ts'
 import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/line-protocol/line-writer.ts'
@@ -31,7 +32,7 @@ interface ReplayOptions {
 
 const LOOK_EVERY_MS = 500
 /** All of time: a file is one window. */
-const EVER = { fromNs: -(1n << 63n), toNs: (1n << 63n) - 1n, lane: 'backfill', pass: 1 } as const
+const EVER = { fromNs: -(1n << 63n), toNs: (1n << 63n) - 1n, queue: 'backfill', pass: 1 } as const
 
 export function replayCommand(): Command {
   return new Command('replay')
@@ -88,7 +89,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
         batchBytesMax: settings.influx.batchBytesMax,
         splitNodes: settings.influx.nodesBucket !== undefined,
       })
-      const lane = {
+      const worker = {
         flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names }), mask),
         lines: writer,
       }
@@ -108,7 +109,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
         try {
           result = await runWindow(
             EVER,
-            lane,
+            worker,
             {
               source: { open: async () => answer },
               sink,

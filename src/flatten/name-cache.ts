@@ -2,7 +2,7 @@
  * addresses is looked up in the history of names: making a text of it, hashing that and finding it in a Map of 15,000 waits for memory several
  * times. Here one cache line holds the address, the next one its name. On 5,000 nodes the whole line is a third cheaper for it.
  *
- * Bounded: an address takes the place of another one. One memory serves all lanes. */
+ * Bounded: an address takes the place of another one. One memory serves all workers. */
 
 import { TAILS } from '../source/parse/address.ts'
 import { isItsTurn } from '../source/parse/string-interner.ts'

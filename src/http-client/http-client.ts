@@ -6,13 +6,20 @@ import { urlToHttpOptions } from 'node:url'
 import { createGunzip } from 'node:zlib'
 import type { Clock } from '../base/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
-import type { SourceMetrics } from '../source/source.ts'
 import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
 import { createWatch, type Late, type WaitLimits } from './timeouts.ts'
 import { codeOf, isTlsFault, remedyOf, trustWith } from './tls.ts'
 
-export type Endpoint = Parameters<SourceMetrics['request']>[0]
+/** What was asked for; a closed list (metric label). */
+export type Endpoint = 'logging/network' | 'devices' | 'settings' | 'oauth/token' | 'oauth/token-exchange'
+
+export interface HttpMetrics {
+  /** `code`: HTTP status as text, or `error` when there was none. */
+  request(endpoint: Endpoint, code: string, durationMs: number): void
+  /** Decoded bytes received. */
+  bytes(count: number): void
+}
 
 export interface HttpAsk {
   readonly endpoint: Endpoint
@@ -53,7 +60,7 @@ export interface HttpConfig extends WaitLimits {
 const IDLE_SOCKETS_MAX = 8
 const IDLE_SOCKET_MS = 30_000
 
-export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: SourceMetrics }): Http {
+export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: HttpMetrics }): Http {
   const { clock, metrics } = deps
   const base = new URL(config.apiUrl)
   const isTls = base.protocol === 'https:'

@@ -1,7 +1,7 @@
 /** Hears what the components say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
  * fails here fails the live view, and nothing else. */
 
-import type { HealthReport } from '../pipeline/health/line-health.ts'
+import type { HealthReport } from '../pipeline/health/health-report.ts'
 import type { PipelineMetrics } from '../pipeline/metrics.ts'
 import type { Handle } from '../pipeline/observers/observers.ts'
 import type { SinkListener, SinkMetrics } from '../sink/sink.ts'

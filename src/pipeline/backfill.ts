@@ -1,5 +1,5 @@
 /** History that somebody asked for: the wish lies in the state file, what of it is done in the ledger. So it goes on after a restart where it
- * was, and asking twice is harmless. The planner reads it in the lane `backfill`, one window at a time behind everything else. */
+ * was, and asking twice is harmless. The planner reads it in the queue `backfill`, one window at a time behind everything else. */
 import type { Logger } from 'pino'
 import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { TROUBLE_ERROR_MS } from './health/database-health.ts'
-import type { HealthReport } from './health/line-health.ts'
+import type { HealthReport } from './health/health-report.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
 export interface Backoff {

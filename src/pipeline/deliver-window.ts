@@ -17,12 +17,12 @@ import type { Source } from '../source/source.ts'
 import { createDigest } from './digest.ts'
 import type { PipelineMetrics } from './metrics.ts'
 import type { Observers, WindowObserver } from './observers/observers.ts'
-import type { PlannedWindow } from './planner.ts'
 import { createQuarantine } from './quarantine.ts'
 import type { Semaphore } from './semaphore.ts'
+import type { PlannedWindow, WindowResult } from './window.ts'
 import { min } from './window-size.ts'
 
-/** The parts of one lane: they hold the columns and buffers of the message in work, so two windows never share them. */
+/** The parts of one worker: they hold the columns and buffers of the message in work, so two windows never share them. */
 export interface WorkerParts {
   readonly flattener: Flattener
   readonly lines: LineWriter
@@ -33,7 +33,7 @@ export interface RunWindowDeps {
   readonly sink: Pick<Sink, 'write'>
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
   readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'trouble'>>
-  /** Batches in flight, over all lanes. */
+  /** Batches in flight, over all workers. */
   readonly semaphore: Semaphore
   readonly observers: Pick<Observers, 'begin'>
   readonly metrics: PipelineMetrics
@@ -54,33 +54,6 @@ export interface RunWindowDeps {
   readonly mayInterrupt: (window: Interval) => boolean
   /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
   readonly heldBytesMax: number
-}
-
-export interface WindowResult {
-  /** End of what is done: before the window's end when that was too close to the API's present. Undefined: nothing is done yet. */
-  readonly doneToNs: bigint | undefined
-  /** The pass that it counts as. */
-  readonly pass: number
-  /** When it was acknowledged, by the service's own strictly increasing clock. */
-  readonly ackedNs: bigint
-  readonly serverNs: bigint | undefined
-  readonly bytes: number
-  readonly messages: number
-  readonly entries: number
-  readonly points: number
-  readonly quarantined: number
-  readonly written: number
-  readonly rejected: number
-  readonly expired: number
-  /** Late passes: the answer differed from the last time. */
-  readonly changed: boolean
-  /** Its content was written, not merely found to be as it was. */
-  readonly isWritten: boolean
-  /** A limit of the database kept lines out, one error per batch. Then nothing is done; up to `doneToNs` everything that fits was stored. */
-  readonly limits: readonly CollectorError[]
-  /** When the first of its requests to the database was sent, ms of monotonic time; infinite when nothing was written. */
-  readonly sentMs: number
-  readonly durationMs: number
 }
 
 /** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */

@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Names } from '../directory/names.ts'
 import type { Device, Source } from '../source/source.ts'
-import type { HealthReport } from './health/line-health.ts'
+import type { HealthReport } from './health/health-report.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
 export interface DeviceNames {

@@ -1,7 +1,10 @@
 /** What pipeline/ tells about itself; observe/ turns it into metrics. Labels come from closed lists only. */
 import type { Code } from '../base/errors.ts'
 import type { GapReason } from '../ledger/ledger.ts'
-import type { TickResult } from './status.ts'
+
+/** How a round of the poll loop ended. */
+export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
+export type TickResult = (typeof TICK_RESULTS)[number]
 
 export interface PipelineMetrics {
   /** A window was acknowledged and entered in the ledger. */

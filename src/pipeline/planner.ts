@@ -1,6 +1,6 @@
 /** Which window is read next. Bookkeeping over the ledger's facts: no I/O apart from the ledger, no clock of its own.
  *
- * The lanes, in the order in which they are asked:
+ * The queues, in the order in which they are asked:
  *   live     the newest part of what is missing, so that graphs are fresh even while a day is being caught up (one at a time)
  *   probe    looks closer at a range that could not be read (below)
  *   backlog  the oldest part of what is missing
@@ -13,21 +13,13 @@
  *
  * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is looked at closer
  * (bad-range.ts) and becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes; the rest does not wait for it. */
+
 import { MINUTE, SECOND } from '../base/clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
-import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
+import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import { createBadRange } from './bisection.ts'
+import type { PlannedWindow, Queue } from './window.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
-
-export type Worker = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
-
-export interface PlannedWindow extends Interval {
-  readonly lane: Worker
-  /** 1 for the first reading, 2 and more for the late passes. */
-  readonly pass: number
-  /** For late passes: what the window was when it was last read. */
-  readonly previous?: DoneWindow
-}
 
 export interface PlannerOptions {
   readonly intervalNs: bigint
@@ -110,15 +102,15 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
 
   function live(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
     const newest = missing.at(-1)
-    if (newest === undefined || newest.toNs !== edgeNs || isLaneActive('live')) return undefined
-    // With a backlog behind it, the live lane takes only the newest bit: what is fresh must not wait for what is old.
+    if (newest === undefined || newest.toNs !== edgeNs || isQueueActive('live')) return undefined
+    // With a backlog behind it, the live queue takes only the newest bit: what is fresh must not wait for what is old.
     const bit = min(lengthAt(newest), max(2n * options.intervalNs, SECOND))
-    return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, lane: 'live', pass: 1 }
+    return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, queue: 'live', pass: 1 }
   }
 
   function probe(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
-    const range = isLaneActive('probe') ? undefined : bad.probe(missing, edgeNs)
-    return range && { fromNs: range.fromNs, toNs: range.toNs, lane: 'probe', pass: 1 }
+    const range = isQueueActive('probe') ? undefined : bad.probe(missing, edgeNs)
+    return range && { fromNs: range.fromNs, toNs: range.toNs, queue: 'probe', pass: 1 }
   }
 
   function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
@@ -129,13 +121,13 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     if (piece === undefined) return undefined
     if (doubtful === 1) {
       const end = { fromNs: piece.toNs - 1n, toNs: piece.toNs }
-      return { fromNs: max(piece.fromNs, piece.toNs - lengthAt(end)), toNs: piece.toNs, lane: 'backlog', pass: 1 }
+      return { fromNs: max(piece.fromNs, piece.toNs - lengthAt(end)), toNs: piece.toNs, queue: 'backlog', pass: 1 }
     }
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
     // A range that must be read in small pieces is entered at its beginning, not from the middle of a long window.
     const borders = caps.map((cap) => cap.range.fromNs).filter((borderNs) => borderNs > fromNs)
-    return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), lane: 'backlog', pass: 1 }
+    return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), queue: 'backlog', pass: 1 }
   }
 
   /** A window that failed, once more. */
@@ -148,25 +140,25 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     if (piece === undefined) return undefined
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
-    return { fromNs, toNs: min(piece.toNs, fromNs + length), lane: window.lane, pass: window.pass }
+    return { fromNs, toNs: min(piece.toNs, fromNs + length), queue: window.queue, pass: window.pass }
   }
 
   function dueGap(atNs: bigint, edgeNs: bigint): PlannedWindow | undefined {
-    if (isLaneActive('gap')) return undefined
+    if (isQueueActive('gap')) return undefined
     const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)
     if (gap === undefined) return undefined
     const { fromNs } = gap
     // A range that could not be read is asked for as a whole; one that was only not written, as it could be read.
     const length = gap.reason === 'db_limit' ? lengthAt({ fromNs, toNs: fromNs + 1n }) : size.lengthNs
-    return { fromNs, toNs: min(gap.toNs, fromNs + length), lane: 'gap', pass: 1 }
+    return { fromNs, toNs: min(gap.toNs, fromNs + length), queue: 'gap', pass: 1 }
   }
 
   function duePass(atNs: bigint): PlannedWindow | undefined {
     for (const [index, ageNs] of options.latePassesNs.entries()) {
       const pass = index + 2
-      const waiting = [...active.keys()].filter((window) => window.lane === 'late').length + lateFailures.size
+      const waiting = [...active.keys()].filter((window) => window.queue === 'late').length + lateFailures.size
       const due = ledger.duePasses(pass, atNs - ageNs, waiting + 1).find((one) => !isWaiting(one, atNs))
-      if (due) return { fromNs: due.fromNs, toNs: due.toNs, lane: 'late', pass, previous: due }
+      if (due) return { fromNs: due.fromNs, toNs: due.toNs, queue: 'late', pass, previous: due }
     }
     return undefined
   }
@@ -180,12 +172,12 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function backfill(): PlannedWindow | undefined {
-    if (isLaneActive('backfill') || restMs() > 0) return undefined
+    if (isQueueActive('backfill') || restMs() > 0) return undefined
     const [piece] = wantedMissing()
     if (piece === undefined) return undefined
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
-    return { fromNs, toNs: min(piece.toNs, fromNs + length), lane: 'backfill', pass: 1 }
+    return { fromNs, toNs: min(piece.toNs, fromNs + length), queue: 'backfill', pass: 1 }
   }
 
   function restMs(): number {
@@ -194,7 +186,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function isBusy(window: Interval): boolean {
-    for (const one of active.keys()) if (one.lane === 'late' && same(one, window)) return true
+    for (const one of active.keys()) if (one.queue === 'late' && same(one, window)) return true
     return false
   }
 
@@ -202,8 +194,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return isBusy(window) || (lateFailures.get(window.fromNs)?.nextNs ?? 0n) > atNs
   }
 
-  function isLaneActive(lane: Worker): boolean {
-    for (const window of active.keys()) if (window.lane === lane) return true
+  function isQueueActive(queue: Queue): boolean {
+    for (const window of active.keys()) if (window.queue === queue) return true
     return false
   }
 
@@ -224,7 +216,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         dueGap(atNs, edgeNs) ??
         duePass(atNs) ??
         backfill()
-      if (window?.lane === 'backfill') backfillBeganMs = options.monotonicMs()
+      if (window?.queue === 'backfill') backfillBeganMs = options.monotonicMs()
       if (window) active.set(window, (given += 1))
       else if (active.size === 0 && bad.settle(atNs)) return this.next(atNs, edgeNs, first)
       return window
@@ -236,13 +228,13 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       lateFailures.delete(window.fromNs)
       // By the clock of the answer it was too early for the pass: not at once again.
       if (done.pass < window.pass) lateFailures.set(window.fromNs, { count: 0, nextNs: atNs + MINUTE })
-      if (window.lane === 'live' || window.lane === 'backlog' || window.lane === 'backfill')
+      if (window.queue === 'live' || window.queue === 'backlog' || window.queue === 'backfill')
         size.succeeded(done.toNs - window.fromNs, done.bytes)
-      if (window.lane === 'backfill') {
+      if (window.queue === 'backfill') {
         const nowMs = options.monotonicMs()
         restUntilMs = nowMs + Math.min(nowMs - backfillBeganMs, REST_MAX_MS)
       }
-      if (window.lane === 'probe' && done.toNs >= window.toNs) bad.probed(window, 'read', atNs)
+      if (window.queue === 'probe' && done.toNs >= window.toNs) bad.probed(window, 'read', atNs)
       if (caps.length > 0) caps = caps.filter((cap) => ledger.missing(cap.range.fromNs, cap.range.toNs).length > 0)
       bad.verify(begun)
     },
@@ -250,7 +242,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     tooMuch(window, reason, atNs) {
       active.delete(window)
       const lengthNs = window.toNs - window.fromNs
-      if (window.lane === 'late') {
+      if (window.queue === 'late') {
         const count = (lateFailures.get(window.fromNs)?.count ?? 0) + 1
         lateFailures.set(window.fromNs, { count, nextNs: atNs + 10n * MINUTE })
         if (count < LATE_FAILURES_MAX) return
@@ -259,14 +251,14 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         ledger.forget(window)
         return
       }
-      if (window.lane === 'gap') {
+      if (window.queue === 'gap') {
         const gap = openGaps().find((one) => one.fromNs === window.fromNs)
         // It could be read once, so it is not the range: smaller pieces.
         const isReadable = gap?.reason === 'db_limit' && lengthNs > WINDOW_MIN_NS
         if (gap && !isReadable) openGap(gap, reason, atNs)
         if (!isReadable) return
       }
-      if (window.lane === 'probe') return bad.probed(window, reason, atNs)
+      if (window.queue === 'probe') return bad.probed(window, reason, atNs)
       size.failed(lengthNs)
       if (lengthNs <= WINDOW_MIN_NS) {
         bad.suspect(window, reason, given)
@@ -281,9 +273,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       active.delete(window)
       // The API is well.
       bad.verify(begun)
-      if (window.lane === 'probe' && toNs >= window.toNs) bad.probed(window, 'read', atNs)
+      if (window.queue === 'probe' && toNs >= window.toNs) bad.probed(window, 'read', atNs)
       const nextNs = atNs + LIMIT_RETRY
-      if (window.lane === 'late') {
+      if (window.queue === 'late') {
         lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })
         return
       }
@@ -295,7 +287,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         { fromNs: window.fromNs, toNs },
         'db_limit',
         atNs,
-        window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs),
+        window.queue === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs),
       )
     },
 

@@ -4,7 +4,7 @@
  * the local clock says. So a `Date` that stands still (a caching proxy) holds the line: nothing newer is taken as read, nothing is lost, and
  * the trouble is an error of the component `clock`. How far behind reading is, is then measured by a clock that runs. */
 import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
-import type { HealthReport } from './health/line-health.ts'
+import type { HealthReport } from './health/health-report.ts'
 import { max, min } from './window-size.ts'
 
 export interface SourceClock {

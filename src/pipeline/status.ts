@@ -1,15 +1,13 @@
 /** What the line tells about itself to people: how far it is, what it delivered, what it cannot read. */
+
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import type { Gap } from '../ledger/ledger.ts'
 import type { BreakerState } from './circuit-breaker.ts'
-import type { WindowResult } from './deliver-window.ts'
+import type { TickResult } from './metrics.ts'
 import type { PassView } from './passes.ts'
-import type { PlannedWindow } from './planner.ts'
 import { createRates } from './rates.ts'
-
-export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
-export type TickResult = (typeof TICK_RESULTS)[number]
+import type { PlannedWindow, WindowResult } from './window.ts'
 
 export interface PipelineStatus {
   readonly tailnet: string
@@ -47,7 +45,7 @@ export interface PipelineStatus {
   readonly lastWindow: {
     from: string
     to: string
-    lane: string
+    queue: string
     pass: number
     points: number
     durationMs: number
@@ -112,7 +110,7 @@ export function createDelivered(clock: Pick<Clock, 'now' | 'monotonicMs'>): Deli
       lastWindow = {
         from: isoOf(window.fromNs),
         to: isoOf(reachedNs),
-        lane: window.lane,
+        queue: window.queue,
         pass: window.pass,
         points: result.points,
         durationMs: Math.round(result.durationMs),

@@ -15,14 +15,15 @@ import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
 import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { type RunWindowDeps, runWindow, type WindowResult, type WorkerParts } from './deliver-window.ts'
+import { type RunWindowDeps, runWindow, type WorkerParts } from './deliver-window.ts'
 import type { DatabaseHealth } from './health/database-health.ts'
 import type { LineHealth } from './health/line-health.ts'
-import type { PlannedWindow, Planner } from './planner.ts'
+import type { Planner } from './planner.ts'
 import type { createCheckpoint } from './recovery/checkpoint.ts'
 import type { SafeReadHorizon } from './safe-read-horizon.ts'
 import type { SourceClock } from './source-clock.ts'
 import type { Delivered } from './status.ts'
+import type { PlannedWindow, WindowResult } from './window.ts'
 
 export interface WindowRunnerDeps extends RunWindowDeps {
   readonly createWorker: () => WorkerParts
@@ -58,7 +59,7 @@ export function createWindowRunner(
 ): (window: PlannedWindow, plan: Planner) => Promise<void> {
   const { sourceClock, backoff, breaker, metrics, log } = deps
   /** Parts that no window uses just now. */
-  const lanes: WorkerParts[] = []
+  const idle: WorkerParts[] = []
 
   function learn(window: PlannedWindow, result: WindowResult): void {
     const reachedNs = result.doneToNs ?? window.fromNs
@@ -69,7 +70,7 @@ export function createWindowRunner(
       deps.delivered.late(messages)
       metrics.late(window.pass, messages, Number(sourceClock.serverNowNs() - window.toNs) / 1e9)
     }
-    if (window.lane === 'backfill') deps.backfill.learn(result)
+    if (window.queue === 'backfill') deps.backfill.learn(result)
     metrics.windowDone(window.pass, result)
     const { messages, entries, bytes, written } = result
     log.info({ ...shown, messages, entries, bytes, written }, 'window done')
@@ -81,7 +82,7 @@ export function createWindowRunner(
     if (!(error instanceof CollectorError)) throw error
     metrics.windowFailed(error.code)
     const { code, reaction } = error
-    const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), lane: window.lane }
+    const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), queue: window.queue }
     // The state file and the database fail for every window alike: that is told once, with the remedy, by who makes reading wait.
     // The database was away for a moment and is back: nothing waits for that.
     if (code === 'db_interrupted') return plan.released(window)
@@ -119,7 +120,7 @@ export function createWindowRunner(
   }
 
   return async function walk(window, plan) {
-    const parts = lanes.pop() ?? deps.createWorker()
+    const parts = idle.pop() ?? deps.createWorker()
     let result: WindowResult
     deps.line.began()
     const ended = deps.database.began()
@@ -131,7 +132,7 @@ export function createWindowRunner(
     } finally {
       deps.line.ended()
       ended()
-      lanes.push(parts)
+      idle.push(parts)
     }
     if (result.limits.length > 0) return limited(window, plan, result)
     breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)

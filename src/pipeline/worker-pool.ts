@@ -3,12 +3,13 @@ import type { Clock } from '../base/clock.ts'
 import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { Liveness } from './health/liveness.ts'
-import type { PlannedWindow, Planner } from './planner.ts'
+import type { TickResult } from './metrics.ts'
+import type { Planner } from './planner.ts'
 import type { Expiry } from './recovery/expiry.ts'
 import type { Recovery } from './recovery/recovery.ts'
 import type { SafeReadHorizon } from './safe-read-horizon.ts'
 import type { SourceClock } from './source-clock.ts'
-import type { TickResult } from './status.ts'
+import type { PlannedWindow } from './window.ts'
 
 export interface WorkerPoolDeps {
   readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>

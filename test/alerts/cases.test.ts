@@ -82,11 +82,11 @@ test('every window is read twice, fails in between, and once more a day later', 
   await minutes(40, (minute) => {
     const fromNs = T0 + BigInt(minute) * MIN
     world.open({ fromNs, toNs: fromNs + MIN }, burst(minute)).fail()
-    world.read({ fromNs, toNs: fromNs + MIN, pass: 2, lane: 'late' }, burst(minute))
+    world.read({ fromNs, toNs: fromNs + MIN, pass: 2, queue: 'late' }, burst(minute))
     return [...burst(minute), ...burst(minute)]
   })
   world.read(
-    { fromNs: T0, toNs: T0 + 40n * MIN, pass: 3, lane: 'late' },
+    { fromNs: T0, toNs: T0 + 40n * MIN, pass: 3, queue: 'late' },
     Array.from({ length: 40 }, (_, minute) => burst(minute)).flat(),
   )
   assert.deepEqual(await heard(), TOLD)
@@ -128,7 +128,7 @@ test('a restart in the middle of `for`, in order and by a kill', async (t) => {
       assert.deepEqual(world.ledger.missing(T0, T0 + 16n * MIN), [], 'nothing is read again for alerts')
       // What was not saved comes with the late pass.
       const all = Array.from({ length: 16 }, (_, minute) => burst(minute)).flat()
-      world.read({ fromNs: T0, toNs: T0 + 16n * MIN, pass: 2, lane: 'late' }, all)
+      world.read({ fromNs: T0, toNs: T0 + 16n * MIN, pass: 2, queue: 'late' }, all)
       await minutes(40, burst)
       assert.deepEqual(await heard(), TOLD)
     })
@@ -221,7 +221,7 @@ test('a range that cannot be read: silence in it is no silence, and others go on
   await clock.advance(20 * 60_000)
   assert.deepEqual(await heard(), [])
   world.read(
-    { ...gap, lane: 'gap' },
+    { ...gap, queue: 'gap' },
     Array.from({ length: 8 }, (_, index) => at(10 + index, 300_000)),
   )
   // 300 kB from 10 to 17: above from 14 to 19, firing from 17, over at 20.

@@ -16,8 +16,7 @@ import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
-import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { PlannedWindow, WindowResult } from '../../src/pipeline/window.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
@@ -101,7 +100,7 @@ function answersOf(fromNs: bigint): Answer[] {
     window: {
       fromNs: fromNs + (POLL * BigInt(index)) / count,
       toNs: fromNs + (POLL * BigInt(index + 1)) / count,
-      lane: 'live',
+      queue: 'live',
       pass: 1,
     },
     body: Buffer.from(`{"logs":[${some.join()}]}`),
@@ -200,7 +199,7 @@ async function measureMemory(): Promise<void> {
     const shiftNs = minute * MIN
     for (const [index, { body }] of answers.entries()) {
       const fromNs = T0 + shiftNs + (MIN * BigInt(index)) / windows
-      const window: PlannedWindow = { fromNs, toNs: fromNs + MIN / windows + 1n, lane: 'live', pass: 1 }
+      const window: PlannedWindow = { fromNs, toNs: fromNs + MIN / windows + 1n, queue: 'live', pass: 1 }
       const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
       for (const message of reader.push(body)) {
         if (message.entryCount > 0) alerts.observer.points(window, later(flattener.flatten(message), shiftNs))

@@ -32,7 +32,7 @@ async function begin(t: TestContext, rule: Record<string, unknown>) {
     state: () => world.alerts.status().rules[0]?.state,
     async latePass() {
       const toNs = T0 + BigInt(at) * MIN
-      world.read({ fromNs: T0, toNs, pass: 2, lane: 'late' }, talk)
+      world.read({ fromNs: T0, toNs, pass: 2, queue: 'late' }, talk)
       return (await judge()).map(({ is, mark }) => `${is} at ${Number((mark.atNs - T0) / MIN)}`)
     },
   }

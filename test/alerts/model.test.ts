@@ -157,10 +157,10 @@ for (const { name, settings, rule } of CASES) {
                 // What alerts had not saved comes again with the late pass.
                 if (one.how === 'killed')
                   for (const { fromNs, toNs } of world.ledger.settled())
-                    world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(uploads, fromNs, toNs))
+                    world.read({ fromNs, toNs, pass: 2, queue: 'late' }, between(uploads, fromNs, toNs))
               } else if (one.do === 'again') {
                 const [fromNs, toNs] = readWindows[one.which % Math.max(1, readWindows.length)] ?? [0n, 0n]
-                if (fromNs < toNs) world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(uploads, fromNs, toNs))
+                if (fromNs < toNs) world.read({ fromNs, toNs, pass: 2, queue: 'late' }, between(uploads, fromNs, toNs))
               } else if (missing) {
                 const from = one.do === 'ahead' ? missing.fromNs + BigInt(one.skip) * SEC : missing.fromNs
                 const to = from + BigInt(one.seconds) * SEC

@@ -139,7 +139,7 @@ async function read(
       wanted.push({ fromNs, toNs })
     } else one!.done()
     if (random() < 0.5) await world.judge()
-    if (happens(0.1)) world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(fromNs, toNs))
+    if (happens(0.1)) world.read({ fromNs, toNs, pass: 2, queue: 'late' }, between(fromNs, toNs))
     if (happens(0.04)) {
       // What was in flight is lost with the process, and maybe what was not saved.
       flying.splice(0)
@@ -166,7 +166,7 @@ async function read(
   async function passLate(windows: typeof done, beforeNs: bigint): Promise<typeof done> {
     for (const { fromNs, toNs } of windows) {
       if (toNs > beforeNs) continue
-      world.read({ fromNs, toNs, pass: 2, lane: 'late' }, between(fromNs, toNs))
+      world.read({ fromNs, toNs, pass: 2, queue: 'late' }, between(fromNs, toNs))
       await world.judge()
       passed.push({ fromNs, toNs })
     }

@@ -17,8 +17,7 @@ import type { Ports } from '../../src/flatten/ports.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from '../../src/ledger/sqlite/state-file.ts'
-import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { PlannedWindow, WindowResult } from '../../src/pipeline/window.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
@@ -48,7 +47,7 @@ export interface Read {
   readonly fromNs: bigint
   readonly toNs: bigint
   readonly pass?: number
-  readonly lane?: PlannedWindow['lane']
+  readonly queue?: PlannedWindow['queue']
 }
 
 export interface World {
@@ -135,7 +134,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     const window: PlannedWindow = {
       fromNs: read.fromNs,
       toNs: read.toNs,
-      lane: read.lane ?? 'backlog',
+      queue: read.queue ?? 'backlog',
       pass: read.pass ?? 1,
     }
     const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })

@@ -129,7 +129,7 @@ test('one memory serves several flatteners', () => {
   const known = new NameCache()
   const body =
     '{"nodeId":"n2","start":"2026-08-01T10:00:00Z","virtualTraffic":[{"proto":6,"src":"100.64.0.1:50000","dst":"2.2.2.2:22","txPkts":1}]}'
-  for (let lane = 0; lane < 3; lane++) {
+  for (let worker = 0; worker < 3; worker++) {
     const flattener = createFlattener({ tailnet: '-', ports: 'none' }, { names: counted, known })
     const { lines } = throughTheLine(answerOf([body, body]), { flattener })
     assert.equal(lines[0]?.tags['src_name'], 'web')

@@ -12,7 +12,7 @@ import { createDemoServer, type DemoServer, type DemoServerOptions } from '../..
 import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createLog, type LogLevel } from '../../src/observe/log.ts'
-import type { TickResult } from '../../src/pipeline/status.ts'
+import type { TickResult } from '../../src/pipeline/metrics.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { NOON } from '../demo/ranges.ts'
 import { eventually } from './eventually.ts'

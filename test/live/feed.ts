@@ -2,9 +2,8 @@
 import type { Tailnet } from '../../src/demo/tailnet.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
-import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { Observer } from '../../src/pipeline/observers/observers.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { PlannedWindow, WindowResult } from '../../src/pipeline/window.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
@@ -37,7 +36,7 @@ export function readInto(
 }
 
 export function windowOf(fromNs: bigint, toNs: bigint, more: Partial<PlannedWindow> = {}): PlannedWindow {
-  return { fromNs, toNs, lane: 'live', pass: 1, ...more }
+  return { fromNs, toNs, queue: 'live', pass: 1, ...more }
 }
 
 function resultOf(window: PlannedWindow): WindowResult {

@@ -74,7 +74,7 @@ test('what failed never happened, what is read again counts once, and late passe
   readInto(often.observer, windowOf(from, NOON_NS), tailnet, 'failed')
   readInto(often.observer, windowOf(from, middle), tailnet)
   const previous = { fromNs: from, toNs: middle, pass: 1, digest: '', messages: 1, entries: 1, points: 1, atNs: 1n }
-  readInto(often.observer, windowOf(from, middle, { lane: 'late', pass: 2, previous }), tailnet)
+  readInto(often.observer, windowOf(from, middle, { queue: 'late', pass: 2, previous }), tailnet)
   // The database was away: some of it once more, with what is new behind it.
   readInto(often.observer, windowOf(middle - MINUTE, NOON_NS), tailnet)
   const [one, other] = [once.live.view(), often.live.view()]

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { MINUTE } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createCircuitBreaker } from '../../src/pipeline/circuit-breaker.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { PlannedWindow } from '../../src/pipeline/window.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 const signal = new AbortController().signal
@@ -13,7 +13,7 @@ const conflict = new CollectorError('other type', { stage: 'sink', code: 'db_con
 const windowAt = (index: bigint): PlannedWindow => ({
   fromNs: index * MINUTE,
   toNs: (index + 1n) * MINUTE,
-  lane: 'backlog',
+  queue: 'backlog',
   pass: 1,
 })
 

@@ -238,7 +238,7 @@ test('a limit gap whose reading fails is read in smaller pieces, and stays what 
   )
   const atNs = NOON_NS + 11n * MINUTE
   const first = planner.next(atNs, NOON_NS)
-  assert.equal(first?.lane, 'gap')
+  assert.equal(first?.queue, 'gap')
   planner.tooMuch(first, 'timeout', atNs)
   const second = planner.next(atNs, NOON_NS)
   assert.equal(second?.fromNs, first.fromNs)

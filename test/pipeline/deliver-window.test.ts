@@ -5,8 +5,8 @@ import { CollectorError } from '../../src/base/errors.ts'
 import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import type { WindowObserver } from '../../src/pipeline/observers/observers.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { createSemaphore } from '../../src/pipeline/semaphore.ts'
+import type { PlannedWindow } from '../../src/pipeline/window.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, createFakeDb, createFakeWorker } from '../helpers/fake-line.ts'
@@ -14,7 +14,7 @@ import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { countingMetrics, keepIn, silentLog } from '../helpers/silent.ts'
 
 const FROM = NOON_NS - 10n * MINUTE
-const WINDOW: PlannedWindow = { fromNs: FROM, toNs: FROM + MINUTE, lane: 'backlog', pass: 1 }
+const WINDOW: PlannedWindow = { fromNs: FROM, toNs: FROM + MINUTE, queue: 'backlog', pass: 1 }
 const never = new AbortController().signal
 
 function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
@@ -49,18 +49,18 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     mayInterrupt: () => true,
     heldBytesMax: 1 << 20,
   }
-  return { api, db, ledger, letters, told, deps, clock, lane: createFakeWorker() }
+  return { api, db, ledger, letters, told, deps, clock, worker: createFakeWorker() }
 }
 
 test('a window is done only when every batch has its receipt', async () => {
-  const { api, db, ledger, deps, lane, told } = setUp()
+  const { api, db, ledger, deps, worker, told } = setUp()
   let receipts = 0
   db.fault = async () => {
     await new Promise((resolve) => setImmediate(resolve))
     assert.equal(ledger.settled().length, 0, 'not done while a batch is under way')
     receipts += 1
   }
-  const result = await runWindow(WINDOW, lane, deps, never)
+  const result = await runWindow(WINDOW, worker, deps, never)
   assert.equal(db.rows.size, 40)
   assert.ok(receipts >= 13)
   assert.deepEqual([result.messages, result.written, result.doneToNs], [40, 40, WINDOW.toNs])
@@ -70,14 +70,14 @@ test('a window is done only when every batch has its receipt', async () => {
 })
 
 test("when one batch fails nothing is done, the rest is not sent, and the reason is the batch's own", async () => {
-  const { db, ledger, deps, lane, told } = setUp()
+  const { db, ledger, deps, worker, told } = setUp()
   const refused = new CollectorError('no', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
   let calls = 0
   db.fault = () => {
     calls += 1
     if (calls === 4) throw refused
   }
-  await assert.rejects(runWindow(WINDOW, lane, deps, never), (error) => error === refused)
+  await assert.rejects(runWindow(WINDOW, worker, deps, never), (error) => error === refused)
   assert.deepEqual(ledger.settled(), [])
   assert.ok(calls < 10, `${calls} batches were sent`)
   assert.deepEqual(told, ['failed'])
@@ -87,14 +87,14 @@ test("when one batch fails nothing is done, the rest is not sent, and the reason
 
 test('a limit of the database leaves the window not done, the rest of it sent, and tells how far it was read', async () => {
   const reachNs = FROM + 20n * SECOND
-  const { db, ledger, deps, lane, told } = setUp(() => reachNs + MINUTE)
+  const { db, ledger, deps, worker, told } = setUp(() => reachNs + MINUTE)
   const limit = new CollectorError('full', { stage: 'sink', code: 'db_limit', reaction: 'hold' })
   let calls = 0
   db.fault = () => {
     calls += 1
     if (calls === 2) throw limit
   }
-  const result = await runWindow(WINDOW, lane, deps, never)
+  const result = await runWindow(WINDOW, worker, deps, never)
   assert.deepEqual([result.limits, result.doneToNs], [[limit], reachNs])
   assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
   assert.deepEqual(ledger.settled(), [])
@@ -102,79 +102,79 @@ test('a limit of the database leaves the window not done, the rest of it sent, a
 })
 
 test('a window is not done when the database was away since its first batch was sent: a checkpoint of it would hide what was lost', async () => {
-  const { db, ledger, deps, lane, told, clock } = setUp()
+  const { db, ledger, deps, worker, told, clock } = setUp()
   let firstMs: number | undefined
   db.fault = async () => {
     await clock.advance(1_000)
   }
   const away = { ...deps, wasAwaySince: (ms: number) => (firstMs ??= ms) === ms }
-  await assert.rejects(runWindow(WINDOW, lane, away, never), { code: 'db_interrupted' })
+  await assert.rejects(runWindow(WINDOW, worker, away, never), { code: 'db_interrupted' })
   assert.equal(firstMs, 0)
   assert.deepEqual([ledger.settled(), told], [[], ['failed']])
   const often = { ...away, mayInterrupt: () => false }
-  assert.equal((await runWindow(WINDOW, lane, often, never)).doneToNs, WINDOW.toNs)
+  assert.equal((await runWindow(WINDOW, worker, often, never)).doneToNs, WINDOW.toNs)
 })
 
 test('an answer that breaks off in the middle leaves the window not done, and nothing in flight', async () => {
-  const { api, ledger, deps, lane } = setUp()
+  const { api, ledger, deps, worker } = setUp()
   let groups = 0
   const broken = new CollectorError('cut', { stage: 'source', code: 'api_truncated', reaction: 'split' })
   api.midway = () => {
     groups += 1
     if (groups === 3) throw broken
   }
-  await assert.rejects(runWindow(WINDOW, lane, deps, never), (error) => error === broken)
+  await assert.rejects(runWindow(WINDOW, worker, deps, never), (error) => error === broken)
   assert.deepEqual(ledger.settled(), [])
   assert.equal(deps.semaphore.taken, 0)
 })
 
 test('the attempt is in the ledger before the first byte is asked for', async () => {
-  const { api, ledger, deps, lane } = setUp()
+  const { api, ledger, deps, worker } = setUp()
   let seen = 0
   api.fault = () => {
     seen = ledger.attempts.length
   }
-  await runWindow(WINDOW, lane, deps, never)
+  await runWindow(WINDOW, worker, deps, never)
   assert.equal(seen, 1)
   assert.deepEqual(ledger.attempts, [])
 })
 
 test('the mark of an attempt outlives a programmer’s error, and no other end', async () => {
-  const { api, ledger, deps, lane } = setUp()
+  const { api, ledger, deps, worker } = setUp()
   api.midway = () => {
     throw new TypeError('bug')
   }
-  await assert.rejects(runWindow(WINDOW, lane, deps, never), TypeError)
+  await assert.rejects(runWindow(WINDOW, worker, deps, never), TypeError)
   assert.equal(ledger.attempts.length, 1)
   assert.deepEqual(ledger.reopen().crashed(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
   api.midway = () => undefined
-  await runWindow(WINDOW, lane, deps, never)
+  await runWindow(WINDOW, worker, deps, never)
   assert.deepEqual(ledger.reopen().crashed(), [], 'what is done is forgotten')
   const again = setUp()
   const stopping = new AbortController()
   again.api.midway = () => stopping.abort(new Error('stopping'))
-  await assert.rejects(runWindow(WINDOW, again.lane, again.deps, stopping.signal), /stopping/)
+  await assert.rejects(runWindow(WINDOW, again.worker, again.deps, stopping.signal), /stopping/)
   assert.deepEqual(again.ledger.attempts, [], 'a stop is no crash')
 })
 
 test("a window is done no further than the API's clock minus the lag, whatever the local clock says", async () => {
-  const { ledger, deps, lane } = setUp(() => FROM + MINUTE + 30n * SECOND)
-  const result = await runWindow(WINDOW, lane, deps, never)
+  const { ledger, deps, worker } = setUp(() => FROM + MINUTE + 30n * SECOND)
+  const result = await runWindow(WINDOW, worker, deps, never)
   assert.equal(result.doneToNs, FROM + 30n * SECOND)
   assert.equal(ledger.watermarkNs(), FROM + 30n * SECOND)
   const early = setUp(() => FROM)
-  const none = await runWindow(WINDOW, early.lane, early.deps, never)
+  const none = await runWindow(WINDOW, early.worker, early.deps, never)
   assert.equal(none.doneToNs, undefined)
   assert.deepEqual(early.ledger.settled(), [])
 })
 
 test('without a Date header the local clock stands in', async () => {
-  const { deps, lane } = setUp(() => undefined)
-  assert.equal((await runWindow(WINDOW, lane, deps, never)).doneToNs, WINDOW.toNs)
+  const { deps, worker } = setUp(() => undefined)
+  assert.equal((await runWindow(WINDOW, worker, deps, never)).doneToNs, WINDOW.toNs)
 })
 
 test('what is quarantined lies in the dead letters before the window is done', async () => {
-  const { api, ledger, letters, deps, lane } = setUp()
+  const { api, ledger, letters, deps, worker } = setUp()
   api.records.push({ id: 'bad', loggedNs: FROM + SECOND, quarantined: true })
   const refuse = {
     ...deps,
@@ -183,48 +183,48 @@ test('what is quarantined lies in the dead letters before the window is done', a
         Promise.reject(new CollectorError('disk full', { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' })),
     },
   }
-  await assert.rejects(runWindow(WINDOW, lane, refuse, never), /disk full/)
+  await assert.rejects(runWindow(WINDOW, worker, refuse, never), /disk full/)
   assert.deepEqual(ledger.settled(), [])
-  const result = await runWindow(WINDOW, lane, deps, never)
+  const result = await runWindow(WINDOW, worker, deps, never)
   assert.deepEqual([result.quarantined, letters.map((one) => one.text)], [1, ['bad']])
 })
 
 test('a late pass writes nothing when nothing changed, and everything when a record came late', async () => {
-  const { api, db, ledger, deps, lane } = setUp()
-  await runWindow(WINDOW, lane, deps, never)
+  const { api, db, ledger, deps, worker } = setUp()
+  await runWindow(WINDOW, worker, deps, never)
   const writes = db.writes
   const previous = ledger.recent(1)[0]
   assert.ok(previous)
-  const late: PlannedWindow = { ...WINDOW, lane: 'late', pass: 2, previous }
+  const late: PlannedWindow = { ...WINDOW, queue: 'late', pass: 2, previous }
   api.records.push({ id: 'r3', loggedNs: FROM + 50n * SECOND })
-  const same = await runWindow(late, lane, deps, never)
+  const same = await runWindow(late, worker, deps, never)
   assert.equal(same.changed, false, 'a re-delivered copy is no change')
   assert.equal(db.writes, writes)
   assert.equal(ledger.recent(1)[0]?.pass, 2)
   api.records.push({ id: 'came-late', loggedNs: FROM + 5n * SECOND })
-  const changed = await runWindow({ ...late, pass: 3 }, lane, deps, never)
+  const changed = await runWindow({ ...late, pass: 3 }, worker, deps, never)
   assert.equal(changed.changed, true)
   assert.ok(db.rows.has('came-late'))
 })
 
 test('a late pass that is too large to hold is written without waiting for its digest', async () => {
-  const { db, ledger, deps, lane } = setUp()
-  await runWindow(WINDOW, lane, deps, never)
+  const { db, ledger, deps, worker } = setUp()
+  await runWindow(WINDOW, worker, deps, never)
   const previous = ledger.recent(1)[0]
   assert.ok(previous)
   const writes = db.writes
-  await runWindow({ ...WINDOW, lane: 'late', pass: 2, previous }, lane, { ...deps, heldBytesMax: 20 }, never)
+  await runWindow({ ...WINDOW, queue: 'late', pass: 2, previous }, worker, { ...deps, heldBytesMax: 20 }, never)
   assert.ok(db.writes > writes)
 })
 
 test('a stop in the middle rejects with the reason of the stop and leaves the window not done', async () => {
-  const { api, ledger, deps, lane } = setUp()
+  const { api, ledger, deps, worker } = setUp()
   const stop = new AbortController()
   let groups = 0
   api.midway = () => {
     groups += 1
     if (groups === 2) stop.abort(new Error('stopping'))
   }
-  await assert.rejects(runWindow(WINDOW, lane, deps, stop.signal), /stopping/)
+  await assert.rejects(runWindow(WINDOW, worker, deps, stop.signal), /stopping/)
   assert.deepEqual(ledger.settled(), [])
 })

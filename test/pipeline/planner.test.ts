@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import { HOUR, MINUTE, MS, SECOND } from '../../src/base/clock.ts'
 import { intersects } from '../../src/ledger/intervals.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
-import { createPlanner, type PlannedWindow } from '../../src/pipeline/planner.ts'
+import { createPlanner } from '../../src/pipeline/planner.ts'
+import type { PlannedWindow } from '../../src/pipeline/window.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 
@@ -54,7 +55,7 @@ function runWorkers(options: {
 
 test('everything between the origin and the edge is read exactly once, newest bit first', () => {
   const { ledger, windows } = runWorkers({ originNs: NOON_NS - 24n * HOUR, edgeNs: NOON_NS, fails: () => false })
-  assert.equal(windows[0]?.lane, 'live')
+  assert.equal(windows[0]?.queue, 'live')
   assert.equal(windows[0]?.toNs, NOON_NS)
   assert.deepEqual(ledger.missing(NOON_NS - 24n * HOUR, NOON_NS), [])
   assert.equal(ledger.watermarkNs(), NOON_NS)
@@ -92,7 +93,7 @@ test('a range that the API cannot answer becomes one exact gap, and everything e
     for (const [index, window] of windows.entries()) {
       const before = windows[index - 1]
       assert.ok(
-        !(before && before.fromNs === window.fromNs && before.toNs === window.toNs && before.lane === window.lane),
+        !(before && before.fromNs === window.fromNs && before.toNs === window.toNs && before.queue === window.queue),
       )
     }
   }
@@ -119,7 +120,7 @@ test('a gap is tried again after 1, 2, 4 ... 60 minutes, and is gone once it can
     clockNs += SECOND
     const window = planner.next(clockNs, NOON_NS)
     if (window === undefined) continue
-    assert.equal(window.lane, 'gap')
+    assert.equal(window.queue, 'gap')
     tries.push(clockNs)
     planner.tooMuch(window, 'gateway', clockNs)
   }
@@ -162,7 +163,7 @@ test('late passes come when their age is reached, oldest first, and one that kee
   const window = planner.next(NOON_NS, NOON_NS)
   assert.ok(window)
   assert.deepEqual(
-    [window.lane, window.pass, window.toNs, window.previous?.digest],
+    [window.queue, window.pass, window.toNs, window.previous?.digest],
     ['late', 2, NOON_NS - 30n * MINUTE, '5:a'],
   )
   assert.equal(planner.next(NOON_NS, NOON_NS), undefined, 'the other one is too young')
@@ -171,11 +172,11 @@ test('late passes come when their age is reached, oldest first, and one that kee
   for (let times = 1; times < 3; times += 1) {
     const atNs = NOON_NS + BigInt(times) * 10n * MINUTE
     const again = planner.next(atNs, NOON_NS)
-    assert.equal(again?.lane, 'late')
+    assert.equal(again?.queue, 'late')
     planner.tooMuch(again as PlannedWindow, 'timeout', atNs)
   }
   const piece = planner.next(NOON_NS + 30n * MINUTE, NOON_NS)
-  assert.equal(piece?.lane, 'backlog')
+  assert.equal(piece?.queue, 'backlog')
   assert.equal(piece?.fromNs, NOON_NS - HOUR)
   assert.ok(piece.toNs - piece.fromNs <= 15n * MINUTE)
 })
@@ -196,7 +197,7 @@ test('a backfill rests as long as its last window took, by monotonic time, whate
     [0, 0],
   ] as const) {
     const window = planner.next(NOON_NS, NOON_NS)
-    assert.equal(window?.lane, 'backfill')
+    assert.equal(window?.queue, 'backfill')
     nowMs += tookMs
     ledger.done(window, RECORD)
     planner.succeeded(window, { toNs: window.toNs, bytes: 8 << 20, pass: 1 }, NOON_NS)

@@ -11,8 +11,8 @@ import { createFlattener } from '../../src/flatten/flatten.ts'
 import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS } from '../../src/pipeline/observers/observers.ts'
-import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { createSemaphore } from '../../src/pipeline/semaphore.ts'
+import type { PlannedWindow } from '../../src/pipeline/window.ts'
 import { BYTES_PER_NODE_HOUR, LETTERS_PER_NODE_HOUR } from '../../src/sink/dead-letter-quota.ts'
 import { createDeadLetters } from '../../src/sink/dead-letters.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
@@ -94,7 +94,7 @@ function setUp(t: TestContext) {
         heldBytesMax: 1 << 20,
       }
       const lines = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 20, splitNodes: false })
-      const window: PlannedWindow = { fromNs, toNs, lane: 'backlog', pass: 1, ...more }
+      const window: PlannedWindow = { fromNs, toNs, queue: 'backlog', pass: 1, ...more }
       return runWindow(window, { flattener, lines }, deps, never)
     },
     letters: () => lettersIn(dir),
@@ -173,7 +173,7 @@ test('a message on which our own code throws is set aside alone, with its bytes,
   await world.run(FROM, FROM + MINUTE)
   const previous = world.ledger.recent(1)[0]
   assert.ok(previous)
-  const late = await world.run(FROM, FROM + MINUTE, { lane: 'late', pass: 2, previous })
+  const late = await world.run(FROM, FROM + MINUTE, { queue: 'late', pass: 2, previous })
   assert.equal(late.changed, false)
   assert.equal(world.letters().all.length, 3)
 })

@@ -285,8 +285,8 @@ function learn(run: ServiceRun, bites: Map<string, number>): void {
     const message = /"msg":"([^"]*)"/.exec(line)?.[1]
     if (message === undefined) continue
     const code = /"code":"([a-z_]+)"/.exec(line)?.[1]
-    const lane = message === 'window done' ? / *"lane":"([a-z]+)"/.exec(line)?.[1] : undefined
-    const name = `told: ${message}${code ? ` (${code})` : ''}${lane ? ` (${lane})` : ''}`
+    const queue = message === 'window done' ? / *"queue":"([a-z]+)"/.exec(line)?.[1] : undefined
+    const name = `told: ${message}${code ? ` (${code})` : ''}${queue ? ` (${queue})` : ''}`
     bites.set(name, (bites.get(name) ?? 0) + 1)
   }
 }

@@ -35,7 +35,7 @@ const RECOVERY = 'src/pipeline/recovery/recovery.ts'
 const RECOVERY_TEST = 'test/pipeline/recovery/recovery.test.ts'
 const CHECKPOINT = 'src/sink/influxdb/checkpoint-query.ts'
 const CHECKPOINT_TEST = 'test/sink/influxdb/checkpoint-query.test.ts'
-const RUN = 'src/commands/run.ts'
+const RUN = 'src/commands/run-service.ts'
 const CONNECTIONS = 'src/http/connections.ts'
 const NETWORK_TEST = 'test/line/hostile-network.test.ts'
 const CRASH_TEST = 'test/line/crash.test.ts'
@@ -511,7 +511,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'each window that meets a limit puts the others off',
     file: 'src/pipeline/planner.ts',
-    find: "window.lane === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs)",
+    find: "window.queue === 'gap' ? nextNs : (waiting?.nextNs ?? nextNs)",
     replace: 'waiting === undefined ? nextNs : nextNs',
     tests: [TROUBLE_TEST],
   },

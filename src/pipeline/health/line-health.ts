@@ -6,22 +6,11 @@ import { isoOf } from '../../base/format.ts'
 import type { Gap, Ledger } from '../../ledger/ledger.ts'
 import type { DeadLetters } from '../../sink/sink.ts'
 import type { PipelineMetrics } from '../metrics.ts'
-import type { PlannedWindow } from '../planner.ts'
 import type { Semaphore } from '../semaphore.ts'
 import type { SourceClock } from '../source-clock.ts'
+import type { PlannedWindow } from '../window.ts'
+import type { HealthReport } from './health-report.ts'
 import { createLimitTrouble } from './limit-health.ts'
-
-/** How the components are, as seen from the line. `text` is a sentence that ends with the fix. */
-export interface HealthReport {
-  set(
-    component: 'source' | 'sink' | 'state' | 'names' | 'line' | 'clock',
-    status: 'ok' | 'warning' | 'error',
-    code?: string,
-    text?: string,
-    /** Who tells, where several know something about a component; see observe/health. */
-    condition?: string,
-  ): void
-}
 
 export interface LineHealth {
   /** A window is under way. */
@@ -78,7 +67,7 @@ export function createLineHealth(
     },
     limited(window, errors) {
       limit.met(errors)
-      if (window.lane === 'late') lateLimitMs = clock.monotonicMs()
+      if (window.queue === 'late') lateLimitMs = clock.monotonicMs()
       this.measure()
     },
     ended() {

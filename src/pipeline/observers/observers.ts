@@ -9,8 +9,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { Points } from '../../flatten/points.ts'
-import type { WindowResult } from '../deliver-window.ts'
-import type { PlannedWindow } from '../planner.ts'
+import type { PlannedWindow, WindowResult } from '../window.ts'
 import { createTroubles, type ObserverName, rejection, type Troubles, type TroublesDeps } from './failures.ts'
 
 /** Looks at points as they pass. */

@@ -13,9 +13,16 @@ import type { Brake } from './backpressure.ts'
 import type { Reason } from './error-message.ts'
 import { type Cause, causeOf } from './error-texts.ts'
 import type { Known } from './known-values.ts'
-import type { Way } from './named-lines.ts'
 import type { Verdict } from './response-policy.ts'
 import { createLimitSearch } from './series-limit.ts'
+
+/** How pieces of a batch are sent. */
+export interface Way {
+  /** Insists until there is an answer about the lines; rejects with the error that ends the batch. */
+  send(bytes: Uint8Array): Promise<Verdict>
+  /** Sends a plain line of tailflux itself. False: it is refused in unknown words as well. Rejects with any other trouble. */
+  control(): Promise<boolean>
+}
 
 export interface Search {
   readonly label: string

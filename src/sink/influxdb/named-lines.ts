@@ -5,7 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { CollectorError } from '../../base/errors.ts'
 import type { Batch, DeadLetters, Receipt, SinkMetrics } from '../sink.ts'
 import { createBrake } from './backpressure.ts'
-import { searchBatch } from './bisection.ts'
+import { searchBatch, type Way } from './bisection.ts'
 import { createKnown } from './known-values.ts'
 import type { Verdict } from './response-policy.ts'
 
@@ -17,13 +17,6 @@ export interface LinesDeps {
   readonly log: Logger
   readonly metrics: SinkMetrics
   readonly deadLetters: Pick<DeadLetters, 'append'>
-}
-
-export interface Way {
-  /** Insists until there is an answer about the lines; rejects with the error that ends the batch. */
-  send(bytes: Uint8Array): Promise<Verdict>
-  /** Sends a plain line of tailflux itself. False: it is refused in unknown words as well. Rejects with any other trouble. */
-  control(): Promise<boolean>
 }
 
 export interface Lines {

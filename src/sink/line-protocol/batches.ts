@@ -2,7 +2,17 @@
 
 import type { Batch, Target } from '../sink.ts'
 import { createMemory, type Memory } from './buffers.ts'
-import type { LineLimits } from './line-writer.ts'
+
+export interface LineLimits {
+  /** Lines of one batch, at most. */
+  readonly batchLinesMax: number
+  /** Bytes of one batch, at most; a single line may be longer and is then a batch by itself. */
+  readonly batchBytesMax: number
+  /** True: `tailnet_node` lines go to batches with target `nodes`. */
+  readonly splitNodes: boolean
+  /** How many buffers of `batchBytesMax` are kept for reuse (8). More may be in flight; they are then left to the garbage collector. */
+  readonly buffers?: number
+}
 
 const BUFFERS = 8
 /** No line is longer: twelve tags of at most 256 bytes, every byte of them escaped, and what lies between. */

@@ -2,7 +2,7 @@
 import type { Points } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import type { Batch } from '../sink.ts'
-import { createBatches } from './batches.ts'
+import { createBatches, type LineLimits } from './batches.ts'
 import { writeFlowLines, writeNodeLine } from './encode.ts'
 import { MessagePieces } from './prefix-cache.ts'
 
@@ -19,17 +19,6 @@ export interface LineWriter {
   release(batch: Batch): void
   /** Forgets everything that was appended and not taken. */
   reset(): void
-}
-
-export interface LineLimits {
-  /** Lines of one batch, at most. */
-  readonly batchLinesMax: number
-  /** Bytes of one batch, at most; a single line may be longer and is then a batch by itself. */
-  readonly batchBytesMax: number
-  /** True: `tailnet_node` lines go to batches with target `nodes`. */
-  readonly splitNodes: boolean
-  /** How many buffers of `batchBytesMax` are kept for reuse (8). More may be in flight; they are then left to the garbage collector. */
-  readonly buffers?: number
 }
 
 export function createLineWriter(limits: LineLimits): LineWriter {

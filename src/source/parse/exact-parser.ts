@@ -2,7 +2,6 @@
  * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be
  * larger than a double can tell exactly. */
 
-import type { Quarantined, QuarantineReason } from '../source.ts'
 import { hashBytes, splitAddress } from './address.ts'
 import { type Columns, clear, doubled, growEntries, growNodeAddresses, growNodes } from './columns.ts'
 import {
@@ -15,6 +14,8 @@ import {
   NODE_ADDRESS_CELLS,
   NODE_CELLS,
   PROTO,
+  type Quarantined,
+  type QuarantineReason,
   SRC,
   WIDE,
 } from './message.ts'

@@ -1,4 +1,30 @@
-import type { Quarantined } from '../source.ts'
+/** One message of the API, as the parsers give it to flatten/. */
+
+/** A message, or part of one, that cannot be taken. It is counted and goes to the dead-letter file; the line goes on. */
+export interface Quarantined {
+  /** A closed list (metric label). */
+  readonly reason: QuarantineReason
+  /** The JSON text as received, cut to 64 KiB. */
+  readonly text: string
+  /** Bytes of the whole text, where it was cut. */
+  readonly bytes?: number
+  /** The error, where our own code failed on it. */
+  readonly detail?: string
+}
+export const QUARANTINE_REASONS = [
+  'not_an_object',
+  'bad_json', // invalid JSON inside the message
+  'no_node', // nodeId missing or empty: the zero message, or one that nobody vouches for
+  'bad_time', // start missing, not RFC 3339, or outside int64 nanoseconds
+  'clock_out_of_bounds', // start too far before or after logged
+  'bad_counter', // not an integer from 0 to 2^63-1
+  'bad_entry', // an entry that is not an object, or an address that is not text
+  'bad_traffic', // a traffic list that is neither an array nor null
+  'too_large', // over the limit for one message
+  'too_deep', // nested deeper than the limit
+  'read_failed', // our own code threw while it read this message: a bug
+] as const
+export type QuarantineReason = (typeof QUARANTINE_REASONS)[number]
 
 /** The four traffic kinds, in the order of their index in `Message.kind`. */
 export const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
