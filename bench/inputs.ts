@@ -17,7 +17,7 @@ export const FROM_NS = 1_790_067_600_000_000_000n
 /** Every scanner's record has a thousand tuples that were never there before. */
 const SCAN = { nodes: 4, tuples: 1000 }
 
-export const TAILNETS = {
+const TAILNETS = {
   small: { nodes: 26 },
   'small, no node info': { nodes: 26, nodeInfo: false },
   large: { nodes: 5000 },

@@ -46,7 +46,7 @@ export interface Report {
   readonly measured: Readonly<Record<string, Measured>>
 }
 
-export function holds({ figure, atLeast, atMost }: Verdict): boolean {
+function holds({ figure, atLeast, atMost }: Verdict): boolean {
   return figure >= (atLeast ?? Number.NEGATIVE_INFINITY) && figure <= (atMost ?? Number.POSITIVE_INFINITY)
 }
 

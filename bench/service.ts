@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { cpuSecondsOf, memoryOf } from './child.ts'
 import { START_ENV, START_FLAGS } from './start-flags.ts'
 
-export interface WindowDone {
+interface WindowDone {
   readonly entries: number
   readonly points: number
   readonly bytes: number

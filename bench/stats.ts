@@ -17,10 +17,6 @@ export function summarize(runs: readonly number[]): Summary {
   return { median, min: sorted[0]!, max: sorted.at(-1)!, spread, runs }
 }
 
-export function medianOf(runs: readonly number[]): number {
-  return summarize(runs).median
-}
-
 /** `sorted`: ascending, not empty. Linear between neighbours. */
 export function quantile(sorted: readonly number[], q: number): number {
   const at = (sorted.length - 1) * q

@@ -10,7 +10,7 @@ import { ruleOf } from './rules/rule-schema.ts'
 const RULES_MAX = 500
 
 /** A rule, beside what was written: settings are shown as they were given. */
-export interface GivenRule {
+interface GivenRule {
   readonly given: unknown
   readonly rule: Rule
   toJSON(): unknown

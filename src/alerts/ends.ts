@@ -7,7 +7,7 @@ import { textOf } from '../source/parse/text.ts'
 import { EndTable } from './end-table.ts'
 import { TAILNET_ADDRESS } from './scope.ts'
 
-export type Matcher = (...names: string[]) => boolean
+type Matcher = (...names: string[]) => boolean
 
 export interface Ends {
   /** A message begins. */

@@ -59,7 +59,7 @@ function textsOf(rule: Rule, { tailnet, group, value }: SummaryFacts): Map<strin
 }
 
 /** For people: `exit-1`, `laptop-3 to db-1 port 5432`, `the tailnet`. */
-export function groupText({ by }: Rule, group: GroupLabels): string {
+function groupText({ by }: Rule, group: GroupLabels): string {
   const parts: string[] = []
   if (by.includes('node')) parts.push(group.node_name ?? group.node ?? '')
   if (by.includes('owner')) parts.push(group.owner ?? '')

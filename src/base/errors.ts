@@ -1,10 +1,10 @@
 /** What the caller should do about an error. `retry`: the same again, later. `split`: the same data, smaller. `reject`:
  * this piece will never fit, set it aside. `hold`: a person must change something; keep everything, probe slowly. */
-export const REACTIONS = ['retry', 'split', 'reject', 'hold'] as const
+const REACTIONS = ['retry', 'split', 'reject', 'hold'] as const
 export type Reaction = (typeof REACTIONS)[number]
 
 /** Where the error entered. */
-export const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config', 'alerts'] as const
+const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config', 'alerts'] as const
 export type Stage = (typeof STAGES)[number]
 
 /** Every code there is. Codes are metric labels, so they are never built from input. */

@@ -19,7 +19,7 @@ import { type CarriedOver, createService, openState, type Service } from '../mai
 import type { LogOutput } from '../observe/log-output.ts'
 import { logFor } from './settings.ts'
 
-export interface Reloaded {
+interface Reloaded {
   /** Names of settings that differ; empty: nothing to do. */
   readonly changed: readonly string[]
 }

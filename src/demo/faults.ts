@@ -1,11 +1,11 @@
 /** Faults that tests switch on and off. */
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 
-export const ROUTES = ['logs', 'devices', 'settings', 'token', 'token-exchange', 'other'] as const
+const ROUTES = ['logs', 'devices', 'settings', 'token', 'token-exchange', 'other'] as const
 export type Route = (typeof ROUTES)[number]
 
 /** What goes wrong. Bytes are decoded bytes of the body. */
-export type Effect =
+type Effect =
   /** Another status; `retryAfter` as it goes into the header. */
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string; readonly body?: string }
   /** A web page with status 200, as portals and proxies send it. */

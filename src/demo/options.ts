@@ -1,7 +1,7 @@
 /** What can be chosen about a simulated tailnet. */
 
 /** Some nodes scan ports: every entry is a tuple that was never there before. */
-export interface ScanOptions {
+interface ScanOptions {
   /** How many nodes scan. */
   readonly nodes: number
   /** Tuples per node and slot. Above 1,060 the record is sent in parts, as clients do. */
@@ -9,7 +9,7 @@ export interface ScanOptions {
 }
 
 /** From `atNs` on (server time for the devices API, the node's clock in its records) the node is called `name`. */
-export interface Rename {
+interface Rename {
   /** Index of the node. */
   readonly node: number
   readonly atNs: bigint
@@ -44,7 +44,7 @@ export interface TailnetOptions {
   readonly visibilityDelay?: (record: VisibilityKey) => bigint
 }
 
-export interface VisibilityKey {
+interface VisibilityKey {
   readonly nodeId: string
   readonly loggedNs: bigint
   /** Index of the node's slot of 5.25 s. */

@@ -35,7 +35,7 @@ export interface DemoServerOptions {
 }
 
 /** One request, from its head on. */
-export interface DemoRequest {
+interface DemoRequest {
   readonly route: Route
   readonly method: string
   readonly path: string

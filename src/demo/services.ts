@@ -7,7 +7,7 @@ export const KIND_EXIT = 2
 export const KIND_PHYSICAL = 3
 
 /** Where the client's port comes from: a new one for each connection, one that stays for hours, or none at all. */
-export type ClientPort = 'ephemeral' | 'pooled' | 'low' | 'none'
+type ClientPort = 'ephemeral' | 'pooled' | 'low' | 'none'
 
 export interface Service {
   readonly name: string

@@ -10,11 +10,11 @@ import { createTraffic } from './traffic.ts'
 import { createTruth, type TruthOptions, type TruthPoint } from './truth.ts'
 
 /** The API's time range: on `logged`, ns, both ends inclusive. `nowNs`: only what the API shows at that time. */
-export interface ShownAt {
+interface ShownAt {
   readonly nowNs?: bigint
 }
 
-export interface KindSums {
+interface KindSums {
   entries: number
   txBytes: bigint
   txPkts: bigint
@@ -23,7 +23,7 @@ export interface KindSums {
 }
 
 /** Counted from the entries, each record once. */
-export interface Sums {
+interface Sums {
   /** Messages on the wire, second uploads included. */
   messages: number
   /** Messages without second uploads of what is in the range anyway. */

@@ -9,7 +9,7 @@ import { bucketRetention, flagRetention, policyRetention, type RetentionFacts } 
 import { type Sample, type SampleAsk, writeAndRead } from './ask-sample.ts'
 import { type Outcome, outcomeOf, unreadable } from './finding.ts'
 
-export const PRODUCTS = ['v1', 'v2', 'v3', 'victoria-metrics', 'unknown'] as const
+const PRODUCTS = ['v1', 'v2', 'v3', 'victoria-metrics', 'unknown'] as const
 export type Product = (typeof PRODUCTS)[number]
 
 /** What `/ping` tells. */

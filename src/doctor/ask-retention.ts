@@ -10,7 +10,7 @@ import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 import type { Target } from '../sink/sink.ts'
 
 /** How long points are kept; `seconds` undefined: for ever. */
-export interface Retention {
+interface Retention {
   /** The retention policy, bucket or database. */
   readonly name: string
   readonly seconds: number | undefined

@@ -6,7 +6,7 @@ export const COMPONENTS = ['settings', 'tailscale', 'database', 'machine'] as co
 export type Component = (typeof COMPONENTS)[number]
 
 /** `skipped`: could not be looked at, because something before it failed, or because the other side does not tell. */
-export const STATUSES = ['ok', 'warning', 'error', 'skipped'] as const
+const STATUSES = ['ok', 'warning', 'error', 'skipped'] as const
 export type Status = (typeof STATUSES)[number]
 
 export interface Finding {

@@ -10,14 +10,14 @@ const TITLES: Record<Component, string> = {
   machine: 'This machine',
 }
 
-export interface Summary {
+interface Summary {
   readonly ok: number
   readonly warning: number
   readonly error: number
   readonly skipped: number
 }
 
-export function summaryOf(findings: readonly Finding[]): Summary {
+function summaryOf(findings: readonly Finding[]): Summary {
   const count = (status: Status) => findings.filter((finding) => finding.status === status).length
   return { ok: count('ok'), warning: count('warning'), error: count('error'), skipped: count('skipped') }
 }

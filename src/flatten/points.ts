@@ -91,7 +91,7 @@ export interface Points {
   nodePoint(kind: Kind): NodePoint | undefined
 }
 
-export interface PointCounters {
+interface PointCounters {
   readonly txBytes: bigint
   readonly txPkts: bigint
   readonly rxBytes: bigint

@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Secret } from '../secrets/secret.ts'
 
-export type Verdict = 'allowed' | 'refused' | 'foreign_name'
+type Verdict = 'allowed' | 'refused' | 'foreign_name'
 
 export interface Auth {
   /** `authorization` and `host`: the header lines. */

@@ -9,7 +9,7 @@ import { secondsOf } from '../base/clock.ts'
 import type { FlowPoint, Points } from '../flatten/points.ts'
 import { type Kind, WIDE } from '../source/parse/message.ts'
 
-export const SPAN_MINUTES = 15
+const SPAN_MINUTES = 15
 const SLICE_SECONDS = 300
 const SLICES = 3
 /** Clocks of nodes that are ahead by more do not count. */

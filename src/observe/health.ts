@@ -4,9 +4,9 @@ import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import { OBSERVERS } from '../pipeline/observers/failures.ts'
 
-export const COMPONENTS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
-export type Component = (typeof COMPONENTS)[number]
-export const STATUSES = ['ok', 'warning', 'error'] as const
+const COMPONENTS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
+type Component = (typeof COMPONENTS)[number]
+const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]
 
 export interface ComponentHealth {

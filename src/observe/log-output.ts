@@ -14,7 +14,7 @@ export interface LogProblem {
   readonly lostCount: number
 }
 
-export interface LogOutputListener {
+interface LogOutputListener {
   /** Called with each lost line, and with each new code. */
   troubled?(trouble: LogProblem): void
   /** Everything that waited is written, after `trouble`. */

@@ -19,7 +19,7 @@ export interface DeviceNames {
 }
 
 /** For the whole answer, however slowly it drips. */
-export const ANSWER_MS = 60_000
+const ANSWER_MS = 60_000
 const FIRST_LOOK_MS = 5_000
 /** After a failure it is asked again so soon, and after each further one in twice the time, up to the longest. */
 const BACKOFF_MIN_MS = 60_000

@@ -79,7 +79,7 @@ interface WireResult {
 }
 
 /** Reads an answer of `/query`. Numbers are taken from their text, so that none is rounded. */
-export function tablesOf(body: string): { readonly error?: string; readonly tables: readonly Table[] } {
+function tablesOf(body: string): { readonly error?: string; readonly tables: readonly Table[] } {
   let parsed: { error?: unknown; results?: readonly WireResult[] }
   try {
     parsed = JSON.parse(body, (_key, value: unknown, context?: { source?: string }) =>

@@ -8,7 +8,7 @@ const url = z
   .string()
   .refine(isPlainUrl, 'must be a URL such as http://influxdb:8086, without user, password, query and fragment')
 
-export const APIS = ['v1', 'v2', 'v3'] as const
+const APIS = ['v1', 'v2', 'v3'] as const
 export type InfluxApi = (typeof APIS)[number]
 
 export const influxSchema = z
@@ -82,14 +82,12 @@ export const storeSchema = z.strictObject({
     'How long the embedded store keeps points.',
   ),
 })
-export type StoreConfig = z.output<typeof storeSchema>
 
 export const deadLettersSchema = z.strictObject({
   maxBytes: bytesSchema({ default: '256MiB', min: '1MiB', max: '1TB' }).describe(
     'Most space for what can be delivered nowhere; when it is used up, that is counted and no longer kept.',
   ),
 })
-export type DeadLettersConfig = z.output<typeof deadLettersSchema>
 
 function isPlainUrl(text: string): boolean {
   if (!URL.canParse(text)) return false

@@ -26,7 +26,7 @@ const NOBODY = 'unknown'
 const NODE_TAG = /^[^ ,]+(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\ ,])+)/
 
 /** One line of the dead-letter file, as JSON. */
-export interface LetterLine {
+interface LetterLine {
   /** When it was written; local clock, RFC 3339. */
   readonly at: string
   readonly stage: string
@@ -50,7 +50,7 @@ export interface LetterLine {
 }
 
 /** What becomes of some letters. Nothing is remembered until `commit`, so that a write that fails can be tried again. */
-export interface Sorted {
+interface Sorted {
   /** Lines of the file, each with its newline. */
   readonly lines: readonly Buffer[]
   /** Those that were not known: kept or counted now. */

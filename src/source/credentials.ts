@@ -19,10 +19,7 @@ export interface Credentials {
 }
 
 /** Sends a form to a sign-in endpoint and returns the JSON of a good answer; rejects with a CollectorError. */
-export type PostForm = (
-  endpoint: 'oauth/token' | 'oauth/token-exchange',
-  form: Record<string, string>,
-) => Promise<unknown>
+type PostForm = (endpoint: 'oauth/token' | 'oauth/token-exchange', form: Record<string, string>) => Promise<unknown>
 
 export interface CredentialsDeps {
   readonly post: PostForm

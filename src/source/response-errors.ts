@@ -5,7 +5,7 @@ import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
 import type { Endpoint } from '../http-client/http-client.ts'
 
 /** How the service signs in. */
-export const SIGN_INS = ['api_key', 'oauth_client', 'workload_identity'] as const
+const SIGN_INS = ['api_key', 'oauth_client', 'workload_identity'] as const
 export type SignIn = (typeof SIGN_INS)[number]
 
 export interface Refusal {
@@ -148,7 +148,7 @@ function missingRight({ endpoint, signIn }: Refusal): string {
 }
 
 /** Longer than this nobody is left waiting, whatever the answer says. */
-export const RETRY_AFTER_MAX_MS = 10 * 60_000
+const RETRY_AFTER_MAX_MS = 10 * 60_000
 
 /** Seconds or an HTTP date (RFC 9110, 10.2.3); undefined without a readable one. */
 function retryAfterMs({ headers, nowMs }: Refusal): number | undefined {

@@ -14,8 +14,8 @@ import {
 import { alertMarks } from './annotations.ts'
 import type { PanelBuilder } from './panels.ts'
 
-export const COLUMNS = 24
-export const TAG = 'tailflux'
+const COLUMNS = 24
+const TAG = 'tailflux'
 
 /** Panels side by side, all of one height. */
 export interface Band {

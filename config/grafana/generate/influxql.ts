@@ -18,18 +18,18 @@ export const kindIs = (kind: 'virtual' | 'subnet' | 'exit' | 'physical') => `"ki
 /** An address that Tailscale gives to devices: 100.64.0.0/10 and fd7a:115c:a1e0::/48 without the 4via6 part, with or without port. */
 const DEVICE = String.raw`/^\[?(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:))/`
 export const SRC_IS_DEVICE = `"src" =~ ${DEVICE}`
-export const SRC_IS_OTHER = `"src" !~ ${DEVICE}`
+const SRC_IS_OTHER = `"src" !~ ${DEVICE}`
 export const DST_IS_DEVICE = `"dst" =~ ${DEVICE}`
-export const DST_IS_OTHER = `"dst" !~ ${DEVICE}`
+const DST_IS_OTHER = `"dst" !~ ${DEVICE}`
 /** What a subnet router or an exit node reports: its own side is not a device, the far side is the device that it serves. */
 export const AS_ROUTER = `${SRC_IS_OTHER} AND ${DST_IS_DEVICE}`
 /** What the device itself reports of the same traffic. */
 export const AS_CLIENT = `${SRC_IS_DEVICE} AND ${DST_IS_OTHER}`
 
-export const PERIOD = '$timeFilter'
+const PERIOD = '$timeFilter'
 const PREVIOUS = 'time >= ${__from}ms - ${__range_ms}ms AND time < ${__from}ms'
 /** The end of the range: a mean over whole minutes instead of a last bucket that is only partly filled. */
-export const LAST_MINUTES = 'time >= ${__to}ms - 5m AND time < ${__to}ms'
+const LAST_MINUTES = 'time >= ${__to}ms - 5m AND time < ${__to}ms'
 const LAST_MINUTES_SECONDS = 300
 
 export interface From {
@@ -51,7 +51,7 @@ function grouped(by: readonly string[] = [], interval?: string, fill?: string): 
   return ` GROUP BY ${parts.join(', ')}${fill === undefined ? '' : ` fill(${fill})`}`
 }
 
-export function quoted(name: string): string {
+function quoted(name: string): string {
   return `"${name}"`
 }
 
@@ -127,7 +127,7 @@ export interface QueryOptions {
 }
 
 /** The model of Grafana's InfluxDB data source in InfluxQL mode; the SDK has no builder for it. */
-export interface InfluxQuery extends cog.Dataquery {
+interface InfluxQuery extends cog.Dataquery {
   readonly refId: string
   readonly datasource: { readonly type: 'influxdb'; readonly uid: string }
   readonly query: string

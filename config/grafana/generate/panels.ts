@@ -33,7 +33,7 @@ interface Common {
   readonly decimals?: number
 }
 
-export type Query = readonly [alias: string, query: string]
+type Query = readonly [alias: string, query: string]
 
 /** Below this, points of five seconds and polls of half a minute would show as noise. */
 const INTERVAL_MIN = '1m'
@@ -204,7 +204,7 @@ export function table(options: TableOptions): PanelBuilder {
   return panel
 }
 
-export function dataLink({ title, url }: { readonly title: string; readonly url: string }): sdk.DashboardLink {
+function dataLink({ title, url }: { readonly title: string; readonly url: string }): sdk.DashboardLink {
   const link = new DashboardLinkBuilder(title).type(DashboardLinkType.Link).url(url).build()
   // A link of a cell has no more than these.
   return { title: link.title, url: link.url, targetBlank: false } as sdk.DashboardLink

@@ -35,7 +35,7 @@ export const VIEW =
 export const download: Column = { name: 'download', title: 'Download', unit: 'decbytes', bar: true }
 export const upload: Column = { name: 'upload', title: 'Upload', unit: 'decbytes' }
 
-export function routerView({ kind, chosen }: Routed): From {
+function routerView({ kind, chosen }: Routed): From {
   return { from: FLOWS, where: [kindIs(kind), AS_ROUTER, chosen] }
 }
 

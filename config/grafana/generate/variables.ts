@@ -3,7 +3,7 @@
 import * as sdk from '@grafana/grafana-foundation-sdk/dashboard'
 import { AS_ROUTER, FLOWS, kindIs, NODES, OF_TAILNET } from './influxql.ts'
 
-export const DATASOURCE_UID = 'tailflux-influxdb'
+const DATASOURCE_UID = 'tailflux-influxdb'
 /** Data sources of the panels: of everything, and of `tailnet_node` where it has its own bucket (2.x) or database (3.x). */
 export const DS = '${ds}'
 export const NODES_DS = '${nodes_ds}'

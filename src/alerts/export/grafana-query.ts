@@ -16,7 +16,7 @@ export interface QueryOptions {
 }
 
 /** One query, and the range that `$timeFilter` stands for: seconds before the present. */
-export interface Query {
+interface Query {
   readonly text: string
   readonly fromSeconds: number
   readonly toSeconds: number

@@ -51,7 +51,7 @@ export type FormName = keyof typeof FORM_KEYS
 export const FORM_NAMES = Object.keys(FORM_KEYS) as FormName[]
 export const ALL_FORM_KEYS = [...new Set(Object.values(FORM_KEYS).flat())]
 
-export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/
+const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/
 const LABEL_PATTERN = /^[a-zA-Z_][a-zA-Z0-9_]*$/
 /** Labels that tell alerts of one rule apart, and those that every alert has. */
 const OWN_LABELS = [

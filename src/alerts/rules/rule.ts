@@ -5,7 +5,7 @@ import type { Amount, Measure } from '../amount.ts'
 import type { Patterns } from '../patterns.ts'
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
-export type Severity = (typeof SEVERITIES)[number]
+type Severity = (typeof SEVERITIES)[number]
 
 /** What tells one group of traffic from another. `node` is the reporting node; `src` and `dst` are names of both ends as it wrote them. */
 export const DIMS = ['node', 'src', 'dst', 'port', 'proto', 'owner', 'kind'] as const
@@ -21,9 +21,6 @@ export interface Where {
   /** As in the tag: `tcp`, `udp`, `tsmp`, ... */
   readonly proto?: readonly string[]
 }
-
-export const PERIODS = ['hour', 'day', 'week', 'month'] as const
-export type Period = (typeof PERIODS)[number]
 
 export type Form =
   /** The sum over the window is above `threshold`; over when it is below `recover`. */

@@ -9,7 +9,7 @@ import { isByNode } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
 
 /** One series of an answer: rows of [time, value]. */
-export interface SeenSeries {
+interface SeenSeries {
   readonly tags: Readonly<Record<string, string>>
   readonly p99: number
   readonly max: number

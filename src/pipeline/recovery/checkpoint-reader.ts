@@ -25,7 +25,7 @@ export interface CheckpointReader {
   wentBack(timeNs: bigint, watermarkNs: bigint, signal: AbortSignal): Promise<void>
 }
 
-export type Read = { readonly points: readonly CheckpointPoint[] } | Unproven
+type Read = { readonly points: readonly CheckpointPoint[] } | Unproven
 
 /** Of one question: InfluxDB 3 Core reads at most 432 files of ten minutes. */
 const PIECE_NS = 12n * HOUR

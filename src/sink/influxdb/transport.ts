@@ -26,7 +26,7 @@ export interface InfluxHttp {
   stop(): void
 }
 
-export interface InfluxRequest {
+interface InfluxRequest {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly body?: Uint8Array | string

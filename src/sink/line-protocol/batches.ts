@@ -19,7 +19,7 @@ const BUFFERS = 8
 const LINE_BYTES_MAX = 8192
 
 /** A batch that is being filled. Call `begin`, write a line into `bytes` or `view` from `used` on, then say where it ends. */
-export class OpenBatch {
+class OpenBatch {
   bytes: Uint8Array<ArrayBuffer>
   view: DataView
   used = 0

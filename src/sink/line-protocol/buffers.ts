@@ -4,7 +4,7 @@
  * behind what counts. */
 import { NEEDS_ESCAPE } from './escape.ts'
 
-export const SPARE = 16
+const SPARE = 16
 
 /** The same memory as bytes and as a view. */
 export interface Memory {

@@ -27,7 +27,7 @@ export const ODD = -2
 const AGAIN_BYTES_MAX = 16 * 1024
 
 /** The deepest nesting of a usual message: message, list, node, addresses. */
-export const COMPACT_DEPTH = 4
+const COMPACT_DEPTH = 4
 
 export interface CompactParser {
   /** A message begins. */
