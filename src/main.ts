@@ -230,7 +230,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       source,
       sink,
       ledger,
-      wanted: createBackfillRequests(state, tailnet),
+      backfillRequests: createBackfillRequests(state, tailnet),
       names: {
         ...names,
         observe(devices, atNs) {

@@ -11,7 +11,7 @@ import { createLedger } from '../ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
 import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createMetrics } from '../observe/metrics.ts'
-import { runWindow } from '../pipeline/deliver-window.ts'
+import { deliverWindow } from '../pipeline/deliver-window.ts'
 import { devicesInTime } from '../pipeline/device-names.ts'
 import { NO_OBSERVERS } from '../pipeline/observers/observers.ts'
 import { createSemaphore } from '../pipeline/semaphore.ts'
@@ -107,7 +107,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
         const looking = setInterval(show, LOOK_EVERY_MS)
         let result: WindowResult
         try {
-          result = await runWindow(
+          result = await deliverWindow(
             EVER,
             worker,
             {
@@ -122,7 +122,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
               clock,
               log,
               lagNs: 0n,
-              presentNs: () => EVER.toNs,
+              safeNowNs: () => EVER.toNs,
               passAt: () => 1,
               nextAckNs: () => clock.now(),
               wasAwaySince: () => false,

@@ -10,7 +10,7 @@ import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { FILES } from '../page/files.ts'
 import { page, parts } from '../page/page.ts'
-import type { Troubles } from '../pipeline/observers/failures.ts'
+import type { Failures } from '../pipeline/observers/failures.ts'
 import { type Actions, registerActions } from './actions.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
@@ -26,7 +26,7 @@ export interface HttpDeps extends Actions {
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => StatusView
   /** Hears which pages cannot be shown, by route, and which can again. */
-  readonly troubles?: Pick<Troubles, 'failed' | 'works'>
+  readonly troubles?: Pick<Failures, 'failed' | 'works'>
   /** A token besides the one of the settings, for commands on this machine. */
   readonly controlToken?: string
   /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */

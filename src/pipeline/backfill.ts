@@ -18,7 +18,7 @@ export interface Backfill {
   settle(floorNs: bigint, nowNs: bigint): void
   ask(
     range: Interval,
-    how: { readonly again: boolean; readonly floorNs: bigint; readonly edgeNs: bigint; readonly nowNs: bigint },
+    how: { readonly again: boolean; readonly floorNs: bigint; readonly horizonNs: bigint; readonly nowNs: bigint },
   ): BackfillStatus
   cancel(): void
   status(isPaused: boolean): BackfillStatus | null
@@ -26,22 +26,22 @@ export interface Backfill {
 
 export function createBackfill(deps: {
   readonly ledger: Pick<Ledger, 'missing' | 'gaps' | 'forget' | 'loseGap'>
-  readonly wanted?: BackfillRequests
+  readonly requests?: BackfillRequests
   readonly log: Logger
 }): Backfill {
-  const { ledger, wanted, log } = deps
+  const { ledger, requests, log } = deps
   const counts = { windows: 0, messages: 0, points: 0 }
   let last: BackfillStatus | null = null
 
-  function statusOf(wish: BackfillRequest, state: BackfillStatus['state']): BackfillStatus {
-    const missingNs = lengthOf(ledger.missing(wish.fromNs, wish.toNs))
+  function statusOf(request: BackfillRequest, state: BackfillStatus['state']): BackfillStatus {
+    const missingNs = lengthOf(ledger.missing(request.fromNs, request.toNs))
     const gapNs = lengthOf(
-      ledger.gaps().flatMap((gap) => (gap.state === 'open' && intersects(gap, wish) ? [inside(gap, wish)] : [])),
+      ledger.gaps().flatMap((gap) => (gap.state === 'open' && intersects(gap, request) ? [inside(gap, request)] : [])),
     )
-    const wholeNs = wish.toNs - wish.fromNs
+    const wholeNs = request.toNs - request.fromNs
     return {
-      from: isoOf(wish.fromNs),
-      to: isoOf(wish.toNs),
+      from: isoOf(request.fromNs),
+      to: isoOf(request.toNs),
       state,
       share: wholeNs === 0n ? 1 : 1 - Number(missingNs) / Number(wholeNs),
       ...counts,
@@ -52,8 +52,10 @@ export function createBackfill(deps: {
 
   return {
     range(floorNs) {
-      const wish = wanted?.range()
-      return wish && wish.toNs > floorNs ? { fromNs: max(wish.fromNs, floorNs), toNs: wish.toNs } : undefined
+      const request = requests?.range()
+      return request && request.toNs > floorNs
+        ? { fromNs: max(request.fromNs, floorNs), toNs: request.toNs }
+        : undefined
     },
     learn({ messages, points }) {
       counts.windows += 1
@@ -61,42 +63,42 @@ export function createBackfill(deps: {
       counts.points += points
     },
     settle(floorNs, nowNs) {
-      const wish = wanted?.range()
-      if (wanted === undefined || wish === undefined) return
+      const request = requests?.range()
+      if (requests === undefined || request === undefined) return
       // It waited too long: the API has forgotten that part.
-      for (const piece of wish.fromNs < floorNs ? ledger.missing(wish.fromNs, min(floorNs, wish.toNs)) : []) {
+      for (const piece of request.fromNs < floorNs ? ledger.missing(request.fromNs, min(floorNs, request.toNs)) : []) {
         ledger.loseGap(piece, 'beyond_retention', nowNs)
       }
-      const now = statusOf(wish, 'done')
+      const now = statusOf(request, 'done')
       if (now.missingSeconds - now.gapSeconds > 1e-6) return
       last = now
-      wanted.drop()
+      requests.drop()
       log.info({ ...last }, 'backfill done')
     },
-    ask({ fromNs, toNs }, { again, floorNs, edgeNs, nowNs }) {
-      if (wanted === undefined) throw new Error('this pipeline was made without a place for wishes')
-      const wish = { fromNs: max(fromNs, floorNs), toNs: min(toNs, edgeNs), askedNs: nowNs }
-      if (wish.fromNs >= wish.toNs) {
+    ask({ fromNs, toNs }, { again, floorNs, horizonNs, nowNs }) {
+      if (requests === undefined) throw new Error('this pipeline was made without a place for wishes')
+      const request = { fromNs: max(fromNs, floorNs), toNs: min(toNs, horizonNs), askedNs: nowNs }
+      if (request.fromNs >= request.toNs) {
         throw new CollectorError(
-          `The API has nothing from ${isoOf(fromNs)} to ${isoOf(toNs)}: it keeps flow logs from ${isoOf(floorNs)} on (poll.retention), and the present ends at ${isoOf(edgeNs)}.`,
+          `The API has nothing from ${isoOf(fromNs)} to ${isoOf(toNs)}: it keeps flow logs from ${isoOf(floorNs)} on (poll.retention), and the present ends at ${isoOf(horizonNs)}.`,
           { stage: 'config', code: 'config_invalid', reaction: 'hold' },
         )
       }
-      if (again) ledger.forget(wish)
-      wanted.ask(wish)
+      if (again) ledger.forget(request)
+      requests.ask(request)
       Object.assign(counts, { windows: 0, messages: 0, points: 0 })
       last = null
-      log.info({ from: isoOf(wish.fromNs), to: isoOf(wish.toNs), again }, 'backfill asked for')
-      return statusOf(wish, 'running')
+      log.info({ from: isoOf(request.fromNs), to: isoOf(request.toNs), again }, 'backfill asked for')
+      return statusOf(request, 'running')
     },
     cancel() {
-      wanted?.drop()
+      requests?.drop()
       last = null
       log.info('backfill given up, what was read stays')
     },
     status(isPaused) {
-      const wish = wanted?.range()
-      return wish ? statusOf(wish, isPaused ? 'paused' : 'running') : last
+      const request = requests?.range()
+      return request ? statusOf(request, isPaused ? 'paused' : 'running') : last
     },
   }
 }

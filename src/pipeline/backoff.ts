@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import { TROUBLE_ERROR_MS } from './health/database-health.ts'
+import { PROBLEM_ERROR_MS } from './health/database-health.ts'
 import type { HealthReport } from './health/health-report.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
@@ -39,11 +39,11 @@ export function createBackoff(
   let apiWaitUntilMs = 0
   let apiFailures = 0
   let unavailable = 0
-  let apiTroubleSinceMs: number | undefined
+  let apiFailingSinceMs: number | undefined
   let stateWaitUntilMs = 0
 
-  function tell(error: CollectorError, sinceMs: number): void {
-    const lasting = clock.monotonicMs() - sinceMs >= TROUBLE_ERROR_MS
+  function report(error: CollectorError, sinceMs: number): void {
+    const lasting = clock.monotonicMs() - sinceMs >= PROBLEM_ERROR_MS
     health.set('source', error.reaction === 'hold' || lasting ? 'error' : 'warning', error.code, error.message)
   }
 
@@ -60,16 +60,16 @@ export function createBackoff(
       isApiProven = true
       apiFailures = 0
       unavailable = 0
-      apiTroubleSinceMs = undefined
+      apiFailingSinceMs = undefined
       metrics.apiUp(true)
       metrics.hold('source', undefined)
       health.set('source', 'ok')
     },
     apiFails(error) {
-      apiTroubleSinceMs ??= clock.monotonicMs()
+      apiFailingSinceMs ??= clock.monotonicMs()
       metrics.apiUp(false)
       metrics.hold('source', error.reaction === 'hold' ? error.code : undefined)
-      tell(error, apiTroubleSinceMs)
+      report(error, apiFailingSinceMs)
       const [firstMs, mostMs] =
         error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
       const ceilingMs = Math.min(mostMs, firstMs * 2 ** Math.min(apiFailures, 16))

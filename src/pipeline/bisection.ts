@@ -7,24 +7,24 @@
 import type { GapReason, Interval } from '../ledger/ledger.ts'
 import { min, WINDOW_MIN_NS } from './window-size.ts'
 
-export interface BadRange {
-  /** What is put aside, suspects and region: nobody else reads it. */
-  aside(): readonly Interval[]
+export interface Bisection {
+  /** What is put aside, failedRanges and badRange: nobody else reads it. */
+  quarantined(): readonly Interval[]
   /** Suspects of which nobody knows yet whether it is their fault or the API's. */
-  doubtful(): number
+  unverified(): number
   /** Puts a window aside; `failedAt`: windows given out before it failed. */
-  suspect(window: Interval, reason: GapReason, failedAt: number): void
+  quarantine(window: Interval, reason: GapReason, failedAt: number): void
   /** A window that was given out as number `begun` could be read: the API is well, so what failed before is to blame itself. */
   verify(begun: number): void
   /** What to look at next, out of what is missing. */
-  probe(missing: readonly Interval[], edgeNs: bigint): Interval | undefined
+  probe(missing: readonly Interval[], horizonNs: bigint): Interval | undefined
   /** Such a probe was read as a whole, or was too much. */
   probed(window: Interval, outcome: 'read' | GapReason, atNs: bigint): void
   /** Nothing lies beyond the region that could be looked at: its end is where it stands. True when there is something new to probe. */
   settle(atNs: bigint): boolean
 }
 
-interface Suspect extends Interval {
+interface FailedRange extends Interval {
   readonly reason: GapReason
   readonly failedAt: number
   /** Something else was read after this had failed. */
@@ -32,7 +32,7 @@ interface Suspect extends Interval {
 }
 
 /** A range that is bad for sure in [fromNs, loNs]; its right end lies in [loNs, hiNs]. */
-interface Region {
+interface BadRange {
   readonly fromNs: bigint
   readonly reason: GapReason
   phase: 'leap' | 'bisect'
@@ -41,12 +41,12 @@ interface Region {
 }
 
 /** `openGap` is called with each region whose end was found. */
-export function createBadRange(openGap: (range: Interval, reason: GapReason, atNs: bigint) => void): BadRange {
-  let suspects: Suspect[] = []
-  let region: Region | undefined
+export function createBisection(openGap: (range: Interval, reason: GapReason, atNs: bigint) => void): Bisection {
+  let failedRanges: FailedRange[] = []
+  let badRange: BadRange | undefined
 
   /** One step in finding the right end, after a probe of it went well or not. */
-  function narrow(found: Region, window: Interval, wasGood: boolean, atNs: bigint): void {
+  function narrow(found: BadRange, window: Interval, wasGood: boolean, atNs: bigint): void {
     if (found.phase === 'leap') {
       if (wasGood) found.phase = 'bisect'
       else [found.loNs, found.hiNs] = [window.fromNs, window.toNs]
@@ -55,41 +55,41 @@ export function createBadRange(openGap: (range: Interval, reason: GapReason, atN
     if (found.phase === 'bisect') closeIfFound(found, atNs)
   }
 
-  function closeIfFound(found: Region, atNs: bigint): boolean {
+  function closeIfFound(found: BadRange, atNs: bigint): boolean {
     if (found.hiNs - found.loNs > WINDOW_MIN_NS) return false
     openGap({ fromNs: found.fromNs, toNs: found.hiNs }, found.reason, atNs)
-    region = undefined
+    badRange = undefined
     return true
   }
 
   return {
-    aside: () => (region ? [...suspects, { fromNs: region.fromNs, toNs: region.hiNs }] : suspects),
-    doubtful: () => suspects.filter((one) => !one.verified).length,
-    suspect({ fromNs, toNs }, reason, failedAt) {
-      suspects.push({ fromNs, toNs, reason, failedAt, verified: false })
+    quarantined: () => (badRange ? [...failedRanges, { fromNs: badRange.fromNs, toNs: badRange.hiNs }] : failedRanges),
+    unverified: () => failedRanges.filter((one) => !one.verified).length,
+    quarantine({ fromNs, toNs }, reason, failedAt) {
+      failedRanges.push({ fromNs, toNs, reason, failedAt, verified: false })
     },
     verify(begun) {
-      for (const suspect of suspects) if (suspect.failedAt < begun) suspect.verified = true
+      for (const one of failedRanges) if (one.failedAt < begun) one.verified = true
     },
-    probe(missing, edgeNs) {
-      if (region === undefined) return suspects.find((one) => one.verified && one.toNs <= edgeNs)
+    probe(missing, horizonNs) {
+      if (badRange === undefined) return failedRanges.find((one) => one.verified && one.toNs <= horizonNs)
       // A clock that was set back may have moved the edge before what is being looked at: it cannot be done just now.
-      if (region.hiNs > edgeNs) return undefined
-      if (region.phase === 'bisect') return { fromNs: (region.loNs + region.hiNs) / 2n, toNs: region.hiNs }
-      const fromNs = region.hiNs
+      if (badRange.hiNs > horizonNs) return undefined
+      if (badRange.phase === 'bisect') return { fromNs: (badRange.loNs + badRange.hiNs) / 2n, toNs: badRange.hiNs }
+      const fromNs = badRange.hiNs
       const next = missing.find((piece) => piece.fromNs === fromNs)
-      return next && { fromNs, toNs: min(next.toNs, 2n * fromNs - region.fromNs) }
+      return next && { fromNs, toNs: min(next.toNs, 2n * fromNs - badRange.fromNs) }
     },
     probed(window, outcome, atNs) {
-      if (region) return narrow(region, window, outcome === 'read', atNs)
-      suspects = suspects.filter((one) => one.fromNs !== window.fromNs || one.toNs !== window.toNs)
+      if (badRange) return narrow(badRange, window, outcome === 'read', atNs)
+      failedRanges = failedRanges.filter((one) => one.fromNs !== window.fromNs || one.toNs !== window.toNs)
       if (outcome === 'read') return
-      region = { fromNs: window.fromNs, loNs: window.fromNs, hiNs: window.toNs, reason: outcome, phase: 'leap' }
+      badRange = { fromNs: window.fromNs, loNs: window.fromNs, hiNs: window.toNs, reason: outcome, phase: 'leap' }
     },
     settle(atNs) {
-      if (region?.phase !== 'leap') return false
-      region.phase = 'bisect'
-      return !closeIfFound(region, atNs)
+      if (badRange?.phase !== 'leap') return false
+      badRange.phase = 'bisect'
+      return !closeIfFound(badRange, atNs)
     },
   }
 }

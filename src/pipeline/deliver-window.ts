@@ -1,4 +1,4 @@
-/** One window walked end to end: read, flatten, encode, deliver, and only then enter it in the ledger.
+/** One window from end to end: read, flatten, encode, deliver, and only then enter it in the ledger.
  *
  *   source.open -> messages -> points -> lines -> batches -> receipts -> ledger.done
  *
@@ -28,7 +28,7 @@ export interface WorkerParts {
   readonly lines: LineWriter
 }
 
-export interface RunWindowDeps {
+export interface DeliverWindowDeps {
   readonly source: Pick<Source, 'open'>
   readonly sink: Pick<Sink, 'write'>
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
@@ -43,7 +43,7 @@ export interface RunWindowDeps {
   readonly lagNs: bigint
   /** The present, ns, when an answer has come: the earlier of the local clock and the API's, which is the Date header of this very answer,
    * or an estimate where it has none. A clock that is fast would otherwise jump over records that are yet to be logged. */
-  readonly presentNs: (serverNs: bigint | undefined) => bigint
+  readonly safeNowNs: (serverNs: bigint | undefined) => bigint
   /** Which pass a reading of records of this age stands for: what is first read after a day needs no late pass any more. */
   readonly passAt: (ageNs: bigint) => number
   /** The next value of the clock of acknowledgements: strictly increasing, ns. */
@@ -57,10 +57,10 @@ export interface RunWindowDeps {
 }
 
 /** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
-export async function runWindow(
+export async function deliverWindow(
   window: PlannedWindow,
   parts: WorkerParts,
-  deps: RunWindowDeps,
+  deps: DeliverWindowDeps,
   signal: AbortSignal,
 ): Promise<WindowResult> {
   const beganMs = deps.clock.monotonicMs()
@@ -68,7 +68,7 @@ export async function runWindow(
   parts.lines.reset()
   const observer = deps.observers.begin(window)
   try {
-    const result = await walk(window, attempt, parts, deps, signal, beganMs, observer)
+    const result = await readAndDeliver(window, attempt, parts, deps, signal, beganMs, observer)
     if (result.limits.length > 0) observer.failed()
     else observer.done(result)
     deps.ledger.endAttempt(attempt)
@@ -81,11 +81,11 @@ export async function runWindow(
   }
 }
 
-async function walk(
+async function readAndDeliver(
   window: PlannedWindow,
   attempt: Attempt,
   parts: WorkerParts,
-  deps: RunWindowDeps,
+  deps: DeliverWindowDeps,
   outerSignal: AbortSignal,
   beganMs: number,
   observer: WindowObserver,
@@ -100,7 +100,7 @@ async function walk(
   let held: Batch[] | undefined = window.previous ? [] : undefined
   let heldBytes = 0
   let serverNs: bigint | undefined
-  let presentNs = 0n
+  let safeNowNs = 0n
   let reachNs: bigint | undefined
   let bytes = 0
 
@@ -152,8 +152,8 @@ async function walk(
   try {
     const answer = await deps.source.open(window, signal)
     serverNs = answer.serverNs
-    presentNs = deps.presentNs(serverNs)
-    reachNs = reachOf(window, presentNs - deps.lagNs)
+    safeNowNs = deps.safeNowNs(serverNs)
+    reachNs = reachOf(window, safeNowNs - deps.lagNs)
     for await (const group of answer.groups) {
       for (const message of group) {
         take(message)
@@ -176,7 +176,7 @@ async function walk(
     const ackedNs = deps.nextAckNs()
     // Not held back: written as a whole, changed or not.
     const isWritten = changed || held === undefined
-    const pass = reachNs === undefined ? window.pass : passOf(window, presentNs - reachNs, deps)
+    const pass = reachNs === undefined ? window.pass : passOf(window, safeNowNs - reachNs, deps)
     if (reachNs !== undefined && delivery.limits.length === 0) {
       deps.ledger.done(
         { fromNs: window.fromNs, toNs: reachNs },
@@ -206,14 +206,14 @@ async function walk(
 }
 
 /** How far the window is done: never past the trailing edge, which is what the API can have had when it answered. */
-function reachOf(window: PlannedWindow, edgeNs: bigint): bigint | undefined {
+function reachOf(window: PlannedWindow, horizonNs: bigint): bigint | undefined {
   if (window.previous) return window.toNs
-  const reachNs = min(window.toNs, edgeNs)
+  const reachNs = min(window.toNs, horizonNs)
   return reachNs > window.fromNs ? reachNs : undefined
 }
 
 /** A late pass counts only when the window has its age by both clocks; one that was made earlier was merely another reading. */
-function passOf(window: PlannedWindow, ageNs: bigint, deps: RunWindowDeps): number {
+function passOf(window: PlannedWindow, ageNs: bigint, deps: DeliverWindowDeps): number {
   return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
 }
 
@@ -241,7 +241,7 @@ interface Delivery {
 
 function createDelivery(
   lines: LineWriter,
-  deps: RunWindowDeps,
+  deps: DeliverWindowDeps,
   signal: AbortSignal,
   onFailure: (error: unknown) => void,
 ): Delivery {

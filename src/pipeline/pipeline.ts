@@ -1,4 +1,4 @@
-/** The loop around `runWindow`: asks the planner, keeps a bounded number of windows going, and turns every failure into the right
+/** The loop around `deliverWindow`: asks the planner, keeps a bounded number of windows going, and turns every failure into the right
  * wait. One tick reads until nothing is missing below the trailing edge; ticks never overlap (schedule/ sees to it, and so do we).
  *
  *   present, edge       what time it is, and how far is asked for; expiry: what the API no longer has
@@ -19,7 +19,7 @@ import type { Source } from '../source/source.ts'
 import { createBackfill } from './backfill.ts'
 import { createBackoff } from './backoff.ts'
 import { createCircuitBreaker } from './circuit-breaker.ts'
-import type { RunWindowDeps, WorkerParts } from './deliver-window.ts'
+import type { DeliverWindowDeps, WorkerParts } from './deliver-window.ts'
 import { createDeviceNames } from './device-names.ts'
 import { createDatabaseHealth } from './health/database-health.ts'
 import type { HealthReport } from './health/health-report.ts'
@@ -57,12 +57,12 @@ export interface PipelineOptions {
 
 export interface PipelineDeps
   extends Omit<
-    RunWindowDeps,
+    DeliverWindowDeps,
     | 'source'
     | 'sink'
     | 'ledger'
     | 'lagNs'
-    | 'presentNs'
+    | 'safeNowNs'
     | 'passAt'
     | 'heldBytesMax'
     | 'nextAckNs'
@@ -74,7 +74,7 @@ export interface PipelineDeps
   readonly ledger: Ledger
   readonly names: Names
   /** History that somebody asked for. */
-  readonly wanted?: BackfillRequests
+  readonly backfillRequests?: BackfillRequests
   readonly health: HealthReport
   readonly createWorker: () => WorkerParts
   readonly metrics: PipelineMetrics
@@ -122,7 +122,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   let isPaused = false
 
   const sourceClock = createSourceClock(options, deps)
-  const { presentNs, floorNs } = sourceClock
+  const { safeNowNs, floorNs } = sourceClock
   // However rare polls are: a poll that lasts looks for what is new, and what failed is tried again.
   const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
   const horizon = createSafeReadHorizon({ intervalMs: oftenMs, lagNs }, { clock, sourceClock })
@@ -130,7 +130,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const delivered = createDelivered(clock)
   const line = createLineHealth(options, { ...deps, sourceClock })
   const expiry = createExpiry({ ledger, sourceClock, metrics, log })
-  const backfill = createBackfill({ ledger, ...(deps.wanted ? { wanted: deps.wanted } : {}), log })
+  const backfill = createBackfill({
+    ledger,
+    ...(deps.backfillRequests ? { requests: deps.backfillRequests } : {}),
+    log,
+  })
   const database = createDatabaseHealth(deps)
   const liveness = createLiveness({ gapMs: options.intervalMs, stepMaxMs: options.stepMaxMs }, clock)
   const breaker = createCircuitBreaker({
@@ -138,7 +142,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     clock,
     onChange(error) {
       database.changed(error)
-      if (error && !isRefusal(error)) recovery.lose()
+      if (error && !isRefusal(error)) recovery.databaseWasAway()
     },
   })
   const recovery = createRecovery(
@@ -152,17 +156,17 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   sink.listen(database.listener)
   sink.listen({
     failed(error) {
-      if (isOutage(error)) recovery.lose()
+      if (isOutage(error)) recovery.databaseWasAway()
     },
     succeeded: breaker.acknowledged,
   })
   sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
   sink.listen({ failed: () => undefined, succeeded: line.moved })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
-  const walk = createWindowRunner(
+  const runWindow = createWindowRunner(
     {
       ...deps,
-      ...{ lagNs, presentNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, ...recovery },
+      ...{ lagNs, safeNowNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, ...recovery },
       ...{ sourceClock, horizon, backoff, breaker, database, delivered, backfill, checkpoint, line },
     },
     aborting.signal,
@@ -171,7 +175,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   /** An answer tells the time of when it began to come; by the end of the window that may be minutes ago. */
   function hearAnswer(serverNs: bigint | undefined): bigint {
     sourceClock.hear(serverNs)
-    return presentNs(serverNs)
+    return safeNowNs(serverNs)
   }
 
   function passAt(ageNs: bigint): number {
@@ -184,13 +188,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   /** A name counts from here on: never for messages that were read already, should both clocks be behind. */
   function afterAllReadNs(): bigint {
-    return max(presentNs(), newestDoneNs() + 1n)
+    return max(safeNowNs(), newestDoneNs() + 1n)
   }
 
   /** Nobody has told the time yet, or the clocks disagree and by them there is nothing to ask for. One Date header that was wrong must not
    * silence the API for hours. */
   function isTimeDoubtful(): boolean {
-    return !sourceClock.isHeard || (!sourceClock.isAgreed() && presentNs() - lagNs <= newestDoneNs())
+    return !sourceClock.isHeard || (!sourceClock.isAgreed() && safeNowNs() - lagNs <= newestDoneNs())
   }
 
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
@@ -198,18 +202,18 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     if (planner) return planner
     if (!deps.names.hasBegun()) await deviceNames.firstLook(signal)
     signal.throwIfAborted()
-    if (!backoff.guardState(() => deps.names.readingBegins(presentNs()))) return undefined
+    if (!backoff.guardState(() => deps.names.readingBegins(safeNowNs()))) return undefined
     planner = createPlanner(
       {
         intervalNs: BigInt(options.intervalMs) * MS,
         windowMaxNs: BigInt(options.windowMaxMs) * MS,
         windowBytesTarget: options.windowBytesTarget,
         latePassesNs,
-        wanted: () => backfill.range(floorNs()),
+        backfillRange: () => backfill.range(floorNs()),
         monotonicMs: clock.monotonicMs,
       },
       ledger,
-      presentNs(),
+      safeNowNs(),
     )
     return planner
   }
@@ -233,12 +237,23 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const result = await runWorkers(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        { walk, sourceClock, horizon, expiry, backoff, breaker, recovery, liveness, clock, isPaused: () => isPaused },
+        {
+          runWindow,
+          sourceClock,
+          horizon,
+          expiry,
+          backoff,
+          breaker,
+          recovery,
+          liveness,
+          clock,
+          isPaused: () => isPaused,
+        },
         signal,
       )
       if (result === 'caught_up') {
         health.set('state', 'ok')
-        backoff.guardState(() => backfill.settle(floorNs(), presentNs()))
+        backoff.guardState(() => backfill.settle(floorNs(), safeNowNs()))
       }
       compact()
       return result
@@ -251,7 +266,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   function compact(): void {
     if (clock.monotonicMs() < compactDueMs) return
     compactDueMs = clock.monotonicMs() + COMPACT_EVERY_MS
-    backoff.guardState(() => ledger.compact(presentNs() - max(lastPassNs + HOUR, DAY), recovery.comparedFromNs()))
+    backoff.guardState(() => ledger.compact(safeNowNs() - max(lastPassNs + HOUR, DAY), recovery.comparedFromNs()))
   }
 
   return {
@@ -283,8 +298,8 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       log.info('reading goes on')
     },
     backfill(range, again) {
-      const nowNs = presentNs()
-      return backfill.ask(range, { again, floorNs: floorNs(), edgeNs: nowNs - lagNs, nowNs })
+      const nowNs = safeNowNs()
+      return backfill.ask(range, { again, floorNs: floorNs(), horizonNs: nowNs - lagNs, nowNs })
     },
     cancelBackfill: backfill.cancel,
 
@@ -305,21 +320,21 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     status() {
       const watermarkNs = ledger.watermarkNs()
       const originNs = ledger.originNs()
-      const edgeNs = horizon.standingNs()
+      const horizonNs = horizon.standingNs()
       return {
         tailnet: options.tailnet,
         sink: sink.label,
         watermarkNs: watermarkNs?.toString() ?? null,
         watermark: watermarkNs === undefined ? null : isoOf(watermarkNs),
-        horizon: isoOf(edgeNs),
+        horizon: isoOf(horizonNs),
         origin: originNs === undefined ? null : isoOf(originNs),
         lagSeconds: watermarkNs === undefined ? null : Number(sourceClock.runningNs() - watermarkNs) / 1e9,
-        backlogSeconds: planner ? Number(planner.backlogNs(edgeNs)) / 1e9 : 0,
+        backlogSeconds: planner ? Number(planner.backlogNs(horizonNs)) / 1e9 : 0,
         windowSeconds: planner ? Number(planner.windowNs) / 1e9 : 0,
         inFlight: deps.semaphore.taken,
         ...delivered.view(),
         gaps: ledger.gaps().map(gapView),
-        passes: passesOf(ledger, options.latePassesMs, presentNs()),
+        passes: passesOf(ledger, options.latePassesMs, safeNowNs()),
         database: {
           state: breaker.state,
           code: breaker.error?.code ?? null,

@@ -17,7 +17,7 @@
 import { MINUTE, SECOND } from '../base/clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
 import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
-import { createBadRange } from './bisection.ts'
+import { createBisection } from './bisection.ts'
 import type { PlannedWindow, Queue } from './window.ts'
 import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
 
@@ -28,16 +28,16 @@ export interface PlannerOptions {
   /** Ages at which a window is read again, ascending, ns. */
   readonly latePassesNs: readonly bigint[]
   /** History that somebody asked for, besides what is read anyway; clipped to what the API still has. */
-  readonly wanted?: () => Interval | undefined
+  readonly backfillRange?: () => Interval | undefined
   /** For rests: neither clock that tells the time may lengthen one. */
   readonly monotonicMs: () => number
 }
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch`, `limited` or `released`. */
 export interface Planner {
-  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `edgeNs` the trailing edge.
+  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `horizonNs` the trailing edge.
    * `first`: a window that failed and goes before all others, as far as there is anything of it still to do. */
-  next(nowNs: bigint, edgeNs: bigint, first?: PlannedWindow): PlannedWindow | undefined
+  next(nowNs: bigint, horizonNs: bigint, first?: PlannedWindow): PlannedWindow | undefined
   /** The window was read, acknowledged and entered in the ledger: as far as `toNs`, with `bytes` in all, as pass `pass`. */
   succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
   /** The window was too much for the API, the network or the memory. */
@@ -47,7 +47,7 @@ export interface Planner {
   /** The window was abandoned, or failed for a reason that has nothing to do with it. */
   released(window: PlannedWindow): void
   /** Length of what should be done below the edge and is not, ns. */
-  backlogNs(edgeNs: bigint): bigint
+  backlogNs(horizonNs: bigint): bigint
   /** SourceClock length of a window, ns. */
   readonly windowNs: bigint
   /** How long to rest before the next part of a backfill, ms: it must not take the API away from what is live. 0: not waiting for that. */
@@ -69,7 +69,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   let given = 0
   // Ranges that were too much: a window that touches one is at most `maxNs` long.
   let caps: { range: Interval; maxNs: bigint }[] = []
-  const bad = createBadRange(openGap)
+  const bisection = createBisection(openGap)
   let restUntilMs = 0
   let backfillBeganMs = 0
   const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
@@ -80,15 +80,15 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     else openGap(attempt, 'crash', nowNs)
   }
 
-  function openMissing(edgeNs: bigint): readonly Interval[] {
+  function openMissing(horizonNs: bigint): readonly Interval[] {
     const originNs = ledger.originNs()
-    if (originNs === undefined || originNs >= edgeNs) return []
-    return untaken(ledger.missing(originNs, edgeNs))
+    if (originNs === undefined || originNs >= horizonNs) return []
+    return untaken(ledger.missing(originNs, horizonNs))
   }
 
   /** Without what is being read, put aside or a named gap. */
   function untaken(missing: readonly Interval[]): readonly Interval[] {
-    return subtract(missing, [...active.keys(), ...bad.aside(), ...openGaps()])
+    return subtract(missing, [...active.keys(), ...bisection.quarantined(), ...openGaps()])
   }
 
   function openGaps() {
@@ -100,26 +100,26 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return caps.reduce((least, cap) => (intersects(cap.range, place) ? min(least, cap.maxNs) : least), size.lengthNs)
   }
 
-  function live(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
+  function live(missing: readonly Interval[], horizonNs: bigint): PlannedWindow | undefined {
     const newest = missing.at(-1)
-    if (newest === undefined || newest.toNs !== edgeNs || isQueueActive('live')) return undefined
+    if (newest === undefined || newest.toNs !== horizonNs || isQueueActive('live')) return undefined
     // With a backlog behind it, the live queue takes only the newest bit: what is fresh must not wait for what is old.
     const bit = min(lengthAt(newest), max(2n * options.intervalNs, SECOND))
     return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, queue: 'live', pass: 1 }
   }
 
-  function probe(missing: readonly Interval[], edgeNs: bigint): PlannedWindow | undefined {
-    const range = isQueueActive('probe') ? undefined : bad.probe(missing, edgeNs)
+  function probe(missing: readonly Interval[], horizonNs: bigint): PlannedWindow | undefined {
+    const range = isQueueActive('probe') ? undefined : bisection.probe(missing, horizonNs)
     return range && { fromNs: range.fromNs, toNs: range.toNs, queue: 'probe', pass: 1 }
   }
 
   function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
     // Is it the window's fault or the API's? Something far from the suspect tells; if that fails too, wait for the next live window.
-    const doubtful = bad.doubtful()
-    if (doubtful > 1) return undefined
-    const piece = doubtful === 1 ? missing.at(-1) : missing[0]
+    const unverified = bisection.unverified()
+    if (unverified > 1) return undefined
+    const piece = unverified === 1 ? missing.at(-1) : missing[0]
     if (piece === undefined) return undefined
-    if (doubtful === 1) {
+    if (unverified === 1) {
       const end = { fromNs: piece.toNs - 1n, toNs: piece.toNs }
       return { fromNs: max(piece.fromNs, piece.toNs - lengthAt(end)), toNs: piece.toNs, queue: 'backlog', pass: 1 }
     }
@@ -136,16 +136,16 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       const due = ledger.duePasses(window.pass, window.toNs, Number.MAX_SAFE_INTEGER).find((one) => same(one, window))
       return due && !isBusy(window) ? { ...window, previous: due } : undefined
     }
-    const [piece] = subtract(ledger.missing(window.fromNs, window.toNs), [...active.keys(), ...bad.aside()])
+    const [piece] = subtract(ledger.missing(window.fromNs, window.toNs), [...active.keys(), ...bisection.quarantined()])
     if (piece === undefined) return undefined
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
     return { fromNs, toNs: min(piece.toNs, fromNs + length), queue: window.queue, pass: window.pass }
   }
 
-  function dueGap(atNs: bigint, edgeNs: bigint): PlannedWindow | undefined {
+  function dueGap(atNs: bigint, horizonNs: bigint): PlannedWindow | undefined {
     if (isQueueActive('gap')) return undefined
-    const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)
+    const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= horizonNs)
     if (gap === undefined) return undefined
     const { fromNs } = gap
     // A range that could not be read is asked for as a whole; one that was only not written, as it could be read.
@@ -164,8 +164,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   /** What lies after the origin is missing anyway and is read as the backlog. */
-  function wantedMissing(): readonly Interval[] {
-    const range = options.wanted?.()
+  function backfillMissing(): readonly Interval[] {
+    const range = options.backfillRange?.()
     const originNs = ledger.originNs()
     if (range === undefined || originNs === undefined) return []
     return untaken(ledger.missing(range.fromNs, min(range.toNs, originNs)))
@@ -173,7 +173,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
 
   function backfill(): PlannedWindow | undefined {
     if (isQueueActive('backfill') || restMs() > 0) return undefined
-    const [piece] = wantedMissing()
+    const [piece] = backfillMissing()
     if (piece === undefined) return undefined
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
@@ -182,7 +182,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
 
   function restMs(): number {
     const leftMs = restUntilMs - options.monotonicMs()
-    return leftMs > 0 && wantedMissing().length > 0 ? leftMs : 0
+    return leftMs > 0 && backfillMissing().length > 0 ? leftMs : 0
   }
 
   function isBusy(window: Interval): boolean {
@@ -206,19 +206,19 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   return {
-    next(atNs, edgeNs, first) {
-      const missing = openMissing(edgeNs)
+    next(atNs, horizonNs, first) {
+      const missing = openMissing(horizonNs)
       const window =
         (first && again(first)) ??
-        live(missing, edgeNs) ??
-        probe(missing, edgeNs) ??
+        live(missing, horizonNs) ??
+        probe(missing, horizonNs) ??
         backlog(missing) ??
-        dueGap(atNs, edgeNs) ??
+        dueGap(atNs, horizonNs) ??
         duePass(atNs) ??
         backfill()
       if (window?.queue === 'backfill') backfillBeganMs = options.monotonicMs()
       if (window) active.set(window, (given += 1))
-      else if (active.size === 0 && bad.settle(atNs)) return this.next(atNs, edgeNs, first)
+      else if (active.size === 0 && bisection.settle(atNs)) return this.next(atNs, horizonNs, first)
       return window
     },
 
@@ -234,9 +234,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         const nowMs = options.monotonicMs()
         restUntilMs = nowMs + Math.min(nowMs - backfillBeganMs, REST_MAX_MS)
       }
-      if (window.queue === 'probe' && done.toNs >= window.toNs) bad.probed(window, 'read', atNs)
+      if (window.queue === 'probe' && done.toNs >= window.toNs) bisection.probed(window, 'read', atNs)
       if (caps.length > 0) caps = caps.filter((cap) => ledger.missing(cap.range.fromNs, cap.range.toNs).length > 0)
-      bad.verify(begun)
+      bisection.verify(begun)
     },
 
     tooMuch(window, reason, atNs) {
@@ -258,10 +258,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         if (gap && !isReadable) openGap(gap, reason, atNs)
         if (!isReadable) return
       }
-      if (window.queue === 'probe') return bad.probed(window, reason, atNs)
+      if (window.queue === 'probe') return bisection.probed(window, reason, atNs)
       size.failed(lengthNs)
       if (lengthNs <= WINDOW_MIN_NS) {
-        bad.suspect(window, reason, given)
+        bisection.quarantine(window, reason, given)
         return
       }
       caps = caps.filter((cap) => !same(cap.range, window))
@@ -272,8 +272,8 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       const begun = active.get(window) ?? 0
       active.delete(window)
       // The API is well.
-      bad.verify(begun)
-      if (window.queue === 'probe' && toNs >= window.toNs) bad.probed(window, 'read', atNs)
+      bisection.verify(begun)
+      if (window.queue === 'probe' && toNs >= window.toNs) bisection.probed(window, 'read', atNs)
       const nextNs = atNs + LIMIT_RETRY
       if (window.queue === 'late') {
         lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })
@@ -295,10 +295,10 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       active.delete(window)
     },
 
-    backlogNs(edgeNs) {
+    backlogNs(horizonNs) {
       const originNs = ledger.originNs()
-      if (originNs === undefined || originNs >= edgeNs) return 0n
-      return ledger.missing(originNs, edgeNs).reduce((sum, one) => sum + (one.toNs - one.fromNs), 0n)
+      if (originNs === undefined || originNs >= horizonNs) return 0n
+      return ledger.missing(originNs, horizonNs).reduce((sum, one) => sum + (one.toNs - one.fromNs), 0n)
     },
     get windowNs() {
       return size.lengthNs

@@ -10,27 +10,27 @@ export interface Rates {
 }
 
 export function createRates(startMs: number): Rates {
-  const semaphore = new Map<number, { messages: number; entries: number; points: number; bytes: number }>()
+  const slots = new Map<number, { messages: number; entries: number; points: number; bytes: number }>()
   function trim(nowMs: number): void {
     const oldest = Math.floor(nowMs / SLOT_MS) - SLOTS
-    for (const slot of semaphore.keys()) if (slot <= oldest) semaphore.delete(slot)
+    for (const slot of slots.keys()) if (slot <= oldest) slots.delete(slot)
   }
   return {
     add(nowMs, amounts) {
       trim(nowMs)
       const slot = Math.floor(nowMs / SLOT_MS)
-      const sum = semaphore.get(slot) ?? { messages: 0, entries: 0, points: 0, bytes: 0 }
+      const sum = slots.get(slot) ?? { messages: 0, entries: 0, points: 0, bytes: 0 }
       sum.messages += amounts.messages
       sum.entries += amounts.entries
       sum.points += amounts.points
       sum.bytes += amounts.bytes
-      semaphore.set(slot, sum)
+      slots.set(slot, sum)
     },
     perSecond(nowMs) {
       trim(nowMs)
       const seconds = Math.max(1, Math.min((nowMs - startMs) / 1000, (SLOT_MS * SLOTS) / 1000))
       const total = { messages: 0, entries: 0, points: 0, bytes: 0 }
-      for (const sum of semaphore.values()) {
+      for (const sum of slots.values()) {
         total.messages += sum.messages
         total.entries += sum.entries
         total.points += sum.points

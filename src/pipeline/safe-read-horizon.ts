@@ -20,32 +20,32 @@ export function createSafeReadHorizon(
   options: { readonly intervalMs: number; readonly lagNs: bigint },
   { clock, sourceClock }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly sourceClock: SourceClock },
 ): SafeReadHorizon {
-  let edgeNs: bigint | undefined
+  let horizonNs: bigint | undefined
   let setMs = 0
 
   function ns(): bigint {
     const nowMs = clock.monotonicMs()
-    if (edgeNs === undefined || nowMs - setMs >= options.intervalMs) {
-      edgeNs = sourceClock.presentNs() - options.lagNs
+    if (horizonNs === undefined || nowMs - setMs >= options.intervalMs) {
+      horizonNs = sourceClock.safeNowNs() - options.lagNs
       setMs = nowMs
     }
-    return edgeNs
+    return horizonNs
   }
 
   return {
     ns,
-    standingNs: () => edgeNs ?? sourceClock.serverNowNs() - options.lagNs,
+    standingNs: () => horizonNs ?? sourceClock.serverNowNs() - options.lagNs,
     forget() {
-      edgeNs = undefined
+      horizonNs = undefined
     },
     learn(window, reachedNs, hasHeard) {
       if (reachedNs >= window.toNs) {
-        edgeNs ??= ns()
+        horizonNs ??= ns()
         return
       }
       // The clocks did not allow the whole window: until the next edge there is nothing more to ask for.
-      if (hasHeard) edgeNs = undefined
-      edgeNs = min(ns(), reachedNs)
+      if (hasHeard) horizonNs = undefined
+      horizonNs = min(ns(), reachedNs)
     },
   }
 }

@@ -17,7 +17,7 @@ export interface SourceClock {
   runningNs(): bigint
   /** The present for all that cannot be undone (a window is done, a late pass was made, a range is given up): the earlier of both clocks.
    * With one of them fast nothing is lost; with one of them slow everything is late, which the warning about the clocks tells. */
-  presentNs(serverNs?: bigint): bigint
+  safeNowNs(serverNs?: bigint): bigint
   /** The oldest that the API still has, for sure. */
   floorNs(): bigint
   /** A Date header came since the start. */
@@ -67,7 +67,7 @@ export function createSourceClock(
     return isNear(at.wallNs, estimateNs) ? at.wallNs : estimateNs
   }
 
-  function presentNs(serverNs?: bigint): bigint {
+  function safeNowNs(serverNs?: bigint): bigint {
     const at = now()
     return min(at.wallNs, serverNs ?? serverAt(at))
   }
@@ -127,8 +127,8 @@ export function createSourceClock(
       const at = now()
       return moved === undefined ? serverAt(at) : max(serverAt(at), runOn(moved, at))
     },
-    presentNs,
-    floorNs: () => presentNs() - retentionNs + RETENTION_MARGIN,
+    safeNowNs,
+    floorNs: () => safeNowNs() - retentionNs + RETENTION_MARGIN,
     get isHeard() {
       return heard !== undefined
     },

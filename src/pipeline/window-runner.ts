@@ -1,4 +1,4 @@
-/** One planned window from the planner and back to it: `runWindow` reads and delivers it, and here it is decided what follows from how that
+/** One planned window from the planner and back to it: `deliverWindow` reads and delivers it, and here it is decided what follows from how that
  * ended.
  *
  *   done            planner, edge, metrics and the checkpoint in the database learn of it
@@ -15,7 +15,7 @@ import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
 import type { Backfill } from './backfill.ts'
 import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { type RunWindowDeps, runWindow, type WorkerParts } from './deliver-window.ts'
+import { type DeliverWindowDeps, deliverWindow, type WorkerParts } from './deliver-window.ts'
 import type { DatabaseHealth } from './health/database-health.ts'
 import type { LineHealth } from './health/line-health.ts'
 import type { Planner } from './planner.ts'
@@ -25,7 +25,7 @@ import type { SourceClock } from './source-clock.ts'
 import type { Delivered } from './status.ts'
 import type { PlannedWindow, WindowResult } from './window.ts'
 
-export interface WindowRunnerDeps extends RunWindowDeps {
+export interface WindowRunnerDeps extends DeliverWindowDeps {
   readonly createWorker: () => WorkerParts
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'done' | 'endAttempt' | 'forget'>
   readonly sourceClock: SourceClock
@@ -52,7 +52,7 @@ const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
   api_unavailable: 'unavailable',
 }
 
-/** Returns the walk. After `aborting` the window under way is released. It rejects only on a programmer's error. */
+/** Returns the function that runs a window. After `aborting` the window under way is released. It rejects only on a programmer's error. */
 export function createWindowRunner(
   deps: WindowRunnerDeps,
   aborting: AbortSignal,
@@ -97,7 +97,7 @@ export function createWindowRunner(
     const reason = GAP_REASON_OF[code]
     if (isTooMuch && reason) {
       metrics.windowSplit()
-      if (!backoff.guardState(() => plan.tooMuch(window, reason, sourceClock.presentNs()))) plan.released(window)
+      if (!backoff.guardState(() => plan.tooMuch(window, reason, sourceClock.safeNowNs()))) plan.released(window)
     } else plan.released(window)
     backoff.apiFails(error)
   }
@@ -109,7 +109,7 @@ export function createWindowRunner(
     breaker.succeeded(window, 0)
     const toNs = doneToNs ?? window.fromNs
     deps.horizon.learn(window, toNs, serverNs !== undefined)
-    if (!backoff.guardState(() => plan.limited(window, toNs, sourceClock.presentNs()))) plan.released(window)
+    if (!backoff.guardState(() => plan.limited(window, toNs, sourceClock.safeNowNs()))) plan.released(window)
     deps.line.limited(window, limits)
   }
 
@@ -119,13 +119,13 @@ export function createWindowRunner(
     backoff.guardState(() => deps.ledger.forget(window))
   }
 
-  return async function walk(window, plan) {
+  return async function runWindow(window, plan) {
     const parts = idle.pop() ?? deps.createWorker()
     let result: WindowResult
     deps.line.began()
     const ended = deps.database.began()
     try {
-      result = await runWindow(window, parts, deps, aborting)
+      result = await deliverWindow(window, parts, deps, aborting)
     } catch (error) {
       failed(window, plan, error)
       return
@@ -138,7 +138,7 @@ export function createWindowRunner(
     breaker.succeeded({ fromNs: window.fromNs, toNs: result.doneToNs ?? window.fromNs }, result.written)
     backoff.apiWorks()
     const { bytes, pass } = result
-    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, sourceClock.presentNs())
+    plan.succeeded(window, { toNs: result.doneToNs ?? window.fromNs, bytes, pass }, sourceClock.safeNowNs())
     learn(window, result)
     if (result.doneToNs === undefined) return
     const isShown = await deps.checkpoint(window, result.doneToNs, result, aborting)

@@ -12,8 +12,8 @@ import type { SourceClock } from './source-clock.ts'
 import type { PlannedWindow } from './window.ts'
 
 export interface WorkerPoolDeps {
-  readonly walk: (window: PlannedWindow, plan: Planner) => Promise<void>
-  readonly sourceClock: Pick<SourceClock, 'presentNs' | 'hasJumped'>
+  readonly runWindow: (window: PlannedWindow, plan: Planner) => Promise<void>
+  readonly sourceClock: Pick<SourceClock, 'safeNowNs' | 'hasJumped'>
   readonly horizon: Pick<SafeReadHorizon, 'ns' | 'forget'>
   readonly expiry: Expiry
   readonly backoff: Backoff
@@ -52,10 +52,10 @@ export async function runWorkers(
     const isResting = hasJumped || isExpiring || isComparing
     const most = backoff.isApiSteady() && breaker.state === 'closed' ? options.parallel : 1
     while (canRead && !isResting && flying.size < most) {
-      const window = plan.next(deps.sourceClock.presentNs(), deps.horizon.ns(), breaker.trial)
+      const window = plan.next(deps.sourceClock.safeNowNs(), deps.horizon.ns(), breaker.trial)
       if (window === undefined) break
       const flight: Promise<void> = deps
-        .walk(window, plan)
+        .runWindow(window, plan)
         .catch((error: unknown) => {
           broken ??= error
         })

@@ -59,7 +59,7 @@ export function createLineWorld(
     ledger?: Ledger
     devices?: (signal: AbortSignal) => Promise<readonly Device[]>
     names?: Partial<Names>
-    wanted?: BackfillRequests
+    backfillRequests?: BackfillRequests
     log?: Logger
     observers?: Pick<Observers, 'begin'>
   } = {},
@@ -95,7 +95,7 @@ export function createLineWorld(
     metrics,
     health: report,
     createWorker: () => createFakeWorker(),
-    ...(given.wanted ? { wanted: given.wanted } : {}),
+    ...(given.backfillRequests ? { backfillRequests: given.backfillRequests } : {}),
     clock,
     log: given.log ?? silentLog,
     random: () => 0.5,

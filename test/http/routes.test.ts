@@ -4,7 +4,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { createHealth } from '../../src/observe/health.ts'
-import { createTroubles } from '../../src/pipeline/observers/failures.ts'
+import { createFailures } from '../../src/pipeline/observers/failures.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { keptLog, silentLog } from '../helpers/silent.ts'
 import { eventually } from '../line/eventually.ts'
@@ -177,7 +177,7 @@ test('every answer carries the safety headers; errors are JSON without stack', a
 test('a page, a stream or /metrics that cannot be rendered is told in /health, and forgotten when it can be again', async (t) => {
   const health = createHealth({ clock: systemClock })
   const { log, entries } = keptLog()
-  const troubles = createTroubles({ clock: systemClock, log, health, metrics: { failed: () => undefined } })
+  const troubles = createFailures({ clock: systemClock, log, health, metrics: { failed: () => undefined } })
   let isBad = true
   const fail = () => {
     if (isBad) throw new TypeError('secret-of-the-inside')

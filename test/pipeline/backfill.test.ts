@@ -9,7 +9,7 @@ import { createFakeApi, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
 import { silentLog } from '../helpers/silent.ts'
 
-function wantedIn(path = ':memory:'): BackfillRequests {
+function requestsIn(path = ':memory:'): BackfillRequests {
   return createBackfillRequests(openStateFile({ path }, { clock: createFakeClock(), log: silentLog }), 'default')
 }
 
@@ -21,8 +21,8 @@ function records(fromNs: bigint, toNs: bigint, stepNs: bigint): FakeRecord[] {
 
 const range = { fromNs: NOON_NS - 7n * DAY, toNs: NOON_NS - 6n * DAY }
 
-function world(wanted = wantedIn()) {
-  const made = createLineWorld({}, { wanted })
+function world(backfillRequests = requestsIn()) {
+  const made = createLineWorld({}, { backfillRequests })
   made.api.records = [
     ...records(range.fromNs, range.toNs, 5n * MINUTE),
     ...records(NOON_NS - HOUR, NOON_NS + 3n * HOUR, 10n * SECOND),
@@ -54,9 +54,9 @@ test('what is live does not wait: it stays as fresh while history is read', asyn
   assert.ok(clock.now() - (ledger.watermarkNs() ?? 0n) <= 95n * SECOND)
 })
 
-test('the wish outlives the process, and what is done is not read again', async () => {
-  const wanted = wantedIn()
-  const first = world(wanted)
+test('the request outlives the process, and what is done is not read again', async () => {
+  const backfillRequests = requestsIn()
+  const first = world(backfillRequests)
   await first.tick()
   first.pipeline.backfill(range, false)
   // Half of it is done when the process goes away.
@@ -65,14 +65,14 @@ test('the wish outlives the process, and what is done is not read again', async 
     { pass: 3, digest: '', messages: 1, entries: 1, points: 1, atNs: 1n },
   )
   first.db.show({ timeNs: range.fromNs + 12n * HOUR, pass: '3', writer: first.ledger.writer, ackedNs: 1n })
-  const second = createLineWorld({}, { wanted, ledger: first.ledger, api: first.api, db: first.db })
+  const second = createLineWorld({}, { backfillRequests, ledger: first.ledger, api: first.api, db: first.db })
   assert.equal(second.pipeline.status().backfill?.share, 0.5)
   const askedBefore = first.api.asked.length
   await second.tick()
   const asked = first.api.asked.slice(askedBefore).filter(({ toNs }) => toNs <= range.toNs)
   assert.ok(asked.every(({ fromNs }) => fromNs >= range.fromNs + 12n * HOUR))
   assert.equal(second.pipeline.status().backfill?.state, 'done')
-  assert.equal(wanted.range(), undefined)
+  assert.equal(backfillRequests.range(), undefined)
 })
 
 test('again: what is done is forgotten first', async () => {
@@ -120,7 +120,7 @@ test('a Date header that stands still, as behind a caching proxy, does not make 
   const clock = createFakeClock()
   let frozenNs: bigint | undefined
   const api = createFakeApi(() => frozenNs ?? clock.now())
-  const { pipeline, tick, ledger } = createLineWorld({}, { clock, api, wanted: wantedIn() })
+  const { pipeline, tick, ledger } = createLineWorld({}, { clock, api, backfillRequests: requestsIn() })
   await tick()
   frozenNs = clock.now()
   pipeline.backfill(range, false)

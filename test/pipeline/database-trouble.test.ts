@@ -103,9 +103,9 @@ test('while a limit lasts one gap is tried every ten minutes, not each of them, 
   assert.ok(gaps >= 10, `${gaps} gaps`)
   world.api.asked.length = 0
   await world.run(3_600_000)
-  const edgeNs = world.clock.now() - HOUR - 2n * MINUTE
+  const horizonNs = world.clock.now() - HOUR - 2n * MINUTE
   const again = world.api.asked.filter((window) =>
-    world.ledger.gaps().some((gap) => gap.toNs < edgeNs && gap.fromNs === window.fromNs),
+    world.ledger.gaps().some((gap) => gap.toNs < horizonNs && gap.fromNs === window.fromNs),
   )
   assert.ok(again.length >= 5 && again.length <= 7, `${again.length} attempts in an hour`)
 })

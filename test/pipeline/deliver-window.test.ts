@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
-import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window.ts'
+import { type DeliverWindowDeps, deliverWindow } from '../../src/pipeline/deliver-window.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import type { WindowObserver } from '../../src/pipeline/observers/observers.ts'
 import { createSemaphore } from '../../src/pipeline/semaphore.ts'
@@ -31,7 +31,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     done: () => told.push('done'),
     failed: () => told.push('failed'),
   }
-  const deps: RunWindowDeps = {
+  const deps: DeliverWindowDeps = {
     source: api,
     sink: db,
     ledger,
@@ -42,7 +42,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     clock,
     log: silentLog,
     lagNs: MINUTE,
-    presentNs: (serverNs) => serverNs ?? clock.now(),
+    safeNowNs: (serverNs) => serverNs ?? clock.now(),
     passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
     nextAckNs: () => clock.now(),
     wasAwaySince: () => false,
@@ -60,7 +60,7 @@ test('a window is done only when every batch has its receipt', async () => {
     assert.equal(ledger.settled().length, 0, 'not done while a batch is under way')
     receipts += 1
   }
-  const result = await runWindow(WINDOW, worker, deps, never)
+  const result = await deliverWindow(WINDOW, worker, deps, never)
   assert.equal(db.rows.size, 40)
   assert.ok(receipts >= 13)
   assert.deepEqual([result.messages, result.written, result.doneToNs], [40, 40, WINDOW.toNs])
@@ -77,7 +77,7 @@ test("when one batch fails nothing is done, the rest is not sent, and the reason
     calls += 1
     if (calls === 4) throw refused
   }
-  await assert.rejects(runWindow(WINDOW, worker, deps, never), (error) => error === refused)
+  await assert.rejects(deliverWindow(WINDOW, worker, deps, never), (error) => error === refused)
   assert.deepEqual(ledger.settled(), [])
   assert.ok(calls < 10, `${calls} batches were sent`)
   assert.deepEqual(told, ['failed'])
@@ -94,7 +94,7 @@ test('a limit of the database leaves the window not done, the rest of it sent, a
     calls += 1
     if (calls === 2) throw limit
   }
-  const result = await runWindow(WINDOW, worker, deps, never)
+  const result = await deliverWindow(WINDOW, worker, deps, never)
   assert.deepEqual([result.limits, result.doneToNs], [[limit], reachNs])
   assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
   assert.deepEqual(ledger.settled(), [])
@@ -108,11 +108,11 @@ test('a window is not done when the database was away since its first batch was 
     await clock.advance(1_000)
   }
   const away = { ...deps, wasAwaySince: (ms: number) => (firstMs ??= ms) === ms }
-  await assert.rejects(runWindow(WINDOW, worker, away, never), { code: 'db_interrupted' })
+  await assert.rejects(deliverWindow(WINDOW, worker, away, never), { code: 'db_interrupted' })
   assert.equal(firstMs, 0)
   assert.deepEqual([ledger.settled(), told], [[], ['failed']])
   const often = { ...away, mayInterrupt: () => false }
-  assert.equal((await runWindow(WINDOW, worker, often, never)).doneToNs, WINDOW.toNs)
+  assert.equal((await deliverWindow(WINDOW, worker, often, never)).doneToNs, WINDOW.toNs)
 })
 
 test('an answer that breaks off in the middle leaves the window not done, and nothing in flight', async () => {
@@ -123,7 +123,7 @@ test('an answer that breaks off in the middle leaves the window not done, and no
     groups += 1
     if (groups === 3) throw broken
   }
-  await assert.rejects(runWindow(WINDOW, worker, deps, never), (error) => error === broken)
+  await assert.rejects(deliverWindow(WINDOW, worker, deps, never), (error) => error === broken)
   assert.deepEqual(ledger.settled(), [])
   assert.equal(deps.semaphore.taken, 0)
 })
@@ -134,7 +134,7 @@ test('the attempt is in the ledger before the first byte is asked for', async ()
   api.fault = () => {
     seen = ledger.attempts.length
   }
-  await runWindow(WINDOW, worker, deps, never)
+  await deliverWindow(WINDOW, worker, deps, never)
   assert.equal(seen, 1)
   assert.deepEqual(ledger.attempts, [])
 })
@@ -144,33 +144,33 @@ test('the mark of an attempt outlives a programmer’s error, and no other end',
   api.midway = () => {
     throw new TypeError('bug')
   }
-  await assert.rejects(runWindow(WINDOW, worker, deps, never), TypeError)
+  await assert.rejects(deliverWindow(WINDOW, worker, deps, never), TypeError)
   assert.equal(ledger.attempts.length, 1)
   assert.deepEqual(ledger.reopen().crashed(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
   api.midway = () => undefined
-  await runWindow(WINDOW, worker, deps, never)
+  await deliverWindow(WINDOW, worker, deps, never)
   assert.deepEqual(ledger.reopen().crashed(), [], 'what is done is forgotten')
   const again = setUp()
   const stopping = new AbortController()
   again.api.midway = () => stopping.abort(new Error('stopping'))
-  await assert.rejects(runWindow(WINDOW, again.worker, again.deps, stopping.signal), /stopping/)
+  await assert.rejects(deliverWindow(WINDOW, again.worker, again.deps, stopping.signal), /stopping/)
   assert.deepEqual(again.ledger.attempts, [], 'a stop is no crash')
 })
 
 test("a window is done no further than the API's clock minus the lag, whatever the local clock says", async () => {
   const { ledger, deps, worker } = setUp(() => FROM + MINUTE + 30n * SECOND)
-  const result = await runWindow(WINDOW, worker, deps, never)
+  const result = await deliverWindow(WINDOW, worker, deps, never)
   assert.equal(result.doneToNs, FROM + 30n * SECOND)
   assert.equal(ledger.watermarkNs(), FROM + 30n * SECOND)
   const early = setUp(() => FROM)
-  const none = await runWindow(WINDOW, early.worker, early.deps, never)
+  const none = await deliverWindow(WINDOW, early.worker, early.deps, never)
   assert.equal(none.doneToNs, undefined)
   assert.deepEqual(early.ledger.settled(), [])
 })
 
 test('without a Date header the local clock stands in', async () => {
   const { deps, worker } = setUp(() => undefined)
-  assert.equal((await runWindow(WINDOW, worker, deps, never)).doneToNs, WINDOW.toNs)
+  assert.equal((await deliverWindow(WINDOW, worker, deps, never)).doneToNs, WINDOW.toNs)
 })
 
 test('what is quarantined lies in the dead letters before the window is done', async () => {
@@ -183,37 +183,37 @@ test('what is quarantined lies in the dead letters before the window is done', a
         Promise.reject(new CollectorError('disk full', { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' })),
     },
   }
-  await assert.rejects(runWindow(WINDOW, worker, refuse, never), /disk full/)
+  await assert.rejects(deliverWindow(WINDOW, worker, refuse, never), /disk full/)
   assert.deepEqual(ledger.settled(), [])
-  const result = await runWindow(WINDOW, worker, deps, never)
+  const result = await deliverWindow(WINDOW, worker, deps, never)
   assert.deepEqual([result.quarantined, letters.map((one) => one.text)], [1, ['bad']])
 })
 
 test('a late pass writes nothing when nothing changed, and everything when a record came late', async () => {
   const { api, db, ledger, deps, worker } = setUp()
-  await runWindow(WINDOW, worker, deps, never)
+  await deliverWindow(WINDOW, worker, deps, never)
   const writes = db.writes
   const previous = ledger.recent(1)[0]
   assert.ok(previous)
   const late: PlannedWindow = { ...WINDOW, queue: 'late', pass: 2, previous }
   api.records.push({ id: 'r3', loggedNs: FROM + 50n * SECOND })
-  const same = await runWindow(late, worker, deps, never)
+  const same = await deliverWindow(late, worker, deps, never)
   assert.equal(same.changed, false, 'a re-delivered copy is no change')
   assert.equal(db.writes, writes)
   assert.equal(ledger.recent(1)[0]?.pass, 2)
   api.records.push({ id: 'came-late', loggedNs: FROM + 5n * SECOND })
-  const changed = await runWindow({ ...late, pass: 3 }, worker, deps, never)
+  const changed = await deliverWindow({ ...late, pass: 3 }, worker, deps, never)
   assert.equal(changed.changed, true)
   assert.ok(db.rows.has('came-late'))
 })
 
 test('a late pass that is too large to hold is written without waiting for its digest', async () => {
   const { db, ledger, deps, worker } = setUp()
-  await runWindow(WINDOW, worker, deps, never)
+  await deliverWindow(WINDOW, worker, deps, never)
   const previous = ledger.recent(1)[0]
   assert.ok(previous)
   const writes = db.writes
-  await runWindow({ ...WINDOW, queue: 'late', pass: 2, previous }, worker, { ...deps, heldBytesMax: 20 }, never)
+  await deliverWindow({ ...WINDOW, queue: 'late', pass: 2, previous }, worker, { ...deps, heldBytesMax: 20 }, never)
   assert.ok(db.writes > writes)
 })
 
@@ -225,6 +225,6 @@ test('a stop in the middle rejects with the reason of the stop and leaves the wi
     groups += 1
     if (groups === 2) stop.abort(new Error('stopping'))
   }
-  await assert.rejects(runWindow(WINDOW, worker, deps, stop.signal), /stopping/)
+  await assert.rejects(deliverWindow(WINDOW, worker, deps, stop.signal), /stopping/)
   assert.deepEqual(ledger.settled(), [])
 })

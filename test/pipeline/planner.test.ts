@@ -20,7 +20,7 @@ const RECORD = { pass: 1, digest: '0:0', messages: 0, entries: 0, points: 0, atN
 /** Reads everything with an API that fails whatever `fails` says, moving the clock a second per window. */
 function runWorkers(options: {
   originNs: bigint
-  edgeNs: bigint
+  horizonNs: bigint
   fails: (window: Interval, requests: number) => boolean
   requestsMax?: number
   moving?: boolean
@@ -31,15 +31,15 @@ function runWorkers(options: {
   const planner = createPlanner({ ...OPTIONS, latePassesNs: [] }, ledger, NOON_NS)
   const windows: PlannedWindow[] = []
   let nowNs = NOON_NS
-  let { edgeNs } = options
+  let { horizonNs } = options
   let ticks = 0
   while (windows.length < (options.requestsMax ?? 5_000)) {
-    const window = planner.next(nowNs, edgeNs)
+    const window = planner.next(nowNs, horizonNs)
     if (window === undefined) {
       // The next tick: the edge has moved on.
-      if (!options.moving || ledger.missing(options.originNs, edgeNs).length === 0 || ticks++ > 1_000) break
+      if (!options.moving || ledger.missing(options.originNs, horizonNs).length === 0 || ticks++ > 1_000) break
       nowNs += OPTIONS.intervalNs
-      edgeNs += OPTIONS.intervalNs
+      horizonNs += OPTIONS.intervalNs
       continue
     }
     windows.push(window)
@@ -54,7 +54,7 @@ function runWorkers(options: {
 }
 
 test('everything between the origin and the edge is read exactly once, newest bit first', () => {
-  const { ledger, windows } = runWorkers({ originNs: NOON_NS - 24n * HOUR, edgeNs: NOON_NS, fails: () => false })
+  const { ledger, windows } = runWorkers({ originNs: NOON_NS - 24n * HOUR, horizonNs: NOON_NS, fails: () => false })
   assert.equal(windows[0]?.queue, 'live')
   assert.equal(windows[0]?.toNs, NOON_NS)
   assert.deepEqual(ledger.missing(NOON_NS - 24n * HOUR, NOON_NS), [])
@@ -80,7 +80,7 @@ test('a range that the API cannot answer becomes one exact gap, and everything e
     const poison = { fromNs: NOON_NS - 3n * HOUR + 123_456n, toNs: NOON_NS - 3n * HOUR + 123_456n + lengthNs }
     const { ledger, windows } = runWorkers({
       originNs: NOON_NS - 6n * HOUR,
-      edgeNs: NOON_NS,
+      horizonNs: NOON_NS,
       fails: (window) => window.fromNs <= poison.toNs && poison.fromNs <= window.toNs,
     })
     const gaps = ledger.gaps()
@@ -102,7 +102,7 @@ test('a range that the API cannot answer becomes one exact gap, and everything e
 test('an outage of the API makes no gap: afterwards all is read', () => {
   const { ledger } = runWorkers({
     originNs: NOON_NS - 6n * HOUR,
-    edgeNs: NOON_NS,
+    horizonNs: NOON_NS,
     moving: true,
     fails: (_, requests) => requests < 300,
   })
@@ -113,7 +113,7 @@ test('an outage of the API makes no gap: afterwards all is read', () => {
 test('a gap is tried again after 1, 2, 4 ... 60 minutes, and is gone once it can be read', () => {
   const poison = { fromNs: NOON_NS - HOUR, toNs: NOON_NS - HOUR + 5n * SECOND }
   const bad = (window: Interval) => intersects(window, poison)
-  const { ledger, planner, nowNs } = runWorkers({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: bad })
+  const { ledger, planner, nowNs } = runWorkers({ originNs: NOON_NS - 2n * HOUR, horizonNs: NOON_NS, fails: bad })
   const tries: bigint[] = []
   let clockNs = nowNs
   while (tries.length < 10) {
@@ -141,13 +141,13 @@ test('what an earlier process died of is read in smaller pieces, and at the smal
   const crash = { fromNs: NOON_NS - 2n * HOUR, toNs: NOON_NS - HOUR }
   const { windows } = runWorkers({
     originNs: NOON_NS - 3n * HOUR,
-    edgeNs: NOON_NS,
+    horizonNs: NOON_NS,
     fails: () => false,
     crashed: [crash],
   })
   for (const window of windows) if (intersects(window, crash)) assert.ok(window.toNs - window.fromNs <= HOUR / 2n)
   const tiny = { fromNs: NOON_NS - HOUR, toNs: NOON_NS - HOUR + MS }
-  const again = runWorkers({ originNs: NOON_NS - 2n * HOUR, edgeNs: NOON_NS, fails: () => false, crashed: [tiny] })
+  const again = runWorkers({ originNs: NOON_NS - 2n * HOUR, horizonNs: NOON_NS, fails: () => false, crashed: [tiny] })
   assert.deepEqual(
     again.ledger.gaps().map((gap) => [gap.fromNs, gap.toNs, gap.reason]),
     [[tiny.fromNs, tiny.toNs, 'crash']],
@@ -187,7 +187,7 @@ test('a backfill rests as long as its last window took, by monotonic time, whate
   let nowMs = 0
   const wanted = { fromNs: NOON_NS - HOUR, toNs: NOON_NS }
   const planner = createPlanner(
-    { ...OPTIONS, latePassesNs: [], wanted: () => wanted, monotonicMs: () => nowMs },
+    { ...OPTIONS, latePassesNs: [], backfillRange: () => wanted, monotonicMs: () => nowMs },
     ledger,
     NOON_NS,
   )

@@ -8,7 +8,7 @@ import { MINUTE, SECOND } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import { FlatPoints } from '../../src/flatten/flat-points.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
-import { type RunWindowDeps, runWindow } from '../../src/pipeline/deliver-window.ts'
+import { type DeliverWindowDeps, deliverWindow } from '../../src/pipeline/deliver-window.ts'
 import type { PipelineMetrics } from '../../src/pipeline/metrics.ts'
 import { NO_OBSERVERS } from '../../src/pipeline/observers/observers.ts'
 import { createSemaphore } from '../../src/pipeline/semaphore.ts'
@@ -52,7 +52,7 @@ function setUp(t: TestContext) {
         { tailnet: '-', ports: 'service' },
         { names: { nameOf: () => undefined, version: () => 0 } },
       )
-      const deps: RunWindowDeps = {
+      const deps: DeliverWindowDeps = {
         source: {
           async open(window) {
             const found = world.logs.filter(({ loggedNs }) => loggedNs >= window.fromNs && loggedNs <= window.toNs)
@@ -86,7 +86,7 @@ function setUp(t: TestContext) {
         clock,
         log: silentLog,
         lagNs: MINUTE,
-        presentNs: (serverNs) => serverNs ?? clock.now(),
+        safeNowNs: (serverNs) => serverNs ?? clock.now(),
         passAt: () => 1,
         nextAckNs: () => clock.now(),
         wasAwaySince: () => false,
@@ -95,7 +95,7 @@ function setUp(t: TestContext) {
       }
       const lines = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 20, splitNodes: false })
       const window: PlannedWindow = { fromNs, toNs, queue: 'backlog', pass: 1, ...more }
-      return runWindow(window, { flattener, lines }, deps, never)
+      return deliverWindow(window, { flattener, lines }, deps, never)
     },
     letters: () => lettersIn(dir),
     /** What the metric has counted, by reason. */

@@ -218,7 +218,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a short outage is no outage',
     file: PIPELINE,
-    find: '      if (isOutage(error)) recovery.lose()\n',
+    find: '      if (isOutage(error)) recovery.databaseWasAway()\n',
     replace: '',
     tests: [RECOVERY_TEST],
   },
@@ -421,8 +421,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a gap is never tried again',
     file: 'src/pipeline/planner.ts',
-    find: 'const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= edgeNs)',
-    replace: 'const gap = openGaps().find((one) => one.nextNs <= 0n && atNs > edgeNs)',
+    find: 'const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= horizonNs)',
+    replace: 'const gap = openGaps().find((one) => one.nextNs <= 0n && atNs > horizonNs)',
   },
   {
     name: 'a database that is down is not probed first',
@@ -648,8 +648,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the devices API may drip for ever',
     file: 'src/pipeline/device-names.ts',
-    find: 'export const ANSWER_MS = 60_000',
-    replace: 'export const ANSWER_MS = 600_000_000',
+    find: 'const ANSWER_MS = 60_000',
+    replace: 'const ANSWER_MS = 600_000_000',
     tests: ['test/pipeline/device-names.test.ts'],
   },
   {

@@ -1,5 +1,5 @@
 /** History that somebody asked for, in the state file: one range per tailnet, kept until all of it is done, over restarts and kills.
- * What of it is done is the ledger's business; this is only the wish. */
+ * What of it is done is the ledger's business; this is only the request. */
 import type { Interval } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
 
@@ -10,7 +10,7 @@ export interface BackfillRequest extends Interval {
 
 export interface BackfillRequests {
   range(): BackfillRequest | undefined
-  /** Takes the place of an earlier wish. Durable when it returns; throws a CollectorError (stage `ledger`). */
+  /** Takes the place of an earlier request. Durable when it returns; throws a CollectorError (stage `ledger`). */
   ask(range: BackfillRequest): void
   drop(): void
 }
@@ -27,16 +27,16 @@ export function createBackfillRequests({ db, transaction }: StateFile, tailnet: 
   find.setReadBigInts(true)
   const put = db.prepare('INSERT OR REPLACE INTO ledger_wanted VALUES (?, ?, ?, ?)')
   const remove = db.prepare('DELETE FROM ledger_wanted WHERE tailnet = ?')
-  let wish = find.get(tailnet) as unknown as BackfillRequest | undefined
+  let request = find.get(tailnet) as unknown as BackfillRequest | undefined
   return {
-    range: () => wish,
+    range: () => request,
     ask(range) {
       transaction(() => put.run(tailnet, range.fromNs, range.toNs, range.askedNs))
-      wish = { ...range }
+      request = { ...range }
     },
     drop() {
       transaction(() => remove.run(tailnet))
-      wish = undefined
+      request = undefined
     },
   }
 }

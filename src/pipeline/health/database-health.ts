@@ -18,7 +18,7 @@ export interface DatabaseHealth {
 }
 
 /** Trouble that passes by itself is a warning first and an error after so long; and so often the log is reminded of it. */
-export const TROUBLE_ERROR_MS = 300_000
+export const PROBLEM_ERROR_MS = 300_000
 const CONDITION = 'writes'
 
 export function createDatabaseHealth(deps: {
@@ -29,23 +29,23 @@ export function createDatabaseHealth(deps: {
 }): DatabaseHealth {
   const { clock, log, metrics, health } = deps
   /** Why the database takes no writes, since when, and when the log was told last. `isOpen`: so says the breaker. */
-  let trouble: { code: string; sinceMs: number; toldMs: number | undefined; isOpen: boolean } | undefined
+  let problem: { code: string; sinceMs: number; loggedMs: number | undefined; isOpen: boolean } | undefined
   // An order of events: a failure, an acknowledgement and a window that began, each by the number of failures before it.
   let failures = 0
   let acknowledgedAt = 0
   const underWay = new Set<{ readonly beganAt: number }>()
 
-  function tell(error: CollectorError, sinceMs: number): void {
-    const isLasting = clock.monotonicMs() - sinceMs >= TROUBLE_ERROR_MS
+  function report(error: CollectorError, sinceMs: number): void {
+    const isLasting = clock.monotonicMs() - sinceMs >= PROBLEM_ERROR_MS
     const status = error.reaction === 'hold' || isLasting ? 'error' : 'warning'
     health.set('sink', status, error.code, error.message, CONDITION)
   }
 
   /** Ends trouble of writes that were tried again. */
   function settle(): void {
-    if (trouble === undefined || trouble.isOpen || acknowledgedAt < failures) return
+    if (problem === undefined || problem.isOpen || acknowledgedAt < failures) return
     for (const { beganAt } of underWay) if (beganAt < failures) return
-    trouble = undefined
+    problem = undefined
     health.set('sink', 'ok', undefined, undefined, CONDITION)
   }
 
@@ -55,10 +55,10 @@ export function createDatabaseHealth(deps: {
         // That is a matter of the windows that it hit: see health.ts.
         if (error.code === 'db_limit') return
         failures += 1
-        if (trouble?.isOpen) return
-        const sinceMs = trouble?.sinceMs ?? clock.monotonicMs()
-        trouble = { code: error.code, sinceMs, toldMs: undefined, isOpen: false }
-        tell(error, sinceMs)
+        if (problem?.isOpen) return
+        const sinceMs = problem?.sinceMs ?? clock.monotonicMs()
+        problem = { code: error.code, sinceMs, loggedMs: undefined, isOpen: false }
+        report(error, sinceMs)
       },
       succeeded() {
         acknowledgedAt = failures
@@ -71,19 +71,19 @@ export function createDatabaseHealth(deps: {
       metrics.hold('sink', error?.reaction === 'hold' ? error.code : undefined)
       const nowMs = clock.monotonicMs()
       if (error === undefined) {
-        if (trouble?.isOpen)
-          log.info({ durationMs: Math.round(nowMs - trouble.sinceMs) }, 'database takes writes again')
-        trouble = undefined
+        if (problem?.isOpen)
+          log.info({ durationMs: Math.round(nowMs - problem.sinceMs) }, 'database takes writes again')
+        problem = undefined
         return health.set('sink', 'ok', undefined, undefined, CONDITION)
       }
       // Every probe and every trial finds the same: once is enough.
       const { code } = error
-      const toldMs = trouble?.code === code ? trouble.toldMs : undefined
-      const isKnown = toldMs !== undefined && nowMs - toldMs < TROUBLE_ERROR_MS
+      const loggedMs = problem?.code === code ? problem.loggedMs : undefined
+      const isKnown = loggedMs !== undefined && nowMs - loggedMs < PROBLEM_ERROR_MS
       log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database does not take writes, reading waits')
-      const sinceMs = trouble?.sinceMs ?? nowMs
-      trouble = { code, sinceMs, toldMs: isKnown ? toldMs : nowMs, isOpen: true }
-      tell(error, sinceMs)
+      const sinceMs = problem?.sinceMs ?? nowMs
+      problem = { code, sinceMs, loggedMs: isKnown ? loggedMs : nowMs, isOpen: true }
+      report(error, sinceMs)
     },
 
     began() {

@@ -5,7 +5,7 @@ import type { CollectorError } from '../../base/errors.ts'
 import { createHashSet } from '../../base/hash-set.ts'
 import { LimitError, mostOf, whoseText } from '../../sink/limit-error.ts'
 
-export interface LimitTrouble {
+export interface LimitProblem {
   /** Refusals of one window. */
   met(errors: readonly CollectorError[]): void
   /** Nothing waits for the limit any more. */
@@ -18,7 +18,7 @@ export interface LimitTrouble {
 const SERIES_MAX = 200_000
 const NODES_MAX = 1_000
 
-export function createLimitTrouble(log: Logger): LimitTrouble {
+export function createLimitProblem(log: Logger): LimitProblem {
   let error: CollectorError | undefined
   let seen = createHashSet(SERIES_MAX)
   const counts = new Map<string, number>()

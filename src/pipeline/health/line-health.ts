@@ -10,7 +10,7 @@ import type { Semaphore } from '../semaphore.ts'
 import type { SourceClock } from '../source-clock.ts'
 import type { PlannedWindow } from '../window.ts'
 import type { HealthReport } from './health-report.ts'
-import { createLimitTrouble } from './limit-health.ts'
+import { createLimitProblem } from './limit-health.ts'
 
 export interface LineHealth {
   /** A window is under way. */
@@ -47,11 +47,11 @@ export function createLineHealth(
   let flyingCount = 0
   /** When a window came to an end, or lines were acknowledged last, or the first of those under way began. */
   let progressMs = clock.monotonicMs()
-  const limit = createLimitTrouble(deps.log)
+  const limit = createLimitProblem(deps.log)
   /** When a limit hit a late pass last. */
   let lateLimitMs = Number.NEGATIVE_INFINITY
 
-  function tellLimit(gaps: readonly Gap[]): void {
+  function reportLimit(gaps: readonly Gap[]): void {
     const isLate = clock.monotonicMs() - lateLimitMs < LATE_LIMIT_MS
     if (gaps.length > 0 || isLate) health.set('sink', 'error', 'db_limit', limitText(limit.text(), gaps), 'limit')
     else {
@@ -89,7 +89,7 @@ export function createLineHealth(
         gaps.reduce((sum, gap) => sum + Number(gap.toNs - gap.fromNs) / 1e9, 0),
       )
       const [limited, unread] = [gaps.filter(isLimited), gaps.filter((gap) => !isLimited(gap))]
-      tellLimit(limited)
+      reportLimit(limited)
       const stillMs = flyingCount === 0 ? 0 : clock.monotonicMs() - progressMs
       if (stillMs > STALLED_MS) health.set('line', 'warning', 'stalled', stalledText(stillMs))
       else if (unread.length > 0) health.set('line', 'warning', 'gap', gapText(unread))

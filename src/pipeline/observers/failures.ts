@@ -1,5 +1,5 @@
 /** What is told about observers that fail: one log line a minute for each source, a counter, and a component of its own in `/health`, which
- * warns as long as one of its sources is in trouble. */
+ * warns as long as one of its sources is in failure. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import { isoOf } from '../../base/format.ts'
@@ -8,7 +8,7 @@ import { isoOf } from '../../base/format.ts'
 export const OBSERVERS = ['alerts', 'page', 'metrics'] as const
 export type ObserverName = (typeof OBSERVERS)[number]
 
-export interface Troubles {
+export interface Failures {
   /** `source` (a closed list, such as a route) threw `error`, and its caller goes on. `retryMs`: it is restarted by itself after so long. */
   failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void
   /** `source` works again. */
@@ -17,7 +17,7 @@ export interface Troubles {
   guard<T extends object>(name: ObserverName, part: string, methods: T): T
 }
 
-export interface TroublesDeps {
+export interface FailuresDeps {
   readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
   readonly log: Logger
   readonly health: {
@@ -37,21 +37,21 @@ const OFF: Record<ObserverName, string> = {
   metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',
 }
 
-interface Trouble {
+interface Failure {
   readonly loggedMs: number
   readonly failedMs: number
   /** Since the last log line. */
   readonly unloggedCount: number
 }
 
-export function createTroubles({ clock, log, health, metrics }: TroublesDeps): Troubles {
+export function createFailures({ clock, log, health, metrics }: FailuresDeps): Failures {
   /** By component, then by source. */
-  const troubles = new Map<ObserverName, Map<string, Trouble>>()
+  const failures = new Map<ObserverName, Map<string, Failure>>()
 
   function failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void {
     const nowMs = clock.monotonicMs()
-    const mine = troubles.get(name) ?? new Map<string, Trouble>()
-    troubles.set(name, mine)
+    const mine = failures.get(name) ?? new Map<string, Failure>()
+    failures.set(name, mine)
     const before = mine.get(source)
     const isLogged = before === undefined || nowMs - before.loggedMs >= LOG_EVERY_MS
     if (isLogged) {
@@ -69,7 +69,7 @@ export function createTroubles({ clock, log, health, metrics }: TroublesDeps): T
   }
 
   function works(name: ObserverName, source: string): void {
-    if (troubles.get(name)?.delete(source) !== true) return
+    if (failures.get(name)?.delete(source) !== true) return
     log.info({ observer: name, source }, 'observer works again')
     health.set(name, 'ok', undefined, undefined, source)
   }
@@ -81,8 +81,8 @@ export function createTroubles({ clock, log, health, metrics }: TroublesDeps): T
       } catch (error) {
         return failed(name, source, error)
       }
-      const trouble = troubles.get(name)?.get(source)
-      if (trouble !== undefined && clock.monotonicMs() - trouble.failedMs >= CALM_MS) works(name, source)
+      const failure = failures.get(name)?.get(source)
+      if (failure !== undefined && clock.monotonicMs() - failure.failedMs >= CALM_MS) works(name, source)
     }
   }
 

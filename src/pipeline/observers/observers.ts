@@ -10,7 +10,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { Points } from '../../flatten/points.ts'
 import type { PlannedWindow, WindowResult } from '../window.ts'
-import { createTroubles, type ObserverName, rejection, type Troubles, type TroublesDeps } from './failures.ts'
+import { createFailures, type Failures, type FailuresDeps, type ObserverName, rejection } from './failures.ts'
 
 /** Looks at points as they pass. */
 export interface Observer {
@@ -45,7 +45,7 @@ export interface Handle<T> {
   use<R>(look: (instance: T) => R): R | undefined
 }
 
-export interface Observers extends Troubles {
+export interface Observers extends Failures {
   /** Adds an observer. `onBroken` is for what fails in its own time, such as a timer. */
   add<T extends Instance>(name: ObserverName, create: (onBroken: (error: unknown) => void) => T): Handle<T>
   /** A window begins: call before the first message is read. */
@@ -67,7 +67,7 @@ const BACKOFF_MAX_MS = 300_000
 const FORGIVEN_MS = 1_800_000
 const STOP_MS = 5_000
 
-interface Deps extends TroublesDeps {
+interface Deps extends FailuresDeps {
   readonly clock: Clock
   readonly log: Logger
 }
@@ -88,7 +88,7 @@ interface Supervised<T extends Instance> {
 }
 
 export function createObservers(deps: Deps): Observers {
-  const troubles = createTroubles(deps)
+  const reporting = createFailures(deps)
   const all: Supervised<Instance>[] = []
   let stopping: Promise<void> | undefined
 
@@ -97,9 +97,9 @@ export function createObservers(deps: Deps): Observers {
   }
 
   return {
-    ...troubles,
+    ...reporting,
     add(name, create) {
-      const made = supervise(name, create, { ...deps, ...troubles })
+      const made = supervise(name, create, { ...deps, ...reporting })
       all.push(made)
       return {
         use(look) {
@@ -166,7 +166,7 @@ export function createObservers(deps: Deps): Observers {
 function supervise<T extends Instance>(
   name: ObserverName,
   create: (onBroken: (error: unknown) => void) => T,
-  deps: Deps & Pick<Troubles, 'failed' | 'works'>,
+  deps: Deps & Pick<Failures, 'failed' | 'works'>,
 ): Supervised<T> {
   const { clock, log } = deps
   const stopping = new AbortController()

@@ -21,14 +21,14 @@ const SLACK = HOUR / 2n
 
 export function createExpiry(deps: {
   readonly ledger: Pick<Ledger, 'originNs' | 'promisedNs' | 'setOrigin' | 'missing' | 'gaps' | 'loseGap' | 'compact'>
-  readonly sourceClock: Pick<SourceClock, 'floorNs' | 'presentNs'>
+  readonly sourceClock: Pick<SourceClock, 'floorNs' | 'safeNowNs'>
   readonly metrics: Pick<PipelineMetrics, 'gapLost'>
   readonly log: Logger
 }): Expiry {
   const { ledger, sourceClock, log } = deps
 
-  function lose(piece: Interval): void {
-    ledger.loseGap(piece, 'beyond_retention', sourceClock.presentNs())
+  function giveUpRange(piece: Interval): void {
+    ledger.loseGap(piece, 'beyond_retention', sourceClock.safeNowNs())
     deps.metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
     log.error(
       { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
@@ -39,7 +39,7 @@ export function createExpiry(deps: {
   function leaveHistory(fromNs: bigint, toNs: bigint): void {
     // A gap that was named stays named.
     for (const gap of ledger.gaps())
-      if (gap.state === 'open' && gap.fromNs < toNs) lose({ fromNs: gap.fromNs, toNs: min(gap.toNs, toNs) })
+      if (gap.state === 'open' && gap.fromNs < toNs) giveUpRange({ fromNs: gap.fromNs, toNs: min(gap.toNs, toNs) })
     if (ledger.missing(fromNs, toNs).length === 0) return
     ledger.setOrigin(toNs)
     log.warn(
@@ -64,7 +64,7 @@ export function createExpiry(deps: {
       const historyEndNs = min(ledger.promisedNs() ?? originNs, oldestNs)
       if (originNs < historyEndNs) leaveHistory(originNs, historyEndNs)
       const fromNs = max(originNs, historyEndNs)
-      for (const piece of fromNs < oldestNs ? ledger.missing(fromNs, oldestNs) : []) lose(piece)
+      for (const piece of fromNs < oldestNs ? ledger.missing(fromNs, oldestNs) : []) giveUpRange(piece)
     },
   }
 }

@@ -26,7 +26,7 @@ import { max, min } from '../window-size.ts'
 import { type CheckpointReader, UNSHOWN, type Unproven } from './checkpoint-reader.ts'
 
 /** How much is read again at least where nobody knows. */
-export const HEAL_NS = 10n * MINUTE
+export const REWIND_NS = 10n * MINUTE
 export const END_OF_TIME = (1n << 63n) - 1n
 /** What somebody else wrote may lie at the end of time, where no clock of acknowledgements could go on from. */
 const ACKED_MAX = END_OF_TIME - 36_525n * DAY
@@ -178,7 +178,7 @@ function cannotCompare(
   unproven: Unproven,
 ): Reconciled {
   if (isStart) {
-    const fromNs = lastOf(records) - HEAL_NS
+    const fromNs = lastOf(records) - REWIND_NS
     for (const window of records) if (window.atNs >= fromNs) ledger.forget(window)
   }
   return { ackedNs: 0n, unproven }
@@ -321,7 +321,7 @@ function isNewer(one: CheckpointPoint, other: CheckpointPoint): boolean {
 }
 
 function rewindOf({ lastPassNs }: ReconcileOptions): bigint {
-  return max(HEAL_NS, lastPassNs)
+  return max(REWIND_NS, lastPassNs)
 }
 
 function ackedOf(points: readonly CheckpointPoint[]): bigint {

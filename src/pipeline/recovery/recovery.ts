@@ -12,7 +12,7 @@ import type { HealthReport } from '../health/health-report.ts'
 import type { SourceClock } from '../source-clock.ts'
 import { max, min } from '../window-size.ts'
 import { createCheckpointReader } from './checkpoint-reader.ts'
-import { COMPARED_NS, HEAL_NS, lastOf, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
+import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 
 export interface Recovery {
   /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
@@ -24,7 +24,7 @@ export interface Recovery {
   /** Something that stood in the way of the comparison is gone. */
   compareSoon(): void
   /** A request to the database failed so that it may have been away; it may come back older than it was. */
-  lose(): void
+  databaseWasAway(): void
   /** That happened then or later, ms of monotonic time: what was sent before may be lost, and what was sent after it need not be. */
   wasAwaySince(ms: number): boolean
   /** True when a window that was written around an outage is to be read again; not for ever, or nothing would get done where every second
@@ -107,7 +107,7 @@ export function createRecovery(
   /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
   let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
   let unkeptToNs: bigint | undefined
-  let told: string | undefined
+  let reported: string | undefined
   /** Comparisons in a row that had an outage in the middle. */
   let disturbed = 0
   /** How often a window was interrupted, by its begin; since the last comparison that found no outage. */
@@ -163,21 +163,21 @@ export function createRecovery(
       )
   }
 
-  function tell({ unproven }: Pick<Reconciled, 'unproven'>): void {
-    const keptNs = unkeptToNs === undefined ? COMPARED_NS : sourceClock.presentNs() - unkeptToNs
+  function report({ unproven }: Pick<Reconciled, 'unproven'>): void {
+    const keptNs = unkeptToNs === undefined ? COMPARED_NS : sourceClock.safeNowNs() - unkeptToNs
     const code = unproven?.code ?? (keptNs < COMPARED_NS ? 'retention_short' : undefined)
     const text =
       unproven === undefined
         ? shortRetentionText(keptNs)
         : `points are written, but what the database loses is not noticed: ${unproven.text}`
     // A kind of database that has no questions is no trouble: nobody can remedy it.
-    const isTrouble = code !== undefined && unproven?.isByNature !== true
-    if (isTrouble) deps.health.set('sink', 'warning', code, text, 'checkpoint')
+    const isProblem = code !== undefined && unproven?.isByNature !== true
+    if (isProblem) deps.health.set('sink', 'warning', code, text, 'checkpoint')
     else deps.health.set('sink', 'ok', undefined, undefined, 'checkpoint')
-    if (code !== undefined && code !== told)
-      log[isTrouble ? 'warn' : 'info']({ code, reason: text }, 'the checkpoint cannot be compared')
-    else if (code === undefined && told !== undefined) log.info('the checkpoint can be compared again')
-    told = code
+    if (code !== undefined && code !== reported)
+      log[isProblem ? 'warn' : 'info']({ code, reason: text }, 'the checkpoint cannot be compared')
+    else if (code === undefined && reported !== undefined) log.info('the checkpoint can be compared again')
+    reported = code
   }
 
   async function compare(signal: AbortSignal): Promise<void> {
@@ -186,7 +186,7 @@ export function createRecovery(
     const isWhole = !isReached || provenNs === undefined
     const reconciled = await reconcile(
       {
-        nowNs: sourceClock.presentNs(),
+        nowNs: sourceClock.safeNowNs(),
         serverNowNs: sourceClock.serverNowNs(),
         floorNs: sourceClock.floorNs(),
         lookbackNs: BigInt(options.lookbackMs) * MS,
@@ -205,7 +205,7 @@ export function createRecovery(
     if (latestNs > lastAckedNs) goOnFrom(latestNs)
     provenNs = reconciled.unproven === undefined ? recordedNs : undefined
     unkeptToNs = reconciled.unkeptToNs ?? unkeptToNs
-    tell(reconciled)
+    report(reconciled)
   }
 
   return {
@@ -239,14 +239,14 @@ export function createRecovery(
     compareSoon() {
       dueMs = Number.NEGATIVE_INFINITY
     },
-    lose() {
+    databaseWasAway() {
       outages += 1
       lastAwayMs = clock.monotonicMs()
       if (isStart) return
       if (doubt === undefined) {
         // No more than half of what was done since the last outage: with a database that fails all the time there must be progress.
         const steadyNs = BigInt(Math.round((clock.monotonicMs() - steadySinceMs) * 1e6))
-        doubt = { fromNs: lastAckedNs - min(HEAL_NS, steadyNs / 2n), toNs: lastAckedNs }
+        doubt = { fromNs: lastAckedNs - min(REWIND_NS, steadyNs / 2n), toNs: lastAckedNs }
       } else doubt.toNs = lastAckedNs
       steadySinceMs = clock.monotonicMs()
       isReached = false

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { DAY, HOUR, MINUTE } from '../../../src/base/clock.ts'
 import { CollectorError } from '../../../src/base/errors.ts'
 import { createCheckpointReader } from '../../../src/pipeline/recovery/checkpoint-reader.ts'
-import { HEAL_NS, type ReconcileOptions, reconcile } from '../../../src/pipeline/recovery/reconcile.ts'
+import { REWIND_NS, type ReconcileOptions, reconcile } from '../../../src/pipeline/recovery/reconcile.ts'
 import type { CheckpointPoint } from '../../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
 import { createFakeDb, type FakeDb } from '../../helpers/fake-line.ts'
@@ -313,7 +313,7 @@ test('a loss that was noticed is known to whoever comes without the state file',
   await agree(ledger, db, { isStart: false, provenNs: NOON_NS - 20n * MINUTE })
   const next = createMemoryLedger()
   await agree(next, db, { lastPassNs: 0n })
-  assert.equal(next.originNs(), NOON_NS - HOUR - HEAL_NS)
+  assert.equal(next.originNs(), NOON_NS - HOUR - REWIND_NS)
 })
 
 test('a checkpoint at the end of time leaves room for acknowledgements, and tells of no loss', async () => {
@@ -371,5 +371,5 @@ test('a database that does not take the probe decides nothing', async () => {
 test('healing reads at least ten minutes again, also without late passes', async () => {
   const ledger = createMemoryLedger()
   await agree(ledger, show([{ timeNs: NOON_NS, watermarkNs: NOON_NS, ackedNs: NOON_NS }]), { lastPassNs: 0n })
-  assert.equal(ledger.originNs(), NOON_NS - HEAL_NS)
+  assert.equal(ledger.originNs(), NOON_NS - REWIND_NS)
 })
