@@ -1,15 +1,15 @@
-/** `tailflux check`: is everything there that the service needs, and if not, what is to be done? */
+/** `tailflux check`: checks everything that the service needs, and says how to fix what is wrong. */
 import { Command } from 'commander'
 import { type Clock, MS, systemClock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Loaded } from '../config/load.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
-import { type CheckpointFacts, probeInflux } from '../doctor/ask-influx.ts'
-import { probeTailscale } from '../doctor/ask-tailscale.ts'
+import { diagnoseInflux, type WritingPlan } from '../doctor/diagnose-influx.ts'
+import { diagnoseTailscale } from '../doctor/diagnose-tailscale.ts'
 import type { Finding } from '../doctor/finding.ts'
-import { diagnoseInflux, type WritingPlan } from '../doctor/judge-influx.ts'
-import { diagnoseTailscale } from '../doctor/judge-tailscale.ts'
 import { checkDataDir, checkDisk, checkPort, checkStateFile, neighbourAt } from '../doctor/machine.ts'
+import { type CheckpointFacts, probeInflux } from '../doctor/probe-influx.ts'
+import { probeTailscale } from '../doctor/probe-tailscale.ts'
 import { reportJson, reportText } from '../doctor/report.ts'
 import { badSettings, checkSettings } from '../doctor/settings.ts'
 import { checkStore } from '../doctor/store.ts'
@@ -27,7 +27,7 @@ import { EXIT } from './exit.ts'
 import { addressOf } from './healthcheck.ts'
 import { load, silentLogFor } from './settings.ts'
 
-/** Backoff of the service itself are too long for a person in front of a terminal. */
+/** The timeouts of the service are too long for a person at a terminal. */
 const ANSWER_MS_MAX = 10_000
 const WINDOW_MS_MAX = 30_000
 const WIDTH_MAX = 110
@@ -35,7 +35,7 @@ const WIDTH_MAX = 110
 export function checkCommand(): Command {
   return new Command('check')
     .description(
-      'Check settings, credentials, API, database and machine, and say what to do about each fault. Works beside a running service.',
+      'Check settings, credentials, API, database and machine, and tell you what to fix. Can run while the service runs.',
     )
     .option('--json', 'as JSON')
     .option('--strict', 'exit code 1 also for warnings (!)')
@@ -44,8 +44,8 @@ export function checkCommand(): Command {
       `
 Writes one point of the measurement tailflux_check and one of tailflux_window (pass=probe) to the database, and reads them
 back. Changes nothing else.
-✓ well   ! works, but look at it   ✗ must be mended   – could not be looked at
-Exit codes: ${EXIT.ok} no ✗, ${EXIT.failed} at least one ✗ (also faulty settings).`,
+✓ OK   ! warning   ✗ must be fixed   – not checked
+Exit codes: ${EXIT.ok} no ✗, ${EXIT.failed} at least one ✗ (also invalid settings).`,
     )
     .action(async (options: { json?: boolean; strict?: boolean }, command: Command) => {
       const findings = await check(command)
@@ -68,9 +68,9 @@ async function check(command: Command): Promise<readonly Finding[]> {
   return await checkAll(loaded, { clock: systemClock })
 }
 
-/** Everything that `check` looks at. The clock is the one that the API's is compared with. */
+/** Runs all checks. `clock` is compared with the clocks of the API and the database. */
 export async function checkAll(loaded: Loaded, { clock }: { clock: Clock }): Promise<readonly Finding[]> {
-  // Every wait has its own end; nobody else ends this early but a signal to the process.
+  // Every wait has its own timeout; only a signal to the process ends this early.
   const { signal } = new AbortController()
   const [tailscale, database, machine] = await Promise.all([
     tailscaleFindings(loaded, clock, signal),
@@ -133,8 +133,8 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
       tailnet,
       createSink: (deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
         createInfluxSink(config, { clock, log, metrics: unheardSink, deadLetters }),
-      askCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, until: AbortSignal) =>
-        askCheckpoint(sink, { tailnet, clock }, until),
+      probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, until: AbortSignal) =>
+        probeCheckpoint(sink, { tailnet, clock }, until),
     }
     return diagnoseInflux(await probeInflux(config, ask, signal), config, plan)
   } finally {
@@ -142,8 +142,8 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
   }
 }
 
-/** As the service asks: for all that it compares, and for a point that it writes for this. That of `check` is nobody's window. */
-async function askCheckpoint(
+/** Runs the same queries as the service: all that it compares, and a probe point that belongs to no window. */
+async function probeCheckpoint(
   sink: Pick<Sink, 'write' | 'checkpoint'>,
   { tailnet, clock }: { readonly tailnet: string; readonly clock: Clock },
   signal: AbortSignal,

@@ -1,26 +1,26 @@
-/** check/: what must be true for the service to do its work, looked at one by one, each with what to do about it. Asking (ask-*.ts) and
- * judging (judge-*.ts) are apart: judging is pure, so that every answer a server may give can stand in a table of a test. */
+/** doctor/: what must be true for the service to run, checked one by one, each with its remedy. Probing (probe-*.ts) and diagnosing
+ * (diagnose-*.ts) are separate: diagnosing is pure, so a test can list every answer that a server may give. */
 import { CollectorError } from '../base/errors.ts'
 
 export const COMPONENTS = ['settings', 'tailscale', 'database', 'machine'] as const
 export type Component = (typeof COMPONENTS)[number]
 
-/** `skipped`: could not be looked at, because something before it failed, or because the other side does not tell. */
+/** `skipped`: not checked, because an earlier check failed, or because the server does not report it. */
 const STATUSES = ['ok', 'warning', 'error', 'skipped'] as const
 export type Status = (typeof STATUSES)[number]
 
 export interface Finding {
   readonly component: Component
-  /** What was looked at: constant, lower-case words. */
+  /** What was checked: constant, lower-case words. */
   readonly check: string
   readonly status: Status
-  /** One sentence with what was found. */
+  /** One sentence that says what was found. */
   readonly text: string
-  /** What to do about it; absent when all is well, or when `text` ends with it. */
+  /** How to fix it; absent when the status is ok, or when `text` ends with it. */
   readonly remedy?: string
 }
 
-/** What came of asking. */
+/** Result of one probe. */
 export type Outcome<T> = { readonly value: T } | { readonly error: CollectorError }
 
 /** Rejects only on a programmer's error. */
@@ -33,7 +33,7 @@ export async function outcomeOf<T>(work: () => Promise<T>): Promise<Outcome<T>> 
   }
 }
 
-/** What InfluxQL answers, but not so that it could be used here. */
+/** InfluxQL answered, but the answer cannot be used. */
 export function unreadable(why: string): CollectorError {
   return new CollectorError(`InfluxQL ${why}.`, {
     stage: 'sink',
@@ -42,7 +42,7 @@ export function unreadable(why: string): CollectorError {
   })
 }
 
-/** Makes the findings of one component. */
+/** Creates findings of one component. */
 export function findingsOf(component: Component) {
   return {
     ok: (check: string, text: string): Finding => ({ component, check, status: 'ok', text }),

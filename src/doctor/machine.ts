@@ -1,5 +1,5 @@
-/** The machine that tailflux runs on: space, the data directory, the state file, the port. Leaves nothing behind: who checks may be another
- * user than the one who runs the service, and must not make files that the service then cannot write. */
+/** Checks the machine that tailflux runs on: disk space, data directory, state file, port. Leaves no files behind: `check` may run as another
+ * user than the service, which could then not write to them. */
 
 import { once } from 'node:events'
 import { accessSync, constants, existsSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
@@ -14,19 +14,19 @@ import { type Finding, findingsOf } from './finding.ts'
 
 const { ok, warning, error, skipped } = findingsOf('machine')
 
-/** What answers at our own address. `unknown`: something that does not show that it is tailflux. */
+/** What answers at our own address. `unknown`: a server that does not identify itself as tailflux. */
 export type Neighbour = { readonly kind: 'tailflux'; readonly version: string } | { readonly kind: 'unknown' | 'none' }
 
-/** Below it a busy service stands still within hours. */
+/** With less, a busy service stops within hours. */
 const FREE_ERROR_BYTES = 64 * 2 ** 20
 const FREE_WARNING_BYTES = 2 ** 30
 
-/** `growsBytes`: what may still be written there by the settings (dead letters, the embedded store). */
+/** `growsBytes`: how much the settings allow to be written there (dead letters, the embedded store). */
 export function checkDisk(dataDir: string, growsBytes: number): Finding {
   const place = existing(resolve(dataDir))
   const { bavail, bsize } = statfsSync(place)
   const free = bavail * bsize
-  const text = `${bytesText(free)} are free at ${place}`
+  const text = `${bytesText(free)} free at ${place}`
   const remedy = 'Free space, or set TAILFLUX_DATA_DIR to another disk.'
   if (free < FREE_ERROR_BYTES) return error('disk', `${text}.`, remedy)
   if (free < FREE_WARNING_BYTES || free < growsBytes) {
@@ -41,50 +41,55 @@ export function checkDisk(dataDir: string, growsBytes: number): Finding {
 
 export function checkDataDir(dataDir: string): Finding {
   const path = resolve(dataDir)
-  const remedy = 'Let the user of tailflux write there, or set TAILFLUX_DATA_DIR.'
+  const remedy = 'Give the user of tailflux write access, or set TAILFLUX_DATA_DIR.'
   if (!existsSync(path)) {
     const parent = existing(path)
     try {
       accessSync(parent, constants.W_OK | constants.X_OK)
     } catch (fault) {
-      return error('data directory', `${path} does not exist, and cannot be made in ${parent}${codeIn(fault)}.`, remedy)
+      return error(
+        'data directory',
+        `${path} does not exist and cannot be created in ${parent}${codeIn(fault)}.`,
+        remedy,
+      )
     }
-    return ok('data directory', `${path} does not exist yet; the first start makes it.`)
+    return ok('data directory', `${path} does not exist yet; the first start creates it.`)
   }
-  if (!statSync(path).isDirectory()) return error('data directory', `${path} is no directory.`, remedy)
+  if (!statSync(path).isDirectory()) return error('data directory', `${path} is not a directory.`, remedy)
   const probe = join(path, `.check-${process.pid}`)
   try {
     writeFileSync(probe, '', { flag: 'wx' })
     rmSync(probe)
   } catch (fault) {
-    return error('data directory', `${path} cannot be written to${codeIn(fault)}.`, remedy)
+    return error('data directory', `${path} is not writable${codeIn(fault)}.`, remedy)
   }
-  return ok('data directory', `${path} can be written to.`)
+  return ok('data directory', `${path} is writable.`)
 }
 
 /** Takes the lock for a moment, unless another process has it. */
 export function checkStateFile(path: string, neighbour: Neighbour, deps: { clock: Clock; log: Logger }): Finding {
-  if (!existsSync(path)) return ok('state file', 'There is none yet; the first start makes it and reads the look-back.')
+  if (!existsSync(path))
+    return ok('state file', 'It does not exist yet; the first start creates it and reads the look-back.')
   try {
     openStateFile({ path, mustBeWhole: true }, deps).close()
-    return ok('state file', `${path} is whole, and nobody holds it.`)
+    return ok('state file', `${path} is intact and not in use.`)
   } catch (fault) {
     if (!(fault instanceof CollectorError)) throw fault
     if (fault.code !== 'state_locked') {
       return (fault.code === 'state_damaged' ? warning : error)('state file', fault.message)
     }
-    if (neighbour.kind === 'tailflux') return ok('state file', `${path} is held by the running tailflux.`)
+    if (neighbour.kind === 'tailflux') return ok('state file', `${path} is in use by the running tailflux.`)
     return warning(
       'state file',
-      `${path} is held by another process, and no tailflux answers at the address of the settings.`,
-      'Stop the other one before you start a second, or set TAILFLUX_HTTP_HOST, TAILFLUX_HTTP_PORT and TAILFLUX_HTTP_TOKEN as it has them.',
+      `${path} is in use by another process, and no tailflux answers at the configured address.`,
+      'Stop the other process before you start a second one, or use its TAILFLUX_HTTP_HOST, TAILFLUX_HTTP_PORT and TAILFLUX_HTTP_TOKEN.',
     )
   }
 }
 
 export async function checkPort(at: { host: string; port: number }, neighbour: Neighbour): Promise<Finding> {
   const { host, port } = at
-  if (port === 0) return skipped('port', 'http.port is 0: any free port is taken')
+  if (port === 0) return skipped('port', 'skipped: http.port is 0, so any free port is used')
   const server = createServer()
   try {
     server.listen(port, host)
@@ -93,18 +98,18 @@ export async function checkPort(at: { host: string; port: number }, neighbour: N
   } catch (fault) {
     const code = fault instanceof Error && 'code' in fault ? String(fault.code) : ''
     if (code === 'EADDRINUSE' && neighbour.kind === 'tailflux') {
-      return ok('port', `${host} port ${port} is used by the running tailflux ${neighbour.version}.`)
+      return ok('port', `${host} port ${port} is in use by the running tailflux ${neighbour.version}.`)
     }
     if (code === 'EADDRINUSE') {
       return error(
         'port',
-        `${host} port ${port} is taken by another program.`,
-        'Stop that one, or set TAILFLUX_HTTP_PORT to a free port. If it is a tailflux with a token, set TAILFLUX_HTTP_TOKEN.',
+        `${host} port ${port} is in use by another program.`,
+        'Stop that program, or set TAILFLUX_HTTP_PORT to a free port. If it is a tailflux with a token, set TAILFLUX_HTTP_TOKEN.',
       )
     }
     return error(
       'port',
-      `${host} port ${port} cannot be listened on (${code}).`,
+      `Cannot listen on ${host} port ${port} (${code}).`,
       'Set TAILFLUX_HTTP_HOST to 127.0.0.1 or 0.0.0.0, and TAILFLUX_HTTP_PORT to a port above 1023.',
     )
   } finally {
@@ -112,7 +117,7 @@ export async function checkPort(at: { host: string; port: number }, neighbour: N
   }
 }
 
-/** Who answers at `url`, if anybody does. */
+/** What answers at `url`, if anything. */
 export async function neighbourAt(url: string | undefined, token: string | undefined): Promise<Neighbour> {
   if (url === undefined) return { kind: 'none' }
   try {
@@ -124,12 +129,12 @@ export async function neighbourAt(url: string | undefined, token: string | undef
     const status = (await answer.json()) as { service?: unknown; version?: unknown }
     return status.service === 'tailflux' ? { kind: 'tailflux', version: String(status.version) } : { kind: 'unknown' }
   } catch (fault) {
-    // Nothing listens, or what listens speaks another language: the port tells which of the two.
+    // Nothing listens, or the answer is not JSON: the port check shows which of the two.
     return { kind: fault instanceof SyntaxError ? 'unknown' : 'none' }
   }
 }
 
-/** The nearest folder above that is there. */
+/** The nearest parent directory that exists. */
 function existing(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : existing(dirname(path))
 }

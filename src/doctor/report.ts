@@ -1,5 +1,5 @@
-/** Findings as a table for people and as JSON for programs. */
-import { COMPONENTS, type Component, type Finding, type Status } from './finding.ts'
+/** Prints findings as a table for people and as JSON for programs. */
+import { COMPONENTS, type Component, counted, type Finding, type Status } from './finding.ts'
 
 const MARKS: Record<Status, string> = { ok: '✓', warning: '!', error: '✗', skipped: '–' }
 const COLOURS: Record<Status, number> = { ok: 32, warning: 33, error: 31, skipped: 2 }
@@ -42,15 +42,14 @@ export function reportText(findings: readonly Finding[], options: { width: numbe
         lines.push(`${' '.repeat(indent)}${index === 0 ? '→ ' : '  '}${line}`)
     }
   }
-  lines.push('', verdict(summaryOf(findings), paint))
+  lines.push('', headline(summaryOf(findings), paint))
   return `${lines.join('\n')}\n`
 }
 
-function verdict({ warning, error }: Summary, paint: (code: number, text: string) => string): string {
-  const things = (count: number) => (count === 1 ? '1 thing' : `${count} things`)
-  if (error > 0) return paint(31, `${things(error)} must be mended before tailflux can do its work (✗).`)
-  if (warning > 0) return paint(33, `tailflux can do its work; look at ${things(warning)} (!).`)
-  return paint(32, 'All is well.')
+function headline({ warning, error }: Summary, paint: (code: number, text: string) => string): string {
+  if (error > 0) return paint(31, `${counted(error, 'problem')} must be fixed before tailflux can run (✗).`)
+  if (warning > 0) return paint(33, `tailflux can run; ${counted(warning, 'warning')} (!).`)
+  return paint(32, 'All checks passed.')
 }
 
 export function reportJson(findings: readonly Finding[]): string {

@@ -1,4 +1,4 @@
-/** The settings: read without a fault, and nothing in them that one would regret. */
+/** Checks that the settings are valid and safe. */
 
 import type { CollectorError } from '../base/errors.ts'
 import { KEYS } from '../config/keys.ts'
@@ -16,13 +16,13 @@ export function badSettings(fault: CollectorError): Finding {
 export function checkSettings(loaded: Loaded): readonly Finding[] {
   const { settings, origins, path } = loaded
   const where = path === undefined ? 'the environment' : `${path} and the environment`
-  const findings = [ok('settings', `${origins.size} of ${KEYS.length} keys are set, by ${where}.`)]
+  const findings = [ok('settings', `${origins.size} of ${KEYS.length} keys are set, from ${where}.`)]
   if (settings.http.token === undefined && !isLoopback(settings.http.host)) {
     findings.push(
       warning(
         'access',
         `The status page, with names and traffic, listens on ${settings.http.host} without a token.`,
-        'Set TAILFLUX_HTTP_TOKEN (`openssl rand -hex 24` makes one), or listen on 127.0.0.1.',
+        'Set TAILFLUX_HTTP_TOKEN (`openssl rand -hex 24` generates one), or listen on 127.0.0.1.',
       ),
     )
   }

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { createEmbeddedStore, type EmbeddedStore, exportLines } from '../sink/sqlite/embedded-store.ts'
+import { diagnoseRetention, type WritingPlan } from './diagnose-influx.ts'
 import { counted, type Finding, findingsOf, outcomeOf } from './finding.ts'
-import { diagnoseRetention, type WritingPlan } from './judge-influx.ts'
 
 const { ok, error } = findingsOf('database')
 
@@ -24,7 +24,7 @@ export async function checkStore(
   )
   if (!existsSync(path)) {
     return [
-      ok('database', `Without INFLUX_URL points go to the embedded store ${path}; the first start makes it.`),
+      ok('database', `Without INFLUX_URL points go to the embedded store ${path}; the first start creates it.`),
       kept,
     ]
   }
@@ -59,6 +59,10 @@ async function tried(
   }
   return [
     found,
-    error('sample point', 'It was written, but cannot be found again.', `Move ${path} away; a new one is made.`),
+    error(
+      'sample point',
+      'It was written, but cannot be read back.',
+      `Move ${path} away; the next start creates a new one.`,
+    ),
   ]
 }

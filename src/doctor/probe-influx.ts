@@ -1,21 +1,20 @@
-/** Asks InfluxDB, or what stands in its place, what `check` wants to know. Writes one point of `tailflux_check` and one of `tailflux_window`,
- * and reads them back. */
+/** Probes InfluxDB, or whatever answers in its place. Writes one point of `tailflux_check` and one of `tailflux_window`, and reads them back. */
 import { MS } from '../base/clock.ts'
 import { cellOf } from '../query/influxql.ts'
 import type { InfluxConfig } from '../sink/config.ts'
 import { placeOf } from '../sink/influxdb/influxql.ts'
 import type { Sink, Target } from '../sink/sink.ts'
-import { bucketRetention, flagRetention, policyRetention, type RetentionFacts } from './ask-retention.ts'
-import { type Sample, type SampleAsk, writeAndRead } from './ask-sample.ts'
 import { type Outcome, outcomeOf, unreadable } from './finding.ts'
+import { bucketRetention, flagRetention, policyRetention, type RetentionFacts } from './probe-retention.ts'
+import { type Sample, type SampleDeps, writeAndRead } from './probe-sample.ts'
 
 const PRODUCTS = ['v1', 'v2', 'v3', 'victoria-metrics', 'unknown'] as const
 export type Product = (typeof PRODUCTS)[number]
 
-/** What `/ping` tells. */
+/** What `/ping` reports. */
 export interface Greeting {
   readonly product: Product
-  /** `1.6.7`, without a `v` in front; undefined when it does not tell. */
+  /** `1.6.7`, without a `v` in front; undefined when the server does not report it. */
   readonly version: string | undefined
   /** Its clock from the Date header, and the local one then; ms since the epoch. */
   readonly serverMs: number | undefined
@@ -26,17 +25,17 @@ export interface Greeting {
 export interface SeriesLimits {
   readonly valuesPerTag: number
   readonly series: number
-  /** `inmem` or `tsi1`; undefined: older versions do not tell. */
+  /** `inmem` or `tsi1`; undefined: older versions do not report it. */
   readonly index: string | undefined
 }
 
-/** What came of the question that the service asks for its checkpoint: how many points the database shows, or why it proves nothing. */
+/** Result of the checkpoint query of the service: how many points the database returns, or why the answer cannot be used. */
 export type CheckpointFacts =
   | { readonly shown: number }
   | {
       /** Ends with the fix. */
       readonly text: string
-      /** This kind of database has no such questions. */
+      /** This kind of database does not support the query. */
       readonly isByNature: boolean
     }
 
@@ -49,22 +48,22 @@ export interface InfluxFacts {
   readonly nodesRetention: Outcome<RetentionFacts> | undefined
   readonly sample: Outcome<Sample> | undefined
   readonly nodesSample: Outcome<Sample> | undefined
-  /** Undefined also when InfluxQL is not answered at all. */
+  /** Undefined also when the database does not answer InfluxQL at all. */
   readonly checkpoint: Outcome<CheckpointFacts> | undefined
-  /** VictoriaMetrics only: whether it drops what is written twice. */
+  /** VictoriaMetrics only: whether it removes duplicate points. */
   readonly dedups: boolean | undefined
   /** InfluxDB 1.x only. */
   readonly limits: Outcome<SeriesLimits> | undefined
 }
 
-export interface InfluxProbes extends SampleAsk {
-  /** Asks as the service does. Rejects with a CollectorError when its point cannot be written. */
-  readonly askCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, signal: AbortSignal) => Promise<CheckpointFacts>
+export interface InfluxDeps extends SampleDeps {
+  /** Runs the same query as the service. Rejects with a CollectorError when its point cannot be written. */
+  readonly probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, signal: AbortSignal) => Promise<CheckpointFacts>
 }
 
-export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signal: AbortSignal): Promise<InfluxFacts> {
-  const { http, influxql, clock } = ask
-  const notAsked = {
+export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal: AbortSignal): Promise<InfluxFacts> {
+  const { http, influxql, clock } = deps
+  const notProbed = {
     accepts: undefined,
     influxql: undefined,
     retention: undefined,
@@ -76,14 +75,14 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
     limits: undefined,
   }
   const greeting = await outcomeOf(() => greet())
-  if ('error' in greeting) return { greeting, ...notAsked }
+  if ('error' in greeting) return { greeting, ...notProbed }
   const { product } = greeting.value
   const flags = product === 'victoria-metrics' ? await flagsOf() : undefined
   const dedups = flags === undefined ? undefined : /^-dedup\.minScrapeInterval="(?!0)/m.test(flags)
-  const sink = ask.createSink({ append: async (more) => more })
+  const sink = deps.createSink({ append: async (more) => more })
   const accepts = await outcomeOf(() => sink.probe(signal))
   await sink.stop()
-  if ('error' in accepts) return { greeting, ...notAsked, accepts, dedups }
+  if ('error' in accepts) return { greeting, ...notProbed, accepts, dedups }
   const nodes = config.nodesBucket
   const [queried, retention, nodesRetention] = await Promise.all([
     product === 'victoria-metrics'
@@ -96,7 +95,7 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
   const nodesSample = nodes === undefined ? undefined : await outcomeOf(() => sampleOf('nodes'))
   const isRefused = queried !== undefined && 'error' in queried
   const checkpoint = isRefused ? undefined : await outcomeOf(() => checkpointOf())
-  // Asked last: the sample has made a shard, which tells its index.
+  // Queried last: the sample has created a shard, and the shard shows which index is in use.
   const limits = product === 'v1' ? await outcomeOf(() => limitsOf()) : undefined
   const samples = { sample, nodesSample, checkpoint }
   return { greeting, accepts, influxql: queried, retention, nodesRetention, ...samples, dedups, limits }
@@ -105,7 +104,7 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
     return await http.send({ method: 'GET', path, headers: { accept } }, signal)
   }
 
-  /** Any answer of any status says that somebody is there. InfluxDB 3 keeps its version from strangers. */
+  /** An answer of any status shows that a server is there. InfluxDB 3 reports its version only with a valid token. */
   async function greet(): Promise<Greeting> {
     const answer = await get('/ping')
     const date = Date.parse(headerOf(answer.headers['date']))
@@ -113,9 +112,9 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
       serverMs: Number.isNaN(date) ? undefined : date,
       localMs: Number(clock.now() / MS),
     }
-    const told = versionIn(headerOf(answer.headers['x-influxdb-version'])) ?? versionIn(answer.body)
-    const product = productOf(told) ?? ((await isVictoriaMetrics()) ? 'victoria-metrics' : 'unknown')
-    return { product, version: told, ...times }
+    const version = versionIn(headerOf(answer.headers['x-influxdb-version'])) ?? versionIn(answer.body)
+    const product = productOf(version) ?? ((await isVictoriaMetrics()) ? 'victoria-metrics' : 'unknown')
+    return { product, version, ...times }
   }
 
   async function isVictoriaMetrics(): Promise<boolean> {
@@ -128,21 +127,21 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
   }
 
   async function retentionOf(target: Target): Promise<RetentionFacts> {
-    if (product === 'v2') return await bucketRetention(config, ask, target, signal)
+    if (product === 'v2') return await bucketRetention(config, deps, target, signal)
     if (product === 'victoria-metrics') return flagRetention(flags)
-    return product === 'v1' ? await policyRetention(config, ask, target, signal) : 'unanswerable'
+    return product === 'v1' ? await policyRetention(config, deps, target, signal) : 'unanswerable'
   }
 
   async function sampleOf(target: Target): Promise<Sample> {
-    return await writeAndRead(config, ask, target, product === 'victoria-metrics', signal)
+    return await writeAndRead(config, deps, target, product === 'victoria-metrics', signal)
   }
 
   async function checkpointOf(): Promise<CheckpointFacts> {
-    const asking = ask.createSink({ append: async (more) => more })
+    const sink = deps.createSink({ append: async (more) => more })
     try {
-      return await ask.askCheckpoint(asking, signal)
+      return await deps.probeCheckpoint(sink, signal)
     } finally {
-      await asking.stop()
+      await sink.stop()
     }
   }
 
@@ -150,17 +149,17 @@ export async function probeInflux(config: InfluxConfig, ask: InfluxProbes, signa
     const [table] = await influxql.ask(`SHOW DIAGNOSTICS FOR 'config-data'`, signal)
     const cell = (name: string) => (table === undefined ? null : cellOf(table, table.rows[0] ?? [], name))
     const [series, valuesPerTag] = [cell('max-series-per-database'), cell('max-values-per-tag')]
-    if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not tell its limits')
+    if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not show the limits')
     const { db } = placeOf(config)
     const shards = await influxql.ask(`SHOW STATS FOR 'shard'`, signal)
     const newest = shards
       .filter(({ tags }) => tags['database'] === db)
       .toSorted((one, other) => Number(other.tags['id']) - Number(one.tags['id']))[0]
-    const told = cell('index-version') ?? newest?.tags['indexType']
+    const index = cell('index-version') ?? newest?.tags['indexType']
     return {
       valuesPerTag: Number(valuesPerTag),
       series: Number(series),
-      index: typeof told === 'string' && told !== '' ? told : undefined,
+      index: typeof index === 'string' && index !== '' ? index : undefined,
     }
   }
 }

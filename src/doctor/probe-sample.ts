@@ -10,16 +10,16 @@ import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import type { DeadLetter, DeadLetters, Sink, Target } from '../sink/sink.ts'
 import { type Outcome, outcomeOf, unreadable } from './finding.ts'
 
-/** What became of a point of ours. */
+/** Result of writing one point. */
 export interface Sample {
   readonly written: number
-  /** What the database said about a line that it refused. */
+  /** The database's message about a line that it refused. */
   readonly refused: string | undefined
   readonly readBack: 'equal' | 'missing' | 'different' | Outcome<never>
   readonly durationMs: number
 }
 
-export interface SampleAsk {
+export interface SampleDeps {
   readonly http: InfluxHttp
   readonly influxql: InfluxQl
   readonly label: string
@@ -31,21 +31,21 @@ export interface SampleAsk {
 
 const MEASUREMENT = 'tailflux_check'
 const READ_PATIENCE_MS = 1_000
-/** VictoriaMetrics shows what was written only some seconds later, unless it lets itself be asked to. */
+/** VictoriaMetrics shows new points only after some seconds, unless it is asked to flush them. */
 const READ_PATIENCE_SLOW_MS = 15_000
 const READ_EVERY_MS = 250
 
 /** `isVictoriaMetrics`: read back by its export instead of InfluxQL. Rejects with a CollectorError when the point cannot be written. */
 export async function writeAndRead(
   config: InfluxConfig,
-  ask: SampleAsk,
+  deps: SampleDeps,
   target: Target,
   isVictoriaMetrics: boolean,
   signal: AbortSignal,
 ): Promise<Sample> {
-  const { http, influxql, label, clock } = ask
+  const { http, influxql, label, clock } = deps
   const letters: DeadLetter[] = []
-  const writer = ask.createSink({
+  const writer = deps.createSink({
     append: async (more) => {
       letters.push(...more)
       return more
@@ -54,7 +54,7 @@ export async function writeAndRead(
   const beganMs = clock.monotonicMs()
   const ns = clock.now()
   const nonce = BigInt(Math.floor(Math.random() * 2 ** 48))
-  const bytes = encodeLine(MEASUREMENT, { tailnet: ask.tailnet }, { nonce }, ns)
+  const bytes = encodeLine(MEASUREMENT, { tailnet: deps.tailnet }, { nonce }, ns)
   try {
     const receipt = await writer.write({ bytes, lineCount: 1, target }, signal)
     const refused = letters[0] && (letters[0].detail ?? letters[0].reason)
@@ -82,10 +82,10 @@ export async function writeAndRead(
       target === 'nodes' && config.api === 'v1' && config.nodesBucket !== undefined
         ? measurementOf(MEASUREMENT, config.nodesBucket)
         : influxql.from(MEASUREMENT)
-    // Another bucket of 2.x or database of 3.x is another place for InfluxQL, which was not opened for reading.
-    if (target === 'nodes' && config.api !== 'v1') throw unreadable('is asked for the main bucket only')
+    // For InfluxQL another bucket (2.x) or database (3.x) is another database, and this client reads from the main one only.
+    if (target === 'nodes' && config.api !== 'v1') throw unreadable('reads the main bucket only')
     const tables = await influxql.ask(
-      `SELECT "nonce" FROM ${from} WHERE "tailnet" = ${literal(ask.tailnet)} AND time = ${ns}`,
+      `SELECT "nonce" FROM ${from} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
       signal,
     )
     const [table] = tables
@@ -94,7 +94,7 @@ export async function writeAndRead(
   }
 
   async function exported(ns: bigint): Promise<bigint | undefined> {
-    const match = `${MEASUREMENT}_nonce{tailnet=${JSON.stringify(ask.tailnet)}}`
+    const match = `${MEASUREMENT}_nonce{tailnet=${JSON.stringify(deps.tailnet)}}`
     const ms = ns / MS
     const range = `&start=${Number(ms) / 1000 - 1}&end=${Number(ms) / 1000 + 1}`
     const answer = await get(`/api/v1/export?match[]=${encodeURIComponent(match)}${range}`)

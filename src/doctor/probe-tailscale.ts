@@ -1,4 +1,4 @@
-/** Asks the Tailscale API what `check` wants to know: signs in, reads a small window, the settings and the devices. */
+/** Probes the Tailscale API: signs in, reads a small window, the settings and the devices. */
 import { type Clock, MS, SECOND } from '../base/clock.ts'
 import type { TailscaleSource } from '../source/client.ts'
 import type { SignIn } from '../source/response-errors.ts'
@@ -18,7 +18,7 @@ export interface WindowFacts {
   readonly localNs: bigint
 }
 
-/** Undefined: not asked, because what comes before it failed. */
+/** Undefined: not probed, because an earlier step failed. */
 export interface TailscaleFacts {
   readonly signIn: Outcome<{ signIn: SignIn; scopes: readonly string[] | undefined }>
   readonly window: Outcome<WindowFacts> | undefined
@@ -27,9 +27,9 @@ export interface TailscaleFacts {
 }
 
 const WINDOW_SECONDS = 60
-/** Asked when the small one is empty: is the tailnet quiet, or does nothing come at all? */
+/** Read when the small one is empty: is the tailnet quiet, or does no data arrive at all? */
 const LONG_WINDOW_SECONDS = 3600
-/** Enough to know that it works. */
+/** Enough to show that it works. */
 const WINDOW_BYTES_MAX = 8 << 20
 
 export async function probeTailscale(
@@ -83,7 +83,7 @@ export async function probeTailscale(
   }
 }
 
-/** Local clock minus the API's, seconds; undefined when its answer told no time. The Date header has whole seconds: half a one is added. */
+/** Local clock minus the API's, seconds; undefined when the answer had no Date header. The header has whole seconds: half a second is added. */
 export function skewSeconds({ serverNs, localNs }: WindowFacts): number | undefined {
   return serverNs === undefined ? undefined : Number(localNs - serverNs - 500n * MS) / 1e9
 }

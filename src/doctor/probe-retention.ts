@@ -1,4 +1,4 @@
-/** How long the database keeps points, in the words of each product. */
+/** How long the database keeps points, in the terms of each product. */
 import type { Clock } from '../base/clock.ts'
 import { MS } from '../base/clock.ts'
 import { cellOf, type InfluxQl } from '../query/influxql.ts'
@@ -9,27 +9,27 @@ import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 import type { Target } from '../sink/sink.ts'
 
-/** How long points are kept; `seconds` undefined: for ever. */
+/** How long points are kept; `seconds` undefined: forever. */
 interface Retention {
   /** The retention policy, bucket or database. */
   readonly name: string
   readonly seconds: number | undefined
 }
 
-/** `unanswerable`: this product does not tell. `missing`: it tells of no such bucket or policy, or not to these credentials. */
+/** `unanswerable`: this product does not report it. `missing`: no such bucket or policy, or these credentials may not see it. */
 export type RetentionFacts = Retention | 'unanswerable' | 'missing'
 
-interface RetentionAsk {
+interface RetentionDeps {
   readonly http: InfluxHttp
   readonly influxql: InfluxQl
   readonly label: string
   readonly clock: Pick<Clock, 'now'>
 }
 
-/** Of a retention policy of 1.x; `nodes`: that of `nodesBucket`. Rejects with a CollectorError when it is not answered. */
+/** Of a retention policy of 1.x; `nodes`: that of `nodesBucket`. Rejects with a CollectorError when the query fails. */
 export async function policyRetention(
   config: InfluxConfig,
-  { influxql }: RetentionAsk,
+  { influxql }: RetentionDeps,
   target: Target,
   signal: AbortSignal,
 ): Promise<RetentionFacts> {
@@ -46,7 +46,7 @@ export async function policyRetention(
 /** Of a bucket of 2.x. Rejects as `policyRetention`. */
 export async function bucketRetention(
   config: InfluxConfig,
-  { http, label, clock }: RetentionAsk,
+  { http, label, clock }: RetentionDeps,
   target: Target,
   signal: AbortSignal,
 ): Promise<RetentionFacts> {
@@ -68,7 +68,7 @@ export async function bucketRetention(
   return { name, seconds: seconds === undefined || seconds === 0 ? undefined : seconds }
 }
 
-/** `flags` as VictoriaMetrics shows them; undefined: it does not. */
+/** `flags` as VictoriaMetrics shows them; undefined: it does not show them. */
 export function flagRetention(flags: string | undefined): RetentionFacts {
   if (flags === undefined) return 'unanswerable'
   const [, amount = '1', unit = ''] = /^-retentionPeriod="([\d.]+)([a-z]*)"/m.exec(flags) ?? []
@@ -91,7 +91,7 @@ function bucketIn(body: string, name: string): WireBucket | undefined {
   }
 }
 
-/** `168h0m0s` → 604800; 0 is for ever. */
+/** `168h0m0s` → 604800; 0 means forever. */
 function goSeconds(text: string): number | undefined {
   let seconds = 0
   for (const [, amount, unit] of text.matchAll(/([\d.]+)(h|ms|m|s)/g)) {
