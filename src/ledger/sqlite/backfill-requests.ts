@@ -18,15 +18,15 @@ export interface BackfillRequests {
 export function createBackfillRequests({ db, transaction }: StateFile, tailnet: string): BackfillRequests {
   transaction(() =>
     db.exec(
-      'CREATE TABLE IF NOT EXISTS ledger_wanted (tailnet TEXT PRIMARY KEY, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL) STRICT',
+      'CREATE TABLE IF NOT EXISTS ledger_backfill_request (tailnet TEXT PRIMARY KEY, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL) STRICT',
     ),
   )
   const find = db.prepare(
-    'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_wanted WHERE tailnet = ?',
+    'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_backfill_request WHERE tailnet = ?',
   )
   find.setReadBigInts(true)
-  const put = db.prepare('INSERT OR REPLACE INTO ledger_wanted VALUES (?, ?, ?, ?)')
-  const remove = db.prepare('DELETE FROM ledger_wanted WHERE tailnet = ?')
+  const put = db.prepare('INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
+  const remove = db.prepare('DELETE FROM ledger_backfill_request WHERE tailnet = ?')
   let request = find.get(tailnet) as unknown as BackfillRequest | undefined
   return {
     range: () => request,

@@ -1,12 +1,13 @@
 /** The state file: one SQLite database that only one process has open.
  *
- * Layout: `meta` (key, value) with kind, schema and created; the ledger's, the names' and others' tables beside it, each made by its component.
+ * Layout: `meta` (key, value) with kind, schema (the number of the layout, see migrations.ts) and created; the tables of ledger, names and others
+ * beside it, each made by its component.
  * Invariants: a file without its meta row is not ours or not whole (SQLite opens a file of zero length as an empty database without a word).
  * `locking_mode=EXCLUSIVE` keeps a lock of the kernel from the first read to the end of the process, however it ends. `synchronous=EXTRA`
  * with a rollback journal survives a power cut at every instant, also of the journal's directory entry; WAL would be faster, but a few
  * commits per window do not need it, and one file is easier to carry about than three.
- * Recovery: a damaged file is renamed to `<name>.corrupt-<time>` and an empty one takes its place; what it knew comes back from the mirror
- * in the database (pipeline/reconcile). A file of a newer tailflux is left alone. */
+ * Recovery: a damaged file is renamed to `<name>.corrupt-<time>` and an empty one takes its place; what it knew comes back from the checkpoint
+ * in the database (pipeline/recovery/reconcile.ts). A file of a newer tailflux is left alone. */
 import { existsSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -15,7 +16,8 @@ import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { isoOf } from '../../base/format.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
-import { spaceText } from './disk-space.ts'
+import { MIGRATIONS, type Migration, migrate, newestLayout } from './migrations.ts'
+import { inUse, messageOf, SQLITE_ERROR, sqliteCode, stateError } from './state-errors.ts'
 
 export interface StateFile {
   readonly path: string
@@ -29,15 +31,18 @@ export interface StateFile {
 }
 
 const KIND = 'tailflux state'
-const SCHEMA = 1
+
+interface OpenDeps {
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Pick<Logger, 'info' | 'error'>
+  /** The layouts; those of this version by default. */
+  readonly migrations?: readonly Migration[]
+}
 
 /** Opens or creates the file and takes its lock. Throws a CollectorError: `state_locked` (another process has it), `state_damaged` (a newer
- * tailflux wrote it, or it cannot be set aside), `state_full`, `state_failed`. With `mustBeWhole` nothing is created or set aside: for those
- * who only look. */
-export function openStateFile(
-  options: { path: string; mustBeWhole?: boolean },
-  deps: { clock: Clock; log: Logger },
-): StateFile {
+ * tailflux wrote it, or it cannot be set aside), `state_full`, `state_failed`. With `mustBeWhole` nothing is created or set aside, and what
+ * is written is undone by `close()`: for those who only look, also at a file of an older layout. */
+export function openStateFile(options: { path: string; mustBeWhole?: boolean }, deps: OpenDeps): StateFile {
   const { path } = options
   if (options.mustBeWhole && !existsSync(path)) {
     throw new CollectorError(`there is no state file ${path}: check TAILFLUX_DATA_DIR, or start tailflux first`, {
@@ -61,8 +66,8 @@ export function openStateFile(
       )
     }
   }
-  const found = tryOpen(path, options.mustBeWhole)
-  if ('db' in found) return stateFile(path, found.db, undefined)
+  const found = tryOpen(path, deps, options.mustBeWhole)
+  if ('db' in found) return stateFile(path, found.db, undefined, options.mustBeWhole)
   if (options.mustBeWhole) {
     throw new CollectorError(
       `the state file ${path} is damaged (${found.damage}): \`tailflux run\` sets it aside and goes on from the database`,
@@ -89,7 +94,7 @@ export function openStateFile(
     { path, asidePath, reason: found.damage },
     'state file was damaged and set aside, a new one takes its place',
   )
-  const fresh = tryOpen(path)
+  const fresh = tryOpen(path, deps)
   if ('damage' in fresh) {
     throw new CollectorError(`a new state file ${path} cannot be used (${fresh.damage}): check the disk`, {
       stage: 'ledger',
@@ -101,7 +106,7 @@ export function openStateFile(
 }
 
 /** The open database, or what is wrong with the file. Throws when the file is in use, or of a newer tailflux, or cannot be reached. */
-function tryOpen(path: string, mustBeWhole = false): { db: DatabaseSync } | { damage: string } {
+function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: DatabaseSync } | { damage: string } {
   let db: DatabaseSync | undefined
   try {
     const isNew = path === ':memory:' || (!mustBeWhole && makePrivateFile(path))
@@ -116,20 +121,22 @@ function tryOpen(path: string, mustBeWhole = false): { db: DatabaseSync } | { da
     db.exec('BEGIN EXCLUSIVE')
     // Another process may have set the file aside just before: its lock would then keep nobody out.
     if (!isInPlace()) throw inUse(path)
-    const damage = isNew ? undefined : examine(db, path)
-    if (damage !== undefined) {
+    const { migrations = MIGRATIONS } = deps
+    const found = isNew ? { layout: 0 } : examine(db, path, newestLayout(migrations))
+    if ('damage' in found) {
       db.exec('ROLLBACK')
       db.close()
-      return { damage }
+      return found
     }
     if (isNew) {
-      db.exec('CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT')
+      migrate(db, 0, migrations, (work) => work())
       const insert = db.prepare('INSERT INTO meta VALUES (?, ?)')
       insert.run('kind', KIND)
-      insert.run('schema', String(SCHEMA))
-      insert.run('created', new Date().toISOString())
+      insert.run('created', isoOf(deps.clock.now()))
     }
-    db.exec('COMMIT')
+    // Whoever only looks stays in this transaction.
+    if (!mustBeWhole) db.exec('COMMIT')
+    if (!isNew) upgrade(db, { path, layout: found.layout, migrations, mustBeWhole, log: deps.log })
     return { db }
   } catch (error) {
     try {
@@ -158,13 +165,49 @@ function inPlace(path: string): () => boolean {
   return () => statSync(path, { throwIfNoEntry: false })?.ino === stat.ino
 }
 
-/** What is wrong with an existing file, or undefined. */
-function examine(db: DatabaseSync, path: string): string | undefined {
-  if (statSync(path).size === 0) return 'the file is empty'
+/** Brings an existing file to the newest layout. */
+function upgrade(
+  db: DatabaseSync,
+  options: {
+    path: string
+    layout: number
+    migrations: readonly Migration[]
+    mustBeWhole: boolean
+    log: OpenDeps['log']
+  },
+): void {
+  const { path, layout, migrations } = options
+  const newest = newestLayout(migrations)
+  if (layout === newest) return
+  let reached = layout
+  try {
+    migrate(db, layout, migrations, (work) => {
+      if (!options.mustBeWhole) db.exec('BEGIN IMMEDIATE')
+      work()
+      if (!options.mustBeWhole) db.exec('COMMIT')
+      reached += 1
+    })
+  } catch (error) {
+    // Errors of the disk have their own texts.
+    if (sqliteCode(error) !== SQLITE_ERROR && sqliteCode(error) !== undefined) throw error
+    throw new CollectorError(
+      `the state file ${path} cannot be brought from layout ${reached} to ${reached + 1} (${messageOf(error)}): run the version of tailflux that wrote it, or move the file away, then tailflux goes on from the database`,
+      { stage: 'ledger', code: 'state_failed', reaction: 'hold', cause: error },
+    )
+  }
+  if (options.mustBeWhole) return
+  const steps = migrations.filter((one) => one.layout > layout).map(({ what }) => what)
+  options.log.info({ path, fromLayout: layout, toLayout: newest, steps }, 'state file brought to a new layout')
+}
+
+/** The layout of an existing file, or what is wrong with it. */
+function examine(db: DatabaseSync, path: string, newest: number): { layout: number } | { damage: string } {
+  const damaged = (damage: string) => ({ damage })
+  if (statSync(path).size === 0) return damaged('the file is empty')
   const check = db.prepare('PRAGMA integrity_check(1)').get() as { integrity_check?: string } | undefined
-  if (check?.integrity_check !== 'ok') return `integrity check: ${check?.integrity_check ?? 'no answer'}`
+  if (check?.integrity_check !== 'ok') return damaged(`integrity check: ${check?.integrity_check ?? 'no answer'}`)
   const hasMeta = db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'").get()
-  if (!hasMeta) return 'it has no meta table'
+  if (!hasMeta) return damaged('it has no meta table')
   let rows: Map<string, string>
   try {
     rows = new Map(
@@ -174,24 +217,20 @@ function examine(db: DatabaseSync, path: string): string | undefined {
       ]),
     )
   } catch (error) {
-    return `its meta table is foreign: ${messageOf(error)}`
+    return damaged(`its meta table is foreign: ${messageOf(error)}`)
   }
-  if (rows.get('kind') !== KIND) return 'it belongs to another application'
-  const schema = Number(rows.get('schema'))
-  if (schema > SCHEMA) {
+  if (rows.get('kind') !== KIND) return damaged('it belongs to another application')
+  const layout = Number(rows.get('schema'))
+  if (layout > newest) {
     throw new CollectorError(
-      `the state file ${path} was written by a newer tailflux (schema ${schema}): run that version, or move the file away`,
-      {
-        stage: 'ledger',
-        code: 'state_damaged',
-        reaction: 'hold',
-      },
+      `the state file ${path} was written by a newer tailflux (layout ${layout}, this version knows ${newest}): run that version, or move the file away`,
+      { stage: 'ledger', code: 'state_damaged', reaction: 'hold' },
     )
   }
-  return schema === SCHEMA ? undefined : `its schema ${rows.get('schema')} is unknown`
+  return layout >= 1 && Number.isInteger(layout) ? { layout } : damaged(`its layout ${rows.get('schema')} is unknown`)
 }
 
-function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recovered']): StateFile {
+function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recovered'], onlyLooks = false): StateFile {
   let isOpen = true
   return {
     path,
@@ -199,59 +238,22 @@ function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recover
     recovered,
     transaction(work) {
       try {
+        // Who only looks is in a transaction from the beginning to the end.
+        if (onlyLooks) return work()
         db.exec('BEGIN IMMEDIATE')
         const value = work()
         db.exec('COMMIT')
         return value
       } catch (error) {
         // After a full disk SQLite may have rolled back by itself.
-        if (db.isTransaction) db.exec('ROLLBACK')
+        if (db.isTransaction && !onlyLooks) db.exec('ROLLBACK')
         throw sqliteCode(error) === undefined ? error : stateError(error, path, 'reading goes on by itself then')
       }
     },
     close() {
+      if (isOpen && onlyLooks && db.isTransaction) db.exec('ROLLBACK')
       if (isOpen) db.close()
       isOpen = false
     },
   }
-}
-
-/** SQLite's primary result code (https://www.sqlite.org/rescode.html), when the error is SQLite's. */
-function sqliteCode(error: unknown): number | undefined {
-  const code = (error as { errcode?: unknown }).errcode
-  return typeof code === 'number' ? code & 0xff : undefined
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-function inUse(path: string, cause?: unknown): CollectorError {
-  return new CollectorError(
-    `the state file ${path} is in use by another tailflux: stop that one, or give this one a data directory of its own (TAILFLUX_DATA_DIR)`,
-    { stage: 'ledger', code: 'state_locked', reaction: 'hold', cause },
-  )
-}
-
-/** `afterwards`: what follows when a full disk has room again. */
-function stateError(error: unknown, path: string, afterwards: string): CollectorError {
-  const code = sqliteCode(error)
-  if (code === 5 || code === 6) return inUse(path, error)
-  // SQLite's, and the system's when the file is made.
-  if (code === 13 || (error as { code?: unknown }).code === 'ENOSPC') {
-    return new CollectorError(
-      `no space left for the state file ${path}: ${spaceText(dirname(path))}. Free space on that disk; ${afterwards}`,
-      { stage: 'ledger', code: 'state_full', reaction: 'retry', cause: error },
-    )
-  }
-  const isDamage = code === 11 || code === 26
-  return new CollectorError(
-    `the state file ${path} cannot be used (${messageOf(error)}): check the disk and its permissions`,
-    {
-      stage: 'ledger',
-      code: isDamage ? 'state_damaged' : 'state_failed',
-      reaction: isDamage ? 'hold' : 'retry',
-      cause: error,
-    },
-  )
 }
