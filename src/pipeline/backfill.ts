@@ -1,5 +1,5 @@
-/** History that somebody asked for: the wish lies in the state file, what of it is done in the ledger. So it goes on after a restart where it
- * was, and asking twice is harmless. The planner reads it in the queue `backfill`, one window at a time behind everything else. */
+/** Reads history on request. The request is kept in the state file, and what of it is done in the ledger. So it continues after a restart,
+ * and the same request twice is harmless. The planner reads it in the queue `backfill`, one window at a time, after everything else. */
 import type { Logger } from 'pino'
 import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
@@ -10,11 +10,12 @@ import type { BackfillStatus } from './status.ts'
 import { max, min } from './window-size.ts'
 
 export interface Backfill {
-  /** What is still wanted above `floorNs`, the oldest that the API has. */
+  /** The requested range above `floorNs`, the oldest time that the API has. */
   range(floorNs: bigint): Interval | undefined
   /** A window of it is done. */
   learn(result: { readonly messages: number; readonly points: number }): void
-  /** Nothing more can be read now: is it done, but for gaps? Throws a CollectorError of the state file. */
+  /** Call when nothing more can be read now: ends the request if all of it is done, except for gaps. Throws a CollectorError of the state
+   * file. */
   settle(floorNs: bigint, nowNs: bigint): void
   ask(
     range: Interval,
@@ -65,7 +66,7 @@ export function createBackfill(deps: {
     settle(floorNs, nowNs) {
       const request = requests?.range()
       if (requests === undefined || request === undefined) return
-      // It waited too long: the API has forgotten that part.
+      // It waited too long: the API no longer has that part.
       for (const piece of request.fromNs < floorNs ? ledger.missing(request.fromNs, min(floorNs, request.toNs)) : []) {
         ledger.loseGap(piece, 'beyond_retention', nowNs)
       }
@@ -76,11 +77,11 @@ export function createBackfill(deps: {
       log.info({ ...last }, 'backfill done')
     },
     ask({ fromNs, toNs }, { again, floorNs, horizonNs, nowNs }) {
-      if (requests === undefined) throw new Error('this pipeline was made without a place for wishes')
+      if (requests === undefined) throw new Error('this pipeline was created without backfill requests')
       const request = { fromNs: max(fromNs, floorNs), toNs: min(toNs, horizonNs), askedNs: nowNs }
       if (request.fromNs >= request.toNs) {
         throw new CollectorError(
-          `The API has nothing from ${isoOf(fromNs)} to ${isoOf(toNs)}: it keeps flow logs from ${isoOf(floorNs)} on (poll.retention), and the present ends at ${isoOf(horizonNs)}.`,
+          `The API has nothing from ${isoOf(fromNs)} to ${isoOf(toNs)}: it keeps flow logs from ${isoOf(floorNs)} on (poll.retention), up to ${isoOf(horizonNs)} (now minus poll.lag). Choose a range in between.`,
           { stage: 'config', code: 'config_invalid', reaction: 'hold' },
         )
       }
@@ -88,13 +89,13 @@ export function createBackfill(deps: {
       requests.ask(request)
       Object.assign(counts, { windows: 0, messages: 0, points: 0 })
       last = null
-      log.info({ from: isoOf(request.fromNs), to: isoOf(request.toNs), again }, 'backfill asked for')
+      log.info({ from: isoOf(request.fromNs), to: isoOf(request.toNs), again }, 'backfill requested')
       return statusOf(request, 'running')
     },
     cancel() {
       requests?.drop()
       last = null
-      log.info('backfill given up, what was read stays')
+      log.info('backfill cancelled, what was read is kept')
     },
     status(isPaused) {
       const request = requests?.range()

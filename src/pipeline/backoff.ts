@@ -1,4 +1,5 @@
-/** Who makes reading wait, how long, and what is told about it: the API, the state file. The database is the circuit breaker's. */
+/** How long reading waits after a failure of the API or of the state file, and what health and log report about it. For the database see
+ * circuit-breaker.ts. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
@@ -8,17 +9,17 @@ import type { PipelineMetrics } from './metrics.ts'
 
 export interface Backoff {
   apiWorks(): void
-  /** Reading waits: Retry-After, or exponential with jitter, slower when a person must act. */
+  /** Reading waits: as long as Retry-After says, or with exponential backoff and jitter, longer when a person must act. */
   apiFails(error: CollectorError): void
-  /** How many answers in a row were 5xx or unreadable, this failure of a window among them; then the window may be what the API cannot answer. */
+  /** How many answers in a row were 5xx or unreadable, with this one. After several the window itself may be what the API cannot answer. */
   unavailableInARow(error: CollectorError): number
-  /** How long the API wants to be left alone, ms; 0 or less: not at all. */
+  /** How long no request may go to the API, ms; 0 or less: requests may go. */
   apiWaitMs(): number
-  /** At first, and after a failure, one window at a time feels its way. */
+  /** False at first, and after a failure: then only one window is read at a time. */
   isApiSteady(): boolean
-  /** Tells a failure of the state file and lets reading wait for an interval. Throws what is no CollectorError. */
+  /** Reports a failure of the state file and makes reading wait for an interval. Throws what is no CollectorError. */
   stateFailed(error: unknown): void
-  /** Runs a change of the state file; a failure is told and makes reading wait, and the change counts as not made. */
+  /** Runs a change of the state file. On a failure it is reported, reading waits, and the result is false: the change was not made. */
   guardState(change: () => void): boolean
   isStateWaiting(): boolean
 }
@@ -51,7 +52,7 @@ export function createBackoff(
     if (!(error instanceof CollectorError)) throw error
     metrics.stateWriteFailed()
     health.set('state', 'error', error.code, error.message)
-    log.error({ code: error.code, err: error }, 'state file cannot be written, reading waits')
+    log.error({ code: error.code, err: error }, 'state file cannot be written; polling is on hold')
     stateWaitUntilMs = clock.monotonicMs() + options.intervalMs
   }
 
@@ -74,7 +75,7 @@ export function createBackoff(
         error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
       const ceilingMs = Math.min(mostMs, firstMs * 2 ** Math.min(apiFailures, 16))
       apiFailures += 1
-      // Half fixed, half drawn: never at once, and not all installations at the same moment.
+      // Half of it is fixed and half is random: never at once, and not all installations at the same moment.
       const waitMs = error.retryAfterMs ?? ceilingMs / 2 + (ceilingMs / 2) * deps.random()
       apiWaitUntilMs = Math.max(apiWaitUntilMs, clock.monotonicMs() + waitMs)
     },

@@ -1,26 +1,26 @@
-/** Finds out where a range that cannot be read begins and ends.
+/** Finds where a range that cannot be read begins and ends.
  *
- * A window of a millisecond that still fails is a *suspect*, put aside in memory. When something else could be read afterwards, so that the
- * API itself is well, the suspect is tried once more; failing again it is the beginning of a bad *region*, whose right end is found by leaps
- * of doubling length and then by bisection, to 1 ms. The region becomes a named gap. So an outage of the API makes no gaps, and a poisoned
- * range of hours costs some dozen requests. */
+ * A window of 1 ms that still fails is quarantined in memory. Once another window was read after it, the API itself works, and the
+ * quarantined range is tried once more. If it fails again, it is the beginning of a bad range. The end of the bad range is found by leaps of
+ * doubling length and then by bisection, to 1 ms. The bad range becomes a named gap. So an outage of the API makes no gaps, and a bad range
+ * of hours costs some dozens of requests. */
 import type { GapReason, Interval } from '../ledger/ledger.ts'
 import { min, WINDOW_MIN_NS } from './window-size.ts'
 
 export interface Bisection {
-  /** What is put aside, failedRanges and badRange: nobody else reads it. */
+  /** The quarantined ranges: failed ranges and the bad range under bisection. No other queue reads them. */
   quarantined(): readonly Interval[]
-  /** Suspects of which nobody knows yet whether it is their fault or the API's. */
+  /** How many failed ranges could still be a failure of the API as a whole. */
   unverified(): number
-  /** Puts a window aside; `failedAt`: windows given out before it failed. */
+  /** Quarantines a window; `failedAt`: how many windows were given out before it failed. */
   quarantine(window: Interval, reason: GapReason, failedAt: number): void
-  /** A window that was given out as number `begun` could be read: the API is well, so what failed before is to blame itself. */
+  /** The window given out as number `begun` was read: the API works, so ranges that failed before are bad themselves. */
   verify(begun: number): void
-  /** What to look at next, out of what is missing. */
+  /** What to read next of the missing ranges, to narrow the bad range. */
   probe(missing: readonly Interval[], horizonNs: bigint): Interval | undefined
-  /** Such a probe was read as a whole, or was too much. */
+  /** The result of a probe: read as a whole, or too much. */
   probed(window: Interval, outcome: 'read' | GapReason, atNs: bigint): void
-  /** Nothing lies beyond the region that could be looked at: its end is where it stands. True when there is something new to probe. */
+  /** Nothing after the bad range can be read: it ends where it stands. True when there is something new to probe. */
   settle(atNs: bigint): boolean
 }
 
@@ -31,7 +31,7 @@ interface FailedRange extends Interval {
   verified: boolean
 }
 
-/** A range that is bad for sure in [fromNs, loNs]; its right end lies in [loNs, hiNs]. */
+/** A range that is certainly bad in [fromNs, loNs]; its right end lies in [loNs, hiNs]. */
 interface BadRange {
   readonly fromNs: bigint
   readonly reason: GapReason
@@ -40,12 +40,12 @@ interface BadRange {
   hiNs: bigint
 }
 
-/** `openGap` is called with each region whose end was found. */
+/** `openGap` is called with each bad range whose end was found. */
 export function createBisection(openGap: (range: Interval, reason: GapReason, atNs: bigint) => void): Bisection {
   let failedRanges: FailedRange[] = []
   let badRange: BadRange | undefined
 
-  /** One step in finding the right end, after a probe of it went well or not. */
+  /** One step in finding the right end, after a probe succeeded or failed. */
   function narrow(found: BadRange, window: Interval, wasGood: boolean, atNs: bigint): void {
     if (found.phase === 'leap') {
       if (wasGood) found.phase = 'bisect'
@@ -73,7 +73,7 @@ export function createBisection(openGap: (range: Interval, reason: GapReason, at
     },
     probe(missing, horizonNs) {
       if (badRange === undefined) return failedRanges.find((one) => one.verified && one.toNs <= horizonNs)
-      // A clock that was set back may have moved the edge before what is being looked at: it cannot be done just now.
+      // A clock that was set back may have moved the horizon before this range: it cannot be read now.
       if (badRange.hiNs > horizonNs) return undefined
       if (badRange.phase === 'bisect') return { fromNs: (badRange.loNs + badRange.hiNs) / 2n, toNs: badRange.hiNs }
       const fromNs = badRange.hiNs

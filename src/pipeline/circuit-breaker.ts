@@ -2,12 +2,12 @@
  *
  *   closed      windows may pass
  *   open        a write failed: nothing passes until the backoff is over
- *   half-open   a probe went well, which proves little: one window at a time, and the one that failed first
+ *   half-open   a probe succeeded, which proves little: one window at a time, and the failed window goes first
  *
- * It closes when the window that failed is done, or lines of a window were written; never by a probe alone, and never by a window that had
- * nothing to write. So a database that answers well and takes no data (a type conflict, a refused batch) keeps one steady sentence and a
- * growing backoff. When what failed was a probe or a point of the service's own, any window that is done closes it: a tailnet without
- * traffic recovers too. */
+ * It closes when the window that failed is done, or when lines of a window were written. A probe alone never closes it, and neither does a
+ * window without lines. So a database that answers and accepts no data (a type conflict, a refused batch) keeps one error message and a
+ * growing backoff. When a probe or a point about the service itself failed, any window that is done closes it. So a tailnet without traffic
+ * recovers too. */
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { subtract } from '../ledger/intervals.ts'
@@ -24,14 +24,14 @@ export interface CircuitBreaker {
   readonly trial: PlannedWindow | undefined
   /** While open: how long until the next probe, ms, 0 or more. */
   waitMs(): number
-  /** True when windows may begin: known from an acknowledgement of the last seconds, or probed now. Rejects only with the signal's reason, or
-   * on a programmer's error. */
+  /** True when windows may begin: after an acknowledgement within the last seconds, or after a probe now. Rejects only with the signal's
+   * reason, or on a programmer's error. */
   mayPass(signal: AbortSignal): Promise<boolean>
-  /** The database acknowledged lines: while closed, a probe is needless for some seconds. */
+  /** The database acknowledged lines: while closed, no probe is needed for some seconds. */
   acknowledged(): void
-  /** A window is done, as far as `done` goes, with so many lines written. */
+  /** The range `done` of a window is done, with `written` lines. */
   succeeded(done: Interval, written: number): void
-  /** A write failed for good: of `window`, or of a point of the service's own, or a question. */
+  /** A write failed and is not retried any more: of `window`, or of a point about the service itself; or a query failed. */
   failed(error: CollectorError, window?: PlannedWindow): void
 }
 
@@ -43,14 +43,14 @@ export function createCircuitBreaker(deps: {
   /** `isRecovering`: after a failure, when an empty request proves nothing: write a real point. Rejects with a CollectorError. */
   probe: (isRecovering: boolean, signal: AbortSignal) => Promise<void>
   clock: Pick<Clock, 'monotonicMs'>
-  /** Called with each failure, when the breaker closes again, and when the database was first found to take writes. */
+  /** Called with each failure, when the breaker closes again, and when the database accepted writes for the first time. */
   onChange: (error: CollectorError | undefined) => void
 }): CircuitBreaker {
   const { clock } = deps
   let state: BreakerState = 'closed'
   let error: CollectorError | undefined
   let trial: PlannedWindow | undefined
-  /** What of the trial is not done yet. */
+  /** The parts of the trial that are not done yet. */
   let rest: readonly Interval[] = []
   let isProven = false
   let provenMs = Number.NEGATIVE_INFINITY
@@ -98,7 +98,7 @@ export function createCircuitBreaker(deps: {
     },
 
     acknowledged() {
-      // What was under way when another write failed says nothing about that failure.
+      // A write that was under way when another one failed says nothing about that failure.
       if (state === 'closed') provenMs = clock.monotonicMs()
     },
 
@@ -120,7 +120,7 @@ export function createCircuitBreaker(deps: {
         trial = window
         rest = [window]
       }
-      // Several windows that were under way fail together: that is one failure, with one backoff. What a person must fix is worth telling.
+      // Several windows that were under way fail together: that is one failure, with one backoff. But report what a person must fix.
       if (state !== 'open') return open(reason)
       if (error?.reaction === 'hold' || reason.reaction !== 'hold') return
       error = reason

@@ -10,7 +10,7 @@ import {
   parseSchedule,
 } from '../schedule/poll-times.ts'
 
-/** Late passes are told apart by their position, and each costs a reading of everything. */
+/** Late passes have numbers, and each one reads everything again. */
 const LATE_PASSES_MAX = 4
 const HOUR_MS = 3_600_000
 
@@ -26,27 +26,27 @@ export const pollSchema = z
     schedule: z.string().optional().meta({
       default: DEFAULT_SCHEDULE,
       description:
-        'When new flow logs are asked for: a cron expression in UTC of five fields, or six with seconds; at least 5s apart, and every day.',
+        'When new flow logs are polled: a cron expression in UTC with five fields, or six with seconds; at least 5s apart, and every day.',
     }),
     interval: durationSchema({ min: '5s', max: '1h' })
       .optional()
       .describe(
-        `Short form of poll.schedule, for what cron can keep evenly: ${EVEN_INTERVALS_MS.map(formatDuration).join(', ')}.`,
+        `Short form of poll.schedule, for intervals that cron can keep evenly: ${EVEN_INTERVALS_MS.map(formatDuration).join(', ')}.`,
       ),
     lag: durationSchema({ default: '60s', min: '5s', max: '1h' }).describe(
-      "How far behind the API's clock windows end, so that records have time to appear.",
+      "How far behind the API's clock a window may end, so that records have time to appear.",
     ),
     lookback: durationSchema({ default: '24h', min: '0s', max: '30d' }).describe(
-      'How much history the very first start reads; of what Tailscale keeps the oldest two hours are left out, which would age out meanwhile.',
+      'How much history the first start reads. The oldest two hours that Tailscale keeps are left out: they would expire meanwhile.',
     ),
     retention: durationSchema({ default: '30d', min: '1d', max: '365d' }).describe(
-      'How long Tailscale keeps flow logs; what is older is told as lost.',
+      'How long Tailscale keeps flow logs; anything older is reported as lost.',
     ),
     windowMax: durationSchema({ default: '1h', min: '10s', max: '24h' }).describe(
-      'Longest window asked for in one request while catching up; at least twice the time between two polls, or 1h.',
+      'Longest window of one request while catching up; at least twice the time between two polls, or 1h.',
     ),
     windowBytesTarget: bytesSchema({ default: '8MiB', min: '64KiB', max: '1GiB' }).describe(
-      'Windows grow and shrink towards answers of this size (after decompression).',
+      'Windows grow and shrink so that responses have about this size (after decompression).',
     ),
     parallel: z
       .number()
@@ -54,7 +54,7 @@ export const pollSchema = z
       .min(1)
       .max(16)
       .default(3)
-      .describe('How many windows are read at the same time while catching up.'),
+      .describe('Maximum number of windows read at the same time while catching up.'),
     latePasses: latePasses
       .prefault(['15m', '24h'])
       .describe('Ages at which each window is read again for records that appeared late; an empty list reads once.'),
@@ -78,7 +78,7 @@ export const pollSchema = z
       fault('latePasses', `must be shorter than poll.retention (${formatDuration(poll.retention)})`)
   })
 
-  // Always the schedule in force, for everybody who asks and for `print-config`.
+  // Always the schedule in force, also in `print-config`.
   .transform((poll) => ({ ...poll, schedule: scheduleOf(poll) }))
 
 export type PollConfig = z.output<typeof pollSchema>
@@ -97,18 +97,18 @@ function scheduleOf({ schedule, interval }: Times): string {
   return schedule ?? (interval === undefined ? undefined : expressionOf(interval)) ?? DEFAULT_SCHEDULE
 }
 
-/** Tells what is wrong with the two settings of time; returns the longest time between two polls, ms (of the default when they are wrong). */
+/** Reports what is wrong with the two settings of time. Returns the longest time between two polls, ms (of the default when they are wrong). */
 function checkTimes({ schedule, interval }: Times, fault: (path: 'schedule' | 'interval', message: string) => void) {
   const short = interval === undefined ? undefined : expressionOf(interval)
   if (interval !== undefined && short === undefined) {
     fault(
       'interval',
-      `cannot be kept evenly by a cron expression; take ${nearestIntervals(interval)}, or set poll.schedule instead`,
+      `cannot be kept evenly by a cron expression; use ${nearestIntervals(interval)}, or set poll.schedule instead`,
     )
   }
   // `print-config` shows both, and is a settings file.
   if (interval !== undefined && schedule !== undefined && schedule !== short)
-    fault('interval', 'and poll.schedule are both set, and only one of them can be; remove one')
+    fault('interval', 'and poll.schedule are both set, but only one of them is allowed; remove one')
   try {
     return parseSchedule(scheduleOf({ schedule, interval })).gapMs
   } catch (error) {

@@ -2,7 +2,7 @@
  *
  *   source.open -> messages -> points -> lines -> batches -> receipts -> ledger.done
  *
- * The ledger moves on receipts alone. Whatever goes wrong before, the window stays not done and is read again; points have the same
+ * The ledger moves on receipts alone. After any failure before that the window is not done and is read again. Points have the same
  * identity every time, so they overwrite themselves. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
@@ -22,7 +22,7 @@ import type { Semaphore } from './semaphore.ts'
 import type { PlannedWindow, WindowResult } from './window.ts'
 import { min } from './window-size.ts'
 
-/** The parts of one worker: they hold the columns and buffers of the message in work, so two windows never share them. */
+/** The parts of one worker. They hold the columns and buffers of the current message, so two windows never share them. */
 export interface WorkerParts {
   readonly flattener: Flattener
   readonly lines: LineWriter
@@ -39,20 +39,20 @@ export interface DeliverWindowDeps {
   readonly metrics: PipelineMetrics
   readonly clock: Clock
   readonly log: Logger
-  /** How far behind the present a window may end, ns. */
+  /** How far behind the API's clock a window may end, ns. */
   readonly lagNs: bigint
-  /** The present, ns, when an answer has come: the earlier of the local clock and the API's, which is the Date header of this very answer,
-   * or an estimate where it has none. A clock that is fast would otherwise jump over records that are yet to be logged. */
+  /** The time of an answer, ns: the earlier of the local clock and the API's clock, which is the Date header of this answer, or an estimate
+   * if it has none. With a clock that is fast, records that are not logged yet would otherwise be skipped. */
   readonly safeNowNs: (serverNs: bigint | undefined) => bigint
-  /** Which pass a reading of records of this age stands for: what is first read after a day needs no late pass any more. */
+  /** The pass for which a reading of records of this age counts: what is first read after a day needs no late pass any more. */
   readonly passAt: (ageNs: bigint) => number
   /** The next value of the clock of acknowledgements: strictly increasing, ns. */
   readonly nextAckNs: () => bigint
-  /** The database was away then or later, ms of monotonic time; it may have come back older. */
+  /** True when the database was away at this time or later (ms of monotonic time); it may have come back without recent writes. */
   readonly wasAwaySince: (ms: number) => boolean
-  /** The database was away between the receipts of this window: true when the window should be read again rather than be called done. */
+  /** The database was away between the receipts of this window: true when the window must be read again instead of being done. */
   readonly mayInterrupt: (window: Interval) => boolean
-  /** A late pass keeps at most so many bytes of lines in memory while it finds out whether anything changed. */
+  /** A late pass keeps at most this many bytes of lines in memory until it knows whether anything changed. */
   readonly heldBytesMax: number
 }
 
@@ -75,7 +75,7 @@ export async function deliverWindow(
     return result
   } catch (error) {
     observer.failed()
-    // A programmer's error ends the process; the mark outlives it, so that the next one reads this range in smaller pieces.
+    // A programmer's error ends the process. The mark of the attempt stays, so that the next process reads this range in smaller windows.
     if (error instanceof CollectorError || signal.aborted) deps.ledger.endAttempt(attempt)
     throw error
   }
@@ -90,7 +90,7 @@ async function readAndDeliver(
   beganMs: number,
   observer: WindowObserver,
 ): Promise<WindowResult> {
-  // Aborted by the first batch that fails, so that the rest of a doomed window is neither read nor sent.
+  // The first batch that fails aborts this, so that the rest of the window is neither read nor sent.
   const failing = new AbortController()
   const signal = AbortSignal.any([outerSignal, failing.signal])
   const delivery = createDelivery(parts.lines, deps, signal, (error) => failing.abort(error))
@@ -109,15 +109,15 @@ async function readAndDeliver(
     held.push(batch)
     heldBytes += batch.bytes.length
     if (heldBytes <= deps.heldBytesMax) return
-    // Too much to hold: write without waiting for the digest. Writing what did not change is merely dear.
+    // Too much to keep in memory: write without waiting for the digest. Writing unchanged points again costs time, but no data.
     const waiting = held
     held = undefined
     for (const one of waiting) await delivery.send(one)
   }
 
-  /** Not a promise: there are hundreds of thousands of messages, and batches are few. */
+  /** Not async: there are hundreds of thousands of messages, but few batches. */
   function take(message: Message): void {
-    // Past the reach the window will be read again: what lies there counts then, once, and the digest covers what is done.
+    // After `reachNs` the window will be read again: those records are counted then, and the digest covers only what is done.
     const { loggedNs } = message
     if (loggedNs <= window.toNs && loggedNs > (reachNs ?? window.fromNs)) return
     if (message.quarantined.length > 0) quarantine.parts('source', message, message.quarantined)
@@ -132,7 +132,7 @@ async function readAndDeliver(
     observer.points(points)
   }
 
-  /** The points of a message, whose lines are appended; undefined when our own code fails on it, and then there are none. */
+  /** The points of a message, after their lines were appended; undefined when our own code fails on it: then no line was appended. */
   function pointsOf(message: Message): Points | undefined {
     let points: Points | undefined
     try {
@@ -167,14 +167,14 @@ async function readAndDeliver(
     for (const batch of parts.lines.rest()) await forward(batch)
     const changed = window.previous?.digest !== digest.text()
     if (held !== undefined) for (const batch of held) changed ? await delivery.send(batch) : parts.lines.release(batch)
-    // What a late pass quarantines again, unchanged, lies in the dead-letter file already.
+    // If nothing changed, the dead-letter file already has what a late pass quarantines again.
     if (changed && quarantine.count > 0) await quarantine.post()
     await delivery.settled()
     signal.throwIfAborted()
     if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()
 
     const ackedNs = deps.nextAckNs()
-    // Not held back: written as a whole, changed or not.
+    // Lines that were not held back are written, changed or not.
     const isWritten = changed || held === undefined
     const pass = reachNs === undefined ? window.pass : passOf(window, safeNowNs - reachNs, deps)
     if (reachNs !== undefined && delivery.limits.length === 0) {
@@ -198,41 +198,44 @@ async function readAndDeliver(
     }
   } catch (error) {
     failing.abort(error)
-    // Nothing of this window may still be in flight when its memory is used again.
+    // No batch of this window may still be in flight when its buffers are used again.
     await delivery.settled().catch(() => undefined)
-    // The batch that failed knows the reason; what the loop saw is only the echo of the abort.
+    // The failure of the batch is the reason; the error that the loop caught only follows from the abort.
     throw outerSignal.aborted ? outerSignal.reason : (delivery.failure ?? error)
   }
 }
 
-/** How far the window is done: never past the trailing edge, which is what the API can have had when it answered. */
+/** How far the window is done: never past the safe read horizon of its answer, because the API may not have had later records yet. */
 function reachOf(window: PlannedWindow, horizonNs: bigint): bigint | undefined {
   if (window.previous) return window.toNs
   const reachNs = min(window.toNs, horizonNs)
   return reachNs > window.fromNs ? reachNs : undefined
 }
 
-/** A late pass counts only when the window has its age by both clocks; one that was made earlier was merely another reading. */
+/** A late pass counts only when the window has reached its age by both clocks; an earlier one is only another reading. */
 function passOf(window: PlannedWindow, ageNs: bigint, deps: DeliverWindowDeps): number {
   return window.pass === 0 ? 0 : Math.max(window.previous?.pass ?? 1, deps.passAt(ageNs))
 }
 
-/** Some of its batches were acknowledged before the database was away, some after: the first may be lost. */
+/** Some batches were acknowledged before the database was away, some after: the first ones may be lost. */
 function interrupted(): CollectorError {
-  return new CollectorError('the database was away while a window was written; the window is read again by itself', {
-    stage: 'sink',
-    code: 'db_interrupted',
-    reaction: 'retry',
-  })
+  return new CollectorError(
+    'The database was away while a window was written. The window is read again automatically; if this repeats, check that the database and the network to it are stable.',
+    {
+      stage: 'sink',
+      code: 'db_interrupted',
+      reaction: 'retry',
+    },
+  )
 }
 
 interface Delivery {
-  /** Backoff for a place, then sends in the background. Throws when an earlier batch has failed. */
+  /** Waits for a free slot, then sends in the background. Throws when an earlier batch has failed. */
   send(batch: Batch): Promise<void>
-  /** Resolves when every batch has its receipt; rejects with the first failure, but only after all have come to an end. */
+  /** Resolves when every batch has its receipt. Rejects with the first failure, but only after all have ended. */
   settled(): Promise<void>
   readonly failure: unknown
-  /** What kept lines out of batches whose others were stored. */
+  /** The limits because of which lines were refused, while the other lines of their batches were stored. */
   readonly limits: readonly CollectorError[]
   /** When the first request that the database answered was sent, ms of monotonic time; infinite without any. */
   readonly sentMs: number
@@ -258,7 +261,7 @@ function createDelivery(
       totals.rejected += receipt.rejected
       totals.expired += receipt.expired
     } catch (error) {
-      // What the database took of this batch is stored, and so shall be what it takes of the others.
+      // The accepted lines of this batch are stored. The other batches are still sent, so that their accepted lines are stored too.
       if (error instanceof CollectorError && error.code === 'db_limit') limits.push(error)
       else {
         failure ??= error

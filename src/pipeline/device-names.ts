@@ -1,6 +1,6 @@
-/** Device names, asked for beside the line. They are a comfort: clients from 1.92 on tell them in their messages, and the rest keeps the
- * names that are known, so no window ever waits for the devices API. The one wait is before the very first window of a new installation,
- * whose look-back would otherwise have no names for good: five seconds at most. */
+/** Reads device names beside the line. They are a comfort: clients from 1.92 on send names in their messages, and for other clients the
+ * known names are kept. So no window ever waits for the devices API. The one exception is the first window of a new installation, whose
+ * history would otherwise stay without names: it waits five seconds at most. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
@@ -10,18 +10,18 @@ import type { HealthReport } from './health/health-report.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
 export interface DeviceNames {
-  /** Asks when it is due, unless that is going on already. Returns at once and never throws. */
+  /** Requests the device list when it is due and no request is under way. Returns at once and never throws. */
   refresh(): void
-  /** Asks, and resolves with the answer, with its failure, or after five seconds, whatever comes first. Never rejects. */
+  /** Requests the device list. Resolves with the answer, with a failure, or after five seconds, whatever comes first. Never rejects. */
   firstLook(signal: AbortSignal): Promise<void>
-  /** Breaks off what is under way. Idempotent. */
+  /** Aborts the request under way. Idempotent. */
   stop(): Promise<void>
 }
 
-/** For the whole answer, however slowly it drips. */
+/** For the whole answer, however slowly it arrives. */
 const ANSWER_MS = 60_000
 const FIRST_LOOK_MS = 5_000
-/** After a failure it is asked again so soon, and after each further one in twice the time, up to the longest. */
+/** The backoff after a failure; it doubles with each further one, up to the maximum. */
 const BACKOFF_MIN_MS = 60_000
 const BACKOFF_MAX_MS = 900_000
 
@@ -30,7 +30,7 @@ export function createDeviceNames(
   deps: {
     readonly source: Pick<Source, 'devices'>
     readonly names: Pick<Names, 'observe' | 'count'>
-    /** From when on a name counts that was heard now, ns. */
+    /** From when on a name that arrives now applies, ns. */
     readonly countsFromNs: () => bigint
     readonly metrics: Pick<PipelineMetrics, 'devicesKnown'>
     readonly health: HealthReport
@@ -58,11 +58,11 @@ export function createDeviceNames(
     }
   }
 
-  /** Whatever it is, also an error of our own: nobody waits for names. */
+  /** Handles any error, also a bug of our own: names never stop the line. */
   function failed(error: unknown): void {
     const isOurs = !(error instanceof CollectorError)
     const text = isOurs
-      ? 'device names cannot be read because of an error inside tailflux (the log has it: "device names cannot be read"); names that are known stay. Should it stay so, update tailflux, or report that log line'
+      ? 'device names cannot be read because of an error inside tailflux (see the log line "device names cannot be read"); known names are kept. If this continues, update tailflux, or report that log line'
       : error.message
     const ceilingMs = Math.min(options.devicesIntervalMs, BACKOFF_MAX_MS)
     const backoffMs = Math.min(ceilingMs, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
@@ -123,6 +123,6 @@ export async function devicesInTime(
 }
 
 function late(): CollectorError {
-  const text = `The devices API did not finish its answer within ${ANSWER_MS / 1000} s. Names that are known stay, new ones of clients before 1.92 are missing; it is asked again by itself. Look for a slow proxy or network in between.`
+  const text = `The devices API did not finish its response within ${ANSWER_MS / 1000} s. Known names are kept, new names of clients before 1.92 are missing; the request is retried automatically. Look for a slow proxy or network in between.`
   return new CollectorError(text, { stage: 'source', code: 'api_timeout', reaction: 'retry' })
 }

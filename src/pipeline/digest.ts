@@ -1,7 +1,7 @@
-/** What a window held, in a few bytes: equal when the same messages were in it, in whatever order and however often each. */
+/** The digest of a window: equal when the window held the same messages, in any order and any number of copies. */
 import { createHashSet } from '../base/hash-set.ts'
 
-/** Beyond this many messages copies are no longer told apart; a window with re-delivered copies is then written once too often, no more. */
+/** Beyond this many messages copies are no longer recognised. A window with re-delivered copies is then written once more than needed. */
 const DISTINCT_MAX = 50_000
 
 export interface Digest {

@@ -1,4 +1,4 @@
-/** What pipeline/ tells about itself; observe/ turns it into metrics. Labels come from closed lists only. */
+/** What the pipeline reports about itself; observe/ turns it into metrics. Labels come from closed lists only. */
 import type { Code } from '../base/errors.ts'
 import type { GapReason } from '../ledger/ledger.ts'
 
@@ -13,7 +13,7 @@ export interface PipelineMetrics {
     amounts: { messages: number; entries: number; points: number; bytes: number; durationMs: number },
   ): void
   windowFailed(code: Code): void
-  /** A window was too much and will be read in smaller pieces. */
+  /** A window was too much and will be read in smaller windows. */
   windowSplit(): void
   quarantined(reason: string, count: number): void
   /** A late pass found messages that the passes before had not seen; `ageSeconds` is the window's age. */
@@ -24,7 +24,7 @@ export interface PipelineMetrics {
   /** `watermarkSeconds`: since the epoch. `retentionUsed`: share of the API's retention that the lag has eaten, from 0. */
   position(watermarkSeconds: number, lagSeconds: number, retentionUsed: number): void
   tick(result: TickResult): void
-  /** Which code holds a component up, undefined when none does. */
+  /** The code that puts a component on hold, undefined when none does. */
   hold(component: 'source' | 'sink', code: Code | undefined): void
   dbUp(up: boolean): void
   apiUp(up: boolean): void

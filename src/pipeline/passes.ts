@@ -1,4 +1,4 @@
-/** How far the late passes are, for people. */
+/** How far the late passes are, for the status page. */
 import { MS } from '../base/clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { END_OF_TIME } from './recovery/reconcile.ts'
@@ -13,7 +13,7 @@ export interface PassView {
   readonly waiting: number
 }
 
-/** `nowNs`: the present by which passes are made, the earlier of both clocks. */
+/** `nowNs`: the time by which passes are made, the earlier of both clocks. */
 export function passesOf(
   ledger: Pick<Ledger, 'duePasses'>,
   latePassesMs: readonly number[],

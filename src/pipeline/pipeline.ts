@@ -1,12 +1,17 @@
-/** The loop around `deliverWindow`: asks the planner, keeps a bounded number of windows going, and turns every failure into the right
- * wait. One tick reads until nothing is missing below the trailing edge; ticks never overlap (schedule/ sees to it, and so do we).
+/** The pipeline: composes the parts below and runs the polls. One poll (tick) reads until nothing is missing below the safe read horizon.
+ * Ticks never overlap: schedule/ sees to it, and a call during a tick gets the promise of that tick.
  *
- *   present, edge       what time it is, and how far is asked for; expiry: what the API no longer has
- *   circuit-breaker     nothing is fetched that could not be written
- *   recovery            what is done, as ledger and database agree on
- *   planner, read-all   which window next, and how many at a time
- *   walk, run-window    one window; checkpoint: its point about the service
- *   waits, health, status   what goes wrong, and what is told */
+ *   source-clock, safe-read-horizon   what time it is at the API, and up to where it may be read
+ *   planner                           which window is read next; window-size: how long it is; bisection: where a bad range ends
+ *   worker-pool                       how many windows are read at a time
+ *   window-runner                     one planned window, and what follows from how it ended
+ *   deliver-window                    reads, flattens and writes one window, then marks it done; quarantine: what cannot be taken
+ *   backoff                           how long reading waits after a failure of the API or of the state file
+ *   circuit-breaker                   nothing is fetched that could not be written
+ *   backfill                          history that was requested
+ *   device-names                      the device list, read beside the line
+ *   recovery/                         what is done, as ledger and database agree on it; expiry: what the API no longer has
+ *   health/, observers/, status       what /health, the metrics and the status page say about it */
 import type { Logger } from 'pino'
 import { type Clock, DAY, HOUR, MS } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
@@ -73,7 +78,7 @@ export interface PipelineDeps
   readonly sink: Sink
   readonly ledger: Ledger
   readonly names: Names
-  /** History that somebody asked for. */
+  /** History that was requested. */
   readonly backfillRequests?: BackfillRequests
   readonly health: HealthReport
   readonly createWorker: () => WorkerParts
@@ -87,24 +92,24 @@ export interface PipelineDeps
 export interface Pipeline {
   /** Reads until nothing is missing. A call during a running tick gets that tick's promise. Rejects only on a programmer's error. */
   tick(): Promise<TickResult>
-  /** Tells metrics and health how far reading is: for a timer, so that a window that hangs shows while it hangs. */
+  /** Reports to metrics and health how far reading is: for a timer, so that a window that hangs shows while it hangs. */
   watch(): void
-  /** False when polls hang, or none begins, and only a restart helps; never because the API or the database are away or slow. */
+  /** False when polls hang, or none begins, and only a restart helps. An API or a database that is away or slow never makes it false. */
   isAlive(): boolean
-  /** No new window until `resume`; what is under way is finished. */
+  /** Starts no new window until `resume`; windows under way are finished. */
   pause(): void
   resume(): void
-  /** Reads this range of `logged` time too, clipped to what the API still has; in place of an earlier wish. `again`: also what is done already.
-   * Resolves with what it will be. Rejects with a CollectorError: `config_invalid` when the API has nothing of it, others of the state file. */
+  /** Reads this range of `logged` time too, clipped to what the API still has. It replaces an earlier request. `again`: also what is done
+   * already. Throws a CollectorError: `config_invalid` when the API has nothing of the range, others of the state file. */
   backfill(range: Interval, again: boolean): BackfillStatus
-  /** Forgets the wish; what was read stays. */
+  /** Drops the backfill request; what was read stays. */
   cancelBackfill(): void
   /** No new window; waits `graceMs` for those under way, then aborts them. Idempotent. */
   stop(graceMs?: number): Promise<void>
   status(): PipelineStatus
 }
 
-/** A late pass holds at most so much of what it may not have to write. */
+/** A late pass keeps at most this many bytes of lines in memory until it knows whether anything changed. */
 const HELD_BYTES_MAX = 16 << 20
 const COMPACT_EVERY_MS = 600_000
 const OFTEN_MS = 60_000
@@ -123,7 +128,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
   const sourceClock = createSourceClock(options, deps)
   const { safeNowNs, floorNs } = sourceClock
-  // However rare polls are: a poll that lasts looks for what is new, and what failed is tried again.
+  // However rare polls are: a long poll also looks for new records, and retries what failed.
   const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
   const horizon = createSafeReadHorizon({ intervalMs: oftenMs, lagNs }, { clock, sourceClock })
   const backoff = createBackoff({ intervalMs: oftenMs }, deps)
@@ -172,7 +177,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     aborting.signal,
   )
 
-  /** An answer tells the time of when it began to come; by the end of the window that may be minutes ago. */
+  /** The Date of an answer is the time when it began to arrive. By the end of the window that may be minutes ago. */
   function hearAnswer(serverNs: bigint | undefined): bigint {
     sourceClock.hear(serverNs)
     return safeNowNs(serverNs)
@@ -186,13 +191,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     return ledger.settled().at(-1)?.toNs ?? ledger.originNs() ?? 0n
   }
 
-  /** A name counts from here on: never for messages that were read already, should both clocks be behind. */
+  /** New device names apply from here on, and never to messages that were read already, even if both clocks are behind. */
   function afterAllReadNs(): bigint {
     return max(safeNowNs(), newestDoneNs() + 1n)
   }
 
-  /** Nobody has told the time yet, or the clocks disagree and by them there is nothing to ask for. One Date header that was wrong must not
-   * silence the API for hours. */
+  /** The API has not sent a Date yet, or the clocks disagree and leave nothing to read. One wrong Date header must not stop reading for
+   * hours. */
   function isTimeDoubtful(): boolean {
     return !sourceClock.isHeard || (!sourceClock.isAgreed() && safeNowNs() - lagNs <= newestDoneNs())
   }
@@ -291,11 +296,11 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
     pause() {
       isPaused = true
-      log.info('paused, nothing is read until somebody lets it go on')
+      log.info('paused until `tailflux resume`')
     },
     resume() {
       isPaused = false
-      log.info('reading goes on')
+      log.info('resumed')
     },
     backfill(range, again) {
       const nowNs = safeNowNs()

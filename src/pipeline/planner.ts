@@ -1,18 +1,18 @@
-/** Which window is read next. Bookkeeping over the ledger's facts: no I/O apart from the ledger, no clock of its own.
+/** Decides which window is read next, from what the ledger knows. No I/O apart from the ledger, and no clock of its own.
  *
- * The queues, in the order in which they are asked:
+ * The queues, by priority:
  *   live     the newest part of what is missing, so that graphs are fresh even while a day is being caught up (one at a time)
- *   probe    looks closer at a range that could not be read (below)
+ *   probe    a step of the bisection of a range that could not be read (below)
  *   backlog  the oldest part of what is missing
- *   gap      a named gap whose back-off is over
+ *   gap      a named gap whose backoff is over
  *   late     a done window whose late pass is due
- *   backfill the oldest part of history that somebody asked for and that is missing (one at a time, with rests in between)
+ *   backfill the oldest missing part of a backfill request (one at a time, with rests in between)
  *
- * What the database takes only in part (a limit of series or tag values) becomes a gap of that reason: one of these gaps is tried every ten
- * minutes, and the others follow when it went well.
+ * A window that the database stores only in part (a limit of series or tag values) becomes a gap of that reason. One of these gaps is
+ * retried every ten minutes; the others follow when it succeeds.
  *
- * A window that was too much (time-out, 502/504, truncation, size limit) is halved, down to 1 ms. What still fails is looked at closer
- * (bad-range.ts) and becomes a named gap with a back-off of 1, 2, 4 ... 60 minutes; the rest does not wait for it. */
+ * A window that was too much (timeout, 502/504, truncation, size limit) is halved, down to 1 ms. A range that still fails is bisected
+ * (bisection.ts) and becomes a named gap with a backoff of 1, 2, 4 ... 60 minutes. Other ranges do not wait for it. */
 
 import { MINUTE, SECOND } from '../base/clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
@@ -27,16 +27,16 @@ export interface PlannerOptions {
   readonly windowBytesTarget: number
   /** Ages at which a window is read again, ascending, ns. */
   readonly latePassesNs: readonly bigint[]
-  /** History that somebody asked for, besides what is read anyway; clipped to what the API still has. */
+  /** The backfill request, clipped to what the API still has. */
   readonly backfillRange?: () => Interval | undefined
-  /** For rests: neither clock that tells the time may lengthen one. */
+  /** For rests: a wall clock that is set back must not make one longer. */
   readonly monotonicMs: () => number
 }
 
 /** The caller reports each window exactly once: to `succeeded`, `tooMuch`, `limited` or `released`. */
 export interface Planner {
-  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `horizonNs` the trailing edge.
-   * `first`: a window that failed and goes before all others, as far as there is anything of it still to do. */
+  /** The next window, or undefined when nothing can be read now. `nowNs` is the API's clock as far as known, `horizonNs` the safe read
+   * horizon. `first`: a window that failed; what is left of it goes before all others. */
   next(nowNs: bigint, horizonNs: bigint, first?: PlannedWindow): PlannedWindow | undefined
   /** The window was read, acknowledged and entered in the ledger: as far as `toNs`, with `bytes` in all, as pass `pass`. */
   succeeded(window: PlannedWindow, done: { toNs: bigint; bytes: number; pass: number }, nowNs: bigint): void
@@ -44,27 +44,27 @@ export interface Planner {
   tooMuch(window: PlannedWindow, reason: GapReason, nowNs: bigint): void
   /** The window was read as far as `toNs`, and the database took only a part of that, because of a limit of series or tag values. */
   limited(window: PlannedWindow, toNs: bigint, nowNs: bigint): void
-  /** The window was abandoned, or failed for a reason that has nothing to do with it. */
+  /** The window was abandoned, or failed for a reason outside of it. */
   released(window: PlannedWindow): void
-  /** Length of what should be done below the edge and is not, ns. */
+  /** Length of what is missing below the horizon, ns. */
   backlogNs(horizonNs: bigint): bigint
-  /** SourceClock length of a window, ns. */
+  /** The current length of a window, ns. */
   readonly windowNs: bigint
-  /** How long to rest before the next part of a backfill, ms: it must not take the API away from what is live. 0: not waiting for that. */
+  /** How long to rest before the next part of a backfill, ms, so that live windows can use the API. 0: no rest. */
   restMs(): number
 }
 
-/** A backfill rests as long as its last window took, and no longer than this: half the time at most is its own. */
+/** A backfill rests as long as its last window took, and no longer than this. So it uses at most about half of the time. */
 const REST_MAX_MS = 10_000
 const GAP_BACKOFF_MAX = 60n * MINUTE
-/** What a limit of the database kept out is tried again so often: somebody may have raised it. */
+/** How often windows that hit a limit of the database are retried: the limit may have been raised. */
 const LIMIT_RETRY = 10n * MINUTE
-/** A late pass that fails so often is read again from scratch, in smaller pieces. */
+/** After this many failed late passes the window is read again from scratch, in smaller windows. */
 const LATE_FAILURES_MAX = 3
 
 export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bigint): Planner {
   const size = createWindowSize({ bytesTarget: options.windowBytesTarget, startNs: MINUTE, maxNs: options.windowMaxNs })
-  /** Each with the number of windows that had been given out before it: an order of events that no clock can spoil. */
+  /** Each with the number of windows that were given out before it: an order of events that does not depend on a clock. */
   const active = new Map<PlannedWindow, number>()
   let given = 0
   // Ranges that were too much: a window that touches one is at most `maxNs` long.
@@ -74,7 +74,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   let backfillBeganMs = 0
   const lateFailures = new Map<bigint, { count: number; nextNs: bigint }>()
 
-  // An attempt that an earlier process began and never ended may have killed it: smaller pieces this time.
+  // An attempt that an earlier process began and never ended may have killed it: read smaller windows this time.
   for (const attempt of ledger.crashed()) {
     if (attempt.toNs - attempt.fromNs > WINDOW_MIN_NS) caps.push({ range: attempt, maxNs: half(attempt) })
     else openGap(attempt, 'crash', nowNs)
@@ -86,7 +86,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return untaken(ledger.missing(originNs, horizonNs))
   }
 
-  /** Without what is being read, put aside or a named gap. */
+  /** Without windows under way, quarantined ranges and named gaps. */
   function untaken(missing: readonly Interval[]): readonly Interval[] {
     return subtract(missing, [...active.keys(), ...bisection.quarantined(), ...openGaps()])
   }
@@ -103,7 +103,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   function live(missing: readonly Interval[], horizonNs: bigint): PlannedWindow | undefined {
     const newest = missing.at(-1)
     if (newest === undefined || newest.toNs !== horizonNs || isQueueActive('live')) return undefined
-    // With a backlog behind it, the live queue takes only the newest bit: what is fresh must not wait for what is old.
+    // With a backlog behind it, the live queue takes only the newest part: new records must not wait for old ones.
     const bit = min(lengthAt(newest), max(2n * options.intervalNs, SECOND))
     return { fromNs: max(newest.fromNs, newest.toNs - bit), toNs: newest.toNs, queue: 'live', pass: 1 }
   }
@@ -114,7 +114,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
   }
 
   function backlog(missing: readonly Interval[]): PlannedWindow | undefined {
-    // Is it the window's fault or the API's? Something far from the suspect tells; if that fails too, wait for the next live window.
+    // Did the window fail, or the API? Read a window far from the failed one. If that fails too, wait for the next live window.
     const unverified = bisection.unverified()
     if (unverified > 1) return undefined
     const piece = unverified === 1 ? missing.at(-1) : missing[0]
@@ -125,7 +125,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     }
     const { fromNs } = piece
     const length = lengthAt({ fromNs, toNs: fromNs + 1n })
-    // A range that must be read in small pieces is entered at its beginning, not from the middle of a long window.
+    // A range that must be read in small windows is entered at its beginning, not from the middle of a long window.
     const borders = caps.map((cap) => cap.range.fromNs).filter((borderNs) => borderNs > fromNs)
     return { fromNs, toNs: min(piece.toNs, fromNs + length, ...borders), queue: 'backlog', pass: 1 }
   }
@@ -148,7 +148,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     const gap = openGaps().find((one) => one.nextNs <= atNs && one.toNs <= horizonNs)
     if (gap === undefined) return undefined
     const { fromNs } = gap
-    // A range that could not be read is asked for as a whole; one that was only not written, as it could be read.
+    // A range that could not be read is retried as a whole; a range that was read but not written, in windows that could be read.
     const length = gap.reason === 'db_limit' ? lengthAt({ fromNs, toNs: fromNs + 1n }) : size.lengthNs
     return { fromNs, toNs: min(gap.toNs, fromNs + length), queue: 'gap', pass: 1 }
   }
@@ -226,7 +226,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       const begun = active.get(window) ?? 0
       active.delete(window)
       lateFailures.delete(window.fromNs)
-      // By the clock of the answer it was too early for the pass: not at once again.
+      // By the clock of the answer it was too early for this pass: try again in a minute.
       if (done.pass < window.pass) lateFailures.set(window.fromNs, { count: 0, nextNs: atNs + MINUTE })
       if (window.queue === 'live' || window.queue === 'backlog' || window.queue === 'backfill')
         size.succeeded(done.toNs - window.fromNs, done.bytes)
@@ -253,7 +253,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
       }
       if (window.queue === 'gap') {
         const gap = openGaps().find((one) => one.fromNs === window.fromNs)
-        // It could be read once, so it is not the range: smaller pieces.
+        // It was readable before, so the range itself is good: use smaller windows.
         const isReadable = gap?.reason === 'db_limit' && lengthNs > WINDOW_MIN_NS
         if (gap && !isReadable) openGap(gap, reason, atNs)
         if (!isReadable) return
@@ -271,7 +271,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     limited(window, toNs, atNs) {
       const begun = active.get(window) ?? 0
       active.delete(window)
-      // The API is well.
+      // The API works.
       bisection.verify(begun)
       if (window.queue === 'probe' && toNs >= window.toNs) bisection.probed(window, 'read', atNs)
       const nextNs = atNs + LIMIT_RETRY
@@ -279,9 +279,9 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
         lateFailures.set(window.fromNs, { count: lateFailures.get(window.fromNs)?.count ?? 0, nextNs })
         return
       }
-      // One of them is tried for all. A window that is new here does not put the others off.
+      // One of these gaps is retried for all. A new gap must not delay the others.
       const waiting = openGaps().find((gap) => gap.reason === 'db_limit')
-      // What lies behind `toNs` was not sent: it is read as if it had not been asked for.
+      // Records after `toNs` were not sent: that part stays missing.
       if (toNs <= window.fromNs) return
       ledger.growGap(
         { fromNs: window.fromNs, toNs },

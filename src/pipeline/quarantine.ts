@@ -1,7 +1,8 @@
-/** What of a window cannot be taken: collected while it is read, and in the dead letters before the window is done.
+/** Quarantines what cannot be stored: messages and entries are collected while a window is read, and are in the dead letters before the
+ * window is done.
  *
- * One message is set aside alone. That holds for what the reader refuses, for entries whose counters do not fit, and for a message on which
- * our own code throws: it is kept as it was received, none of its points is sent, and the line goes on. */
+ * A message is quarantined alone, and the line goes on. That holds for what the parser refuses, for entries whose counters do not fit, and
+ * for a message on which our own code throws. Such a message is kept as it was received, and none of its points is sent. */
 import { CollectorError } from '../base/errors.ts'
 import { idOf } from '../sink/dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters } from '../sink/sink.ts'
@@ -12,21 +13,21 @@ import type { Digest } from './digest.ts'
 import type { PipelineMetrics } from './metrics.ts'
 
 export interface Quarantine {
-  /** Messages and entries that could not be taken so far. */
+  /** Messages and entries that were quarantined so far. */
   readonly count: number
-  /** So many bytes wait that they should be posted. */
+  /** True when enough bytes are collected that they should be written. */
   isFull(): boolean
-  /** Parts of a message, or the whole of it, that the reader (`source`) or the making of points (`flatten`) could not take. */
+  /** Parts of a message, or all of it, that the parser (`source`) or `flatten` refused. */
   parts(stage: 'source' | 'flatten', message: Message, parts: readonly QuarantinedPart[]): void
-  /** A message on which our own code threw: while its points were made (`flatten_failed`) or its lines (`encode_failed`). Throws the error
-   * again when it is about something else than the message. */
+  /** A message on which our own code threw, while its points (`flatten_failed`) or its lines (`encode_failed`) were made. Throws the error
+   * again when its cause is not the message. */
   failed(message: Message, reason: 'flatten_failed' | 'encode_failed', error: unknown): void
-  /** Writes what waits. Rejects with a CollectorError when the dead letters cannot be written. */
+  /** Writes what is collected to the dead letters. Rejects with a CollectorError when they cannot be written. */
   post(): Promise<void>
 }
 
 const WAITING_BYTES_MAX = 1 << 20
-/** Of a message on which our own code throws: all that a client sends at once, to find the fault with. */
+/** Kept of a message on which our own code throws: all that a client sends at once, so that the bug can be found. */
 const FAILED_BYTES_MAX = 512 << 10
 
 export function createQuarantine(
@@ -41,7 +42,7 @@ export function createQuarantine(
     letters.push(letter)
     waitingBytes += letter.text.length
     count += letter.count ?? 1
-    // So that a late pass sees a change in what is in no point.
+    // So that a late pass also sees a change in what made no point.
     digest.add(BigInt(`0x${letter.id}`))
   }
 
@@ -53,7 +54,7 @@ export function createQuarantine(
 
     parts(stage, message, parts) {
       const { nodeId, startNs, loggedNs, hasLogged } = message
-      // Of one reason and kind, all entries of a message are one letter: there may be tens of thousands.
+      // All entries of a message with the same reason and kind are one letter: there may be tens of thousands.
       for (const group of Map.groupBy(parts, ({ reason, kind = '' }) => `${reason} ${kind}`).values()) {
         const [{ reason, kind = '', detail }] = group as [QuarantinedPart]
         const texts = group.map(({ text }) => text)
@@ -66,7 +67,7 @@ export function createQuarantine(
           detail,
           count: group.length,
           ...(group.length === 1 ? { text: texts[0] ?? '', bytes: group[0]?.bytes } : listOf(texts)),
-          // Two that are too large may begin alike.
+          // Two that are too large may begin with the same text.
           id: idOf(stage, reason, kind, ...identity, ...texts, ...group.map(({ bytes = '' }) => `${bytes}`)),
           isOurFault: reason === 'read_failed',
         })
@@ -99,7 +100,7 @@ export function createQuarantine(
   }
 }
 
-/** Texts of JSON as one list, cut after 64 KiB; then with the length of the whole. */
+/** JSON texts as one list, cut after 64 KiB; if cut, with the length of the whole. */
 function listOf(texts: readonly string[]): { readonly text: string; readonly bytes?: number } {
   const kept: string[] = []
   let length = 2

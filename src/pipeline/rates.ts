@@ -1,4 +1,4 @@
-/** What was delivered lately, for the status page: sums over the last minutes of the local monotonic clock. */
+/** Delivery rates for the status page: sums over the last minute of the local monotonic clock. */
 
 const SLOT_MS = 5_000
 const SLOTS = 12

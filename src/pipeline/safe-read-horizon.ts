@@ -1,18 +1,18 @@
-/** The trailing edge: how far windows are asked for. It is only what we ask: how far a window is done is told by the Date header of its own
- * answer (run-window). It stands still for an interval, so that a tick comes to an end. */
+/** The safe read horizon: up to where windows are requested. How far a window is done depends on the Date header of its own answer
+ * (deliver-window.ts). The horizon stands still for an interval, so that a tick comes to an end. */
 import type { Clock } from '../base/clock.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { SourceClock } from './source-clock.ts'
 import { min } from './window-size.ts'
 
 export interface SafeReadHorizon {
-  /** The edge, ns; anew when it is an interval old. */
+  /** The horizon, ns; renewed when it is an interval old. */
   ns(): bigint
-  /** The edge as it stands, without renewing it; for people. */
+  /** The horizon as it stands, without renewing it; for the status page. */
   standingNs(): bigint
-  /** Anew at the next question. */
+  /** Renews it at the next call of `ns`. */
   forget(): void
-  /** A window came to an end and is done as far as `reachedNs`; `hasHeard`: its answer told the API's time. */
+  /** A window ended and is done as far as `reachedNs`; `hasHeard`: its answer had a Date header. */
   learn(window: Interval, reachedNs: bigint, hasHeard: boolean): void
 }
 
@@ -43,7 +43,7 @@ export function createSafeReadHorizon(
         horizonNs ??= ns()
         return
       }
-      // The clocks did not allow the whole window: until the next edge there is nothing more to ask for.
+      // The clocks did not allow the whole window: until the horizon is renewed there is nothing more to read.
       if (hasHeard) horizonNs = undefined
       horizonNs = min(ns(), reachedNs)
     },

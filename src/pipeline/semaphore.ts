@@ -1,6 +1,6 @@
-/** A counted number of places, for what may be in flight at once. */
+/** Limits how many batches are in flight at once. */
 export interface Semaphore {
-  /** Resolves with a release function when a place is free; rejects with the signal's reason. First come, first served. */
+  /** Resolves with a release function when a slot is free; rejects with the signal's reason. First come, first served. */
   take(signal: AbortSignal): Promise<() => void>
   readonly taken: number
 }

@@ -1,50 +1,50 @@
-/** What time it is for the line: two clocks, this machine's and the API's, and either may be wrong.
+/** What time it is for the line. There are two clocks, this machine's and the API's, and either may be wrong.
  *
- * The `Date` of an answer is the only word about what the answer can hold: a `Date` of ten minutes ago is an answer of ten minutes ago, whatever
- * the local clock says. So a `Date` that stands still (a caching proxy) holds the line: nothing newer is taken as read, nothing is lost, and
- * the trouble is an error of the component `clock`. How far behind reading is, is then measured by a clock that runs. */
+ * Only the `Date` of an answer says how new its content can be: an answer with a `Date` of ten minutes ago is ten minutes old, whatever the
+ * local clock says. So a `Date` that stands still (a caching proxy) stops the line: nothing newer counts as read, nothing is lost, and
+ * the component `clock` is an error. The lag is then measured by a clock that runs. */
 import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
 import type { HealthReport } from './health/health-report.ts'
 import { max, min } from './window-size.ts'
 
 export interface SourceClock {
-  /** A `Date` header came, or an answer without one. */
+  /** Call with the `Date` header of each answer, or undefined when it had none. */
   hear(serverNs: bigint | undefined): void
-  /** The API's present by its own clock: from its last Date header and monotonic time, so that a local wall clock that jumps does not
-   * matter; the local clock where that agrees (it is finer) or nothing was heard yet. */
+  /** The time by the API's clock: its last Date header plus monotonic time, so that a local wall clock that jumps does not matter. The local
+   * clock is used where both agree, because it is finer, and before the first Date header. */
   serverNowNs(): bigint
-  /** The same, but it runs on by monotonic time while the Date header stands still: for how far behind reading is. */
+  /** The same, but it runs on by monotonic time while the Date header stands still: for the lag. */
   runningNs(): bigint
-  /** The present for all that cannot be undone (a window is done, a late pass was made, a range is given up): the earlier of both clocks.
-   * With one of them fast nothing is lost; with one of them slow everything is late, which the warning about the clocks tells. */
+  /** The earlier of both clocks, for all that cannot be undone: a window is done, a late pass was made, a range is given up. If one of them
+   * is fast nothing is lost; if one is slow everything is late, and a warning about the clocks says so. */
   safeNowNs(serverNs?: bigint): bigint
-  /** The oldest that the API still has, for sure. */
+  /** The oldest time of which the API certainly still has records. */
   floorNs(): bigint
-  /** A Date header came since the start. */
+  /** A Date header arrived since the start. */
   readonly isHeard: boolean
-  /** Both clocks tell the same, or only one is known. */
+  /** Both clocks agree, or only one is known. */
   isAgreed(): boolean
-  /** The local wall clock jumped, or the machine slept, since the API was heard: nobody knows the time until it is heard again. */
+  /** The local wall clock jumped, or the machine slept, since the last Date header: the time is unknown until the next one. */
   hasJumped(): boolean
-  /** Local clock minus the API's, when it was heard last. */
+  /** Local clock minus the API's clock, at the last Date header. */
   skewSeconds(): number | null
 }
 
 const RETENTION_MARGIN = HOUR
-/** The Date header has whole seconds, and the answer takes its time. */
+/** The Date header has whole seconds, and the answer needs time to arrive. */
 const CLOCK_TOLERANCE = 2n * SECOND
-/** A shorter time is not enough to tell whether the Date header moves. */
+/** A shorter time is not enough to decide whether the Date header moves. */
 const MOVES_AFTER_MS = 60_000
-/** A Date header that has not moved for so long, over so many answers, stands still. */
+/** A Date header that has not moved for this long, over this many answers, stands still. */
 const STILL_MS = 300_000
 const STILL_ANSWERS = 3
 
-/** Both local clocks at one instant: two looks a moment apart may lie on two sides of a millisecond. */
+/** Both local clocks at one instant: two readings a moment apart may lie on two sides of a millisecond. */
 interface Instant {
   readonly wallNs: bigint
   readonly monotonicMs: number
 }
-/** A Date header, and when it came. */
+/** A Date header, and when it arrived. */
 interface Heard extends Instant {
   readonly serverNs: bigint
 }
@@ -55,7 +55,7 @@ export function createSourceClock(
 ): SourceClock {
   const retentionNs = BigInt(options.retentionMs) * MS
   let heard: Heard | undefined
-  /** The last one that had moved on since the one before. */
+  /** The last Date header that differed from the one before. */
   let moved: Heard | undefined
   let stillAnswers = 0
 
@@ -82,7 +82,7 @@ export function createSourceClock(
   function follow(answer: Heard): number {
     const passedMs = moved === undefined ? 0 : answer.monotonicMs - moved.monotonicMs
     const advanceNs = moved === undefined ? 0n : answer.serverNs - moved.serverNs
-    // Set back, or the one before was wrong: from here on anew.
+    // It was set back, or the one before was wrong: start again from here.
     const isSetBack = moved !== undefined && advanceNs < -CLOCK_TOLERANCE
     if (moved !== undefined && !isSetBack && passedMs < MOVES_AFTER_MS) return 0
     if (moved === undefined || isSetBack || advanceNs > toNs(passedMs) / 2n) {
@@ -97,14 +97,14 @@ export function createSourceClock(
   return {
     hear(serverNs) {
       if (serverNs === undefined) {
-        // What was heard before a jump tells nothing any more.
+        // A Date header from before a jump says nothing any more.
         if (hasJumped()) heard = moved = undefined
         if (heard === undefined)
           health.set(
             'clock',
             'warning',
             'no_date',
-            'the API tells no time (Date header), so the clock of this machine stands in: keep it right, and look for a proxy that takes headers away',
+            'the API sends no Date header, so the clock of this machine is used instead: keep it synchronised (NTP), and look for a proxy that removes headers',
           )
         return
       }
@@ -119,7 +119,7 @@ export function createSourceClock(
         'clock',
         'warning',
         'skew',
-        `the clock of this machine is ${seconds} s ${way} the API's; nothing is lost, but with a clock that is behind everything is late by as much: set it right (NTP)`,
+        `the clock of this machine is ${seconds} s ${way} the API's clock; nothing is lost, but if it is behind, all records are late by the same time: synchronise it (NTP)`,
       )
     },
     serverNowNs: () => serverAt(now()),
@@ -141,7 +141,7 @@ export function createSourceClock(
   }
 }
 
-/** The API's clock at this instant, had it run on since that answer. */
+/** The API's clock at this instant, if it ran on since that answer. */
 function runOn(from: Heard, at: Instant): bigint {
   return from.serverNs + toNs(at.monotonicMs - from.monotonicMs)
 }
@@ -157,5 +157,5 @@ function isNear(one: bigint, other: bigint): boolean {
 
 function stillText(stillMs: number): string {
   const minutes = Math.floor(stillMs / Number(MINUTE / MS))
-  return `the Date header of the API's answers has not moved for ${minutes} minutes although answers came, so it is not known how new they are, and nothing newer is taken as read (nothing is lost, it is read later). Probably a proxy between here and the API answers from its cache or has a clock that stopped: let requests to tailscale.apiUrl pass uncached, or set that clock right`
+  return `the Date header of the API's answers has not moved for ${minutes} minutes although responses arrived. So their age is unknown, and nothing newer counts as read; nothing is lost, it is read later. Probably a proxy in between answers from its cache, or its clock has stopped: let requests to tailscale.apiUrl pass uncached, or fix that clock`
 }

@@ -1,4 +1,4 @@
-/** What the line tells about itself to people: how far it is, what it delivered, what it cannot read. */
+/** The status of the line for status page and commands: how far it is, what it delivered, what it cannot read. */
 
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
@@ -51,12 +51,12 @@ export interface PipelineStatus {
     durationMs: number
   } | null
   readonly lastTick: { result: TickResult; at: string } | null
-  /** The circuit breaker in front of the database: `closed` means that windows may pass. `next`: when it is tried again, while `open`. */
+  /** The circuit breaker in front of the database: `closed` means that windows may pass. `next`: time of the next probe, while `open`. */
   readonly database: { state: BreakerState; code: string | null; next: string | null }
   readonly clockSkewSeconds: number | null
   readonly devicesKnown: number
   readonly paused: boolean
-  /** History that was asked for; the last one stays here when it is done. */
+  /** The backfill request; the last one stays here when it is done. */
   readonly backfill: BackfillStatus | null
 }
 
@@ -66,18 +66,18 @@ export interface BackfillStatus {
   readonly state: 'running' | 'paused' | 'done'
   /** From 0 to 1. */
   readonly share: number
-  /** Since it was asked for, or since the start of this process. */
+  /** Since it was requested, or since the start of this process. */
   readonly windows: number
   readonly messages: number
   readonly points: number
   readonly missingSeconds: number
-  /** Open gaps inside: the API cannot answer for them now; they are tried again by themselves. */
+  /** Open gaps inside: the API cannot answer for them now; they are retried automatically. */
   readonly gapSeconds: number
 }
 
 /** What was delivered since the start of the process. */
 export interface Delivered {
-  /** Counts a window that is done as far as `reachedNs`, and returns how it will be shown. */
+  /** Counts a window that is done as far as `reachedNs`, and returns it as it is shown. */
   add(window: PlannedWindow, reachedNs: bigint, result: WindowResult): NonNullable<PipelineStatus['lastWindow']>
   /** Messages that only a late pass found. */
   late(messages: number): void

@@ -1,12 +1,11 @@
-/** One planned window from the planner and back to it: `deliverWindow` reads and delivers it, and here it is decided what follows from how that
- * ended.
+/** Runs one planned window: `deliverWindow` reads and writes it, and this file decides what follows from how it ended.
  *
- *   done            planner, edge, metrics and the checkpoint in the database learn of it
- *   too much        it comes back in smaller pieces (planner)
- *   API fails       all reading waits (Retry-After, or exponential with jitter)
- *   API says no     the same, slower, and a person is told what to remedy
- *   database fails  the circuit breaker opens
- *   database limit  what it took is stored, the window becomes a gap that is tried again
+ *   done              planner, horizon, metrics and the checkpoint in the database are updated
+ *   too much          the planner plans it again in smaller windows
+ *   API fails         all reading waits (Retry-After, or exponential backoff with jitter)
+ *   API refuses       the same, but longer, and /health says how to fix it
+ *   database fails    the circuit breaker opens
+ *   database limit    what was accepted is stored; the window becomes a gap that is retried
  *   state file fails  the window stays not done; reading waits */
 import type { Logger } from 'pino'
 import { CollectorError } from '../base/errors.ts'
@@ -40,7 +39,7 @@ export interface WindowRunnerDeps extends DeliverWindowDeps {
   readonly log: Logger
 }
 
-/** After so many 5xx in a row the window may be what the API cannot answer. */
+/** After this many 5xx in a row the window itself may be what the API cannot answer. */
 const UNAVAILABLE_MAX = 3
 
 const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
@@ -52,13 +51,13 @@ const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
   api_unavailable: 'unavailable',
 }
 
-/** Returns the function that runs a window. After `aborting` the window under way is released. It rejects only on a programmer's error. */
+/** Returns the function that runs a window. When `aborting` aborts, the window under way is released. Rejects only on a programmer's error. */
 export function createWindowRunner(
   deps: WindowRunnerDeps,
   aborting: AbortSignal,
 ): (window: PlannedWindow, plan: Planner) => Promise<void> {
   const { sourceClock, backoff, breaker, metrics, log } = deps
-  /** Parts that no window uses just now. */
+  /** Parts that no window uses at the moment. */
   const idle: WorkerParts[] = []
 
   function learn(window: PlannedWindow, result: WindowResult): void {
@@ -83,11 +82,11 @@ export function createWindowRunner(
     metrics.windowFailed(error.code)
     const { code, reaction } = error
     const where = { from: isoOf(window.fromNs), to: isoOf(window.toNs), queue: window.queue }
-    // The state file and the database fail for every window alike: that is told once, with the remedy, by who makes reading wait.
     // The database was away for a moment and is back: nothing waits for that.
     if (code === 'db_interrupted') return plan.released(window)
+    // The state file and the database fail for every window alike: backoff or circuit breaker log that once, with the fix.
     const isOurs = error.stage === 'ledger' || error.stage === 'sink'
-    log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window not done')
+    log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window failed, will retry')
     if (isOurs) {
       plan.released(window)
       return error.stage === 'ledger' ? backoff.stateFailed(error) : breaker.failed(error, window)
@@ -102,7 +101,7 @@ export function createWindowRunner(
     backoff.apiFails(error)
   }
 
-  /** The API is well and the database takes writes: only this window cannot be done now, and only as far as it was read. */
+  /** API and database work, but the database refused lines of this window because of a limit. */
   function limited(window: PlannedWindow, plan: Planner, { doneToNs, serverNs, limits }: WindowResult) {
     metrics.windowFailed('db_limit')
     backoff.apiWorks()
@@ -113,7 +112,7 @@ export function createWindowRunner(
     deps.line.limited(window, limits)
   }
 
-  /** A database that was away after the last batch and before the checkpoint may have come back without the batches, and with the checkpoint. */
+  /** A database that was away after the last batch and before the checkpoint may have lost the batches and still show the checkpoint. */
   function confirm(window: Interval, { isWritten, sentMs }: WindowResult): void {
     if (!isWritten || !deps.wasAwaySince(sentMs) || !deps.mayInterrupt(window)) return
     backoff.guardState(() => deps.ledger.forget(window))

@@ -1,4 +1,4 @@
-/** Reads until nothing is missing below the trailing edge: asks the planner and keeps a bounded number of windows going. */
+/** Reads until nothing is missing below the safe read horizon: takes windows from the planner and runs a bounded number at a time. */
 import type { Clock } from '../base/clock.ts'
 import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
@@ -24,8 +24,8 @@ export interface WorkerPoolDeps {
   readonly clock: Pick<Clock, 'sleep'>
 }
 
-/** Resolves when there is nothing more to read, or with what makes it stop before; never while a window is under way. Rejects only on a
- * programmer's error. */
+/** Resolves when there is nothing more to read, or with the reason why it stopped before. Never resolves while a window is under way.
+ * Rejects only on a programmer's error. */
 export async function runWorkers(
   plan: Planner,
   options: { readonly parallel: number; readonly intervalMs: number },
@@ -45,7 +45,7 @@ export async function runWorkers(
       breaker.state !== 'open' &&
       waitMs <= 0 &&
       !backoff.isStateWaiting()
-    // Windows that are under way come to an end first.
+    // For these, windows under way must end first.
     const hasJumped = canRead && deps.sourceClock.hasJumped()
     const isExpiring = canRead && deps.expiry.isDue()
     const isComparing = canRead && deps.recovery.isDue()
@@ -82,7 +82,7 @@ export async function runWorkers(
       await deps.recovery.reach(signal)
       continue
     }
-    // Rounded up: a rest of less than a millisecond is a rest, and not the end.
+    // Rounded up: a rest of less than 1 ms must not count as the end of the backfill.
     const restMs = Math.ceil(plan.restMs())
     if (canRead && restMs > 0) {
       await clock.sleep(restMs, signal).catch(() => undefined)

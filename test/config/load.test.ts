@@ -199,7 +199,7 @@ test('poll.interval stands for what cron keeps evenly; anything else is refused 
   ]) {
     assert.match(
       faultsOf({ env: { TAILFLUX_POLL_INTERVAL: interval ?? '' } }).join(),
-      new RegExp(`TAILFLUX_POLL_INTERVAL.*: cannot be kept evenly .*; take ${nearest}, or set poll.schedule`),
+      new RegExp(`TAILFLUX_POLL_INTERVAL.*: cannot be kept evenly .*; use ${nearest}, or set poll.schedule`),
     )
   }
   assert.match(
@@ -208,7 +208,7 @@ test('poll.interval stands for what cron keeps evenly; anything else is refused 
   )
   assert.match(
     faultsOf({ env: { TAILFLUX_POLL_SCHEDULE: '0 * * * *', TAILFLUX_POLL_INTERVAL: '1m' } }).join(),
-    /both set, and only one of them can be; remove one/,
+    /both set, but only one of them is allowed; remove one/,
   )
   assert.match(
     faultsOf({ env: { TAILFLUX_POLL_WINDOW_MAX: '30s' } }).join(),

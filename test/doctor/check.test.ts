@@ -293,7 +293,7 @@ test('answers of InfluxDB 2.x', async (t) => {
 
   const other = await ask({ showsOther: true })
   assert.deepEqual(other.faults, ['! checkpoint'])
-  assert.match(other.of('checkpoint').text, /does not show when it reads it back.*INFLUX_ORG.*influx v1 dbrp list/)
+  assert.match(other.of('checkpoint').text, /cannot read back what it just wrote.*INFLUX_ORG.*influx v1 dbrp list/)
 
   const late = await ask({ skewMs: -600_000 })
   assert.deepEqual(late.faults, ['✗ clock of the database'])

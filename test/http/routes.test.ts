@@ -206,7 +206,7 @@ test('a page, a stream or /metrics that cannot be rendered is told in /health, a
   assert.deepEqual(warned(), ['page', 'metrics'])
   const answer = await get('/health')
   assert.equal(answer.status, 200)
-  assert.match(await answer.text(), /Ingestion goes on/)
+  assert.match(await answer.text(), /Ingestion continues/)
   assert.equal(entries.filter(({ level }) => level >= 40).length, 4, 'once for each route')
 
   isBad = false

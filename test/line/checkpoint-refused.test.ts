@@ -195,7 +195,7 @@ test('a question for the checkpoint that is refused, or answered by somebody els
       await first.until((result) => result === 'caught_up' && sinkOf(first)?.code === code)
       const { status, text = '' } = sinkOf(first) ?? {}
       assert.equal(status, 'warning')
-      assert.match(text, /points are written, but what the database loses is not noticed/)
+      assert.match(text, /points are written, but lost points are not noticed/)
       assert.match(text, fix)
       assert.equal(first.service.pipeline.status().database.state, 'closed')
       await first.service.stop()
@@ -206,14 +206,14 @@ test('a question for the checkpoint that is refused, or answered by somebody els
       const second = open()
       await second.until((result) => result === 'caught_up' && sinkOf(second)?.code === code)
       assert.ok(front.questions() > asked)
-      assert.doesNotMatch([...first.log, ...second.log].join('\n'), /holds less than was acknowledged/)
+      assert.doesNotMatch([...first.log, ...second.log].join('\n'), /has lost acknowledged points/)
       const again = second.service.pipeline.status().totals.points
       assert.ok(again < points * 0.6, `${again} of ${points} points were read again`)
 
       front.answer(undefined)
       clock.skip(COMPARE_EVERY_MS)
       await second.until((result) => result === 'caught_up' && sinkOf(second)?.status === 'ok')
-      assert.doesNotMatch(second.log.join('\n'), /holds less than was acknowledged/)
+      assert.doesNotMatch(second.log.join('\n'), /has lost acknowledged points/)
       const nowNs = clock.freeze()
       await second.until(() => second.service.pipeline.status().watermarkNs === String(nowNs - LAG_NS))
       await second.service.stop()

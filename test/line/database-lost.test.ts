@@ -11,7 +11,7 @@ import { folder, LAG_NS, originOf, type Running, startWorld, type World } from '
 const HOUR_MS = 3_600_000
 const DB = 'flows'
 const FOLDERS = ['meta', 'data', 'wal']
-const NOTICED = 'the database holds less than was acknowledged'
+const NOTICED = 'database has lost acknowledged points'
 /** Ten minutes, until the comparison is due; and what a busy machine needs at this speed. */
 const COMPARED_S = 600 + 300
 

@@ -61,7 +61,7 @@ async function untilLost(child: Child): Promise<{ lost: number; worstMs: number;
   return { lost, worstMs, probes }
 }
 
-/** Ingestion goes on, probes answer, the warning is there, and SIGTERM ends it well and soon. */
+/** Ingestion continues, probes answer, the warning is there, and SIGTERM ends it well and soon. */
 async function assertGoesOn(t: TestContext, child: Child, text: RegExp): Promise<void> {
   const { lost, worstMs, probes } = await untilLost(child)
   const before = await statusOf(child)

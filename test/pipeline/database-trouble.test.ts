@@ -75,7 +75,7 @@ test('a limit that one node reaches: honest points are stored all the time, one 
   assert.deepEqual([sink?.status, sink?.code], ['error', 'db_limit'])
   assert.match(
     sink?.text ?? '',
-    /node scanner\. Raise it\. What was refused lies between 2026-11-02T11:50.*tried again every ten minutes \(next: 2026-11-02T1/,
+    /node scanner\. Raise it\. The refused points lie between 2026-11-02T11:50.*retried every ten minutes \(next: 2026-11-02T1/,
   )
   assert.equal(world.health.get('line')?.status, 'ok', 'the API has nothing to do with it')
   const changes = world.healthChanges
@@ -173,14 +173,14 @@ test('the node with the most new series of all that waits is named, whoever was 
   const [, count, all] = /\((\d+) of (\d+)/.exec(text) ?? []
   assert.equal(Number(all) - Number(count), 10, 'series that are refused again and again count once')
   const warnings = () =>
-    kept.entries.filter((line) => line.msg === 'database is at a limit, what it refuses is tried again')
+    kept.entries.filter((line) => line.msg === 'database limit reached, refused points will be retried')
   assert.deepEqual([...new Set(warnings().map(({ node }) => node))], ['scanner'])
   assert.equal(warnings().length, 1, 'told when it begins')
 
   isRaised = true
   await world.run(1_200_000)
   assert.equal(world.health.get('sink')?.status, 'ok')
-  assert.equal(kept.entries.filter(({ msg }) => msg === 'nothing waits for a limit of the database any more').length, 1)
+  assert.equal(kept.entries.filter(({ msg }) => msg === 'database limit no longer blocks any window').length, 1)
 })
 
 test('after a restart the gap is still told, with a fix, before the database was asked again', async () => {

@@ -217,7 +217,7 @@ test('a late pass that is too large to hold is written without waiting for its d
   assert.ok(db.writes > writes)
 })
 
-test('a stop in the middle rejects with the reason of the stop and leaves the window not done', async () => {
+test('a stop in the middle rejects with the reason of the stop and leaves the window failed, will retry', async () => {
   const { api, ledger, deps, worker } = setUp()
   const stop = new AbortController()
   let groups = 0

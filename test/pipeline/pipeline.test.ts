@@ -158,14 +158,14 @@ test('one failure of the database is one warning with the remedy, and a long one
   const warnings = () => entries.filter(({ level }) => level >= 40)
   assert.deepEqual(
     warnings().map(({ msg, err }) => [msg, err?.message]),
-    [['database does not take writes, reading waits', 'refused: start it']],
+    [['database is not accepting writes; polling is on hold', 'refused: start it']],
   )
   assert.ok((world.metrics.calls.get('windowFailed')?.length ?? 0) > 1, 'several windows failed')
   await world.run(900_000)
   assert.ok(warnings().length >= 3 && warnings().length <= 5, `${warnings().length} in 19 minutes`)
   world.db.fault = undefined
   await world.run(60_000)
-  assert.ok(entries.some(({ msg }) => msg === 'database takes writes again'))
+  assert.ok(entries.some(({ msg }) => msg === 'database accepts writes again'))
   const count = warnings().length
   world.db.fault = () => {
     throw new CollectorError('token refused', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
@@ -240,7 +240,7 @@ test('a fast local clock never lets the watermark pass what the API has', async 
   assertComplete(world)
   const told = world.health.get('clock')
   assert.deepEqual([told?.status, told?.code], ['warning', 'skew'])
-  assert.match(told?.text ?? '', /600 s ahead of .* set it right/)
+  assert.match(told?.text ?? '', /600 s ahead of .* synchronise it \(NTP\)/)
 })
 
 test('a slow local clock delays by as much, loses nothing, and is told with the remedy until it is set right', async () => {
@@ -251,7 +251,7 @@ test('a slow local clock delays by as much, loses nothing, and is told with the 
   assert.ok((world.ledger.watermarkNs() ?? 0n) <= world.clock.now() - MINUTE)
   assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 100n * SECOND)
   assertComplete(world)
-  assert.match(world.health.get('clock')?.text ?? '', /600 s behind .* set it right/)
+  assert.match(world.health.get('clock')?.text ?? '', /600 s behind .* synchronise it \(NTP\)/)
   world.clock.jump(600_000)
   world.skewMs = 0
   await world.run(60_000)

@@ -273,7 +273,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a question for the checkpoint that is refused stops the line',
     file: RECOVERY,
-    find: '    // Also above what was written by a ledger that is lost.\n',
+    find: '    // Also above the values that a lost ledger wrote.\n',
     replace:
       "    if (reconciled.unproven) throw new CollectorError('x', { stage: 'sink', code: 'db_unavailable', reaction: 'retry' })\n",
     tests: [RECOVERY_TEST],

@@ -1,7 +1,7 @@
-/** How the database is, for `/health`, metrics and log: from the circuit breaker, and from each request while a write is tried again.
+/** The state of the database for `/health`, metrics and log: from the circuit breaker, and from each request while a write is retried.
  *
- * A write that is tried again is trouble before anybody has given up. It is over when every window that was under way at the last failure
- * has come to an end, and lines were acknowledged since: with one batch that fails and another that succeeds health does not flap. */
+ * A write that is being retried is already a problem. It ends when every window that was under way at the last failure has ended, and lines
+ * were acknowledged since. So health does not flap while one batch fails and another succeeds. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { CollectorError } from '../../base/errors.ts'
@@ -13,11 +13,11 @@ export interface DatabaseHealth {
   readonly listener: SinkListener
   /** The breaker opened or failed again, with its error, or closed. */
   changed(error: CollectorError | undefined): void
-  /** A window is under way; returns what tells that it ended. */
+  /** A window is under way. Call the returned function when it ended. */
   began(): () => void
 }
 
-/** Trouble that passes by itself is a warning first and an error after so long; and so often the log is reminded of it. */
+/** A problem that can end without a person is a warning first and an error after this time. The log line about it repeats as often. */
 export const PROBLEM_ERROR_MS = 300_000
 const CONDITION = 'writes'
 
@@ -28,7 +28,7 @@ export function createDatabaseHealth(deps: {
   readonly health: HealthReport
 }): DatabaseHealth {
   const { clock, log, metrics, health } = deps
-  /** Why the database takes no writes, since when, and when the log was told last. `isOpen`: so says the breaker. */
+  /** Why the database accepts no writes, since when, and when that was logged last. `isOpen`: the breaker is open. */
   let problem: { code: string; sinceMs: number; loggedMs: number | undefined; isOpen: boolean } | undefined
   // An order of events: a failure, an acknowledgement and a window that began, each by the number of failures before it.
   let failures = 0
@@ -41,7 +41,7 @@ export function createDatabaseHealth(deps: {
     health.set('sink', status, error.code, error.message, CONDITION)
   }
 
-  /** Ends trouble of writes that were tried again. */
+  /** Ends a problem of writes that were retried. */
   function settle(): void {
     if (problem === undefined || problem.isOpen || acknowledgedAt < failures) return
     for (const { beganAt } of underWay) if (beganAt < failures) return
@@ -52,7 +52,7 @@ export function createDatabaseHealth(deps: {
   return {
     listener: {
       failed(error) {
-        // That is a matter of the windows that it hit: see health.ts.
+        // A limit concerns only the windows that it hit: see limit-health.ts.
         if (error.code === 'db_limit') return
         failures += 1
         if (problem?.isOpen) return
@@ -72,15 +72,15 @@ export function createDatabaseHealth(deps: {
       const nowMs = clock.monotonicMs()
       if (error === undefined) {
         if (problem?.isOpen)
-          log.info({ durationMs: Math.round(nowMs - problem.sinceMs) }, 'database takes writes again')
+          log.info({ durationMs: Math.round(nowMs - problem.sinceMs) }, 'database accepts writes again')
         problem = undefined
         return health.set('sink', 'ok', undefined, undefined, CONDITION)
       }
-      // Every probe and every trial finds the same: once is enough.
+      // Every probe and every trial finds the same problem: log it once.
       const { code } = error
       const loggedMs = problem?.code === code ? problem.loggedMs : undefined
       const isKnown = loggedMs !== undefined && nowMs - loggedMs < PROBLEM_ERROR_MS
-      log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database does not take writes, reading waits')
+      log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database is not accepting writes; polling is on hold')
       const sinceMs = problem?.sinceMs ?? nowMs
       problem = { code, sinceMs, loggedMs: isKnown ? loggedMs : nowMs, isOpen: true }
       report(error, sinceMs)

@@ -1,20 +1,20 @@
-/** A limit of series or tag values that stands: why, and which node has the most new series among all that was refused since it stands. What is
- * refused again counts once, so that neither the last refusal nor a node whose few new series come again and again is named. */
+/** A limit of series or tag values that the database has reached: why, and which node has the most new series of all that was refused since.
+ * A series that is refused again counts once, so that a node with a few series that are retried again and again is not named. */
 import type { Logger } from 'pino'
 import type { CollectorError } from '../../base/errors.ts'
 import { createHashSet } from '../../base/hash-set.ts'
 import { LimitError, mostOf, whoseText } from '../../sink/limit-error.ts'
 
 export interface LimitProblem {
-  /** Refusals of one window. */
+  /** The refusals of one window. */
   met(errors: readonly CollectorError[]): void
-  /** Nothing waits for the limit any more. */
+  /** No window waits for the limit any more. */
   ended(): void
-  /** undefined: nothing was refused since the start. */
+  /** Undefined when nothing was refused since the start. */
   text(): string | undefined
 }
 
-/** Then counting ends: the name is known. At most 4 MiB, while a limit stands. */
+/** Then counting ends: by then the node is known. At most 4 MiB while the limit lasts. */
 const SERIES_MAX = 200_000
 const NODES_MAX = 1_000
 
@@ -40,7 +40,7 @@ export function createLimitProblem(log: Logger): LimitProblem {
       const [node, series] = mostOf(counts)
       if (!isNew && node === named) return
       named = node
-      log.warn({ code: 'db_limit', node, series, err: error }, 'database is at a limit, what it refuses is tried again')
+      log.warn({ code: 'db_limit', node, series, err: error }, 'database limit reached, refused points will be retried')
     },
     ended() {
       if (error === undefined) return
@@ -48,7 +48,7 @@ export function createLimitProblem(log: Logger): LimitProblem {
       seen = createHashSet(SERIES_MAX)
       counts.clear()
       named = undefined
-      log.info('nothing waits for a limit of the database any more')
+      log.info('database limit no longer blocks any window')
     },
     text: () => (error instanceof LimitError ? error.textWith(whoseText(counts)) : error?.message),
   }

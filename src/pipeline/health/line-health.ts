@@ -1,4 +1,4 @@
-/** How the line is, for `/health` and the metrics: how far reading is, open gaps, and whether windows still come to an end. */
+/** The state of the line for `/health` and the metrics: how far reading is, open gaps, and whether windows still end. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { CollectorError } from '../../base/errors.ts'
@@ -15,19 +15,19 @@ import { createLimitProblem } from './limit-health.ts'
 export interface LineHealth {
   /** A window is under way. */
   began(): void
-  /** The database took only a part of a window, because of a limit: an error as long as such a gap is open. One error per batch. */
+  /** The database accepted only a part of a window, because of a limit: health is an error while such a gap is open. One error per batch. */
   limited(window: PlannedWindow, errors: readonly CollectorError[]): void
   /** The database acknowledged lines: a window that takes long because it is large is not stalled. */
   moved(): void
-  /** It came to an end, good or bad. */
+  /** A window ended, done or failed. */
   ended(): void
-  /** Tells metrics and health how far reading is. */
+  /** Updates metrics and health. */
   measure(): void
 }
 
-/** Windows that take longer, with nothing acknowledged, are told; most take a second. */
+/** Windows that take longer than this without an acknowledgement are reported; most take a second. */
 const STALLED_MS = 120_000
-/** A late pass that a limit kept back leaves no gap; it is made again within this time, or told no longer. */
+/** A late pass that failed because of a limit leaves no gap. It is retried within this time; after that it is no longer reported. */
 const LATE_LIMIT_MS = 900_000
 
 export function createLineHealth(
@@ -45,10 +45,10 @@ export function createLineHealth(
 ): LineHealth {
   const { ledger, clock, metrics, health, deadLetters } = deps
   let flyingCount = 0
-  /** When a window came to an end, or lines were acknowledged last, or the first of those under way began. */
+  /** The last progress: a window ended, lines were acknowledged, or the first window under way began. */
   let progressMs = clock.monotonicMs()
   const limit = createLimitProblem(deps.log)
-  /** When a limit hit a late pass last. */
+  /** When a late pass last failed because of a limit. */
   let lateLimitMs = Number.NEGATIVE_INFINITY
 
   function reportLimit(gaps: readonly Gap[]): void {
@@ -104,22 +104,23 @@ export function createLineHealth(
 }
 
 function stalledText(stillMs: number): string {
-  return `no window came to an end and nothing was acknowledged for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly; what waits is given up after tailscale.totalTimeout or influx.giveUp and then asked for again in smaller pieces. Look at the network and at the load of the database`
+  return `no window was finished and no write was acknowledged for ${Math.round(stillMs / 1000)} s: the API or the database answers very slowly. Requests end after tailscale.totalTimeout or influx.giveUp and are then retried with smaller windows. Check the network and the load of the database`
 }
 
 function isLimited({ reason }: Gap): boolean {
   return reason === 'db_limit'
 }
 
-/** `told` is unknown after a restart. */
-function limitText(told: string | undefined, gaps: readonly Gap[]): string {
+/** `reported` is unknown after a restart. */
+function limitText(reported: string | undefined, gaps: readonly Gap[]): string {
   const why =
-    told ??
-    'The database is at a limit of series or tag values. Raise it (InfluxDB 1.x: max-values-per-tag, max-series-per-database), or write fewer series with TAILFLUX_PORTS=none.'
+    reported ??
+    'The database has reached a limit of series or tag values. Raise it (InfluxDB 1.x: max-values-per-tag, max-series-per-database), or write fewer series with TAILFLUX_PORTS=none.'
   const [first, last] = [gaps[0], gaps.at(-1)]
-  if (first === undefined || last === undefined) return `${why} A late pass waits for it and is made again by itself.`
+  if (first === undefined || last === undefined)
+    return `${why} A late pass failed because of it and is retried automatically.`
   const range = `${isoOf(first.fromNs)} and ${isoOf(last.toNs)}`
-  return `${why} What was refused lies between ${range}; it is tried again every ten minutes (next: ${isoOf(first.nextNs)}), everything else is stored.`
+  return `${why} The refused points lie between ${range}; they are retried every ten minutes (next: ${isoOf(first.nextNs)}); everything else is stored.`
 }
 
 function gapText(gaps: readonly Gap[]): string {
@@ -127,5 +128,5 @@ function gapText(gaps: readonly Gap[]): string {
   if (first === undefined) return ''
   const more = gaps.length > 1 ? ` and ${gaps.length - 1} more` : ''
   const next = isoOf(gaps.reduce((soonest, gap) => (gap.nextNs < soonest ? gap.nextNs : soonest), first.nextNs))
-  return `the API cannot answer for ${isoOf(first.fromNs)} to ${isoOf(first.toNs)} (${first.reason})${more}; it is asked again by itself (next: ${next}), nothing else waits for it`
+  return `the API cannot answer for ${isoOf(first.fromNs)} to ${isoOf(first.toNs)} (${first.reason})${more}; this range is retried automatically (next: ${next}), and nothing else waits for it`
 }

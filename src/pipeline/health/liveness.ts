@@ -1,16 +1,16 @@
-/** Whether the poll loop moves, for `/livez`: only a restart of the process helps when it does not.
+/** Whether the poll loop makes progress, for `/livez`. When it does not, only a restart of the process helps.
  *
- *   a poll is under way   something must move: a window ends, the database answers or fails, a wait is over
+ *   a poll is under way   there must be progress: a window ends, the database answers or fails, a wait is over
  *   none is under way     the next one must begin
  *
- * The API and the database may be away or slow for as long as they like: each request to them has a time-out of its own, so each step of the
- * loop ends in a time that the settings bound. Monotonic time alone counts. */
+ * The API and the database may be away or slow for any time: each request to them has a timeout of its own, so each step of the loop ends
+ * within a time that follows from the settings. Only monotonic time counts. */
 import type { Clock } from '../../base/clock.ts'
 
 export interface Liveness {
   pollBegan(): void
   pollEnded(): void
-  /** The poll that is under way made a step. */
+  /** The poll under way made a step. */
   moved(): void
   isAlive(): boolean
 }
@@ -18,12 +18,12 @@ export interface Liveness {
 export interface LivenessOptions {
   /** The longest time from one poll to the next, ms. */
   readonly gapMs: number
-  /** The longest that the API and the database may keep one step of a poll waiting, ms, by their time-outs. */
+  /** The longest time that one step of a poll may wait for the API and the database, by their timeouts, ms. */
   readonly stepMaxMs: number
 }
 
 const SPARE_MS = 300_000
-/** Beyond three gaps the schedule itself polls, whatever the wall clock says (schedule.ts). */
+/** After three gaps the schedule polls whatever the wall clock says (schedule.ts). */
 const GAPS_MAX = 4
 
 export function createLiveness(

@@ -1,19 +1,19 @@
-/** What is told about observers that fail: one log line a minute for each source, a counter, and a component of its own in `/health`, which
- * warns as long as one of its sources is in failure. */
+/** Reports failures of observers: one log line a minute for each source, a counter, and a component of its own in `/health`, which warns as
+ * long as one of its sources fails. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import { isoOf } from '../../base/format.ts'
 
-/** Components beside the line; each is one of `/health`. */
+/** Components beside the line; each is a component in `/health`. */
 export const OBSERVERS = ['alerts', 'page', 'metrics'] as const
 export type ObserverName = (typeof OBSERVERS)[number]
 
 export interface Failures {
-  /** `source` (a closed list, such as a route) threw `error`, and its caller goes on. `retryMs`: it is restarted by itself after so long. */
+  /** `source` (from a closed list, such as a route) threw `error`, and its caller continues. `retryMs`: it is restarted after this time. */
   failed(name: ObserverName, source: string, error: unknown, retryMs?: number): void
   /** `source` works again. */
   works(name: ObserverName, source: string): void
-  /** The same methods, none of which throws; each is a source, named after `part` and itself. For what only takes note and returns nothing. */
+  /** The same methods, but none of them throws; each is a source, named after `part` and itself. For methods that return nothing. */
   guard<T extends object>(name: ObserverName, part: string, methods: T): T
 }
 
@@ -27,13 +27,13 @@ export interface FailuresDeps {
 }
 
 const LOG_EVERY_MS = 60_000
-/** What only takes note has no state that could be asked: it works when it has not failed for so long. */
+/** A guarded method counts as working again when it has not failed for this long. */
 const CALM_MS = 60_000
 
-/** What is off, and what it means. */
+/** What does not work, and what it means. */
 const OFF: Record<ObserverName, string> = {
   alerts: 'alerts are off: no rule is evaluated and nobody is notified',
-  page: 'the status page is incomplete: its live view, or the page that was asked for, is missing',
+  page: 'the status page is incomplete: its live view, or the requested page, is missing',
   metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',
 }
 
@@ -56,7 +56,7 @@ export function createFailures({ clock, log, health, metrics }: FailuresDeps): F
     const isLogged = before === undefined || nowMs - before.loggedMs >= LOG_EVERY_MS
     if (isLogged) {
       const more = before !== undefined && before.unloggedCount > 0 ? { heldBackCount: before.unloggedCount } : {}
-      log.error({ observer: name, source, retryMs, ...more, err: error }, 'observer failed, ingestion goes on')
+      log.error({ observer: name, source, retryMs, ...more, err: error }, 'observer failed, ingestion continues')
     }
     mine.set(source, {
       loggedMs: isLogged ? nowMs : before.loggedMs,
@@ -96,12 +96,12 @@ export function createFailures({ clock, log, health, metrics }: FailuresDeps): F
   }
 }
 
-/** Hears of it when `answer` is a promise, and rejects. */
+/** Calls `onRejected` when `answer` is a promise that rejects. */
 export function rejection(answer: unknown, onRejected: (error: unknown) => void): void {
   if (answer instanceof Promise) answer.catch(onRejected)
 }
 
 function textOf(name: ObserverName, next: string | undefined): string {
-  const restart = next === undefined ? '' : `; it is restarted by itself, next at ${next}`
-  return `${OFF[name]}, because of an error inside tailflux (the log has it: "observer failed"). Ingestion goes on${restart}. Should it stay so, update tailflux, or report that log line`
+  const restart = next === undefined ? '' : `; it is restarted automatically, next at ${next}`
+  return `${OFF[name]}, because of an error inside tailflux (see the log line "observer failed"). Ingestion continues${restart}. If this continues, update tailflux, or report that log line`
 }

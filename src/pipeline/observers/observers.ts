@@ -1,11 +1,10 @@
-/** Observers look at what passes along the line: alerts, the live view of the status page, metrics, the pages themselves. None of them can
- * hurt the line. Whatever one throws or rejects with is caught here and nowhere else: it is logged, `/health` says what is off, and
- * ingestion goes on.
+/** Observers see the points that pass along the line: alerts, the live view of the status page, metrics, the pages. They cannot hurt the
+ * line: an error of an observer is caught here and nowhere else. It is logged, `/health` says what does not work, and ingestion continues.
  *
- * An observer with a state of its own is restarted: the instance that failed is given up, and after a backoff there is a fresh one. It sees
- * only windows that begin from then on, because half a window is worse than none. The backoff grows from a second to five minutes, so one
- * that throws at every message costs the line one message per backoff. For `/health` it works again when a fresh instance has seen a whole
- * window with messages and has lasted as long as the backoff before it. */
+ * An observer with state is restarted: the instance that failed is dropped, and after a backoff a new one starts. It sees only windows that
+ * begin after that, because half a window would give wrong sums. The backoff grows from a second to five minutes, so an observer that throws
+ * at every message costs the line one message per backoff. For `/health` it works again when a new instance has seen a whole window with
+ * messages and has lasted as long as the backoff before it. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { Points } from '../../flatten/points.ts'
@@ -16,9 +15,9 @@ import { createFailures, type Failures, type FailuresDeps, type ObserverName, re
 export interface Observer {
   /** The points of one message of a window that is being read; valid only during the call. */
   points(window: PlannedWindow, points: Points): void
-  /** The window is done: what `points` said about it counts from now on. */
+  /** The window is done: its points count from now on. */
   done(window: PlannedWindow, result: WindowResult): void
-  /** The window failed: what `points` said about it never happened. */
+  /** The window failed: its points must not count. */
   failed(window: PlannedWindow): void
 }
 
@@ -34,19 +33,19 @@ export interface Instance {
   readonly observer: Observer
   /** Called once, before the first window. */
   start?(): Promise<void>
-  /** Ends in order, with what it has saved. */
+  /** Stops and saves its state. */
   stop?(): Promise<void>
-  /** It has failed: ends at once and saves nothing. */
+  /** Called after a failure: ends at once and saves nothing. */
   giveUp?(): Promise<void>
 }
 
 export interface Handle<T> {
-  /** What `look` returns of the instance; undefined while the observer is off, or when `look` throws, which turns it off. */
+  /** Returns the result of `look`; undefined while the observer is off, or when `look` throws, which turns it off. */
   use<R>(look: (instance: T) => R): R | undefined
 }
 
 export interface Observers extends Failures {
-  /** Adds an observer. `onBroken` is for what fails in its own time, such as a timer. */
+  /** Adds an observer. `onBroken` is for failures outside of calls, such as in a timer. */
   add<T extends Instance>(name: ObserverName, create: (onBroken: (error: unknown) => void) => T): Handle<T>
   /** A window begins: call before the first message is read. */
   begin(window: PlannedWindow): WindowObserver
@@ -56,14 +55,14 @@ export interface Observers extends Failures {
   stop(): Promise<void>
 }
 
-/** For those who observe nothing. */
+/** No observers, for tests and `replay`. */
 export const NO_OBSERVERS: Pick<Observers, 'begin'> = {
   begin: () => ({ points: () => undefined, done: () => undefined, failed: () => undefined }),
 }
 
 const BACKOFF_MIN_MS = 1_000
 const BACKOFF_MAX_MS = 300_000
-/** A failure after so long without one counts as the first. */
+/** A failure after this long without one counts as the first. */
 const FORGIVEN_MS = 1_800_000
 const STOP_MS = 5_000
 
@@ -182,7 +181,7 @@ function supervise<T extends Instance>(
     let hasFailed = false
 
     function fail(error: unknown): void {
-      // Several windows may fail at once, and what is being stopped may complain about it.
+      // Several windows may fail at once, and a stop may cause errors as well.
       if (hasFailed || stopping.signal.aborted) return
       hasFailed = true
       if (made) made.isOver = true
@@ -212,7 +211,7 @@ function supervise<T extends Instance>(
   }
 
   async function restart(old: T | undefined): Promise<void> {
-    await within(old?.giveUp?.(), 'an observer that failed does not end, its successor starts all the same')
+    await within(old?.giveUp?.(), 'failed observer does not stop, a new one starts anyway')
     try {
       await clock.sleep(backoffMs, stopping.signal)
     } catch {
@@ -222,7 +221,7 @@ function supervise<T extends Instance>(
     await begin()
   }
 
-  /** Backoff for a comfort: not for ever, and whatever it says. */
+  /** Waits for `work`, at most `STOP_MS`; its failure is only logged. Returns false when the time was not enough. */
   async function within(work: Promise<void> | undefined, text: string): Promise<boolean> {
     const patience = new AbortController()
     const late = clock.sleep(STOP_MS, patience.signal).then(
@@ -231,7 +230,7 @@ function supervise<T extends Instance>(
     )
     const ended = Promise.resolve(work).then(
       () => undefined,
-      (error: unknown) => log.warn({ observer: name, err: error }, 'observer did not end in order'),
+      (error: unknown) => log.warn({ observer: name, err: error }, 'observer failed to stop'),
     )
     const isLate = (await Promise.race([ended, late])) === 'late'
     patience.abort()
@@ -249,13 +248,13 @@ function supervise<T extends Instance>(
     },
     async stop() {
       stopping.abort(new Error('stopping'))
-      await within(beginning, 'an observer does not start, it is left behind')
-      await within(restarting, 'an observer does not start again, it is left behind')
+      await within(beginning, 'observer does not start, stopping without it')
+      await within(restarting, 'observer does not restart, stopping without it')
       const last = life
       life = undefined
       if (last === undefined || last.isOver) return
       last.isOver = true
-      await within(last.instance.stop?.(), 'an observer does not stop, it is left behind')
+      await within(last.instance.stop?.(), 'observer does not stop, stopping without it')
     },
   }
 }

@@ -1,5 +1,5 @@
-/** Reads the checkpoint that the database holds, and finds out whether its answers can be believed: only where what was just written shows.
- * A token of another organisation, a mapping to another bucket, or a second database behind one address answer as readily. */
+/** Reads the checkpoint back from the database, and checks whether its answers can be trusted: only if they show what was just written.
+ * With a token of another organisation, a mapping to another bucket, or a second database behind one address they do not. */
 import type { Clock } from '../../base/clock.ts'
 import { HOUR } from '../../base/clock.ts'
 import type { Interval } from '../../ledger/ledger.ts'
@@ -7,7 +7,7 @@ import { encodeLine } from '../../sink/line-protocol/encode-line.ts'
 import type { CheckpointPoint, Sink } from '../../sink/sink.ts'
 import { max } from '../window-size.ts'
 
-/** Why the checkpoint proves nothing just now. */
+/** Why the checkpoint proves nothing at the moment. */
 export interface Unproven {
   readonly code: 'checkpoint_unanswered' | 'checkpoint_unseen' | 'db_rejected'
   /** A sentence that ends with the fix. */
@@ -16,32 +16,32 @@ export interface Unproven {
 }
 
 export interface CheckpointReader {
-  /** Points with a time in the range, newest hours first; ends early when `isEnough` is content with a part. */
+  /** Points with a time in the range, newest hours first; ends early when `isEnough` returns true. */
   read(range: Interval, signal: AbortSignal, isEnough?: (points: readonly CheckpointPoint[]) => boolean): Promise<Read>
-  /** Writes a point of that time and looks for it. `unkept`: it was taken and does not show, or is beyond the retention. Rejects with the
-   * CollectorError of the write, or the signal's reason. */
+  /** Writes a point of that time and reads it back. `unkept`: it was accepted and cannot be read, or is beyond the retention. Rejects with
+   * the CollectorError of the write, or the signal's reason. */
   probe(timeNs: bigint, signal: AbortSignal): Promise<'shown' | 'unkept' | Unproven>
-  /** Writes that reading went back to this watermark, for whoever finds the database without our state file. Rejects as `probe`. */
+  /** Writes that reading went back to this watermark, for a later start without the state file. Rejects as `probe`. */
   wentBack(timeNs: bigint, watermarkNs: bigint, signal: AbortSignal): Promise<void>
 }
 
 type Read = { readonly points: readonly CheckpointPoint[] } | Unproven
 
-/** Of one question: InfluxDB 3 Core reads at most 432 files of ten minutes. */
+/** Range of one query: InfluxDB 3 Core reads at most 432 files of ten minutes. */
 const PIECE_NS = 12n * HOUR
-/** Nothing waits longer than that for all pieces together. */
+/** The longest time for all queries of one read. */
 const READ_MS_MAX = 300_000
-/** InfluxDB 3 shows a point with the next flush of its log, which is a second away; replicas may take longer. ms */
+/** Waits between queries, ms. InfluxDB 3 shows a point after the next flush of its log, up to a second later; replicas may take longer. */
 const LOOK_AGAIN_MS = [250, 500, 1_000, 1_500, 2_000]
-/** The pass of points that only ask; windows have numbers. */
+/** The pass of probe points; windows have numbers. */
 const PROBE_PASS = 'probe'
 
 const SLOW =
-  'the database answers the questions for its checkpoint too slowly. Look at its load, and at the network between it and tailflux'
+  'the database answers the queries for the checkpoint too slowly. Check its load, and the network between it and tailflux'
 const UNSEEN =
-  'what tailflux writes to the database does not show when it reads it back. With InfluxDB 2.x InfluxQL is answered for the organisation of the token and by the mapping of the database name: check that INFLUX_ORG is the organisation of the token, and that the mapping leads to the bucket (influx v1 dbrp list). Otherwise check that INFLUX_URL leads to one database only'
+  'tailflux cannot read back what it just wrote to the database. InfluxDB 2.x answers InfluxQL for the organisation of the token and by the mapping of the database name: check that INFLUX_ORG is the organisation of the token, and that the mapping leads to the bucket (influx v1 dbrp list). Otherwise check that INFLUX_URL leads to one database only'
 export const REFUSED =
-  'the database refuses the points of tailflux_window, so what it loses is not noticed. The dead letters say why: a field type conflict (drop that measurement), or a retention of minutes (raise it)'
+  'the database refuses the points of tailflux_window, so lost points are not noticed. The dead letters say why: a field type conflict (drop that measurement), or a retention of minutes (raise it)'
 
 export function createCheckpointReader(
   options: { readonly tailnet: string },
@@ -101,5 +101,5 @@ export function createCheckpointReader(
   }
 }
 
-/** What `unkept` means for a point of this very moment. */
+/** The meaning of `unkept` for a point that was written just now. */
 export const UNSHOWN: Unproven = { code: 'checkpoint_unseen', text: UNSEEN, isByNature: false }

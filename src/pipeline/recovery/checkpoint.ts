@@ -1,5 +1,5 @@
-/** The service about itself: one point of `tailflux_window` per window that is done. It is the checkpoint of that window: as long as the
- * database shows it, it holds what was acknowledged for the window. */
+/** Writes one point of `tailflux_window` per window that is done. It is the checkpoint of that window: as long as the database shows it, the
+ * database holds what was acknowledged for the window. */
 import { MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
@@ -14,7 +14,7 @@ import { REFUSED } from './checkpoint-reader.ts'
 import { END_OF_TIME } from './reconcile.ts'
 import type { Recovery } from './recovery.ts'
 
-/** Returns what writes the point of a window that is done as far as `doneToNs`, and resolves with true when it is stored. It rejects only on a programmer's error. */
+/** Returns a function that writes the point of a window that is done as far as `doneToNs`. Resolves with true when it is stored. It rejects only on a programmer's error. */
 export function createCheckpoint(
   options: { readonly tailnet: string; readonly latePasses: number },
   deps: {
@@ -29,7 +29,7 @@ export function createCheckpoint(
   const { ledger, health } = deps
   let isRefused = false
 
-  /** Up to where every late pass was made. Of what lies before a guessed origin nobody knows anything. */
+  /** Up to where every late pass was made. Unknown (0) when the origin is only guessed. */
   function passedNs(watermarkNs: bigint): bigint {
     if (ledger.isOriginGuessed()) return 0n
     return min(watermarkNs, ledger.duePasses(options.latePasses + 1, END_OF_TIME, 1)[0]?.fromNs ?? watermarkNs)
@@ -44,7 +44,7 @@ export function createCheckpoint(
     const watermarkNs = ledger.watermarkNs() ?? doneToNs
     const fields = {
       watermark: watermarkNs,
-      // A late pass that found nothing new wrote nothing: this point must not stand for content that somebody else took away meanwhile.
+      // A late pass that found nothing new wrote nothing, so this point must not prove that the content is still there.
       ...(result.isWritten ? { acked: result.ackedNs } : {}),
       passed: passedNs(watermarkNs),
       lag_ms: (deps.sourceClock.runningNs() - watermarkNs) / MS,
@@ -66,7 +66,7 @@ export function createCheckpoint(
     } catch (error) {
       if (signal.aborted) return false
       if (!(error instanceof CollectorError)) throw error
-      // The window is done all the same; without its checkpoint it is read again some day.
+      // The window is done anyway; without its checkpoint it may be read again later.
       // A refusal of this very point says nothing about the windows.
       if (error.code === 'db_conflict' || error.code === 'db_limit') refused()
       else deps.breaker.failed(error)

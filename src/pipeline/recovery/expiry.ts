@@ -1,5 +1,5 @@
-/** What the API no longer has. Of what was promised that is a loss: an exact gap, shown for ever. History of before the first start is not
- * promised: it is read as far as the API still has it, and what ages out before its turn comes only moves the origin. */
+/** Handles what the API no longer has. Since the first start that is a loss: an exact gap that stays in the ledger. History from before the
+ * first start is read as far as the API still has it; what expires before it was read only moves the origin. */
 import type { Logger } from 'pino'
 import { HOUR } from '../../base/clock.ts'
 import { isoOf } from '../../base/format.ts'
@@ -9,14 +9,14 @@ import type { SourceClock } from '../source-clock.ts'
 import { max, min } from '../window-size.ts'
 
 export interface Expiry {
-  /** Something is missing that the API will not have much longer, or has no more: it must not be asked for, because the API answers for what it
-   * still has, and the rest would count as read. */
+  /** Something is missing that the API will soon delete or has deleted. It must not be requested: the API answers with what it still has,
+   * and the rest would count as read. */
   isDue(): boolean
-  /** Gives up all that lies beyond the retention of the API. No window may be under way. Throws a CollectorError of the state file. */
+  /** Gives up what lies beyond the retention of the API. No window may be under way. Throws a CollectorError of the state file. */
   giveUp(): void
 }
 
-/** The floor lies an hour above what the API deletes; in a long catch-up reading stops for this once in half an hour, not all the time. */
+/** The floor lies an hour above what the API deletes. So in a long catch-up reading stops for this only every half hour. */
 const SLACK = HOUR / 2n
 
 export function createExpiry(deps: {
@@ -32,7 +32,7 @@ export function createExpiry(deps: {
     deps.metrics.gapLost('beyond_retention', Number(piece.toNs - piece.fromNs) / 1e9)
     log.error(
       { from: isoOf(piece.fromNs), to: isoOf(piece.toNs) },
-      'gap beyond the retention of the API, these records are lost',
+      'records expired at the API before they could be read, they are lost',
     )
   }
 
@@ -44,7 +44,7 @@ export function createExpiry(deps: {
     ledger.setOrigin(toNs)
     log.warn(
       { from: isoOf(fromNs), to: isoOf(toNs) },
-      'history of before the first start aged out at the API before it could be read; reading begins later',
+      'history expired at the API before it could be read, reading begins later',
     )
   }
 
@@ -59,7 +59,7 @@ export function createExpiry(deps: {
       const originNs = ledger.originNs()
       const oldestNs = sourceClock.floorNs()
       if (originNs === undefined || originNs >= oldestNs) return
-      // Nor is there a late pass over what is gone: it would find less than was read.
+      // No late pass over expired records: it would find less than was read.
       ledger.compact(oldestNs, oldestNs)
       const historyEndNs = min(ledger.promisedNs() ?? originNs, oldestNs)
       if (originNs < historyEndNs) leaveHistory(originNs, historyEndNs)

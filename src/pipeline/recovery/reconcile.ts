@@ -1,22 +1,21 @@
-/** Where reading begins, and what is read again: what ledger and database agree on. Unknown always resolves to earlier, because reading again
- * is free; nothing known at all is a first installation.
+/** Decides where reading begins, and what is read again, by comparing ledger and database. If something is unknown, the earlier time wins,
+ * because reading again is harmless. If nothing is known at all, it is a first installation.
  *
  *   ledger  checkpoint in the database   what happens
- *   yes     shows each window            reading goes on
+ *   yes     shows each window            reading continues
  *   yes     lacks windows                those are read again: the database lost them
  *   yes     lacks all that are recorded  what lies before them is read again too, back to what it still shows
- *   yes     cannot be asked              at the start what was acknowledged in the last ten minutes is read again: a database that was
- *                                        killed may have lost it; it is asked again
- *   no      shows windows                the state file was lost or set aside: the newest watermark, minus the age of the last late pass,
- *                                        because nobody knows any more which late passes had been made, and further back to where the
- *                                        checkpoint says that all of them were
- *   no      shows none                   first installation: now minus the initial look-back, or an hour above the
- *                                        oldest that the API has
- *   no      cannot be asked              the same for now; as soon as it can be asked, reading begins where it must
+ *   yes     cannot be queried            at the start what was acknowledged in the last ten minutes is read again: a database that was
+ *                                        killed may have lost it; the query is retried
+ *   no      shows windows                the state file was lost or damaged: reading begins at the newest watermark, minus the age of the
+ *                                        last late pass, because it is unknown which late passes were made; and further back to where
+ *                                        the checkpoint says that all of them were made
+ *   no      shows none                   first installation: now minus poll.lookback, or an hour above the oldest that the API has
+ *   no      cannot be queried            the same for now; corrected as soon as the database can be queried
  *
- * Windows are compared one by one, because new checkpoints say nothing about older windows: a database that was dropped and made again
- * between two polls shows new ones as if nothing had happened. A database loses either all or the newest that it acknowledged, so it is
- * enough to look at what was acknowledged since the last time and at one window before; when one of them is missing, at all of them. */
+ * Windows are compared one by one, because new checkpoints say nothing about older windows: a database that was dropped and created again
+ * between two polls shows the new ones as if nothing had happened. A database loses either everything or the newest that it acknowledged.
+ * So it is enough to compare what was acknowledged since the last time and one window before; if one of them is missing, all of them. */
 import type { Logger } from 'pino'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import { ageText, isoOf } from '../../base/format.ts'
@@ -25,49 +24,49 @@ import type { CheckpointPoint } from '../../sink/sink.ts'
 import { max, min } from '../window-size.ts'
 import { type CheckpointReader, UNSHOWN, type Unproven } from './checkpoint-reader.ts'
 
-/** How much is read again at least where nobody knows. */
+/** How much is read again at least when it is unknown what was lost. */
 export const REWIND_NS = 10n * MINUTE
 export const END_OF_TIME = (1n << 63n) - 1n
-/** What somebody else wrote may lie at the end of time, where no clock of acknowledgements could go on from. */
+/** A point that another program wrote may have a huge value, from which the clock of acknowledgements could not continue. */
 const ACKED_MAX = END_OF_TIME - 36_525n * DAY
-/** What a first start reads must not age out while it is being read. */
+/** What a first start reads must not expire while it is being read. */
 const LOOKBACK_MARGIN = HOUR
 /** No database keeps points for less. */
 const RETENTION_MIN_NS = HOUR
-/** So long windows are compared, hence a database should keep their checkpoints. */
+/** Windows are compared for this long, so a database should keep their checkpoints as long. */
 export const COMPARED_NS = 25n * HOUR
 
 export interface ReconcileOptions {
   readonly nowNs: bigint
-  /** The present by the API's clock alone. */
+  /** The time by the API's clock alone. */
   readonly serverNowNs: bigint
   /** The oldest time that the API still has. */
   readonly floorNs: bigint
   readonly lookbackNs: bigint
   /** Age of the last late pass. */
   readonly lastPassNs: bigint
-  /** Windows under way at once: so many may be without a checkpoint when a process was killed. */
+  /** Windows under way at once: this many may have no checkpoint when a process was killed. */
   readonly parallel: number
   /** The first time in this process. */
   readonly isStart: boolean
-  /** What was acknowledged up to here was compared the last time; undefined: everything is compared. */
+  /** What was acknowledged up to here was already compared; undefined: everything is compared. */
   readonly provenNs: bigint | undefined
-  /** Points of up to here are known to be beyond the retention of the database, ns of `logged` time. */
+  /** Points up to here are known to be beyond the retention of the database, ns of `logged` time. */
   readonly unkeptToNs?: bigint | undefined
 }
 
 export interface Reconciled {
-  /** Where the clock of acknowledgements goes on from, the highest that the database was seen to hold (0: none), ns. */
+  /** The highest acknowledgement found in the database, from where the clock of acknowledgements continues (0: none), ns. */
   readonly ackedNs: bigint
   /** Set when the database could not be compared. */
   readonly unproven?: Unproven
-  /** Set when it no longer keeps checkpoints of up to here, although they are to be compared; ns of `logged` time. */
+  /** Set when the database no longer keeps checkpoints up to here, although they should be compared; ns of `logged` time. */
   readonly unkeptToNs?: bigint | undefined
 }
 
 type Deps = { readonly ledger: Ledger; readonly reader: CheckpointReader; readonly log: Logger }
 
-/** Rejects with a CollectorError when the state file could not be written, or the database not. */
+/** Rejects with a CollectorError when the state file or the database could not be written. */
 export async function reconcile(options: ReconcileOptions, deps: Deps, signal: AbortSignal): Promise<Reconciled> {
   if (deps.ledger.originNs() === undefined) return await begin(options, deps, signal)
   const compared = await compare(options, deps, signal)
@@ -82,24 +81,22 @@ async function begin(options: ReconcileOptions, deps: Deps, signal: AbortSignal)
   if ('code' in earlier) {
     ledger.setOriginGuessed(true)
     ledger.setOrigin(firstNs, options.serverNowNs)
-    const text = 'no state file and the database cannot be asked, reading begins here until it can'
+    const text = 'no state file, and the database cannot be queried; starting here until it can'
     log.info({ from: isoOf(firstNs), reason: earlier.text }, text)
     return { ackedNs: 0n, unproven: earlier }
   }
   const { fromNs, promisedNs, ackedNs } = earlier
   ledger.setOriginGuessed(false)
-  // A local clock that is years behind must not promise those years.
+  // With a local clock that is years behind, those years must not count as lost.
   ledger.setOrigin(fromNs ?? firstNs, promisedNs)
   log.info(
     { from: isoOf(fromNs ?? firstNs), known: fromNs !== undefined },
-    fromNs === undefined
-      ? 'first start, reading begins here'
-      : 'no state file, reading goes on from the checkpoint in the database',
+    fromNs === undefined ? 'first start' : 'no state file, resuming from the watermark stored in the database',
   )
   return { ackedNs }
 }
 
-/** The origin was a guess, because the database could not be asked. Now it was. */
+/** The origin was a guess, because the database could not be queried. Now it can be. */
 async function correctOrigin(
   options: ReconcileOptions,
   deps: Deps,
@@ -114,12 +111,11 @@ async function correctOrigin(
   ledger.setOrigin(fromNs, fromNs < originNs ? earlier.promisedNs : undefined)
   ledger.setOriginGuessed(false)
   if (fromNs < originNs)
-    log.info({ from: isoOf(fromNs) }, 'the database can be asked now, an earlier ledger ended here: reading goes back')
+    log.info({ from: isoOf(fromNs) }, 'database can be queried again, going back to where an earlier state file ended')
   return { ...compared, ackedNs: max(compared.ackedNs, earlier.ackedNs) }
 }
 
-/** Where the ledgers that were before this one ended; `fromNs` is undefined when there was none. `promisedNs`: what ages out unread from
- * here on is a loss. */
+/** Where earlier ledgers ended; `fromNs` is undefined when there was none. `promisedNs`: what expires unread from here on is a loss. */
 async function earlierLedgers(
   options: ReconcileOptions,
   { ledger, reader }: Deps,
@@ -138,9 +134,9 @@ async function earlierLedgers(
     undefined,
   )
   if (last?.watermarkNs === undefined) return { fromNs: undefined, promisedNs: options.serverNowNs, ackedNs }
-  // A watermark from the future (written under a wrong clock, or by somebody else) must not let reading begin there and never be heard of again.
+  // A watermark from the future (a wrong clock, or another program) must not let reading begin there, and never come back.
   const knownNs = min(last.watermarkNs, options.nowNs) - rewindOf(options)
-  // Late passes that were overdue when the state file went are made up for.
+  // Late passes that were overdue when the state file was lost are caught up on.
   const fromNs = max(min(knownNs, last.passedNs ?? knownNs), options.floorNs)
   const promisedNs = min(last.watermarkNs, options.serverNowNs) - rewindOf(options)
   return { fromNs, promisedNs, ackedNs }
@@ -156,7 +152,7 @@ async function compare(options: ReconcileOptions, deps: Deps, signal: AbortSigna
   const first = await missingOf(sinceProven(records, options.provenNs), deps, signal)
   if ('code' in first) return cannotCompare(options, deps, records, first)
   if (!first.missing.some(mayBeKept)) return { ackedNs: first.ackedNs, unkeptToNs }
-  // Something is missing, or the answer is somebody else's.
+  // Something is missing, or the answer comes from another database.
   const shown = await reader.probe(options.nowNs, signal)
   if (shown !== 'shown') return cannotCompare(options, deps, records, shown === 'unkept' ? UNSHOWN : shown)
   const all = await missingOf(records, deps, signal)
@@ -184,7 +180,7 @@ function cannotCompare(
   return { ackedNs: 0n, unproven }
 }
 
-/** What was acknowledged since the last time, and the last one before. */
+/** The windows that were acknowledged since the last comparison, and the last one before. */
 function sinceProven(records: readonly DoneWindow[], provenNs: bigint | undefined): readonly DoneWindow[] {
   if (provenNs === undefined) return records
   const byAge = records.toSorted((one, other) => (one.atNs > other.atNs ? -1 : 1))
@@ -201,7 +197,7 @@ async function missingOf(
   const acked = new Map<bigint, bigint>()
   let highestNs = 0n
   const newestFirst = records.toSorted((one, other) => (one.toNs > other.toNs ? -1 : 1))
-  // Only ranges with windows are asked for: what is caught up after a long outage may lie anywhere.
+  // Only ranges with windows are queried: after a long outage they may lie anywhere.
   for (let at = 0; at < newestFirst.length; ) {
     const toNs = newestFirst[at]?.toNs ?? 0n
     let fromNs = toNs
@@ -219,7 +215,7 @@ async function missingOf(
   return { missing: records.filter((window) => !isShown(window)), ackedNs: min(highestNs, ACKED_MAX) }
 }
 
-/** Leaves out what the database would not keep even if it were written again: a short retention is no loss. */
+/** Leaves out windows that are beyond the retention of the database: they are no loss. */
 async function withoutUnkept(
   { nowNs, unkeptToNs }: ReconcileOptions,
   missing: readonly DoneWindow[],
@@ -230,7 +226,7 @@ async function withoutUnkept(
   const isYoung = (window: DoneWindow | undefined) => window === undefined || nowNs - window.toNs < RETENTION_MIN_NS
   let low = 0
   let high = isYoung(oldestFirst[0]) ? 0 : oldestFirst.length
-  // The oldest first: mostly there is a retention of weeks. Then halves, until it is known which is the oldest that is kept.
+  // The oldest first: the retention is mostly weeks. Then a bisection for the oldest one that is kept.
   for (let at = 0; low < high; at = (low + high) >> 1) {
     const window = oldestFirst[at]
     const shown = window === undefined || isYoung(window) ? 'shown' : await reader.probe(window.toNs, signal)
@@ -241,7 +237,7 @@ async function withoutUnkept(
   return { windows: oldestFirst.slice(low), unkeptToNs: oldestFirst[low - 1]?.toNs ?? unkeptToNs }
 }
 
-/** The database lost these windows. Nothing is taken back when it cannot be told how far that goes. */
+/** Marks windows that the database lost as not done. Changes nothing when it is unknown how far the loss goes. */
 async function takeBack(
   options: ReconcileOptions,
   deps: Deps,
@@ -250,7 +246,7 @@ async function takeBack(
   signal: AbortSignal,
 ): Promise<Unproven | undefined> {
   const { ledger, reader, log } = deps
-  // When it lost all that is recorded, it may have lost what lies before too.
+  // If it lost all recorded windows, it may have lost earlier ones too.
   const isAll = lost.length === records.length
   const shown = isAll ? await shownWatermark(options, deps, signal) : undefined
   if (shown !== undefined && 'code' in shown) return shown
@@ -259,20 +255,20 @@ async function takeBack(
   const isOfTheKill =
     options.isStart && lost.length <= options.parallel && newest.every((window) => lost.includes(window))
   if (isOfTheKill && (!isAll || ledger.settled().length === 0)) {
-    log.info({ windowCount: lost.length }, 'reading again what was under way when the service ended')
+    log.info({ windowCount: lost.length }, 're-reading windows that were under way when the service ended')
     return undefined
   }
   if (shown !== undefined) ledger.forget({ fromNs: shown.trustedToNs, toNs: END_OF_TIME })
   const from = shown === undefined ? {} : { from: isoOf(shown.trustedToNs) }
   log.warn(
     { windowCount: lost.length, isOlderThanRecords: isAll, ...from },
-    'the database holds less than was acknowledged, reading it again',
+    'database has lost acknowledged points, reading them again',
   )
   await reader.wentBack(options.nowNs, ledger.watermarkNs() ?? options.floorNs, signal)
   return undefined
 }
 
-/** Nothing is recorded any more: all that can be compared is the watermark. */
+/** No windows are recorded any more: only the watermark can be compared. */
 async function compareWatermark(options: ReconcileOptions, deps: Deps, signal: AbortSignal): Promise<Reconciled> {
   const { ledger, reader, log } = deps
   if (ledger.settled().every((one) => one.toNs <= options.floorNs)) return NOTHING
@@ -283,12 +279,12 @@ async function compareWatermark(options: ReconcileOptions, deps: Deps, signal: A
   const probed = await reader.probe(options.nowNs, signal)
   if (probed !== 'shown') return { ackedNs, unproven: probed === 'unkept' ? UNSHOWN : probed }
   ledger.forget({ fromNs: trustedToNs, toNs: END_OF_TIME })
-  log.warn({ from: isoOf(trustedToNs) }, 'the database holds less than was acknowledged, reading it again')
+  log.warn({ from: isoOf(trustedToNs) }, 'database has lost acknowledged points, reading them again')
   await reader.wentBack(options.nowNs, ledger.watermarkNs() ?? options.floorNs, signal)
   return { ackedNs }
 }
 
-/** The watermark of the newest of our windows that the database shows (0: of none), and up to where it surely holds what it should. */
+/** The watermark of the newest of our windows that the database shows (0: of none), and up to where the database can be trusted. */
 async function shownWatermark(
   options: ReconcileOptions,
   { ledger, reader }: Deps,
@@ -305,7 +301,7 @@ async function shownWatermark(
   return { watermarkNs, trustedToNs, ackedNs: min(ackedOf(own), ACKED_MAX) }
 }
 
-/** Of each writer the point that it acknowledged last: its watermark counts, which goes back when something must be read again. */
+/** For each writer its last acknowledged point: its watermark counts, which goes back when something must be read again. */
 function newestByWriter(points: readonly CheckpointPoint[]): readonly CheckpointPoint[] {
   const newest = new Map<string | undefined, CheckpointPoint>()
   for (const one of points) {
@@ -333,7 +329,7 @@ export function lastOf(records: readonly DoneWindow[]): bigint {
   return records.reduce((latest, window) => max(latest, window.atNs), 0n)
 }
 
-/** For /health: points vanish before they can be compared. */
+/** For /health: points expire before they can be compared. */
 export function shortRetentionText(keptNs: bigint): string {
-  return `the database keeps points for about ${ageText(Number(keptNs / 1_000_000_000n))}, and what it loses is noticed only while it should have kept it. Raise its retention to more than 25 hours`
+  return `the database keeps points for about ${ageText(Number(keptNs / 1_000_000_000n))}, and lost points are noticed only within that time. Raise its retention to more than 25 hours`
 }

@@ -1,5 +1,5 @@
-/** When ledger and database are compared: at the start, after each outage however short, and every ten minutes, because a database can be
- * dropped and made again, or restored, between two polls. What is compared is in reconcile.ts. */
+/** Decides when ledger and database are compared: at the start, after each outage, however short, and every ten minutes, because a database
+ * can be dropped and created again, or restored, between two polls. For what is compared see reconcile.ts. */
 import type { Logger } from 'pino'
 import { type Clock, HOUR, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
@@ -15,25 +15,25 @@ import { createCheckpointReader } from './checkpoint-reader.ts'
 import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 
 export interface Recovery {
-  /** Hears the API's clock from a window of a millisecond, unread. False when it cannot be asked now. */
+  /** Requests a window of 1 ms to learn the API's time from its Date header. False when the API is unavailable. */
   askTime(signal: AbortSignal): Promise<boolean>
   /** The comparison is due: no window may begin before it, and none may be under way while it is made. */
   isDue(): boolean
-  /** Compares when that is due. False when it was not possible now. */
+  /** Compares when that is due. False when it was not possible. */
   reach(signal: AbortSignal): Promise<boolean>
-  /** Something that stood in the way of the comparison is gone. */
+  /** Compares at the next opportunity, because what prevented it is gone. */
   compareSoon(): void
-  /** A request to the database failed so that it may have been away; it may come back older than it was. */
+  /** A request failed in a way that means the database may have been away. It may come back without recent writes. */
   databaseWasAway(): void
-  /** That happened then or later, ms of monotonic time: what was sent before may be lost, and what was sent after it need not be. */
+  /** True when the database was away at this time or later (ms of monotonic time): what was sent before that may be lost. */
   wasAwaySince(ms: number): boolean
-  /** True when a window that was written around an outage is to be read again; not for ever, or nothing would get done where every second
-   * request fails. */
+  /** True when a window that was written around an outage must be read again. The number of times is limited, or nothing would get done with
+   * a database where every second request fails. */
   mayInterrupt(window: Interval): boolean
-  /** The clock of acknowledgements, ns. It only goes forward: as the local clock does, or where that was set back, or where the checkpoint
-   * or the ledger tell of later ones (the clock was ahead then), on from there at the pace of monotonic time. */
+  /** The clock of acknowledgements, ns. It only goes forward. It follows the local clock. If that was set back, or if checkpoint or ledger
+   * have later values (the clock was ahead then), it continues from there with monotonic time. */
   nextAckNs(): bigint
-  /** What was acknowledged before is never compared any more, ns. */
+  /** What was acknowledged before this is not compared any more, ns. */
   comparedFromNs(): bigint
 }
 
@@ -49,22 +49,22 @@ export interface RecoveryOptions {
 /** How often the checkpoint is read back. */
 export const COMPARE_EVERY_MS = 600_000
 
-/** After so many comparisons in a row, each with an outage in the middle, reading goes on for a minute: where every request fails once, nothing
- * would be read any more. What is in doubt stays so until the next comparison. */
+/** After this many comparisons in a row with an outage in the middle, reading continues for a minute. Otherwise nothing would be read any more
+ * with a database where every request fails once. What is in doubt stays so until the next comparison. */
 const COMPARED_AGAIN_MAX = 3
 const COMPARE_SOON_MS = 60_000
 
-/** After so many times a window counts as done although the database was away while it was written, or soon after. */
+/** After this many times a window counts as done although the database was away while it was written, or soon after. */
 const INTERRUPTIONS_MAX = 5
 
-/** Connection refused, reset, timed out, or a proxy that finds nobody behind it. An answer that names a time to wait comes from a database
- * that is there and has too much to do. */
+/** Connection refused, reset, timed out, or a proxy that cannot reach the database. An answer with Retry-After comes from a database that is
+ * there and overloaded. */
 export function isOutage({ code, retryAfterMs }: CollectorError): boolean {
   if (code === 'db_overloaded') return retryAfterMs === undefined
   return code === 'db_unreachable' || code === 'db_timeout' || code === 'db_unavailable'
 }
 
-/** The database is there, and does not take what it was given. */
+/** The database is there, and refuses what it was sent. */
 export function isRefusal({ code }: CollectorError): boolean {
   return [
     'db_conflict',
@@ -101,16 +101,16 @@ export function createRecovery(
   let provenNs: bigint | undefined
   let lastAckedNs = 0n
   let lastAckedMs = clock.monotonicMs()
-  /** When the database was away last, or this began. */
+  /** When the database was last away, or when this process started. */
   let steadySinceMs = clock.monotonicMs()
   let lastAwayMs = Number.NEGATIVE_INFINITY
-  /** What may be lost by an outage that is not dealt with yet, by the clock of acknowledgements. */
+  /** What the current outage may have lost, by the clock of acknowledgements. */
   let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
   let unkeptToNs: bigint | undefined
   let reported: string | undefined
   /** Comparisons in a row that had an outage in the middle. */
   let disturbed = 0
-  /** How often a window was interrupted, by its begin; since the last comparison that found no outage. */
+  /** How often each window was interrupted (by its start) since the last comparison without an outage. */
   const interruptions = new Map<bigint, number>()
 
   function goOnFrom(ackedNs: bigint): void {
@@ -129,7 +129,7 @@ export function createRecovery(
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CollectorError)) throw error
-      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API cannot be asked, reading waits')
+      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API unavailable; polling is on hold')
       backoff.apiFails(error)
       return false
     }
@@ -147,7 +147,7 @@ export function createRecovery(
     return count <= INTERRUPTIONS_MAX
   }
 
-  /** What was acknowledged shortly before an outage may be lost even where the checkpoint is not. */
+  /** What was acknowledged shortly before an outage may be lost even if the checkpoint is not. */
   function readDoubtfulAgain(): void {
     if (doubt === undefined) return
     const { fromNs, toNs } = doubt
@@ -157,10 +157,7 @@ export function createRecovery(
     for (const window of lost) ledger.forget(window)
     doubt = undefined
     if (lost.length > 0)
-      log.info(
-        { windowCount: lost.length },
-        'reading again what was acknowledged shortly before the database went away',
-      )
+      log.info({ windowCount: lost.length }, 're-reading windows acknowledged shortly before the database went away')
   }
 
   function report({ unproven }: Pick<Reconciled, 'unproven'>): void {
@@ -169,14 +166,14 @@ export function createRecovery(
     const text =
       unproven === undefined
         ? shortRetentionText(keptNs)
-        : `points are written, but what the database loses is not noticed: ${unproven.text}`
-    // A kind of database that has no questions is no trouble: nobody can remedy it.
+        : `points are written, but lost points are not noticed: ${unproven.text}`
+    // A kind of database without queries is not a problem: it cannot be fixed.
     const isProblem = code !== undefined && unproven?.isByNature !== true
     if (isProblem) deps.health.set('sink', 'warning', code, text, 'checkpoint')
     else deps.health.set('sink', 'ok', undefined, undefined, 'checkpoint')
     if (code !== undefined && code !== reported)
-      log[isProblem ? 'warn' : 'info']({ code, reason: text }, 'the checkpoint cannot be compared')
-    else if (code === undefined && reported !== undefined) log.info('the checkpoint can be compared again')
+      log[isProblem ? 'warn' : 'info']({ code, reason: text }, 'checkpoint cannot be compared')
+    else if (code === undefined && reported !== undefined) log.info('checkpoint can be compared again')
     reported = code
   }
 
@@ -199,7 +196,7 @@ export function createRecovery(
       { ledger, reader, log },
       signal,
     )
-    // Also above what was written by a ledger that is lost.
+    // Also above the values that a lost ledger wrote.
     const recordedNs = lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))
     const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)
     if (latestNs > lastAckedNs) goOnFrom(latestNs)
@@ -213,7 +210,7 @@ export function createRecovery(
     isDue: () => !isReached || clock.monotonicMs() >= dueMs,
     async reach(signal) {
       if (isReached && clock.monotonicMs() < dueMs) return true
-      // A local clock that is wrong would begin a look-back in the future, or give up all that was missed as beyond the retention.
+      // With a wrong local clock reading would begin in the future, or missing records would be given up as expired.
       if ((!sourceClock.isHeard || sourceClock.hasJumped()) && !(await askTime(signal))) return false
       const outagesBefore = outages
       const wasAway = doubt !== undefined
@@ -227,7 +224,7 @@ export function createRecovery(
         return false
       }
       isStart = false
-      // Away again while it was asked: once more.
+      // The database was away again during the comparison: compare once more.
       const isDisturbed = outages !== outagesBefore
       disturbed = isDisturbed ? disturbed + 1 : 0
       isReached = !isDisturbed || disturbed >= COMPARED_AGAIN_MAX
@@ -244,7 +241,7 @@ export function createRecovery(
       lastAwayMs = clock.monotonicMs()
       if (isStart) return
       if (doubt === undefined) {
-        // No more than half of what was done since the last outage: with a database that fails all the time there must be progress.
+        // At most half of what was done since the last outage: there must be progress even if the database fails all the time.
         const steadyNs = BigInt(Math.round((clock.monotonicMs() - steadySinceMs) * 1e6))
         doubt = { fromNs: lastAckedNs - min(REWIND_NS, steadyNs / 2n), toNs: lastAckedNs }
       } else doubt.toNs = lastAckedNs

@@ -88,7 +88,7 @@ for (const [how, fail] of [
     assert.equal(component('alerts')?.status, 'warning')
     assert.match(
       component('alerts')?.text ?? '',
-      /no rule is evaluated.*Ingestion goes on.*next at 2026-11-02T12:00:01.*report that log line/,
+      /no rule is evaluated.*Ingestion continues.*next at 2026-11-02T12:00:01.*report that log line/,
     )
     isBad = false
     await clock.advance(1_000)
@@ -110,7 +110,7 @@ for (const [how, fail] of [
     assert.deepEqual(
       entries.map(({ level, msg }) => [level, msg]),
       [
-        [50, 'observer failed, ingestion goes on'],
+        [50, 'observer failed, ingestion continues'],
         [30, 'observer works again'],
       ],
     )
@@ -250,7 +250,7 @@ test('stopping waits five seconds for a comfort, not for ever', async () => {
   assert.deepEqual(events, ['page stops', 'all stopped'])
   assert.deepEqual(
     entries.map(({ msg }) => msg),
-    ['an observer does not stop, it is left behind'],
+    ['observer does not stop, stopping without it'],
   )
 })
 

@@ -86,7 +86,7 @@ test('an older copy: exactly what was acknowledged after it is read again, and t
     dbOf(ledger, (atNs) => atNs <= NOON_NS - 29n * MINUTE),
   )
   assert.equal(ledger.watermarkNs(), NOON_NS - 30n * MINUTE)
-  assert.deepEqual(warnings, ['the database holds less than was acknowledged, reading it again'])
+  assert.deepEqual(warnings, ['database has lost acknowledged points, reading them again'])
 })
 
 test('dropped and made again between two polls: what newer windows hide is read again too', async () => {
