@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { type Document, isMap, isNode, LineCounter, parse, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { CollectorError } from '../base/errors.ts'
+import { readProxy } from '../http-client/proxy.ts'
 import { fileSecret, fixedSecret, Secret } from '../secrets/secret.ts'
 import { KEYS, type Key } from './keys.ts'
 import { type Settings, settingsSchema } from './settings.ts'
@@ -14,8 +15,10 @@ export interface Loaded {
   readonly path: string | undefined
   /** By key name: the variable or file that set it. Keys that are not in here have their defaults. */
   readonly origins: ReadonlyMap<string, string>
-  /** Every secret in force. */
+  /** Every secret in force, the passwords of proxies too. */
   readonly secrets: readonly Secret[]
+  /** For people; undefined without a proxy. */
+  readonly proxy: string | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -58,6 +61,7 @@ export function loadSettings(
     origins.set(name, 'the command line')
   }
 
+  const proxy = takeProxy(env, faults)
   const parsed = settingsSchema.safeParse(raw)
   for (const issue of parsed.error?.issues ?? []) faults.push(...describe(issue, file, path, origins))
   if (faults.length > 0 || !parsed.success) {
@@ -68,7 +72,19 @@ export function loadSettings(
       reaction: 'hold',
     })
   }
-  return { settings: parsed.data, path, origins, secrets: [...secretsIn(parsed.data)] }
+  const secrets = [...secretsIn(parsed.data), ...(proxy?.passwords ?? [])]
+  return { settings: parsed.data, path, origins, secrets, proxy: proxy?.text }
+}
+
+function takeProxy(env: Environment, faults: string[]): { text: string | undefined; passwords: Secret[] } | undefined {
+  try {
+    const { text, passwords } = readProxy(env)
+    return { text, passwords: passwords.map((one) => fixedSecret(one, 'the URL of a proxy')) }
+  } catch (error) {
+    if (!(error instanceof CollectorError)) throw error
+    faults.push(error.message)
+    return undefined
+  }
 }
 
 const VARIABLES: ReadonlySet<string> = new Set(

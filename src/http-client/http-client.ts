@@ -6,10 +6,11 @@ import { urlToHttpOptions } from 'node:url'
 import { createGunzip } from 'node:zlib'
 import type { Clock } from '../base/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
+import { createAgent } from './agent.ts'
+import { codeOf, isTlsFault, remedyOf } from './error-codes.ts'
 import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
 import { createWatch, type Late, type WaitLimits } from './timeouts.ts'
-import { codeOf, isTlsFault, remedyOf, trustWith } from './tls.ts'
 
 /** What was asked for; a closed list (metric label). */
 export type Endpoint = 'logging/network' | 'devices' | 'settings' | 'oauth/token' | 'oauth/token-exchange'
@@ -64,16 +65,20 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
   const { clock, metrics } = deps
   const base = new URL(config.apiUrl)
   const isTls = base.protocol === 'https:'
-  const { request: open, Agent: HttpAgent } = isTls ? https : http
+  const { request: open } = isTls ? https : http
   const flying = new Map<ClientRequest, { fail: (reason: unknown) => void; closed: Promise<void> }>()
   const agents = new Set<Agent>()
   let agent: Promise<Agent> | undefined
   let isStopped = false
 
-  async function createAgent(): Promise<Agent> {
-    const limits = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: IDLE_SOCKET_MS }
-    const trust = isTls && config.caFile !== undefined ? { secureContext: await trustWith(config.caFile) } : {}
-    const made = new HttpAgent({ ...limits, ...trust })
+  async function makeAgent(): Promise<Agent> {
+    const made = await createAgent({
+      url: config.apiUrl,
+      caFile: config.caFile,
+      maxFreeSockets: IDLE_SOCKETS_MAX,
+      idleMs: IDLE_SOCKET_MS,
+      proxyMs: config.headTimeout,
+    })
     agents.add(made)
     return made
   }
@@ -91,7 +96,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
   }
 
   async function sendOnce(ask: HttpAsk, signal: AbortSignal | undefined, mayRepeat: boolean): Promise<HttpAnswer> {
-    agent ??= createAgent().catch((error) => {
+    agent ??= makeAgent().catch((error) => {
       agent = undefined
       throw error
     })
@@ -211,7 +216,8 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
     }
 
     request.once('socket', (socket) => {
-      isConnected = request.reusedSocket
+      // Through a proxy it comes only when all of it is connected.
+      isConnected = request.reusedSocket || !socket.connecting
       if (isConnected) return
       socket.once(isTls ? 'secureConnect' : 'connect', () => {
         isConnected = true
@@ -219,7 +225,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
     })
     function broken(cause: unknown): CollectorError {
       if (hasHead) return brokenOff(cause)
-      return fault('api_unreachable', 'retry', `${remedyOf(codeOf(cause))}${inBrackets(codeOf(cause))}`, cause)
+      return fault('api_unreachable', 'retry', `${remedyOf(cause, config.apiUrl)}${inBrackets(codeOf(cause))}`, cause)
     }
     request.on('error', (cause) => fail(broken(cause)))
     request.once('response', (response) => {
@@ -276,9 +282,10 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
     send,
     async stop() {
       isStopped = true
-      const all = [...flying.values()]
-      for (const one of all) one.fail(stopped())
-      await Promise.all(all.map((one) => one.closed))
+      // One that waits for its proxy has no socket yet, and does not say when it is closed.
+      const closed = [...flying].flatMap(([request, one]) => (request.socket ? [one.closed] : []))
+      for (const one of flying.values()) one.fail(stopped())
+      await Promise.all(closed)
       for (const one of agents) one.destroy()
     },
   }

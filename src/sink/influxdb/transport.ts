@@ -6,9 +6,10 @@ import { promisify } from 'node:util'
 import { constants, gzip as gzipCallback } from 'node:zlib'
 import type { InfluxDB as Client } from '@influxdata/influxdb-client'
 import { CollectorError } from '../../base/errors.ts'
+import { createAgent } from '../../http-client/agent.ts'
+import { codeOf, isTlsFault, proxyRemedies } from '../../http-client/error-codes.ts'
 import { boundInterim } from '../../http-client/interim.ts'
 import { http, https } from '../../http-client/node-http.ts'
-import { codeOf, isTlsFault, trustWith } from '../../http-client/tls.ts'
 import { createSecretRegistry } from '../../secrets/redactor.ts'
 import type { Secret } from '../../secrets/secret.ts'
 import type { InfluxConfig } from '../config.ts'
@@ -50,8 +51,6 @@ const gzip = promisify(gzipCallback)
 export function createInfluxHttp(config: InfluxConfig & { url: string }, label: string): InfluxHttp {
   // The client writes every failure to the console otherwise; we tell them ourselves.
   setLogger({ error: () => undefined, warn: () => undefined })
-  const isTls = new URL(config.url).protocol === 'https:'
-  const agentOptions = { keepAlive: true, maxSockets: config.inFlight + 2 }
   /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
   const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
   const bodies: Bodies = new WeakMap()
@@ -59,10 +58,11 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   let made: Promise<{ client: Client; agent: Agent }> | undefined
 
   async function make(): Promise<{ client: Client; agent: Agent }> {
-    const trust = isTls && config.caFile !== undefined ? { secureContext: await trustWith(config.caFile) } : {}
-    const agent = isTls ? new https.Agent({ ...agentOptions, ...trust }) : new http.Agent(agentOptions)
+    const { url, caFile, inFlight, timeout } = config
+    // A request is late before its connection is.
+    const agent = await createAgent({ url, caFile, maxSockets: inFlight + 2, proxyMs: timeout + 1_000 })
     const transportOptions = { agent, 'follow-redirects': redirects }
-    return { client: new InfluxDB({ url: config.url, timeout: 0, transportOptions }), agent }
+    return { client: new InfluxDB({ url, timeout: 0, transportOptions }), agent }
   }
 
   async function transport(): Promise<Client['transport']> {
@@ -148,7 +148,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
             { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
           )
         }
-        const failure = unreachable(error, label)
+        const failure = unreachable(error, label, config.url)
         if (failure.reaction === 'hold') forget()
         throw failure
       }
@@ -211,6 +211,8 @@ function once(
   bodies: Bodies,
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
+    // While a proxy opens a connection, the client does not hear that its request was given up.
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     const chunks: Uint8Array[] = []
     let size = 0
     let status = 0
@@ -263,7 +265,7 @@ function tooLong(bytes: number): CollectorError {
   )
 }
 
-function unreachable(error: unknown, label: string): CollectorError {
+function unreachable(error: unknown, label: string, url: string): CollectorError {
   // An answer that broke off comes from the client as its AbortError, without a code.
   const code =
     codeOf(error) || (error instanceof Error && error.name === 'AbortError' ? 'connection broke off' : String(error))
@@ -280,8 +282,11 @@ function unreachable(error: unknown, label: string): CollectorError {
       cause: error,
     })
   }
+  const { proxy, noProxy } = proxyRemedies(error, url)
+  const remedy =
+    proxy ?? `check that it runs and that INFLUX_URL is right${noProxy === undefined ? '' : `; ${noProxy}`}`
   return new CollectorError(
-    `${label} cannot be reached (${code}). Check that it runs and that INFLUX_URL is right; it is tried again by itself.`,
+    `${label} cannot be reached (${code}). ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}; it is tried again by itself.`,
     { stage: 'sink', code: 'db_unreachable', reaction: 'retry', cause: error },
   )
 }

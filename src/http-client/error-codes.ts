@@ -1,0 +1,87 @@
+/** What a failed connection means for the operator: codes of the system, of TLS, of the parser and of the proxy, as sentences. */
+import { type ProxySettings, readProxy, variableFor } from './proxy.ts'
+
+/** The code of a system, TLS or parser error; empty when it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_UNTRUSTED',
+])
+
+export function isTlsFault(code: string): boolean {
+  return UNTRUSTED.has(code) || code.startsWith('CERT_') || code.startsWith('ERR_TLS_') || code.startsWith('ERR_SSL_')
+}
+
+/** What to do about a connection to `url` that failed with this error. Begins with a lower-case letter, ends without a full stop. */
+export function remedyOf(error: unknown, url: string): string {
+  const { proxy, noProxy } = proxyRemedies(error, url)
+  if (proxy !== undefined) return proxy
+  const remedy = plainRemedy(codeOf(error))
+  return noProxy === undefined ? remedy : `${remedy}; ${noProxy}`
+}
+
+/** What a proxy has to do with it. `proxy`: it is the cause. `noProxy`: there is none, and that may be the cause. */
+export function proxyRemedies(
+  error: unknown,
+  url: string,
+  settings: ProxySettings = readProxy(),
+): { readonly proxy?: string; readonly noProxy?: string } {
+  const code = codeOf(error)
+  const variable = variableFor(url)
+  const proxyUrl = settings.env[variable]
+  if (code === 'ERR_PROXY_TUNNEL') return { proxy: tunnelRemedy(error, variable) }
+  if (proxyUrl === undefined) {
+    return NO_WAY.has(code) ? { noProxy: `if your network lets only a proxy out, name it in ${variable}` } : {}
+  }
+  if ((code !== 'ECONNREFUSED' && !NO_WAY.has(code)) || !isAbout(error, new URL(proxyUrl))) return {}
+  return { proxy: `the proxy cannot be reached; check ${variable}, and that the proxy runs` }
+}
+
+/** Nobody there refused the connection: there was no way to a host. */
+const NO_WAY = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'ETIMEDOUT'])
+
+function tunnelRemedy(error: unknown, variable: string): string {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+  if (status === 407)
+    return `the proxy asks for a user and a password (407); write ${variable} as http://user:password@host:port`
+  const what = status === undefined ? 'did not open a connection in time' : `refused to connect (${status})`
+  return `the proxy ${what}; check that it may reach this host, or name the host in NO_PROXY`
+}
+
+/** Whether the connection that failed is the one to the proxy. */
+function isAbout(error: unknown, proxy: URL): boolean {
+  // All addresses of one host were tried: each failed with an error of its own.
+  const one: unknown = error instanceof AggregateError ? error.errors[0] : error
+  if (!(one instanceof Error)) return false
+  if ('hostname' in one) return one.hostname === proxy.hostname
+  return 'port' in one && one.port === Number(proxy.port || (proxy.protocol === 'https:' ? 443 : 80))
+}
+
+function plainRemedy(code: string): string {
+  if (UNTRUSTED.has(code)) {
+    return 'its certificate is of an authority that is not trusted; if a proxy in your network signs anew, name its authority in caFile'
+  }
+  if (code === 'CERT_HAS_EXPIRED')
+    return 'its certificate has expired, or the clock of this machine is wrong; check both'
+  if (code === 'CERT_NOT_YET_VALID') return 'its certificate is not valid yet; check the clock of this machine'
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return 'its certificate is for another host; check the API URL and what stands in between'
+  if (code === 'EPROTO' || code === 'HPE_INVALID_CONSTANT' || code.startsWith('ERR_SSL_')) {
+    return 'the two sides do not speak the same protocol; check whether the API URL must begin with http or https'
+  }
+  if (code.startsWith('HPE_'))
+    return 'what it sends is not HTTP as it should be; look for a proxy in between, and check the API URL'
+  if (code === 'ENOTFOUND') return 'the host name is not known; check the API URL and DNS'
+  if (code === 'EAI_AGAIN') return 'DNS does not answer; check the DNS settings of this machine or container'
+  if (code === 'ECONNREFUSED') return 'nothing listens there; check the API URL and the firewall'
+  if (code === 'ENETUNREACH' || code === 'EHOSTUNREACH' || code === 'ETIMEDOUT')
+    return 'there is no way to it; check the network and the firewall'
+  return 'check the network, and a proxy or firewall in between'
+}
