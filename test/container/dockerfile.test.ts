@@ -47,7 +47,8 @@ test('an unprivileged user by number, commands in exec form, one volume, a healt
   assert.equal(config.stopSignal, 'SIGTERM')
   assert.equal(config.entrypoint[0], 'node')
   assert.deepEqual(config.cmd, ['run'])
-  assert.deepEqual(config.healthcheck, ['node', '/app/src/cli.js', 'healthcheck'])
+  assert.deepEqual(config.healthcheck, [...config.entrypoint, 'healthcheck'], 'the compile cache is that of its flags')
+  assert.equal(config.healthcheck.at(-2), '/app/src/cli.js')
   assert.ok(config.env['NODE_COMPILE_CACHE']!.startsWith('/app/'))
   for (const { keyword, text } of final!.instructions) {
     assert.doesNotMatch(text, /curl|wget|apt-get|sudo|chmod 777/, keyword)
@@ -78,6 +79,11 @@ test('the image, npm start and the executable by itself give the same memory set
   const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> }
   const flags = ['--max-semi-space-size=1', '--no-maglev']
   for (const flag of flags) assert.ok(config.entrypoint.includes(flag), flag)
+  const fill = final!.instructions.find(({ keyword, text: run }) => keyword === 'RUN' && run.startsWith('['))
+  assert.ok(
+    fill?.text.includes(config.entrypoint.join(' ').replace('/app/', '')),
+    'the compile cache has these flags too',
+  )
   assert.equal(config.env['MALLOC_ARENA_MAX'], '1')
   const start = `MALLOC_ARENA_MAX=1 node ${flags.join(' ')}`
   assert.ok(scripts['start']!.startsWith(`${start} `))

@@ -20,9 +20,9 @@ let said = ''
 
 before(async () => {
   if (!isLinux) return
-  image = buildImage()
+  image = buildImage(await freePort())
   env = { TAILFLUX_DEMO: 'auto', TAILFLUX_HTTP_HOST: '127.0.0.1', TAILFLUX_HTTP_PORT: String(await freePort()) }
-  service = inContainer(image, [...config.entrypoint, ...config.cmd], env)
+  service = inContainer(image, [...config.entrypoint, ...config.cmd], { ...env, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
   for (const stream of [service.stdout!, service.stderr!])
     stream.setEncoding('utf8').on('data', (piece: string) => (said += piece))
 })
@@ -36,8 +36,11 @@ after(async () => {
 })
 
 /** Runs a program beside the service, under the same limits. */
-async function run(command: readonly string[]): Promise<{ code: number; output: string }> {
-  const child = inContainer(image, command, env)
+async function run(
+  command: readonly string[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; output: string }> {
+  const child = inContainer(image, command, { ...env, ...more })
   const [out, err, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'exit')])
   return { code: code as number, output: out + err }
 }
@@ -71,6 +74,26 @@ test('the default command runs, and the health check of the image says so', { sk
     demo?: boolean
   }
   assert.equal(status.demo, true, 'without credentials it shows the demo')
+})
+
+test('every module comes from the compile cache, under the flags of the image', { skip }, async () => {
+  const cached = readdirSync(join(image.app, '.compile-cache'), { recursive: true }).length
+  const check = await run(config.healthcheck, { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
+  assert.equal(check.code, 0, check.output)
+  for (const output of [said, check.output]) {
+    const reads = output.split('\n').filter((line) => line.startsWith('[compile cache] reading cache from'))
+    assert.ok(reads.length > 500, `only ${reads.length} modules were looked for`)
+    assert.deepEqual(
+      reads.filter((line) => !line.includes('... success')),
+      [],
+    )
+    assert.ok(!output.includes('was rejected'), 'V8 takes them')
+  }
+  assert.equal(readdirSync(join(image.app, '.compile-cache'), { recursive: true }).length, cached)
+  // Without the flags none is found: the test sees the difference.
+  const other = await run(['node', ...config.entrypoint.slice(-1), '--version'], { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
+  assert.match(other.output, /\[compile cache\]/)
+  assert.doesNotMatch(other.output, /\.\.\. success/)
 })
 
 test('it is an unprivileged user without capabilities who can get no new ones', { skip }, () => {

@@ -2,7 +2,7 @@
  * unprivileged user, no capabilities, no new privileges, nothing writable but the data directory. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { delimiter, dirname, join, resolve } from 'node:path'
 import { imageConfig, ROOT, stages } from './dockerfile.ts'
 
 /** Mounts and user ids are root's to give; anybody else is unprivileged already and gets read-only files instead of mounts. */
@@ -19,8 +19,8 @@ export interface Image {
   remove(): void
 }
 
-/** Runs the build steps of the Dockerfile. Not below the folder for temporary files, which the container has to itself. */
-export function buildImage(): Image {
+/** Runs the build steps of the Dockerfile. Not below the folder for temporary files, which the container has to itself. `port`: any free one. */
+export function buildImage(port: number): Image {
   const dir = mkdtempSync('/var/tmp/tailflux-image-')
   chmodSync(dir, 0o755)
   const app = join(dir, 'app')
@@ -47,8 +47,16 @@ export function buildImage(): Image {
   mkdirSync(cache)
   if (isRoot) for (const path of [data, cache]) chownSync(path, uid, gid)
   const warmUp = final!.instructions.find(({ keyword, text }) => keyword === 'RUN' && text.startsWith('['))!
-  const [, ...args] = JSON.parse(warmUp.text) as string[]
-  execFileSync('setpriv', [...asUser(), process.execPath, ...args], { cwd: app, env: imageEnv(image), stdio: 'pipe' })
+  execFileSync('setpriv', [...asUser(), ...(JSON.parse(warmUp.text) as string[])], {
+    cwd: app,
+    env: {
+      ...imageEnv(image),
+      PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH']}`,
+      TAILFLUX_HTTP_HOST: '127.0.0.1',
+      TAILFLUX_HTTP_PORT: String(port),
+    },
+    stdio: 'pipe',
+  })
   if (!isRoot) execFileSync('chmod', ['-R', 'a-w', app])
   return image
 }
