@@ -1,4 +1,4 @@
-/** Numbers and times as people read them: on the status page, in a terminal, in the log. */
+/** Formats numbers and times for people: on the status page, in a terminal, in the log. */
 import { MS } from './clock.ts'
 
 /** `38 s`, `12 min`, `5 h 20 min`, `3 d 4 h`. */
@@ -12,6 +12,13 @@ export function ageText(seconds: number): string {
   return joined(`${Math.floor(hours / 24)} d`, hours % 24, 'h')
 }
 
+/** `15-minute`, `24-hour`, `90-second`: an age in front of a noun. */
+export function ageAdjective(seconds: number): string {
+  if (seconds % 86_400 === 0 && seconds > 86_400) return `${seconds / 86_400}-day`
+  if (seconds % 3_600 === 0) return `${seconds / 3_600}-hour`
+  return seconds % 60 === 0 ? `${seconds / 60}-minute` : `${seconds}-second`
+}
+
 function joined(head: string, rest: number, unit: string): string {
   return rest === 0 ? head : `${head} ${rest} ${unit}`
 }
@@ -21,9 +28,9 @@ export function countText(count: number): string {
   return scaled(count, 1000, ['', 'k', 'M', 'G', 'T']).trim()
 }
 
-/** `512 B`, `8.0 MiB`. */
+/** `512 B`, `8.4 MB`: decimal, as Grafana shows bytes. */
 export function bytesText(bytes: number): string {
-  return scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB'])
+  return scaled(bytes, 1000, ['B', 'kB', 'MB', 'GB', 'TB'])
 }
 
 function scaled(value: number, step: number, units: readonly string[]): string {

@@ -1,4 +1,4 @@
-/** `tailflux alerts`: thresholds from what was seen, and a test message to everybody who is told. */
+/** `tailflux alerts`: proposes thresholds from past traffic, and sends a test alert to every notifier. */
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { stringify } from 'yaml'
@@ -18,27 +18,27 @@ import { load } from './settings.ts'
 
 export function alertsCommand(): Command {
   return new Command('alerts')
-    .description('Alerts on traffic: propose thresholds, send a test message.')
+    .description('Alerts on traffic: propose thresholds, send a test alert.')
     .addCommand(suggestCommand())
     .addCommand(testCommand())
 }
 
 function suggestCommand(): Command {
   return new Command('suggest')
-    .description('Propose rules for the settings, with thresholds well above what the database holds of the last days.')
-    .option('--days <days>', 'look back so far', days, 7)
+    .description('Propose alert rules, with thresholds well above the traffic of the last days in the database.')
+    .option('--days <days>', 'how many days to look back', days, 7)
     .action(async (options: { days: number }, command: Command) => {
       const { settings } = load(command)
       const suggestions = await withSource(settings, (source) => suggest(source, options.days))
       if (suggestions.length === 0) {
         process.stderr.write(
-          `tailflux: nothing was seen in the last ${daysText(options.days)}; let it run for a while first.\n`,
+          `tailflux: no traffic found in the last ${daysText(options.days)}; let tailflux run for a while first.\n`,
         )
         process.exitCode = EXIT.failed
         return
       }
       process.stdout.write(
-        `# From the last ${daysText(options.days)}: twice what is usual (the 99th percentile), and more than the most.\nalerts:\n  rules:\n`,
+        `# From the last ${daysText(options.days)}: twice the 99th percentile, and above the peak.\nalerts:\n  rules:\n`,
       )
       for (const { rule, text } of suggestions) {
         const [first = '', ...rest] = stringify(rule, { lineWidth: 0 }).trimEnd().split('\n')
@@ -49,11 +49,11 @@ function suggestCommand(): Command {
 
 function testCommand(): Command {
   return new Command('test')
-    .description('Send a test alert, and its end, to every notifier of alerts.notify.')
+    .description('Send a test alert, firing and then resolved, to every notifier in alerts.notify.')
     .action(async (_options: unknown, command: Command) => {
       const { settings, secrets } = load(command)
       if (settings.alerts.notify.length === 0) {
-        throw new CollectorError('There is nobody to tell: set alerts.notify.', {
+        throw new CollectorError('No notifiers are configured: set alerts.notify.', {
           stage: 'config',
           code: 'config_invalid',
           reaction: 'hold',
@@ -65,7 +65,7 @@ function testCommand(): Command {
       })
       for (const { label, error } of results)
         process.stdout.write(
-          `${error === undefined ? 'told  ' : 'FAILED'} ${label}${error === undefined ? '' : `\n       ${error}`}\n`,
+          `${error === undefined ? 'sent  ' : 'FAILED'} ${label}${error === undefined ? '' : `\n       ${error}`}\n`,
         )
       if (results.some(({ error }) => error !== undefined)) process.exitCode = EXIT.failed
     })

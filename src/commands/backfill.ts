@@ -1,4 +1,4 @@
-/** `tailflux backfill`: history on request, through the running service if one holds the data directory, otherwise by itself. */
+/** `tailflux backfill`: reads history on request, through the running service if there is one, otherwise by itself. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { CollectorError } from '../base/errors.ts'
@@ -21,25 +21,25 @@ interface BackfillOptions {
   readonly url?: string
 }
 
-const LOOK_EVERY_MS = 1_000
+const REFRESH_MS = 1_000
 
 export function backfillCommand(): Command {
   return new Command('backfill')
     .description(
-      'Read a stretch of history once more or for the first time, as far back as Tailscale keeps it (30 days). The present is not held up: history is read behind it, one window at a time.',
+      'Read a range of history, as far back as Tailscale keeps it (30 days). New flow logs come first: history is read in between, one window at a time.',
     )
-    .option('--from <time>', 'begin here: RFC 3339, a day such as 2026-08-01 (UTC), or an age such as 7d', timeArgument)
-    .option('--to <time>', 'end here; now without it', timeArgument)
-    .option('--again', 'also what was read before: after points were lost in the database')
-    .option('--detach', 'only ask the running service for it, and do not wait')
-    .option('--cancel', 'forget what was asked for; what was read stays')
-    .option('--url <url>', 'where the service listens, if not where the settings say')
+    .option('--from <time>', 'start: RFC 3339, a day such as 2026-08-01 (UTC), or an age such as 7d', timeArgument)
+    .option('--to <time>', 'end; default: now', timeArgument)
+    .option('--again', 'also re-read what was read before, for example after the database lost points')
+    .option('--detach', 'only send the request to the running service; do not wait')
+    .option('--cancel', 'cancel the backfill; what was read is kept')
+    .option('--url <url>', 'address of the service, if not the configured one')
     .addHelpText(
       'after',
       `
-A running service does the work itself: ctrl-C then only ends the watching. Without one the command does it, and ctrl-C or a kill
-ends it; asked again, or at the next start of the service, it goes on where it was. Reading twice never doubles anything.
-Exit codes: ${EXIT.ok} done (or asked for, with --detach), ${EXIT.failed} failed or ended before.`,
+A running service does the work itself; ctrl-C then only stops the display. Without a running service the command does the work,
+and ctrl-C or a kill stops it; run it again, or start the service, to resume. Reading twice never counts anything twice.
+Exit codes: ${EXIT.ok} done (or requested, with --detach), ${EXIT.failed} failed or stopped early.`,
     )
     .action(async (options: BackfillOptions, command: Command) => {
       const loaded = load(command)
@@ -51,7 +51,7 @@ Exit codes: ${EXIT.ok} done (or asked for, with --detach), ${EXIT.failed} failed
     })
 }
 
-/** The service that answers where the settings say, if there is one. */
+/** The service at the configured address, if it answers. */
 async function runningService({ settings }: Loaded, url: string | undefined): Promise<ServiceClient | undefined> {
   if (url === undefined && settings.http.port === 0) return undefined
   const client = createServiceClient(settings, url)
@@ -64,7 +64,7 @@ async function runningService({ settings }: Loaded, url: string | undefined): Pr
   }
 }
 
-/** Throws a CollectorError: `state_locked` when a service runs that does not answer where the settings say. */
+/** Throws a CollectorError: `state_locked` when a service runs that does not answer at the configured address. */
 function openAlone(loaded: Loaded): Service {
   const { log, secrets } = warningsFor(loaded)
   return createService(loaded.settings, {
@@ -82,27 +82,27 @@ async function watch(client: ServiceClient, options: BackfillOptions): Promise<v
     to: isoOf(options.to ?? timeArgument('now')),
     ...(options.again ? { again: '1' } : {}),
   })
-  const asked = (await client.order(`/api/backfill?${query}`)) as unknown as BackfillView
-  tell(asked, `asked of the service at ${client.url}`)
+  const requested = (await client.post(`/api/backfill?${query}`)) as unknown as BackfillView
+  printRange(requested, `by the service at ${client.url}`)
   if (options.detach) return
   const progress = createProgress('backfill')
   const beganMs = performance.now()
   process.once('SIGINT', () => {
     progress.end()
     process.stderr.write(
-      'The service goes on with it; `tailflux status` shows how far it is, `backfill --cancel` ends it.\n',
+      'The service continues; `tailflux status` shows the progress, `tailflux backfill --cancel` cancels it.\n',
     )
     process.exit(EXIT.failed)
   })
   for (;;) {
     const { backfill, health } = await client.status()
-    if (!backfill) return ended(progress, 'Somebody cancelled it.')
+    if (!backfill) return ended(progress, 'The backfill was cancelled.')
     progress.show(backfill.share, backfill.etaSeconds, noteOf(backfill, health.text))
     if (backfill.state === 'done') {
       progress.end()
       return summary(backfill, beganMs)
     }
-    await sleep(LOOK_EVERY_MS)
+    await sleep(REFRESH_MS)
   }
 }
 
@@ -111,7 +111,7 @@ async function runAlone(service: Service, options: BackfillOptions): Promise<voi
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
   const progress = createProgress('backfill')
   const beganMs = performance.now()
-  const looking = setInterval(() => show(), LOOK_EVERY_MS)
+  const timer = setInterval(() => show(), REFRESH_MS)
   const show = () => {
     const { backfill } = service.status()
     if (backfill) progress.show(backfill.share, backfill.etaSeconds, noteOf(backfill, service.health.state().text))
@@ -121,36 +121,36 @@ async function runAlone(service: Service, options: BackfillOptions): Promise<voi
   )
   try {
     const range = { fromNs: options.from ?? 0n, toNs: options.to ?? timeArgument('now') }
-    tell(
+    printRange(
       { ...service.pipeline.backfill(range, options.again ?? false), etaSeconds: null },
-      'no service runs, so it is read here',
+      'by this command, because no service is running',
     )
     while (!stopping.signal.aborted && service.status().backfill?.state !== 'done') {
       const result = await Promise.race([service.pipeline.tick(), ending])
       if (result !== undefined && result !== 'caught_up')
-        await sleep(LOOK_EVERY_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
+        await sleep(REFRESH_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
   } finally {
-    clearInterval(looking)
+    clearInterval(timer)
     show()
     progress.end()
     const { backfill } = service.status()
     await service.stop()
     if (backfill?.state === 'done') summary(backfill, beganMs)
     else if (stopping.signal.aborted) {
-      process.stderr.write('Ended before it was done; the same command goes on from here.\n')
+      process.stderr.write('Stopped before the end; run the same command again to resume.\n')
       process.exitCode = EXIT.failed
     }
   }
 }
 
 async function cancel(client: ServiceClient): Promise<void> {
-  await client.order('/api/backfill/cancel')
-  process.stdout.write('Nothing is asked for any more; what was read stays.\n')
+  await client.post('/api/backfill/cancel')
+  process.stdout.write('Backfill cancelled; what was read is kept.\n')
 }
 
-function tell({ from, to, missingSeconds }: BackfillView, how: string): void {
-  process.stderr.write(`${from} to ${to}: ${ageText(missingSeconds)} to read, ${how}.\n`)
+function printRange({ from, to, missingSeconds }: BackfillView, how: string): void {
+  process.stderr.write(`${from} to ${to}: ${ageText(missingSeconds)} to read ${how}.\n`)
 }
 
 function noteOf({ messages, points }: BackfillView, trouble: string | undefined): string {
@@ -167,7 +167,9 @@ function summary(done: BackfillView, beganMs: number): void {
   const seconds = (performance.now() - beganMs) / 1000
   const whole = (Date.parse(done.to) - Date.parse(done.from)) / 1000
   const gaps =
-    done.gapSeconds > 0 ? ` The API could not answer for ${ageText(done.gapSeconds)} of it: tailflux ledger show.` : ''
+    done.gapSeconds > 0
+      ? ` The API did not answer for ${ageText(done.gapSeconds)} of it: see tailflux ledger show.`
+      : ''
   process.stdout.write(
     `Done: ${done.from} to ${done.to} (${ageText(whole)}), ${done.messages} messages, ${done.points} points in ${done.windows} windows, in ${ageText(seconds)}.${gaps}\n`,
   )

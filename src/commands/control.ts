@@ -1,33 +1,37 @@
-/** `tailflux pause`, `resume` and `reload`: orders to the running service. */
+/** `tailflux pause`, `resume` and `reload`: commands for the running service. */
 import { Command } from 'commander'
 import { createServiceClient } from './service-client.ts'
 import { load } from './settings.ts'
 
 export function controlCommands(): readonly Command[] {
   return [
-    orderCommand(
+    controlCommand(
       'pause',
-      'Let the running service read nothing more until `tailflux resume`, or until it is started again.',
-      () => 'Paused: nothing is read until `tailflux resume`.',
+      'Pause reading until `tailflux resume`, or until the service restarts.',
+      () => 'Paused; run `tailflux resume` to continue.',
     ),
-    orderCommand('resume', 'Let a paused service go on; what it missed is read now.', () => 'Reading goes on.'),
-    orderCommand(
+    controlCommand('resume', 'Resume reading; what was missed is read now.', () => 'Resumed.'),
+    controlCommand(
       'reload',
-      'Let the running service take over changed settings and secrets. Wrong ones are refused, with all faults, and the old ones stay. SIGHUP does the same.',
+      'Apply changed settings and secrets. Invalid settings are rejected with all errors, and the old ones stay in force. SIGHUP does the same.',
       ({ changed }) => {
         const names = Array.isArray(changed) ? changed.map(String) : []
-        return names.length === 0 ? 'The settings are as they were.' : `Taken over: ${names.join(', ')}.`
+        return names.length === 0 ? 'Settings unchanged.' : `Applied: ${names.join(', ')}.`
       },
     ),
   ]
 }
 
-function orderCommand(name: string, description: string, told: (answer: Record<string, unknown>) => string): Command {
+function controlCommand(
+  name: string,
+  description: string,
+  message: (answer: Record<string, unknown>) => string,
+): Command {
   return new Command(name)
     .description(description)
-    .option('--url <url>', 'where the service listens, if not where the settings say')
+    .option('--url <url>', 'address of the service, if not the configured one')
     .action(async (options: { url?: string }, command: Command) => {
       const client = createServiceClient(load(command).settings, options.url)
-      process.stdout.write(`${told(await client.order(`/api/${name}`))}\n`)
+      process.stdout.write(`${message(await client.post(`/api/${name}`))}\n`)
     })
 }

@@ -16,14 +16,14 @@ const NODES = 50
 export function demoCommand(): Command {
   return new Command('demo')
     .description(
-      'Show tailflux on a simulated tailnet: no account needed, and without INFLUX_URL no database either. Settings of your own count, but for the credentials.',
+      'Show tailflux on a simulated tailnet: no account needed, and without INFLUX_URL no database either. Your own settings apply, except for credentials.',
     )
-    .option('--nodes <number>', `how many nodes the tailnet has (5 to 50000)`, wholeNumber, NODES)
-    .option('--seed <number>', 'another seed makes another tailnet; the same seed the same one again', wholeNumber, 1)
+    .option('--nodes <number>', `number of nodes in the tailnet (5 to 50000)`, wholeNumber, NODES)
+    .option('--seed <number>', 'seed of the simulated tailnet; the same seed gives the same tailnet', wholeNumber, 1)
     .action((options: DemoOptions, command: Command) => startDemo(command, options))
 }
 
-/** What the demo does differently, unless it is set: the newest minutes soon, and some history for the first graph. */
+/** Defaults of the demo: the newest minutes soon, and some history for the first graph. */
 const DEMO_DEFAULTS = {
   dataDir: './data/demo',
   'poll.interval': '5s',
@@ -56,7 +56,7 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
     await runService(loadDemo, {
       isDemo: true,
       onStart: (url) =>
-        process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C ends it)\n\n`),
+        process.stderr.write(`\n  A simulated tailnet of ${nodes} nodes. Status page: ${url}/  (ctrl-C to stop)\n\n`),
     })
   } finally {
     await server.stop()

@@ -1,4 +1,4 @@
-/** How commands end. */
+/** Exit codes, and how the process ends. */
 import type { CollectorError } from '../base/errors.ts'
 
 export const EXIT = {
@@ -6,7 +6,7 @@ export const EXIT = {
   failed: 1,
   /** Wrong usage or settings. */
   usage: 2,
-  /** EX_TEMPFAIL of sysexits.h: another tailflux holds the state file. */
+  /** EX_TEMPFAIL of sysexits.h: another tailflux uses the state file. */
   locked: 75,
 } as const
 
@@ -16,8 +16,8 @@ export function exitCodeOf(error: CollectorError): number {
   return EXIT.failed
 }
 
-/** Ends the process now. `process.exit` waits for name look-ups that are under way, which nobody can break off: where DNS does not answer that is up to
- * a minute, and whoever stops a container kills it before. Then the process becomes one that only has the exit code (execve keeps none of its
+/** Ends the process now. `process.exit` waits for name look-ups in progress, which cannot be cancelled: without an answer from DNS that takes up
+ * to a minute, and container runtimes kill the process before that. Then the process becomes one that only has the exit code (execve keeps none of its
  * threads). */
 export function endProcess(code: number | string | null | undefined): never {
   if (process.execve === undefined || !process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap'))

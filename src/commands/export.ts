@@ -20,11 +20,11 @@ interface ExportOptions {
 export function exportCommand(): Command {
   return new Command('export')
     .description(
-      'Print what the embedded store holds as line protocol, oldest first; also beside a running service. Times are nanoseconds.',
+      'Print the embedded store as line protocol, oldest first, with times in nanoseconds. Can run while the service runs.',
     )
-    .option('--from <time>', 'begin here (RFC 3339, or an age such as 24h), inclusive', timeArgument)
-    .option('--to <time>', 'end here, inclusive', timeArgument)
-    .option('--measurement <name>', 'only this one: tailnet_flow, tailnet_node or tailflux_window')
+    .option('--from <time>', 'start (RFC 3339, or an age such as 24h), inclusive', timeArgument)
+    .option('--to <time>', 'end, inclusive', timeArgument)
+    .option('--measurement <name>', 'only this measurement: tailnet_flow, tailnet_node or tailflux_window')
     .option('-o, --output <file>', 'write to a new file instead of standard output')
     .addHelpText(
       'after',
@@ -47,20 +47,20 @@ Into InfluxDB 2.x:  tailflux export -o points.lp && influx write --bucket tailfl
         ...(measurement === undefined ? {} : { measurement }),
       })
       if (options.output === undefined)
-        return await pipeline(Readable.from(inPieces(lines)), process.stdout, { end: false })
+        return await pipeline(Readable.from(inChunks(lines)), process.stdout, { end: false })
       const file = await open(options.output, 'wx')
-      await pipeline(Readable.from(inPieces(lines)), file.createWriteStream({ flush: true }))
+      await pipeline(Readable.from(inChunks(lines)), file.createWriteStream({ flush: true }))
     })
 }
 
 /** A write per line would be slow. */
-function* inPieces(lines: Iterable<string>): Generator<string> {
-  let piece = ''
+function* inChunks(lines: Iterable<string>): Generator<string> {
+  let chunk = ''
   for (const line of lines) {
-    piece += line
-    if (piece.length < 65_536) continue
-    yield piece
-    piece = ''
+    chunk += line
+    if (chunk.length < 65_536) continue
+    yield chunk
+    chunk = ''
   }
-  if (piece !== '') yield piece
+  if (chunk !== '') yield chunk
 }

@@ -1,4 +1,4 @@
-/** `tailflux flows`: what is stored of the last minutes, biggest first. */
+/** `tailflux flows`: the stored flows of the last minutes, largest first. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { bytesText, isoOf, timeText } from '../base/format.ts'
@@ -28,22 +28,20 @@ const TIMEOUT_MS = 60_000
 
 export function flowsCommand(): Command {
   return new Command('flows')
-    .description(
-      'Print flows that are stored, summed over the last 15 minutes or another range, biggest first, each once.',
-    )
-    .option('--from <time>', 'begin here: RFC 3339, a day, or an age such as 2h (15m)', timeArgument)
-    .option('--to <time>', 'end here (now)', timeArgument)
-    .option('--node <name>', 'only those of this device: name, address or stable id')
+    .description('Print stored flows, summed over the last 15 minutes or another range, largest first, each flow once.')
+    .option('--from <time>', 'start: RFC 3339, a day, or an age such as 2h (default: 15m)', timeArgument)
+    .option('--to <time>', 'end (default: now)', timeArgument)
+    .option('--node <name>', 'only flows of this device: name, address or stable id')
     .addOption(new Option('--kind <kind>', 'only this kind').choices(KINDS))
     .option('--port <number>', 'only this service port')
     .option('--proto <name>', 'only this protocol, such as tcp')
-    .option('-n, --limit <number>', 'so many', count, LIMIT)
-    .option('--json', 'as JSON; counters are texts, as they may go beyond what JSON numbers hold')
+    .option('-n, --limit <number>', 'how many to print', count, LIMIT)
+    .option('--json', 'as JSON; counters are strings, because they can exceed what JSON numbers hold')
     .addHelpText(
       'after',
       `
-Reads the embedded store, or InfluxDB by InfluxQL where INFLUX_URL is set, also beside a running service.
-Both ends of a connection report it; shown is the report that saw more. Physical flows are other flows once more, as sent over the network.`,
+Reads the embedded store, or InfluxDB (by InfluxQL) if INFLUX_URL is set. Can run while the service runs.
+Both endpoints report a connection; the larger report is shown. Physical flows are the same traffic, encrypted, as sent on the wire.`,
     )
     .action(async (options: FlowsOptions, command: Command) => {
       const { settings } = load(command)
@@ -57,7 +55,7 @@ Both ends of a connection report it; shown is the report that saw more. Physical
         proto: options.proto,
       }
       const all = await readFlows(settings, filter)
-      // Without a kind the same bytes would be listed twice: as they are, and encrypted.
+      // Without a filter by kind the same bytes would be listed twice: plain, and encrypted.
       const flows = options.kind === undefined ? all.filter(({ kind }) => kind !== 'physical') : all
       const top = topFlows(flows, options.limit)
       process.stdout.write(options.json ? jsonOf(filter, top) : tableOf(filter, top))
@@ -87,15 +85,19 @@ function tableOf({ fromNs, toNs }: FlowFilter, flows: readonly Flow[]): string {
   const range = `${timeText(isoOf(fromNs))} to ${timeText(isoOf(toNs))}`
   if (flows.length === 0) return `No flows from ${range}.\n`
   const rows = [
-    ['BYTES', 'SENT', 'BACK', 'KIND', 'PROTO', 'FROM', 'TO', 'REPORTED BY'],
+    ['BYTES', 'SENT', 'RECEIVED', 'KIND', 'PROTO', 'FROM', 'TO', 'REPORTED BY'],
     ...flows.map((flow) => [
       bytesText(Number(bytesOf(flow))),
       bytesText(Number(flow.txBytes)),
       bytesText(Number(flow.rxBytes)),
       flow.kind,
       flow.port === 'none' ? flow.proto : `${flow.proto} ${flow.port}`,
-      plain(endOf(flow.srcName)),
-      plain(flow.path === 'none' || flow.path === 'direct' ? endOf(flow.dstName) : `${endOf(flow.dstName)} (relay)`),
+      plain(endpointName(flow.srcName)),
+      plain(
+        flow.path === 'none' || flow.path === 'direct'
+          ? endpointName(flow.dstName)
+          : `${endpointName(flow.dstName)} (relayed)`,
+      ),
       plain(flow.nodeName),
     ]),
   ]
@@ -109,12 +111,12 @@ function tableOf({ fromNs, toNs }: FlowFilter, flows: readonly Flow[]): string {
   return `${lines.join('\n')}\n\n${range}\n`
 }
 
-function endOf(name: string): string {
+function endpointName(name: string): string {
   return name === 'none' ? '(not recorded)' : name
 }
 
 function count(text: string): number {
   const value = Number(text)
-  if (!/^\d{1,6}$/.test(text) || value < 1) throw new InvalidArgumentError('It must be a whole number from 1 on.')
+  if (!/^\d{1,6}$/.test(text) || value < 1) throw new InvalidArgumentError('It must be a whole number of at least 1.')
   return value
 }

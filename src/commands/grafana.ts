@@ -10,14 +10,14 @@ import { pollTimes } from '../pipeline/config.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 
-/** How long after a record was made it is in the database for sure, beyond lag and interval of reading: the grace of the evaluator, and writing. */
+/** How long after lag and poll interval a record is certainly in the database: the grace time of the evaluator, and writing. */
 const SETTLE_MS = 60_000
 
 export function grafanaCommand(): Command {
-  return new Command('grafana').description('What Grafana needs from the settings.').addCommand(exportRulesCommand())
+  return new Command('grafana').description('Export alert rules for Grafana.').addCommand(exportRulesCommand())
 }
 
-/** How rules are asked of the database of the settings. */
+/** How the exported rules query the configured database. */
 export function grafanaOptions(settings: Settings): QueryOptions {
   const { influx, poll } = settings
   const isV1 = influx.api === 'v1'
@@ -31,9 +31,11 @@ export function grafanaOptions(settings: Settings): QueryOptions {
 
 function exportRulesCommand(): Command {
   return new Command('export')
-    .description('Write alerts.rules as provisioning files of Grafana (rules, optional contact point; never policies).')
-    .option('-o, --out <folder>', 'folder for the files; without it they are printed')
-    .option('--check', 'write nothing; fail when the files in the folder are not those of the settings')
+    .description(
+      'Write alerts.rules as provisioning files for Grafana (rules and an optional contact point, never notification policies).',
+    )
+    .option('-o, --out <folder>', 'directory for the files; without it they are printed')
+    .option('--check', 'write nothing; fail if the files in the directory differ from the settings')
     .action(async (options: { out?: string; check?: boolean }, command: Command) => {
       const { settings } = load(command)
       const { out } = options
@@ -43,7 +45,7 @@ function exportRulesCommand(): Command {
         process.stderr.write(`tailflux: rule ${rule} is not exported: ${reason}.\n`)
       if (out === undefined) {
         if (options.check)
-          throw command.error('tailflux: --check needs --out with the folder to look at.', { exitCode: EXIT.usage })
+          throw command.error('tailflux: --check needs --out with the directory to check.', { exitCode: EXIT.usage })
         for (const [name, text] of files) process.stdout.write(`# ${name}\n${text}`)
         return
       }
@@ -54,7 +56,7 @@ function exportRulesCommand(): Command {
         if (!options.check && !isSame) await writeFile(path, text)
         if (options.check && !isSame) {
           process.stderr.write(
-            `tailflux: ${path} is not what the settings say; run tailflux grafana export --out ${out}.\n`,
+            `tailflux: ${path} differs from the settings; run tailflux grafana export --out ${out}.\n`,
           )
           process.exitCode = EXIT.failed
         }

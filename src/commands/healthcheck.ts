@@ -1,4 +1,4 @@
-/** `tailflux healthcheck`: for containers, which have no curl. */
+/** `tailflux healthcheck`: a probe for containers without curl. */
 import { Command } from 'commander'
 import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
@@ -8,12 +8,12 @@ const TIMEOUT_MS = 4_000
 
 export function healthcheckCommand(): Command {
   return new Command('healthcheck')
-    .description('Ask the service on this machine whether it is ready; exit code 0 when it is, 1 otherwise.')
+    .description('Check whether the service on this machine is ready; exit code 0 if it is, 1 otherwise.')
     .option(
       '--strict',
-      'not ready also while something is in error; what passes by itself is an error after five minutes',
+      'also not ready while a component is in error; a temporary failure becomes an error after five minutes',
     )
-    .option('--url <url>', 'where it listens, if not where the settings say')
+    .option('--url <url>', 'address of the service, if not the configured one')
     .action(async (options: { strict?: boolean; url?: string }, command: Command) => {
       const url = options.url ?? addressOf(load(command).settings)
       const answer = await ask(`${url.replace(/\/+$/, '')}/readyz${options.strict ? '?strict=1' : ''}`)
@@ -25,7 +25,7 @@ export function healthcheckCommand(): Command {
 /** Where a service with these settings is reached from this machine. */
 export function addressOf({ http }: Pick<Settings, 'http'>): string {
   if (http.port === 0) {
-    throw new CollectorError('http.port is 0, so nobody knows where the service listens; give --url.', {
+    throw new CollectorError('http.port is 0, so the address of the service is not known; pass --url.', {
       stage: 'config',
       code: 'config_invalid',
       reaction: 'hold',

@@ -10,12 +10,12 @@ import { pathsIn } from '../main.ts'
 import { createServiceClient } from './service-client.ts'
 import { load, silentLogFor } from './settings.ts'
 
-/** What both ways of looking can tell: times as RFC 3339. */
+/** What the state file or the service reports; times as RFC 3339. */
 interface LedgerView {
   readonly tailnet: string
   readonly origin: string | null
   readonly watermark: string | null
-  /** What is missing before the newest settled moment: [from, to]. Only the state file itself tells it. */
+  /** What is missing before the newest settled time: [from, to]. Only known from the state file itself. */
   readonly missing?: readonly (readonly [string, string])[]
   readonly gaps: readonly { from: string; to: string; reason: string; state: string; attempts: number }[]
   readonly recent?: readonly { from: string; to: string; pass: number; messages: number; points: number }[]
@@ -26,7 +26,7 @@ const RECENT = 10
 export function ledgerCommand(): Command {
   const show = new Command('show')
     .description(
-      'Print which windows are done and which gaps there are, from the state file, or from the running service when that holds it.',
+      'Print which windows are done and which gaps exist, from the state file, or from the running service that uses it.',
     )
     .option('--json', 'as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
@@ -34,7 +34,7 @@ export function ledgerCommand(): Command {
       const view = await look(loaded.settings, silentLogFor(loaded).log)
       process.stdout.write(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : textOf(view))
     })
-  return new Command('ledger').description('Look into the ledger of acknowledged windows.').addCommand(show)
+  return new Command('ledger').description('Inspect the ledger of acknowledged windows.').addCommand(show)
 }
 
 async function look(settings: Settings, log: Parameters<typeof openStateFile>[1]['log']): Promise<LedgerView> {
@@ -88,8 +88,8 @@ async function fromService(settings: Settings): Promise<LedgerView> {
 function textOf(view: LedgerView): string {
   const lines = [
     `tailnet    ${view.tailnet}`,
-    `origin     ${view.origin ?? 'nothing was read yet'}`,
-    `watermark  ${view.watermark ?? 'nothing was read yet'}   everything up to here is in the database`,
+    `origin     ${view.origin ?? 'no data read yet'}`,
+    `watermark  ${view.watermark ?? 'no data read yet'}   everything up to here is in the database`,
   ]
   for (const [from, to] of view.missing ?? []) lines.push(`missing    ${from} to ${to}`)
   if (view.gaps.length === 0) lines.push('gaps       none')

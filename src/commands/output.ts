@@ -1,23 +1,22 @@
-/** What commands print, when it cannot be written. (The service's log has its own way out: see observe/log-output.) */
+/** Handles standard output that cannot be written. (The log of the service has its own output: see observe/log-output.) */
 import { EXIT } from './exit.ts'
 
-/** From now on a standard output that cannot be written ends no command in the middle: who reads may have seen enough (`| head`), which is no
- * fault; anything else, such as a full disk, is told on standard error and is exit code 1. Returns what tells
- * whether an error is one that was dealt with here. */
+/** From now on a write error on standard output does not stop a command. A reader that closed the pipe (`| head`) is no error; anything else, such
+ * as a full disk, is reported on standard error and gives exit code 1. Returns a function that says whether an error was handled here. */
 export function guardOutput(): (error: unknown) => boolean {
   const seen = new Set<unknown>()
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     seen.add(error)
     if (error.code === 'EPIPE') return
     process.stderr.write(
-      `tailflux: The output cannot be written (${error.code}); free space, or send it somewhere else.\n`,
+      `tailflux: The output cannot be written (${error.code}); free disk space, or redirect the output.\n`,
     )
-    // At the end, whatever the command has to say about itself.
+    // At exit, because the command may set its own exit code.
     process.once('exit', () => {
       process.exitCode = EXIT.failed
     })
   })
-  // There is nobody left to tell.
+  // There is no output left to report on.
   process.stderr.on('error', () => undefined)
   return (error) => seen.has(error)
 }

@@ -5,8 +5,8 @@ import { load } from './settings.ts'
 
 export function printConfigCommand(): Command {
   return new Command('print-config')
-    .description('Check the settings and print those in force as YAML, without secrets, each with where it was set.')
-    .option('--sample', 'print a settings file with every key at its default instead')
+    .description('Check the settings and print those in force as YAML, without secrets, each with its source.')
+    .option('--sample', 'print a settings file with every key at its default value instead')
     .action((options: { sample?: boolean }, command: Command) => {
       process.stdout.write(options.sample ? sampleSettings() : printSettings(load(command)))
     })

@@ -24,15 +24,15 @@ const program = new Command('tailflux')
   .description('Tailscale network flow logs into InfluxDB: every entry once, acknowledged.')
   .version(VERSION, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
-  .option('-c, --config <file>', 'settings file (YAML); without it TAILFLUX_CONFIG, without that only the environment')
-  .showHelpAfterError('(tailflux --help tells more)')
+  .option('-c, --config <file>', 'settings file (YAML); default: TAILFLUX_CONFIG, else the environment only')
+  .showHelpAfterError('(see tailflux --help)')
   .configureHelp({ showGlobalOptions: true })
   .addHelpText(
     'after',
     `
 Settings come from a YAML file and from the environment, which wins; \`tailflux print-config\` shows those in force.
 
-Exit codes: ${EXIT.ok} well, ${EXIT.failed} failed, ${EXIT.usage} wrong usage or settings, ${EXIT.locked} another tailflux holds the state file.`,
+Exit codes: ${EXIT.ok} success, ${EXIT.failed} failure, ${EXIT.usage} wrong usage or settings, ${EXIT.locked} another tailflux uses the state file.`,
   )
   .exitOverride()
 
@@ -54,14 +54,14 @@ for (const command of [
 ])
   program.addCommand(inheriting(command, program))
 
-/** Commands inside of commands too: their help tells of `--config` as well. */
+/** Subcommands too, so that their help shows `--config` as well. */
 function inheriting(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent)
   for (const child of command.commands) inheriting(child, command)
   return command
 }
 
-// What was compiled is kept now and not at the end, which a process that is killed never reaches.
+// The compile cache is written now and not at exit, because a killed process never gets there.
 flushCompileCache()
 const isOfOutput = guardOutput()
 try {

@@ -3,7 +3,7 @@ import { Presets, SingleBar } from 'cli-progress'
 import { ageText } from '../base/format.ts'
 
 export interface Progress {
-  /** `share`: from 0 to 1. `note`: what else there is to say, short. */
+  /** `share`: from 0 to 1. `note`: a short remark. */
   show(share: number, etaSeconds: number | null, note: string): void
   /** Ends the bar; what is printed next begins on a line of its own. */
   end(): void
@@ -11,7 +11,7 @@ export interface Progress {
 
 const LINE_EVERY_MS = 10_000
 
-/** `label`: what goes on, one or two words. Writes to standard error, so that standard output stays for results. */
+/** `label`: what runs, one or two words. Writes to standard error, so that standard output stays for results. */
 export function createProgress(label: string, stream: NodeJS.WriteStream = process.stderr): Progress {
   return stream.isTTY ? createBar(label, stream) : createLines(label, stream)
 }
@@ -53,5 +53,5 @@ function createLines(label: string, stream: NodeJS.WriteStream): Progress {
 }
 
 function etaText(seconds: number | null): string {
-  return seconds === null ? '' : `about ${ageText(seconds)} to go`
+  return seconds === null ? '' : `about ${ageText(seconds)} left`
 }

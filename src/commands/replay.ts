@@ -1,4 +1,4 @@
-/** `tailflux replay`: saved flow logs through the same line, so that they become the same points. */
+/** `tailflux replay`: reads saved flow logs through the same steps as the service, so they become the same points. */
 import { Command } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
@@ -30,23 +30,23 @@ interface ReplayOptions {
   readonly print?: boolean
 }
 
-const LOOK_EVERY_MS = 500
+const REFRESH_MS = 500
 /** All of time: a file is one window. */
 const EVER = { fromNs: -(1n << 63n), toNs: (1n << 63n) - 1n, queue: 'backfill', pass: 1 } as const
 
 export function replayCommand(): Command {
   return new Command('replay')
     .description(
-      'Write saved flow logs to the database: answers of the API, lists of messages, NDJSON and bodies of log streaming (HEC), plain, gzip or zstd.',
+      'Write saved flow logs to the database: API responses, lists of messages, NDJSON and log streaming bodies (HEC); plain, gzip or zstd.',
     )
     .argument('<file...>', 'files, or - for standard input')
     .option('--print', 'print the lines to standard output instead of writing them')
     .addHelpText(
       'after',
       `
-The points are the same as those of the API, so nothing doubles, however often it is replayed. Device names come from the messages (clients
-1.92 and newer) and from what this data directory knows; that is why no service may run on it meanwhile.
-Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.failed} a file or the database failed, ${EXIT.locked} a service runs.`,
+The points are the same as when polled from the API, so nothing is counted twice, however often you replay. Device names come from the
+messages (clients 1.92 and newer) and from this data directory; therefore stop the service first.
+Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EXIT.failed} a file or the database failed, ${EXIT.locked} a service is running.`,
     )
     .action(async (files: string[], options: ReplayOptions, command: Command) => {
       const loaded = load(command)
@@ -73,11 +73,14 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
       for (const signal of ['SIGINT', 'SIGTERM'] as const)
         process.once(signal, () =>
           stopping.abort(
-            new CollectorError('Ended before everything was written; replay it again, nothing doubles.', STOPPED),
+            new CollectorError(
+              'Stopped before everything was written; run it again, nothing is counted twice.',
+              STOPPED,
+            ),
           ),
         )
       await sink.start(stopping.signal)
-      // Without it the first names of a new directory would count from now on only, and the same messages would get others later.
+      // Otherwise the names of a new data directory would be valid only from now on, and the same messages would get other names later.
       if (createLedger(state, tailnet).originNs() === undefined && hasCredentials(settings)) {
         const source = createTailscaleSource(settings.tailscale, { clock, log, metrics: metrics.source, secrets })
         parts.defer(() => source.stop())
@@ -104,7 +107,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
             null,
             `${countText(answer.bytesRead())}B read`,
           )
-        const looking = setInterval(show, LOOK_EVERY_MS)
+        const timer = setInterval(show, REFRESH_MS)
         let result: WindowResult
         try {
           result = await deliverWindow(
@@ -113,7 +116,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
             {
               source: { open: async () => answer },
               sink,
-              // A file tells nothing about what it does not hold, so the ledger hears nothing of it.
+              // A file proves nothing about what it does not contain, so the ledger is not updated.
               ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: () => undefined },
               deadLetters,
               semaphore: createSemaphore(settings.influx.inFlight),
@@ -132,29 +135,29 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are told), ${EXIT.f
             stopping.signal,
           )
         } finally {
-          clearInterval(looking)
+          clearInterval(timer)
           progress.end()
         }
-        tell(file, result, counts.others)
+        printResult(file, result, counts.others)
       }
     })
 }
 
 const STOPPED = { stage: 'config', code: 'service_unreachable', reaction: 'retry' } as const
 
-function tell(file: string, result: WindowResult, others: number): void {
+function printResult(file: string, result: WindowResult, others: number): void {
   const { messages, entries, points, quarantined, rejected, expired } = result
   const more = [
-    quarantined > 0 ? `${quarantined} set aside (dead-letters/)` : undefined,
-    rejected > 0 ? `${rejected} lines refused by the database (dead-letters/)` : undefined,
+    quarantined > 0 ? `${quarantined} quarantined (dead-letters/)` : undefined,
+    rejected > 0 ? `${rejected} lines rejected by the database (dead-letters/)` : undefined,
     expired > 0 ? `${expired} older than the retention of the database` : undefined,
-    others > 0 ? `${others} values were no flow logs` : undefined,
+    others > 0 ? (others === 1 ? '1 value was not a flow log' : `${others} values were not flow logs`) : undefined,
   ].filter((text) => text !== undefined)
   const rest = more.length === 0 ? '' : `; ${more.join(', ')}`
   process.stderr.write(`${file}: ${messages} messages, ${entries} entries, ${points} points${rest}.\n`)
 }
 
-/** A sink that shows what would be written. */
+/** A sink that prints what would be written. */
 function printer(): Pick<Sink, 'start' | 'write' | 'stop'> {
   return {
     start: async () => undefined,

@@ -4,15 +4,15 @@ import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
 import { EXIT, endProcess } from './exit.ts'
 import { createSupervisor, type Supervisor } from './supervisor.ts'
 
-/** For the whole stop: what is under way is finished within 8 s, and docker kills after 10. */
+/** For the whole stop: work in progress is finished within 8 s, and docker kills after 10. */
 const STOP_MS_MAX = 9_000
 /** For the last lines of the log. */
 const FLUSH_MS_MAX = 300
 /** What a library may have left open. */
 const LINGER_MS_MAX = 1_000
 
-/** Runs the service until a signal comes, then stops it: what is under way is finished within some seconds, and the exit code is 0. A second
- * signal ends the process at once. SIGHUP takes over new settings. A programmer's error anywhere ends the process in the same way, with exit
+/** Runs the service until a signal comes, then stops it: work in progress is finished within some seconds, and the exit code is 0. A second
+ * signal ends the process at once. SIGHUP applies new settings. A programmer's error anywhere ends the process in the same way, with exit
  * code 1. `loadAgain` is called now and at each reload. */
 export async function runService(
   loadAgain: () => Loaded,
@@ -38,14 +38,14 @@ export async function runService(
   }
   // What is wrong with new settings is in the log, and the old ones stay.
   process.on('SIGHUP', () => void supervisor.reload().catch(() => undefined))
-  // Again and again: the second error of a process that ends must not end it in another way.
+  // Not only once: a second error while the process ends must not change how it ends.
   process.on('uncaughtException', broken)
   process.on('unhandledRejection', broken)
   // Node writes its warnings to standard error, waiting for whoever reads it.
   process.removeAllListeners('warning')
   process.on('warning', (warning) => supervisor.log.warn({ err: warning }, 'warning of Node'))
   try {
-    // By itself: the arguments of an optional call are not even looked at when there is nobody to call.
+    // A separate statement: the arguments of an optional call are not evaluated when there is no function.
     const url = await supervisor.start()
     options.onStart?.(url)
     await stopped.promise
@@ -63,20 +63,20 @@ async function stopInTime(supervisor: Supervisor): Promise<boolean> {
   const bound = setTimeout(() => late.resolve('late'), STOP_MS_MAX)
   try {
     if ((await Promise.race([supervisor.stop(), late.promise])) !== 'late') return true
-    supervisor.log.error({ limitMs: STOP_MS_MAX }, 'the stop took too long; what was under way is read again')
+    supervisor.log.error({ limitMs: STOP_MS_MAX }, 'stop timed out; work in progress is read again later')
   } catch (error) {
-    supervisor.log.error({ err: error }, 'the stop failed; what was under way is read again')
+    supervisor.log.error({ err: error }, 'stop failed; work in progress is read again later')
   } finally {
     clearTimeout(bound)
   }
   return false
 }
 
-/** Says it, even when the error cannot be shown. Never throws. */
+/** Logs the last line, even when the error cannot be printed. Never throws. */
 function lastWords(say: () => void, output: LogOutput): void {
   try {
     say()
   } catch {
-    output.write('{"level":"fatal","msg":"programmer error, the process ends; the error itself cannot be shown"}\n')
+    output.write('{"level":"fatal","msg":"programmer error, the process ends; the error itself cannot be printed"}\n')
   }
 }

@@ -1,4 +1,4 @@
-/** `tailflux run`: the service, until it is told to stop. */
+/** `tailflux run`: the service, until it is stopped. */
 import { Command } from 'commander'
 import { hasCredentials } from '../config/settings.ts'
 import { startDemo } from './demo.ts'

@@ -1,4 +1,4 @@
-/** Asks the running service on this machine, and gives it orders. */
+/** Client of the running service on this machine: status and commands. */
 
 import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
@@ -8,15 +8,15 @@ import { addressOf } from './healthcheck.ts'
 
 export interface ServiceClient {
   readonly url: string
-  /** Rejects with a CollectorError (`service_unreachable`) when nobody answers, or not to us. */
+  /** Rejects with a CollectorError (`service_unreachable`) when there is no answer, or access is denied. */
   status(): Promise<StatusAnswer>
-  /** POST to a path of `/api/`; resolves with the answer. Rejects as `status`, or with what the service says about the order. */
-  order(path: string): Promise<Record<string, unknown>>
+  /** POST to a path of `/api/`; resolves with the answer. Rejects as `status`, or with the error that the service returns. */
+  post(path: string): Promise<Record<string, unknown>>
 }
 
 const TIMEOUT_MS = 10_000
 
-/** `url`: where it listens, if not where the settings say. */
+/** `url`: the address of the service, if not the configured one. */
 export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>, url?: string): ServiceClient {
   const base = (url ?? addressOf(settings)).replace(/\/+$/, '')
 
@@ -35,22 +35,23 @@ export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>
     } catch (cause) {
       const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : ''
       throw failure(
-        `No tailflux answers at ${base} (${reason}). Is it running? Check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT, or give --url.`,
+        `No answer from tailflux at ${base} (${reason}). Is it running? Check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT, or pass --url.`,
         cause,
       )
     }
     if (answer.ok) return body
-    const said = typeof body['error'] === 'string' ? body['error'] : `it answers ${answer.status}`
-    if (answer.status !== 401 && answer.status !== 403) throw failure(said)
+    const reason =
+      typeof body['error'] === 'string' ? body['error'] : `tailflux answered ${answer.status}; see its log.`
+    if (answer.status !== 401 && answer.status !== 403) throw failure(reason)
     throw failure(
-      `The tailflux at ${base} does not let this user in. Run the command as the user of the service, with its TAILFLUX_DATA_DIR (now ${settings.dataDir}), or set TAILFLUX_HTTP_TOKEN.`,
+      `The tailflux at ${base} rejected this user. Run the command as the user of the service, with its TAILFLUX_DATA_DIR (now ${settings.dataDir}), or set TAILFLUX_HTTP_TOKEN.`,
     )
   }
 
   return {
     url: base,
     status: async () => (await ask('/api/status', 'GET')) as unknown as StatusAnswer,
-    order: (path) => ask(path, 'POST'),
+    post: (path) => ask(path, 'POST'),
   }
 }
 

@@ -1,4 +1,4 @@
-/** What every command begins with: the settings, and a log that knows their secrets. */
+/** What every command needs first: the settings, and a log that redacts their secrets. */
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { type Loaded, loadSettings } from '../config/load.ts'
@@ -21,7 +21,7 @@ export function logFor(
   return { log: createLog({ level, secrets, destination: options.output }), secrets }
 }
 
-/** For commands that only look: faults are in their results. */
+/** For commands that only inspect: errors are in their results. */
 export function silentLogFor(loaded: Loaded): { log: Logger; secrets: SecretRegistry } {
   return logFor(loaded, { level: 'silent', output: createLogOutput({ fd: 2 }) })
 }

@@ -1,6 +1,6 @@
 /** `tailflux status`: the status page for a terminal. */
 import { Command } from 'commander'
-import { ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
+import { ageAdjective, ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
 import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import { EXIT } from './exit.ts'
@@ -10,16 +10,16 @@ import { load } from './settings.ts'
 const EVERY_MS = 2_000
 const CLEAR = '\u001b[H\u001b[2J'
 const COLOURS = { ok: 32, warning: 33, error: 31 } as const
-const STAGE_NAMES = { api: 'Tailscale API', cut: 'Cut', fold: 'Fold', write: 'Write' } as const
+const STAGE_NAMES = { api: 'Tailscale API', parse: 'Parse', aggregate: 'Aggregate', write: 'Write' } as const
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
 
 export function statusCommand(): Command {
   return new Command('status')
-    .description('Show how the running service is doing; in a terminal again every two seconds, until ctrl-C.')
+    .description('Show the status of the running service; in a terminal it refreshes every two seconds until ctrl-C.')
     .option('--json', 'as JSON, once')
-    .option('--once', 'once, also in a terminal')
-    .option('--url <url>', 'where the service listens, if not where the settings say')
-    .addHelpText('after', `\nExit codes: ${EXIT.ok} no error, ${EXIT.failed} an error, or nobody answers.`)
+    .option('--once', 'print once, also in a terminal')
+    .option('--url <url>', 'address of the service, if not the configured one')
+    .addHelpText('after', `\nExit codes: ${EXIT.ok} no error, ${EXIT.failed} an error, or no answer.`)
     .action(async (options: { json?: boolean; once?: boolean; url?: string }, command: Command) => {
       const client = createServiceClient(load(command).settings, options.url)
       const isLive = process.stdout.isTTY && !options.once && !options.json
@@ -46,25 +46,25 @@ export function statusText(status: StatusAnswer, isColoured: boolean): string {
   ]
   for (const { stage, perSecond, bytesPerSecond, lastSuccess, lastError } of live?.stages ?? []) {
     const bytes = bytesPerSecond === null ? '' : `${bytesText(bytesPerSecond)}/s`
-    const well = lastSuccess === null ? 'not yet' : since(lastSuccess)
+    const success = lastSuccess === null ? 'no success yet' : `last success ${since(lastSuccess)}`
     const fault = lastError === null ? '' : `   last error ${since(lastError.at)}: ${plain(lastError.text)}`
     lines.push(
-      `${STAGE_NAMES[stage].padEnd(14)}${`${countText(perSecond)}/s`.padStart(10)}${bytes.padStart(13)}   well ${well}${fault}`,
+      `${STAGE_NAMES[stage].padEnd(14)}${`${countText(perSecond)}/s`.padStart(10)}${bytes.padStart(13)}   ${success}${fault}`,
     )
   }
-  lines.push('', `complete up to  ${status.watermark === null ? 'nothing yet' : timeText(status.watermark)}`)
+  lines.push('', `complete up to  ${status.watermark === null ? 'no data yet' : timeText(status.watermark)}`)
   if (status.backfill)
     lines.push(
       `backfill        ${Math.floor(status.backfill.share * 100)} % ${status.backfill.state}${etaOf(status.backfill.etaSeconds)}`,
     )
   for (const { ageSeconds, due, waiting } of status.passes ?? [])
     lines.push(
-      `pass at ${ageText(ageSeconds).padEnd(8)}${due > 0 ? `${due} windows to read again` : `up to date, ${waiting} windows younger`}`,
+      `${`${ageAdjective(ageSeconds)} re-read:`.padEnd(19)}${due > 0 ? `${due} windows due` : `up to date (${waiting} windows not due yet)`}`,
     )
-  const gaps = status.gaps.length === 0 ? 'none' : `${status.gaps.length}; tailflux ledger show tells them`
+  const gaps = status.gaps.length === 0 ? 'none' : `${status.gaps.length}; see tailflux ledger show`
   lines.push(`gaps            ${gaps}`)
-  for (const { state, name, severity, text: told } of status.alerts ?? [])
-    lines.push(`alert           ${state} ${plain(name)} (${severity}): ${plain(told)}`)
+  for (const { state, name, severity, text: sentence } of status.alerts ?? [])
+    lines.push(`alert           ${state} ${plain(name)} (${severity}): ${plain(sentence)}`)
   if (live)
     lines.push(
       '',
@@ -85,10 +85,10 @@ function newest(values: readonly (number | null)[]): number {
 }
 
 function etaOf(seconds: number | null): string {
-  return seconds === null ? '' : `, about ${ageText(seconds)} to go`
+  return seconds === null ? '' : `, about ${ageText(seconds)} left`
 }
 
-/** Names are chosen by others: what would move the cursor or turn text about is shown as a box. */
+/** Device names are chosen by other people: characters that move the cursor or change the text direction are replaced. */
 export function plain(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '\ufffd')
 }

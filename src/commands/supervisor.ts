@@ -1,10 +1,10 @@
-/** Supervises the one service of this process, and exchanges it for another one when there are new settings. Everything that a service knows lies
- * in the state file, so an exchange is a stop and a start, as an upgrade would be, only without the process: nothing is lost, and what was
- * under way is finished first. Settings are checked as a whole before anything stops; wrong ones are refused and the old service goes on.
- * Should good ones not work (a port that is taken), the old ones come back.
+/** Supervises the one service of this process, and replaces it when there are new settings. All state of a service is in the state file, so a
+ * replacement is a stop and a start, like an upgrade but in the same process: nothing is lost, and work in progress is finished first.
+ * Settings are checked as a whole before anything stops; invalid ones are rejected and the old service continues. If valid ones do not
+ * work (a port in use), the old ones are restored.
  *
- * The state file belongs to the supervisor and stays open through an exchange, because its lock is what keeps other processes out: released for
- * a moment, it would be theirs. With another data directory the new lock is taken before the old service stops. */
+ * The state file belongs to the supervisor and stays open during a replacement, because its lock keeps other processes out: another process could
+ * take it if it were released for a moment. With another data directory the new lock is taken before the old service stops. */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
@@ -20,7 +20,7 @@ import type { LogOutput } from '../observe/log-output.ts'
 import { logFor } from './settings.ts'
 
 interface Reloaded {
-  /** Names of settings that differ; empty: nothing to do. */
+  /** Names of the settings that changed; empty: nothing to do. */
   readonly changed: readonly string[]
 }
 
@@ -29,13 +29,13 @@ export interface Supervisor {
   readonly log: Logger
   /** Resolves with the address of the status page. Rejects with a CollectorError when the service cannot start. */
   start(): Promise<string>
-  /** Resolves as soon as the new settings are found good; the exchange follows. Rejects with `config_invalid` and all faults. */
+  /** Resolves as soon as the new settings are valid; the replacement follows. Rejects with `config_invalid` and all errors. */
   reload(): Promise<Reloaded>
   /** Releases the state file last, whatever else fails. */
   stop(): Promise<void>
 }
 
-/** An answer that is under way may arrive first. */
+/** Time for an answer in progress to arrive. */
 const ANSWER_MS = 100
 
 /** A service, with what was made for it alone. */
@@ -52,8 +52,8 @@ export function createSupervisor(
   options: { readonly onBroken: (error: unknown) => void; readonly isDemo: boolean; readonly output: LogOutput },
 ): Supervisor {
   let running = firstService(loadAgain())
-  let exchanging: Promise<void> | undefined
-  /** Settings changed once more while they were being taken over. */
+  let replacing: Promise<void> | undefined
+  /** Settings changed again while they were being applied. */
   let isAskedAgain = false
   let isStopping = false
 
@@ -62,7 +62,7 @@ export function createSupervisor(
     try {
       return make(loaded, state)
     } catch (error) {
-      // A service that did not come to be must not keep the lock.
+      // A service that failed to start must not keep the lock.
       state.close()
       throw error
     }
@@ -96,9 +96,9 @@ export function createSupervisor(
       'tailflux starts',
     )
     const url = await service.start()
-    // Since the begin of the process for the first one: that is what people wait for.
-    const sinceMs = exchanging === undefined ? 0 : beganMs
-    log.info({ url, durationMs: Math.round(performance.now() - sinceMs) }, 'tailflux is ready, the first poll begins')
+    // For the first start since the process began: that is how long people wait.
+    const sinceMs = replacing === undefined ? 0 : beganMs
+    log.info({ url, durationMs: Math.round(performance.now() - sinceMs) }, 'tailflux is ready, first poll starting')
     return url
   }
 
@@ -109,37 +109,37 @@ export function createSupervisor(
       fresh = loadAgain()
     } catch (error) {
       if (!(error instanceof CollectorError)) throw error
-      log.error({ code: error.code, err: error }, 'new settings are refused, the old ones stay in force')
+      log.error({ code: error.code, err: error }, 'new settings rejected, old settings stay in force')
       throw error
     }
     const changed = changedKeys(loaded, fresh)
-    if (changed.length === 0) log.info('settings are as they were')
-    else if (exchanging !== undefined) isAskedAgain = true
+    if (changed.length === 0) log.info('settings unchanged')
+    else if (replacing !== undefined) isAskedAgain = true
     else if (!isStopping) {
-      log.info({ changed }, 'settings are taken over')
-      exchanging = exchange(fresh).catch(options.onBroken).finally(exchanged)
+      log.info({ changed }, 'settings applied')
+      replacing = replace(fresh).catch(options.onBroken).finally(replaced)
     }
     return { changed }
   }
 
-  function exchanged(): void {
-    exchanging = undefined
+  function replaced(): void {
+    replacing = undefined
     if (!isAskedAgain) return
     isAskedAgain = false
-    // What is wrong with them is in the log.
+    // The log says what is wrong with them.
     reload().catch(() => undefined)
   }
 
-  async function exchange(fresh: Loaded): Promise<void> {
+  async function replace(fresh: Loaded): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
     const before = running
     let state = before.state
-    if (!isSameFolder(fresh.settings.dataDir, before.loaded.settings.dataDir)) {
+    if (!isSameDirectory(fresh.settings.dataDir, before.loaded.settings.dataDir)) {
       try {
         state = stateFor(fresh)
       } catch (error) {
         if (!(error instanceof CollectorError)) throw error
-        before.log.error({ code: error.code, err: error }, 'new settings do not work here, the old ones stay in force')
+        before.log.error({ code: error.code, err: error }, 'new settings do not work, old settings stay in force')
         return
       }
     }
@@ -151,15 +151,12 @@ export function createSupervisor(
       await start()
     } catch (error) {
       if (!(error instanceof CollectorError)) throw error
-      before.log.error(
-        { code: error.code, err: error },
-        'new settings do not work here, the old ones come back into force',
-      )
+      before.log.error({ code: error.code, err: error }, 'new settings do not work, old settings restored')
       if (running !== before) await running.service.stop()
       running = make(before.loaded, before.state, carriedOver)
       await start()
     } finally {
-      // Whichever is not in use any more.
+      // Close the one that is no longer in use.
       for (const file of [before.state, state]) if (file !== running.state) file.close()
     }
   }
@@ -173,7 +170,7 @@ export function createSupervisor(
     async stop() {
       isStopping = true
       const beganMs = performance.now()
-      await exchanging
+      await replacing
       try {
         await running.service.stop()
       } finally {
@@ -184,8 +181,8 @@ export function createSupervisor(
   }
 }
 
-/** Also when it is written in two ways. */
-function isSameFolder(one: string, other: string): boolean {
+/** True also for two spellings of the same path. */
+function isSameDirectory(one: string, other: string): boolean {
   const at = (path: string) => statSync(path, { throwIfNoEntry: false })
   const [first, second] = [at(one), at(other)]
   return (

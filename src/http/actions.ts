@@ -1,44 +1,44 @@
-/** Actions to the service: POST only, by bearer token only, as browsers send that never by themselves. */
+/** Commands for the running service: POST with a bearer token only, because browsers never send one by themselves. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Auth } from './auth.ts'
 
-/** What the service can be told to do; orders that are missing answer 404. Each resolves with what is shown; a CollectorError is told as it is. */
+/** Actions of the service; a missing one answers 404. Each resolves with the body of the answer; the text of a CollectorError is returned as it is. */
 export interface Actions {
-  /** Reads now instead of at the next turn of the schedule; resolves with what came of it. */
+  /** Polls now instead of at the next scheduled time; resolves with the result. */
   run(): Promise<unknown>
   pause?(): unknown
   resume?(): unknown
-  /** Takes over new settings if they are good; rejects with `config_invalid` and all faults if not. */
+  /** Applies new settings if they are valid; rejects with `config_invalid` and all errors if not. */
   reload?(): Promise<unknown>
-  backfill?(ask: { from: string; to: string; again: boolean }): unknown
+  backfill?(request: { from: string; to: string; again: boolean }): unknown
   cancelBackfill?(): unknown
 }
 
 export interface ActionDeps {
-  readonly auth: Pick<Auth, 'mayOrder' | 'takesOrders'>
-  readonly orders: Actions
+  readonly auth: Pick<Auth, 'mayAct' | 'acceptsActions'>
+  readonly actions: Actions
   readonly clock: Clock
   readonly log: Logger
-  /** How long an order to run waits for the result before it says that the run goes on. */
+  /** How long POST /api/run waits for the result before it answers that the run continues. */
   readonly runWaitMs: number
 }
 
-export function registerActions(app: FastifyInstance, { auth, orders, clock, log, runWaitMs }: ActionDeps): void {
-  function order(path: string, work: ((request: FastifyRequest, reply: FastifyReply) => unknown) | undefined): void {
+export function registerActions(app: FastifyInstance, { auth, actions, clock, log, runWaitMs }: ActionDeps): void {
+  function action(path: string, work: ((request: FastifyRequest, reply: FastifyReply) => unknown) | undefined): void {
     if (work === undefined) return
     app.post(path, async (request, reply) => {
-      if (!auth.takesOrders) {
+      if (!auth.acceptsActions) {
+        return refuse(reply, 403, 'Commands over HTTP need a token: set TAILFLUX_HTTP_TOKEN (or http.token).')
+      }
+      if (!(await auth.mayAct(request.headers.authorization))) {
         return refuse(
           reply,
-          403,
-          'Set TAILFLUX_HTTP_TOKEN (or http.token) first: without a token nobody may give orders over HTTP.',
+          401,
+          'This request needs the header "Authorization: Bearer <token>" with the value of TAILFLUX_HTTP_TOKEN.',
         )
-      }
-      if (!(await auth.mayOrder(request.headers.authorization))) {
-        return refuse(reply, 401, 'This needs the header Authorization: Bearer with the value of TAILFLUX_HTTP_TOKEN.')
       }
       try {
         return (await work(request, reply)) ?? { done: true }
@@ -49,29 +49,29 @@ export function registerActions(app: FastifyInstance, { auth, orders, clock, log
     })
   }
 
-  order('/api/run', async (_request, reply) => {
+  action('/api/run', async (_request, reply) => {
     const patience = new AbortController()
     const wait = clock.sleep(runWaitMs, patience.signal).then(
       () => undefined,
       () => undefined,
     )
-    const run = orders.run().then((result) => ({ result }))
-    // A failure after the answer still has to be told.
-    run.catch((error: unknown) => log.error({ err: error }, 'run asked for over HTTP failed'))
+    const run = actions.run().then((result) => ({ result }))
+    // A failure after the answer must still be reported.
+    run.catch((error: unknown) => log.error({ err: error }, 'run requested over HTTP failed'))
     const done = await Promise.race([run, wait]).finally(() => patience.abort())
     if (done === undefined) return reply.code(202).send({ running: true })
     return { running: false, ...done }
   })
-  order('/api/pause', orders.pause && (() => orders.pause?.()))
-  order('/api/resume', orders.resume && (() => orders.resume?.()))
-  order('/api/reload', orders.reload && (() => orders.reload?.()))
-  order('/api/backfill/cancel', orders.cancelBackfill && (() => orders.cancelBackfill?.()))
-  order(
+  action('/api/pause', actions.pause && (() => actions.pause?.()))
+  action('/api/resume', actions.resume && (() => actions.resume?.()))
+  action('/api/reload', actions.reload && (() => actions.reload?.()))
+  action('/api/backfill/cancel', actions.cancelBackfill && (() => actions.cancelBackfill?.()))
+  action(
     '/api/backfill',
-    orders.backfill &&
+    actions.backfill &&
       ((request) => {
         const { from = '', to = '', again } = request.query as { from?: string; to?: string; again?: string }
-        return orders.backfill?.({ from, to, again: again === '1' })
+        return actions.backfill?.({ from, to, again: again === '1' })
       }),
   )
 }

@@ -1,18 +1,18 @@
-/** Who may ask: a token, compared in constant time. Without a token on a loopback address, only requests that name this machine: a page
- * of the web could otherwise lead a browser here under a name of its own (DNS rebinding). */
+/** Access control: a token, compared in constant time. Without a token on a loopback address only requests that name this machine are
+ * allowed: a web page could otherwise send a browser here under its own host name (DNS rebinding). */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Secret } from '../secrets/secret.ts'
 
-type Verdict = 'allowed' | 'refused' | 'foreign_name'
+type Access = 'allowed' | 'refused' | 'foreign_name'
 
 export interface Auth {
   /** `authorization` and `host`: the header lines. */
-  check(authorization: string | undefined, host: string | undefined): Promise<Verdict>
-  /** Only by bearer token: browsers send Basic credentials by themselves, also when another site made them ask. */
-  mayOrder(authorization: string | undefined): Promise<boolean>
-  /** There is a token by which orders can be given. */
-  readonly takesOrders: boolean
+  check(authorization: string | undefined, host: string | undefined): Promise<Access>
+  /** Only by bearer token: browsers send Basic credentials by themselves, also when another site triggers the request. */
+  mayAct(authorization: string | undefined): Promise<boolean>
+  /** There is a token, so commands over HTTP are possible. */
+  readonly acceptsActions: boolean
 }
 
 /** `controlToken`: a second one, for commands on this machine. */
@@ -38,7 +38,7 @@ export function createAuth({
   }
 
   return {
-    takesOrders: token !== undefined || controlToken !== undefined,
+    acceptsActions: token !== undefined || controlToken !== undefined,
     async check(authorization, hostHeader) {
       if (token !== undefined) {
         if (isControlToken(bearer(authorization))) return 'allowed'
@@ -46,7 +46,7 @@ export function createAuth({
       }
       return isLocalOnly && !isLoopback(nameOf(hostHeader)) ? 'foreign_name' : 'allowed'
     },
-    mayOrder: async (authorization) => {
+    mayAct: async (authorization) => {
       const given = bearer(authorization)
       return isControlToken(given) || (await isToken(given))
     },
@@ -61,7 +61,7 @@ function bearer(line: string | undefined): string | undefined {
   return /^bearer +(\S+)$/i.exec(line ?? '')?.[1]
 }
 
-/** For browsers, which ask people for a name and a password: any name. */
+/** For browsers, which prompt for user name and password: any user name works. */
 function basicPassword(line: string | undefined): string | undefined {
   const encoded = /^basic +(\S+)$/i.exec(line ?? '')?.[1]
   const pair = encoded && Buffer.from(encoded, 'base64').toString()

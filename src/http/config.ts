@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { secretSchema } from '../secrets/secret.ts'
 
-/** A guessable token on a page with names and traffic would be none. */
+/** A token that can be guessed does not protect names and traffic. */
 const TOKEN_LENGTH_MIN = 8
 
 export const httpSchema = z.strictObject({
@@ -10,14 +10,16 @@ export const httpSchema = z.strictObject({
     .string()
     .regex(/^[0-9A-Za-z.:_-]{1,255}$/, 'must be an address or a host name, such as 127.0.0.1 or 0.0.0.0')
     .default('127.0.0.1')
-    .describe('Address to listen on; anything but a loopback address lets others in, so set a token then.'),
-  port: z.number().int().min(0).max(65535).default(9464).describe('Port to listen on; 0 takes any free one.'),
+    .describe(
+      'Address to listen on; other machines can connect unless it is a loopback address, so set a token as well.',
+    ),
+  port: z.number().int().min(0).max(65535).default(9464).describe('Port to listen on; 0 picks any free port.'),
   token: secretSchema
     .refine((token) => token.reveal().length >= TOKEN_LENGTH_MIN && /^[\u0021-\u007e]+$/.test(token.reveal()), {
-      message: `must have at least ${TOKEN_LENGTH_MIN} characters, none of them a blank; \`openssl rand -hex 24\` makes one`,
+      message: `must have at least ${TOKEN_LENGTH_MIN} characters and no spaces; \`openssl rand -hex 24\` generates one`,
     })
     .optional()
-    .describe('Bearer token for everything but the probes; needed for POST /api/run.'),
+    .describe('Bearer token for everything except the probes; required for POST /api/run.'),
 })
 
 export type HttpConfig = z.output<typeof httpSchema>

@@ -1,9 +1,9 @@
-/** The HTTP server below the routes, with bounds that no client can use against others: probes are answered whatever else is connected.
+/** The HTTP server below the routes, with limits that keep one client from blocking others: probes are answered whatever else is connected.
  *
- *   too many connections   the one that has waited longest without a request is closed, never the new one: that may be a probe
+ *   too many connections   the one that has been idle longest is closed, never the new one, which may be a probe
  *   pipelining             a connection that sends a request before the answer to the last one is closed: no browser, probe or scraper does so,
- *                          and a thousand requests in one packet would be a thousand answers in memory. The parser gets small pieces, because
- *                          it makes requests of all that it gets, also after the connection was closed */
+ *                          and a thousand requests in one packet would be a thousand answers in memory. The parser gets small chunks, because
+ *                          it turns everything it receives into requests, even after the connection was closed */
 import type { RequestListener, Server, ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import { http } from '../http-client/node-http.ts'
@@ -18,11 +18,11 @@ export interface ConnectionLimits extends ServerOptions {
   readonly connectionsMax: number
 }
 
-/** Most requests are one piece. */
-const PIECE_BYTES_MAX = 1_024
+/** Most requests fit into one chunk. */
+const CHUNK_BYTES_MAX = 1_024
 
 export function createBoundedServer(onRequest: RequestListener, limits: ConnectionLimits): Server {
-  /** Those without a request under way, in the order since when; and those with one. */
+  /** Idle connections, the longest idle first; and those with a request in progress. */
   const waiting = new Set<Socket>()
   const busy = new Set<Socket>()
 
@@ -42,7 +42,7 @@ export function createBoundedServer(onRequest: RequestListener, limits: Connecti
   server.on('connection', (socket) => {
     if (waiting.size + busy.size >= limits.connectionsMax) closeOne()
     waiting.add(socket)
-    readInPieces(socket)
+    readInChunks(socket)
     socket.once('close', () => {
       waiting.delete(socket)
       busy.delete(socket)
@@ -60,13 +60,13 @@ export function createBoundedServer(onRequest: RequestListener, limits: Connecti
 }
 
 /** Stands between the socket and the parser, which node:http has attached just before. */
-function readInPieces(socket: Socket): void {
-  const parse = socket.listeners('data')[0] as ((piece: Buffer) => void) | undefined
+function readInChunks(socket: Socket): void {
+  const parse = socket.listeners('data')[0] as ((chunk: Buffer) => void) | undefined
   if (parse === undefined) return
   socket.removeListener('data', parse)
   socket.on('data', (chunk: Buffer) => {
-    for (let from = 0; from < chunk.length && !socket.destroyed; from += PIECE_BYTES_MAX) {
-      parse.call(socket, chunk.subarray(from, from + PIECE_BYTES_MAX))
+    for (let from = 0; from < chunk.length && !socket.destroyed; from += CHUNK_BYTES_MAX) {
+      parse.call(socket, chunk.subarray(from, from + CHUNK_BYTES_MAX))
     }
   })
 }

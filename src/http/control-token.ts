@@ -1,5 +1,5 @@
-/** How commands on this machine may give orders to the running service without any setting: a token in a file of the data directory, which only
- * the service's own user can read. Made anew at each start. */
+/** Lets commands on this machine control the running service without any setting: a token in a file of the data directory, which only
+ * the user of the service can read. Created at each start. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,19 +13,19 @@ export interface ControlToken {
   remove(): void
 }
 
-/** The state file's lock must be held: whoever has it owns this file too. Throws a CollectorError (`state_failed`) when the file cannot be
+/** The lock of the state file must be held: its holder owns this file too. Throws a CollectorError (`state_failed`) when the file cannot be
  * written: the disk is read-only or full. */
 export function createControlToken(dataDir: string): ControlToken {
   const path = join(dataDir, FILE)
   const value = randomBytes(24).toString('hex')
-  // Removed first, as the mode counts only for a file that is made.
+  // Removed first, because the mode applies only to a new file.
   try {
     rmSync(path, { force: true })
     writeFileSync(path, `${value}\n`, { mode: 0o600 })
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
     throw new CollectorError(
-      `The file ${path} cannot be written${code}; free space, let tailflux write there, or set TAILFLUX_DATA_DIR to another disk.`,
+      `The file ${path} cannot be written${code}; free disk space, give tailflux write access, or set TAILFLUX_DATA_DIR to another disk.`,
       { stage: 'ledger', code: 'state_failed', reaction: 'hold', cause },
     )
   }
@@ -35,12 +35,12 @@ export function createControlToken(dataDir: string): ControlToken {
     try {
       rmSync(path, { force: true })
     } catch {
-      // On a disk that has become read-only it stays; nobody accepts it any more.
+      // On a disk that has become read-only the file stays; the token is no longer accepted.
     }
   }
 }
 
-/** Undefined when there is none, or not for this user. */
+/** Undefined when there is no token, or this user cannot read it. */
 export function readControlToken(dataDir: string): string | undefined {
   try {
     return readFileSync(join(dataDir, FILE), 'utf8').trim() || undefined

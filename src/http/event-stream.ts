@@ -12,10 +12,10 @@ export interface Events {
 }
 
 const PERIOD_MS = 2_000
-/** Changes closer together than this make one snapshot. */
+/** Changes closer together than this share one snapshot. */
 const CALM_MS = 100
 const RECONNECT_MS = 3_000
-/** A client that reads so slowly that this much waits is let go. */
+/** A client that reads so slowly that this much is buffered is disconnected. */
 const WAITING_BYTES_MAX = 1 << 20
 
 interface Client {
@@ -50,7 +50,7 @@ export function createEvents(deps: {
     }
   }
 
-  /** Runs only while somebody listens. */
+  /** Runs only while there are clients. */
   async function run(): Promise<void> {
     while (clients.size > 0 && !closing.signal.aborted) {
       const pause = new AbortController()

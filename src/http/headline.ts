@@ -1,27 +1,27 @@
-/** How the service is, in one sentence: the same on the page and in a terminal. */
+/** The state of the service in one sentence: the same on the page and in a terminal. */
 import { ageText, countText } from '../base/format.ts'
 import type { Status } from '../observe/health.ts'
 import type { StatusAnswer } from './status.ts'
 
-export interface Verdict {
+export interface Headline {
   readonly status: Status
   /** One word. */
   readonly word: string
-  /** The rest of the sentence; when something is wrong it ends with the remedy. */
+  /** The rest of the sentence; if something is wrong it ends with the fix. */
   readonly text: string
 }
 
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
-/** More than that is history, not the present being a little late. */
+/** A larger backlog is history, not just a short delay. */
 const HISTORY_SECONDS = 120
 
-export function headlineOf(status: StatusAnswer): Verdict {
+export function headlineOf(status: StatusAnswer): Headline {
   const { health } = status
   if (status.paused) {
-    return { status: 'warning', word: 'Paused', text: 'Nothing is read; `tailflux resume` lets it go on.' }
+    return { status: 'warning', word: 'Paused', text: 'Reading is paused; run `tailflux resume` to continue.' }
   }
   if (health.text !== undefined) return { status: health.status, word: WORDS[health.status], text: health.text }
-  if (status.lagSeconds === null) return { status: 'ok', word: 'Starting', text: 'nothing was read yet.' }
+  if (status.lagSeconds === null) return { status: 'ok', word: 'Starting', text: 'No data read yet.' }
   const parts = [`${ageText(status.lagSeconds)} behind`]
   if (status.backlogSeconds >= HISTORY_SECONDS)
     parts.push(`${ageText(status.backlogSeconds)} of history to read${etaIn(status)}`)

@@ -1,4 +1,4 @@
-/** http/: probes, metrics, status and the status page. Probes answer without looking at the API or the database, so that an outage there
+/** http/: probes, metrics, status and the status page. Probes answer without contacting the API or the database, so an outage there
  * never restarts the service. */
 import type { AddressInfo, Socket } from 'node:net'
 import { type FastifyError, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
@@ -25,9 +25,9 @@ export interface HttpDeps extends Actions {
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => StatusView
-  /** Hears which pages cannot be shown, by route, and which can again. */
+  /** Is notified which pages cannot be rendered, by route, and which can again. */
   readonly troubles?: Pick<Failures, 'failed' | 'works'>
-  /** A token besides the one of the settings, for commands on this machine. */
+  /** A second token besides the configured one, for commands on this machine. */
   readonly controlToken?: string
   /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */
   readonly events?: (listener: () => void) => () => void
@@ -54,7 +54,7 @@ const LIMITS = {
   requestsPerSocketMax: 1_000,
   connectionsMax: 256,
   eventClientsMax: 20,
-  /** How long POST /api/run waits for the result before it says that the run goes on. */
+  /** How long POST /api/run waits for the result before it answers that the run continues. */
   runWaitMs: 2_000,
 }
 
@@ -99,34 +99,34 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
         connectionsMax: limits.connectionsMax,
       }),
     clientErrorHandler: refuseBadRequest,
-    // A path that is no path never reaches a hook.
+    // An invalid path never reaches a hook.
     frameworkErrors: (error, _request, reply) => refuse(reply.headers(HEADERS), error.statusCode ?? 400, error.message),
   })
 
-  // Bodies are read, so that their limit holds, and not looked at.
+  // Bodies are read so that their size limit applies; their content is ignored.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null, undefined))
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS)
     if (!METHODS.has(request.method)) {
-      return refuse(reply.header('allow', 'GET, HEAD, POST'), 405, 'Only GET, HEAD and POST are known here.')
+      return refuse(reply.header('allow', 'GET, HEAD, POST'), 405, 'Only GET, HEAD and POST are supported.')
     }
     if (request.routeOptions.config.isProbe) return
-    const verdict = await headlineOf(request)
-    if (verdict === 'foreign_name') {
+    const access = await accessOf(request)
+    if (access === 'foreign_name') {
       return refuse(
         reply,
         403,
-        'Without a token tailflux answers here only under the names localhost and 127.0.0.1; set TAILFLUX_HTTP_TOKEN to use another name.',
+        'Without a token tailflux answers only to the host names localhost and 127.0.0.1; set TAILFLUX_HTTP_TOKEN to use another name.',
       )
     }
-    if (verdict === 'refused') {
+    if (access === 'refused') {
       reply.header('www-authenticate', ['Bearer realm="tailflux"', 'Basic realm="tailflux", charset="UTF-8"'])
       return refuse(
         reply,
         401,
-        'A token is needed: the header Authorization: Bearer with the value of TAILFLUX_HTTP_TOKEN.',
+        'A token is required: send the header "Authorization: Bearer <token>" with the value of TAILFLUX_HTTP_TOKEN.',
       )
     }
   })
@@ -136,14 +136,14 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     if (reply.statusCode === 200 && request.routeOptions.url !== EVENTS) showable(request)
     log.debug({ method, url, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) }, 'request answered')
   })
-  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'There is nothing here; the status page is at /.'))
+  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'Not found; the status page is at /.'))
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500
     if (status < 500) return refuse(reply, status, error.message)
     if (request.method === 'POST' || deps.troubles === undefined)
       log.error({ err: error, url: request.url }, 'request failed')
     else deps.troubles.failed(...shownBy(request), error)
-    return refuse(reply, 500, 'This failed inside tailflux; its log says why.')
+    return refuse(reply, 500, 'Internal error; see the log of tailflux for the cause.')
   })
 
   const probe = { config: { isProbe: true } }
@@ -159,7 +159,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   })
   app.get('/health', probe, async (request, reply) => {
     const state = health.state()
-    const isTrusted = (await headlineOf(request)) === 'allowed'
+    const isTrusted = (await accessOf(request)) === 'allowed'
     return reply.code(state.status === 'error' ? 503 : 200).send(isTrusted ? state : { status: state.status })
   })
 
@@ -169,13 +169,13 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     const isPage = request.query.as === 'page'
     const render = watched(request, isPage ? () => parts(answer()).text : () => toJson(answer()))
     if (!events.open(reply.raw, isPage ? 'page' : 'status', render)) {
-      return refuse(reply.header('retry-after', '10'), 503, 'There are too many event streams already; close some.')
+      return refuse(reply.header('retry-after', '10'), 503, 'Too many event streams are open; close some.')
     }
     // A stream lives longer than a request.
     request.raw.socket.setTimeout(0)
     return reply.hijack()
   })
-  registerActions(app, { auth, orders: deps, clock, log, runWaitMs: limits.runWaitMs })
+  registerActions(app, { auth, actions: deps, clock, log, runWaitMs: limits.runWaitMs })
 
   app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page(answer())))
   for (const [path, file] of Object.entries(FILES)) {
@@ -200,7 +200,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     }
   }
 
-  function headlineOf(request: FastifyRequest) {
+  function accessOf(request: FastifyRequest) {
     return auth.check(request.headers.authorization, request.headers.host)
   }
 
@@ -229,7 +229,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     unsubscribe.push(health.onChange(events.changed), deps.events?.(events.changed) ?? (() => undefined))
     const { port } = app.server.address() as AddressInfo
     const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
-    log.info({ url }, 'http listens')
+    log.info({ url }, 'HTTP server listening')
     return url
   }
 
@@ -269,7 +269,7 @@ function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? member.toString() : member))
 }
 
-/** What is no HTTP, too large or too slow never becomes a request. */
+/** Input that is not HTTP, too large or too slow never becomes a request. */
 function refuseBadRequest(error: Error & { code?: string }, socket: Socket): void {
   const [status, reason] =
     error.code === 'HPE_HEADER_OVERFLOW'
@@ -287,16 +287,16 @@ function refuseBadRequest(error: Error & { code?: string }, socket: Socket): voi
 }
 
 const LISTEN_FAULTS: Record<string, string> = {
-  EADDRINUSE: 'is taken by another program; stop that one, or set TAILFLUX_HTTP_PORT to a free port.',
-  EACCES: 'is not allowed for this user; set TAILFLUX_HTTP_PORT to a port above 1023.',
-  EADDRNOTAVAIL: 'is no address of this machine; set TAILFLUX_HTTP_HOST to 127.0.0.1, or to 0.0.0.0 for all addresses.',
+  EADDRINUSE: 'is in use by another program; stop that program, or set TAILFLUX_HTTP_PORT to a free port.',
+  EACCES: 'may not be used by this user; set TAILFLUX_HTTP_PORT to a port above 1023.',
+  EADDRNOTAVAIL:
+    'is not an address of this machine; set TAILFLUX_HTTP_HOST to 127.0.0.1, or to 0.0.0.0 for all addresses.',
   ENOTFOUND: 'cannot be resolved; set TAILFLUX_HTTP_HOST to an address such as 127.0.0.1.',
 }
 
 function cannotListen(config: HttpConfig, cause: unknown): CollectorError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  const fault =
-    LISTEN_FAULTS[code] ?? `cannot be listened on (${code}); check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT.`
+  const fault = LISTEN_FAULTS[code] ?? `cannot be used (${code}); check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT.`
   return new CollectorError(`${config.host} port ${config.port} ${fault}`, {
     stage: 'config',
     code: 'config_invalid',

@@ -1,10 +1,10 @@
-/** What `/api/status` and the status page tell. Times are RFC 3339 texts, counts are numbers; nothing secret belongs in here. */
+/** What `/api/status` and the status page show. Times are RFC 3339 strings, counts are numbers; no secrets. */
 import type { LiveView } from '../live/live.ts'
 import type { HealthState } from '../observe/health.ts'
 import type { PassView } from '../pipeline/passes.ts'
 import type { BackfillStatus } from '../pipeline/status.ts'
 
-/** What the composing file provides; `Pipeline.status()` fits. More members are told by `/api/status` as they are. */
+/** What the composing file provides; `Pipeline.status()` fits. Additional members appear in `/api/status` unchanged. */
 export interface StatusView {
   readonly tailnet: string
   /** Where points go, for people. */
@@ -14,7 +14,7 @@ export interface StatusView {
   readonly origin: string | null
   readonly lagSeconds: number | null
   readonly backlogSeconds: number
-  /** Until the backlog is read, at the pace of the last minute; null when nobody can tell. */
+  /** Until the backlog is read, at the pace of the last minute; null when unknown. */
   readonly etaSeconds?: number | null
   readonly inFlight: number
   /** Per second. */
@@ -54,9 +54,9 @@ export interface StatusView {
   readonly clockSkewSeconds: number | null
   /** The service shows a simulated tailnet. */
   readonly demo?: boolean
-  /** Nothing is read until somebody lets it go on. */
+  /** Paused until `tailflux resume`. */
   readonly paused?: boolean
-  /** When the API is asked next; null while it is being asked. */
+  /** Time of the next poll; null while a poll runs. */
   readonly nextPoll?: string | null
   readonly passes?: readonly PassView[]
   readonly live?: LiveView
@@ -64,19 +64,19 @@ export interface StatusView {
   readonly backfill?: BackfillView | null
 }
 
-/** One alert that is not quite at rest. */
+/** One alert that is pending, firing or just resolved. */
 export interface AlertView {
   readonly name: string
   readonly state: 'pending' | 'firing' | 'resolved'
   readonly severity: string
-  /** The sentence that people are told. */
+  /** The sentence in the notification. */
   readonly text: string
   readonly value: string
   readonly threshold: string
   readonly since: string
 }
 
-/** History that somebody asked for. */
+/** A backfill request and its progress. */
 export interface BackfillView extends BackfillStatus {
   readonly etaSeconds: number | null
 }

@@ -82,14 +82,14 @@ export function listening(
       },
       quarantined(reason, count) {
         pipeline.quarantined(reason, count)
-        page.use(({ stages }) => stages.cut.failed(`${count} set aside (${reason}); see dead-letters/.`))
+        page.use(({ stages }) => stages.parse.failed(`${count} set aside (${reason}); see dead-letters/.`))
       },
     },
     health: {
       set(component, status, code, text, condition) {
         health.set(component, status, code, text, condition)
         if (status === 'ok' || text === undefined) return
-        const name = code !== undefined && FOLD_CODES.has(code) ? 'fold' : STAGE_OF[component]
+        const name = code !== undefined && FOLD_CODES.has(code) ? 'aggregate' : STAGE_OF[component]
         if (name !== undefined) page.use(({ stages }) => stages[name].failed(text))
       },
     },

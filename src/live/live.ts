@@ -68,8 +68,8 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   const { clock } = deps
   const stages = {
     api: createStage('api', clock, true),
-    cut: createStage('cut', clock, true),
-    fold: createStage('fold', clock, false),
+    parse: createStage('parse', clock, true),
+    aggregate: createStage('aggregate', clock, false),
     write: createStage('write', clock, true),
   }
   const throughput = createThroughput()
@@ -131,10 +131,10 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   }
 
   function done(window: PlannedWindow, result: WindowResult): void {
-    stages.cut.add(result.messages, result.bytes)
-    stages.cut.succeeded()
-    stages.fold.add(result.points)
-    stages.fold.succeeded()
+    stages.parse.add(result.messages, result.bytes)
+    stages.parse.succeeded()
+    stages.aggregate.add(result.points)
+    stages.aggregate.succeeded()
     const mine = staged.get(window)
     staged.delete(window)
     const { doneToNs } = result

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 
-export const STAGES = ['api', 'cut', 'fold', 'write'] as const
+export const STAGES = ['api', 'parse', 'aggregate', 'write'] as const
 export type StageName = (typeof STAGES)[number]
 
 export interface StageView {

@@ -1,4 +1,4 @@
-/** Times on the page: how long ago for people, the exact time for those who point at it and for machines. */
+/** Times on the page: the age as text, the exact time as tooltip and for machines. */
 import { ageText, timeText } from '../base/format.ts'
 import { type Html, html } from './html.ts'
 

@@ -1,4 +1,4 @@
-/** The few files beside the page: its style and script, the plotting library from its package, an icon. Nothing comes from elsewhere. */
+/** Static files of the page: style, script, the plotting library from its package, an icon. Nothing is loaded from other hosts. */
 import { readFile } from 'node:fs/promises'
 
 interface StaticFile {

@@ -1,4 +1,4 @@
-/** HTML by template: whatever is put in is escaped, unless it is HTML from here already. Device names are chosen by others. */
+/** HTML templates: every value is escaped unless it is already `Html`. Device names are chosen by other people. */
 
 export class Html {
   readonly text: string
@@ -23,7 +23,7 @@ function written(value: Value): string {
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
 export function escapeHtml(text: string): string {
-  // Control characters and those that turn the direction of text could make a name look like another one.
+  // Control characters and those that change the text direction could make a name look like another one.
   return text
     .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, '\ufffd')
     .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')

@@ -1,4 +1,4 @@
-// Puts newer parts of the status page in their place and draws the plot; the page is complete without this.
+// Replaces the parts of the status page that changed and draws the plot; the page is complete without this script.
 
 /** Makes `old` like `fresh`, touching only what differs: focus, selection and scrolling stay. */
 function morph(old, fresh) {
@@ -40,7 +40,7 @@ function bitRate(bytesPerSecond) {
 let plot
 let drawn = ''
 
-/** Draws the series that the server put beside the plot, when they are others than those drawn. */
+/** Draws the series that the server put beside the plot, unless they are already drawn. */
 function draw(isAnew = false) {
   const place = document.getElementById('plot')
   if (!place || typeof uPlot === 'undefined') return
@@ -90,7 +90,7 @@ function draw(isAnew = false) {
           points: { show: false },
         })),
       ],
-      hooks: { setCursor: [tell] },
+      hooks: { setCursor: [showValues] },
     },
     data,
     place,
@@ -101,8 +101,8 @@ function clock(seconds, hasSeconds = true) {
   return new Date(seconds * 1000).toISOString().slice(11, hasSeconds ? 19 : 16)
 }
 
-/** The values under the pointer, in words. */
-function tell({ data, cursor: { idx } }) {
+/** Shows the values under the pointer as text. */
+function showValues({ data, cursor: { idx } }) {
   const place = document.getElementById('traffic-at')
   if (!place) return
   const time = idx == null ? undefined : data[0][idx]
@@ -111,7 +111,7 @@ function tell({ data, cursor: { idx } }) {
       ? ''
       : `${clock(time)} UTC: ${KINDS.map(({ name }, index) => {
           const value = data[index + 1][idx]
-          return `${name} ${value == null ? 'not read' : bitRate(value)}`
+          return `${name} ${value == null ? 'no data' : bitRate(value)}`
         }).join(', ')}`
 }
 
@@ -119,18 +119,18 @@ const events = new EventSource('/api/events?as=page')
 events.addEventListener('page', (event) => {
   document.body.classList.remove('stale')
   const fresh = new DOMParser().parseFromString(`<main>\n${event.data}\n</main>`, 'text/html').querySelector('main')
-  const said = document.getElementById('traffic-at')?.textContent
+  const values = document.getElementById('traffic-at')?.textContent
   morph(document.querySelector('main'), fresh)
   const place = document.getElementById('traffic-at')
-  if (place && said) place.textContent = said
-  const word = document.querySelector('#verdict b')?.textContent
+  if (place && values) place.textContent = values
+  const word = document.querySelector('#headline b')?.textContent
   if (word) document.title = `${word} · tailflux`
   draw()
 })
 events.addEventListener('error', () => {
   document.body.classList.add('stale')
   const now = document.getElementById('now')
-  if (now) now.textContent = 'No connection to tailflux; trying again.'
+  if (now) now.textContent = 'No connection to tailflux; retrying.'
 })
 
 document.documentElement.classList.add('js')

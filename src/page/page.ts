@@ -1,10 +1,10 @@
-/** The status page, rendered here so that it reads without JavaScript; page.js only puts newer parts in their place and draws the plot. */
+/** The status page, rendered here so that it reads without JavaScript; page.js only replaces the parts that changed and draws the plot. */
 
 import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import { type Html, html } from './html.ts'
 import { alerts, troubles } from './problems.ts'
-import { nextSteps, peek, position } from './progress.ts'
+import { nextSteps, peek, progress } from './progress.ts'
 import { line } from './stages.ts'
 import { talkers, traffic } from './traffic.ts'
 
@@ -43,7 +43,7 @@ ${parts(status)}
 
 /** The parts that change: each has an id by which page.js finds it. */
 export function parts(status: StatusAnswer): Html {
-  return html`${verdict(status)}
+  return html`${headline(status)}
 ${troubles(status)}
 ${line(status)}
 <div class="columns">
@@ -52,7 +52,7 @@ ${traffic(status)}
 ${talkers(status)}
 </div>
 <div class="stack">
-${position(status)}
+${progress(status)}
 ${alerts(status)}
 ${nextSteps(status)}
 </div>
@@ -60,8 +60,8 @@ ${nextSteps(status)}
 ${peek(status)}`
 }
 
-/** Only the word is a live region: a screen reader need not hear every new figure. */
-function verdict(status: StatusAnswer): Html {
+/** Only the word is a live region: a screen reader should not read out every new figure. */
+function headline(status: StatusAnswer): Html {
   const { status: how, word, text } = headlineOf(status)
-  return html`<p id="verdict" class="verdict ${how}"><b role="status">${word}</b> <span>${text}</span></p>`
+  return html`<p id="headline" class="headline ${how}"><b role="status">${word}</b> <span>${text}</span></p>`
 }

@@ -1,4 +1,4 @@
-/** What needs a look besides the verdict: every component that is not well, and alerts. */
+/** Problems besides the headline: every component with a warning or an error, and alerts. */
 
 import type { AlertView, StatusAnswer } from '../http/status.ts'
 import type { ComponentHealth, Status } from '../observe/health.ts'
@@ -10,7 +10,7 @@ const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
   sink: 'Database',
   state: 'State file',
   names: 'Device names',
-  line: 'The line',
+  line: 'Ingestion',
   clock: 'Clock',
   alerts: 'Alerts',
   page: 'Status page',

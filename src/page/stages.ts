@@ -1,4 +1,4 @@
-/** The line as a strip of stages, from the API to the database. */
+/** The ingestion stages, from the API to the database. */
 import { bytesText, countText } from '../base/format.ts'
 import type { StatusAnswer } from '../http/status.ts'
 import type { StageName, StageView } from '../live/stages.ts'
@@ -7,21 +7,21 @@ import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
 
 const TITLES: Record<StageName, { readonly title: string; readonly does: string; readonly counts: string }> = {
-  api: { title: 'Tailscale API', does: 'asked for flow logs', counts: 'requests' },
-  cut: { title: 'Cut', does: 'answers into messages', counts: 'messages' },
-  fold: { title: 'Fold', does: 'messages into points', counts: 'points' },
+  api: { title: 'Tailscale API', does: 'requests for flow logs', counts: 'requests' },
+  parse: { title: 'Parse', does: 'responses into messages', counts: 'messages' },
+  aggregate: { title: 'Aggregate', does: 'messages into points', counts: 'points' },
   write: { title: 'Write', does: 'points to the database', counts: 'points' },
 }
-/** Whose health is shown where. */
+/** The component whose health a stage shows. */
 const COMPONENT_OF: Partial<Record<StageName, ComponentHealth['component']>> = {
   api: 'source',
-  fold: 'line',
+  aggregate: 'line',
   write: 'sink',
 }
 
 export function line(status: StatusAnswer): Html {
   const stages = status.live?.stages ?? []
-  return html`<ol id="line" class="line" aria-label="The line, stage by stage">${stages.map((one) => stage(one, status))}</ol>`
+  return html`<ol id="line" class="line" aria-label="Ingestion stages">${stages.map((one) => stage(one, status))}</ol>`
 }
 
 function stage(view: StageView, { health, now }: StatusAnswer): Html {
@@ -30,7 +30,7 @@ function stage(view: StageView, { health, now }: StatusAnswer): Html {
   const { lastError, durationMs, bytesPerSecond, perSecond } = view
   const amounts = [
     bytesPerSecond === null ? undefined : `${bytesText(bytesPerSecond)}/s`,
-    durationMs === null ? undefined : `${milliseconds(durationMs.p50)}, slow ${milliseconds(durationMs.p95)}`,
+    durationMs === null ? undefined : `median ${milliseconds(durationMs.p50)}, p95 ${milliseconds(durationMs.p95)}`,
   ].filter((text) => text !== undefined)
   return html`
 <li class="stage ${how}">
@@ -38,8 +38,8 @@ function stage(view: StageView, { health, now }: StatusAnswer): Html {
 <p class="dim does">${does}</p>
 <p class="big">${countText(perSecond)} <small>${counts}/s</small></p>
 <p class="dim">${amounts.join(' · ') || 'in memory'}</p>
-<p>${view.lastSuccess === null ? 'not yet' : html`went well ${ago(view.lastSuccess, now)}`}</p>
-<p class="${lastError ? 'fault' : 'dim'}">${lastError ? html`${ago(lastError.at, now)}: ${lastError.text}` : 'no error since the start'}</p>
+<p>${view.lastSuccess === null ? 'no success yet' : html`last success ${ago(view.lastSuccess, now)}`}</p>
+<p class="${lastError ? 'fault' : 'dim'}">${lastError ? html`${ago(lastError.at, now)}: ${lastError.text}` : 'no errors since start'}</p>
 </li>`
 }
 

@@ -1,4 +1,4 @@
-/** `tailflux alerts` as a process: a test message to everybody who is told, and thresholds from what the database holds. */
+/** `tailflux alerts` as a process: a test alert to every notifier, and thresholds from what the database holds. */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ async function settingsFile(t: TestContext, settings: object): Promise<string> {
   return path
 }
 
-test('alerts test tells everybody, and that it is over', { skip: await missing('alertmanager') }, async (t) => {
+test('alerts test notifies every receiver, firing and resolved', { skip: await missing('alertmanager') }, async (t) => {
   const listeners = await startListeners(t)
   listeners.use(systemClock)
   const { moved, webhook, ntfy, topic } = listeners
@@ -35,7 +35,7 @@ test('alerts test tells everybody, and that it is over', { skip: await missing('
   })
   const { code, stdout, stderr } = await runCli(t, ['alerts', 'test', '-c', config])
   assert.deepEqual([code, stderr], [0, ''])
-  assert.equal(stdout, `told   alertmanager ${moved.url}\ntold   webhook ${webhook.url}\ntold   ntfy ${ntfy.url}\n`)
+  assert.equal(stdout, `sent   alertmanager ${moved.url}\nsent   webhook ${webhook.url}\nsent   ntfy ${ntfy.url}\n`)
   const labels = { alertname: 'tailflux-test', severity: 'info', tailnet: 'default' }
   assert.deepEqual(
     (await listeners.held('tailflux-test')).map((one) => [one.labels, one.status.state]),
@@ -63,7 +63,7 @@ test('alerts test tells everybody, and that it is over', { skip: await missing('
   assert.equal(ntfy.published[0]?.rawHeaders[basic + 1], `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`)
 })
 
-test('alerts test: whoever is not reached is named with the remedy, the others are told, and the process fails', {
+test('alerts test: a receiver that cannot be reached is named with the remedy, the others are notified, and the process fails', {
   skip: await missing('alertmanager'),
 }, async (t) => {
   const listeners = await startListeners(t)
@@ -71,7 +71,7 @@ test('alerts test: whoever is not reached is named with the remedy, the others a
   const { moved, webhook, ntfy, topic } = listeners
   const nobody = `http://127.0.0.1:${await freePort()}`
   const good = [{ alertmanager: moved.url }, { webhook: webhook.url }, { ntfy: `${ntfy.url}/${topic}` }]
-  const bad: readonly [notify: object, told: RegExp][] = [
+  const bad: readonly [notify: object, message: RegExp][] = [
     [
       { alertmanager: nobody },
       /alertmanager .* cannot be reached \(ECONNREFUSED\).*Check that it runs and that its URL/,
@@ -101,17 +101,17 @@ test('alerts test: whoever is not reached is named with the remedy, the others a
     assert.match(remedy, bad[index]![1])
     assert.deepEqual(
       rest.map((line) => line.split(' ')[0]),
-      ['told', 'told', 'told'],
+      ['sent', 'sent', 'sent'],
       stdout,
     )
     assert.ok(!`${stdout}${stderr}`.includes(SECRET))
   }
 })
 
-test('alerts test with nobody to tell, or a secret that is not there, says which setting to remedy', async (t) => {
+test('alerts test without notifiers, or with a missing secret, says which setting to fix', async (t) => {
   const none = await runCli(t, ['alerts', 'test'])
   assert.deepEqual([none.code, none.stdout], [2, ''])
-  assert.match(none.stderr, /nobody to tell: set alerts\.notify/)
+  assert.match(none.stderr, /No notifiers are configured: set alerts\.notify/)
   const config = await settingsFile(t, {
     alerts: { notify: [{ webhook: 'http://127.0.0.1:1', tokenFile: '/no/such' }] },
   })
@@ -158,24 +158,24 @@ test('alerts suggest says what to remedy where there is nothing to look at', {
   const dir = await folder(t)
   const influx = await startInfluxd(t, { databases: ['empty'] })
   const at = (url: string, db: string) => ({ INFLUX_API: 'v1', INFLUX_DB: db, INFLUX_URL: url })
-  const cases: [args: string[], env: Record<string, string>, code: number, told: RegExp][] = [
+  const cases: [args: string[], env: Record<string, string>, code: number, message: RegExp][] = [
     [
       [],
       { TAILFLUX_DATA_DIR: dir },
       2,
       /There is no embedded store at .*store\.db; check TAILFLUX_DATA_DIR, or set INFLUX_URL/,
     ],
-    [[], at(influx.url, 'empty'), 1, /nothing was seen in the last 7 days; let it run for a while first/],
+    [[], at(influx.url, 'empty'), 1, /no traffic found in the last 7 days; let tailflux run for a while first/],
     [[], at(influx.url, 'nowhere'), 1, /nowhere/],
     [[], at(`http://127.0.0.1:${await freePort()}`, 'empty'), 1, /cannot be reached|ECONNREFUSED/],
     [['--days', 'many'], at(influx.url, 'empty'), 2, /whole number of days from 1 to 365/],
     [['--days', '0'], at(influx.url, 'empty'), 2, /whole number of days from 1 to 365/],
   ]
   await Promise.all(
-    cases.map(async ([args, env, code, told]) => {
+    cases.map(async ([args, env, code, message]) => {
       const result = await runCli(t, ['alerts', 'suggest', ...args], env)
       assert.deepEqual([result.code, result.stdout], [code, ''], result.stderr)
-      assert.match(result.stderr, told)
+      assert.match(result.stderr, message)
       assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack')
     }),
   )

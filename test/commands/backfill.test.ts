@@ -16,7 +16,7 @@ function isoOf(ns: bigint): string {
 
 async function world(t: Parameters<typeof folder>[0], tailnet: Tailnet, latencyMs = 0) {
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  // Its clock runs, as that of the service does: one that stands still would be told as clocks that disagree.
+  // Its clock runs, as that of the service does: one that stands still would be reported as clock skew.
   const api = createDemoServer(tailnet, { latencyMs })
   await api.start()
   t.after(() => api.stop())
@@ -67,7 +67,7 @@ test('alone, killed three times: it goes on where it was, and the content is the
   const { code, stdout, stderr } = await runCli(t, args, env)
   assert.equal(code, 0, stderr)
   assert.match(stdout, /^Done: .* \(30 min\), \d+ messages, \d+ points in \d+ windows, in \d+ s\.\n$/)
-  assert.match(stderr, /no service runs, so it is read here/)
+  assert.match(stderr, /by this command, because no service is running/)
   assert.match(stderr, /backfill: 100\.0 %/)
   assert.ok((await assertStored(t, tailnet, dir, fromNs, toNs)) > 1_000)
   const asked = api.count('logs')
@@ -90,7 +90,7 @@ test('through the running service: it is asked, watched, and done behind the pre
   const beside = { ...env, TAILFLUX_HTTP_PORT: new URL(url).port }
   const { code, stdout, stderr } = await runCli(t, ['backfill', '--from', isoOf(fromNs), '--to', isoOf(toNs)], beside)
   assert.equal(code, 0, stderr)
-  assert.match(stderr, /asked of the service at http/)
+  assert.match(stderr, /by the service at http/)
   assert.match(stdout, /^Done: /)
   const refused = await runCli(t, ['backfill', '--from', '90d', '--to', '60d'], beside)
   assert.equal(refused.code, 1)

@@ -105,7 +105,7 @@ test('the store and InfluxDB tell the same, and it is the truth', { skip: await 
   const table = await runCli(t, ['flows', ...range, '-n', '3'], store)
   assert.match(
     table.stdout,
-    /^ *BYTES +SENT +BACK {2}KIND +PROTO +FROM +TO +REPORTED BY\n(.+\n){3}\n.* UTC to .* UTC\n$/,
+    /^ *BYTES +SENT +RECEIVED {2}KIND +PROTO +FROM +TO +REPORTED BY\n(.+\n){3}\n.* UTC to .* UTC\n$/,
   )
   const none = await runCli(t, ['flows', '--from', '300d', '--to', '299d'], store)
   assert.match(none.stdout, /^No flows from/)

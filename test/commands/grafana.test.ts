@@ -44,7 +44,7 @@ test('export writes the files, --check agrees until the settings change, and wha
   await rules([NODE, EXIT])
   const early = await run('--out', out, '--check')
   assert.equal(early.code, 1)
-  assert.ok(early.stderr.includes(`${join(out, RULES_FILE)} is not what the settings say; run tailflux grafana export`))
+  assert.ok(early.stderr.includes(`${join(out, RULES_FILE)} differs from the settings; run tailflux grafana export`))
   await assert.rejects(stat(out), { code: 'ENOENT' }, '--check writes nothing')
 
   assert.deepEqual(await run('--out', out), { code: 0, stdout: '', stderr: '' })
@@ -62,7 +62,7 @@ test('export writes the files, --check agrees until the settings change, and wha
   await rules([{ ...NODE, above: '30GB' }, EXIT])
   const changed = await run('--out', out, '--check')
   assert.equal(changed.code, 1)
-  assert.match(changed.stderr, /is not what the settings say; run tailflux grafana export --out /)
+  assert.match(changed.stderr, /differs from the settings; run tailflux grafana export --out /)
   assert.deepEqual(await read(), first, '--check writes nothing')
   assert.equal((await run('--out', out)).code, 0)
   assert.notDeepEqual(await read(), first)
@@ -111,7 +111,7 @@ test('what only the service can judge is named, the contact point has no secret,
   await writeFile(join(out, CONTACT_POINT_FILE), `${texts[1]}\n`)
   const checked = await run('--out', out, '--check')
   assert.equal(checked.code, 1)
-  assert.ok(checked.stderr.includes(`${join(out, CONTACT_POINT_FILE)} is not what the settings say`))
+  assert.ok(checked.stderr.includes(`${join(out, CONTACT_POINT_FILE)} differs from the settings`))
 })
 
 test('what cannot be done is told with its remedy', async (t) => {
@@ -119,7 +119,7 @@ test('what cannot be done is told with its remedy', async (t) => {
   await rules([NODE])
   const nowhere = await run('--check')
   assert.deepEqual([nowhere.code, nowhere.stdout], [2, ''])
-  assert.match(nowhere.stderr, /--check needs --out with the folder to look at/)
+  assert.match(nowhere.stderr, /--check needs --out with the directory to check/)
 
   await mkdir(out, { recursive: true })
   await writeFile(join(out, RULES_FILE), 'groups: [')

@@ -1,4 +1,4 @@
-/** Commands whose output nobody takes: a reader that has seen enough is no fault, a full disk is told. */
+/** Commands whose output cannot be written: a reader that closes the pipe is no error, a full disk is reported. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -50,12 +50,12 @@ test('a reader that ends early ends a command quietly', async (t) => {
     assert.match(await runInShell(t, args, dir, '| true'), /^(.*messages.*\n)?exit code 0\n$/, args.join(' '))
 })
 
-test('an output that is full is told, and the exit code is 1', async (t) => {
+test('a full disk is reported, and the exit code is 1', async (t) => {
   const { dir, file } = await world(t)
   for (const args of [['--help'], ['print-config', '--sample'], ['replay', '--print', file]])
     assert.match(
       await runInShell(t, args, dir, '> /dev/full'),
-      /^tailflux: The output cannot be written \(ENOSPC\); free space, or send it somewhere else\.\n(.*messages.*\n)?exit code 1\n$/,
+      /^tailflux: The output cannot be written \(ENOSPC\); free disk space, or redirect the output\.\n(.*messages.*\n)?exit code 1\n$/,
       args.join(' '),
     )
 })

@@ -1,4 +1,4 @@
-/** Reload, pause and resume of a running service, as a process: right settings are taken over, wrong ones refused, and nothing is lost. */
+/** Reload, pause and resume of a running service, as a process: valid settings are applied, invalid ones rejected, and nothing is lost. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
 
-test('under load: good settings are taken over, wrong ones refused with all faults, and the content is the truth', async (t) => {
+test('under load: valid settings are applied, invalid ones rejected with all errors, and the content is the truth', async (t) => {
   const dir = await folder(t)
   const tailnet = createTailnet({ nodes: 12, seed: 9 })
   // The API's clock stands still, so that the last edge is known.
@@ -44,7 +44,7 @@ test('under load: good settings are taken over, wrong ones refused with all faul
 
   await writeFile(file, `${settings('parallel: 99, nonsense: 1')}ports: all\n`)
   run.child.kill('SIGHUP')
-  const refused = await run.until(/\{[^\n]*"new settings are refused, the old ones stay in force"[^\n]*\}/)
+  const refused = await run.until(/\{[^\n]*"new settings rejected, old settings stay in force"[^\n]*\}/)
   for (const fault of ['parallel', 'nonsense', 'ports'])
     assert.match(refused[0], new RegExp(`poll.${fault}|: ${fault}`))
 
@@ -52,11 +52,11 @@ test('under load: good settings are taken over, wrong ones refused with all faul
     await writeFile(file, settings(`parallel: ${parallel}`))
     run.child.kill('SIGHUP')
     await run.until(
-      new RegExp(`(?:settings are taken over[\\s\\S]*?tailflux is ready[\\s\\S]*?window done[\\s\\S]*?){${index + 1}}`),
+      new RegExp(`(?:settings applied[\\s\\S]*?tailflux is ready[\\s\\S]*?window done[\\s\\S]*?){${index + 1}}`),
     )
   }
   run.child.kill('SIGHUP')
-  await run.until(/settings are as they were/)
+  await run.until(/settings unchanged/)
   const horizon = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
   const url = addressOf()
   // Told at the end of a poll, which comes a little later than its last window.
@@ -95,13 +95,13 @@ test('settings that are good but do not work here: the old ones come back', asyn
   // The port of the simulated API is taken.
   await writeFile(file, settings(Number(new URL(api.url).port)))
   run.child.kill('SIGHUP')
-  await run.until(/is taken by another program[\s\S]*the old ones come back into force[\s\S]*tailflux is ready/)
-  await run.until(/come back into force[\s\S]*window done/)
+  await run.until(/is in use by another program[\s\S]*old settings restored[\s\S]*tailflux is ready/)
+  await run.until(/old settings restored[\s\S]*window done/)
   run.child.kill('SIGTERM')
   assert.equal(await run.ended, 0)
 })
 
-test('orders over HTTP and from the command line: only with a token, and the one of the data directory is enough', async (t) => {
+test('commands over HTTP and from the command line: only with a token, and the one of the data directory is enough', async (t) => {
   const dir = await folder(t)
   const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0', TAILFLUX_POLL_LOOKBACK: '5m' }
   const demo = startCli(t, ['demo', '--nodes', '6'], env)
@@ -119,16 +119,16 @@ test('orders over HTTP and from the command line: only with a token, and the one
 
   const beside = { ...env, TAILFLUX_HTTP_PORT: new URL(url).port }
   const pause = await runCli(t, ['pause'], beside)
-  assert.deepEqual([pause.code, pause.stdout], [0, 'Paused: nothing is read until `tailflux resume`.\n'])
+  assert.deepEqual([pause.code, pause.stdout], [0, 'Paused; run `tailflux resume` to continue.\n'])
   const status = await runCli(t, ['status', '--json'], beside)
   assert.equal(JSON.parse(status.stdout).paused, true)
   const page = await (await fetch(url)).text()
-  assert.match(page, /Paused<\/b> <span>Nothing is read; `tailflux resume` lets it go on/)
+  assert.match(page, /Paused<\/b> <span>Reading is paused; run `tailflux resume` to continue/)
   assert.equal((await runCli(t, ['resume'], beside)).code, 0)
   assert.equal(((await (await fetch(`${url}/api/status`)).json()) as { paused: boolean }).paused, false)
   assert.deepEqual((await post('/api/reload', control)).body, { changed: [] })
   const reload = await runCli(t, ['reload'], beside)
-  assert.deepEqual([reload.code, reload.stdout], [0, 'The settings are as they were.\n'])
+  assert.deepEqual([reload.code, reload.stdout], [0, 'Settings unchanged.\n'])
   const wrong = await post('/api/backfill?from=yesterday&to=now', control)
   assert.equal(wrong.status, 422)
   demo.child.kill('SIGTERM')
@@ -181,7 +181,7 @@ test('another data directory: its lock is taken first, the old one is free then;
 
   await writeFile(file, settings('taken'))
   run.child.kill('SIGHUP')
-  await run.until(/"code":"state_locked"[^\n]*"msg":"new settings do not work here, the old ones stay in force"/)
+  await run.until(/"code":"state_locked"[^\n]*"msg":"new settings do not work, old settings stay in force"/)
   assert.equal(run.stdout().match(/tailflux starts/g)?.length, 1, 'the old service was not disturbed')
 
   const rival = await startRival(t, join(dir, 'one', 'state.db'))
@@ -197,8 +197,8 @@ test('another data directory: its lock is taken first, the old one is free then;
 async function startRival(t: TestContext, path: string) {
   const module = (name: string) => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href)
   const script = `
-    import { openStateFile } from ${module('ledger/state-file')}
-    import { systemClock } from ${module('clock')}
+    import { openStateFile } from ${module('ledger/sqlite/state-file')}
+    import { systemClock } from ${module('base/clock')}
     let tries = 0
     function attempt() {
       tries += 1

@@ -75,7 +75,7 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
   )
 })
 
-test('what cannot be replayed is told, with exit code 1', async (t) => {
+test('what cannot be replayed is reported, with exit code 1', async (t) => {
   const dir = await folder(t)
   const file = join(dir, 'broken.json')
   await writeFile(file, '{"logs":[{"nodeId":"n1"')

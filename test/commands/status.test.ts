@@ -20,14 +20,14 @@ const answer: StatusAnswer = {
   live: createLive({ clock: createFakeClock(), random: () => 0.5 }).view(),
 }
 
-test('the verdict first, then the line, the position and what passes', () => {
+test('the headline first, then the stages, the progress and the traffic', () => {
   const text = statusText(answer, false)
   assert.match(
     text,
     /^tailflux 1\.2\.3 {3}tailnet example\.com → influxdb v2 .*\n\nOK 38 s behind, 744 k points\/min, next poll in 12 s\.\n/,
   )
   for (const line of [
-    /^Tailscale API .*not yet$/m,
+    /^Tailscale API .*no success yet$/m,
     /^complete up to {2}2026-11-02 12:00:00 UTC$/m,
     /^gaps +none$/m,
     /^traffic now +virtual 0 bit\/s/m,
@@ -39,7 +39,7 @@ test('trouble is in the first words, in colour where there is any', () => {
   const health = { status: 'error', text: 'The key has ended; make a new one.', components: [] } as const
   assert.match(statusText({ ...answer, health }, false), /\nError The key has ended; make a new one\.\n/)
   assert.match(statusText({ ...answer, health }, true), /\u001b\[1;31mError\u001b\[0m The key/)
-  assert.match(statusText({ ...answer, health, paused: true }, false), /\nPaused Nothing is read/)
+  assert.match(statusText({ ...answer, health, paused: true }, false), /\nPaused Reading is paused/)
 })
 
 test('names cannot move the cursor or turn text about', () => {
@@ -58,8 +58,8 @@ test('names cannot move the cursor or turn text about', () => {
   assert.equal(text.split('\n').filter((line) => line === 'c').length, 0)
 })
 
-test('nobody there: the remedy, and exit code 1', async (t) => {
+test('no answer: the remedy, and exit code 1', async (t) => {
   const { code, stderr } = await runCli(t, ['status'], { TAILFLUX_HTTP_PORT: '1', TAILFLUX_DATA_DIR: await folder(t) })
   assert.equal(code, 1)
-  assert.match(stderr, /No tailflux answers at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)
+  assert.match(stderr, /No answer from tailflux at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)
 })

@@ -222,10 +222,13 @@ test('a port in use is told with the remedy', async (t) => {
   await assert.rejects(serve(t, { config: { port } }), (error) => {
     assert.ok(error instanceof CollectorError)
     assert.equal(error.code, 'config_invalid')
-    assert.match(error.message, new RegExp(`127\\.0\\.0\\.1 port ${port} is taken.*TAILFLUX_HTTP_PORT`))
+    assert.match(error.message, new RegExp(`127\\.0\\.0\\.1 port ${port} is in use.*TAILFLUX_HTTP_PORT`))
     return true
   })
-  await assert.rejects(serve(t, { config: { host: '203.0.113.7' } }), /no address of this machine.*TAILFLUX_HTTP_HOST/)
+  await assert.rejects(
+    serve(t, { config: { host: '203.0.113.7' } }),
+    /not an address of this machine.*TAILFLUX_HTTP_HOST/,
+  )
 })
 
 test('stop can be called twice, and without start', async (t) => {

@@ -248,7 +248,7 @@ test('the path of a webhook and the topic of ntfy show nowhere, whatever the rec
 
   // Another path at the same host is a change of settings all the same; without one there is nothing to do.
   child.process.kill('SIGHUP')
-  await eventually('nothing to do', () => /settings are as they were/.test(child.output()))
+  await eventually('nothing to do', () => /settings unchanged/.test(child.output()))
   const [first, ...rest] = settings.alerts.notify
   const moved = { ...first, webhook: `${first?.webhook}/moved` }
   writeFileSync(file, JSON.stringify({ ...settings, alerts: { ...settings.alerts, notify: [moved, ...rest] } }))

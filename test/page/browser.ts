@@ -14,8 +14,8 @@ export interface Looked {
   violations(): Promise<string[]>
   /** Resolves when the expression is true, now or after a change of the page. */
   until(expression: string): Promise<void>
-  /** Resolves with the whole verdict when it matches. */
-  verdict(pattern: RegExp): Promise<string>
+  /** Resolves with the whole headline when it matches. */
+  headline(pattern: RegExp): Promise<string>
 }
 
 /** One for all tests of a file: starting takes longer than looking. */
@@ -74,9 +74,9 @@ export async function look(
         ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`,
       )
     },
-    async verdict(pattern) {
-      await until(`${pattern}.test(document.getElementById('verdict').textContent)`)
-      return (await page.locator('#verdict').textContent()) ?? ''
+    async headline(pattern) {
+      await until(`${pattern}.test(document.getElementById('headline').textContent)`)
+      return (await page.locator('#headline').textContent()) ?? ''
     },
   }
 }

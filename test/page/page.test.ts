@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ageText, bytesText, countText } from '../../src/base/format.ts'
+import { ageAdjective, ageText, bytesText, countText } from '../../src/base/format.ts'
 import { escapeHtml, html } from '../../src/page/html.ts'
 import { readEvent, serve, someStatus } from '../http/serve.ts'
 
@@ -37,15 +37,15 @@ test('the page has no inline script or style, and all that it names is there', a
   assert.match(text, /38 s behind, 744 k points\/min/)
 })
 
-test('the verdict shows the sentence of the worst component, and the demo says that it is one', async (t) => {
+test('the headline shows the sentence of the worst component, and the demo says that it is one', async (t) => {
   const { get, health } = await serve(t, {
     status: () => ({ ...someStatus, demo: true, lagSeconds: null, watermark: null }),
   })
-  assert.match(await (await get('/')).text(), /nothing was read yet/)
+  assert.match(await (await get('/')).text(), /No data read yet/)
   health.set('names', 'warning', 'api_forbidden', 'Names cannot be read.')
   health.set('source', 'error', 'api_unauthorized', 'The key is expired; make a new one.')
   const text = await (await get('/')).text()
-  assert.match(text, /class="verdict error"[^>]*><b role="status">Error<\/b> <span>The key is expired/)
+  assert.match(text, /class="headline error"[^>]*><b role="status">Error<\/b> <span>The key is expired/)
   assert.match(text, /simulated tailnet/)
 })
 
@@ -73,7 +73,11 @@ test('numbers read well', () => {
     [countText(12_400), '12.4 k'],
     [countText(3_100_000), '3.1 M'],
     [bytesText(512), '512 B'],
-    [bytesText(8 << 20), '8.0 MiB'],
+    [bytesText(8 << 20), '8.4 MB'],
+    [ageAdjective(900), '15-minute'],
+    [ageAdjective(86_400), '24-hour'],
+    [ageAdjective(86_400 * 7), '7-day'],
+    [ageAdjective(90), '90-second'],
   ]
   for (const [got, wanted] of rows) assert.equal(got, wanted)
 })

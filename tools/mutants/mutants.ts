@@ -811,7 +811,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the parser makes requests of all that came',
     file: CONNECTIONS,
-    find: '    readInPieces(socket)\n',
+    find: '    readInChunks(socket)\n',
     replace: '',
     tests: [NETWORK_TEST],
   },

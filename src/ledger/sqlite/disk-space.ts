@@ -10,7 +10,7 @@ const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
   [/^store\.db/, 'is the embedded store, which keeps less with a shorter store.retention'],
 ]
 
-/** One sentence, without a full stop: `the disk of /data has 0 B free of 1.0 GiB; dead-letters there (12.0 MiB) may be moved away ...`. */
+/** One sentence, without a full stop: `the disk of /data has 0 B free of 1.1 GB; dead-letters there (12.6 MB) may be moved away ...`. */
 export function spaceText(dir: string): string {
   const pieces = [diskText(dir)]
   for (const [name, bytes] of contentOf(dir)) {

@@ -36,9 +36,9 @@ test('what may go is told with its size, the largest first, and nothing else', (
   const [disk = '', ...pieces] = spaceText(dir).split('; ')
   assert.match(disk, /^the disk of \S+ has [\d.]+ \w*B free of [\d.]+ \w*B$/)
   assert.deepEqual(pieces, [
-    'store.db there (40.0 KiB) is the embedded store, which keeps less with a shorter store.retention',
-    'dead-letters there (20.0 KiB) may be moved away once somebody has looked at it',
-    'state.db.corrupt-2026-11-02T120000.000Z there (8.0 KiB) was set aside and may be removed',
+    'store.db there (41.0 kB) is the embedded store, which keeps less with a shorter store.retention',
+    'dead-letters there (20.5 kB) may be moved away once somebody has looked at it',
+    'state.db.corrupt-2026-11-02T120000.000Z there (8.2 kB) was set aside and may be removed',
   ])
   assert.equal(spaceText(join(dir, 'nowhere')), `the disk of ${join(dir, 'nowhere')} is full`)
 })
@@ -65,13 +65,13 @@ test('a start on a full disk says what to free and where, and a run goes on by i
   )
   assert.match(
     atRun,
-    /state\.db: the disk of \S+ has 0 B free of 256 KiB; store\.db .*\. Free space on that disk; reading/,
+    /state\.db: the disk of \S+ has 0 B free of 262 kB; store\.db .*\. Free space on that disk; reading/,
   )
   file.close()
   rmSync(join(dir, 'state.db'))
   fill(dir)
   const atStart = textOf(open)
-  assert.match(atStart, /dead-letters there \(20\.0 KiB\) may be moved away .*; start tailflux again then$/)
+  assert.match(atStart, /dead-letters there \(20\.5 kB\) may be moved away .*; start tailflux again then$/)
   rmSync(join(dir, 'filler'))
   open().close()
 })
