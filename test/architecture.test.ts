@@ -22,7 +22,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   privacy: ['source', 'flatten', 'directory', 'ledger'],
   pipeline: ['source', 'flatten', 'sink', 'ledger', 'directory', 'schedule'],
   live: ['source', 'flatten', 'sink', 'ledger', 'pipeline'],
-  alerts: ['source', 'flatten', 'sink', 'ledger', 'pipeline', 'secrets'],
+  alerts: ['source', 'flatten', 'sink', 'ledger', 'pipeline', 'secrets', 'http-client'],
   observe: ['source', 'sink', 'ledger', 'pipeline', 'alerts', 'live', 'secrets'],
   page: ['observe', 'pipeline', 'live', 'http'],
   http: ['observe', 'pipeline', 'live', 'page', 'secrets', 'http-client'],
@@ -39,7 +39,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'alerts',
     'live',
   ],
-  doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http'],
+  doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http', 'http-client'],
   demo: ['http-client'],
 }
 /** They put everything together, and nobody imports them. */

@@ -2,9 +2,12 @@
 import { Command } from 'commander'
 import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
+import { ask } from '../http-client/ask.ts'
 import { load } from './settings.ts'
 
 const TIMEOUT_MS = 4_000
+/** Of what is shown. */
+const BODY_BYTES_MAX = 512
 
 export function healthcheckCommand(): Command {
   return new Command('healthcheck')
@@ -16,7 +19,7 @@ export function healthcheckCommand(): Command {
     .option('--url <url>', 'address of the service, if not the configured one')
     .action(async (options: { strict?: boolean; url?: string }, command: Command) => {
       const url = options.url ?? addressOf(load(command).settings)
-      const answer = await ask(`${url.replace(/\/+$/, '')}/readyz${options.strict ? '?strict=1' : ''}`)
+      const answer = await askReady(`${url.replace(/\/+$/, '')}/readyz${options.strict ? '?strict=1' : ''}`)
       process.stdout.write(`${answer.body}\n`)
       if (!answer.isGood) process.exitCode = 1
     })
@@ -35,12 +38,15 @@ export function addressOf({ http }: Pick<Settings, 'http'>): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`
 }
 
-async function ask(url: string): Promise<{ isGood: boolean; body: string }> {
+async function askReady(url: string): Promise<{ isGood: boolean; body: string }> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
-    return { isGood: answer.ok, body: (await answer.text()).slice(0, 512) }
+    const answer = await ask({ url }, AbortSignal.timeout(TIMEOUT_MS))
+    const { text } = await answer.text(BODY_BYTES_MAX)
+    const isGood = answer.status >= 200 && answer.status < 300
+    return { isGood, body: text === '' ? `It answered ${answer.status}.` : text }
   } catch (cause) {
-    const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : ''
+    if (cause instanceof CollectorError) throw cause
+    const reason = cause instanceof Error ? cause.message : ''
     throw new CollectorError(`${url} does not answer (${reason}); is tailflux running, and does it listen there?`, {
       stage: 'config',
       code: 'service_unreachable',

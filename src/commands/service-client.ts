@@ -4,6 +4,7 @@ import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { readControlToken } from '../http/control-token.ts'
 import type { StatusAnswer } from '../http/status.ts'
+import { ask } from '../http-client/ask.ts'
 import { addressOf } from './healthcheck.ts'
 
 export interface ServiceClient {
@@ -15,34 +16,33 @@ export interface ServiceClient {
 }
 
 const TIMEOUT_MS = 10_000
+/** Far more than a status has. */
+const BODY_BYTES_MAX = 32 << 20
 
 /** `url`: the address of the service, if not the configured one. */
 export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>, url?: string): ServiceClient {
   const base = (url ?? addressOf(settings)).replace(/\/+$/, '')
 
-  async function ask(path: string, method: 'GET' | 'POST'): Promise<Record<string, unknown>> {
+  async function askService(path: string, method: 'GET' | 'POST'): Promise<Record<string, unknown>> {
     const token = readControlToken(settings.dataDir) ?? (await settings.http.token?.read())
-    let answer: Response
+    let status: number
     let body: Record<string, unknown>
     try {
-      answer = await fetch(`${base}${path}`, {
-        method,
-        headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        redirect: 'error',
-      })
-      body = (await answer.json()) as Record<string, unknown>
+      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+      const answer = await ask({ url: `${base}${path}`, method, headers }, AbortSignal.timeout(TIMEOUT_MS))
+      status = answer.status
+      body = JSON.parse((await answer.text(BODY_BYTES_MAX)).text) as Record<string, unknown>
     } catch (cause) {
-      const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : ''
+      if (cause instanceof CollectorError) throw cause
+      const reason = cause instanceof Error ? cause.message : ''
       throw failure(
         `No answer from tailflux at ${base} (${reason}). Is it running? Check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT, or pass --url.`,
         cause,
       )
     }
-    if (answer.ok) return body
-    const reason =
-      typeof body['error'] === 'string' ? body['error'] : `tailflux answered ${answer.status}; see its log.`
-    if (answer.status !== 401 && answer.status !== 403) throw failure(reason)
+    if (status >= 200 && status < 300) return body
+    const reason = typeof body['error'] === 'string' ? body['error'] : `tailflux answered ${status}; see its log.`
+    if (status !== 401 && status !== 403) throw failure(reason)
     throw failure(
       `The tailflux at ${base} rejected this user. Run the command as the user of the service, with its TAILFLUX_DATA_DIR (now ${settings.dataDir}), or set TAILFLUX_HTTP_TOKEN.`,
     )
@@ -50,8 +50,8 @@ export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>
 
   return {
     url: base,
-    status: async () => (await ask('/api/status', 'GET')) as unknown as StatusAnswer,
-    post: (path) => ask(path, 'POST'),
+    status: async () => (await askService('/api/status', 'GET')) as unknown as StatusAnswer,
+    post: (path) => askService(path, 'POST'),
   }
 }
 

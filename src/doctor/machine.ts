@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { bytesText } from '../base/format.ts'
+import { ask } from '../http-client/ask.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
 import { type Finding, findingsOf } from './finding.ts'
 
@@ -20,6 +21,8 @@ export type Neighbour = { readonly kind: 'tailflux'; readonly version: string } 
 /** With less, a busy service stops within hours. */
 const FREE_ERROR_BYTES = 64 * 2 ** 20
 const FREE_WARNING_BYTES = 2 ** 30
+/** Far more than a status has. */
+const STATUS_BYTES_MAX = 32 << 20
 
 /** `growsBytes`: how much the settings allow to be written there (dead letters, the embedded store). */
 export function checkDisk(dataDir: string, growsBytes: number): Finding {
@@ -121,12 +124,9 @@ export async function checkPort(at: { host: string; port: number }, neighbour: N
 export async function neighbourAt(url: string | undefined, token: string | undefined): Promise<Neighbour> {
   if (url === undefined) return { kind: 'none' }
   try {
-    const answer = await fetch(`${url}/api/status`, {
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(3_000),
-      redirect: 'error',
-    })
-    const status = (await answer.json()) as { service?: unknown; version?: unknown }
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const answer = await ask({ url: `${url}/api/status`, headers }, AbortSignal.timeout(3_000))
+    const status = JSON.parse((await answer.text(STATUS_BYTES_MAX)).text) as { service?: unknown; version?: unknown }
     return status.service === 'tailflux' ? { kind: 'tailflux', version: String(status.version) } : { kind: 'unknown' }
   } catch (fault) {
     // Nothing listens, or the answer is not JSON: the port check shows which of the two.

@@ -1,9 +1,11 @@
 /** A network that lets only a proxy out. The names of API, database and receiver are known to the proxy alone. */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createDemoServer } from '../../src/demo/server.ts'
 import { createTailnet } from '../../src/demo/tailnet.ts'
+import { startReceiver } from '../alerts/receiver.ts'
 import { runCli } from '../helpers/cli.ts'
 import { certificateFile, startForwardProxy, startTlsFront } from '../helpers/forward-proxy.ts'
 import { startInfluxd } from '../services/influxd.ts'
@@ -53,6 +55,35 @@ test('API, its sign-in and InfluxDB over TLS are reached through the proxy, and 
   child.process.kill('SIGTERM')
   assert.equal(await child.ended, 0)
   assert.doesNotMatch(child.output(), /canary/)
+})
+
+test('a webhook is reached through the proxy, over TLS and without; its errors name the proxy too', async (t) => {
+  await using receiver = await startReceiver()
+  const targets = new Map([
+    [`${HOST}:9443`, await startTlsFront(t, receiver.url, 'other-host')],
+    ['plain.example:80', receiver.url],
+  ])
+  const proxy = await startForwardProxy(t, targets, `me:${PASSWORD}`)
+  const config = join(folder(t), 'tailflux.json')
+  const notify = [{ webhook: `https://${HOST}:9443/tls` }, { webhook: 'http://plain.example/plain' }]
+  writeFileSync(config, JSON.stringify({ alerts: { notify } }))
+  const url = `http://${USER}@${proxy.host}`
+  const env = { NODE_EXTRA_CA_CERTS: certificateFile('other-host') }
+  const told = await runCli(t, ['alerts', 'test', '-c', config], { ...env, HTTPS_PROXY: url, HTTP_PROXY: url })
+  assert.deepEqual([told.code, told.stderr], [0, ''], told.stdout)
+  assert.deepEqual(receiver.received.map(({ path, body }) => `${path} ${body.status}`).toSorted(), [
+    '/plain firing',
+    '/plain resolved',
+    '/tls firing',
+    '/tls resolved',
+  ])
+  assert.deepEqual(new Set(proxy.asked), new Set([`CONNECT ${HOST}:9443`, 'POST http://plain.example/plain']))
+  const untold = await runCli(t, ['alerts', 'test', '-c', config], { ...env, HTTPS_PROXY: '127.0.0.1:1' })
+  assert.match(
+    untold.stdout,
+    /webhook https:\S+ cannot be reached \(ECONNREFUSED\).*The proxy cannot be reached; check HTTPS_PROXY/,
+  )
+  assert.match(untold.stdout, /webhook http:\S+ cannot be reached \(ENOTFOUND\).*name it in HTTP_PROXY/)
 })
 
 /** What `check` says about API and database, with the fixes. */

@@ -1,7 +1,10 @@
 /** Whoever is told about alerts. What they share: the news as this component has it, and one POST with deadline and retries. */
+import type { IncomingHttpHeaders } from 'node:http'
 import pRetry from 'p-retry'
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
+import { ask } from '../../http-client/ask.ts'
+import { codeOf, proxyRemedies } from '../../http-client/error-codes.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
 import type { NotifierConfig, NotifierKind } from '../config.ts'
 
@@ -87,30 +90,38 @@ async function attempt(
   const over = AbortSignal.timeout(DEADLINE_MS)
   const beganMs = deps.clock.monotonicMs()
   let status: number
-  let answer: string
-  let retryAfter: string | null
+  let said = ''
+  let headers: IncomingHttpHeaders
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'user-agent': 'tailflux', ...(await authorization(config)) },
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, over]),
-    })
-    status = response.status
-    retryAfter = response.headers.get('retry-after')
+    const answer = await ask(
+      {
+        url,
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'user-agent': 'tailflux', ...(await authorization(config)) },
+        body,
+      },
+      AbortSignal.any([signal, over]),
+    )
+    status = answer.status
+    headers = answer.headers
     // Taken: whatever is wrong with the rest of the answer must not send it again.
-    if (response.ok) await response.body?.cancel()
-    answer = response.ok ? '' : await headOf(response, deps.secrets)
+    if (isGood(status)) answer.close()
+    else {
+      const { text, isCut } = await answer.text(ANSWER_BYTES_MAX)
+      said = deps.secrets.excerpt(text, isCut)
+    }
   } catch (error) {
     signal.throwIfAborted()
     deps.onAttempt(config.kind, 'error', deps.clock.monotonicMs() - beganMs)
     if (error instanceof CollectorError) throw error
-    throw unreachable(config, error, over.aborted)
+    throw unreachable(config, url, error, over.aborted)
   }
   deps.onAttempt(config.kind, String(status), deps.clock.monotonicMs() - beganMs)
-  if (status >= 200 && status < 300) return
-  throw refused(config, status, answer, retryAfter)
+  if (!isGood(status)) throw refused(config, status, said, headers['retry-after'])
+}
+
+function isGood(status: number): boolean {
+  return status >= 200 && status < 300
 }
 
 async function authorization({ token, user, password }: NotifierConfig): Promise<Record<string, string>> {
@@ -120,19 +131,7 @@ async function authorization({ token, user, password }: NotifierConfig): Promise
   return {}
 }
 
-/** Reads no more of an answer than is shown. */
-async function headOf(response: Response, secrets: NotifierDeps['secrets']): Promise<string> {
-  if (response.body === null) return ''
-  let text = ''
-  const decoder = new TextDecoder()
-  for await (const chunk of response.body) {
-    text += decoder.decode(chunk, { stream: true })
-    if (text.length > ANSWER_BYTES_MAX) break
-  }
-  return secrets.excerpt(text.slice(0, ANSWER_BYTES_MAX), text.length > ANSWER_BYTES_MAX)
-}
-
-function unreachable(config: NotifierConfig, cause: unknown, isLate: boolean): CollectorError {
+function unreachable(config: NotifierConfig, url: string, cause: unknown, isLate: boolean): CollectorError {
   const label = labelOf(config)
   if (isLate) {
     return new CollectorError(
@@ -140,16 +139,21 @@ function unreachable(config: NotifierConfig, cause: unknown, isLate: boolean): C
       { stage: 'alerts', code: 'notify_timeout', reaction: 'retry', cause },
     )
   }
-  // fetch tells a dead network as a TypeError with the reason inside.
-  const inner = cause instanceof Error ? cause.cause : undefined
-  const code = inner instanceof Error && 'code' in inner ? ` (${String(inner.code)})` : ''
+  const code = codeOf(cause)
+  const { proxy, noProxy } = proxyRemedies(cause, url)
+  const remedy = proxy ?? `check that it runs and that its URL is right${noProxy === undefined ? '' : `; ${noProxy}`}`
   return new CollectorError(
-    `${label} cannot be reached${code}; it is tried again by itself. Check that it runs and that its URL is right.`,
+    `${label} cannot be reached${code && ` (${code})`}; it is tried again by itself. ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`,
     { stage: 'alerts', code: 'notify_unreachable', reaction: 'retry', cause },
   )
 }
 
-function refused(config: NotifierConfig, status: number, answer: string, retryAfter: string | null): CollectorError {
+function refused(
+  config: NotifierConfig,
+  status: number,
+  answer: string,
+  retryAfter: string | undefined,
+): CollectorError {
   const label = labelOf(config)
   const said = answer === '' ? '' : `: ${answer}`
   if (status === 401 || status === 403) {
@@ -165,7 +169,7 @@ function refused(config: NotifierConfig, status: number, answer: string, retryAf
       stage: 'alerts',
       code: 'notify_unavailable',
       reaction: 'retry',
-      retryAfterMs: retryAfter !== null && seconds > 0 ? seconds * 1000 : undefined,
+      retryAfterMs: seconds > 0 ? seconds * 1000 : undefined,
     })
   }
   return new CollectorError(

@@ -1,0 +1,84 @@
+/** One request with a small answer: notifiers, and commands that ask the service of this machine. Unlike `fetch` it asks any port (`fetch` refuses
+ * 80 of them by a rule for browsers, 6666 and 10080 among them), and uses the proxy of the environment. Redirects are not followed. */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { createAgent } from './agent.ts'
+import { boundInterim } from './interim.ts'
+import { http, https } from './node-http.ts'
+
+export interface Ask {
+  readonly url: string
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface SmallAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** The first bytes of the body, read once. `isCut`: there are more. Rejects as `ask` does. */
+  text(bytesMax: number): Promise<{ readonly text: string; readonly isCut: boolean }>
+  /** Closes the connection. Needed when the text is not read. */
+  close(): void
+}
+
+/** A proxy that has opened no connection by then is given up. */
+const PROXY_MS = 10_000
+
+/** Resolves when the head of the answer is there, whatever its status. Rejects with the error of the system (it has a `code`), a CollectorError
+ * (`config_invalid`, about the proxy), or the signal's reason. The signal counts until the text is read. */
+export async function ask(
+  { url, method = 'GET', headers = {}, body = '' }: Ask,
+  signal: AbortSignal,
+): Promise<SmallAnswer> {
+  signal.throwIfAborted()
+  const agent = await createAgent({ url, proxyMs: PROXY_MS })
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const onAbort = () => reject(signal.reason)
+  const { request } = url.startsWith('https:') ? https : http
+  const length = method === 'POST' ? { 'content-length': String(Buffer.byteLength(body)) } : {}
+  const sent = boundInterim(request(url, { method, agent, signal, headers: { ...headers, ...length } }))
+  function close(): void {
+    signal.removeEventListener('abort', onAbort)
+    sent.destroy()
+    agent.destroy()
+  }
+  // While a proxy opens a connection, the request itself does not say that it was given up.
+  signal.addEventListener('abort', onAbort, { once: true })
+  // It stays: an error may come twice, or after the head.
+  sent.on('error', reject)
+  sent.once('response', resolve)
+  sent.once('close', () => reject(new Error('the connection was closed without an answer')))
+  sent.end(body)
+
+  let response: IncomingMessage
+  try {
+    response = await promise
+  } catch (error) {
+    close()
+    throw error
+  }
+  // Until the text is read nobody listens; an error without a listener would end the process.
+  response.on('error', () => undefined)
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    async text(bytesMax) {
+      const chunks: Uint8Array[] = []
+      let size = 0
+      try {
+        for await (const chunk of response as AsyncIterable<Uint8Array>) {
+          chunks.push(chunk)
+          size += chunk.length
+          if (size > bytesMax) break
+        }
+      } catch (error) {
+        signal.throwIfAborted()
+        throw error
+      } finally {
+        close()
+      }
+      return { text: Buffer.concat(chunks).toString('utf8', 0, Math.min(size, bytesMax)), isCut: size > bytesMax }
+    },
+    close,
+  }
+}

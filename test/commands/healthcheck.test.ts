@@ -1,0 +1,43 @@
+/** `tailflux healthcheck`, as containers run it. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type TestContext, test } from 'node:test'
+import { runCli } from '../helpers/cli.ts'
+
+/** Answers `/readyz` with this on this port. */
+async function startReady(t: TestContext, port: number, status: number, body: string): Promise<void> {
+  const server = createServer((request, response) => {
+    const isStrict = request.url === '/readyz?strict=1'
+    response.writeHead(request.url === '/readyz' ? status : isStrict ? 503 : 404).end(body)
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+}
+
+test('a healthy service is healthy on every port, also on those that browsers refuse', async (t) => {
+  for (const port of [6666, 10080]) {
+    await startReady(t, port, 200, 'ready')
+    // A proxy of the environment is for others, not for this machine.
+    const env = { TAILFLUX_HTTP_PORT: String(port), HTTP_PROXY: 'http://127.0.0.1:1' }
+    assert.deepEqual(await runCli(t, ['healthcheck'], env), { code: 0, stdout: 'ready\n', stderr: '' })
+    const strict = await runCli(t, ['healthcheck', '--strict', '--url', `http://127.0.0.1:${port}/`])
+    assert.deepEqual([strict.code, strict.stdout], [1, 'ready\n'])
+  }
+})
+
+test('a service that is not ready, and one that is not there, are told', async (t) => {
+  await startReady(t, 6667, 302, '')
+  const away = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:6667'])
+  assert.deepEqual([away.code, away.stdout], [1, 'It answered 302.\n'])
+  const nobody = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
+  assert.notEqual(nobody.code, 0)
+  assert.match(
+    nobody.stderr,
+    /127\.0\.0\.1:1\/readyz does not answer \(connect ECONNREFUSED 127\.0\.0\.1:1\); is tailflux running/,
+  )
+})
