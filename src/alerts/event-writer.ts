@@ -57,7 +57,12 @@ export function createEventWriter(
     while (events.size > 0 && !signal.aborted) {
       const some = [...events].slice(0, EVENTS_PER_BATCH)
       const lines = some.map(([, line]) => line)
-      const batch = { bytes: Buffer.concat(lines), lineCount: lines.length, target: 'main', isAside: true } as const
+      const batch = {
+        bytes: Buffer.concat(lines),
+        lineCount: lines.length,
+        target: 'main',
+        isBestEffort: true,
+      } as const
       await sink.write(batch, signal)
       // What came meanwhile about the same point is yet to be written.
       for (const [point, line] of some) if (events.get(point) === line) events.delete(point)

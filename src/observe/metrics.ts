@@ -146,7 +146,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const dbUp = unknownGauge('db_up', '1 when the database takes writes.')
   const apiUp = unknownGauge('api_up', '1 when the Tailscale API answers.')
   const stateFailures = counter('state_write_failures_total', 'Changes of the state file that failed.')
-  const stateRecovered = counter('state_recovered_total', 'Damaged state files that were set aside and rebuilt.')
+  const stateRecovered = counter('state_recovered_total', 'Damaged state files that were moved away and rebuilt.')
   const logLost = counter('log_lines_lost_total', 'Log lines lost because standard output could not be written.')
   const devices = unknownGauge('devices_known', 'Devices whose names are known.')
   const nodes = unknownGauge('nodes_reporting', 'Nodes that reported within the last 15 minutes.')

@@ -32,7 +32,7 @@ export interface DeliverWindowDeps {
   readonly source: Pick<Source, 'open'>
   readonly sink: Pick<Sink, 'write'>
   readonly ledger: Pick<Ledger, 'beginAttempt' | 'endAttempt' | 'done'>
-  readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'trouble'>>
+  readonly deadLetters: Pick<DeadLetters, 'append'> & Partial<Pick<DeadLetters, 'problem'>>
   /** Batches in flight, over all workers. */
   readonly semaphore: Semaphore
   readonly observers: Pick<Observers, 'begin'>

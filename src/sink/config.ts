@@ -1,4 +1,4 @@
-/** Settings of sink/: which database, with which credentials, in what portions. */
+/** Settings of the sink: which database, with which credentials, and how large requests are. */
 import { z } from 'zod'
 import { bytesSchema, durationSchema } from '../base/units.ts'
 import { secretSchema } from '../secrets/secret.ts'
@@ -13,7 +13,7 @@ export type InfluxApi = (typeof APIS)[number]
 
 export const influxSchema = z
   .strictObject({
-    url: url.optional().describe('Where InfluxDB is; without it points go to the embedded store.'),
+    url: url.optional().describe('URL of InfluxDB; without it points go to the embedded store.'),
     api: z
       .enum(APIS)
       .default('v2')
@@ -21,58 +21,55 @@ export const influxSchema = z
     token: secretSchema.optional().describe('API token of InfluxDB 2.x and 3.x.'),
     org: name.optional().describe('Organisation of InfluxDB 2.x.'),
     bucket: name.optional().describe('Bucket of 2.x; database of 3.x.'),
-    db: name.optional().describe('Database of 1.x (3.x takes it as another word for bucket).'),
+    db: name.optional().describe('Database of 1.x (for 3.x the same as bucket).'),
     user: name.optional().describe('User of 1.x.'),
     password: secretSchema.optional().describe('Password of 1.x.'),
     rp: name.optional().describe('Retention policy of 1.x; without it the default one.'),
-    createDatabase: z.boolean().default(false).describe('1.x: create the database when it is not there.'),
+    createDatabase: z.boolean().default(false).describe('1.x: create the database if it does not exist.'),
     nodesBucket: name
       .optional()
       .describe(
-        'Another bucket (2.x, 3.x) or retention policy (1.x) for tailnet_node, to keep it longer than the rest.',
+        'Separate bucket (2.x, 3.x) or retention policy (1.x) for tailnet_node, to keep it longer than the rest.',
       ),
-    gzip: z
-      .enum(['auto', 'on', 'off'])
-      .default('auto')
-      .describe('Compress what is sent; auto: not to this very machine.'),
-    batchLinesMax: z.number().int().min(1).max(100_000).default(10_000).describe('Most lines of one request.'),
+    gzip: z.enum(['auto', 'on', 'off']).default('auto').describe('Compress requests; auto: only to other hosts.'),
+    batchLinesMax: z.number().int().min(1).max(100_000).default(10_000).describe('Maximum lines per request.'),
     batchBytesMax: bytesSchema({ default: '4MB', min: '64KiB', max: '24MB' }).describe(
-      'Most bytes of one request, uncompressed.',
+      'Maximum bytes per request, uncompressed.',
     ),
-    inFlight: z.number().int().min(1).max(16).default(2).describe('Most requests under way at once.'),
+    inFlight: z.number().int().min(1).max(16).default(2).describe('Maximum concurrent requests.'),
     timeout: durationSchema({ default: '30s', min: '1s', max: '10m' }).describe(
-      'Longest wait for the answer to one request.',
+      'Timeout for the response to one request.',
     ),
     giveUp: durationSchema({ default: '5m', min: '10s', max: '1h' }).describe(
-      'After so long a batch that cannot be written is forgotten and its window is read again later; nothing is lost.',
+      'After this time a batch that cannot be written is dropped and its window is read again later; nothing is lost.',
     ),
     caFile: z
       .string()
       .min(1)
       .optional()
-      .describe('PEM file with certificate authorities to trust besides the usual ones.'),
+      .describe('PEM file with certificate authorities to trust in addition to the default ones.'),
   })
   .superRefine((influx, context) => {
     const fault = (path: keyof typeof influx, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
     if (influx.url === undefined) return
     if (influx.api === 'v1' && influx.db === undefined)
-      fault('db', 'is needed for api v1: set INFLUX_DB to the name of the database')
+      fault('db', 'is required for api v1: set INFLUX_DB to the name of the database')
     if (influx.api !== 'v1' && influx.bucket === undefined && influx.db === undefined) {
-      fault('bucket', `is needed for api ${influx.api}: set INFLUX_BUCKET`)
+      fault('bucket', `is required for api ${influx.api}: set INFLUX_BUCKET`)
     }
     if (influx.api !== 'v1' && (influx.user !== undefined || influx.password !== undefined)) {
       fault('user', `belongs to api v1: for ${influx.api} set INFLUX_TOKEN, or set INFLUX_API=v1`)
     }
     if (influx.api !== 'v1' && influx.rp !== undefined) {
-      fault('rp', `belongs to api v1: ${influx.api} has buckets instead; leave INFLUX_RP out, or set INFLUX_API=v1`)
+      fault('rp', `belongs to api v1: ${influx.api} has buckets instead; remove INFLUX_RP, or set INFLUX_API=v1`)
     }
     if (influx.api !== 'v1' && influx.createDatabase) {
       fault('createDatabase', `belongs to api v1: create the bucket of ${influx.api} by hand`)
     }
     if ((influx.user === undefined) !== (influx.password === undefined))
-      fault('password', 'user and password go together')
-    if (influx.user?.includes(':')) fault('user', 'must not hold a colon')
+      fault('password', 'user and password belong together: set both or none')
+    if (influx.user?.includes(':')) fault('user', 'must not contain a colon')
   })
 
 export type InfluxConfig = z.output<typeof influxSchema>
@@ -85,7 +82,7 @@ export const storeSchema = z.strictObject({
 
 export const deadLettersSchema = z.strictObject({
   maxBytes: bytesSchema({ default: '256MiB', min: '1MiB', max: '1TB' }).describe(
-    'Most space for what can be delivered nowhere; when it is used up, that is counted and no longer kept.',
+    'Maximum disk space for dead letters (data that cannot be stored); beyond it they are only counted.',
   ),
 })
 

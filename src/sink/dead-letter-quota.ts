@@ -1,4 +1,4 @@
-/** What becomes of each dead letter: it is known already, it is kept, or it is only counted.
+/** Decides about each dead letter: it is known already, it is kept, or it is only counted.
  *
  * One node that sends nothing but what cannot be taken must fill neither the disk nor the time of the others. So each node has a quota of
  * letters and bytes per hour, and beyond it, or beyond the limit of all letters together, letters are counted exactly. A letter that was
@@ -20,7 +20,7 @@ export const LETTER_BYTES_MAX = 512 << 10
 const KNOWN_MAX = 200_000
 /** Nodes and hours whose quotas are remembered; the ones begun first are forgotten first. */
 const QUOTAS_MAX = 20_000
-/** The node of what does not tell one. */
+/** The node of letters without a node. */
 const NOBODY = 'unknown'
 /** The tag `node` of a line. */
 const NODE_TAG = /^[^ ,]+(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\ ,])+)/
@@ -39,7 +39,7 @@ interface LetterLine {
   readonly count?: number
   /** Length of the whole text, where it was cut. */
   readonly bytes?: number
-  /** SourceClock where it is no function of the text. */
+  /** Present where it cannot be computed from the text. */
   readonly id?: string
   readonly text?: string
   /** No letter, but how many more of this stage, reason, node and hour were counted and not kept. */
@@ -49,7 +49,7 @@ interface LetterLine {
   readonly ids?: string
 }
 
-/** What becomes of some letters. Nothing is remembered until `commit`, so that a write that fails can be tried again. */
+/** The result for some letters. Nothing is remembered until `commit`, so that a failed write can be retried. */
 interface Sorted {
   /** Lines of the file, each with its newline. */
   readonly lines: readonly Buffer[]
@@ -191,7 +191,7 @@ const ID = /^[0-9a-f]{16}$/
 const OVER_QUOTA = `counted, not kept: this node has used up its ${LETTERS_PER_NODE_HOUR} letters or ${BYTES_PER_NODE_HOUR >> 20} MiB of this hour`
 const OVER_LIMIT = 'counted, not kept: the dead letters together have used up deadLetters.maxBytes'
 
-/** 64 bits that tell one letter from all others. */
+/** A 64-bit id of a letter. */
 export function idOf(...parts: readonly string[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(part).update('\0')

@@ -1,12 +1,12 @@
-/** The dead-letter file: what can be delivered nowhere else, one JSON object per line, in `dead-letters-<n>.jsonl` of its folder.
+/** The dead-letter file: data that cannot be stored anywhere else, one JSON object per line, in `dead-letters-<n>.jsonl` of its folder.
  *
  * `append` resolves only after fsync. A torn last line (the process died in mid-write) is ended with a newline at the next start, so that
  * later lines stay readable. Files are rotated at 16 MiB and never removed: a person decides about them.
  *
  * Letters never stop the line. Beyond the quota of a node and hour, and when all files together have reached their limit, letters are
- * counted instead of kept; a line with `more` tells how many, and the ids of those. The exact number of messages, entries and lines that were
- * set aside is the sum of `more`, `count` or 1 over all lines. Only a disk that cannot be written holds the line: then nothing can be
- * promised, and the state file cannot be written either. */
+ * counted instead of kept; a line with `more` has their number and their ids. The exact number of quarantined messages, entries and lines
+ * is the sum of `more`, `count` or 1 over all lines. Only a disk that cannot be written stops the line: then the state file cannot be
+ * written either. */
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -23,8 +23,8 @@ const RECALLED_BYTES_MAX = 32 << 20
 /** Of the limit, for the lines that count what is not kept. */
 const RESERVE_SHARE = 1 / 8
 const RESERVE_BYTES_MAX = 1 << 20
-/** A message that our own code failed on is told for so long. */
-const FAILED_TOLD_MS = 3_600_000
+/** How long a message on which our own code failed is reported. */
+const FAILED_REPORTED_MS = 3_600_000
 const NAME = /^dead-letters-(\d+)\.jsonl$/
 
 export function createDeadLetters(
@@ -58,7 +58,7 @@ export function createDeadLetters(
     )
   }
 
-  /** Lines tell who talks to whom: for the owner only. */
+  /** Readable for the owner only: the lines show who talks to whom. */
   async function makeFolder(): Promise<void> {
     const first = mkdirSync(dir, { recursive: true, mode: 0o700 })
     if (first === undefined) return
@@ -100,28 +100,28 @@ export function createDeadLetters(
   /** What earlier processes wrote, oldest first, so that what is read again after a restart leaves no second letter. */
   async function recall(sizes: ReadonlyMap<number, number>): Promise<void> {
     const newest = [...sizes.keys()].toSorted((one, other) => other - one)
-    const wanted: number[] = []
+    const recalled: number[] = []
     let bytes = 0
     for (const index of newest) {
       bytes += sizes.get(index) ?? 0
-      if (bytes > RECALLED_BYTES_MAX && wanted.length > 0) break
-      wanted.push(index)
+      if (bytes > RECALLED_BYTES_MAX && recalled.length > 0) break
+      recalled.push(index)
     }
     let torn = 0
-    for (const index of wanted.toReversed()) {
+    for (const index of recalled.toReversed()) {
       const whole = await textOf(pathOf(index), Math.min(sizes.get(index) ?? 0, RECALLED_BYTES_MAX))
       for (const line of whole.split('\n')) {
         if (line === '') continue
         try {
           quota.recall(line)
         } catch (error) {
-          // Torn by a crash, or changed by somebody: it counts as unknown.
+          // Cut off by a crash, or edited: it counts as unknown.
           if (!(error instanceof SyntaxError)) throw error
           torn += 1
         }
       }
     }
-    if (torn > 0) log.warn({ lineCount: torn, dir }, 'lines of the dead letters are no JSON, they are passed over')
+    if (torn > 0) log.warn({ lineCount: torn, dir }, 'skipped lines of the dead letters that are not JSON')
   }
 
   async function write(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]> {
@@ -142,13 +142,13 @@ export function createDeadLetters(
       if (isFull) await close()
       return sorted.fresh
     } catch (error) {
-      // What was half written must not be taken for a letter. Where that fails too, the newline check ends it at the next opening.
+      // A half-written line must not be taken for a letter. If this fails too, the newline check at the next opening ends the line.
       await file?.truncate(fileBytes).catch(() => undefined)
       await close().catch(() => undefined)
       const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
       if (code === undefined) throw error
       throw new CollectorError(
-        `The dead letters in ${dir} cannot be written (${code}). Free space or correct the permissions; reading goes on by itself then.`,
+        `The dead letters in ${dir} cannot be written (${code}). Free space or correct the permissions; polling then resumes automatically.`,
         {
           stage: 'sink',
           code: 'dead_letters_failed',
@@ -167,7 +167,7 @@ export function createDeadLetters(
 
   function heard(fresh: readonly DeadLetter[], isFullNow: boolean): void {
     if (isFullNow && !isFull)
-      log.warn({ dir, maxBytes }, 'dead letters are full, from now on they are counted and not kept')
+      log.warn({ dir, maxBytes }, 'dead letters are full, further ones are counted but not kept')
     isFull = isFullNow
     const ours = fresh.filter(({ isOurFault }) => isOurFault)
     const [letter] = ours
@@ -176,12 +176,12 @@ export function createDeadLetters(
     failed = { letter, count, atMs: clock.monotonicMs() }
     log.error(
       { count, reason: letter.reason, node: letter.node, detail: letter.detail },
-      'tailflux failed on messages, they lie in the dead letters; please report it',
+      'bug in tailflux, messages quarantined in the dead letters; please report it',
     )
   }
 
   function isOver(atMs: number): boolean {
-    return clock.monotonicMs() - atMs > FAILED_TOLD_MS
+    return clock.monotonicMs() - atMs > FAILED_REPORTED_MS
   }
 
   function isStillFull(): boolean {
@@ -189,7 +189,7 @@ export function createDeadLetters(
       const used = [...look().values()].reduce((sum, size) => sum + size, 0)
       return used >= maxBytes - 2 * reserveMax
     } catch {
-      // A folder that cannot be read is told by the next letter.
+      // A folder that cannot be read is reported with the next letter.
       return false
     }
   }
@@ -201,7 +201,7 @@ export function createDeadLetters(
       queue = mine.catch(() => undefined)
       return mine
     },
-    trouble() {
+    problem() {
       if (failed !== undefined && isOver(failed.atMs)) failed = undefined
       if (isFull) isFull = isStillFull()
       return failed ? failedText(dir, failed) : isFull ? fullText(dir, maxBytes) : undefined
@@ -216,14 +216,14 @@ export function createDeadLetters(
 function failedText(dir: string, { letter, count }: { letter: DeadLetter; count: number }): LetterProblem {
   return {
     code: letter.reason,
-    text: `tailflux failed on ${count} message${count === 1 ? '' : 's'} (${letter.reason}, the last one of node ${letter.node ?? 'unknown'}), which lie in ${dir}; all others are written. This is a fault of tailflux: report it with one of these letters, and after an update read that time again with tailflux backfill --again`,
+    text: `tailflux failed on ${count} message${count === 1 ? '' : 's'} (${letter.reason}, the last one of node ${letter.node ?? 'unknown'}), which are kept in ${dir}; all others are written. This is a bug in tailflux: report it with one of these letters, and after an update read that time again with tailflux backfill --again`,
   }
 }
 
 function fullText(dir: string, maxBytes: number): LetterProblem {
   return {
     code: 'dead_letters_full',
-    text: `the dead letters in ${dir} have used up their ${formatBytes(maxBytes)}: what cannot be taken is counted now and not kept. Look at what they hold, move the files away, or raise deadLetters.maxBytes`,
+    text: `the dead letters in ${dir} have used up their ${formatBytes(maxBytes)}: further ones are counted but not kept. Read what they contain, move the files away, or raise deadLetters.maxBytes`,
   }
 }
 

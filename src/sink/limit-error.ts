@@ -1,4 +1,4 @@
-/** The error `db_limit`: lines that would exceed a limit of series or tag values, and whose they are. */
+/** The error `db_limit`: lines that would exceed a limit of series or tag values, and their nodes. */
 import { CollectorError } from '../base/errors.ts'
 
 /** Hashes of series that were refused, by the node of their lines (tag `node`, still escaped; `none`: of no node). */
@@ -7,7 +7,7 @@ export type NewSeries = ReadonlyMap<string, ReadonlySet<bigint>>
 /** Everything that fits was stored; a person must raise the limit. */
 export class LimitError extends CollectorError {
   readonly newSeries: NewSeries
-  /** The message, with another sentence about the node that most of the new series come from. */
+  /** The message, with another sentence about the node with most of the new series. */
   readonly textWith: (whose: string) => string
 
   constructor(textWith: (whose: string) => string, newSeries: NewSeries) {
@@ -24,7 +24,7 @@ export function whoseText(counts: ReadonlyMap<string, number>): string {
   const all = [...counts.values()].reduce((sum, one) => sum + one, 0)
   return node === undefined
     ? ''
-    : `Most of what does not fit comes from node ${node} (${count} of ${all} new series so far).`
+    : `Most of the refused points come from node ${node} (${count} of ${all} new series so far).`
 }
 
 /** The node with the most new series; among equals the first one, so that the name is steady. */

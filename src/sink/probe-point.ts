@@ -1,5 +1,5 @@
-/** What is written to find out whether the database takes points again: a point of `tailflux_window` that no question for the checkpoint
- * counts, because it has neither `watermark` nor `acked`. One an hour at most stays, however often it is written. */
+/** The point that is written to find out whether the database accepts points again: a point of `tailflux_window` that is no checkpoint,
+ * because it has neither `watermark` nor `acked`. At most one per hour is stored, however often it is written. */
 import { HOUR } from '../base/clock.ts'
 import { encodeLine } from './line-protocol/encode-line.ts'
 

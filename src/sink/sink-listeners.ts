@@ -1,8 +1,8 @@
-/** Those who listen to a sink, as one listener. */
+/** All listeners of a sink, as one listener. */
 import type { SinkListener } from './sink.ts'
 
 export interface SinkListeners extends SinkListener {
-  /** Returns what ends the listening. */
+  /** Returns a function that removes the listener. */
   add(listener: SinkListener): () => void
 }
 

@@ -1,28 +1,28 @@
 import type { CollectorError } from '../base/errors.ts'
 
-/** sink/: points become lines, lines become batches, batches become receipts. This file is the room's contract. */
+/** The sink: points become lines, lines become batches, batches become receipts. This file is the interface of the module. */
 
 /** Where a batch goes: `tailnet_node` may have its own bucket with its own retention. */
 export type Target = 'main' | 'nodes'
 
-/** Lines ready to send: line protocol in UTF-8, each line ended by "\n", timestamps in ns. Nobody changes `bytes` until the
- * receipt is there; afterwards the owner may use the memory again. */
+/** Lines ready to send: line protocol in UTF-8, each line ended by "\n", timestamps in ns. `bytes` must not change before the
+ * receipt; afterwards the owner may use the memory again. */
 export interface Batch {
   readonly bytes: Uint8Array
   readonly lineCount: number
   readonly target: Target
-  /** Lines of an observer, such as events of alerts: listeners hear nothing of them, so what becomes of them never stops the line. */
-  readonly isAside?: true
+  /** Lines of an observer, such as events of alerts: listeners are not called for them, so their failures never stop the line. */
+  readonly isBestEffort?: true
 }
 
-/** The licence to call a batch delivered: each line was acknowledged by the database or lies fsynced in the dead-letter file. */
+/** The proof that a batch is delivered: each line was acknowledged by the database or is fsynced in the dead-letter file. */
 export interface Receipt {
   readonly written: number
-  /** Lines that the database will never take; now in the dead-letter file. */
+  /** Lines that the database will never accept; now in the dead-letter file. */
   readonly rejected: number
   /** Lines older than the retention of the database: policy, counted, not kept. */
   readonly expired: number
-  /** When the first of its requests that were answered was sent, ms of monotonic time: an outage before that can have lost nothing of it. */
+  /** When the first answered request of the batch was sent, ms of monotonic time: an earlier outage cannot have lost any of it. */
   readonly sentMs: number
 }
 
@@ -30,9 +30,9 @@ export interface Receipt {
 export interface CheckpointPoint {
   /** The point's time: how far its window was done, ns of `logged` time. */
   readonly timeNs: bigint
-  /** Tag: the pass of the window; other words are no windows (`probe`). */
+  /** Tag: the pass of the window; other texts (`probe`) are not windows. */
   readonly pass: string
-  /** Tag: whose ledger this mirrors; undefined for points of versions that had no such tag. */
+  /** Tag: which ledger wrote it; undefined for points of versions without this tag. */
   readonly writer: string | undefined
   /** When the content of the window was acknowledged, by the writer's own clock of acknowledgements, ns; undefined when that pass wrote
    * nothing, because it found nothing new. */
@@ -48,8 +48,8 @@ export type CheckpointAnswer =
   | { readonly points: readonly CheckpointPoint[] }
   | {
       /** A sentence that ends with the fix. */
-      readonly cannotBeAsked: string
-      /** This kind of database has no such questions (write-only stores): there is nothing to fix. */
+      readonly cannotBeQueried: string
+      /** This kind of database has no such queries (write-only stores): there is nothing to fix. */
       readonly isByNature?: boolean
     }
 
@@ -60,41 +60,41 @@ export interface TimeRange {
 }
 
 export interface Sink {
-  /** For people: `influxdb v1 http://127.0.0.1:8086/telemetry` or `embedded store data/store.db`, never with secrets. */
+  /** For display: `influxdb v1 http://127.0.0.1:8086/telemetry` or `embedded store data/store.db`, never with secrets. */
   readonly label: string
-  /** Opens files, creates the database where asked to. May reject with a CollectorError; may be called again. */
+  /** Opens files, and creates the database if configured. May reject with a CollectorError; may be called again. */
   start(signal: AbortSignal): Promise<void>
   /** Resolves when a write would be accepted now: reachable, credentials good, database there. Rejects with a CollectorError
-   * (`retry` or `hold`) whose text says how to fix it. Without `line` it writes no rows, which proves little; with it this line is written,
-   * once, without retries, and resolves also when the database refuses it for what it is. */
+   * (`retry` or `hold`) whose text says how to fix it. Without `line` it writes no points, which proves little. With it this line is written
+   * once, without retries; it also resolves when the database refuses the line for its content. */
   probe(signal: AbortSignal, line?: Uint8Array): Promise<void>
   /** Retries inside, same bytes, until `giveUpMs` of its settings is over; then rejects with the last CollectorError (`retry`),
    * or at once with `hold` when a person must act, or with the signal's reason. An unknown outcome is retried: writes are idempotent. */
   write(batch: Batch, signal: AbortSignal): Promise<Receipt>
   /** The points of `tailflux_window` of one tailnet whose time lies in `range` (both ends inclusive; at most twelve hours, or InfluxDB 3 Core
-   * may refuse the question). It only optimises: whatever goes wrong is an answer too. Rejects with the signal's reason only. */
+   * may refuse the query). A failure is returned as a text. Rejects with the signal's reason only. */
   checkpoint(tailnet: string, range: TimeRange, signal: AbortSignal): Promise<CheckpointAnswer>
-  /** Tells `listener` from now on about each request of `write`; returns what ends that. Any number of listeners; none may throw. */
+  /** Calls `listener` for each request of `write`; returns a function that removes it. Any number of listeners; none may throw. */
   listen(listener: SinkListener): () => void
   stop(): Promise<void>
 }
 
-/** Whoever must know how the database is, request by request, also when `write` as a whole succeeds after a few attempts. */
+/** Sees the result of each request, also when `write` as a whole succeeds after a few attempts. */
 export interface SinkListener {
-  /** An attempt inside `write` failed, whether it is made again or not: no connection, a time-out, a refusal that is not about
+  /** An attempt inside `write` failed, whether it is retried or not: no connection, a timeout, a refusal that is not about
    * single lines. Refused or expired lines are no failure. */
   failed(error: CollectorError): void
-  /** The database acknowledged a request with so many lines, at least one; they may belong to a batch that fails later. */
+  /** The database acknowledged a request with `written` lines, at least one; they may belong to a batch that fails later. */
   succeeded(written: number): void
 }
 
-/** Where things go that can be delivered nowhere else: one JSON line each, fsynced before the promise resolves. */
+/** Keeps data that cannot be stored anywhere else: one JSON line each, fsynced before the promise resolves. */
 export interface DeadLetters {
-  /** Resolves when each letter is kept durably, or counted where a quota or the limit is used up. Returns those that are new: what was there
-   * before, as when a window is read again, leaves no second letter. Rejects with a CollectorError `dead_letters_failed` (hold). */
+  /** Resolves when each letter is kept durably, or counted where a quota or the limit is used up. Returns the new ones: a letter that was there
+   * before, as when a window is read again, is not written twice. Rejects with a CollectorError `dead_letters_failed` (hold). */
   append(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]>
-  /** What a person should know and do; undefined when all is well. */
-  trouble(): LetterProblem | undefined
+  /** What the operator should know and do; undefined when there is no problem. */
+  problem(): LetterProblem | undefined
   stop(): Promise<void>
 }
 export interface LetterProblem {
@@ -106,7 +106,7 @@ export interface DeadLetter {
   readonly stage: 'source' | 'flatten' | 'sink'
   /** Closed list of the stage: a metric label. */
   readonly reason: string
-  /** What the other side said, at most 512 characters. */
+  /** The message of the other side, at most 512 characters. */
   readonly detail?: string | undefined
   /** The line or the JSON text. */
   readonly text: string
@@ -118,13 +118,13 @@ export interface DeadLetter {
   readonly loggedNs?: bigint | undefined
   /** How many entries it stands for (1). */
   readonly count?: number | undefined
-  /** 16 hexadecimal digits, equal for the same message read again. Without it the text tells. */
+  /** 16 hexadecimal digits, equal for the same message read again. Without it the text is compared. */
   readonly id?: string | undefined
   /** Our own code failed on it. */
   readonly isOurFault?: boolean | undefined
 }
 
-/** What the room tells about itself; observe/ turns it into metrics. */
+/** What the sink reports about itself; observe/ turns it into metrics. */
 export interface SinkMetrics {
   request(code: string, durationMs: number): void
   written(lines: number, bytes: number): void

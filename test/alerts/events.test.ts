@@ -74,13 +74,13 @@ test('events that the database refused are written again, in order, and survive 
 test('a database that takes no events is not asked again at every turn, and each request is marked as an observer’s', async (t) => {
   const clock = createFakeClock(T0)
   let asked = 0
-  let isAside: boolean | undefined = true
+  let isBestEffort: boolean | undefined = true
   const world = await createWorld({
     settings,
     clock,
     async takes(batch) {
       asked += 1
-      isAside &&= batch.isAside
+      isBestEffort &&= batch.isBestEffort
       throw new CollectorError('type conflict', { stage: 'sink', code: 'db_rejected', reaction: 'hold' })
     },
   })
@@ -91,7 +91,7 @@ test('a database that takes no events is not asked again at every turn, and each
   await clock.advance(3_600_000)
   // 5, 10, 20, 40, 80, 160 s, and then every five minutes.
   assert.ok(asked > 10 && asked < 22, `asked ${asked} times in an hour`)
-  assert.equal(isAside, true)
+  assert.equal(isBestEffort, true)
 })
 
 test('thousands of events of one judgement are all written', async (t) => {

@@ -41,22 +41,22 @@ const CASES: readonly (readonly [
     'v3',
     { status: 401, body: '{"error": "the request was not authenticated"}' },
     'checkpoint_unanswered',
-    /401.*right to read/,
+    /401.*read access/,
   ],
-  // As 2.9.1 answers a token without the right to read.
+  // As 2.9.1 answers a token without the read access.
   [
     '2.9.1: 401',
     'v2',
     { status: 401, body: '{"code":"unauthorized","message":"Unauthorized"}' },
     'checkpoint_unanswered',
-    /401.*right to read/,
+    /401.*read access/,
   ],
   [
     '2.9.1: a token that may only write',
     'v2',
     said('database not found: flows'),
     'checkpoint_unanswered',
-    /right to read.*dbrp create/,
+    /read access.*dbrp create/,
   ],
   // 1.x.
   [
@@ -64,7 +64,7 @@ const CASES: readonly (readonly [
     'v1',
     said('w not authorized to execute statement, requires READ on flows'),
     'checkpoint_unanswered',
-    /right to read/,
+    /read access/,
   ],
   [
     '1.x: max-select-series',

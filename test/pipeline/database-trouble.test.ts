@@ -168,7 +168,7 @@ test('the node with the most new series of all that waits is named, whoever was 
   const text = world.health.get('sink')?.text ?? ''
   assert.match(
     text,
-    /^It is full\. Most of what does not fit comes from node scanner \(\d+ of \d+ new series so far\)\. Raise it\./,
+    /^It is full\. Most of the refused points come from node scanner \(\d+ of \d+ new series so far\)\. Raise it\./,
   )
   const [, count, all] = /\((\d+) of (\d+)/.exec(text) ?? []
   assert.equal(Number(all) - Number(count), 10, 'series that are refused again and again count once')

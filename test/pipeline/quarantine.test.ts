@@ -167,7 +167,7 @@ test('a message on which our own code throws is set aside alone, with its bytes,
   )
   assert.match(kept[0]?.['detail'] ?? '', /TypeError: a bug of ours +at .*flatten/)
   assert.deepEqual(world.counted(), { flatten_failed: 1, imbalance: 1, encode_failed: 1 })
-  const trouble = world.deadLetters.trouble()
+  const trouble = world.deadLetters.problem()
   assert.match(trouble?.text ?? '', /failed on 3 messages.*report it.*backfill --again/)
   // Read again, late or not: nothing twice.
   await world.run(FROM, FROM + MINUTE)

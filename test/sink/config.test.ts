@@ -44,15 +44,15 @@ test('a place to write to is complete, and belongs to its API', () => {
   ]
   for (const input of good) assert.deepEqual(faults(input), [], JSON.stringify(input))
   const bad: [Input, RegExp][] = [
-    [{ url }, /^bucket: is needed for api v2: set INFLUX_BUCKET/],
-    [{ url, api: 'v1', bucket: 'b' }, /^db: is needed for api v1/],
-    [{ url, api: 'v3' }, /^bucket: is needed for api v3/],
+    [{ url }, /^bucket: is required for api v2: set INFLUX_BUCKET/],
+    [{ url, api: 'v1', bucket: 'b' }, /^db: is required for api v1/],
+    [{ url, api: 'v3' }, /^bucket: is required for api v3/],
     [{ url, bucket: 'b', user: 'u', password: 'p' }, /^user: belongs to api v1/],
     [{ url, bucket: 'b', rp: 'r' }, /^rp: belongs to api v1/],
     [{ url, bucket: 'b', createDatabase: true }, /^createDatabase: belongs to api v1/],
-    [{ url, api: 'v1', db: 'd', user: 'u' }, /^password: user and password go together/],
-    [{ url, api: 'v1', db: 'd', password: 'p' }, /^password: user and password go together/],
-    [{ url, api: 'v1', db: 'd', user: 'a:b', password: 'p' }, /^user: must not hold a colon/],
+    [{ url, api: 'v1', db: 'd', user: 'u' }, /^password: user and password belong together/],
+    [{ url, api: 'v1', db: 'd', password: 'p' }, /^password: user and password belong together/],
+    [{ url, api: 'v1', db: 'd', user: 'a:b', password: 'p' }, /^user: must not contain a colon/],
     [{ url, api: 'v4', bucket: 'b' }, /^api: /],
     [{ url, bucket: 'b', tokne: 't' }, /Unrecognized key/],
     [{ batchBytesMax: '1GB' }, /^batchBytesMax: /],

@@ -155,7 +155,7 @@ test('beyond the quota of a node and hour letters are counted exactly, and other
     ['n1,2026-11-02T12:00:00.000Z,source,bad_json'],
   )
   assert.match(String(more[0]?.detail), /used up its 1000 letters or 1 MiB/)
-  assert.equal(letters.trouble(), undefined, 'that is no trouble of the service')
+  assert.equal(letters.problem(), undefined, 'that is no trouble of the service')
   const large = openIn(t, `${dir}-large`)
   await large.append(numbered(12, {}, 200_000))
   const sums = sumsIn(`${dir}-large`)
@@ -209,17 +209,17 @@ test('when all is used up, what fits is kept, the rest is counted, the line goes
   const fresh = await letters.append(some(12, 'a'))
   assert.equal(fresh.length, 12)
   assert.deepEqual([sumsIn(dir).kept, sumsIn(dir).all], [9, 12])
-  assert.deepEqual(letters.trouble()?.code, 'dead_letters_full')
-  assert.match(letters.trouble()?.text ?? '', /move the files away, or raise deadLetters\.maxBytes$/)
+  assert.deepEqual(letters.problem()?.code, 'dead_letters_full')
+  assert.match(letters.problem()?.text ?? '', /move the files away, or raise deadLetters\.maxBytes$/)
   for (let times = 0; times < 20; times += 1) await letters.append(some(5, `b${times}-`))
   assert.deepEqual([sumsIn(dir).kept, sumsIn(dir).all], [9, 112])
   assert.ok(sumsIn(dir).bytes <= MIB)
   // Counting stops only when its own reserve is used up; the line never does.
   for (let times = 0; times < 20; times += 1) await letters.append(some(50, `c${times}-`))
   assert.ok(sumsIn(dir).bytes <= MIB)
-  assert.equal(letters.trouble()?.code, 'dead_letters_full')
+  assert.equal(letters.problem()?.code, 'dead_letters_full')
   rmSync(join(dir, 'dead-letters-000001.jsonl'))
-  assert.equal(letters.trouble(), undefined)
+  assert.equal(letters.problem(), undefined)
   await letters.append(some(1, 'd'))
   assert.equal(sumsIn(dir).kept, 1)
 })
@@ -230,11 +230,11 @@ test('a message on which tailflux failed is told for an hour', async (t) => {
   t.after(() => letters.stop())
   const ours = (text: string) => letter(text, { stage: 'flatten', reason: 'imbalance', node: 'n7', isOurFault: true })
   for (let times = 0; times < 3; times += 1) await letters.append([ours('a'), ours('b')])
-  const { code, text } = letters.trouble() ?? {}
+  const { code, text } = letters.problem() ?? {}
   assert.equal(code, 'imbalance')
   assert.match(text ?? '', /failed on 2 messages .*n7.*backfill --again$/)
   await clock.advance(3_600_001)
-  assert.equal(letters.trouble(), undefined)
+  assert.equal(letters.problem(), undefined)
 })
 
 test('a folder that cannot be written is told, and mending it is enough', async (t) => {

@@ -266,7 +266,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a database that cannot be reached fails the question for the checkpoint',
     file: CHECKPOINT,
-    find: 'return { cannotBeAsked: error.message }',
+    find: 'return { cannotBeQueried: error.message }',
     replace: 'throw error',
     tests: [CHECKPOINT_TEST],
   },
@@ -385,8 +385,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'trouble about size is repeated unchanged',
     file: 'src/sink/influxdb/influxdb-sink.ts',
-    find: "if (verdict.kind !== 'error' || !verdict.isAboutSize) return verdict",
-    replace: 'if (verdict.kind) return verdict',
+    find: "if (outcome.kind !== 'error' || !outcome.isAboutSize) return outcome",
+    replace: 'if (outcome.kind) return outcome',
     tests: ['test/sink/influxdb/influxdb-sink.test.ts'],
   },
   {
@@ -605,8 +605,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'events that the database refuses count as trouble of the line',
     file: 'src/sink/influxdb/influxdb-sink.ts',
-    find: 'const heard = isAside ? undefined : listeners',
-    replace: 'const heard = isAside === undefined ? listeners : listeners',
+    find: 'const heard = isBestEffort ? undefined : listeners',
+    replace: 'const heard = isBestEffort === undefined ? listeners : listeners',
     tests: ['test/sink/influxdb/influxdb-sink.test.ts'],
   },
   {
@@ -867,12 +867,12 @@ const SIMULATED = [
   `${RUNS}`,
 ]
 
-interface Verdict {
+interface MutantResult {
   readonly name: string
   readonly caughtBy: string | undefined
 }
 
-async function judge(mutant: Mutant): Promise<Verdict> {
+async function tryMutant(mutant: Mutant): Promise<MutantResult> {
   const folder = mkdtempSync(join(tmpdir(), 'tailflux-mutant-'))
   try {
     for (const name of ['src', 'test', 'tools', 'bench', 'config', 'package.json'])
@@ -920,7 +920,7 @@ if (process.argv[1] === import.meta.filename) {
   if (unchanged.failed) throw new Error(`the simulation fails without a mutant:\n${unchanged.output}`)
   let alive = 0
   for (const mutant of chosen) {
-    const { name, caughtBy } = await judge(mutant)
+    const { name, caughtBy } = await tryMutant(mutant)
     if (caughtBy === undefined) alive += 1
     console.log(`${caughtBy === undefined ? 'LIVES ' : 'caught'}  ${name.padEnd(46)} ${caughtBy ?? ''}`)
   }

@@ -40,7 +40,7 @@ export function createLineHealth(
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
     readonly health: HealthReport
     readonly log: Logger
-    readonly deadLetters: Partial<Pick<DeadLetters, 'trouble'>>
+    readonly deadLetters: Partial<Pick<DeadLetters, 'problem'>>
   },
 ): LineHealth {
   const { ledger, clock, metrics, health, deadLetters } = deps
@@ -94,9 +94,9 @@ export function createLineHealth(
       if (stillMs > STALLED_MS) health.set('line', 'warning', 'stalled', stalledText(stillMs))
       else if (unread.length > 0) health.set('line', 'warning', 'gap', gapText(unread))
       else health.set('line', 'ok')
-      if (deadLetters.trouble) {
-        const trouble = deadLetters.trouble()
-        health.set('line', trouble ? 'warning' : 'ok', trouble?.code, trouble?.text, 'dead letters')
+      if (deadLetters.problem) {
+        const problem = deadLetters.problem()
+        health.set('line', problem ? 'warning' : 'ok', problem?.code, problem?.text, 'dead letters')
       }
       metrics.inFlight(deps.semaphore.taken)
     },

@@ -58,7 +58,7 @@ export function createCheckpointReader(
   async function ask(range: Interval, signal: AbortSignal): Promise<Read> {
     const answer = await sink.checkpoint(tailnet, range, signal)
     if ('points' in answer) return answer
-    return { code: 'checkpoint_unanswered', text: answer.cannotBeAsked, isByNature: answer.isByNature ?? false }
+    return { code: 'checkpoint_unanswered', text: answer.cannotBeQueried, isByNature: answer.isByNature ?? false }
   }
 
   async function write(pass: string, fields: Record<string, bigint>, timeNs: bigint, signal: AbortSignal) {

@@ -1,12 +1,12 @@
-/** When refused lines are not to blame.
+/** Decides when refused lines mean that the database or our encoder is wrong, and not the lines.
  *
- * A line that is refused lies in the dead letters and stops nothing, however many one node sends: a share of refused lines proves nothing.
- * The database or our own encoder is to blame, and everything waits for a person (`hold`), in two cases only:
+ * A refused line goes to the dead letters and stops nothing, however many lines one node sends. Writing stops and waits for a person
+ * (`hold`) in two cases only:
  *
- * 1. a refusal in words that nobody knows, while nothing of the batch was taken and a plain line of tailflux itself is refused as well:
- *    something else answers on this URL, or the request does not suit;
- * 2. every line of several nodes was refused since the database last took a line of any node, and not for what stands in them (a time out
- *    of range, a length): a database that does not understand our lines. One node, or two, never get so far. */
+ * 1. a refusal with an unknown text, while nothing of the batch was accepted and a plain line of tailflux itself is refused as well:
+ *    something else answers on this URL, or the request is wrong;
+ * 2. every line of several nodes was refused since the database last accepted a line of any node, and not for its content (a time out of
+ *    range, a length): the database does not understand our lines. One or two nodes alone never cause this. */
 import { CollectorError } from '../../base/errors.ts'
 import type { Cause } from './error-texts.ts'
 
@@ -15,11 +15,11 @@ const SEVERAL_NODES = 3
 export interface Brake {
   /** A line of this node was refused. */
   refused(node: string, cause: Cause): void
-  /** A line of some node was taken. */
+  /** A line of any node was accepted. */
   taken(): void
-  /** True while taken lines are worth telling. */
+  /** True while `taken` must be called for accepted lines. */
   isWatching(): boolean
-  /** Nodes of which every line was refused since any line was taken. */
+  /** True when every line of several nodes was refused since the last accepted line. */
   isOn(): boolean
   error(detail: string): CollectorError
 }
@@ -35,7 +35,7 @@ export function createBrake(label: string): Brake {
     isOn: () => nodes.size >= SEVERAL_NODES,
     error: (detail) =>
       new CollectorError(
-        `${label} refuses every line of every node (${detail}). Check that INFLUX_URL leads to InfluxDB and INFLUX_API is its version, and report it if both are right; nothing is lost, reading goes on by itself when lines are taken again.`,
+        `${label} refuses every line of every node (${detail}). Nothing is lost; polling resumes automatically when lines are accepted again. Check that INFLUX_URL leads to InfluxDB and that INFLUX_API is its version; if both are right, report it.`,
         { stage: 'sink', code: 'db_rejected', reaction: 'hold' },
       ),
   }

@@ -1,10 +1,10 @@
-/** Finds out what becomes of each line of one batch: halves after a 413, the lines that will never fit, those that are older than the retention,
- * and those that exceed a limit. Good lines may be sent more than once on the way: writing them again changes nothing.
+/** Finds the lines of a batch that cannot be written: halves the batch after a 413, and isolates lines that will never fit, lines older than
+ * the retention, and lines that exceed a limit. Good lines may be sent more than once: writing them again changes nothing.
  *
- * Refused lines are taken out where the answer names them (1.x and 2.x: all of them; 3.x: the first one, so the search goes on behind it and the
- * good lines before it follow in one request); only where none is named, the lines are halved. When a node has a few refused lines, the rest of its
- * lines is set apart, so that the other nodes' lines go first; and when many of a node's lines were refused with none taken in between, the search leaps over
- * half of the rest, and what no leap has shown to be better lies in the dead letters untried: one node costs some forty requests. */
+ * Refused lines are removed where the answer names them. 1.x and 2.x name all of them. 3.x names the first one, so the search continues after
+ * it, and the good lines before it follow in one request. Lines are halved only where none is named. When a node has a few refused lines, the
+ * rest of its lines waits, so that the lines of other nodes go first. When many lines of a node were refused in a row, the search skips half of
+ * the rest; what no skip has shown to be better goes to the dead letters untried. So one node costs some forty requests. */
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { bytesOf, type LineSpan, linesOf, nodeOf, oldestFirst, textOf } from '../line-protocol/line-spans.ts'
@@ -13,14 +13,14 @@ import type { Brake } from './backpressure.ts'
 import type { Reason } from './error-message.ts'
 import { type Cause, causeOf } from './error-texts.ts'
 import type { Known } from './known-values.ts'
-import type { Verdict } from './response-policy.ts'
+import type { WriteOutcome } from './response-policy.ts'
 import { createLimitSearch } from './series-limit.ts'
 
-/** How pieces of a batch are sent. */
-export interface Way {
-  /** Insists until there is an answer about the lines; rejects with the error that ends the batch. */
-  send(bytes: Uint8Array): Promise<Verdict>
-  /** Sends a plain line of tailflux itself. False: it is refused in unknown words as well. Rejects with any other trouble. */
+/** Sends parts of a batch. */
+export interface LineSender {
+  /** Retries until there is an answer about the lines; rejects with the error that ends the batch. */
+  send(bytes: Uint8Array): Promise<WriteOutcome>
+  /** Sends a plain line of tailflux itself. False: it is refused with an unknown text as well. Rejects with any other error. */
   control(): Promise<boolean>
 }
 
@@ -29,50 +29,50 @@ export interface Search {
   readonly batch: Batch
   /** By the monotonic clock, ms. */
   readonly deadlineMs: number
-  readonly way: Way
+  readonly sender: LineSender
   /** The answer to the whole batch, if it was sent. */
-  readonly first: Verdict | undefined
-  /** Lines that an earlier search found refused, with why. */
+  readonly first: WriteOutcome | undefined
+  /** Lines that an earlier search found refused, with the reason. */
   readonly found: ReadonlyMap<string, string>
   readonly brake: Brake
   readonly known: Known
   readonly clock: Clock
   bytesMax(): number
   lowerCeiling(bytes: number, isPassing: boolean): void
-  /** The search ends before it is through; `refused` by text, with why. */
+  /** The search ends before it is complete; `refused` by text, with the reason. */
   onUnfinished(refused: ReadonlyMap<string, string>, error: CollectorError): void
 }
 
-export interface Outcome {
+export interface SearchResult {
   readonly letters: readonly DeadLetter[]
   readonly written: number
   readonly expired: number
 }
 
-/** Requests of one batch, once it is known that some lines are refused; and after how many the brake may end it. */
+/** Maximum requests of one batch once some lines are refused; and after how many the brake may end the search. */
 const REQUESTS_MAX = 1_000
 const BRAKE_REQUESTS_MIN = 64
-/** Refused lines of one node, found one by one, after which the rest of its lines is set apart. */
+/** Refused lines of one node, found one by one, after which the rest of its lines waits. */
 const APART_MIN = 3
-/** Refused lines of one node in a row, none taken in between, after which the search leaps; and after so many leaps its others are not tried. */
+/** Refused lines of one node in a row after which the search skips; and the number of skips after which its other lines are not tried. */
 const NODE_TRIES_MAX = 24
 const LEAPS_MAX = 8
 
 interface Piece {
   readonly lines: readonly LineSpan[]
-  /** No line of it is set apart. */
+  /** None of its lines waits for the other nodes. */
   readonly isWhole?: boolean
-  /** The node whose lines were set apart. */
+  /** The node whose lines waited. */
   readonly node?: string
-  /** How many lines had expired before newer lines of the same piece were tried: when there are more now, whatever expires in here, all of it does. */
+  /** How many lines had expired before newer lines of the same piece were tried. If there are more now, all lines of this piece expire. */
   readonly expiredBefore?: number
   /** It was refused for a limit, and is a half of what was refused for it. */
   readonly fruitless?: number
 }
 
-/** Rejects with `db_limit`, `db_rejected` (`hold` by the brake, `retry` when the search is not through), or what ends the sending. */
-export async function searchBatch(search: Search): Promise<Outcome> {
-  const { batch, brake, way, clock } = search
+/** Rejects with `db_limit`, `db_rejected` (`hold` by the brake, `retry` when the search is not complete), or the error that ended a request. */
+export async function searchBatch(search: Search): Promise<SearchResult> {
+  const { batch, brake, sender, clock } = search
   const { bytes } = batch
   const letters: DeadLetter[] = []
   let written = 0
@@ -80,14 +80,14 @@ export async function searchBatch(search: Search): Promise<Outcome> {
   let isAnyTaken = false
   let isSearching = search.found.size > 0
   let requests = 0
-  /** The number of expired lines that the database told was proven wrong. */
+  /** The number of expired lines that the database reported was wrong. */
   let isCountWrong = false
   let isControlled = false
   /** The other nodes' lines are written. */
   let isApartNext = false
 
   const todo: Piece[] = []
-  /** The database has read them without a fault, and written none of them. */
+  /** The database has parsed these without an error, and written none of them. */
   const checked: LineSpan[] = []
   const apart = new Map<string, LineSpan[]>()
   /** By node: refused lines found one by one, and how many of them since one of its lines was taken, and leaps since. */
@@ -124,7 +124,7 @@ export async function searchBatch(search: Search): Promise<Outcome> {
   function next(): Piece | undefined {
     const piece = todo.pop()
     if (piece !== undefined) return piece
-    // The good lines of other nodes go first; those found among lines that are set apart go last, all together.
+    // The good lines of other nodes go first; good lines found among waiting lines go last, all together.
     if (!isApartNext && checked.length > 0) return { lines: checked.splice(0), isWhole: true }
     for (const [node, lines] of apart) {
       if (lines.length === 0) continue
@@ -154,48 +154,48 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     const body = bytesOf(bytes, lines)
     if (body.length > search.bytesMax() && lines.length > 1) return halve(piece, lines)
     guard()
-    await meet(piece, lines, await way.send(body))
+    await meet(piece, lines, await sender.send(body))
   }
 
-  async function meet(piece: Piece, lines: readonly LineSpan[], verdict: Verdict): Promise<void> {
-    switch (verdict.kind) {
+  async function meet(piece: Piece, lines: readonly LineSpan[], outcome: WriteOutcome): Promise<void> {
+    switch (outcome.kind) {
       case 'ack':
         written += lines.length
         limits.taken(lines)
         return took(lines)
       case 'split': {
         const size = bytesOf(bytes, lines).length
-        if (lines.length === 1) return refuse(lines[0]!, 'too_large', verdict.error.message, 'content')
-        search.lowerCeiling(size, verdict.isPassing)
+        if (lines.length === 1) return refuse(lines[0]!, 'too_large', outcome.error.message, 'content')
+        search.lowerCeiling(size, outcome.isPassing)
         return halve(piece, lines)
       }
       case 'expired': {
         isSearching = true
         const isOld = piece.expiredBefore !== undefined && expired > piece.expiredBefore
-        return await deliverUnexpired(piece, lines, isOld ? Number.POSITIVE_INFINITY : verdict.dropped)
+        return await deliverUnexpired(piece, lines, isOld ? Number.POSITIVE_INFINITY : outcome.dropped)
       }
       case 'limit':
         isSearching = true
-        limits.met(lines, verdict, piece.fruitless ?? 0)
+        limits.met(lines, outcome, piece.fruitless ?? 0)
         return
       case 'refused':
         isSearching = true
-        return await takeOut(piece, lines, verdict)
+        return await takeOut(piece, lines, outcome)
       default:
-        throw verdict.error
+        throw outcome.error
     }
   }
 
   async function takeOut(
     piece: Piece,
     lines: readonly LineSpan[],
-    verdict: Extract<Verdict, { kind: 'refused' }>,
+    outcome: Extract<WriteOutcome, { kind: 'refused' }>,
   ): Promise<void> {
-    if (verdict.cause === 'unknown') await control(verdict.detail)
-    const named = verdict.named(lines.map(textIn))
+    if (outcome.cause === 'unknown') await control(outcome.detail)
+    const named = outcome.named(lines.map(textIn))
     if (named === undefined) {
       if (lines.length > 1) return halve(piece, lines)
-      refuse(lines[0]!, 'rejected', verdict.detail, verdict.cause)
+      refuse(lines[0]!, 'rejected', outcome.detail, outcome.cause)
       return searched(lines[0]!)
     }
     const reject = (line: LineSpan, { detail, why }: Reason) => refuse(line, 'rejected', detail, causeOf(why))
@@ -213,10 +213,10 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     }
   }
 
-  /** A refusal in unknown words may be about the request: then a line that cannot be at fault is refused as well. */
+  /** A refusal with an unknown text may be about the request: then a line that is certainly good is refused as well. */
   async function control(detail: string): Promise<void> {
     if (isAnyTaken || isControlled) return
-    if (!(await way.control())) throw brake.error(detail)
+    if (!(await sender.control())) throw brake.error(detail)
     isControlled = true
   }
 
@@ -250,7 +250,7 @@ export async function searchBatch(search: Search): Promise<Outcome> {
   function untried(lines: readonly LineSpan[], tries: number): void {
     const last = letters.at(-1)?.detail
     for (const line of lines) {
-      const detail = `not tried, because the ${tries} lines of this node that were tried last were refused, the last one: ${last}`
+      const detail = `not tried, because the last ${tries} lines of this node were refused, the last one with: ${last}`
       refuse(line, 'rejected', detail, 'content')
     }
   }
@@ -270,8 +270,8 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     todo.push({ ...rest, lines: lines.slice(middle) }, { ...rest, lines: lines.slice(0, middle) })
   }
 
-  /** Lines older than the retention are dropped by the database's own policy, the others are written. How many: as it says, if they are
-   * the oldest ones, which is proven by writing the others again; else the bound is searched. */
+  /** The database drops lines older than the retention and writes the others. Its count is used if it means the oldest lines, which is
+   * checked by writing the others again; otherwise the bound is searched. */
   async function deliverUnexpired(
     piece: Piece,
     lines: readonly LineSpan[],
@@ -284,13 +284,13 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     const sorted = oldestFirst(lines)
     if (dropped !== undefined && !isCountWrong) {
       guard()
-      const verdict = await way.send(bytesOf(bytes, sorted.slice(dropped)))
-      if (verdict.kind === 'ack') {
+      const outcome = await sender.send(bytesOf(bytes, sorted.slice(dropped)))
+      if (outcome.kind === 'ack') {
         written += lines.length - dropped
         expired += dropped
         return took(lines)
       }
-      if (verdict.kind === 'error' || verdict.kind === 'unconfirmed') throw verdict.error
+      if (outcome.kind === 'error' || outcome.kind === 'unconfirmed') throw outcome.error
       isCountWrong = true
     }
     const middle = sorted.length >> 1
@@ -299,7 +299,7 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     todo.push({ ...rest, lines: sorted.slice(middle) })
   }
 
-  /** One step of storing what fits under a limit. False when there is nothing left to do. */
+  /** One step of storing the lines that fit under a limit. False when there is nothing left to do. */
   async function halveLimited(): Promise<boolean> {
     const part = clock.monotonicMs() > search.deadlineMs ? undefined : limits.next()
     if (part === undefined) return false
@@ -317,7 +317,7 @@ export async function searchBatch(search: Search): Promise<Outcome> {
     const limit = limits.error()
     if (limit !== undefined) throw limit
     const error = new CollectorError(
-      `${search.label} refuses lines of a batch without saying which: ${letters.length} of ${batch.lineCount} were found in ${requests - 1} requests (${letters.at(-1)?.detail ?? 'no reason given'}). The search goes on with the next attempt, and other lines wait for it; check whether a proxy in between changes or shortens what the database answers.`,
+      `${search.label} refuses lines of a batch without saying which: ${letters.length} of ${batch.lineCount} were found in ${requests - 1} requests (${letters.at(-1)?.detail ?? 'no reason given'}). The search continues with the next attempt, and other lines wait for it. Check whether a proxy in between changes or shortens the answers of the database.`,
       { stage: 'sink', code: 'db_rejected', reaction: 'retry' },
     )
     search.onUnfinished(new Map(letters.map(({ text, detail = '' }) => [text, detail])), error)

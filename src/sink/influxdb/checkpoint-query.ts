@@ -1,5 +1,5 @@
-/** The question for the checkpoint, in the one InfluxQL that 1.x, 2.x and 3.x speak at `/query`. It never rejects for what the database
- * does: a question that only optimises must not stop anything, so every refusal is an answer with its fix. */
+/** The query for the checkpoint, in the InfluxQL that 1.x, 2.x and 3.x accept at `/query`. It never rejects because of the database:
+ * a failed query must not stop the line, so every refusal is returned as a text with its fix. */
 import { CollectorError } from '../../base/errors.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
 import type { InfluxConfig } from '../config.ts'
@@ -8,13 +8,13 @@ import { messageOf } from './error-message.ts'
 import { type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
 import type { InfluxHttp } from './transport.ts'
 
-/** The question has a shorter patience than a write: nobody waits for it. */
+/** The query has a shorter timeout than a write. */
 const QUESTION_MS_MAX = 10_000
 /** Twelve hours of windows of a few seconds, with their late passes. */
 const ANSWER_BYTES_MAX = 64 << 20
 const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
 
-/** What a database says when it does not answer, and what helps. The first that fits; `api`: only there. */
+/** Refusals by the text of the database, each with its fix. The first match counts; `api`: only for that version. */
 const REFUSALS: readonly { readonly says: RegExp; readonly api?: InfluxConfig['api']; readonly fix: string }[] = [
   {
     says: /would scan \d+ parquet files|file limit/i,
@@ -27,16 +27,16 @@ const REFUSALS: readonly { readonly says: RegExp; readonly api?: InfluxConfig['a
   { says: /max-concurrent-queries/i, fix: 'Raise max-concurrent-queries under [coordinator] in influxdb.conf' },
   {
     says: /query-timeout|time-?out|timed out|deadline/i,
-    fix: 'Raise query-timeout of the database, or look at its load',
+    fix: 'Raise query-timeout of the database, or check its load',
   },
   {
     says: /unauthorized|not authorized|not authenticated|authoriz|authenticat|forbidden|permission/i,
-    fix: 'Give the token or user of tailflux the right to read this database or bucket as well',
+    fix: 'Give the token or user of tailflux read access to this database or bucket as well',
   },
   {
     says: /not found|dbrp/i,
     api: 'v2',
-    fix: 'Give the token the right to read the bucket as well; if it has it, map the bucket for InfluxQL: influx v1 dbrp create --db NAME --rp autogen --default --bucket-id ID',
+    fix: 'Give the token read access to the bucket as well; if it has it, map the bucket for InfluxQL: influx v1 dbrp create --db NAME --rp autogen --default --bucket-id ID',
   },
 ]
 
@@ -52,11 +52,11 @@ export function createCheckpointQuestion(
   function refused(status: number | undefined, said: string): CheckpointAnswer {
     const fix =
       status === 401 || status === 403
-        ? 'Give the token or user of tailflux the right to read this database or bucket as well'
+        ? 'Give the token or user of tailflux read access to this database or bucket as well'
         : REFUSALS.find(({ says, api }) => says.test(said) && (api === undefined || api === config.api))?.fix
     const text = [status, said].filter((part) => part !== undefined && part !== '').join(': ')
     return {
-      cannotBeAsked: `${label} does not show its checkpoint (${text}). ${fix ?? 'Run `tailflux check`, and look into the log of the database'}.`,
+      cannotBeQueried: `${label} does not show its checkpoint (${text}). ${fix ?? 'Run `tailflux check`, and see the log of the database'}.`,
     }
   }
 
@@ -77,15 +77,15 @@ export function createCheckpointQuestion(
       const answer = readInfluxql(body)
       if (status === 200 && answer !== undefined && answer.error === undefined) return read(answer)
       const said = answer?.error ?? messageOf(body)
-      // A database of 3.x that was deleted is made again by the next write: until then it holds nothing.
+      // A database of 3.x that was deleted is created again by the next write: until then it is empty.
       if (config.api === 'v3' && (status === 200 || status === 404) && /(database|table) not found/i.test(said))
         return { points: [] }
       return refused(status, said)
     } catch (error) {
       signal.throwIfAborted()
-      if (patience.aborted) return refused(undefined, `no answer within ${patienceMs / 1000} s, a time-out`)
+      if (patience.aborted) return refused(undefined, `no answer within ${patienceMs / 1000} s, timeout`)
       if (!(error instanceof CollectorError)) throw error
-      return { cannotBeAsked: error.message }
+      return { cannotBeQueried: error.message }
     }
   }
 
@@ -101,13 +101,16 @@ export function createCheckpointQuestion(
       number,
       number,
     ]
-    // VictoriaMetrics answers whatever it is asked with a list of databases.
+    // VictoriaMetrics answers every query with a list of databases.
     if (time < 0 || acked < 0 || pass < 0) {
-      return { cannotBeAsked: `${label} has no InfluxQL, so nobody can ask it what it holds.`, isByNature: true }
+      return {
+        cannotBeQueried: `${label} has no InfluxQL, so its content cannot be queried. Nothing needs to be fixed.`,
+        isByNature: true,
+      }
     }
     if (isPartial) {
       return {
-        cannotBeAsked: `${label} shows only a part of its checkpoint. Raise max-row-limit under [http] in influxdb.conf, or set it to 0.`,
+        cannotBeQueried: `${label} shows only a part of its checkpoint. Raise max-row-limit under [http] in influxdb.conf, or set it to 0.`,
       }
     }
     return {

@@ -1,4 +1,4 @@
-/** What the body of an answer says: its message, the part of it that the database wrote by itself, and the lines that it names. */
+/** Parses the body of an answer: its message, the part of the message that is the database's own text, and the lines that it names. */
 import { excerpt } from '../../base/errors.ts'
 
 interface Body {
@@ -7,11 +7,11 @@ interface Body {
   readonly data: unknown
 }
 
-/** `{"error":…}` (1.x, 3.x), `{"message":…}` (2.x), or the text itself. InfluxDB 3 sends its errors without a content type, so the body is
- * looked at, not the header. */
+/** `{"error":…}` (1.x, 3.x), `{"message":…}` (2.x), or the text itself. InfluxDB 3 sends its errors without a content type, so the body
+ * decides, not the header. */
 function parseBody(body: string): Body {
   const text = body.trim()
-  // An answer may be cut, by a proxy or by us: then what is there of its message, or all but its last row.
+  // An answer may be cut by a proxy or by us: then use what is there of its message, or all rows but the last.
   const parsed =
     parseJson(text) ?? parseJson(`${text}"}`) ?? parseJson(`${text.slice(0, Math.max(0, text.lastIndexOf('\\n')))}"}`)
   if (typeof parsed !== 'object' || parsed === null) return { message: text, data: undefined }
@@ -41,20 +41,19 @@ function refusedIn(data: unknown): readonly RefusedData[] {
   return all.filter((one): one is RefusedData => typeof one === 'object' && one !== null)
 }
 
-/** The message of a body for people: at most 512 characters. */
+/** The message of a body for the operator: at most 512 characters. */
 export function messageOf(body: string): string {
   const { message, data } = parseBody(body)
   const [first] = refusedIn(data)
   return excerpt(typeof first?.error_message === 'string' ? `${message}: ${detailOf(first)}` : message)
 }
 
-/** The line stands in quotation marks, so that nobody takes it for the database's own words. */
+/** The line is in quotation marks, so that it is not taken for the text of the database. */
 function detailOf({ error_message: said, original_line: line }: RefusedData): string {
   return typeof line === 'string' ? `${said} in the line that begins '${line}'` : String(said)
 }
 
-/** The part of a message that the database wrote by itself. Behind it lines are quoted, and a tag value of somebody's choice may read like
- * any phrase of a database. */
+/** The database's own part of a message. After it lines are quoted, and a tag value in them may look like any message of a database. */
 export function ownWords(message: string): string {
   return /^.*?(?=['"`]| point )/s.exec(message)?.[0] ?? message
 }
@@ -77,8 +76,8 @@ const UNABLE = /^(?:[a-z ]+: )*unable to parse '/i
 /** Of a line that is quoted in a reason: the reason must stay readable. */
 const QUOTED_MAX = 200
 
-/** InfluxDB 1.x and 2.x quote every line that they cannot parse, one reason per row; 3.x tells numbers. `texts` are the lines of the request.
- * What is named is believed only where it is one of them, byte for byte (3.x: by its first bytes). undefined: no line is named. */
+/** InfluxDB 1.x and 2.x quote every line that they cannot parse, one reason per row; 3.x reports line numbers. `texts` are the lines of the
+ * request. A named line counts only if it is one of them, byte for byte (3.x: by its first bytes). Undefined when no line is named. */
 export function namedLines(body: string, texts: readonly string[]): NamedLines | undefined {
   const { message, data } = parseBody(body)
   const lines = data === undefined || data === null ? quotedLines(message, texts) : numberedLines(data, texts)
@@ -93,7 +92,7 @@ function quotedLines(message: string, texts: readonly string[]): Map<number, Rea
   const places = Map.groupBy(texts.keys(), (index) => texts[index])
   for (const row of rows) {
     const begin = UNABLE.exec(row)?.[0].length ?? 0
-    // A line may hold what looks like its end; a part of a line is never a line, because only the whole one ends with its time.
+    // A line may contain what looks like its end. A part of a line is never a line, because only the whole line ends with its time.
     for (let end = row.indexOf("': ", begin); end >= 0; end = row.indexOf("': ", end + 1)) {
       const quoted = row.slice(begin, end)
       const indices = places.get(quoted)

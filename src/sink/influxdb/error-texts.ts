@@ -1,10 +1,10 @@
-/** The texts by which an answer of the database is recognised, each with what it means and, for errors, what happened and how to fix it. The
- * only place where texts are compared. */
+/** The texts by which an answer of the database is recognised, each with its meaning and, for errors, what happened and how to fix it. This is
+ * the only place where texts are compared. */
 import type { Code, Reaction } from '../../base/errors.ts'
 import { ownWords } from './error-message.ts'
 
-/** Why a line is refused. `content`: for a value of its own, such as its time. `syntax`: in words about lines, which may be our encoder's
- * fault. `unknown`: in words that may be about the request just as well. */
+/** Why a line is refused. `content`: for one of its values, such as its time. `syntax`: by a text about lines, which may mean a bug in our
+ * encoder. `unknown`: by a text that may be about the whole request. */
 export type Cause = 'content' | 'syntax' | 'unknown'
 
 /** Statuses of which the text decides. */
@@ -21,14 +21,14 @@ export type Meaning =
       readonly kind: 'error'
       readonly code: Code
       readonly reaction: Reaction
-      /** What happened, after the database's name. */
+      /** What happened; follows the name of the database. */
       readonly says: string
       readonly fix: string
       readonly isAboutSize?: boolean
     }
 
 interface Known {
-  /** Looked for in the database's own words only. */
+  /** Searched in the database's own text only. */
   readonly words: RegExp
   readonly on: (status: number) => boolean
   readonly means: Meaning
@@ -37,8 +37,8 @@ interface Known {
 const error = (code: Code, reaction: Reaction, says: string, fix: string) =>
   ({ kind: 'error', code, reaction, says, fix }) as const
 const storage = (says: string, fix: string) =>
-  error('db_storage', 'hold', says, `${fix} Reading goes on by itself then.`)
-export const AGAIN = 'It is tried again by itself.'
+  error('db_storage', 'hold', says, `${fix} Polling then resumes automatically.`)
+export const AGAIN = 'The request is retried automatically.'
 const SERIES_FIX =
   'or set index-version = "tsi1", in the configuration of InfluxDB 1.x, and restart it; or write fewer series: TAILFLUX_PORTS=none.'
 
@@ -50,8 +50,8 @@ const KNOWN: readonly Known[] = [
     means: error(
       'db_unavailable',
       'retry',
-      'has only queued the lines for another node of its cluster, which confirms nothing',
-      `${AGAIN} Check the nodes of the cluster if it lasts.`,
+      'has only queued the lines for another node of its cluster, which is no confirmation',
+      `${AGAIN} If this continues, check the nodes of the cluster.`,
     ),
   },
   {
@@ -70,8 +70,8 @@ const KNOWN: readonly Known[] = [
     means: error(
       'db_conflict',
       'hold',
-      'holds a field or tag of ours with another type',
-      'Another program writes this measurement, or wrote it before. Stop it and drop the measurement (3.x: the table), or give tailflux a database of its own. Nothing is lost: reading goes on by itself then.',
+      'has a field or tag of tailflux with another type',
+      'Another program writes this measurement, or wrote it before. Stop it and drop the measurement (3.x: the table), or give tailflux a database of its own. Nothing is lost; polling then resumes automatically.',
     ),
   },
   {
@@ -80,7 +80,7 @@ const KNOWN: readonly Known[] = [
     means: {
       kind: 'limit',
       counts: 'values',
-      says: 'is at its limit of values of one tag',
+      says: 'has reached its limit of values of one tag',
       fix: `Raise max-values-per-tag, ${SERIES_FIX}`,
     },
   },
@@ -90,7 +90,7 @@ const KNOWN: readonly Known[] = [
     means: {
       kind: 'limit',
       counts: 'series',
-      says: 'is at its limit of series',
+      says: 'has reached its limit of series',
       fix: `Raise max-series-per-database, ${SERIES_FIX}`,
     },
   },
@@ -100,8 +100,8 @@ const KNOWN: readonly Known[] = [
     means: {
       kind: 'limit',
       counts: 'series',
-      says: 'is at its limit of tables or columns',
-      fix: 'Delete tables that nobody needs, or give tailflux a database of its own.',
+      says: 'has reached its limit of tables or columns',
+      fix: 'Delete unused tables, or give tailflux a database of its own.',
     },
   },
   {
@@ -110,8 +110,8 @@ const KNOWN: readonly Known[] = [
     means: error(
       'db_misconfigured',
       'hold',
-      'cannot make the database, because it has as many as it may',
-      'Delete one that nobody needs, or set INFLUX_BUCKET to one that is there.',
+      'cannot create the database, because it has reached its limit of databases',
+      'Delete an unused one, or set INFLUX_BUCKET to an existing one.',
     ),
   },
   { words: /beyond retention policy|outside retention policy/i, on: isEither, means: { kind: 'expired' } },
@@ -119,16 +119,16 @@ const KNOWN: readonly Known[] = [
     words: /no space left|disk quota exceeded|not enough space|disk is full/i,
     on: isEither,
     means: storage(
-      'cannot store, because its disk is full',
-      'Free space there, and restart InfluxDB if it does not go on by itself (2.x does not).',
+      'cannot store points, because its disk is full',
+      'Free space there, and restart InfluxDB if it does not recover (2.x does not).',
     ),
   },
   {
     words: /read-only file system/i,
     on: isEither,
     means: storage(
-      'cannot store, because its disk is read-only',
-      'Look at the log of its machine for errors of the disk, mount it for writing, and restart InfluxDB.',
+      'cannot store points, because its disk is read-only',
+      'Check the system log of its machine for disk errors, remount the disk writable, and restart InfluxDB.',
     ),
   },
   {
@@ -142,12 +142,15 @@ const KNOWN: readonly Known[] = [
   {
     words: /engine (is )?closed|shard (is )?(closed|disabled)|input\/output error|file already closed/i,
     on: isFailure,
-    means: storage('has closed its storage', 'Look at its log for the cause, usually the disk, and restart InfluxDB.'),
+    means: storage('has closed its storage', 'See its log for the cause, usually the disk, and restart InfluxDB.'),
   },
   {
     words: /permission denied/i,
     on: isFailure,
-    means: storage('may not write its own files', 'Give its data folder to the user that InfluxDB runs as.'),
+    means: storage(
+      'has no permission to write its own files',
+      'Make its data folder writable for the user that InfluxDB runs as.',
+    ),
   },
   {
     words: /cache-max-memory-size exceeded|resources exhausted|out of memory|memory limit/i,
@@ -156,8 +159,8 @@ const KNOWN: readonly Known[] = [
       ...error(
         'db_unavailable',
         'retry',
-        'has no memory for more points just now',
-        `${AGAIN} If it lasts, smaller batches are tried; raise cache-max-memory-size, or give it a faster disk.`,
+        'has no memory for more points at the moment',
+        `${AGAIN} If this continues, smaller batches are tried; raise cache-max-memory-size, or give it a faster disk.`,
       ),
       isAboutSize: true,
     },
@@ -170,16 +173,16 @@ const KNOWN: readonly Known[] = [
         'db_unavailable',
         'retry',
         'did not finish a write in its own time limit',
-        `${AGAIN} If it lasts, smaller batches are tried; check the load of its machine and disk.`,
+        `${AGAIN} If this continues, smaller batches are tried; check the load of its machine and disk.`,
       ),
       isAboutSize: true,
     },
   },
-  // InfluxDB 3 tells its own troubles as 400 on the v2 path.
+  // InfluxDB 3 reports its own failures as 400 on the v2 path.
   {
     words: /error from wal|object store|wal buffer full|persister|overloaded/i,
     on: (status) => status === 400,
-    means: error('db_unavailable', 'retry', 'cannot write just now', AGAIN),
+    means: error('db_unavailable', 'retry', 'cannot write at the moment', `${AGAIN} If this continues, see its log.`),
   },
   {
     words:
@@ -204,13 +207,13 @@ const KNOWN: readonly Known[] = [
   },
 ]
 
-/** What the database says about one line: the cause by the same table. */
+/** The cause of a refusal by the database's text about one line, from the same table. */
 export function causeOf(why: string): Cause {
   const known = KNOWN.find(({ words, means }) => means.kind === 'refused' && words.test(why))
   return known?.means.kind === 'refused' ? known.means.cause : 'syntax'
 }
 
-/** What the text of an answer means; undefined where its status decides, or nobody knows the text. */
+/** The meaning of the text of an answer; undefined where its status decides, or where the text is unknown. */
 export function meaningOf(status: number, detail: string): Meaning | undefined {
   if (status === 401 || status === 403) return undefined
   const own = ownWords(detail)

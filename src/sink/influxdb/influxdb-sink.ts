@@ -1,6 +1,6 @@
-/** InfluxDB 1.x, 2.x and 3.x as a sink: one request, one promise, one acknowledgement. The policy by answer is in influx-answer.ts, what
- * becomes of single lines in influx-lines.ts; here is the insisting: the same bytes again until there is an answer about the lines, a
- * person must act, or the time is up. */
+/** InfluxDB 1.x, 2.x and 3.x as a sink: one request, one promise, one acknowledgement. Answers are classified in response-policy.ts, single
+ * lines are handled in named-lines.ts. This file retries: it sends the same bytes until there is an answer about the lines, a person must
+ * act, or the time is over. */
 import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
@@ -14,7 +14,7 @@ import { createSinkListeners } from '../sink-listeners.ts'
 import { createCheckpointQuestion } from './checkpoint-query.ts'
 import { createLines } from './named-lines.ts'
 import { createQueries } from './query.ts'
-import { classify, type Verdict } from './response-policy.ts'
+import { classify, type WriteOutcome } from './response-policy.ts'
 import { createInfluxHttp, type InfluxHttp } from './transport.ts'
 
 export interface InfluxDeps {
@@ -24,16 +24,16 @@ export interface InfluxDeps {
   readonly deadLetters: Pick<DeadLetters, 'append'>
   /** From 0 to 1, for jitter. */
   readonly random?: () => number
-  /** The way to the database; its client's transport if absent. Simulations put a database in memory here. */
+  /** The transport; that of the client library if absent. Simulations put a database in memory here. */
   readonly http?: InfluxHttp
 }
 
 const BACKOFF_MIN_MS = 1_000
 const BACKOFF_MAX_MS = 60_000
-/** Trouble that fewer lines may end (memory, time) is waited out for so long; then the batch is halved. */
+/** A problem that fewer lines may solve (memory, time) is retried for this long; then the batch is halved. */
 const SIZE_PATIENCE_MS = 60_000
 
-/** Refusals that are about what was written: whoever says so takes writes. */
+/** Refusals about the content of a write: a database that answers so accepts writes. */
 const ABOUT_CONTENT: ReadonlySet<string> = new Set(['db_rejected', 'db_conflict', 'db_limit'] satisfies Code[])
 
 /** `config.url` must be set. Opens nothing before `start`. */
@@ -49,7 +49,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
   const listeners = createSinkListeners()
   /** Set by 429 and 503: all senders wait. */
   let pause: { readonly untilMs: number; readonly error: CollectorError } | undefined
-  /** Trouble that fewer lines may end: since when, and what was the smallest request in it. */
+  /** A problem that fewer lines may solve: since when, and the smallest request that met it. */
   let pressure: { readonly sinceMs: number; readonly bytes: number } | undefined
 
   function writePath(target: Target): string {
@@ -65,7 +65,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     return `/api/v2/write?org=${encodeURIComponent(config.org ?? '')}&bucket=${name}&precision=ns`
   }
 
-  /** Backoff while all senders pause; throws what they pause for when that would take too long. */
+  /** Waits while all senders pause; throws the reason of the pause when that would take too long. */
   async function waitOutPause(deadlineMs: number, signal: AbortSignal): Promise<void> {
     while (pause !== undefined && pause.untilMs > clock.monotonicMs()) {
       if (pause.untilMs >= deadlineMs) throw pause.error
@@ -73,7 +73,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     }
   }
 
-  async function post(bytes: Uint8Array, target: Target, signal: AbortSignal): Promise<Verdict> {
+  async function post(bytes: Uint8Array, target: Target, signal: AbortSignal): Promise<WriteOutcome> {
     const beganMs = clock.monotonicMs()
     try {
       const answer = await http.send({ method: 'POST', path: writePath(target), body: bytes, gzip }, signal)
@@ -87,26 +87,26 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     }
   }
 
-  /** What has met trouble about its size for long enough is tried by halves. */
-  function withPatience(verdict: Verdict, bytes: Uint8Array): Verdict {
-    if (verdict.kind === 'ack' && bytes.length >= (pressure?.bytes ?? 0)) pressure = undefined
-    if (verdict.kind !== 'error' || !verdict.isAboutSize) return verdict
+  /** Splits a batch that had a problem with its size for long enough. */
+  function withPatience(outcome: WriteOutcome, bytes: Uint8Array): WriteOutcome {
+    if (outcome.kind === 'ack' && bytes.length >= (pressure?.bytes ?? 0)) pressure = undefined
+    if (outcome.kind !== 'error' || !outcome.isAboutSize) return outcome
     const nowMs = clock.monotonicMs()
     pressure = { sinceMs: pressure?.sinceMs ?? nowMs, bytes: Math.min(pressure?.bytes ?? bytes.length, bytes.length) }
-    if (nowMs - pressure.sinceMs < SIZE_PATIENCE_MS || lineCountOf(bytes) === 1) return verdict
+    if (nowMs - pressure.sinceMs < SIZE_PATIENCE_MS || lineCountOf(bytes) === 1) return outcome
     // The halves have their own time.
     pressure = undefined
-    return { kind: 'split', error: verdict.error, isPassing: true }
+    return { kind: 'split', error: outcome.error, isPassing: true }
   }
 
-  async function insist(
+  async function postWithRetry(
     bytes: Uint8Array,
-    { target, isAside }: Pick<Batch, 'target' | 'isAside'>,
+    { target, isBestEffort }: Pick<Batch, 'target' | 'isBestEffort'>,
     deadlineMs: number,
     signal: AbortSignal,
     answered: (sentMs: number) => void,
-  ): Promise<Verdict> {
-    const heard = isAside ? undefined : listeners
+  ): Promise<WriteOutcome> {
+    const heard = isBestEffort ? undefined : listeners
     let isUnconfirmed = false
     return await pRetry(
       async () => {
@@ -115,16 +115,16 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
         const answer = await post(bytes, target, signal)
         if (answer.kind === 'ack') heard?.succeeded(lineCountOf(bytes))
         if (answer.kind === 'error' || answer.kind === 'unconfirmed') heard?.failed(answer.error)
-        const verdict = withPatience(answer, bytes)
-        if (verdict.kind === 'error') throw verdict.error
-        if (verdict.kind !== 'unconfirmed') {
+        const outcome = withPatience(answer, bytes)
+        if (outcome.kind === 'error') throw outcome.error
+        if (outcome.kind !== 'unconfirmed') {
           answered(sentMs)
-          return verdict
+          return outcome
         }
-        if (isUnconfirmed) throw verdict.error
-        // Once more: a proxy may have answered in between.
+        if (isUnconfirmed) throw outcome.error
+        // Try once more: the answer may have come from a proxy in between.
         isUnconfirmed = true
-        throw new CollectorError(verdict.error.message, {
+        throw new CollectorError(outcome.error.message, {
           stage: 'sink',
           code: 'db_unconfirmed',
           reaction: 'retry',
@@ -133,7 +133,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       },
       {
         retries: Number.POSITIVE_INFINITY,
-        // The waiting is ours, by the injected clock.
+        // We wait ourselves, with the injected clock.
         minTimeout: 0,
         maxTimeout: 0,
         signal,
@@ -148,14 +148,14 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
           }
           if (nowMs + waitMs >= deadlineMs) throw error
           metrics.retried(error.code)
-          log.debug({ code: error.code, attemptNumber, waitMs }, 'write is tried again')
+          log.debug({ code: error.code, attemptNumber, waitMs }, 'write will be retried')
           await clock.sleep(waitMs, signal)
         },
       },
     )
   }
 
-  /** Exponential with full jitter; at least what the database asked for. */
+  /** Exponential with full jitter; at least as long as Retry-After says. */
   function waitAfter(error: CollectorError, attemptNumber: number): number {
     const jittered = random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(attemptNumber - 1, 16))
     if (error.code === 'db_overloaded') return Math.max(jittered, error.retryAfterMs ?? 0)
@@ -182,9 +182,9 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     async probe(signal, line) {
       await probeMain(signal)
       if (line !== undefined) {
-        const verdict = await post(line, 'main', signal)
-        const isTrouble = verdict.kind === 'error' || verdict.kind === 'unconfirmed'
-        if (isTrouble && !ABOUT_CONTENT.has(verdict.error.code)) throw verdict.error
+        const outcome = await post(line, 'main', signal)
+        const isProblem = outcome.kind === 'error' || outcome.kind === 'unconfirmed'
+        if (isProblem && !ABOUT_CONTENT.has(outcome.error.code)) throw outcome.error
       }
       if (config.nodesBucket !== undefined) await queries.probe(writePath('nodes'), signal)
     },
@@ -195,15 +195,15 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       const answered = (ms: number) => {
         sentMs = Math.min(sentMs, ms)
       }
-      const way = {
-        send: (bytes: Uint8Array) => insist(bytes, batch, deadlineMs, signal, answered),
+      const sender = {
+        send: (bytes: Uint8Array) => postWithRetry(bytes, batch, deadlineMs, signal, answered),
         async control() {
           const tailnet = tailnetOf(batch.bytes) ?? 'default'
-          const verdict = await insist(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal, answered)
-          return verdict.kind !== 'refused' || verdict.cause !== 'unknown'
+          const outcome = await postWithRetry(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal, answered)
+          return outcome.kind !== 'refused' || outcome.cause !== 'unknown'
         },
       }
-      const receipt = await lines.deliver(batch, deadlineMs, way)
+      const receipt = await lines.deliver(batch, deadlineMs, sender)
       metrics.written(receipt.written, batch.bytes.length)
       return { ...receipt, sentMs }
     },

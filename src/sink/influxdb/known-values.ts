@@ -1,19 +1,19 @@
-/** What a database that is at a limit was seen to take: such lines fit, so they are sent apart from those that may be new. It only puts lines in
- * order: whether they fit is what the database answers. */
+/** Remembers what a database at its limit has accepted: such lines fit, so they are sent separately from lines that may be new. It only orders
+ * the lines; the database decides whether they fit. */
 import { hash } from 'node:crypto'
 import { createHashSet, type HashSet } from '../../base/hash-set.ts'
 import type { Limit } from './response-policy.ts'
 
 export interface Known {
-  /** A line was acknowledged while the limit stood. */
+  /** A line was acknowledged while the limit was reached. */
   learn(line: string, counts: Limit['counts']): void
   /** Everything in the line that this limit counts was acknowledged before. */
   has(line: string, counts: Limit['counts']): boolean
-  /** Lines were refused, with these words, which name a tag whose values are too many. `isAllKnown`: what was taken before is refused now. */
+  /** Lines were refused with this text, which names a tag that has too many values. `isAllKnown`: lines that were accepted before are refused. */
   refused(detail: string, isAllKnown: boolean): void
 }
 
-/** Beyond this the rest is found out anew with each batch. At most 8 MiB. */
+/** Beyond this nothing more is remembered. At most 8 MiB. */
 const KNOWN_MAX = 400_000
 const FULL_MAX = 100
 /** The measurement, then each tag with its value, as they stand in a line. */
@@ -22,7 +22,7 @@ const MEMBER = /((?:\\.|[^\\, ])*)([, ])/gsy
 
 export function createKnown(): Known {
   let taken: HashSet = createHashSet(KNOWN_MAX)
-  /** Measurement and tag of which the database takes no new value; any other tag does not matter. */
+  /** Measurement and tag of which the database accepts no new value; other tags do not matter. */
   const full = new Set<string>()
 
   function keysOf(line: string, counts: Limit['counts']): bigint[] {

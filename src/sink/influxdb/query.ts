@@ -1,4 +1,4 @@
-/** What the sink asks of InfluxDB besides writing: may I write, and create the database. */
+/** The requests of the sink besides writing: probing write access, and creating the database. */
 import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
@@ -9,8 +9,8 @@ import { classify, isEmptyRefusal, type RawAnswer, refusal } from './response-po
 import type { InfluxHttp } from './transport.ts'
 
 export interface Queries {
-  /** Rejects with a CollectorError when a write to this path would not be accepted. Writes no rows: a comment is a body without lines, and
-   * credentials, database and retention policy are looked at before the body. */
+  /** Rejects with a CollectorError when a write to this path would not be accepted. Writes no points: a comment is a body without lines, and
+   * the database checks credentials, database and retention policy before the body. */
   probe(path: string, signal: AbortSignal): Promise<void>
   createDatabase(signal: AbortSignal): Promise<void>
 }
@@ -29,10 +29,10 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
     async probe(path, signal) {
       const answer = await http.send({ method: 'POST', path, body: PROBE }, signal)
       if (isEmptyRefusal(answer)) return
-      const verdict = classify(answer, label, Number(deps.clock.now() / MS))
-      if (verdict.kind === 'ack') return
-      // There was no line to refuse: it is the request that does not suit.
-      throw verdict.kind === 'error' || verdict.kind === 'unconfirmed' ? verdict.error : refused(answer)
+      const outcome = classify(answer, label, Number(deps.clock.now() / MS))
+      if (outcome.kind === 'ack') return
+      // There was no line to refuse, so the request itself is wrong.
+      throw outcome.kind === 'error' || outcome.kind === 'unconfirmed' ? outcome.error : refused(answer)
     },
 
     async createDatabase(signal) {
@@ -42,7 +42,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
       if (fault === undefined) return
       if (answer.status !== 200 && answer.status !== 403) throw refused(answer)
       throw new CollectorError(
-        `${label}: the database cannot be created (${fault}). Create it by hand, or give the user the right to.`,
+        `${label}: the database cannot be created (${fault}). Create it by hand, or give the user the permission to.`,
         { stage: 'sink', code: 'db_forbidden', reaction: 'hold' },
       )
     },

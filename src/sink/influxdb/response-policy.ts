@@ -1,4 +1,4 @@
-/** What an answer to a write means: by its status, and where one status has several meanings by the database's own words. Sources: the
+/** Classifies the answer to a write by its status, and where one status has several meanings by the database's own text. Sources: the
  * handlers of InfluxDB 1.x (services/httpd/handler.go), 2.x (http/write_handler.go), 3.x (influxdb3_server/src/http.rs), the behaviour of
  * 1.6.7, and the recorded answers of 2.9.1 and 3.10.1. */
 import type { IncomingHttpHeaders } from 'node:http'
@@ -13,10 +13,10 @@ export interface RawAnswer {
   readonly body: string
 }
 
-/** `ack`: every line is written. `unconfirmed`: a 2xx that does not say so. `refused`: some lines will never fit. `expired`: some are older
- * than the retention, the others are written; `dropped` is how many the database says. `split`: the same lines, in smaller requests.
- * `limit`: some lines would exceed a limit of series or tag values. */
-export type Verdict =
+/** `ack`: every line is written. `unconfirmed`: a 2xx that does not confirm it. `refused`: some lines will never be accepted. `expired`: some
+ * are older than the retention, the others are written; `dropped` is the count by the database. `split`: send the same lines in smaller
+ * requests. `limit`: some lines would exceed a limit of series or tag values. */
+export type WriteOutcome =
   | { readonly kind: 'ack' }
   | { readonly kind: 'unconfirmed'; readonly error: CollectorError }
   | {
@@ -43,10 +43,10 @@ export type Verdict =
 
 export interface Limit {
   readonly detail: string
-  /** How many lines were refused, or fewer than were. Which others are written is not known: 1.6.7 drops as many lines as are too many, and
+  /** A lower bound of how many lines were refused. Which others are written is not known: 1.6.7 drops as many lines as exceed the limit, but
    * not always these ones. */
   readonly dropped: number | undefined
-  /** What there are too many of; a line whose series, or whose values, are all there already, fits. */
+  /** What the limit counts; a line whose series, or whose values, exist already, fits. */
   readonly counts: 'series' | 'values'
   error(newSeries: NewSeries): LimitError
 }
@@ -54,14 +54,14 @@ export interface Limit {
 const RETRY_AFTER_MAX_MS = 600_000
 
 /** `label` names the database for the operator; `nowMs` is the local clock, for a Retry-After that is a date. */
-export function classify(answer: RawAnswer, label: string, nowMs: number): Verdict {
+export function classify(answer: RawAnswer, label: string, nowMs: number): WriteOutcome {
   const { status, body } = answer
   if (status === 204) return { kind: 'ack' }
   const detail = messageOf(body)
   const said = detail === '' ? '' : `: ${detail}`
   const fail = (text: string, code: Code, reaction: Reaction) =>
     new CollectorError(text, { stage: 'sink', code, reaction })
-  const refused = (cause: Cause): Verdict => ({
+  const refused = (cause: Cause): WriteOutcome => ({
     kind: 'refused',
     detail,
     cause,
@@ -73,14 +73,14 @@ export function classify(answer: RawAnswer, label: string, nowMs: number): Verdi
     return {
       kind: 'unconfirmed',
       error: fail(
-        `${label} answered ${status} to a write instead of 204, which confirms nothing${said}. Check that INFLUX_URL is an InfluxDB write endpoint and INFLUX_API its version.`,
+        `${label} answered ${status} to a write instead of 204, which is no confirmation${said}. Check that INFLUX_URL is an InfluxDB write endpoint and INFLUX_API its version.`,
         'db_unconfirmed',
         'hold',
       ),
     }
   }
   if (status === 413) {
-    const text = `${label} refuses a batch as too large${said}. Smaller ones follow by themselves; if every one is refused, raise the limit of the proxy or database.`
+    const text = `${label} refuses a batch as too large${said}. Smaller ones follow automatically; if every one is refused, raise the limit of the proxy or database.`
     return { kind: 'split', isPassing: false, error: fail(text, 'db_too_large', 'split') }
   }
   const means = meaningOf(status, detail)
@@ -92,7 +92,7 @@ export function classify(answer: RawAnswer, label: string, nowMs: number): Verdi
     case 'limit': {
       const { counts, says, fix } = means
       const textWith = (whose: string) =>
-        `${label} ${says} (${detail}). ${whose} What it takes is stored, and the rest is tried again until it fits. ${fix}`
+        `${label} ${says} (${detail}). ${whose} Points that fit are stored, and the rest is retried until it fits. ${fix}`
       const error = (newSeries: NewSeries) => new LimitError(textWith, newSeries)
       return { kind: 'limit', detail, dropped: droppedOf(detail), counts, error }
     }
@@ -107,8 +107,8 @@ export function classify(answer: RawAnswer, label: string, nowMs: number): Verdi
   }
 }
 
-/** What a body without any line is told when everything else about the request is in order: InfluxDB 1.x, 2.x and VictoriaMetrics say 204,
- * InfluxDB 3 says that the write was empty. */
+/** True for the answer to a body without lines when the rest of the request is right. InfluxDB 1.x, 2.x and VictoriaMetrics answer 204;
+ * InfluxDB 3 answers that the write was empty. */
 export function isEmptyRefusal({ status, body }: RawAnswer): boolean {
   return status === 400 && /incoming write was empty|writing requires points/i.test(messageOf(body))
 }
@@ -123,7 +123,7 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
   if (known?.kind === 'error') return make(`${known.says} (${status}${said}). ${known.fix}`, known.code, known.reaction)
   if (status === 401)
     return make(
-      `does not accept the credentials (401${said}). Check INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD.`,
+      `rejected the credentials (401${said}). Check INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD.`,
       'db_unauthorized',
       'hold',
     )
@@ -135,7 +135,7 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
     )
   if (status === 404 && /^404 page not found/i.test(detail)) {
     return make(
-      'does not know this API (404: page not found). INFLUX_API is for another version: v1 for InfluxDB 1.x, v2 for 2.x, v3 for 3.x; or INFLUX_URL points elsewhere.',
+      'does not know this API (404: page not found). INFLUX_API is for another version: v1 for InfluxDB 1.x, v2 for 2.x, v3 for 3.x; or INFLUX_URL points elsewhere. Correct the one that is wrong.',
       'db_not_found',
       'hold',
     )
@@ -149,18 +149,18 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
   }
   if (status === 429 || status === 503) {
     return make(
-      `is overloaded (${status}${said}). ${AGAIN} Check its load if it lasts.`,
+      `is overloaded (${status}${said}). ${AGAIN} If this continues, check its load.`,
       'db_overloaded',
       'retry',
       retryAfterOf(answer, nowMs),
     )
   }
   if (status === 408 || status === 425 || status === 499 || status >= 500) {
-    return make(`failed (${status}${said}). ${AGAIN} Look at its log if it lasts.`, 'db_unavailable', 'retry')
+    return make(`failed (${status}${said}). ${AGAIN} If this continues, see its log.`, 'db_unavailable', 'retry')
   }
   if (status >= 300 && status < 400) {
     return make(
-      `answered with a redirect (${status}), which is not followed. Set INFLUX_URL to where it really is.`,
+      `answered with a redirect (${status}), which is not followed. Set INFLUX_URL to its real address.`,
       'db_misconfigured',
       'hold',
     )

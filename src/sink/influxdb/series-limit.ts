@@ -1,36 +1,37 @@
-/** What to do with lines that would exceed a limit of series or tag values: everything that fits is stored, and the node is found that most of the
- * others come from. InfluxDB 1.6.7 drops lines that fit with a request in which others do not: at `max-series-per-database` all of them, at
- * `max-values-per-tag` as many as it refuses. So only what was acknowledged as a whole counts: lines whose series or values were seen to fit go
- * first, all together; the others in parts, by node, halved where a part is refused. A few tens of requests for the first batch, then about two. */
+/** Handles lines that would exceed a limit of series or tag values: stores everything that fits, and finds the node from which most of the other
+ * lines come. InfluxDB 1.6.7 also drops lines that fit when others in the same request do not: at `max-series-per-database` all of them, at
+ * `max-values-per-tag` as many as it refuses. So only a request that was acknowledged as a whole counts. Lines whose series or values are known
+ * to fit go first, all together; the others in parts, by node, halved where a part is refused. This takes a few tens of requests for the first
+ * batch, then about two. */
 
 import type { LimitError } from '../limit-error.ts'
 import type { LineSpan } from '../line-protocol/line-spans.ts'
 import { hashOf, type Known, seriesOf } from './known-values.ts'
 import type { Limit } from './response-policy.ts'
 
-/** Requests of one batch for this. */
+/** Maximum requests of one batch for this. */
 const REQUESTS_MAX = 64
-/** A part of one node of which both halves were refused, three times in a row, is left alone. */
+/** A part of one node is not halved any more when both halves were refused this many times in a row. */
 const FRUITLESS_MAX = 3
 
 interface LimitedPart {
   readonly lines: readonly LineSpan[]
   /** How many times in a row halving freed nothing. */
   fruitless: number
-  /** At least so many of its lines are refused. */
+  /** At least this many of its lines are refused. */
   readonly dropped: number
 }
 
 export interface LimitSearch {
   /** These lines were refused; they wait to be halved. */
   met(lines: readonly LineSpan[], limit: Limit, fruitless: number): void
-  /** These lines were acknowledged. When they are one of the halves that were tried last, the other one is worth halving. */
+  /** These lines were acknowledged. If they are one of the last two halves, the other one should be halved again. */
   taken(lines: readonly LineSpan[]): void
-  /** Halves of the part to try next; undefined when none is worth a request, or there were enough. */
+  /** Halves of the part to try next; undefined when no part is left to halve, or the maximum of requests is reached. */
   next(): { readonly fruitless: number; readonly halves: readonly (readonly LineSpan[])[] } | undefined
-  /** The other half's answer leaves no doubt: all of these lines are refused, and need not be sent. */
+  /** By the answer to the other half all of these lines are refused, and need not be sent. */
   isRefused(half: readonly LineSpan[]): boolean
-  /** undefined: no limit was met. */
+  /** Undefined when no limit was met. */
   error(): LimitError | undefined
 }
 
@@ -53,11 +54,11 @@ export function createLimitSearch(line: {
 
   function isWorthHalving(part: LimitedPart): boolean {
     if (part.lines.length < 2 || part.dropped >= part.lines.length) return false
-    // The number of values that are refused is right: something else of this part fits.
+    // The reported number of refused values is exact, so other lines of this part fit.
     return limit?.counts === 'values' || !isOfOneNode(part) || part.fruitless < FRUITLESS_MAX
   }
 
-  /** Of values the smallest part, which soon shows values that fit, and those are in the other parts too. */
+  /** For values the smallest part is best: it soon shows values that fit, and those are in the other parts too. */
   function isBetter(one: LimitedPart, other: LimitedPart): boolean {
     if (limit?.counts === 'values') return one.lines.length < other.lines.length
     return (

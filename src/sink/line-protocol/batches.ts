@@ -1,12 +1,12 @@
-/** Batches in the making, in memory that is used again and again. */
+/** Batches that are being filled, in memory that is reused. */
 
 import type { Batch, Target } from '../sink.ts'
 import { createMemory, type Memory } from './buffers.ts'
 
 export interface LineLimits {
-  /** Lines of one batch, at most. */
+  /** Maximum lines of one batch. */
   readonly batchLinesMax: number
-  /** Bytes of one batch, at most; a single line may be longer and is then a batch by itself. */
+  /** Maximum bytes of one batch; a single line may be longer and is then a batch of its own. */
   readonly batchBytesMax: number
   /** True: `tailnet_node` lines go to batches with target `nodes`. */
   readonly splitNodes: boolean

@@ -28,8 +28,8 @@ export function copyWords(to: DataView, p: number, from: DataView, start: number
 
 const encoder = new TextEncoder()
 
-/** PrefixCache of text that occur in many lines, one behind the other. */
-export class PrefixCache {
+/** Chunks of text that occur in many lines, one after the other in one memory. */
+export class TextChunks {
   private readonly memory: Memory
   readonly view: DataView
   used = 0

@@ -1,4 +1,4 @@
-/** Single lines for what the service tells about itself; the lines of messages are written by lines.ts. */
+/** Single lines with points about the service itself; line-writer.ts writes the lines of messages. */
 import { tagValue } from '../../flatten/tag-value.ts'
 import { escapeMeasurement, escapeTag } from './escape.ts'
 

@@ -1,8 +1,8 @@
 /** The hot loop of writing: points of one message become lines.
  *
- * A line is put together from some twenty pieces. As calls of a function for each piece, most of the time went into the calls; so this is one
+ * A line is put together from some twenty prefixes. As calls of a function for each piece, most of the time went into the calls; so this is one
  * function into which the engine can put all of them (each is small enough), what is the same in many lines was put together before
- * (lines-pieces.ts), and keys are stored as numbers. */
+ * (lines-prefixes.ts), and keys are stored as numbers. */
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
@@ -30,7 +30,7 @@ import { wordOf } from '../../source/parse/words.ts'
 import { copyWords } from './buffers.ts'
 import { escapeTag, NEEDS_ESCAPE } from './escape.ts'
 import { writeNumber, writePadded9 } from './numbers.ts'
-import { FIXED, FIXED_STARTS, kindKey, type MessagePieces, protoKey } from './prefix-cache.ts'
+import { FIXED, FIXED_STARTS, kindKey, type PrefixCache, protoKey } from './prefix-cache.ts'
 
 const encoder = new TextEncoder()
 
@@ -65,7 +65,7 @@ function words(text: string): [number, number, number, number] {
  * `out` must have room for one more line after `bytesMax`. */
 export function writeFlowLines(
   points: Points,
-  pieces: MessagePieces,
+  prefixes: PrefixCache,
   index: number,
   out: DataView,
   start: number,
@@ -74,7 +74,7 @@ export function writeFlowLines(
   end: Int32Array,
 ): number {
   const { flowCells, flowCounters, addressCells, textsView: texts, wide } = points
-  const { view: own, portNone, pathNone, common, commonEnd, tail, tailEnd, flowHead, flowHeadEnd } = pieces
+  const { view: own, portNone, pathNone, common, commonEnd, tail, tailEnd, flowHead, flowHeadEnd } = prefixes
   const stop = Math.min(points.flowCount, index + linesMax)
   let lineStart = start
   let i = index
@@ -129,9 +129,9 @@ export function writeFlowLines(
 }
 
 /** Writes the line of the node point of a kind at `p`; returns where it ends. */
-export function writeNodeLine(points: Points, pieces: MessagePieces, kind: number, out: DataView, p: number): number {
+export function writeNodeLine(points: Points, prefixes: PrefixCache, kind: number, out: DataView, p: number): number {
   const { totals, totalHighs, wide } = points
-  const { view: own, common, nodeTagsEnd, tail, tailEnd, nodeHead, nodeHeadEnd } = pieces
+  const { view: own, common, nodeTagsEnd, tail, tailEnd, nodeHead, nodeHeadEnd } = prefixes
   const key = kindKey(kind)
   p = copyWords(out, p, own, nodeHead, nodeHeadEnd)
   p = copyWords(out, p, FIXED, FIXED_STARTS[key]!, FIXED_STARTS[key + 1]!)

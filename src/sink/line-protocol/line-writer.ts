@@ -4,7 +4,7 @@ import { KINDS } from '../../source/parse/message.ts'
 import type { Batch } from '../sink.ts'
 import { createBatches, type LineLimits } from './batches.ts'
 import { writeFlowLines, writeNodeLine } from './encode.ts'
-import { MessagePieces } from './prefix-cache.ts'
+import { PrefixCache } from './prefix-cache.ts'
 
 export interface LineWriter {
   /** Encodes all points of one message. When that throws, none of them stays. */
@@ -15,7 +15,7 @@ export interface LineWriter {
   full(): Batch | undefined
   /** What is left, at the end of a window. */
   rest(): readonly Batch[]
-  /** Gives a batch's memory back after its receipt (or when it is given up). */
+  /** Returns the memory of a batch after its receipt, or after a failure. */
   release(batch: Batch): void
   /** Forgets everything that was appended and not taken. */
   reset(): void
@@ -23,7 +23,7 @@ export interface LineWriter {
 
 export function createLineWriter(limits: LineLimits): LineWriter {
   const { main, nodes, mark, rollback, ...batches } = createBatches(limits)
-  const pieces = new MessagePieces()
+  const prefixes = new PrefixCache()
   const end = new Int32Array(1)
 
   function append(points: Points): void {
@@ -37,10 +37,10 @@ export function createLineWriter(limits: LineLimits): LineWriter {
   }
 
   function write(points: Points): void {
-    pieces.begin(points)
+    prefixes.begin(points)
     for (let i = 0; i < points.flowCount; ) {
       main.begin()
-      const next = writeFlowLines(points, pieces, i, main.view, main.used, limits.batchBytesMax, main.linesLeft, end)
+      const next = writeFlowLines(points, prefixes, i, main.view, main.used, limits.batchBytesMax, main.linesLeft, end)
       // Not one more line fits: the rest goes to the next batch.
       if (next === i) main.close()
       else main.took(next - i, end[0]!)
@@ -49,7 +49,7 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     for (let kind = 0; kind < KINDS.length; kind++) {
       if (points.flows[kind] === 0) continue
       nodes.begin()
-      nodes.lineEndsAt(writeNodeLine(points, pieces, kind, nodes.view, nodes.used))
+      nodes.lineEndsAt(writeNodeLine(points, prefixes, kind, nodes.view, nodes.used))
     }
   }
 

@@ -1,14 +1,14 @@
-/** What is the same in many lines of one message, put together once and then copied. */
+/** The parts that many lines of one message share: built once per message and then copied. */
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { PROTO_TAGS } from '../../source/parse/protocol.ts'
-import { PrefixCache } from './buffers.ts'
+import { TextChunks } from './buffers.ts'
 import { writeInt64 } from './numbers.ts'
 
 const PROTOS = PROTO_TAGS.length
 
 /** `,kind=virtual,proto=tcp,src=` and so on for every kind and protocol, and then `,kind=virtual` for every kind. */
-const fixed = new PrefixCache(64 * 1024)
+const fixed = new TextChunks(64 * 1024)
 const starts: number[] = []
 for (const kind of KINDS) {
   for (const proto of PROTO_TAGS) {
@@ -36,8 +36,8 @@ export function kindKey(kind: number): number {
   return KINDS.length * PROTOS + kind
 }
 
-export class MessagePieces {
-  private readonly own = new PrefixCache(TAG_BYTES_MAX * 16)
+export class PrefixCache {
+  private readonly own = new TextChunks(TAG_BYTES_MAX * 16)
   readonly view = this.own.view
   private tailnet: string | undefined
 

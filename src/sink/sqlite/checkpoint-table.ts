@@ -1,5 +1,5 @@
 /** Checkpoints in the embedded store: the points of `tailflux_window` once more, in a table of their own, because points lie in order of time
- * and to pick these out would mean to read everybody else's. */
+ * and picking these out would mean reading all others. */
 import type { DatabaseSync } from 'node:sqlite'
 import { DAY } from '../../base/clock.ts'
 import type { CheckpointPoint, TimeRange } from '../sink.ts'
@@ -12,7 +12,7 @@ CREATE TABLE checkpoint (
 CREATE INDEX checkpoint_watermark ON checkpoint (watermark);
 `
 export const CHECKPOINT_SERIES = 'tailflux_window,'
-/** Of an older layout only the newest are taken over: older ones are never compared. */
+/** From an older layout only the newest are copied: older ones are never compared. */
 const TAKEN_OVER_DAYS = 2n
 
 export function prepareCheckpoint(db: DatabaseSync) {

@@ -1,4 +1,4 @@
-/** The embedded store: points in one SQLite file beside the service, for people who have no InfluxDB yet. The layout is in store-file.ts. */
+/** The embedded store: points in one SQLite file beside the service, for installations without InfluxDB. For the layout see store-file.ts. */
 import type { StatementSync } from 'node:sqlite'
 import type { Logger } from 'pino'
 import { type Clock, DAY, MS } from '../../base/clock.ts'
@@ -18,7 +18,7 @@ export interface EmbeddedStore extends Sink {
   stats(): { points: number; series: number; newestNs: bigint | undefined } | undefined
 }
 
-/** Ids of series kept in memory; a port scan makes a new one per point, so there must be an end. */
+/** Maximum ids of series in memory; a port scan makes a new one per point. */
 const SERIES_CACHED_MAX = 50_000
 const CLEAN_EVERY_MS = 600_000
 /** Rows that expire in one go, so that no batch waits long. */
@@ -53,7 +53,7 @@ export function createEmbeddedStore(
     if (file !== undefined) {
       close()
       throw new CollectorError(
-        `The embedded store ${path} was moved or removed while it was in use; it is made anew, and what the API still has is read again by itself.`,
+        `The embedded store ${path} was moved or removed while it was in use; a new one is created, and what the API still has is read again automatically. Do not move or remove it while tailflux runs.`,
         { stage: 'sink', code: 'db_unavailable', reaction: 'retry' },
       )
     }
@@ -106,7 +106,7 @@ export function createEmbeddedStore(
     }
   }
 
-  /** Backoff, outside of SQLite, while another process writes. */
+  /** Waits, outside of SQLite, while another process writes. */
   async function patiently<T>(
     work: () => T,
     signal: AbortSignal,
@@ -214,7 +214,7 @@ export function createEmbeddedStore(
     },
     async write(batch, signal) {
       const beganMs = clock.monotonicMs()
-      const heard = batch.isAside ? undefined : listeners
+      const heard = batch.isBestEffort ? undefined : listeners
       const receipt = await patiently(() => put(batch), signal, heard?.failed)
       heard?.succeeded(receipt.written)
       metrics.request('ok', clock.monotonicMs() - beganMs)
@@ -223,7 +223,7 @@ export function createEmbeddedStore(
       try {
         clean()
       } catch (error) {
-        // The batch is safe. What ails the file, the next write tells.
+        // The batch is safe. The next write reports what is wrong with the file.
         log.warn({ err: error }, 'old points could not be removed from the embedded store')
       }
       return receipt
@@ -235,7 +235,7 @@ export function createEmbeddedStore(
         return { points: opened().checkpoint.find(escapeTag(tagValue(tailnet)), range) }
       } catch (error) {
         close()
-        return { cannotBeAsked: storeError(path, error).message }
+        return { cannotBeQueried: storeError(path, error).message }
       }
     },
     stats() {

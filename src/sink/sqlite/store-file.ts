@@ -2,7 +2,7 @@
  *
  *   series   id, key: measurement and tags as in the line; day: of its newest point, in days since the epoch
  *   point    (ns, series) is the identity of a point, as in InfluxDB: writing again overwrites; fields as in the line
- *   checkpoint   the points of `tailflux_window` once more (store-checkpoint.ts)
+ *   checkpoint   the points of `tailflux_window` once more (checkpoint-table.ts)
  *   total    one row: how many points and series there are
  *
  * So a line can be given back byte for byte, which is what `export` does. Points lie in order of time, because they come, are read and
@@ -31,7 +31,7 @@ const WAL_BYTES_MAX = 64 << 20
 
 export interface StoreFile {
   readonly db: DatabaseSync
-  /** False when somebody moved or removed the file: what is written now would be lost with it. */
+  /** False when the file was moved or removed: writes would be lost with it. */
   isInPlace(): boolean
 }
 
@@ -103,7 +103,7 @@ function checkLayout(db: DatabaseSync, path: string): void {
   const version = versionOf(db)
   if (version === LAYOUT) return
   throw new CollectorError(
-    `The embedded store ${path} has layout ${version}, and this version of tailflux knows ${LAYOUT}. Use the version that wrote it, or move the file away; what the API still has is read again by itself.`,
+    `The embedded store ${path} has layout ${version}, and this version of tailflux knows ${LAYOUT}. Use the version that wrote it, or move the file away; what the API still has is read again automatically.`,
     { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' },
   )
 }
@@ -124,18 +124,18 @@ export function storeError(path: string, error: unknown): CollectorError {
   const text = error instanceof Error ? error.message : String(error)
   if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
     return new CollectorError(
-      `The embedded store ${path} is busy (${text}); it is tried again. Does another process write to it?`,
+      `The embedded store ${path} is busy (${text}); the write is retried. Stop the other process that writes to it.`,
       { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
     )
   }
   if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) {
     return new CollectorError(
-      `The embedded store ${path} is damaged (${text}). Move the file away; what the API still has is read again by itself.`,
+      `The embedded store ${path} is damaged (${text}). Move the file away; what the API still has is read again automatically.`,
       { stage: 'sink', code: 'db_misconfigured', reaction: 'hold', cause: error },
     )
   }
   return new CollectorError(
-    `The embedded store ${path} cannot be used (${text}). Free space, remedy the permissions, or set INFLUX_URL.`,
+    `The embedded store ${path} cannot be used (${text}). Free space, fix the permissions, or set INFLUX_URL.`,
     { stage: 'sink', code: 'db_unavailable', reaction: 'hold', cause: error },
   )
 }

@@ -22,7 +22,7 @@ const OPTIONS: ReconcileOptions = {
   provenNs: undefined,
 }
 const never = new AbortController().signal
-const cannotBeAsked = 'It does not answer. Give it the right to.'
+const cannotBeQueried = 'It does not answer. Give it the right to.'
 
 function done(ledger: MemoryLedger, fromNs: bigint, toNs: bigint, atNs = toNs + MINUTE, pass = 1) {
   ledger.done({ fromNs, toNs }, { pass, digest: '0:0', messages: 0, entries: 0, points: 0, atNs })
@@ -192,10 +192,10 @@ test('the same when no record is kept any more', async () => {
 test('a database that cannot be asked: at the start the last ten minutes of acknowledgements are read again, later nothing', async () => {
   const ledger = ledgerOfAnHour()
   const db = dbOf(ledger)
-  db.answer = () => ({ cannotBeAsked })
+  db.answer = () => ({ cannotBeQueried })
   const { unproven } = await agree(ledger, db)
   assert.equal(ledger.watermarkNs(), NOON_NS - 20n * MINUTE)
-  assert.deepEqual(unproven, { code: 'checkpoint_unanswered', text: cannotBeAsked, isByNature: false })
+  assert.deepEqual(unproven, { code: 'checkpoint_unanswered', text: cannotBeQueried, isByNature: false })
   await agree(ledger, db, { isStart: false })
   assert.equal(ledger.watermarkNs(), NOON_NS - 20n * MINUTE)
 })
@@ -328,7 +328,7 @@ test('a checkpoint at the end of time leaves room for acknowledgements, and tell
 })
 
 test('nothing known at all is a first installation', async () => {
-  for (const answer of [undefined, { cannotBeAsked, isByNature: true }]) {
+  for (const answer of [undefined, { cannotBeQueried, isByNature: true }]) {
     const ledger = createMemoryLedger()
     const db = createFakeDb()
     db.answer = () => answer
@@ -342,14 +342,14 @@ test('nothing known at all is a first installation', async () => {
 test('an origin that was guessed goes back to where an earlier ledger ended, as soon as the database can be asked', async () => {
   const ledger = createMemoryLedger()
   const db = show([{ timeNs: NOON_NS - 3n * DAY, writer: 'gone', watermarkNs: NOON_NS - 3n * DAY, ackedNs: 1n }])
-  db.answer = () => ({ cannotBeAsked })
+  db.answer = () => ({ cannotBeQueried })
   await agree(ledger, db)
   assert.equal(ledger.originNs(), NOON_NS - OPTIONS.lookbackNs)
   db.answer = undefined
   await agree(ledger, db, { isStart: false })
   assert.deepEqual([ledger.originNs(), ledger.isOriginGuessed()], [NOON_NS - 4n * DAY, false])
   const fresh = createMemoryLedger()
-  db.answer = () => ({ cannotBeAsked })
+  db.answer = () => ({ cannotBeQueried })
   await agree(fresh, db)
   db.answer = undefined
   db.windows.clear()

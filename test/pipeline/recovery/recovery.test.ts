@@ -80,7 +80,7 @@ test('a request that failed and succeeded at its second attempt is an outage: a 
 test('a question that is refused stops nothing: a warning with the fix, asked again after ten minutes, and then what is missing is read', async () => {
   const world = worldOfHours(6)
   await world.run(1_800_000)
-  world.db.answer = () => ({ cannotBeAsked: REFUSED })
+  world.db.answer = () => ({ cannotBeQueried: REFUSED })
   restore(world, EMPTY)
   await world.run(1_800_000)
   const { health, db, pipeline } = world
@@ -105,7 +105,7 @@ test('refused at a first start without a state file: reading begins at the look-
   for (const [id, value] of earlier.db.rows) world.db.rows.set(id, value)
   world.clock.jump(3 * 3_600_000)
   await world.clock.advance(3 * 3_600_000)
-  world.db.answer = () => ({ cannotBeAsked: REFUSED })
+  world.db.answer = () => ({ cannotBeQueried: REFUSED })
   await world.run(60_000)
   assert.ok((world.pipeline.status().lagSeconds ?? 999) < 120, 'nobody waits for the answer')
   world.db.answer = undefined

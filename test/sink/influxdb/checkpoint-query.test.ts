@@ -64,9 +64,9 @@ test('it is asked where points are written, with bounds in time, in the words of
 /** As recorded, or as the sources of the versions have it. */
 const REFUSALS: [api: string, Reply, fix: RegExp][] = [
   // 1.x
-  ['v1', fault(401, 'authorization failed'), /401.*right to read/],
-  ['v1', fault(403, '"w" user is not authorized to read from database "telemetry"'), /403.*right to read/],
-  ['v1', said("w not authorized to execute statement 'SELECT', requires READ on telemetry"), /right to read/],
+  ['v1', fault(401, 'authorization failed'), /401.*read access/],
+  ['v1', fault(403, '"w" user is not authorized to read from database "telemetry"'), /403.*read access/],
+  ['v1', said("w not authorized to execute statement 'SELECT', requires READ on telemetry"), /read access/],
   ['v1', said('max-select-series limit exceeded: (100002/100000)'), /\[coordinator\] in influxdb\.conf/],
   ['v1', said('max-select-point limit exceeed: (10/5)'), /\[coordinator\] in influxdb\.conf/],
   ['v1', said('max-concurrent-queries limit exceeded(5, 5)'), /Raise max-concurrent-queries/],
@@ -75,11 +75,11 @@ const REFUSALS: [api: string, Reply, fix: RegExp][] = [
   ['v1', said('database not found: telemetry'), /tailflux check/],
   ['v1', json(series('[7,6,5,4,"1","w1"]', ',"partial":true')), /Raise max-row-limit/],
   // 2.9.1
-  ['v2', { status: 401, body: '{"code":"unauthorized","message":"unauthorized access"}' }, /401.*right to read/],
-  ['v2', said('database not found: flows'), /right to read .*influx v1 dbrp create/],
+  ['v2', { status: 401, body: '{"code":"unauthorized","message":"unauthorized access"}' }, /401.*read access/],
+  ['v2', said('database not found: flows'), /read access .*influx v1 dbrp create/],
   ['v2', { status: 400, body: '{"code":"invalid","message":"failed to parse query: found SELEC"}' }, /tailflux check/],
   // 3 Core 3.10.1
-  ['v3', { status: 401, body: '{"error": "the request was not authenticated"}' }, /401.*right to read/],
+  ['v3', { status: 401, body: '{"error": "the request was not authenticated"}' }, /401.*read access/],
   [
     'v3',
     fault(500, 'external error: Query would scan 432 Parquet files, exceeding the file limit.'),
@@ -105,7 +105,7 @@ test('whoever does not answer is an answer too, with the fix: nothing is rejecte
   for (const [api, reply, fix] of REFUSALS) {
     server.script(reply)
     const answer = await influxWorld({ url: server.url, api }).sink.checkpoint('default', RANGE, live())
-    const text = 'cannotBeAsked' in answer ? answer.cannotBeAsked : 'it was answered'
+    const text = 'cannotBeQueried' in answer ? answer.cannotBeQueried : 'it was answered'
     assert.match(text, fix)
     assert.match(text, /InfluxDB \(v\d, http.*\.$/s)
   }
@@ -115,7 +115,7 @@ test('a database that does not answer in time is one that cannot be asked', asyn
   const server = await startScriptedInflux(t)
   server.script(hang)
   const answer = await influxWorld({ url: server.url }, { timeoutMs: 50 }).sink.checkpoint('default', RANGE, live())
-  assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', /did not answer|no answer/)
+  assert.match('cannotBeQueried' in answer ? answer.cannotBeQueried : '', /did not answer|no answer/)
 })
 
 test('VictoriaMetrics has no such questions, and that is no trouble', async (t) => {
@@ -151,7 +151,7 @@ test('half an answer is none', async (t) => {
   const { sink } = influxWorld({ url: proxy.url })
   for (const kind of ['half-body', 'lose-answer'] as const) {
     await proxy.set({ kind })
-    assert.ok('cannotBeAsked' in (await sink.checkpoint('default', RANGE, live())), kind)
+    assert.ok('cannotBeQueried' in (await sink.checkpoint('default', RANGE, live())), kind)
   }
   await proxy.set(undefined)
   assert.deepEqual(await sink.checkpoint('default', RANGE, live()), { points: [point] })

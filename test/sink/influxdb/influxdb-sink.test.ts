@@ -151,10 +151,10 @@ test('listeners hear nothing of what observers write: a database that refuses ev
   const heard: (string | number)[] = []
   sink.listen({ failed: ({ code }) => void heard.push(code), succeeded: (written) => void heard.push(written) })
   const bytes = Buffer.from('tailflux_event,alert=a v=1i 1\ntailflux_event,alert=b v=1i 1\n')
-  const aside = { bytes, lineCount: 2, target: 'main', isAside: true } as const
-  await pass(sink.write(aside, live()))
-  await assert.rejects(sink.write(aside, live()))
-  assert.equal((await pass(sink.write(aside, live()))).written, 2)
+  const bestEffort = { bytes, lineCount: 2, target: 'main', isBestEffort: true } as const
+  await pass(sink.write(bestEffort, live()))
+  await assert.rejects(sink.write(bestEffort, live()))
+  assert.equal((await pass(sink.write(bestEffort, live()))).written, 2)
   assert.deepEqual(heard, [])
 })
 
@@ -187,7 +187,7 @@ test('what a person must remedy is told at once, and nothing is dropped', async 
     [fault(500, 'write wal/_00001.wal: no space left on device'), 'db_storage', /disk is full.*Free space.*restart/],
     [fault(500, 'unexpected error writing points to database: engine is closed'), 'db_storage', /restart InfluxDB/],
     [fault(503, 'open x: too many open files'), 'db_storage', /ulimit/],
-    [{ status: 200, body: '<html>' }, 'db_unconfirmed', /confirms nothing/],
+    [{ status: 200, body: '<html>' }, 'db_unconfirmed', /no confirmation/],
     [{ status: 202 }, 'db_unconfirmed', /202/],
   ]
   for (const [reply, code, text] of held) {

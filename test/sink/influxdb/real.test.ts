@@ -191,7 +191,7 @@ test('at the limit of values of one tag lines that fit are stored wherever they 
   await influxd.query('DROP MEASUREMENT m', DB)
   await write(scan(50_000))
   const error = await faultOf(write([...honest(90_000), ...scan(60_000)]))
-  assert.match(error.message, /Most of what does not fit comes from node nScan/)
+  assert.match(error.message, /Most of the refused points come from node nScan/)
 })
 
 test('a batch beyond max-body-size is halved until it fits', { skip }, async (t) => {
@@ -239,7 +239,7 @@ test('users: wrong ones, ones that may only write, ones that may only read', { s
     await open(settings).sink.checkpoint('default', range, live())
   for (const user of ['writer', 'nobody']) {
     const answer = await ask({ user, password })
-    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', /does not show .*right to read/, user)
+    assert.match('cannotBeQueried' in answer ? answer.cannotBeQueried : '', /does not show .*read access/, user)
   }
   assert.deepEqual(await ask({ user: 'reader', password }), { points: [] })
   // A user who may not create anything needs not, as long as the database is there.
@@ -314,7 +314,7 @@ test('the checkpoint is found in the retention policy that is written to, within
   assert.deepEqual(await open().sink.checkpoint('default', range, live()), { points: [] })
   for (const settings of [{ rp: 'none' }, { db: 'none' }]) {
     const answer = await open(settings).sink.checkpoint('default', range, live())
-    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', /not found/)
+    assert.match('cannotBeQueried' in answer ? answer.cannotBeQueried : '', /not found/)
   }
 })
 

@@ -150,7 +150,7 @@ test('where no line is named, a node of which every line is refused costs tens o
   assert.ok(server.asked.length <= 120, `${server.asked.length} requests`)
   assert.match(
     world.letters.at(-1)?.detail ?? '',
-    /^not tried, because the \d+ lines of this node that were tried last were refused, the last one: /,
+    /^not tried, because the last \d+ lines of this node were refused, the last one with: /,
   )
   assert.match(world.letters[0]?.detail ?? '', /line protocol parse failed/)
 })

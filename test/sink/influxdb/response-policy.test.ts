@@ -6,7 +6,7 @@ import { classify } from '../../../src/sink/influxdb/response-policy.ts'
 import { recordedAnswers } from './recorded-answers.ts'
 
 const NOW_MS = Date.parse('2026-11-02T12:00:00Z')
-const headlineOf = (status: number, body = '', headers = {}) => classify({ status, body, headers }, 'db', NOW_MS)
+const outcomeOf = (status: number, body = '', headers = {}) => classify({ status, body, headers }, 'db', NOW_MS)
 const error = (text: string) => JSON.stringify({ error: text })
 
 test('each answer has one meaning', () => {
@@ -110,19 +110,19 @@ test('each answer has one meaning', () => {
     [504, '', 'db_unavailable retry'],
   ]
   for (const [status, body, meaning] of table) {
-    const verdict = headlineOf(status, body)
+    const outcome = outcomeOf(status, body)
     const told =
-      verdict.kind === 'error'
-        ? `${verdict.error.code} ${verdict.error.reaction}${verdict.isAboutSize ? ', fewer lines may help' : ''}`
-        : verdict.kind === 'expired'
-          ? `expired ${verdict.dropped}`
-          : verdict.kind === 'refused'
-            ? `refused ${verdict.cause}`
-            : verdict.kind === 'limit'
-              ? `limit of ${verdict.counts}`
-              : verdict.kind
+      outcome.kind === 'error'
+        ? `${outcome.error.code} ${outcome.error.reaction}${outcome.isAboutSize ? ', fewer lines may help' : ''}`
+        : outcome.kind === 'expired'
+          ? `expired ${outcome.dropped}`
+          : outcome.kind === 'refused'
+            ? `refused ${outcome.cause}`
+            : outcome.kind === 'limit'
+              ? `limit of ${outcome.counts}`
+              : outcome.kind
     assert.equal(told, meaning, `${status} ${body}`)
-    if (verdict.kind === 'error') assert.match(verdict.error.message, /^db .*\. .*\.$/, 'it ends with what to do')
+    if (outcome.kind === 'error') assert.match(outcome.error.message, /^db .*\. .*\.$/, 'it ends with what to do')
   }
 })
 
@@ -150,13 +150,13 @@ test('the recorded answers of 2.9.1 and 3.10.1 to writes have one meaning each',
   for (const { title, request, response } of recordedAnswers()) {
     if (request.method !== 'POST' || !/write/.test(request.path)) continue
     count += 1
-    const verdict = headlineOf(response.status, response.body)
+    const outcome = outcomeOf(response.status, response.body)
     const told =
-      verdict.kind === 'error' || verdict.kind === 'unconfirmed'
-        ? `${verdict.error.code} ${verdict.error.reaction}`
-        : verdict.kind === 'refused'
-          ? `refused ${verdict.cause}`
-          : verdict.kind
+      outcome.kind === 'error' || outcome.kind === 'unconfirmed'
+        ? `${outcome.error.code} ${outcome.error.reaction}`
+        : outcome.kind === 'refused'
+          ? `refused ${outcome.cause}`
+          : outcome.kind
     const meaning = meanings.find(([status, name]) => status === response.status && name.test(title))?.[2]
     // What stands behind a quoted line is looked at for each line by itself.
     assert.equal(told.replace('content', 'syntax'), meaning?.replace('content', 'syntax'), `${title}: ${response.body}`)
@@ -234,8 +234,8 @@ test('messages are found in every shape of body, and cut', () => {
 
 test('Retry-After: seconds, a date, or nothing that can be read', () => {
   const waitOf = (header: string | string[] | undefined) => {
-    const verdict = headlineOf(503, '', { 'retry-after': header })
-    return verdict.kind === 'error' ? verdict.error.retryAfterMs : assert.fail()
+    const outcome = outcomeOf(503, '', { 'retry-after': header })
+    return outcome.kind === 'error' ? outcome.error.retryAfterMs : assert.fail()
   }
   assert.equal(waitOf('0'), 0)
   assert.equal(waitOf(' 12 '), 12_000)

@@ -339,7 +339,7 @@ test('another process that writes is waited for, up to thirty seconds', async (t
   await clock.advance(31_000)
   const error = await failing
   assert.deepEqual([error.code, error.reaction], ['db_timeout', 'retry'])
-  assert.match(error.message, /another process/)
+  assert.match(error.message, /the other process/)
   other.exec('COMMIT')
   await store.probe(live())
 })
@@ -385,7 +385,7 @@ test('a file that is no store, damaged, or of another version is told, and movin
       assert.match(error.message, /move the file away|Free space/i)
     }
     const answer = await store.checkpoint('default', { fromNs: 0n, toNs: NOON_NS }, live())
-    assert.match('cannotBeAsked' in answer ? answer.cannotBeAsked : '', text)
+    assert.match('cannotBeQueried' in answer ? answer.cannotBeQueried : '', text)
     assert.equal(store.stats(), undefined)
     assert.throws(() => exported(path), { stage: 'sink' })
     renameSync(path, `${path}.away`)
