@@ -40,7 +40,7 @@ Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`)
   (\`TAILFLUX_INFLUX_URL\`) works too. An empty variable counts as not set.
 - Secrets can come from a file: \`INFLUX_TOKEN_FILE=/run/secrets/token\`, or \`tokenFile:\` in the YAML file. The file is read again for each use, so a
   secret that is replaced needs no restart.
-- Unknown keys and variables are errors, and all faults are told at once, with the line or the variable. \`tailflux print-config\` shows the
+- Unknown keys and variables are errors, and all errors are reported at once, with the line or the variable. \`tailflux print-config\` shows the
   settings in force and where each was set, without secrets; \`tailflux print-config --sample\` writes a fresh settings file.
 
 `

@@ -111,19 +111,19 @@ const grafana = z
   .meta({ kind: 'list' })
 
 export const alertsSchema = z.strictObject({
-  rules: rules.prefault([]).describe('What to be told about, see docs/alerts.md; without rules alerts are off.'),
+  rules: rules.prefault([]).describe('What to alert on, see docs/alerts.md; without rules alerts are off.'),
   notify: z
     .array(notifier)
     .max(20)
     .prefault([])
-    .describe('Who is told: a list of `alertmanager`, `webhook` and `ntfy`, each with its URL.'),
+    .describe('Where alerts are sent: a list of `alertmanager`, `webhook` and `ntfy`, each with its URL.'),
   grafana: grafana
     .prefault({})
     .describe(
       'How `tailflux grafana export` writes the rules: `folder`, `datasource` (its uid), `receiver` (a contact point), `contactPoint` (export it too).',
     ),
   lateness: durationSchema({ default: '1h', min: '5m', max: '48h' }).describe(
-    'Records that arrive so late still count for alerts, and what they change is judged again.',
+    'Allowed lateness: records up to this late still count for alerts, and what they change is evaluated again.',
   ),
   seriesMax: z
     .number()
@@ -131,8 +131,8 @@ export const alertsSchema = z.strictObject({
     .min(10)
     .max(1_000_000)
     .default(10_000)
-    .describe('Most groups (nodes, pairs, ...) that one rule watches; the rest is told as overflow.'),
-  url: address.optional().describe('Where people reach the status page; links in alerts lead there.'),
+    .describe('Maximum groups (nodes, pairs, ...) that one rule watches; the rest is reported as overflow.'),
+  url: address.optional().describe('Public URL of the status page; alerts link to it.'),
 })
 
 export type AlertsConfig = z.output<typeof alertsSchema>

@@ -21,40 +21,38 @@ const tailnet = z
 export const tailscaleSchema = z
   .strictObject({
     tailnet: tailnet.default('-').describe('Tailnet ID from the admin console; `-` is the tailnet of the credentials.'),
-    apiUrl: apiUrl.default('https://api.tailscale.com').describe('Where the Tailscale API is.'),
+    apiUrl: apiUrl.default('https://api.tailscale.com').describe('URL of the Tailscale API.'),
     allowHttp: z
       .boolean()
       .default(false)
-      .describe('Allow plain http to other hosts than this one; credentials are then readable on the way.'),
-    apiKey: secretSchema.optional().describe('API access token (tskey-api-...); ends after at most 90 days.'),
+      .describe('Allow plain http to other hosts than this one; credentials are then sent unencrypted.'),
+    apiKey: secretSchema.optional().describe('API access token (tskey-api-...); expires after at most 90 days.'),
     oauthClientId: z.string().min(1).optional().describe('OAuth client id, also for workload identity.'),
     oauthClientSecret: secretSchema.optional().describe('OAuth client secret (tskey-client-...).'),
     idTokenFile: z
       .string()
       .min(1)
       .optional()
-      .describe('Workload identity: file with the ID token, read again at each exchange.'),
+      .describe('Workload identity: file with the ID token, re-read for each token exchange.'),
     oauthScope: z
       .string()
-      .regex(/^[\u0021-\u007e]+( [\u0021-\u007e]+)*$/, 'must be scopes separated by single blanks')
+      .regex(/^[\u0021-\u007e]+( [\u0021-\u007e]+)*$/, 'must be scopes separated by single spaces')
       .optional()
-      .describe('Ask for these scopes only, separated by blanks; without it the token has all scopes of the client.'),
+      .describe('Request only these scopes, separated by spaces; without it the token has all scopes of the client.'),
     caFile: z
       .string()
       .min(1)
       .optional()
-      .describe('PEM file with certificate authorities to trust besides the usual ones.'),
-    headTimeout: durationSchema({ default: '1m', min: '100ms', max: '1h' }).describe(
-      'Longest wait for the head of an answer.',
-    ),
+      .describe('PEM file with certificate authorities to trust in addition to the default ones.'),
+    headTimeout: durationSchema({ default: '1m', min: '100ms', max: '1h' }).describe('Timeout for response headers.'),
     idleTimeout: durationSchema({ default: '1m', min: '100ms', max: '1h' }).describe(
-      'Longest wait for the next bytes of an answer.',
+      'Timeout for the next bytes of a response.',
     ),
     totalTimeout: durationSchema({ default: '10m', min: '100ms', max: '1h' }).describe(
-      'Longest wait for a whole answer; time that the database needs does not count.',
+      'Timeout for a whole response; time that the database needs does not count.',
     ),
     answerBytesMax: bytesSchema({ default: '1GiB', min: '1MiB', max: '16GiB' }).describe(
-      'Largest answer after decompression; for a larger one a shorter window is asked.',
+      'Largest response after decompression; larger responses are retried with a shorter window.',
     ),
     messageBytesMax: bytesSchema({ default: '8MiB', min: '1MiB', max: '256MiB' }).describe(
       'Largest message; a larger one is quarantined.',

@@ -15,7 +15,7 @@ export const STARTER_RULES = `rules:
     recoverBelow: 150Mbps
     window: 5m
     for: 10m
-  # A subnet router serves nobody any more. Laptops sleep, so name what never should.
+  # A subnet router is down. Laptops sleep, so name only devices that never should.
   - name: router-silent
     by: subnetRouter
     silentFor: 30m
@@ -38,7 +38,7 @@ export const STARTER_RULES = `rules:
   - name: new-pair
     newFor: 30d
     severity: info
-  # Somebody tries many ports of one device, or many devices. Name servers that talk to all as exceptions.
+  # A port scan of one device, or of many devices. Name servers that talk to all as exceptions.
   - name: port-scan
     distinctPortsAbove: 100
     window: 5m
@@ -46,7 +46,7 @@ export const STARTER_RULES = `rules:
     distinctPeersAbove: 50
     window: 5m
     where: { node: ['!dns-*', '!monitor-*'] }
-  # A device turns many connections away: somebody knocks, or an ACL is wrong.
+  # A device rejects many connections: a scan, or a wrong ACL.
   - name: rejections
     rejectedAbove: 200
     window: 15m
