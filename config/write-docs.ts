@@ -43,6 +43,24 @@ Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`)
 - Unknown keys and variables are errors, and all errors are reported at once, with the line or the variable. \`tailflux print-config\` shows the
   settings in force and where each was set, without secrets; \`tailflux print-config --sample\` writes a fresh settings file.
 
+## Proxy
+
+In a network that lets only a proxy out, set the usual variables. They count for the Tailscale API, the database, notifiers and commands alike.
+
+| variable | meaning |
+|---|---|
+| \`HTTPS_PROXY\` | The proxy for https URLs: \`http://host:port\` or \`http://user:password@host:port\`. |
+| \`HTTP_PROXY\` | The same for http URLs, such as \`http://influxdb:8086\`. |
+| \`NO_PROXY\` | Hosts that are reached directly, separated by commas: \`influxdb,.lan,10.0.0.0/8\`. A domain includes its subdomains; \`*\` means all hosts. |
+
+- This machine (\`localhost\`, \`127.0.0.0/8\`, \`::1\`) is always reached directly. Lower-case names (\`https_proxy\`) work too, and win.
+- A database in your own network belongs in \`NO_PROXY\` when \`HTTP_PROXY\` is set. Write IPv6 addresses there one by one; ranges work for IPv4 only.
+- SOCKS and \`ALL_PROXY\` do not work. If the proxy re-signs TLS connections, set \`tailscale.caFile\` to its CA certificate (for notifiers
+  \`NODE_EXTRA_CA_CERTS\`).
+- The log names the proxy at the start (\`proxy\`), and \`tailflux check\` shows it, both without its user and password.
+
+## Keys
+
 `
 
 export async function documents(): Promise<ReadonlyMap<string, string>> {

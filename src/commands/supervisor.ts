@@ -92,6 +92,7 @@ export function createSupervisor(
         sink: service.status().sink,
         dataDir: loaded.settings.dataDir,
         settingsFile: loaded.path ?? null,
+        proxy: loaded.proxy ?? null,
       },
       'tailflux starts',
     )

@@ -14,9 +14,12 @@ export function badSettings(fault: CollectorError): Finding {
 }
 
 export function checkSettings(loaded: Loaded): readonly Finding[] {
-  const { settings, origins, path } = loaded
+  const { settings, origins, path, proxy } = loaded
   const where = path === undefined ? 'the environment' : `${path} and the environment`
   const findings = [ok('settings', `${origins.size} of ${KEYS.length} keys are set, from ${where}.`)]
+  findings.push(
+    ok('proxy', proxy === undefined ? 'No proxy is set; requests go out directly.' : `Requests go through ${proxy}.`),
+  )
   if (settings.http.token === undefined && !isLoopback(settings.http.host)) {
     findings.push(
       warning(

@@ -54,6 +54,7 @@ test('API, its sign-in and InfluxDB over TLS are reached through the proxy, and 
   assert.ok(result?.series)
   child.process.kill('SIGTERM')
   assert.equal(await child.ended, 0)
+  assert.match(child.output(), new RegExp(`"proxy":"http://${proxy.host} \\(HTTPS_PROXY\\)"`))
   assert.doesNotMatch(child.output(), /canary/)
 })
 
@@ -87,13 +88,16 @@ test('a webhook is reached through the proxy, over TLS and without; its errors n
 })
 
 /** What `check` says about API and database, with the fixes. */
-async function checked(t: TestContext, env: Record<string, string>): Promise<{ api: string; database: string }> {
+async function checked(
+  t: TestContext,
+  env: Record<string, string>,
+): Promise<{ api: string; database: string; settings: string }> {
   const { stdout } = await runCli(t, ['check', '--json'], { ...env, TAILFLUX_HTTP_PORT: '0' })
   assert.doesNotMatch(stdout, /canary/)
   const { findings } = JSON.parse(stdout) as { findings: { component: string; text: string; remedy?: string }[] }
   const of = (component: string) =>
     findings.flatMap((one) => (one.component === component ? [`${one.text} ${one.remedy ?? ''}`] : [])).join('\n')
-  return { api: of('tailscale'), database: of('database') }
+  return { api: of('tailscale'), database: of('database'), settings: of('settings') }
 }
 
 test('without the proxy nothing connects, and the texts name the setting', async (t) => {
@@ -101,10 +105,14 @@ test('without the proxy nothing connects, and the texts name the setting', async
   const found = await checked(t, env)
   assert.match(found.api, /other\.example failed: .*if your network lets only a proxy out, name it in HTTPS_PROXY/)
   assert.match(found.database, /cannot be reached .*if your network lets only a proxy out, name it in HTTPS_PROXY/)
+  assert.match(found.settings, /No proxy is set; requests go out directly/)
   const around = await checked(t, { ...env, HTTPS_PROXY: '127.0.0.1:1', NO_PROXY: HOST })
+  assert.match(around.settings, /Requests go through http:\/\/127\.0\.0\.1:1 \(HTTPS_PROXY\), not for other\.example\./)
   assert.match(around.api, /the host name is not known/)
   assert.match(around.database, /cannot be reached \(ENOTFOUND\)/)
   assert.deepEqual(api.requests, [])
+  const socks = await checked(t, { ...env, HTTPS_PROXY: 'socks5://canary@127.0.0.1:1' })
+  assert.match(socks.settings, /HTTPS_PROXY .*write http:\/\/host:port.*SOCKS does not work/)
 })
 
 test('a proxy that refuses, or that is not there, is named as the cause', async (t) => {
