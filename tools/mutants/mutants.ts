@@ -41,6 +41,7 @@ const NETWORK_TEST = 'test/line/hostile-network.test.ts'
 const CRASH_TEST = 'test/line/crash.test.ts'
 const LOG_OUTPUT = 'src/observe/log-output.ts'
 const LOG_OUTPUT_TEST = 'test/line/log-output.test.ts'
+const MIGRATIONS_TEST = 'test/ledger/sqlite/migrations.test.ts'
 const PRIVATE_FILE_TEST = 'test/base/private-file.test.ts'
 const PRESENT = 'src/pipeline/source-clock.ts'
 const PRESENT_TEST = 'test/pipeline/source-clock.test.ts'
@@ -765,6 +766,20 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'const FILE_MODE = 0o600',
     replace: 'const FILE_MODE = 0o644',
     tests: [PRIVATE_FILE_TEST],
+  },
+  {
+    name: 'a step of the state file is no transaction',
+    file: 'src/ledger/sqlite/state-file.ts',
+    find: "      if (!options.mustBeWhole) db.exec('BEGIN IMMEDIATE')\n      work()\n      if (!options.mustBeWhole) db.exec('COMMIT')\n",
+    replace: '      work()\n',
+    tests: [MIGRATIONS_TEST],
+  },
+  {
+    name: 'who only looks changes the state file',
+    file: 'src/ledger/sqlite/state-file.ts',
+    find: "    if (!mustBeWhole) db.exec('COMMIT')\n",
+    replace: "    db.exec('COMMIT')\n",
+    tests: [MIGRATIONS_TEST],
   },
   {
     name: 'everybody may still read the state file of an earlier version',
