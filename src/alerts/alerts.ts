@@ -324,7 +324,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)
     log.warn(
       { unreadSeconds: Number(unreadNs() / SECOND) },
-      'alerts ended without saving and begin anew: what fires keeps firing, and rules wait until their whole window was read again',
+      'alerts ended without saving and restart: what fires keeps firing, and rules wait until their whole window was read again',
     )
   }
 

@@ -66,7 +66,7 @@ function isAbout(error: unknown, proxy: URL): boolean {
 
 function plainRemedy(code: string): string {
   if (UNTRUSTED.has(code)) {
-    return 'its certificate is of an authority that is not trusted; if a proxy in your network signs anew, name its authority in caFile'
+    return 'its certificate is from an authority that is not trusted; if a proxy in your network re-signs connections, set caFile to its CA certificate'
   }
   if (code === 'CERT_HAS_EXPIRED')
     return 'its certificate has expired, or the clock of this machine is wrong; check both'

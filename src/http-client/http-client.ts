@@ -163,7 +163,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
         total: 'its answer was not complete after',
       }
       const remedy =
-        ask.tooMuch === 'split' ? '; a shorter window is asked for' : '; if it is only slow, raise that limit'
+        ask.tooMuch === 'split' ? '; it is retried with a shorter window' : '; if it is only slow, raise that limit'
       return fault('api_timeout', ask.tooMuch, `${waitedFor[what]} ${waited}${remedy}`)
     }
     function fault(code: Code, reaction: Reaction, what: string, cause?: unknown): CollectorError {
@@ -171,7 +171,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
       return new CollectorError(text, { stage: 'source', code, reaction, cause })
     }
     function brokenOff(cause: unknown): CollectorError {
-      const remedy = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'it is asked again'
+      const remedy = ask.tooMuch === 'split' ? 'it is retried with a shorter window' : 'it is retried'
       return fault(
         'api_truncated',
         ask.tooMuch,
@@ -206,7 +206,8 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
       if (failure) throw failure.reason
     }
     function tooLarge(): CollectorError {
-      const remedy = ask.tooMuch === 'split' ? 'a shorter window is asked for' : 'check what answers at the API URL'
+      const remedy =
+        ask.tooMuch === 'split' ? 'it is retried with a shorter window' : 'check what answers at the API URL'
       return fault('api_too_large', ask.tooMuch, `its answer has more than ${ask.bytesMax} bytes; ${remedy}`)
     }
     function close(response: IncomingMessage): void {

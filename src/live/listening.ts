@@ -82,7 +82,7 @@ export function listening(
       },
       quarantined(reason, count) {
         pipeline.quarantined(reason, count)
-        page.use(({ stages }) => stages.parse.failed(`${count} set aside (${reason}); see dead-letters/.`))
+        page.use(({ stages }) => stages.parse.failed(`${count} quarantined (${reason}); see dead-letters/.`))
       },
     },
     health: {

@@ -31,7 +31,7 @@ export function watchLogOutput(
 
 const REMEDIES: Readonly<Record<string, readonly [what: string, remedy: string]>> = {
   EAGAIN: [
-    'Nobody reads standard output',
+    'Standard output is not read',
     'Check the program that reads the log: the container runtime, journald, or whatever is behind the pipe',
   ],
   EPIPE: [
@@ -47,5 +47,5 @@ function textOf({ code, lostCount }: LogProblem): string {
     'Check the file, terminal or program that the log goes to',
   ]
   const lost = lostCount === 0 ? 'no log line is lost yet' : `${lostCount} log lines are lost so far`
-  return `${what}; ${lost}, and everything else goes on. ${remedy}.`
+  return `${what}; ${lost}, and everything else continues. ${remedy}.`
 }

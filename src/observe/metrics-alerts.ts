@@ -29,15 +29,18 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
   const overflows = counter('alert_overflows_total', 'Times that a rule had more groups than it may watch.', {
     alert: [],
   })
-  const steps = counter('alert_steps_total', 'Steps judged, over all rules.')
-  const duration = histogram('alert_judge_duration_seconds', 'One round of judging all rules.', SECONDS)
-  const lastStep = unknownGauge('alert_last_step_timestamp_seconds', 'The end of the newest step that was judged.')
+  const steps = counter('alert_steps_total', 'Evaluations, over all rules.')
+  const duration = histogram('alert_judge_duration_seconds', 'One evaluation of all rules.', SECONDS)
+  const lastStep = unknownGauge(
+    'alert_last_step_timestamp_seconds',
+    'The end of the newest interval that was evaluated.',
+  )
   const ignored = counter(
     'alert_ignored_messages_total',
     'Messages that do not count for alerts: later than alerts.lateness, or from a clock ahead.',
     { reason: ['late', 'ahead'] },
   )
-  const told = counter('alert_notifications_total', 'Changes of alerts that a notifier took, or could not be told.', {
+  const told = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {
     notifier: NOTIFIER_KINDS,
     result: ['told', 'failed'],
   })

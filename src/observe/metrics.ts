@@ -74,10 +74,10 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     return new Histogram<T>({ name: prefix + name, help, buckets, labelNames, registers })
   }
 
-  gauge('build_info', 'Always 1; the labels tell which tailflux on which Node.js.', ['version', 'node_version']).set(
-    { version: deps.version, node_version: process.versions.node },
-    1,
-  )
+  gauge('build_info', 'Always 1; the labels show the versions of tailflux and Node.js.', [
+    'version',
+    'node_version',
+  ]).set({ version: deps.version, node_version: process.versions.node }, 1)
   const loopWatch = registerProcessMetrics(registry, prefix)
 
   const apiRequests = counter('tailscale_requests_total', 'Requests to the Tailscale API, by HTTP status or `error`.', {
@@ -115,7 +115,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const windowFailures = counter('window_failures_total', 'Windows that failed and are read again, by error code.', {
     code: CODES,
   })
-  const windowSplits = counter('window_splits_total', 'Windows that were too much and came back in smaller pieces.')
+  const windowSplits = counter('window_splits_total', 'Windows that were too large and were split.')
   const messages = counter('messages_total', 'Messages in acknowledged windows.')
   const entries = counter('entries_total', 'Entries of traffic in acknowledged windows.')
   const points = counter('points_built_total', 'Points made of acknowledged windows.')
@@ -134,7 +134,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     'last_window_end_timestamp_seconds',
     'The watermark: everything up to here is in the database.',
   )
-  const lag = unknownGauge('lag_seconds', 'How far the watermark is behind the present.')
+  const lag = unknownGauge('lag_seconds', 'How far the watermark is behind the current time.')
   const retentionUsed = unknownGauge(
     'retention_used_ratio',
     "Share of Tailscale's retention that the lag has eaten; at 1 data is lost.",
@@ -155,7 +155,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     'Distinct series that points were written to within the last day, estimated (standard error 1.6 %).',
     ['measurement'],
   )
-  const inFlight = gauge('batches_in_flight', 'Batches under way to the database.')
+  const inFlight = gauge('batches_in_flight', 'Batches in flight to the database.')
   const observerFailures = counter(
     'observer_failures_total',
     'Errors inside alerts, the status page or metrics, none of which stops ingestion.',

@@ -73,7 +73,7 @@ export function createSchedule(times: PollTimes, deps: ScheduleDeps): Schedule {
     try {
       deps.watch?.()
     } catch (error) {
-      log.error({ err: error }, 'observer of the schedule failed, polling goes on; please report this error')
+      log.error({ err: error }, 'observer of the schedule failed, polling continues; please report this error')
     }
   }
 

@@ -115,7 +115,7 @@ function checked(text: string, origin: string): string {
   }
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(value) || value !== value.trim()) {
     throw invalid(
-      `The secret from ${origin} holds line breaks, control characters, or blanks at its ends; copy it again.`,
+      `The secret from ${origin} holds line breaks, control characters, or spaces at the start or end; copy it again.`,
     )
   }
   return value

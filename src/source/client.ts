@@ -81,7 +81,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
       if (second === first) throw error
       log.info(
         { endpoint: request.endpoint, signIn: credentials.signIn },
-        'credentials refused, asking once more with new ones',
+        'credentials rejected, retrying with new ones',
       )
       return ask(signed(request, second), signal)
     }

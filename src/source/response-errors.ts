@@ -53,21 +53,21 @@ function verdict(refusal: Refusal): Verdict {
   const isWindow = endpoint === 'logging/network'
   if (status >= 300 && status < 400) return hold('api_redirect', redirect(refusal))
   if (status === 429)
-    return { code: 'api_rate_limited', reaction: 'retry', remedy: 'too many requests; it is asked again later' }
+    return { code: 'api_rate_limited', reaction: 'retry', remedy: 'too many requests; it is retried later' }
   if (status === 502 || status === 504) {
     return isWindow
       ? {
           code: 'api_gateway',
           reaction: 'split',
-          remedy: 'perhaps the window is too large, so a shorter one is asked for',
+          remedy: 'perhaps the window is too large; it is retried with a shorter one',
         }
-      : { code: 'api_gateway', reaction: 'retry', remedy: 'it is asked again' }
+      : { code: 'api_gateway', reaction: 'retry', remedy: 'it is retried' }
   }
   if (status >= 500) {
     return {
       code: 'api_unavailable',
       reaction: 'retry',
-      remedy: 'it is asked again; if it lasts, see https://status.tailscale.com',
+      remedy: 'it is retried; if it persists, see https://status.tailscale.com',
     }
   }
   if (status === 408)
@@ -130,15 +130,15 @@ function refusedKey(signIn: SignIn): string {
 function badSignIn({ signIn }: Refusal): string {
   return signIn === 'workload_identity'
     ? 'the ID token was not accepted; check TAILSCALE_OAUTH_CLIENT_ID, that the file in TAILSCALE_ID_TOKEN_FILE is kept fresh, and issuer, subject and audience in the admin console under Settings > Trust credentials'
-    : 'the OAuth client was not accepted; check TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, and that a configured oauthScope asks for no more than the client has (admin console, Settings > OAuth clients)'
+    : 'the OAuth client was not accepted; check TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, and that a configured oauthScope requests no more than the client has (admin console, Settings > OAuth clients)'
 }
 
 function missingRight({ endpoint, signIn }: Refusal): string {
   const scope = SCOPES[endpoint] ?? ''
   const right =
     signIn === 'api_key'
-      ? 'the key must be of an Owner, Admin, Network admin or IT admin (and must not be an OAuth client secret, tskey-client-..., which belongs into TAILSCALE_OAUTH_CLIENT_SECRET)'
-      : `give the credentials the scope ${scope} in the admin console under Settings > OAuth clients (Trust credentials), and ask for it in oauthScope if that is set`
+      ? 'the key must be of an Owner, Admin, Network admin or IT admin (and must not be an OAuth client secret, tskey-client-..., which belongs in TAILSCALE_OAUTH_CLIENT_SECRET)'
+      : `give the credentials the scope ${scope} in the admin console under Settings > OAuth clients (Trust credentials), and add it to oauthScope if that is set`
   const plan =
     endpoint === 'logging/network'
       ? '; the plan must be Premium or Enterprise, and network flow logs switched on under Logs > Network flow logs'

@@ -48,7 +48,7 @@ test('receipts are the pipeline’s: a crash changes nothing in the ledger, and 
   const told = entries.filter(({ level }) => level === 40)
   assert.deepEqual(
     told.map(({ msg }) => msg.replace(/:.*/, '')),
-    ['alerts ended without saving and begin anew'],
+    ['alerts ended without saving and restart'],
   )
   await latePass()
   assert.equal(world.alerts.status().unsavedSeconds, 0)

@@ -14,7 +14,7 @@ const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, reme
   ['feature off', { kind: 'feature-off' }, 'api_feature_off', /switched off .*switch them on in the admin console/],
   ['404', { kind: 'status', status: 404 }, 'api_not_found', /check TAILSCALE_TAILNET/],
   ['429', { kind: 'status', status: 429, retryAfter: '7' }, 'api_rate_limited', /asked again later/],
-  ['502', { kind: 'status', status: 502 }, 'api_gateway', /shorter one is asked for/],
+  ['502', { kind: 'status', status: 502 }, 'api_gateway', /retried with a shorter one/],
   ['a web page', { kind: 'html' }, 'api_not_json', /proxy or portal in between/],
   ['a body cut off', { kind: 'truncate', fraction: 0.6 }, 'api_truncated|api_unreachable', /.{20}/],
   [

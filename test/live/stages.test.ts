@@ -58,7 +58,7 @@ test('the stages hear what the components tell, and the components are heard all
   assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
   assert.deepEqual(api?.durationMs, { p50: 12, p95: 12 })
   assert.equal(api?.lastError?.text, 'The key has ended; make a new one.')
-  assert.match(cut?.lastError?.text ?? '', /3 set aside \(bad_time\)/)
+  assert.match(cut?.lastError?.text ?? '', /3 quarantined \(bad_time\)/)
   assert.equal(fold?.lastError, null)
   assert.equal(write?.lastError?.text, 'It cannot be reached.')
   assert.equal(write?.perSecond, 31)

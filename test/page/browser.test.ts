@@ -90,7 +90,7 @@ test('an API that refuses is told with the remedy, and forgotten when it is well
   const { page, headline, violations, faults } = await look(browser, url)
   await headline(/^OK/)
   const clear = api.setFault({ kind: 'status', status: 503 })
-  assert.match(await headline(/^Warning/), /503 .*it is asked again; if it lasts, see https:\/\/status\.tailscale\.com/)
+  assert.match(await headline(/^Warning/), /503 .*it is retried; if it persists, see https:\/\/status\.tailscale\.com/)
   clear()
   await headline(/^OK/)
   api.setFault({ kind: 'status', status: 401 })

@@ -35,9 +35,9 @@ export interface Chain {
 
 /** Why Grafana cannot have the rule; undefined when it can. */
 export function unexportable(rule: Rule): string | undefined {
-  if (rule.form.is === 'new') return 'newFor needs a memory of everything that was seen: only the service judges it'
+  if (rule.form.is === 'new') return 'newFor needs a history of everything that was seen: only the service evaluates it'
   if (rule.form.is === 'quota' && rule.form.per === 'month')
-    return 'InfluxQL knows no months: only the service judges a monthly quota'
+    return 'InfluxQL has no months: only the service evaluates a monthly quota'
   if (rule.by.includes('owner') || rule.where.owner)
     return 'owners are not stored in the database: only the service knows them'
   return undefined

@@ -71,7 +71,7 @@ function uidsIn(text: string | undefined): Set<string> {
     file = (text === undefined ? undefined : parse(text)) ?? {}
   } catch (cause) {
     throw new CollectorError(
-      `${RULES_FILE} as it is cannot be read, so nobody knows which rules to delete; put it back, or remove it and delete old rules by hand.`,
+      `${RULES_FILE} as it is cannot be read, so it is not known which rules to delete; put it back, or remove it and delete old rules by hand.`,
       { stage: 'config', code: 'config_invalid', reaction: 'hold', cause },
     )
   }

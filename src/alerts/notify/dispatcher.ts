@@ -62,7 +62,7 @@ const BACKOFF_MIN_MS = 5_000
 const BACKOFF_MAX_MS = 300_000
 const ROUND_MS = 5_000
 const BROKEN =
-  'An error inside tailflux (the log has it: "alerts cannot be told"); it is tried again. Should it stay so, update tailflux, or report that log line.'
+  'An internal error of tailflux (see "notification failed, will retry" in the log); it is retried. If it persists, update tailflux, or report that log line.'
 
 interface Memory {
   /** By fingerprint: when it was sent last. */
@@ -182,7 +182,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
         failures += 1
         const { lastTold = null } = states.get(notifier.id) ?? {}
         states.set(notifier.id, { lastTold, error: text })
-        log.warn({ notifier: notifier.label, code, err: error }, 'alerts cannot be told, tried again later')
+        log.warn({ notifier: notifier.label, code, err: error }, 'notification failed, will retry')
         const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
         await clock.sleep(waitMs, stopping.signal).catch(() => undefined)
         continue

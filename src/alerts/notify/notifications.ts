@@ -46,7 +46,7 @@ export function notification(alert: Alert, tailnet: string): Notification {
           threshold: thresholdText(rule),
           window: windowText(rule),
           ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
-          ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, told late` } : {}),
+          ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, reported late` } : {}),
         },
       }
     },

@@ -60,12 +60,15 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
       fault(key, `belongs to ${owner.join(', ')}, and this rule is one of ${name}`)
     }
   }
-  if (name === 'newFor' && given.for > 0) fault('for', 'has no meaning for newFor: what is new is told at once')
+  if (name === 'newFor' && given.for > 0) fault('for', 'has no meaning for newFor: a new group is reported at once')
   const scope = scopeOf(given, name, fault)
   const { windowNs, spanNs, lengths } = timesOf(given, name, fault)
   const stepNs = stepOf(spanNs, lengths)
   if (stepNs === undefined) {
-    fault('window', `cannot be cut into equal pieces; take a round length such as ${formatDuration(roundTo(windowNs))}`)
+    fault(
+      'window',
+      `cannot be divided into equal intervals; use a round length such as ${formatDuration(roundTo(windowNs))}`,
+    )
   }
   const measure = measureOf(given, name, scope, fault)
   const form = formOf(given, name, measure, windowNs, fault)

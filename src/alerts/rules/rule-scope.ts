@@ -26,7 +26,7 @@ export function scopeOf(given: Keys, name: FormName, fault: Fault): Pick<Rule, '
   const where: Where = withoutUndefined(given.where ?? {})
   const hasEnds = dims.has('src') || dims.has('dst') || where.src !== undefined || where.dst !== undefined
   if (kinds.includes('physical') && (hasEnds || dims.has('port') || where.port !== undefined)) {
-    fault('kind', 'physical traffic has no names and ports of services at its far end: use virtual, subnet or exit')
+    fault('kind', 'physical traffic has no names and service ports of the other endpoint: use virtual, subnet or exit')
   }
   if (name === 'relayShareAbove') {
     if (kinds.some((kind) => kind !== 'physical')) fault('kind', 'must be physical: only that goes through relays')
@@ -75,7 +75,7 @@ export function measureOf(
   if ((measure === 'bytes' || measure === 'pkts') && !scope.by.includes('node')) {
     fault(
       'measure',
-      `${measure} would count traffic between two nodes twice, because both ends report it: use tx_${measure}`,
+      `${measure} would count traffic between two nodes twice, because both endpoints report it: use tx_${measure}`,
     )
   }
   return measure

@@ -5,8 +5,8 @@ import { bytesText } from '../../base/format.ts'
 
 /** What lies in a data directory, and what may become of it. */
 const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
-  [/\.corrupt-/, 'was set aside and may be removed'],
-  [/^dead-letters$/, 'may be moved away once somebody has looked at it'],
+  [/\.corrupt-/, 'is a damaged state file and can be removed'],
+  [/^dead-letters$/, 'can be moved away after you have inspected it'],
   [/^store\.db/, 'is the embedded store, which keeps less with a shorter store.retention'],
 ]
 

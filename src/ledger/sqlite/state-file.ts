@@ -70,7 +70,7 @@ export function openStateFile(options: { path: string; mustBeWhole?: boolean }, 
   if ('db' in found) return stateFile(path, found.db, undefined, options.mustBeWhole)
   if (options.mustBeWhole) {
     throw new CollectorError(
-      `the state file ${path} is damaged (${found.damage}): \`tailflux run\` sets it aside and goes on from the database`,
+      `the state file ${path} is damaged (${found.damage}): \`tailflux run\` moves it away and resumes from the watermark stored in the database`,
       { stage: 'ledger', code: 'state_damaged', reaction: 'hold' },
     )
   }
@@ -81,7 +81,7 @@ export function openStateFile(options: { path: string; mustBeWhole?: boolean }, 
     if (existsSync(`${path}-journal`)) renameSync(`${path}-journal`, `${asidePath}-journal`)
   } catch (error) {
     throw new CollectorError(
-      `the state file ${path} is damaged (${found.damage}) and cannot be set aside: move it away by hand`,
+      `the state file ${path} is damaged (${found.damage}) and cannot be renamed: move it away by hand`,
       {
         stage: 'ledger',
         code: 'state_damaged',
@@ -92,7 +92,7 @@ export function openStateFile(options: { path: string; mustBeWhole?: boolean }, 
   }
   deps.log.error(
     { path, asidePath, reason: found.damage },
-    'state file was damaged and set aside, a new one takes its place',
+    'state file was damaged and moved away, a new one is created',
   )
   const fresh = tryOpen(path, deps)
   if ('damage' in fresh) {
@@ -191,7 +191,7 @@ function upgrade(
     // Errors of the disk have their own texts.
     if (sqliteCode(error) !== SQLITE_ERROR && sqliteCode(error) !== undefined) throw error
     throw new CollectorError(
-      `the state file ${path} cannot be brought from layout ${reached} to ${reached + 1} (${messageOf(error)}): run the version of tailflux that wrote it, or move the file away, then tailflux goes on from the database`,
+      `the state file ${path} cannot be brought from layout ${reached} to ${reached + 1} (${messageOf(error)}): run the version of tailflux that wrote it, or move the file away, then tailflux resumes from the watermark stored in the database`,
       { stage: 'ledger', code: 'state_failed', reaction: 'hold', cause: error },
     )
   }
@@ -247,7 +247,7 @@ function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recover
       } catch (error) {
         // After a full disk SQLite may have rolled back by itself.
         if (db.isTransaction && !onlyLooks) db.exec('ROLLBACK')
-        throw sqliteCode(error) === undefined ? error : stateError(error, path, 'reading goes on by itself then')
+        throw sqliteCode(error) === undefined ? error : stateError(error, path, 'reading resumes automatically then')
       }
     },
     close() {

@@ -32,7 +32,7 @@ const CALM_MS = 60_000
 
 /** What does not work, and what it means. */
 const OFF: Record<ObserverName, string> = {
-  alerts: 'alerts are off: no rule is evaluated and nobody is notified',
+  alerts: 'alerts are off: no rule is evaluated and no notification is sent',
   page: 'the status page is incomplete: its live view, or the requested page, is missing',
   metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',
 }

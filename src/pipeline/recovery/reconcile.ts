@@ -255,7 +255,7 @@ async function takeBack(
   const isOfTheKill =
     options.isStart && lost.length <= options.parallel && newest.every((window) => lost.includes(window))
   if (isOfTheKill && (!isAll || ledger.settled().length === 0)) {
-    log.info({ windowCount: lost.length }, 're-reading windows that were under way when the service ended')
+    log.info({ windowCount: lost.length }, 're-reading windows that were in progress when the service ended')
     return undefined
   }
   if (shown !== undefined) ledger.forget({ fromNs: shown.trustedToNs, toNs: END_OF_TIME })

@@ -15,7 +15,7 @@ export interface Queries {
   createDatabase(signal: AbortSignal): Promise<void>
 }
 
-const PROBE = '# tailflux asks whether it may write\n'
+const PROBE = '# tailflux probes write access\n'
 
 export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; label: string; clock: Clock }): Queries {
   const { http, label } = deps

@@ -256,7 +256,7 @@ function endlessRefusal(label: string, status: number, bytesMax: number): Collec
 
 function tooLong(bytes: number): CollectorError {
   return new CollectorError(
-    `The answer of the database has more than ${bytes} bytes, which is too much; ask for less at once.`,
+    `The answer of the database has more than ${bytes} bytes, which is too much; query a shorter range.`,
     {
       stage: 'sink',
       code: 'db_too_large',

@@ -92,7 +92,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
       throw fail(
         'api_too_large',
         'split',
-        `The answer is larger than ${limits.answerBytesMax} bytes; a shorter window is asked for.`,
+        `The answer is larger than ${limits.answerBytesMax} bytes; it is retried with a shorter window.`,
       )
     }
     take(chunk)
@@ -321,10 +321,10 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
       return fail(
         'api_truncated',
         'split',
-        `The answer is damaged inside its list of messages, at "${seen}"; a shorter window is asked for.`,
+        `The answer is damaged inside its list of messages, at "${seen}"; it is retried with a shorter window.`,
       )
     }
-    const what = state === STATES.done ? 'goes on after its end' : 'is not the JSON of network flow logs'
+    const what = state === STATES.done ? 'continues after its end' : 'is not the JSON of network flow logs'
     return fail(
       'api_not_json',
       'retry',
@@ -353,7 +353,7 @@ export function createMessageReader(limits: ReaderLimits): MessageReader {
       throw fail(
         'api_truncated',
         'split',
-        `The answer ended after ${total} bytes, before its JSON did; a shorter window is asked for.`,
+        `The answer ended after ${total} bytes, before its JSON did; it is retried with a shorter window.`,
       )
     },
     bytesRead: () => total,

@@ -37,8 +37,8 @@ test('what may go is told with its size, the largest first, and nothing else', (
   assert.match(disk, /^the disk of \S+ has [\d.]+ \w*B free of [\d.]+ \w*B$/)
   assert.deepEqual(pieces, [
     'store.db there (41.0 kB) is the embedded store, which keeps less with a shorter store.retention',
-    'dead-letters there (20.5 kB) may be moved away once somebody has looked at it',
-    'state.db.corrupt-2026-11-02T120000.000Z there (8.2 kB) was set aside and may be removed',
+    'dead-letters there (20.5 kB) can be moved away after you have inspected it',
+    'state.db.corrupt-2026-11-02T120000.000Z there (8.2 kB) is a damaged state file and can be removed',
   ])
   assert.equal(spaceText(join(dir, 'nowhere')), `the disk of ${join(dir, 'nowhere')} is full`)
 })
@@ -71,7 +71,7 @@ test('a start on a full disk says what to free and where, and a run goes on by i
   rmSync(join(dir, 'state.db'))
   fill(dir)
   const atStart = textOf(open)
-  assert.match(atStart, /dead-letters there \(20\.5 kB\) may be moved away .*; start tailflux again then$/)
+  assert.match(atStart, /dead-letters there \(20\.5 kB\) can be moved away .*; start tailflux again then$/)
   rmSync(join(dir, 'filler'))
   open().close()
 })
