@@ -97,7 +97,7 @@ test('all faults of all rules at once, with the name of each', () => {
     /^rules\.4\.name: rule z: has the name of rule 4/,
     /^rules\.5\.labels\.a-b: rule w/,
     /^rules\.5\.labels\.severity: rule w: is a label that every alert has/,
-    /^rules\.5\.window: rule w: cannot be cut/,
+    /^rules\.5\.window: rule w: cannot be divided/,
     /^rules\.5\.summary: rule w: has \{foo\}/,
     /^rules\.6\.measure: rule v: bytes would count traffic between two nodes twice/,
     /^rules\.7\.kind: rule u: must be one/,

@@ -13,7 +13,7 @@ const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, reme
   ['403', { kind: 'status', status: 403 }, 'api_forbidden', /logs:network:read.*Premium or Enterprise/],
   ['feature off', { kind: 'feature-off' }, 'api_feature_off', /switched off .*switch them on in the admin console/],
   ['404', { kind: 'status', status: 404 }, 'api_not_found', /check TAILSCALE_TAILNET/],
-  ['429', { kind: 'status', status: 429, retryAfter: '7' }, 'api_rate_limited', /asked again later/],
+  ['429', { kind: 'status', status: 429, retryAfter: '7' }, 'api_rate_limited', /retried later/],
   ['502', { kind: 'status', status: 502 }, 'api_gateway', /retried with a shorter one/],
   ['a web page', { kind: 'html' }, 'api_not_json', /proxy or portal in between/],
   ['a body cut off', { kind: 'truncate', fraction: 0.6 }, 'api_truncated|api_unreachable', /.{20}/],
@@ -56,7 +56,7 @@ test('refusals and broken answers of the API: the watermark stays, health tells 
       // What waits for a person is an error at once; what may pass by itself is a warning at first.
       const backoff = ['401', '403', 'feature off', '404'].includes(what)
       assert.deepEqual([told?.status, answered], backoff ? ['error', 503] : ['warning', 200])
-      // It is asked again, in vain.
+      // It is retried, in vain.
       const asked = api.count('logs')
       await until(() => api.count('logs') > asked)
       assert.equal(watermarkNs(), beforeNs)

@@ -165,8 +165,8 @@ test('a sign-in that fails says why, and the next request signs in anew', async 
     ],
     [json(404, {}), 'api_not_found', 'hold', /TAILSCALE_API_URL/],
     [json(429, {}, { 'retry-after': '3' }), 'api_rate_limited', 'retry', /later/],
-    [json(500, {}), 'api_unavailable', 'retry', /asked again/],
-    [json(504, {}), 'api_gateway', 'retry', /asked again/],
+    [json(500, {}), 'api_unavailable', 'retry', /it is retried/],
+    [json(504, {}), 'api_gateway', 'retry', /it is retried/],
     [text(302, '', { location: 'https://elsewhere.example/' }), 'api_redirect', 'hold', /elsewhere\.example/],
     [text(200, '<html>'), 'api_not_json', 'retry', /portal/],
     [
