@@ -294,7 +294,7 @@ export function createJudge(
       }
     },
     async run(watermarkNs, horizonNs) {
-      if (isRunning) throw new Error('the judge is at work already')
+      if (isRunning) throw new Error('an evaluation is already running')
       isRunning = true
       transitions = []
       steps = 0
