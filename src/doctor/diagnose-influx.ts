@@ -103,10 +103,10 @@ function bucket({ accepts }: InfluxFacts, config: InfluxConfig): Finding {
 }
 
 /** Dashboards read by InfluxQL, and so does the comparison of the ledger with the database. */
-function influxql({ influxql: asked, accepts }: InfluxFacts, config: InfluxConfig): Finding {
-  if (asked === undefined || (accepts && 'error' in accepts)) return skipped('influxql', NO_WRITE)
-  if ('value' in asked) return ok('influxql', 'The database answers InfluxQL queries, so the dashboards work.')
-  const { error: failure } = asked
+function influxql({ influxql: outcome, accepts }: InfluxFacts, config: InfluxConfig): Finding {
+  if (outcome === undefined || (accepts && 'error' in accepts)) return skipped('influxql', NO_WRITE)
+  if ('value' in outcome) return ok('influxql', 'The database answers InfluxQL queries, so the dashboards work.')
+  const { error: failure } = outcome
   const effect = 'The dashboards stay empty, and tailflux does not notice when the database is restored from a backup.'
   if (failure.code === 'db_not_found' && config.api === 'v2') {
     const { db, rp } = { db: (config.bucket ?? config.db ?? '').split('/')[0], rp: 'autogen' }
