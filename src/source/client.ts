@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type Clock, MS } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { createHttp, type Endpoint, type HttpAnswer, type HttpAsk } from '../http-client/http-client.ts'
+import { dateMs } from '../http-client/retry-after.ts'
 import { createSecretRegistry, type SecretRegistry } from '../secrets/redactor.ts'
 import type { SourceConfig } from './config.ts'
 import { createCredentials } from './credentials.ts'
@@ -11,7 +12,7 @@ import { DEVICE_BYTES_MAX, DEVICES_BYTES_MAX, DEVICES_MAX, deviceOf } from './de
 import { createMessageReader, type MessageReader, type ReaderLimits } from './parse/array-cutter.ts'
 import { createJsonList } from './parse/json-list.ts'
 import type { Message } from './parse/message.ts'
-import { dateMs, explain, featureOff, type SignIn } from './response-errors.ts'
+import { explain, featureOff, type SignIn } from './response-errors.ts'
 import type { Answer, Device, Source, SourceMetrics, Window } from './source.ts'
 
 export interface SourceDeps {

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
 import type { Endpoint } from '../http-client/http-client.ts'
+import { retryAfterMs } from '../http-client/retry-after.ts'
 
 /** How the service signs in. */
 const SIGN_INS = ['api_key', 'oauth_client', 'workload_identity'] as const
@@ -30,7 +31,10 @@ export function explain(refusal: Refusal): CollectorError {
     stage: 'source',
     code,
     reaction,
-    retryAfterMs: refusal.status === 429 || refusal.status >= 500 ? retryAfterMs(refusal) : undefined,
+    retryAfterMs:
+      refusal.status === 429 || refusal.status >= 500
+        ? retryAfterMs(refusal.headers['retry-after'], refusal.nowMs)
+        : undefined,
   })
 }
 
@@ -145,22 +149,4 @@ function missingRight({ endpoint, signIn }: Refusal): string {
       : ''
   const scoped = signIn === 'api_key' ? ` (scope ${scope})` : ''
   return `the credentials may not read this${scoped}: ${right}${plan}`
-}
-
-/** Longer than this nobody is left waiting, whatever the answer says. */
-const RETRY_AFTER_MAX_MS = 10 * 60_000
-
-/** Seconds or an HTTP date (RFC 9110, 10.2.3); undefined without a readable one. */
-function retryAfterMs({ headers, nowMs }: Refusal): number | undefined {
-  const text = headers['retry-after']?.trim() ?? ''
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : (dateMs(text) ?? Number.NaN) - nowMs
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_MAX_MS)
-}
-
-/** An HTTP date in its one form that is still sent (`Sun, 06 Nov 1994 08:49:37 GMT`), ms since the epoch. */
-export function dateMs(text: string | undefined): number | undefined {
-  if (text === undefined || !/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text))
-    return undefined
-  const ms = Date.parse(text)
-  return Number.isNaN(ms) ? undefined : ms
 }

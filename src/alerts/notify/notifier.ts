@@ -1,10 +1,11 @@
 /** Whoever is told about alerts. What they share: the news as this component has it, and one POST with deadline and retries. */
 import type { IncomingHttpHeaders } from 'node:http'
 import pRetry from 'p-retry'
-import type { Clock } from '../../base/clock.ts'
+import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { ask } from '../../http-client/ask.ts'
 import { codeOf, proxyRemedies } from '../../http-client/error-codes.ts'
+import { retryAfterMs } from '../../http-client/retry-after.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
 import type { NotifierConfig, NotifierKind } from '../config.ts'
 
@@ -117,7 +118,8 @@ async function attempt(
     throw unreachable(config, url, error, over.aborted)
   }
   deps.onAttempt(config.kind, String(status), deps.clock.monotonicMs() - beganMs)
-  if (!isGood(status)) throw refused(config, status, said, headers['retry-after'])
+  if (!isGood(status))
+    throw refused(config, status, said, retryAfterMs(headers['retry-after'], Number(deps.clock.now() / MS)))
 }
 
 function isGood(status: number): boolean {
@@ -148,12 +150,7 @@ function unreachable(config: NotifierConfig, url: string, cause: unknown, isLate
   )
 }
 
-function refused(
-  config: NotifierConfig,
-  status: number,
-  answer: string,
-  retryAfter: string | undefined,
-): CollectorError {
+function refused(config: NotifierConfig, status: number, answer: string, waitMs: number | undefined): CollectorError {
   const label = labelOf(config)
   const said = answer === '' ? '' : `: ${answer}`
   if (status === 401 || status === 403) {
@@ -164,12 +161,11 @@ function refused(
     })
   }
   if (status === 429 || status >= 500) {
-    const seconds = Number(retryAfter)
     return new CollectorError(`${label} cannot take alerts now (${status})${said}; it is tried again by itself.`, {
       stage: 'alerts',
       code: 'notify_unavailable',
       reaction: 'retry',
-      retryAfterMs: seconds > 0 ? seconds * 1000 : undefined,
+      retryAfterMs: waitMs,
     })
   }
   return new CollectorError(

@@ -3,6 +3,7 @@
  * 1.6.7, and the recorded answers of 2.9.1 and 3.10.1. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../../base/errors.ts'
+import { retryAfterMs } from '../../http-client/retry-after.ts'
 import { LimitError, type NewSeries } from '../limit-error.ts'
 import { droppedOf, messageOf, type NamedLines, namedLines } from './error-message.ts'
 import { AGAIN, type Cause, isRefusal, meaningOf } from './error-texts.ts'
@@ -50,8 +51,6 @@ export interface Limit {
   readonly counts: 'series' | 'values'
   error(newSeries: NewSeries): LimitError
 }
-
-const RETRY_AFTER_MAX_MS = 600_000
 
 /** `label` names the database for the operator; `nowMs` is the local clock, for a Retry-After that is a date. */
 export function classify(answer: RawAnswer, label: string, nowMs: number): WriteOutcome {
@@ -152,7 +151,8 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
       `is overloaded (${status}${said}). ${AGAIN} If this continues, check its load.`,
       'db_overloaded',
       'retry',
-      retryAfterOf(answer, nowMs),
+      // The client library would take the seconds for milliseconds.
+      retryAfterMs(answer.headers['retry-after'], nowMs),
     )
   }
   if (status === 408 || status === 425 || status === 499 || status >= 500) {
@@ -166,14 +166,4 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
     )
   }
   return make(`refuses the request (${status}${said}). Check INFLUX_URL and INFLUX_API.`, 'db_misconfigured', 'hold')
-}
-
-/** `Retry-After` in seconds or as an HTTP date, ms; at most ten minutes. The client library would take the seconds for milliseconds. */
-function retryAfterOf(answer: RawAnswer, nowMs: number): number | undefined {
-  const raw = answer.headers['retry-after']
-  const text = (Array.isArray(raw) ? raw[0] : raw)?.trim()
-  if (text === undefined) return undefined
-  // A date begins with a weekday; Date.parse would make one of almost anything.
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : /^[a-z]{3}/i.test(text) ? Date.parse(text) - nowMs : Number.NaN
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), RETRY_AFTER_MAX_MS)
 }
