@@ -798,8 +798,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what a receiver answers is shown as it is',
     file: 'src/alerts/notify/notifier.ts',
-    find: 'return secrets.excerpt(text.slice(0, ANSWER_BYTES_MAX), text.length > ANSWER_BYTES_MAX)',
-    replace: 'return text.slice(0, ANSWER_BYTES_MAX)',
+    find: 'said = deps.secrets.excerpt(text, isCut)',
+    replace: 'said = text',
     tests: ['test/line/secrets.test.ts'],
   },
   {
@@ -840,8 +840,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an alert that was taken is sent again for its answer',
     file: 'src/alerts/notify/notifier.ts',
-    find: 'if (response.ok) await response.body?.cancel()',
-    replace: 'if (response.ok) await headOf(response, deps.secrets)',
+    find: 'if (isGood(status)) answer.close()',
+    replace: 'if (isGood(status)) await answer.text(ANSWER_BYTES_MAX)',
     tests: [NETWORK_TEST],
   },
   {
