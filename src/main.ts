@@ -1,6 +1,6 @@
-/** main: the components, composed from left to right, started, and stopped from right to left.
+/** The composition root: creates the components from left to right, starts them, and stops them from right to left.
  *
- *   source -> flatten -> sink      the line, walked window by window by the pipeline
+ *   source -> flatten -> sink      the line, run window by window by the pipeline
  *   ledger, names                  beside it, in one state file
  *   schedule, http                 around it
  *

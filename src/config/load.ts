@@ -1,5 +1,5 @@
-/** Settings from one YAML file and from variables of the environment, which win. All faults are reported at once, each with where it
- * stands and what to do; nothing is opened before everything is in order, apart from the settings file and the files of secrets. */
+/** Loads settings from one YAML file and from environment variables, which win. All errors are reported at once, each with its place and
+ * its fix. Before everything is valid nothing is opened but the settings file and the files of secrets. */
 import { readFileSync } from 'node:fs'
 import { type Document, isMap, isNode, LineCounter, parse, parseDocument } from 'yaml'
 import type { z } from 'zod'
@@ -54,7 +54,7 @@ export function loadSettings(
     const isOurs = variable.startsWith('TAILFLUX_') && !isForeign
     if (!isOurs || OTHER_VARIABLES.test(variable) || VARIABLES.has(variable) || filled(env[variable]) === undefined)
       continue
-    faults.push(`the variable ${variable} is no setting${suggestion(variable, [...VARIABLES])}; remove or rename it`)
+    faults.push(`unknown variable ${variable}${suggestion(variable, [...VARIABLES])}; remove or rename it`)
   }
   for (const [name, value] of Object.entries(options.changes ?? {})) {
     set(raw, name.split('.'), value)
@@ -65,7 +65,7 @@ export function loadSettings(
   const parsed = settingsSchema.safeParse(raw)
   for (const issue of parsed.error?.issues ?? []) faults.push(...describe(issue, file, path, origins))
   if (faults.length > 0 || !parsed.success) {
-    const count = faults.length === 1 ? 'The settings have a fault' : `The settings have ${faults.length} faults`
+    const count = faults.length === 1 ? 'The settings have 1 error' : `The settings have ${faults.length} errors`
     throw new CollectorError(`${count}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`, {
       stage: 'config',
       code: 'config_invalid',
@@ -116,7 +116,7 @@ function readFile(path: string, faults: string[]): SettingsFile | undefined {
   }
   if (document.errors.length > 0) return undefined
   if (document.contents !== null && !isMap(document.contents)) {
-    faults.push(`${path} must hold keys and values, such as \`ports: none\``)
+    faults.push(`${path} must contain keys and values, such as \`ports: none\``)
     return undefined
   }
   return {
@@ -244,7 +244,7 @@ function describe(
       const siblings = KEYS.filter(({ path }) => issue.path.every((part, index) => path[index] === part)).map(
         (key) => key.path[issue.path.length] ?? '',
       )
-      return `${where(at)} is no setting${suggestion(name, siblings)}`
+      return `${where(at)}: unknown setting${suggestion(name, siblings)}`
     })
   }
   return [`${where(issue.path)}: ${issue.message}`]
@@ -254,7 +254,7 @@ function describe(
 function suggestion(name: string, names: readonly string[]): string {
   const near = names.map((one) => ({ one, distance: distance(name.toLowerCase(), one.toLowerCase()) }))
   const best = near.toSorted((a, b) => a.distance - b.distance)[0]
-  return best !== undefined && best.distance <= Math.max(2, name.length / 4) ? `, did you mean ${best.one}?` : ''
+  return best !== undefined && best.distance <= Math.max(2, name.length / 4) ? `; did you mean ${best.one}?` : ''
 }
 
 /** Levenshtein's. */

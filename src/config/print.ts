@@ -27,7 +27,7 @@ export function printSettings({ settings, path, origins }: Loaded): string {
 /** A settings file with every key, each commented out at its default. */
 export function sampleSettings(): string {
   const lines = [
-    '# Settings of tailflux. Every key is shown with its default; take away the `#` in front of what you change.',
+    '# Settings of tailflux. Every key is shown with its default; remove the `#` in front of what you change.',
     '# Each key is also an environment variable, which wins: `poll.interval` is TAILFLUX_POLL_INTERVAL. Secrets can come from files: `apiKeyFile`,',
     '# or TAILSCALE_API_KEY_FILE. `tailflux print-config` shows what is in force.',
   ]

@@ -1,4 +1,4 @@
-/** config/: the settings of all components in one schema. Each component owns its part; here they are joined, and what belongs to no room is added. */
+/** The settings of all components in one schema. Each component owns its part; this file joins them and adds the settings of no component. */
 import { z } from 'zod'
 import { alertsFaults, alertsSchema } from '../alerts/config.ts'
 import { durationSchema } from '../base/units.ts'
@@ -11,7 +11,7 @@ import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
 
 const logSchema = z.strictObject({
-  level: z.enum(LOG_LEVELS).default('info').describe('How much is logged: trace, debug, info, warn, error or silent.'),
+  level: z.enum(LOG_LEVELS).default('info').describe('Log level: trace, debug, info, warn, error or silent.'),
 })
 
 const namesSchema = z.strictObject({
@@ -48,9 +48,7 @@ const settingsShape = z.strictObject({
   demo: z
     .enum(['off', 'auto'])
     .default('off')
-    .describe(
-      'With auto, `tailflux run` shows a simulated tailnet as long as there are no Tailscale credentials (off or auto).',
-    ),
+    .describe('With auto, `tailflux run` shows a simulated tailnet if no Tailscale credentials are set (off or auto).'),
 })
 
 /** All settings, with what only shows between components. */

@@ -1,4 +1,4 @@
-/** ledger/: which windows are done. Facts, not positions: a fact can be forgotten (then it is read again), never invented.
+/** The ledger: which windows are done. It holds facts, not a position: a fact can be removed (then the window is read again), never invented.
  * All times are `logged` time in ns; intervals are closed, and two that share an end are contiguous. */
 
 export interface Interval {
@@ -35,7 +35,7 @@ export const GAP_REASONS = [
 ] as const
 export type GapReason = (typeof GAP_REASONS)[number]
 
-/** A window that could not be read, or, with `db_limit`, not be written as a whole. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API, told for ever. */
+/** A window that could not be read, or, with `db_limit`, not be written as a whole. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API; kept for ever. */
 export interface Gap extends Interval {
   readonly reason: GapReason
   readonly state: 'open' | 'lost'
@@ -46,7 +46,7 @@ export interface Gap extends Interval {
   readonly nextNs: bigint
 }
 
-/** A reading that is under way. It is known by this very object: two may begin at the same time, or be of the same range. */
+/** A window that is being read, identified by this object: two may begin at the same time, or be of the same range. */
 export interface Attempt extends Interval {}
 
 /** Every call is one SQLite transaction, durable when it returns; throws a CollectorError (stage `ledger`). */
@@ -55,15 +55,15 @@ export interface Ledger {
   readonly writer: string
   /** Where reading began; undefined on a first installation. */
   originNs(): bigint | undefined
-  /** From here on everything is promised: what ages out unread is a loss. Before it lies history of before the first start, which is read as
-   * far as the API still has it. Undefined: from the origin on. */
+  /** What expires unread from here on is a loss. Before it lies history from before the first start, which is read as far as the API still has
+   * it. Undefined: from the origin on. */
   promisedNs(): bigint | undefined
   /** Sets or moves the origin (an earlier origin asks for more history), and where the promise begins, which otherwise stays. */
   setOrigin(ns: bigint, promisedNs?: bigint): void
-  /** The origin is a guess, to be corrected when the database can be asked: an earlier ledger may have ended before it. */
+  /** The origin is a guess, corrected when the database can be queried: an earlier ledger may have ended before it. */
   isOriginGuessed(): boolean
   setOriginGuessed(isGuessed: boolean): void
-  /** Done or lost: intervals that nobody needs to read in pass 1; merged, ascending. */
+  /** Done or lost intervals, which need no reading in pass 1; merged, ascending. */
   settled(): readonly Interval[]
   /** End of the first contiguous settled interval from the origin; the origin when nothing is settled; undefined without origin. */
   watermarkNs(): bigint | undefined
@@ -72,13 +72,13 @@ export interface Ledger {
   /** The receipt of a window. Also closes open gaps, and forgets the crashed attempts that it covers; keeps the record for late passes.
    * `attempt`, if given, ends in the same transaction: one wait for the disk less in each window. */
   done(window: Interval, record: DoneRecord, attempt?: Attempt): void
-  /** Forgets that a range is done (healing, a database restored from a backup). Lost gaps stay. */
+  /** Forgets that a range is done (recovery, or a database restored from a backup). Lost gaps stay. */
   forget(range: Interval): void
-  /** Written before the first byte is asked for, so that a process killed by the reading finds it at the next start. */
+  /** Written before the request, so that after a crash during the window the next process finds it. */
   beginAttempt(window: Interval): Attempt
-  /** The attempt came to an end, good or bad, in this process. Idempotent. */
+  /** The attempt ended in this process, done or failed. Idempotent. */
   endAttempt(attempt: Attempt): void
-  /** Attempts that an earlier process began and never ended, not yet covered by done windows: read these in smaller pieces. */
+  /** Attempts that an earlier process began and never ended, not yet covered by done windows: read these in smaller windows. */
   crashed(): readonly Interval[]
   gaps(): readonly Gap[]
   /** Opens a gap, or counts another failed attempt of an open one (same interval). */

@@ -1,5 +1,5 @@
-/** How the service is, component by component, each with a sentence that ends with the remedy. Only `error` is worth a 503: a warning passes by
- * itself or harms nobody. */
+/** The health of each component, with a sentence that ends with the fix. Only `error` answers 503: a warning ends by itself or is
+ * harmless. */
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import { OBSERVERS } from '../pipeline/observers/failures.ts'
@@ -14,7 +14,7 @@ export interface ComponentHealth {
   readonly status: Status
   /** When the status or the code changed last; RFC 3339, local clock. */
   readonly since: string
-  /** SourceClock unless `ok`: which trouble, and what to do. */
+  /** Present unless `ok`: the problem, and how to fix it. */
   readonly code?: string
   readonly text?: string
 }
@@ -24,20 +24,20 @@ export interface HealthState {
   readonly status: Status
   /** The sentence of the worst component; `ok` has none. */
   readonly text?: string
-  /** Rooms that have told something, in the order of COMPONENTS. */
+  /** Components that have reported something, in the order of COMPONENTS. */
   readonly components: readonly ComponentHealth[]
 }
 
 export interface Health {
-  /** `condition` names the one who tells: parts that know different things about a component (the circuit breaker, a limit, the checkpoint) each
-   * have their own, so that the `ok` of one never hides the trouble of another. The component is as bad as its worst condition. */
+  /** `condition` names the source of the report: parts that know different things about a component (the circuit breaker, a limit, the
+   * checkpoint) have one each, so that the `ok` of one never hides the problem of another. The worst condition decides. */
   set(component: Component, status: Status, code?: string, text?: string, condition?: string): void
   state(): HealthState
-  /** Ready: settings are good, the state file is open, HTTP listens. Stays true while the API or the database are away, and becomes
+  /** Ready: settings are valid, the state file is open, the HTTP server listens. Stays true while the API or the database are away, and becomes
    * false when the service stops. */
   setReady(isReady: boolean): void
   isReady(): boolean
-  /** Calls `listener` after each change of a status or code; returns what ends that. */
+  /** Calls `listener` after each change of a status or code; returns a function that removes it. */
   onChange(listener: () => void): () => void
 }
 
@@ -50,7 +50,7 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
     for (const listener of listeners) listener()
   }
 
-  /** The worst condition; among equals the one that is so the longest, so that the sentence is steady. */
+  /** The worst condition; among equals the oldest one, so that the sentence does not change. */
   function worstOf(component: Component): ComponentHealth | undefined {
     const conditions = [...(components.get(component)?.values() ?? [])]
     return STATUSES.toReversed()
@@ -78,10 +78,10 @@ export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
       if (shown?.status !== now?.status || shown?.code !== now?.code) changed()
     },
     state() {
-      const told = COMPONENTS.flatMap((component) => worstOf(component) ?? [])
-      const status = STATUSES.findLast((one) => told.some((component) => component.status === one)) ?? 'ok'
-      const text = status === 'ok' ? undefined : told.find((component) => component.status === status)?.text
-      return { status, ...(text === undefined ? {} : { text }), components: told }
+      const reported = COMPONENTS.flatMap((component) => worstOf(component) ?? [])
+      const status = STATUSES.findLast((one) => reported.some((component) => component.status === one)) ?? 'ok'
+      const text = status === 'ok' ? undefined : reported.find((component) => component.status === status)?.text
+      return { status, ...(text === undefined ? {} : { text }), components: reported }
     },
     setReady(value) {
       if (value === isReady) return

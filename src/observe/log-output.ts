@@ -1,5 +1,5 @@
-/** Where log lines go: a file descriptor that may be full, slow, or read by nobody. The service never waits for it: lines wait in a bounded
- * queue, what does not fit is lost and counted, and once everything else is written the number of lost lines is told.
+/** Writes log lines to a file descriptor that may be full, slow, or without a reader. The service never waits for it: lines wait in a bounded
+ * queue, lines that do not fit are lost and counted, and when the queue is written the number of lost lines is reported.
  *
  * A pipe, a socket and a terminal are written to without blocking, because a write that blocks holds a thread of libuv's pool, and Node waits
  * for these threads when the process ends: then not even SIGTERM would end it. */
@@ -10,7 +10,7 @@ import { isatty } from 'node:tty'
 export interface LogProblem {
   /** The system's code: `ENOSPC`, `EPIPE`, `EIO` …; `EAGAIN` while nobody reads. */
   readonly code: string
-  /** Lines lost since this trouble began. */
+  /** Lines lost since this problem began. */
   readonly lostCount: number
 }
 
@@ -28,7 +28,7 @@ export interface LogOutput {
   flush(boundMs: number): Promise<void>
   /** For the `exit` event: tries once more to write what waits. Never throws. */
   flushAtExit(): void
-  /** Undefined while all is well. */
+  /** Undefined while there is no problem. */
   trouble(): LogProblem | undefined
   /** Lines lost since the process began. */
   lostTotal(): number
@@ -87,7 +87,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
 
   function failed(code: string): void {
     failure = code
-    // That nobody reads just now is no trouble before a line is lost.
+    // A missing reader is no problem until a line is lost.
     if (code !== 'EAGAIN') troubled(0)
     const retryMs = code === 'EAGAIN' ? BUSY_RETRY_MS : ERROR_RETRY_MS
     retry = setTimeout(() => {
@@ -136,7 +136,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
         to ??= nonBlocking(fd)
         while (rest.length > 0) rest = rest.subarray(writeSync(to, rest))
       } catch {
-        // These lines are lost; there is nobody left to tell.
+        // These lines are lost, and there is no way left to report it.
       }
     },
     trouble: () => trouble,

@@ -1,5 +1,5 @@
-/** What the service tells about its own log: lost lines are counted, and a log that cannot be written is a warning of `/health`, because the log
- * itself cannot tell it. */
+/** Watches the log output: lost lines are counted, and a log that cannot be written is a warning in `/health`, because the log itself cannot
+ * report it. */
 import type { Logger } from 'pino'
 import type { Health } from './health.ts'
 import type { LogOutput, LogProblem } from './log-output.ts'
@@ -38,13 +38,14 @@ const REMEDIES: Readonly<Record<string, readonly [what: string, remedy: string]>
     'The program that read standard output has ended',
     'Restart tailflux together with it when you need the log again',
   ],
+  EPIPE: ['The program that read standard output has ended', 'Restart tailflux together with it to get the log again'],
   ENOSPC: ['Standard output cannot be written, its disk is full (ENOSPC)', 'Free space on that disk'],
 }
 
 function textOf({ code, lostCount }: LogProblem): string {
   const [what, remedy] = REMEDIES[code] ?? [
     `Standard output cannot be written (${code})`,
-    'Check the file, terminal or program that the log goes to',
+    'Check the file, terminal or program that receives the log',
   ]
   const lost = lostCount === 0 ? 'no log line is lost yet' : `${lostCount} log lines are lost so far`
   return `${what}; ${lost}, and everything else continues. ${remedy}.`

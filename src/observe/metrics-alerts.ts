@@ -26,7 +26,7 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
   const state = gauge('alert_state', 'The worst state of a rule: 0 inactive, 1 pending, 2 firing.', ['alert'])
   const instances = gauge('alert_instances', 'Alerts of a rule in a state.', ['alert', 'state'])
   const series = gauge('alert_series', 'Groups (nodes, pairs, ...) that a rule watches.', ['alert'])
-  const overflows = counter('alert_overflows_total', 'Times that a rule had more groups than it may watch.', {
+  const overflows = counter('alert_overflows_total', 'Times that a rule had more groups than its limit.', {
     alert: [],
   })
   const steps = counter('alert_steps_total', 'Evaluations, over all rules.')
@@ -37,7 +37,7 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
   )
   const ignored = counter(
     'alert_ignored_messages_total',
-    'Messages that do not count for alerts: later than alerts.lateness, or from a clock ahead.',
+    'Messages ignored by alerts: later than alerts.lateness, or from a clock that is ahead.',
     { reason: ['late', 'ahead'] },
   )
   const told = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {
@@ -48,12 +48,15 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     notifier: NOTIFIER_KINDS,
     code: ['200'],
   })
-  const requestDuration = histogram('alert_notify_duration_seconds', 'Time of one request to a notifier.', SECONDS, [
-    'notifier',
-  ])
-  const memory = gauge('alert_memory_bytes', 'Memory of what rules look at, estimated.')
-  const identities = gauge('alert_identities', 'Messages known as counted.')
-  const failures = counter('alert_state_write_failures_total', 'Saves of the state of alerts that failed.')
+  const requestDuration = histogram(
+    'alert_notify_duration_seconds',
+    'Duration of one request to a notifier.',
+    SECONDS,
+    ['notifier'],
+  )
+  const memory = gauge('alert_memory_bytes', 'Memory used by the evaluation of rules, estimated.')
+  const identities = gauge('alert_identities', 'Messages in the dedup set.')
+  const failures = counter('alert_state_write_failures_total', 'Failed saves of the state of alerts.')
   const overflowed = new Map<string, number>()
 
   return {

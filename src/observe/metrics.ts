@@ -84,25 +84,25 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     endpoint: ENDPOINTS,
     code: ['200', '401', '403', '404', '429', '500', '502', '503', '504', 'error'],
   })
-  const apiLimited = counter('tailscale_rate_limited_total', 'Answers 429 of the Tailscale API.', {
+  const apiLimited = counter('tailscale_rate_limited_total', 'Responses 429 of the Tailscale API.', {
     endpoint: ENDPOINTS,
   })
-  const apiDuration = histogram('tailscale_request_duration_seconds', 'Time until the head of the answer.', SECONDS, [
+  const apiDuration = histogram('tailscale_request_duration_seconds', 'Time until the response headers.', SECONDS, [
     'endpoint',
   ])
-  const apiBytes = counter('tailscale_received_bytes_total', 'Bytes of answers after decompression.')
+  const apiBytes = counter('tailscale_received_bytes_total', 'Bytes of responses after decompression.')
   const skew = unknownGauge('clock_skew_seconds', "Local clock minus the API's Date header.")
 
   const writeRequests = counter('write_requests_total', 'Requests to the database, by HTTP status or error code.', {
     code: ['204'],
   })
-  const writeDuration = histogram('write_duration_seconds', 'Time of one request to the database.', SECONDS)
+  const writeDuration = histogram('write_duration_seconds', 'Duration of one request to the database.', SECONDS)
   const written = counter('points_written_total', 'Points that the database acknowledged; a repeat counts again.')
   const writtenBytes = counter('written_bytes_total', 'Bytes of line protocol that the database acknowledged.')
-  const dropped = counter('points_dropped_total', 'Points that the database will never take, by reason.', {
+  const dropped = counter('points_dropped_total', 'Points that the database will never accept, by reason.', {
     reason: ['rejected', 'expired'],
   })
-  const writeRetries = counter('write_retries_total', 'Writes that were tried again, by error code.', {
+  const writeRetries = counter('write_retries_total', 'Retried writes, by error code.', {
     code: DB_CODES,
   })
 
@@ -112,22 +112,22 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     'From the request for a window to its last acknowledgement.',
     SECONDS,
   )
-  const windowFailures = counter('window_failures_total', 'Windows that failed and are read again, by error code.', {
+  const windowFailures = counter('window_failures_total', 'Failed windows, which are read again, by error code.', {
     code: CODES,
   })
   const windowSplits = counter('window_splits_total', 'Windows that were too large and were split.')
   const messages = counter('messages_total', 'Messages in acknowledged windows.')
-  const entries = counter('entries_total', 'Entries of traffic in acknowledged windows.')
-  const points = counter('points_built_total', 'Points made of acknowledged windows.')
+  const entries = counter('entries_total', 'Traffic entries in acknowledged windows.')
+  const points = counter('points_built_total', 'Points of acknowledged windows.')
   const windowBytes = counter('window_bytes_total', 'Decoded bytes of acknowledged windows.')
-  const quarantined = counter('quarantined_total', 'Messages and entries that could not be taken, by reason.', {
+  const quarantined = counter('quarantined_total', 'Quarantined messages and entries, by reason.', {
     reason: QUARANTINE_REASONS,
   })
-  const late = counter('late_messages_total', 'Messages that only a later pass found.', { pass: PASSES.slice(2) })
+  const late = counter('late_messages_total', 'Messages that only a late pass found.', { pass: PASSES.slice(2) })
   const lateAge = histogram('late_window_age_seconds', 'Age of windows in which late messages were found.', AGE_SECONDS)
   const gapsOpen = gauge('gaps_open', 'Ranges that the API cannot answer for now.')
   const gapSeconds = gauge('gap_open_seconds', 'Length of all open gaps.')
-  const gapLost = counter('gap_lost_seconds_total', 'Length of ranges that are lost for good, by reason.', {
+  const gapLost = counter('gap_lost_seconds_total', 'Length of lost ranges, by reason.', {
     reason: GAP_REASONS,
   })
   const watermark = unknownGauge(
@@ -142,10 +142,13 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
   const ticks = counter('ticks_total', 'Rounds of the poll loop, by result.', { result: TICK_RESULTS })
   const lastTick = unknownGauge('last_tick_timestamp_seconds', 'When the last round of the poll loop ended.')
   const lastSuccess = unknownGauge('last_poll_success_timestamp_seconds', 'When the last window was acknowledged.')
-  const hold = gauge('hold', '1 while a person must remedy this, by component and error code.', ['component', 'code'])
-  const dbUp = unknownGauge('db_up', '1 when the database takes writes.')
+  const hold = gauge('hold', '1 while a component needs a fix by a person, by component and error code.', [
+    'component',
+    'code',
+  ])
+  const dbUp = unknownGauge('db_up', '1 when the database accepts writes.')
   const apiUp = unknownGauge('api_up', '1 when the Tailscale API answers.')
-  const stateFailures = counter('state_write_failures_total', 'Changes of the state file that failed.')
+  const stateFailures = counter('state_write_failures_total', 'Failed writes of the state file.')
   const stateRecovered = counter('state_recovered_total', 'Damaged state files that were moved away and rebuilt.')
   const logLost = counter('log_lines_lost_total', 'Log lines lost because standard output could not be written.')
   const devices = unknownGauge('devices_known', 'Devices whose names are known.')

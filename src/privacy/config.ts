@@ -1,4 +1,4 @@
-/** Settings of privacy/: what of names and addresses is written, and shown, at all. */
+/** Settings of privacy: which names and addresses are written and shown. */
 import { z } from 'zod'
 
 export const privacySchema = z.strictObject({

@@ -19,7 +19,7 @@ export const EVEN_INTERVALS_MS: readonly number[] = [
 ]
 export const DEFAULT_SCHEDULE = '*/30 * * * * *'
 
-/** The API is not asked more often. */
+/** The shortest time between two polls. */
 const GAP_MS_MIN = 5_000
 const SECOND = 1_000
 const MINUTE = 60 * SECOND

@@ -92,10 +92,7 @@ export function createSchedule(times: PollTimes, deps: ScheduleDeps): Schedule {
         trigger()
       } else if (running === undefined && monotonicMs >= retryMs) trigger()
       else if (running === undefined && monotonicMs - lastMs > 3 * times.gapMs) {
-        log.warn(
-          { gapMs: times.gapMs },
-          'the clock of this machine does not move, polling all the same; check its time',
-        )
+        log.warn({ gapMs: times.gapMs }, 'clock of this machine does not move, polling anyway; check its time')
         trigger()
       }
       if (monotonicMs - watchedMs >= Math.min(times.gapMs, WATCH_MS)) {

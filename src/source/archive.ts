@@ -1,6 +1,6 @@
-/** Saved flow logs as messages, whatever they were saved as: answers of the API, lists of messages, NDJSON, bodies of log streaming (HEC), one
- * after the other in one file, compressed or not. A file is cut into whole messages here; reading them is the business of the same reader that
- * reads the API, so that they have the same identity. */
+/** Reads saved flow logs as messages, in any form: answers of the API, lists of messages, NDJSON, bodies of log streaming (HEC), one
+ * after the other in one file, compressed or not. This file cuts them into whole messages; the parser that reads the
+ * API parses them, so that their points have the same identity. */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { PassThrough, Readable, type Transform } from 'node:stream'
@@ -11,7 +11,7 @@ import { createMessageReader, type ReaderLimits } from './parse/array-cutter.ts'
 import type { Message } from './parse/message.ts'
 import type { Answer } from './source.ts'
 
-/** What was in a file besides messages. */
+/** What a file contained besides messages. */
 export interface ArchiveCounts {
   /** Of the file as it lies there. */
   fileBytes: number
@@ -67,15 +67,12 @@ async function sizeOf(path: string): Promise<number> {
 
 function unreadable(path: string, cause: unknown): CollectorError {
   const code = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
-  return new CollectorError(
-    `${path} cannot be read${code}; check that it is a file of flow logs, whole and readable.`,
-    {
-      stage: 'source',
-      code: 'api_truncated',
-      reaction: 'reject',
-      cause,
-    },
-  )
+  return new CollectorError(`${path} cannot be read${code}. Check that it is a complete, readable file of flow logs.`, {
+    stage: 'source',
+    code: 'api_truncated',
+    reaction: 'reject',
+    cause,
+  })
 }
 
 async function* counted(file: AsyncIterable<Buffer>, counts: ArchiveCounts): AsyncGenerator<Buffer> {
@@ -96,7 +93,7 @@ async function* decoded(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> 
     yield* chunks
   }
   const flowing = pipeline(Readable.from(again()), unpack)
-  // Told by the reading itself; without a listener it would end the process.
+  // The read itself reports the error; without a listener it would end the process.
   flowing.catch(() => undefined)
   yield* unpack as AsyncIterable<Buffer>
   await flowing
@@ -108,7 +105,7 @@ export async function* messagesIn(
   messageBytesMax: number,
   counts: Pick<ArchiveCounts, 'others'>,
 ): AsyncGenerator<Uint8Array> {
-  /** PrefixCache of the value that is being collected. */
+  /** Chunks of the value that is being collected. */
   let held: Buffer[] = []
   let heldBytes = 0
   let depth = 0
@@ -123,7 +120,7 @@ export async function* messagesIn(
     held.push(piece)
     heldBytes += piece.length
     if (heldBytes > Math.max(messageBytesMax, HEAD_BYTES) && !isWhole) {
-      // Longer than any message: its end is of no interest, and what it is need not be known.
+      // Longer than any message: it is skipped.
       held = [Buffer.concat(held).subarray(0, HEAD_BYTES)]
       if (skipping === 'no') skipping = 'long'
       return

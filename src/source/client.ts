@@ -1,4 +1,4 @@
-/** The Tailscale API as a source of messages: requests, credentials, and what refusals mean. Retries are the caller's. */
+/** The Tailscale API as a source of messages: requests, credentials, and the meaning of refusals. The caller retries. */
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { type Clock, MS } from '../base/clock.ts'
@@ -24,7 +24,7 @@ export interface SourceDeps {
   readonly secrets?: Omit<SecretRegistry, 'watch'>
 }
 
-/** What `check` can ask for besides what the line needs. */
+/** Requests that only `check` makes. */
 export interface TailscaleSource extends Source {
   /** Signs in. `scopes`: what the token may do, undefined for API keys. Rejects with a CollectorError. */
   signIn(signal: AbortSignal): Promise<{ signIn: SignIn; scopes: readonly string[] | undefined }>
@@ -69,7 +69,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     })
   }
 
-  /** The same, signed. A 401 is answered once: with a new token, or the key that its file holds by now. */
+  /** The same, with credentials. After a 401 it retries once, with a new token, or with the key that is now in its file. */
   async function askSigned(request: HttpAsk, signal: AbortSignal): Promise<HttpAnswer> {
     signal.throwIfAborted()
     const first = await credentials.authorization(signal)
@@ -118,7 +118,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
         if ((size += piece.length) >= REFUSAL_BYTES_MAX) break
       }
     } catch (error) {
-      // The status tells enough; that its text broke off changes nothing.
+      // The status is enough; an incomplete text changes nothing.
       log.debug({ err: error }, 'text of a refusal is incomplete')
     }
     const body = Buffer.concat(pieces).subarray(0, REFUSAL_BYTES_MAX)
@@ -185,7 +185,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     }
   }
 
-  /** A reader's error shows what it stumbled over, and that may be our own credentials, thrown back. */
+  /** A parse error quotes the text, which may contain our own credentials. */
   function scrubbedError(error: unknown): unknown {
     if (!(error instanceof CollectorError)) return error
     const text = secrets.scrub(error.message)
@@ -223,8 +223,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
       }
     }
     list.end()
-    if (skippedCount > 0)
-      log.warn({ skippedCount, deviceCount: known.length }, 'devices without id or name are left out')
+    if (skippedCount > 0) log.warn({ skippedCount, deviceCount: known.length }, 'skipped devices without id or name')
     return known
   }
 
@@ -241,7 +240,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
 }
 
 function tooManyDevices(): CollectorError {
-  const text = `The devices API lists more than ${DEVICES_MAX} devices: this is no tailnet. Check TAILSCALE_API_URL, and what answers there.`
+  const text = `The devices API lists more than ${DEVICES_MAX} devices, which cannot be a tailnet. Check TAILSCALE_API_URL, and which server answers there.`
   return new CollectorError(text, { stage: 'source', code: 'api_too_large', reaction: 'retry' })
 }
 
@@ -269,7 +268,7 @@ async function readJson(answer: HttpAnswer): Promise<unknown> {
     return JSON.parse(Buffer.concat(pieces).toString('utf8'))
   } catch {
     // The parser's own error quotes the text, so it does not come along.
-    const text = 'The answer is not JSON; look for a proxy or portal in between, and check TAILSCALE_API_URL.'
+    const text = 'The response is not JSON. Look for a proxy or portal in between, and check TAILSCALE_API_URL.'
     throw new CollectorError(text, { stage: 'source', code: 'api_not_json', reaction: 'retry' })
   }
 }

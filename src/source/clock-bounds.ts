@@ -1,5 +1,5 @@
-/** Which starts are believed. A node's clock is its own affair, but one that is years off would make the database open a shard for every
- * week that it names, or refuse a whole batch with the lines of all other nodes. */
+/** Checks the `start` of messages. A node's clock that is years off would make the database open a shard for every week of those years, or
+ * refuse a whole batch with the lines of all other nodes. */
 import type { Message } from './parse/message.ts'
 import type { Window } from './source.ts'
 

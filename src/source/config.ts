@@ -1,4 +1,4 @@
-/** Settings of source/: which tailnet, with which credentials, within which limits. */
+/** Settings of the source: which tailnet, with which credentials, within which limits. */
 import { isIPv4 } from 'node:net'
 import { z } from 'zod'
 import { bytesSchema, durationSchema } from '../base/units.ts'
@@ -55,7 +55,7 @@ export const tailscaleSchema = z
       'Largest response after decompression; larger responses are retried with a shorter window.',
     ),
     messageBytesMax: bytesSchema({ default: '8MiB', min: '1MiB', max: '256MiB' }).describe(
-      'Largest message; a larger one is quarantined.',
+      'Largest message; larger ones are quarantined.',
     ),
     depthMax: z
       .number()
@@ -63,7 +63,7 @@ export const tailscaleSchema = z
       .min(4)
       .max(64)
       .default(8)
-      .describe('Deepest nesting of a message; a deeper one is quarantined.'),
+      .describe('Deepest nesting of a message; deeper ones are quarantined.'),
     clockBehindMax: durationSchema({ default: '31d', min: '1h', max: '365d' }).describe(
       'How far the clock of a node may be behind that of the API (`start` before `logged`); a message beyond is quarantined.',
     ),
@@ -79,7 +79,7 @@ export const tailscaleSchema = z
         code: 'custom',
         path: ['apiUrl'],
         message:
-          'must begin with https://, or the credentials could be read on the way; `allowHttp: true` permits it all the same',
+          'must begin with https://, or the credentials could be read on the network; `allowHttp: true` allows it anyway',
       })
     }
   })
@@ -88,7 +88,7 @@ export type SourceConfig = z.output<typeof tailscaleSchema>
 
 type CredentialSettings = Pick<SourceConfig, 'apiKey' | 'oauthClientId' | 'oauthClientSecret' | 'idTokenFile'>
 
-/** What does not go together, or is half of a pair. None at all is no fault here: not every command needs credentials. */
+/** Credentials that conflict, or half of a pair. None at all is no error here: not every command needs credentials. */
 function credentialFaults(settings: CredentialSettings): { path: keyof CredentialSettings; message: string }[] {
   const has = (name: keyof CredentialSettings) => settings[name] !== undefined
   if (has('apiKey')) {
@@ -110,7 +110,7 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
   return []
 }
 
-/** Other keys of Tailscale, by their beginning. The API only says that they may not, which sends people looking in the wrong place. */
+/** Other keys of Tailscale, by their prefix. The API only answers that they have no permission, which is misleading. */
 function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
   const remedy = [
     {

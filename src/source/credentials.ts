@@ -1,4 +1,4 @@
-/** How requests are signed: with the API key itself, or with a token that an OAuth client or a workload identity gets for an hour. */
+/** The credentials of requests: the API key itself, or a token that an OAuth client or a workload identity gets for an hour. */
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Clock } from '../base/clock.ts'
@@ -14,7 +14,7 @@ export interface Credentials {
   authorization(signal: AbortSignal): Promise<string>
   /** The API answered 401 to this header: `authorization` gives another one if there is any, and the same one if there is not. */
   refused(authorization: string): void
-  /** What the token may do, as the API told when it gave it; undefined for API keys, or when it did not tell. */
+  /** The scopes of the token, from the token response; undefined for API keys, or when the response had none. */
   scopes(): readonly string[] | undefined
 }
 
@@ -68,7 +68,7 @@ async function usable(secret: ReadableSecret): Promise<string> {
     throw cause instanceof CollectorError ? fail(cause.message, cause) : cause
   }
   if (/^[\u0020-\u007e]+$/.test(value)) return value
-  throw fail(`The secret from ${secret.origin} has characters that no key has; copy it again.`)
+  throw fail(`The secret from ${secret.origin} has characters that no key contains. Copy it again.`)
 }
 
 function createKey(key: ReadableSecret, deps: CredentialsDeps): Credentials {
@@ -79,15 +79,15 @@ function createKey(key: ReadableSecret, deps: CredentialsDeps): Credentials {
       deps.secrets.add(value)
       return `Basic ${Buffer.from(`${value}:`).toString('base64')}`
     },
-    // The next reading finds out whether there is another key by now.
+    // The next read shows whether there is another key by now.
     refused: () => undefined,
     scopes: () => undefined,
   }
 }
 
-/** The rest of a token's life is for clocks that differ and requests under way. */
+/** A token is used for this share of its life; the rest is for clocks that differ and requests under way. */
 const LIFE_USED = 0.8
-/** When the answer does not tell: what Tailscale's documentation says ("OAuth clients"). */
+/** If the response has no lifetime: the value from Tailscale's documentation ("OAuth clients"). */
 const LIFE_SECONDS = 3600
 
 /** A header line holds no more, and what keeps secrets out of the log looks for each of them. */
@@ -125,7 +125,7 @@ function createTokens(
     const answer = tokenAnswer.safeParse(await deps.post(endpoint, form(value)))
     if (!answer.success) {
       // Nothing of the answer is shown: it may hold a token.
-      const text = `The answer to ${endpoint} holds no token; look for a proxy in between, and check TAILSCALE_API_URL.`
+      const text = `The response of ${endpoint} has no token. Look for a proxy in between, and check TAILSCALE_API_URL.`
       throw new CollectorError(text, { stage: 'source', code: 'api_credentials', reaction: 'hold' })
     }
     const { access_token, expires_in, scope } = answer.data
@@ -135,7 +135,7 @@ function createTokens(
     return { authorization: `Bearer ${access_token}`, untilMs, scopes: scope?.split(' ').filter((one) => one !== '') }
   }
 
-  /** One request for all who ask meanwhile. It belongs to none of them, so none can abort it for the others. */
+  /** One request for all concurrent callers. None of them can abort it for the others. */
   function fetchOnce(): Promise<Token> {
     fetching ??= fetchToken()
       .then((fresh) => (token = fresh))
@@ -158,7 +158,7 @@ function createTokens(
   }
 }
 
-/** Whichever comes first; the promise goes on without us. */
+/** The promise, or the reason of the abort, whatever comes first; the promise itself continues. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(signal.reason)

@@ -1,5 +1,5 @@
-/** What an answer that is not the one we asked for means, and what the operator can do. Decided by the status alone: bodies are
- * foreign text, shown and never read. */
+/** Explains a refusal of the API, and what the operator can do. Decided by the status alone: bodies are foreign text, shown but never
+ * interpreted. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
 import type { Endpoint } from '../http-client/http-client.ts'
@@ -25,7 +25,7 @@ export interface Refusal {
 }
 
 export function explain(refusal: Refusal): CollectorError {
-  const { code, reaction, remedy } = verdict(refusal)
+  const { code, reaction, remedy } = classify(refusal)
   const said = refusal.excerpt === '' ? '' : ` and said "${refusal.excerpt}"`
   return new CollectorError(`Tailscale answered ${refusal.status} to ${refusal.endpoint}${said}; ${remedy}.`, {
     stage: 'source',
@@ -45,13 +45,13 @@ export function featureOff(): CollectorError {
   return new CollectorError(text, { stage: 'source', code: 'api_feature_off', reaction: 'hold' })
 }
 
-interface Verdict {
+interface Explanation {
   readonly code: Code
   readonly reaction: Reaction
   readonly remedy: string
 }
 
-function verdict(refusal: Refusal): Verdict {
+function classify(refusal: Refusal): Explanation {
   const { status, endpoint } = refusal
   const isSignIn = endpoint === 'oauth/token' || endpoint === 'oauth/token-exchange'
   const isWindow = endpoint === 'logging/network'
@@ -78,13 +78,14 @@ function verdict(refusal: Refusal): Verdict {
     return {
       code: 'api_timeout',
       reaction: isWindow ? 'split' : 'retry',
-      remedy: 'the request was too slow; it is tried again',
+      remedy: 'the request was too slow; it is retried automatically',
     }
   if (status >= 200 && status < 300) {
     return {
       code: 'api_not_json',
       reaction: 'retry',
-      remedy: 'that is not an answer of this API; look for a proxy or portal in between, and check TAILSCALE_API_URL',
+      remedy:
+        'this is not a response of the Tailscale API; look for a proxy or portal in between, and check TAILSCALE_API_URL',
     }
   }
   if (isSignIn && status !== 404) return hold('api_credentials', badSignIn(refusal))
@@ -101,11 +102,11 @@ function verdict(refusal: Refusal): Verdict {
   }
   return hold(
     'api_bad_request',
-    `check TAILSCALE_TAILNET (now "${refusal.tailnet}"); if it is right, this is a fault of tailflux: please report it`,
+    `check TAILSCALE_TAILNET (now "${refusal.tailnet}"); if it is right, this is a bug in tailflux: please report it`,
   )
 }
 
-function hold(code: Code, remedy: string): Verdict {
+function hold(code: Code, remedy: string): Explanation {
   return { code, reaction: 'hold', remedy }
 }
 
@@ -123,7 +124,7 @@ function redirect({ location, apiUrl }: Refusal): string {
 function refusedKey(signIn: SignIn): string {
   switch (signIn) {
     case 'api_key':
-      return 'the API key is wrong, revoked or expired (they live at most 90 days); make a new one in the admin console under Settings > Keys and put it into TAILSCALE_API_KEY or its file'
+      return 'the API key is wrong, revoked or expired (keys expire after 90 days at most); create a new one in the admin console under Settings > Keys and put it into TAILSCALE_API_KEY or its file'
     case 'oauth_client':
       return 'a new token was refused too; check in the admin console under Settings > OAuth clients (Trust credentials) that the client still exists, and TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET'
     case 'workload_identity':
@@ -148,5 +149,5 @@ function missingRight({ endpoint, signIn }: Refusal): string {
       ? '; the plan must be Premium or Enterprise, and network flow logs switched on under Logs > Network flow logs'
       : ''
   const scoped = signIn === 'api_key' ? ` (scope ${scope})` : ''
-  return `the credentials may not read this${scoped}: ${right}${plan}`
+  return `the credentials have no permission to read this${scoped}: ${right}${plan}`
 }

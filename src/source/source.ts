@@ -1,4 +1,4 @@
-/** source/: the Tailscale API becomes messages. This file is the room's contract; the rest of the room fulfils it. */
+/** The source: the Tailscale API becomes messages. This file is the interface of the module. */
 import type { HttpMetrics } from '../http-client/http-client.ts'
 import type { Message } from './parse/message.ts'
 
@@ -27,7 +27,7 @@ export interface Device {
   readonly name: string
   /** Bare addresses, as text. */
   readonly addresses: readonly string[]
-  /** Whose it is: its tags in order, joined by commas, or else its user's login name. Absent when the API tells neither. */
+  /** Whose it is: its tags in order, joined by commas, or else its user's login name. Absent when the API has neither. */
   readonly owner?: string
   /** It belongs to another tailnet and is shared into this one; absent otherwise. */
   readonly isExternal?: true
@@ -41,7 +41,7 @@ export interface Source {
   stop(): Promise<void>
 }
 
-/** What the room tells about itself; observe/ turns it into metrics. */
+/** What the source reports about itself; observe/ turns it into metrics. */
 export interface SourceMetrics extends HttpMetrics {
   /** Local clock minus the API's Date header, seconds. */
   clockSkew(seconds: number): void

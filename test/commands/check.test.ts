@@ -8,8 +8,8 @@ import { folder, runCli, startCli } from '../helpers/cli.ts'
 test('faulty settings are a finding, with every fault', async (t) => {
   const { code, stdout, stderr } = await runCli(t, ['check'], { TAILFLUX_HTTP_PORT: 'many', TAILFLUX_NO_SUCH: '1' })
   assert.deepEqual([code, stderr], [1, ''])
-  assert.match(stdout, /✗ settings {2}The settings have 2 faults/)
-  assert.match(stdout, /TAILFLUX_NO_SUCH is no setting/)
+  assert.match(stdout, /✗ settings {2}The settings have 2 errors/)
+  assert.match(stdout, /unknown variable TAILFLUX_NO_SUCH/)
 })
 
 test('without credentials the table says which to set, and nothing is made in the data directory', async (t) => {

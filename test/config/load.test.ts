@@ -125,10 +125,10 @@ tailscale:
   const wanted = [
     /tailscale\.apiKey: The secret in the file \/nowhere cannot be read \(ENOENT\)/,
     /INFLUX_TOKEN and TAILFLUX_INFLUX_TOKEN_FILE set the same/,
-    /TAILFLUX_PORT is no setting, did you mean TAILFLUX_PORTS\?/,
-    /TAILFLUX_HTTP_PRT is no setting, did you mean TAILFLUX_HTTP_PORT\?/,
+    /unknown variable TAILFLUX_PORT; did you mean TAILFLUX_PORTS\?/,
+    /unknown variable TAILFLUX_HTTP_PRT; did you mean TAILFLUX_HTTP_PORT\?/,
     /line 1: ports: /,
-    /line 3: poll\.intervall is no setting, did you mean interval\?/,
+    /line 3: poll\.intervall: unknown setting; did you mean interval\?/,
     /line 4: poll\.lag: must be a duration with unit/,
     /line 6: http\.port: /,
     /INFLUX_URL \(influx\.url\): must be a URL/,
@@ -147,7 +147,7 @@ test('a file that is none says why', async (t) => {
     /cannot be read \(ENOENT\); check --config/,
   )
   assert.match(faultsOf({ path: await fileWith(t, 'a: [1\nb: 2'), env: {} }).join(), /line \d/)
-  assert.match(faultsOf({ path: await fileWith(t, '- 1'), env: {} }).join(), /must hold keys and values/)
+  assert.match(faultsOf({ path: await fileWith(t, '- 1'), env: {} }).join(), /must contain keys and values/)
   assert.match(faultsOf({ path: await fileWith(t, 'ports: none\nports: full'), env: {} }).join(), /unique/)
   assert.deepEqual(faultsOf({ path: await fileWith(t, ''), env: {} }), [])
 })

@@ -175,11 +175,11 @@ test('a sign-in that fails says why, and the next request signs in anew', async 
       'retry',
       /portal/,
     ],
-    [json(200, { token: 'x' }), 'api_credentials', 'hold', /holds no token/],
-    [json(200, { access_token: 'two\nlines' }), 'api_credentials', 'hold', /holds no token/],
-    [json(200, null), 'api_credentials', 'hold', /holds no token/],
+    [json(200, { token: 'x' }), 'api_credentials', 'hold', /has no token/],
+    [json(200, { access_token: 'two\nlines' }), 'api_credentials', 'hold', /has no token/],
+    [json(200, null), 'api_credentials', 'hold', /has no token/],
     // One that no header line holds, and no pattern that looks for it.
-    [json(200, { access_token: 'a'.repeat(900_000) }), 'api_credentials', 'hold', /holds no token/],
+    [json(200, { access_token: 'a'.repeat(900_000) }), 'api_credentials', 'hold', /has no token/],
   ]
   for (const [reply, code, reaction, remedy] of rows) {
     api.on('oauth/token', reply)

@@ -1,5 +1,5 @@
-/** History that somebody asked for, in the state file: one range per tailnet, kept until all of it is done, over restarts and kills.
- * What of it is done is the ledger's business; this is only the request. */
+/** Backfill requests in the state file: one range per tailnet, kept until all of it is done, also after restarts and crashes.
+ * The ledger knows what of it is done; this is only the request. */
 import type { Interval } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
 

@@ -1,9 +1,9 @@
-/** What an operator wants to know when a disk is full: how full, and what of ours lies there that may go. */
+/** For a full disk: how full it is, and which files of tailflux there may be removed. */
 import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesText } from '../../base/format.ts'
 
-/** What lies in a data directory, and what may become of it. */
+/** Files of a data directory, and what the operator may do with them. */
 const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
   [/\.corrupt-/, 'is a damaged state file and can be removed'],
   [/^dead-letters$/, 'can be moved away after you have inspected it'],
@@ -25,7 +25,7 @@ function diskText(dir: string): string {
     const { bsize, blocks, bavail } = statfsSync(dir)
     return `the disk of ${dir} has ${bytesText(bavail * bsize)} free of ${bytesText(blocks * bsize)}`
   } catch {
-    // The disk is in trouble already; how full it is comes second.
+    // The disk has failed already; its free space is only an addition.
     return `the disk of ${dir} is full`
   }
 }

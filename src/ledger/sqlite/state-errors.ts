@@ -1,4 +1,4 @@
-/** What SQLite says about the state file, as errors for an operator. */
+/** SQLite's errors of the state file, as errors for the operator. */
 import { dirname } from 'node:path'
 import { CollectorError } from '../../base/errors.ts'
 import { spaceText } from './disk-space.ts'

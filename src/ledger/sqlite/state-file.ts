@@ -22,7 +22,7 @@ import { inUse, messageOf, SQLITE_ERROR, sqliteCode, stateError } from './state-
 export interface StateFile {
   readonly path: string
   readonly db: DatabaseSync
-  /** Set when a damaged file was found and set aside. */
+  /** Set when a damaged file was found and moved away. */
   readonly recovered: { readonly asidePath: string; readonly reason: string } | undefined
   /** Runs `work` in one transaction: durable when it returns, undone when it throws. SQLite's errors become CollectorErrors. */
   transaction<T>(work: () => T): T
@@ -111,7 +111,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
   try {
     const isNew = path === ':memory:' || (!mustBeWhole && makePrivateFile(path))
     const isInPlace = inPlace(path)
-    // Whoever only looks changes nothing.
+    // A read-only caller changes nothing.
     if (!mustBeWhole) tightenDatabase(path)
     db = new DatabaseSync(path)
     db.exec(
@@ -119,7 +119,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
     )
     // The first write takes the lock; the transaction is what proves that this file can be written.
     db.exec('BEGIN EXCLUSIVE')
-    // Another process may have set the file aside just before: its lock would then keep nobody out.
+    // Another process may have renamed the file just before: the lock on it would then be useless.
     if (!isInPlace()) throw inUse(path)
     const { migrations = MIGRATIONS } = deps
     const found = isNew ? { layout: 0 } : examine(db, path, newestLayout(migrations))
@@ -134,7 +134,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
       insert.run('kind', KIND)
       insert.run('created', isoOf(deps.clock.now()))
     }
-    // Whoever only looks stays in this transaction.
+    // A read-only caller stays in this transaction.
     if (!mustBeWhole) db.exec('COMMIT')
     if (!isNew) upgrade(db, { path, layout: found.layout, migrations, mustBeWhole, log: deps.log })
     return { db }
@@ -197,7 +197,7 @@ function upgrade(
   }
   if (options.mustBeWhole) return
   const steps = migrations.filter((one) => one.layout > layout).map(({ what }) => what)
-  options.log.info({ path, fromLayout: layout, toLayout: newest, steps }, 'state file brought to a new layout')
+  options.log.info({ path, fromLayout: layout, toLayout: newest, steps }, 'state file migrated')
 }
 
 /** The layout of an existing file, or what is wrong with it. */
@@ -238,7 +238,7 @@ function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recover
     recovered,
     transaction(work) {
       try {
-        // Who only looks is in a transaction from the beginning to the end.
+        // A read-only caller is in one transaction from beginning to end.
         if (onlyLooks) return work()
         db.exec('BEGIN IMMEDIATE')
         const value = work()

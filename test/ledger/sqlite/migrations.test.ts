@@ -102,7 +102,7 @@ for (let layout = 1; layout <= NEWEST; layout++) {
     }
     assert.equal(layoutOf(path), String(NEWEST))
     assert.deepEqual(tablesOf(path), tablesOf(fileOf(t, NEWEST)), 'as a file that was made by this version')
-    const upgrades = lines.filter(({ message }) => message === 'state file brought to a new layout')
+    const upgrades = lines.filter(({ message }) => message === 'state file migrated')
     assert.deepEqual(
       upgrades.map(({ fields }) => [fields['fromLayout'], fields['toLayout']]),
       layout === NEWEST ? [] : [[layout, NEWEST]],
