@@ -34,10 +34,6 @@ const REMEDIES: Readonly<Record<string, readonly [what: string, remedy: string]>
     'Standard output is not read',
     'Check the program that reads the log: the container runtime, journald, or whatever is behind the pipe',
   ],
-  EPIPE: [
-    'The program that read standard output has ended',
-    'Restart tailflux together with it when you need the log again',
-  ],
   EPIPE: ['The program that read standard output has ended', 'Restart tailflux together with it to get the log again'],
   ENOSPC: ['Standard output cannot be written, its disk is full (ENOSPC)', 'Free space on that disk'],
 }

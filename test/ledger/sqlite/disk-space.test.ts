@@ -65,7 +65,7 @@ test('a start on a full disk says what to free and where, and a run goes on by i
   )
   assert.match(
     atRun,
-    /state\.db: the disk of \S+ has 0 B free of 262 kB; store\.db .*\. Free space on that disk; polling/,
+    /state\.db: the disk of \S+ has 0 B free of 262 kB; store\.db .*\. Free space on that disk; reading/,
   )
   file.close()
   rmSync(join(dir, 'state.db'))
