@@ -37,7 +37,7 @@ test('settings at fault end every command with 2 and all faults', async (t) => {
   for (const args of [['run'], ['print-config'], ['healthcheck'], ['export']]) {
     const { code, stderr, stdout } = await runCli(t, args, env)
     assert.deepEqual([code, stdout], [2, ''], args.join())
-    assert.match(stderr, /2 faults[\s\S]*TAILFLUX_NO_SUCH[\s\S]*TAILFLUX_HTTP_PORT/)
+    assert.match(stderr, /2 errors[\s\S]*TAILFLUX_NO_SUCH[\s\S]*TAILFLUX_HTTP_PORT/)
   }
 })
 

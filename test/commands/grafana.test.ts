@@ -138,7 +138,7 @@ test('what cannot be done is told with its remedy', async (t) => {
   assert.equal(faulty.code, 2)
   assert.match(
     faulty.stderr,
-    /2 faults[\s\S]*rule node-egress: must be an amount[\s\S]*rule b: a rule has exactly one of/,
+    /2 errors[\s\S]*rule node-egress: must be an amount[\s\S]*rule b: a rule has exactly one of/,
   )
 
   await rules([NODE])

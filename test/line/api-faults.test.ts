@@ -9,7 +9,7 @@ import { HOUR_NS, LAG_NS, originOf, startWorld } from './world.ts'
 
 /** What goes wrong, how it is called, and the words that tell a person what to do. */
 const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, remedy: RegExp])[] = [
-  ['401', { kind: 'status', status: 401 }, 'api_unauthorized', /expired .*make a new one .*TAILSCALE_API_KEY/],
+  ['401', { kind: 'status', status: 401 }, 'api_unauthorized', /expired .*create a new one .*TAILSCALE_API_KEY/],
   ['403', { kind: 'status', status: 403 }, 'api_forbidden', /logs:network:read.*Premium or Enterprise/],
   ['feature off', { kind: 'feature-off' }, 'api_feature_off', /switched off .*switch them on in the admin console/],
   ['404', { kind: 'status', status: 404 }, 'api_not_found', /check TAILSCALE_TAILNET/],
