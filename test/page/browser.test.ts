@@ -95,7 +95,7 @@ test('an API that refuses is told with the remedy, and forgotten when it is well
   await headline(/^OK/)
   api.setFault({ kind: 'status', status: 401 })
   const text = await headline(/^Error/)
-  assert.match(text, /401 .*the API key is wrong, revoked or expired.*make a new one in the admin console/)
+  assert.match(text, /401 .*the API key is wrong, revoked or expired.*create a new one in the admin console/)
   await page.waitForSelector('.stage.error')
   assert.match((await page.locator('.stage.error .fault').textContent()) ?? '', /ago: Tailscale answered 401/)
   assert.match((await page.locator('#troubles').textContent()) ?? '', /Tailscale API: Error.*api_unauthorized/s)
