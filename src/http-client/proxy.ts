@@ -70,7 +70,7 @@ function exceptions(text: string): string[] {
         const ends = [ipaddr.IPv4.networkAddressFromCIDR(one), ipaddr.IPv4.broadcastAddressFromCIDR(one)]
         return [ends.join('-')]
       }
-      return /^[.*[]/.test(one) || ipaddr.isValid(one) ? [one] : [one, `.${one}`]
+      return /^[.*[]/.test(one) || ipaddr.isValid(one) ? [one] : [one, `*.${one}`]
     })
 }
 
