@@ -81,7 +81,7 @@ test('what cannot be replayed is reported, with exit code 1', async (t) => {
   await writeFile(file, '{"logs":[{"nodeId":"n1"')
   const broken = await runCli(t, ['replay', file], { TAILFLUX_DATA_DIR: dir })
   assert.equal(broken.code, 1)
-  assert.match(broken.stderr, /broken\.json cannot be read; check that it is a file of flow logs/)
+  assert.match(broken.stderr, /broken\.json cannot be read\. Check that it is a complete, readable file of flow logs/)
   const nothing = await runCli(t, ['replay', join(dir, 'nothing.json')], { TAILFLUX_DATA_DIR: dir })
   assert.equal(nothing.code, 1)
   assert.match(nothing.stderr, /ENOENT/)

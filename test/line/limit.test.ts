@@ -81,7 +81,7 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   }
   const sink = components.find(({ component }) => component === 'sink')
   assert.deepEqual([answer.status, sink?.status, sink?.code], [503, 'error', 'db_limit'])
-  assert.match(sink?.text ?? '', new RegExp(`max-values-per-tag.*${HOSTILE_ID}.*tried again every ten minutes`))
+  assert.match(sink?.text ?? '', new RegExp(`max-values-per-tag.*${HOSTILE_ID}.*retried every ten minutes`))
   const changes = told.slice(told.indexOf('error db_limit'))
   assert.deepEqual(changes, ['error db_limit'], 'steady')
   const { gaps, database: breaker } = running.pipeline.status()

@@ -1,10 +1,10 @@
 /** A real browser in front of the status page, which keeps what must never happen. */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { type Browser, chromium as driver, type Page } from 'playwright-core'
 import { chromium } from '../services/chromium.ts'
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
 export interface Looked {
   readonly page: Page

@@ -145,8 +145,11 @@ export async function startJumpWorld(
     async jump(by, watchMs) {
       // Not beside a poll, or nobody could tell which poll is which.
       const serviceNow = () => Date.now() + 1000 * offsetSeconds
-      while (times.next(serviceNow()) - serviceNow() < 3_500 || Date.now() - lastRequestMs < POLL_MS + 500)
-        await sleep(100)
+      const isNearPoll = () =>
+        times.next(serviceNow()) - serviceNow() < 3_500 ||
+        sinceSlot(serviceNow()) < POLL_MS + 500 ||
+        Date.now() - lastRequestMs < POLL_MS + 500
+      while (isNearPoll()) await sleep(100)
       const rssBeforeMiB = rssOf(child)
       const from = { output: output.length, polls: polls.length }
       offsetSeconds += by.seconds
