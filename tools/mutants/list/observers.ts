@@ -1,0 +1,86 @@
+/** Mistakes in alerts and other observers. */
+import type { Mutant } from '../mutate.ts'
+
+export const OBSERVERS_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'an observer that throws stops the line',
+    file: 'src/pipeline/observers/observers.ts',
+    in: 'each',
+    find: 'life.fail(error)',
+    replace: 'throw error',
+    tests: ['test/pipeline/observers/observers.test.ts'],
+  },
+  {
+    name: 'an observer that failed is off for good',
+    file: 'src/pipeline/observers/observers.ts',
+    in: 'fail',
+    find: 'restarting = restart(made?.instance)',
+    replace: '',
+    tests: ['test/pipeline/observers/observers.test.ts'],
+  },
+  {
+    name: 'an observer that fails is restarted without a pause',
+    file: 'src/pipeline/observers/observers.ts',
+    in: 'fail',
+    find: 'backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))',
+    replace: 'backoffMs = 1',
+    tests: ['test/pipeline/observers/observers.test.ts'],
+  },
+  {
+    name: 'an observer is well as soon as it is restarted',
+    file: 'src/pipeline/observers/observers.ts',
+    in: 'worked',
+    find: 'if (failures === 0 || clock.monotonicMs() - beganMs < backoffMs) return',
+    replace: 'if (failures === 0) return',
+    tests: ['test/pipeline/observers/observers.test.ts'],
+  },
+  {
+    name: 'events that the database refuses are written again at each turn',
+    file: 'src/alerts/event-writer.ts',
+    in: 'write',
+    find: '|| clock.monotonicMs() < dueMs) return',
+    replace: '|| clock.monotonicMs() < 0 * dueMs) return',
+    tests: ['test/alerts/events.test.ts'],
+  },
+  {
+    name: 'a metric that throws stops the line',
+    file: 'src/pipeline/observers/failures.ts',
+    in: 'guarded',
+    find: 'return failed(name, source, error)',
+    replace: 'throw error',
+    tests: ['test/pipeline/observers/observers.test.ts'],
+  },
+  {
+    name: 'alerts take receipts back after a crash',
+    file: 'src/alerts/alerts.ts',
+    in: 'crashed',
+    find: 'unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)',
+    replace: `unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)
+for (const one of unsaved) (ledger as unknown as { forget(range: object): void }).forget(one)`,
+    tests: ['test/alerts/crash.test.ts'],
+  },
+  {
+    name: 'what alerts did not save counts as seen',
+    file: 'src/alerts/judge.ts',
+    in: 'wasRead',
+    find: 'known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n',
+    replace: 'known = coverage.unreadNs(fromNs, toNs + graceNs) >= 0n',
+    tests: ['test/alerts/crash.test.ts'],
+  },
+  {
+    name: 'what a receiver answers is shown as it is',
+    file: 'src/alerts/notify/notifier.ts',
+    in: 'attempt',
+    find: 'said = deps.secrets.excerpt(text, isCut)',
+    replace: 'said = text',
+    tests: ['test/line/secrets.test.ts'],
+  },
+  {
+    name: 'an alert that was taken is sent again for its answer',
+    file: 'src/alerts/notify/notifier.ts',
+    in: 'attempt',
+    find: 'if (isGood(status)) answer.close()',
+    replace: 'if (isGood(status)) await answer.text(ANSWER_BYTES_MAX)',
+    tests: ['test/line/hostile-network.test.ts'],
+  },
+]

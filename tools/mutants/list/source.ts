@@ -1,0 +1,47 @@
+/** Mistakes in reading and flattening. */
+import type { Mutant } from '../mutate.ts'
+
+export const SOURCE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'milliseconds instead of nanoseconds',
+    file: 'src/flatten/flat-points.ts',
+    in: 'begin',
+    find: 'this.startNs = message.startNs',
+    replace: 'this.startNs = (message.startNs / 1_000_000n) * 1_000_000n',
+  },
+  {
+    name: 'node dropped from the identity',
+    file: 'src/flatten/flatten.ts',
+    in: 'flatten',
+    find: 'nameReporter() if',
+    replace: `points.node = 'any'
+points.nodeName = 'any'
+if`,
+  },
+  {
+    name: 'a wild clock is believed',
+    file: 'src/source/parse/array-cutter.ts',
+    in: 'took',
+    find: 'if (isOutOfBounds(columns, window)) {',
+    replace: 'if (isOutOfBounds(columns, window) && pos < 0) {',
+    tests: ['test/source/parse/array-cutter.test.ts'],
+  },
+  {
+    name: 'a message that breaks the parser ends the window',
+    file: 'src/source/parse/array-cutter.ts',
+    in: 'unusual',
+    find: 'exact.read(buffer, pos, stop) } catch (error) { thrown = error',
+    replace: `exact.read(buffer, pos, stop)
+} catch (error) {
+throw error`,
+    tests: ['test/source/parse/array-cutter.test.ts'],
+  },
+  {
+    name: 'a huge member is scanned again with each piece',
+    file: 'src/source/parse/compact-parser.ts',
+    in: 'run',
+    find: 'return fault >= end && end - base - at <= AGAIN_BYTES_MAX ? MORE : ODD',
+    replace: 'return fault >= end ? MORE : ODD',
+    tests: ['test/source/parse/array-cutter.test.ts'],
+  },
+]
