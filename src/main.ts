@@ -19,7 +19,6 @@ import { createFlattener } from './flatten/flatten.ts'
 import { NameCache } from './flatten/name-cache.ts'
 import { createControlToken } from './http/control-token.ts'
 import { createHttpServer } from './http/server.ts'
-import type { StatusView } from './http/status.ts'
 import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
@@ -30,6 +29,7 @@ import { createHealth, type Health } from './observe/health.ts'
 import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
+import type { ServiceStatus } from './observe/status.ts'
 import { pollTimes } from './pipeline/config.ts'
 import type { TickResult } from './pipeline/metrics.ts'
 import { createObservers } from './pipeline/observers/observers.ts'
@@ -79,7 +79,7 @@ export interface Service {
   readonly pipeline: Pipeline
   /** Listens, then polls. Resolves with the address of the status page. Rejects with a CollectorError when it cannot listen. */
   start(): Promise<string>
-  status(): StatusView
+  status(): ServiceStatus
   carriedOver(): CarriedOver
   /** Takes no new window, waits up to 8 s for those under way, then ends everything from right to left. Idempotent. */
   stop(): Promise<void>
@@ -267,7 +267,7 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
   const eta = createEta(clock.monotonicMs)
   const backfillEta = createEta(clock.monotonicMs)
 
-  function status(): StatusView {
+  function status(): ServiceStatus {
     const position = pipeline.status()
     const live = page.use((one) => one.view())
     const alerting = alerts?.use((one) => one.status())

@@ -4,8 +4,8 @@ import { Command } from 'commander'
 import { CollectorError } from '../base/errors.ts'
 import { ageText, countText, isoOf } from '../base/format.ts'
 import type { Loaded } from '../config/load.ts'
-import type { BackfillView } from '../http/status.ts'
 import { createService, type Service } from '../main.ts'
+import type { BackfillProgress } from '../observe/status.ts'
 import { EXIT } from './exit.ts'
 import { createProgress } from './progress.ts'
 import { createServiceClient, type ServiceClient } from './service-client.ts'
@@ -82,7 +82,7 @@ async function watch(client: ServiceClient, options: BackfillOptions): Promise<v
     to: isoOf(options.to ?? timeArgument('now')),
     ...(options.again ? { again: '1' } : {}),
   })
-  const requested = (await client.post(`/api/backfill?${query}`)) as unknown as BackfillView
+  const requested = (await client.post(`/api/backfill?${query}`)) as unknown as BackfillProgress
   printRange(requested, `by the service at ${client.url}`)
   if (options.detach) return
   const progress = createProgress('backfill')
@@ -149,11 +149,11 @@ async function cancel(client: ServiceClient): Promise<void> {
   process.stdout.write('Backfill cancelled; what was read is kept.\n')
 }
 
-function printRange({ from, to, missingSeconds }: BackfillView, how: string): void {
+function printRange({ from, to, missingSeconds }: BackfillProgress, how: string): void {
   process.stderr.write(`${from} to ${to}: ${ageText(missingSeconds)} to read ${how}.\n`)
 }
 
-function noteOf({ messages, points }: BackfillView, trouble: string | undefined): string {
+function noteOf({ messages, points }: BackfillProgress, trouble: string | undefined): string {
   return trouble ?? `${countText(messages)} messages, ${countText(points)} points`
 }
 
@@ -163,7 +163,7 @@ function ended(progress: { end(): void }, text: string): void {
   process.exitCode = EXIT.failed
 }
 
-function summary(done: BackfillView, beganMs: number): void {
+function summary(done: BackfillProgress, beganMs: number): void {
   const seconds = (performance.now() - beganMs) / 1000
   const whole = (Date.parse(done.to) - Date.parse(done.from)) / 1000
   const gaps =

@@ -3,8 +3,8 @@
 import { CollectorError } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { readControlToken } from '../http/control-token.ts'
-import type { StatusAnswer } from '../http/status.ts'
 import { ask } from '../http-client/ask.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { addressOf } from './healthcheck.ts'
 
 export interface ServiceClient {

@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { ageAdjective, ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
 import { headlineOf } from '../http/headline.ts'
-import type { StatusAnswer } from '../http/status.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { EXIT } from './exit.ts'
 import { createServiceClient } from './service-client.ts'
 import { load } from './settings.ts'
@@ -57,7 +57,7 @@ export function statusText(status: StatusAnswer, isColoured: boolean): string {
     lines.push(
       `backfill        ${Math.floor(status.backfill.share * 100)} % ${status.backfill.state}${etaOf(status.backfill.etaSeconds)}`,
     )
-  for (const { ageSeconds, due, waiting } of status.passes ?? [])
+  for (const { ageSeconds, due, waiting } of status.passes)
     lines.push(
       `${`${ageAdjective(ageSeconds)} re-read:`.padEnd(19)}${due > 0 ? `${due} windows due` : `up to date (${waiting} windows not due yet)`}`,
     )

@@ -1,7 +1,7 @@
 /** The state of the service in one sentence: the same on the page and in a terminal. */
 import { ageText, countText } from '../base/format.ts'
 import type { Status } from '../observe/health.ts'
-import type { StatusAnswer } from './status.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 
 export interface Headline {
   readonly status: Status
@@ -32,10 +32,10 @@ export function headlineOf(status: StatusAnswer): Headline {
 }
 
 function etaIn({ etaSeconds }: StatusAnswer): string {
-  return etaSeconds === null || etaSeconds === undefined ? '' : `, done in about ${ageText(etaSeconds)}`
+  return etaSeconds === null ? '' : `, done in about ${ageText(etaSeconds)}`
 }
 
-function secondsUntil(next: string | null | undefined, now: string): number | undefined {
-  if (next === null || next === undefined) return undefined
+function secondsUntil(next: string | null, now: string): number | undefined {
+  if (next === null) return undefined
   return Math.max(0, Math.round((Date.parse(next) - Date.parse(now)) / 1000))
 }

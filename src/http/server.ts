@@ -8,6 +8,7 @@ import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { ServiceStatus, StatusAnswer } from '../observe/status.ts'
 import { FILES } from '../page/files.ts'
 import { page, parts } from '../page/page.ts'
 import type { Failures } from '../pipeline/observers/failures.ts'
@@ -16,7 +17,6 @@ import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createBoundedServer } from './connections.ts'
 import { createEvents } from './event-stream.ts'
-import type { StatusAnswer, StatusView } from './status.ts'
 
 export interface HttpDeps extends Actions {
   readonly log: Logger
@@ -24,7 +24,7 @@ export interface HttpDeps extends Actions {
   readonly version: string
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
-  readonly status: () => StatusView
+  readonly status: () => ServiceStatus
   /** Is notified which pages cannot be rendered, by route, and which can again. */
   readonly troubles?: Pick<Failures, 'failed' | 'works'>
   /** A second token besides the configured one, for commands on this machine. */

@@ -1,7 +1,7 @@
 /** The status page, rendered here so that it reads without JavaScript; page.js only replaces the parts that changed and draws the plot. */
 
 import { headlineOf } from '../http/headline.ts'
-import type { StatusAnswer } from '../http/status.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { type Html, html } from './html.ts'
 import { alerts, troubles } from './problems.ts'
 import { nextSteps, peek, progress } from './progress.ts'

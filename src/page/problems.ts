@@ -1,7 +1,7 @@
 /** Problems besides the headline: every component with a warning or an error, and alerts. */
 
-import type { AlertView, StatusAnswer } from '../http/status.ts'
 import type { ComponentHealth, Status } from '../observe/health.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
 
@@ -45,7 +45,10 @@ ${body}${more > 0 && html`<p class="dim">and ${more} more</p>`}
 </section>`
 }
 
-function alert({ name, state, severity, text, value, threshold, since }: AlertView, now: string): Html {
+function alert(
+  { name, state, severity, text, value, threshold, since }: NonNullable<StatusAnswer['alerts']>[number],
+  now: string,
+): Html {
   return html`
 <li><span class="badge ${state}">${state}</span> <b>${name}</b> <span class="dim">${severity}, ${ago(since, now)}</span><br>${text}${
     !text.includes(value) && html` <small>${value} of ${threshold}</small>`

@@ -1,6 +1,6 @@
 /** How far reading has come, what is still to read, and next steps. */
 import { ageAdjective, ageText, bytesText, countText, timeText } from '../base/format.ts'
-import type { StatusAnswer } from '../http/status.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import type { PassView } from '../pipeline/passes.ts'
 import { at } from './ago.ts'
 import { type Html, html } from './html.ts'
@@ -16,7 +16,7 @@ export function progress(status: StatusAnswer): Html {
 <dl>
 <dt>Complete up to</dt><dd>${status.watermark === null ? 'no data yet' : at(status.watermark)}</dd>
 <dt>Behind</dt><dd>${status.lagSeconds === null ? 'not known yet' : ageText(status.lagSeconds)}${skew(status)}</dd>
-${history(status)}${backfill(status)}${(status.passes ?? []).map(pass)}
+${history(status)}${backfill(status)}${status.passes.map(pass)}
 <dt>Gaps</dt><dd>${gaps(status)}</dd>
 <dt>Nodes</dt><dd>${live ? html`${countText(live.nodesReporting)} reported within 15 min; ` : ''}${countText(devicesKnown)} names known</dd>
 <dt>Since start</dt><dd>${countText(totals.points)} points of ${countText(totals.messages)} messages, ${bytesText(totals.bytes)} read, in ${ageText(status.uptimeSeconds)}</dd>
@@ -39,13 +39,13 @@ function history(status: StatusAnswer): Html | undefined {
   if (backlogSeconds < HISTORY_SECONDS || origin === null || horizon === null) return undefined
   const span = Math.max(1, (Date.parse(horizon) - Date.parse(origin)) / 1000)
   const share = Math.max(0, Math.min(1, 1 - backlogSeconds / span))
-  const eta = typeof etaSeconds === 'number' ? `, about ${ageText(etaSeconds)} left` : ''
+  const eta = etaSeconds !== null ? `, about ${ageText(etaSeconds)} left` : ''
   return html`<dt>History</dt><dd>${bar(share, 'history read')} ${ageText(backlogSeconds)} to read${eta}</dd>`
 }
 
 function backfill({ backfill: job }: StatusAnswer): Html | undefined {
   if (!job) return undefined
-  const eta = typeof job.etaSeconds === 'number' ? `, about ${ageText(job.etaSeconds)} left` : ''
+  const eta = job.etaSeconds !== null ? `, about ${ageText(job.etaSeconds)} left` : ''
   const gaps = job.gapSeconds > 0 ? `, gaps of ${ageText(job.gapSeconds)}` : ''
   return html`<dt>Backfill</dt><dd>${bar(job.share, 'backfill')} ${job.state}${eta}<br><small class="dim">${timeText(job.from)} to ${timeText(job.to)}, ${countText(job.points)} points${gaps}</small></dd>`
 }

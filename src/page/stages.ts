@@ -1,8 +1,8 @@
 /** The ingestion stages, from the API to the database. */
 import { bytesText, countText } from '../base/format.ts'
-import type { StatusAnswer } from '../http/status.ts'
 import type { StageName, StageView } from '../live/stages.ts'
 import type { ComponentHealth } from '../observe/health.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
 

@@ -1,8 +1,8 @@
 /** Traffic by kind over the last hour, and the top talkers. */
 import { bitRateText, bytesText } from '../base/format.ts'
-import type { StatusAnswer } from '../http/status.ts'
 import type { Talker, TalkersView } from '../live/talkers.ts'
 import type { ThroughputView } from '../live/throughput.ts'
+import type { StatusAnswer } from '../observe/status.ts'
 import { type Html, html } from './html.ts'
 
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { statusText } from '../../src/commands/status.ts'
-import type { StatusAnswer } from '../../src/http/status.ts'
 import { createLive } from '../../src/live/live.ts'
+import type { StatusAnswer } from '../../src/observe/status.ts'
 import { folder, runCli } from '../helpers/cli.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { someStatus } from '../http/serve.ts'
@@ -51,7 +51,9 @@ test('names cannot move the cursor or turn text about', () => {
     text: evil,
     value: '1',
     threshold: '2',
+    labels: { node_name: evil },
     since: answer.now,
+    until: null,
   } as const
   const text = statusText({ ...answer, tailnet: evil, sink: evil, alerts: [alert] }, false)
   assert.doesNotMatch(text, /[\u001b\u202e]/)

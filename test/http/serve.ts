@@ -3,21 +3,24 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import type { HttpConfig } from '../../src/http/config.ts'
 import { createHttpServer, type HttpDeps } from '../../src/http/server.ts'
-import type { StatusView } from '../../src/http/status.ts'
 import { createHealth } from '../../src/observe/health.ts'
+import type { ServiceStatus } from '../../src/observe/status.ts'
 import { fixedSecret } from '../../src/secrets/secret.ts'
 import { silentLog } from '../helpers/silent.ts'
 
 export const TOKEN = 'canary-http-token-0123456789'
 
-export const someStatus: StatusView = {
+export const someStatus: ServiceStatus = {
   tailnet: 'example.com',
   sink: 'influxdb v2 http://127.0.0.1:8086/tailflux',
+  watermarkNs: '1793620800000000000',
   watermark: '2026-11-02T12:00:00.000Z',
   horizon: '2026-11-02T12:00:30.000Z',
   origin: '2026-11-01T12:00:00.000Z',
   lagSeconds: 38,
   backlogSeconds: 0,
+  etaSeconds: null,
+  windowSeconds: 60,
   inFlight: 0,
   rates: { messages: 1.5, entries: 30, points: 12_400, bytes: 2_000 },
   totals: {
@@ -32,9 +35,16 @@ export const someStatus: StatusView = {
     late: 0,
   },
   gaps: [],
+  passes: [],
   lastWindow: null,
+  lastTick: null,
+  database: { state: 'closed', code: null, next: null },
   devicesKnown: 7,
   clockSkewSeconds: 0.1,
+  paused: false,
+  demo: false,
+  nextPoll: null,
+  backfill: null,
 }
 
 export async function serve(

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import type { StatusAnswer } from '../../src/http/status.ts'
+import type { StatusAnswer } from '../../src/observe/status.ts'
 import { freePort } from '../services/server-process.ts'
 import { eventually } from './eventually.ts'
 
