@@ -1,6 +1,8 @@
-/** Writes what is made from the schema of the settings: config/tailflux.yaml, docs/settings.md and the table in README.md (`npm run docs`). */
+/** Writes what is made from the schema of the settings: config/tailflux.yaml, config/settings.schema.json, docs/settings.md and the table in README.md
+ * (`npm run docs`). */
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { SCHEMA_FILE, settingsJsonSchema } from '../src/config/json-schema.ts'
 import { sampleSettings, settingsTable } from '../src/config/print.ts'
 
 /** The keys that most people set. */
@@ -42,6 +44,9 @@ Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`)
   secret that is replaced needs no restart.
 - Unknown keys and variables are errors, and all errors are reported at once, with the line or the variable. \`tailflux print-config\` shows the
   settings in force and where each was set, without secrets; \`tailflux print-config --sample\` writes a fresh settings file.
+- Editors with a YAML language server (VS Code, Neovim, JetBrains and others) complete keys and mark errors by
+  [settings.schema.json](../config/settings.schema.json). The first line of the sample file names it; keep it beside your settings file.
+  \`tailflux print-config --schema\` writes it.
 
 ## Proxy
 
@@ -68,6 +73,7 @@ export async function documents(): Promise<ReadonlyMap<string, string>> {
   const table = `<!-- settings:begin -->\n${settingsTable(MAIN_KEYS)}\n<!-- settings:end -->`
   return new Map([
     ['config/tailflux.yaml', sampleSettings()],
+    [`config/${SCHEMA_FILE}`, settingsJsonSchema()],
     ['docs/settings.md', `${REFERENCE}${settingsTable()}\n`],
     ['README.md', readme.replace(/<!-- settings:begin -->[\s\S]*<!-- settings:end -->/, () => table)],
   ])

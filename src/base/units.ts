@@ -15,9 +15,13 @@ const BYTES_OF = {
   TiB: 2 ** 40,
 } as const
 
+/** What a duration and a size look like: for `parseDuration` and `parseBytes`, and for editors. */
+export const DURATION_PATTERN = /^(\d+(\.\d+)?(ms|s|m|h|d))+$/
+export const BYTES_PATTERN = /^(\d+(?:\.\d+)?) ?([a-zA-Z]+)$/
+
 /** `500ms`, `30s`, `15m`, `24h`, `30d`, `1h30m`, `1.5h` in ms; undefined when it is no duration or no whole number of ms. */
 export function parseDuration(text: string): number | undefined {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return undefined
+  if (!DURATION_PATTERN.test(text)) return undefined
   let ms = 0
   for (const [, amount, unit] of text.matchAll(/([\d.]+)(ms|s|m|h|d)/g)) {
     ms += Number(amount) * MS_OF[unit as keyof typeof MS_OF]
@@ -38,7 +42,7 @@ export function formatDuration(ms: number): string {
 
 /** `4096B`, `8MiB`, `4MB`, `1.5GiB` in bytes; the unit is needed, its case does not matter. Undefined when it is no size. */
 export function parseBytes(text: string): number | undefined {
-  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?([a-z]+)$/i.exec(text) ?? []
+  const [, amount, unit] = BYTES_PATTERN.exec(text) ?? []
   const known = Object.entries(BYTES_OF).find(([name]) => name.toLowerCase() === unit?.toLowerCase())
   return known && whole(Number(amount) * known[1])
 }
@@ -96,7 +100,7 @@ function unitSchema(
       },
       encode: format,
     })
-    .meta({ kind })
+    .meta({ kind, from: bounds.min, to: bounds.max })
   if (bounds.default === undefined) return codec
   codec.parse(bounds.default)
   return codec.prefault(bounds.default)

@@ -1,5 +1,5 @@
-/** Every settings key, read off the schema: its path, its variables, its default and what it is for. */
-import type { z } from 'zod'
+/** Every settings key, read off the JSON schema of the settings: its path, its variables, its default and what it is for. */
+import { z } from 'zod'
 import { settingsSchema } from './settings.ts'
 
 export interface Key {
@@ -10,9 +10,24 @@ export interface Key {
   readonly variables: readonly string[]
   readonly kind: 'text' | 'number' | 'boolean' | 'duration' | 'size' | 'secret' | 'list' | 'choice'
   readonly choices: readonly string[]
-  /** As people write it; undefined without one. A key that may not be set together with another tells it as `meta`. */
+  /** As people write it; undefined without one. A key that may not be set together with another declares it as `meta`. */
   readonly default: unknown
   readonly description: string
+}
+
+/** What is used of a JSON schema. `kind`, `from` and `to` come from `.meta()`: JSON Schema has no words for durations, sizes and secrets. */
+export interface SettingSchema {
+  type?: string | string[]
+  enum?: string[]
+  properties?: Record<string, SettingSchema>
+  items?: SettingSchema
+  description?: string
+  default?: unknown
+  kind?: 'duration' | 'size' | 'secret' | 'list'
+  /** Bounds of a duration or a size, both inclusive. */
+  from?: string
+  to?: string
+  [keyword: string]: unknown
 }
 
 /** Variables that people have in their environment already. */
@@ -34,34 +49,17 @@ const KNOWN_VARIABLES: Record<string, string> = {
   'influx.rp': 'INFLUX_RP',
 }
 
-interface Schema {
-  readonly _zod: {
-    readonly def: {
-      readonly type: string
-      readonly innerType?: Schema
-      readonly in?: Schema
-      readonly shape?: Record<string, Schema>
-      readonly entries?: Record<string, string>
-      readonly options?: readonly Schema[]
-      readonly defaultValue?: unknown
-    }
-  }
-  meta?(): Record<string, unknown> | undefined
+export const KEYS: readonly Key[] = keysOf(inputSchema(settingsSchema), [])
+
+/** The JSON schema of what people write. Checks that JSON Schema has no words for are left out. */
+export function inputSchema(schema: z.ZodType): SettingSchema {
+  return z.toJSONSchema(schema, { io: 'input', target: 'draft-07', unrepresentable: 'any' }) as SettingSchema
 }
 
-export const KEYS: readonly Key[] = keysOf(settingsSchema, [])
-
-/** `['tailscale', 'apiKey']` → `TAILFLUX_TAILSCALE_API_KEY` */
-function variableOf(path: readonly string[]): string {
-  return `TAILFLUX_${path.map((part) => part.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()).join('_')}`
-}
-
-function keysOf(schema: z.ZodType, path: readonly string[]): Key[] {
-  const { core, metas, defaultValue } = unwrap(schema as unknown as Schema)
-  const { shape } = core._zod.def
-  if (shape && metas['kind'] === undefined) {
-    return Object.entries(shape).flatMap(([name, member]) => keysOf(member as unknown as z.ZodType, [...path, name]))
-  }
+function keysOf(schema: SettingSchema, path: readonly string[]): Key[] {
+  const { properties, kind, enum: choices = [], default: fallback, description = '' } = schema
+  if (properties && kind === undefined)
+    return Object.entries(properties).flatMap(([name, member]) => keysOf(member, [...path, name]))
   const name = path.join('.')
   const known = KNOWN_VARIABLES[name]
   return [
@@ -69,42 +67,30 @@ function keysOf(schema: z.ZodType, path: readonly string[]): Key[] {
       path,
       name,
       variables: [...(known === undefined ? [] : [known]), variableOf(path)],
-      kind: kindOf(core, metas),
-      choices: Object.keys(core._zod.def.entries ?? {}),
-      default: defaultValue ?? metas['default'],
-      description: String(metas['description'] ?? ''),
+      kind: kindOf(schema),
+      choices,
+      default: fallback,
+      description,
     },
   ]
 }
 
-/** The schema below defaults, options and checks, with what they told on the way. */
-function unwrap(schema: Schema): { core: Schema; metas: Record<string, unknown>; defaultValue: unknown } {
-  let metas: Record<string, unknown> = {}
-  let defaultValue: unknown
-  let core = schema
-  for (;;) {
-    metas = { ...core.meta?.(), ...metas }
-    const { def } = core._zod
-    if (def.defaultValue !== undefined && defaultValue === undefined) defaultValue = def.defaultValue
-    const below = def.innerType ?? (def.type === 'pipe' ? def.in : undefined)
-    if (below === undefined) return { core, metas, defaultValue }
-    core = below
-  }
+/** `['tailscale', 'apiKey']` → `TAILFLUX_TAILSCALE_API_KEY` */
+function variableOf(path: readonly string[]): string {
+  return `TAILFLUX_${path.map((part) => part.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()).join('_')}`
 }
 
-function kindOf(core: Schema, metas: Record<string, unknown>): Key['kind'] {
-  const kind = metas['kind']
-  if (kind === 'duration' || kind === 'size' || kind === 'secret' || kind === 'list') return kind
-  switch (core._zod.def.type) {
+function kindOf({ kind, type, enum: choices }: SettingSchema): Key['kind'] {
+  if (kind !== undefined) return kind
+  if (choices !== undefined) return 'choice'
+  switch (type) {
     case 'number':
+    case 'integer':
       return 'number'
     case 'boolean':
       return 'boolean'
-    case 'enum':
-      return 'choice'
     case 'array':
     case 'object':
-    case 'record':
       return 'list'
     default:
       return 'text'

@@ -3,6 +3,7 @@ import { Document, type Scalar } from 'yaml'
 import { STARTER_NOTIFY, STARTER_RULES } from '../alerts/rules/starter.ts'
 import { formatBytes, formatDuration } from '../base/units.ts'
 import { Secret } from '../secrets/secret.ts'
+import { SCHEMA_FILE } from './json-schema.ts'
 import { KEYS, type Key } from './keys.ts'
 import type { Loaded } from './load.ts'
 
@@ -27,6 +28,7 @@ export function printSettings({ settings, path, origins }: Loaded): string {
 /** A settings file with every key, each commented out at its default. */
 export function sampleSettings(): string {
   const lines = [
+    `# yaml-language-server: $schema=${SCHEMA_FILE}`,
     '# Settings of tailflux. Every key is shown with its default; remove the `#` in front of what you change.',
     '# Each key is also an environment variable, which wins: `poll.interval` is TAILFLUX_POLL_INTERVAL. Secrets can come from files: `apiKeyFile`,',
     '# or TAILSCALE_API_KEY_FILE. `tailflux print-config` shows what is in force.',

@@ -21,7 +21,7 @@ const tailnet = z
 export const tailscaleSchema = z
   .strictObject({
     tailnet: tailnet.default('-').describe('Tailnet ID from the admin console; `-` is the tailnet of the credentials.'),
-    apiUrl: apiUrl.default('https://api.tailscale.com').describe('URL of the Tailscale API.'),
+    apiUrl: apiUrl.prefault('https://api.tailscale.com').describe('URL of the Tailscale API.'),
     allowHttp: z
       .boolean()
       .default(false)
