@@ -2,7 +2,6 @@
  * it takes to add its numbers up: nodes and ends become small numbers, and nothing is allocated. Windows that are done wait together until
  * rules need them; then each scope goes through what they have by itself. */
 import { FLOW_CELLS, FLOW_DST, FLOW_KIND, FLOW_PORT, FLOW_PROTO, FLOW_SRC, type Points } from '../flatten/points.ts'
-import { WIDE } from '../source/parse/message.ts'
 import { createEnds } from './ends.ts'
 import type { Known } from './filter.ts'
 import { COUNTERS, FlowTally } from './flow-tally.ts'
@@ -90,7 +89,7 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
     drain(staged.nodes, large, staged.spill)
   }
 
-  function takeTotals(tally: NodeTally, { flows, totals, totalHighs, wide }: Points, head: number): void {
+  function takeTotals(tally: NodeTally, { flows, totals }: Points, head: number): void {
     const { totals: sums, messages } = tally
     for (let kind = 0; kind < KIND_COUNT; kind++) {
       if (flows[kind] === 0) continue
@@ -99,12 +98,11 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
       const at = cell * TOTALS
       const from = kind * TOTALS
       for (let k = 0; k < TOTALS; k++) sums[at + k] = sums[at + k]! + totals[from + k]!
-      if (wide) for (let k = 0; k < TOTALS; k++) sums[at + k] = sums[at + k]! + totalHighs[from + k]! * WIDE
     }
   }
 
   function takeFlows({ flows: log }: Staged, points: Points, node: number, minute: number): void {
-    const { flowCount, flowCells: cells, flowCounters, flowHighs, wide } = points
+    const { flowCount, flowCells: cells, flowCounters } = points
     ends.begin(points)
     for (let i = 0; i < flowCount; i++) {
       const flow = i * FLOW_CELLS
@@ -119,7 +117,6 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
       const at = row * COUNTERS
       const from = i * COUNTERS
       for (let k = 0; k < COUNTERS; k++) counters[at + k] = flowCounters[from + k]!
-      if (wide) for (let k = 0; k < COUNTERS; k++) counters[at + k] = counters[at + k]! + flowHighs[from + k]! * WIDE
     }
   }
 

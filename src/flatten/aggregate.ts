@@ -19,8 +19,8 @@ import {
 } from '../source/parse/message.ts'
 import { type AddressTable, NONE } from './address-table.ts'
 import type { MessageDigest } from './digest.ts'
-import { type FlatPoints, TOTALS } from './flat-points.ts'
-import { PATH_DIRECT, PATH_NONE } from './points.ts'
+import type { FlatPoints } from './flat-points.ts'
+import { PATH_DIRECT, PATH_NONE, TOTALS } from './points.ts'
 import { NO_PORT, servicePort } from './ports.ts'
 
 export interface Aggregation {
@@ -37,7 +37,7 @@ const PHYSICAL = KINDS.indexOf('physical')
 const DERP = new TextEncoder().encode('127.3.3.40')
 const DERP_HASH = hashBytes(DERP, 0, DERP.length)
 
-/** Adds entries `from` to `to` of the message, whose points were begun. */
+/** Adds entries `from` to `to` of the message, whose points were begun. Returns the index of the flow point that the last one went to. */
 export function aggregateEntries(
   message: Message,
   from: number,
@@ -45,10 +45,11 @@ export function aggregateEntries(
   points: FlatPoints,
   digest: MessageDigest,
   options: Aggregation,
-): void {
-  const { view, textStart, cells, counters, highs, plain, wide } = message
+): number {
+  const { view, textStart, cells, counters, plain } = message
   const { full, keepsPort } = options
-  const { table, totals, totalHighs, flows, peers } = points
+  const { table, totals, flows, peers } = points
+  let at = 0
   for (let i = from; i < to; i++) {
     const cell = i * ENTRY_CELLS
     const kind = cells[cell + KIND]!
@@ -68,7 +69,7 @@ export function aggregateEntries(
     let path = PATH_NONE
     if (physical) path = dstPort >= 0 && isDerp(message, cell + DST) ? dstPort : PATH_DIRECT
     const port = keepsPort ? servicePort(kind, proto, srcPort, dstPort) : NO_PORT
-    const at = points.add(kind, proto, src, dst, port, path) * 4
+    at = points.add(kind, proto, src, dst, port, path) * 4
 
     const c = i * 4
     const txBytes = counters[c]!
@@ -95,18 +96,8 @@ export function aggregateEntries(
 
     const tag = proto < 256 ? proto : hashText(points.protoTags[proto - 256]!)
     digest.add(cells, cell, tag, counters, c)
-    if (wide) {
-      for (let k = 0; k < 4; k++) {
-        points.flowHighs[at + k] = points.flowHighs[at + k]! + highs[c + k]!
-        totalHighs[t + k] = totalHighs[t + k]! + highs[c + k]!
-      }
-      if (path >= 0) {
-        totalHighs[t + 4] = totalHighs[t + 4]! + highs[c]!
-        totalHighs[t + 5] = totalHighs[t + 5]! + highs[c + 2]!
-      }
-      digest.addMore(highs, c)
-    }
   }
+  return at / 4
 }
 
 /** Index of one end of an entry: of its address, or in mode `full` of its text with the port. */

@@ -7,8 +7,8 @@ export interface MessageDigest {
   begin(): void
   /** An entry: its cells from `cell` on, its protocol as any number that stands for it, its four counters from `c` on. */
   add(cells: Int32Array, cell: number, proto: number, counters: Float64Array, c: number): void
-  /** The upper parts of the counters of the entry just added. */
-  addMore(highs: Float64Array, c: number): void
+  /** The four counters of the entry just added, where doubles do not tell them exactly. */
+  addExact(counters: BigInt64Array): void
   of(nodeId: string, startNs: bigint): bigint
 }
 
@@ -48,9 +48,9 @@ export function createDigest(): MessageDigest {
       sumA = (sumA + a) | 0
       sumB = (sumB + b) | 0
     },
-    addMore(highs, c) {
-      for (let i = c; i < c + 4; i++) {
-        for (const half of [highs[i]! | 0, upper(highs[i]!)]) {
+    addExact(counters) {
+      for (const value of counters) {
+        for (const half of [lowOf(value), highOf(value)]) {
           lastA = mixA(lastA, half)
           lastB = mixB(lastB, half)
         }

@@ -1,10 +1,11 @@
 /** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
 
 import { doubled } from '../source/parse/columns.ts'
-import { KINDS, type Kind, type Message, type QuarantinedPart, WIDE } from '../source/parse/message.ts'
+import { KINDS, type Kind, type Message, type QuarantinedPart } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'
 import { textOf } from '../source/parse/text.ts'
 import { AddressTable } from './address-table.ts'
+import type { ExactSums } from './exact-sums.ts'
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
@@ -23,10 +24,8 @@ import {
   type NodePoint,
   PATH_NONE,
   type Points,
+  TOTALS,
 } from './points.ts'
-
-/** Sums per kind: four counters, DERP tx and rx bytes. */
-export const TOTALS = 6
 
 export class FlatPoints implements Points {
   count = 0
@@ -39,11 +38,10 @@ export class FlatPoints implements Points {
   flowCount = 0
   flowCells = new Int32Array(256 * FLOW_CELLS)
   flowCounters = new Float64Array(256 * 4)
-  wide = false
-  flowHighs = new Float64Array(0)
+  /** Set while a message is added whose counters need it. */
+  exact: ExactSums | undefined
   protoTags: string[] = []
   readonly totals = new Float64Array(KINDS.length * TOTALS)
-  readonly totalHighs = new Float64Array(KINDS.length * TOTALS)
   readonly flows = new Int32Array(KINDS.length)
   readonly peers = new Int32Array(KINDS.length)
   quarantined: QuarantinedPart[] = []
@@ -53,7 +51,6 @@ export class FlatPoints implements Points {
   private mask = 1023
   private round = 0
   private readonly checkSums = new Float64Array(KINDS.length * TOTALS)
-  private readonly checkHighs = new Float64Array(KINDS.length * TOTALS)
   private readonly checkFlows = new Int32Array(KINDS.length)
   private readonly protoIndex = new Map<string, number>()
 
@@ -89,13 +86,10 @@ export class FlatPoints implements Points {
     this.startNs = message.startNs
     this.loggedNs = message.loggedNs
     this.flowCount = 0
-    this.wide = message.wide
-    if (this.wide && this.flowHighs.length < message.entryCount * 4)
-      this.flowHighs = new Float64Array(message.entryCount * 4)
+    this.exact = undefined
     if (this.protoTags.length > 0) this.protoTags = []
     if (this.protoIndex.size > 0) this.protoIndex.clear()
     this.totals.fill(0)
-    if (this.wide) this.totalHighs.fill(0)
     this.flows.fill(0)
     this.peers.fill(0)
     if (this.quarantined.length > 0) this.quarantined = []
@@ -156,7 +150,6 @@ export class FlatPoints implements Points {
     counters[at + 1] = 0
     counters[at + 2] = 0
     counters[at + 3] = 0
-    if (this.wide) this.flowHighs.fill(0, at, at + 4)
     return index
   }
 
@@ -165,16 +158,12 @@ export class FlatPoints implements Points {
     this.digest = digest
     this.count = this.flowCount
     for (let kind = 0; kind < KINDS.length; kind++) if (this.flows[kind]! > 0) this.count += 1
-    if (!this.wide) return
-    carry(this.flowCounters, this.flowHighs, this.flowCount * 4)
-    carry(this.totals, this.totalHighs, this.totals.length)
   }
 
   /** The kind whose points do not hold what its entries held, if there is one. */
   firstImbalance(): Kind | undefined {
-    const { checkSums: sums, checkHighs: highs, checkFlows: flows } = this
+    const { checkSums: sums, checkFlows: flows } = this
     sums.fill(0)
-    if (this.wide) highs.fill(0)
     flows.fill(0)
     const cells = this.flowCells
     const counters = this.flowCounters
@@ -184,17 +173,15 @@ export class FlatPoints implements Points {
       const at = kind * TOTALS
       flows[kind] = flows[kind]! + cells[i * FLOW_CELLS + FLOW_COUNT]!
       addAll(sums, at, counters, i * 4, derp)
-      if (this.wide) addAll(highs, at, this.flowHighs, i * 4, derp)
     }
-    if (this.wide) carry(sums, highs, sums.length)
     for (let kind = 0; kind < KINDS.length; kind++) {
       if (flows[kind] !== this.flows[kind]) return KINDS[kind]
-      if (flows[kind] === 0) continue
+      if (flows[kind] === 0 || this.exact !== undefined) continue
       for (let k = kind * TOTALS; k < (kind + 1) * TOTALS; k++) {
-        if (sums[k] !== this.totals[k] || (this.wide && highs[k] !== this.totalHighs[k])) return KINDS[kind]
+        if (sums[k] !== this.totals[k]) return KINDS[kind]
       }
     }
-    return undefined
+    return this.exact?.firstImbalance(cells, this.flowCount)
   }
 
   flow(index: number): FlowPoint {
@@ -220,7 +207,7 @@ export class FlatPoints implements Points {
           : kindName === 'physical'
             ? this.text(this.addressCells[dst! * ADDRESS_CELLS + ADDRESS_BARE]!, ADDRESS_START)
             : this.text(dst!, ADDRESS_NAME_START),
-      ...this.counters(this.flowCounters, this.flowHighs, index * 4),
+      ...fourCounters(this.exact?.flows ?? this.flowCounters, index * 4),
       flows: flows!,
     }
   }
@@ -229,27 +216,15 @@ export class FlatPoints implements Points {
     const index = KINDS.indexOf(kind)
     if (this.flows[index] === 0) return undefined
     const at = index * TOTALS
+    const totals = this.exact?.totals ?? this.totals
     return {
       kind,
-      ...this.counters(this.totals, this.totalHighs, at),
+      ...fourCounters(totals, at),
       flows: this.flows[index]!,
       peers: this.peers[index]!,
-      derpTxBytes: this.whole(this.totals, this.totalHighs, at + 4),
-      derpRxBytes: this.whole(this.totals, this.totalHighs, at + 5),
+      derpTxBytes: BigInt(totals[at + 4]!),
+      derpRxBytes: BigInt(totals[at + 5]!),
     }
-  }
-
-  private counters(lows: Float64Array, highs: Float64Array, at: number) {
-    return {
-      txBytes: this.whole(lows, highs, at),
-      txPkts: this.whole(lows, highs, at + 1),
-      rxBytes: this.whole(lows, highs, at + 2),
-      rxPkts: this.whole(lows, highs, at + 3),
-    }
-  }
-
-  private whole(lows: Float64Array, highs: Float64Array, at: number): bigint {
-    return this.wide ? BigInt(highs[at]!) * BigInt(WIDE) + BigInt(lows[at]!) : BigInt(lows[at]!)
   }
 
   /** `start`: ADDRESS_START or ADDRESS_NAME_START; the end lies in the cell after it. */
@@ -267,11 +242,7 @@ function addAll(sums: Float64Array, at: number, counters: Float64Array, from: nu
   sums[at + 5] = sums[at + 5]! + counters[from + 2]!
 }
 
-/** Brings the lower parts below WIDE again. */
-function carry(lows: Float64Array, highs: Float64Array, count: number): void {
-  for (let i = 0; i < count; i++) {
-    const over = Math.floor(lows[i]! / WIDE)
-    lows[i] = lows[i]! - over * WIDE
-    highs[i] = highs[i]! + over
-  }
+function fourCounters(counters: Float64Array | BigInt64Array, at: number) {
+  const [txBytes, txPkts, rxBytes, rxPkts] = Array.from(counters.subarray(at, at + 4), BigInt)
+  return { txBytes: txBytes!, txPkts: txPkts!, rxBytes: rxBytes!, rxPkts: rxPkts! }
 }

@@ -18,7 +18,6 @@ import {
   NODE_CELLS,
   PROTO,
   SRC,
-  WIDE,
 } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'
 import { StringInterner } from '../source/parse/string-interner.ts'
@@ -26,6 +25,7 @@ import { textOf } from '../source/parse/text.ts'
 import { NONE } from './address-table.ts'
 import { type Aggregation, aggregateEntries } from './aggregate.ts'
 import { createDigest } from './digest.ts'
+import { ExactSums } from './exact-sums.ts'
 import { FlatPoints } from './flat-points.ts'
 import { NameCache } from './name-cache.ts'
 import { type Points, TAG_BYTES_MAX } from './points.ts'
@@ -44,7 +44,6 @@ export interface Flattener {
   flatten(message: Message): Points
 }
 
-const SUM_MAX = (1n << 63n) - 1n
 /** Reporting nodes that are remembered. */
 const REPORTERS_MAX = 20_000
 
@@ -89,7 +88,7 @@ export function createFlattener(
     if (message.protoNames.length > 0) folding.protoCells = message.protoNames.map(protoCell)
     known.keepUp(names.version())
     nameReporter()
-    if (message.wide) foldWide()
+    if (message.exact) aggregateExactly(message.exact)
     else aggregateEntries(message, 0, message.entryCount, points, digest, folding)
     nameAll()
     points.finish(digest.of(message.nodeId, message.startNs))
@@ -98,16 +97,18 @@ export function createFlattener(
   }
 
   /** Counters so large that a sum may leave int64: an entry whose counters do not fit any more is set aside before it is added. */
-  function foldWide(): void {
-    const sums = new Array<bigint>(KINDS.length * 4).fill(0n)
+  function aggregateExactly(exact: BigInt64Array): void {
+    const sums = new ExactSums(message.entryCount)
+    points.exact = sums
     for (let i = 0; i < message.entryCount; i++) {
       const kind = message.cells[i * ENTRY_CELLS + KIND]!
-      const values = COUNTERS.map((_, k) => counter(message, i * 4 + k))
-      if (values.every((value, k) => sums[kind * 4 + k]! + value <= SUM_MAX)) {
-        for (let k = 0; k < 4; k++) sums[kind * 4 + k]! += values[k]!
-        aggregateEntries(message, i, i + 1, points, digest, folding)
+      const counters = exact.subarray(i * 4, i * 4 + 4)
+      if (sums.hasRoomFor(kind, counters)) {
+        const point = aggregateEntries(message, i, i + 1, points, digest, folding)
+        sums.add(points.flowCells, point, counters)
+        digest.addExact(counters)
       } else {
-        points.quarantined.push({ reason: 'bad_counter', text: entryText(message, i, values), kind: KINDS[kind]! })
+        points.quarantined.push({ reason: 'bad_counter', text: entryText(message, i, counters), kind: KINDS[kind]! })
       }
     }
   }
@@ -267,12 +268,8 @@ function textIn(message: Message, start: number, end: number): string {
   return textOf(message.text, message.textStart + start, message.textStart + end)
 }
 
-function counter(message: Message, index: number): bigint {
-  return BigInt(message.highs[index]!) * BigInt(WIDE) + BigInt(message.counters[index]!)
-}
-
 /** The entry as JSON again. */
-function entryText(message: Message, index: number, counters: readonly bigint[]): string {
+function entryText(message: Message, index: number, counters: BigInt64Array): string {
   const cell = index * ENTRY_CELLS
   const proto = message.cells[cell + PROTO]!
   const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]

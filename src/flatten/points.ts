@@ -40,6 +40,17 @@ export const MARK_NAME = 2
 export const ADDRESS_HASH = 7
 /** Cell 6 is the table's own. */
 
+/** Cells per kind in `Points.totals`: its four counters, DERP tx and rx bytes. */
+export const TOTALS = 6
+
+/** Counters that doubles do not tell exactly, as int64. */
+export interface ExactCounters {
+  /** As `Points.flowCounters`. */
+  readonly flows: BigInt64Array
+  /** As `Points.totals`. */
+  readonly totals: BigInt64Array
+}
+
 /** The points of one message: first `flowCount` of `tailnet_flow`, then one of `tailnet_node` for each kind with entries. Valid only
  * until the next message is flattened: the columns are reused, and only the rows counted here mean anything. Texts are tag values:
  * sanitised, UTF-8, not escaped. */
@@ -61,11 +72,10 @@ export interface Points {
 
   readonly flowCount: number
   readonly flowCells: Int32Array
-  /** Four per flow point: tx bytes, tx packets, rx bytes, rx packets. Parts as in a message: see `wide`. */
+  /** Four per flow point: tx bytes, tx packets, rx bytes, rx packets. Exact, unless `exact` is there. */
   readonly flowCounters: Float64Array
-  /** Counters are `highs * WIDE + counters`, both parts whole, the lower one below WIDE. */
-  readonly wide: boolean
-  readonly flowHighs: Float64Array
+  /** The counters of a message that has them beyond 2^53: then those in doubles are rounded. */
+  readonly exact: ExactCounters | undefined
   /** Tag values of protocols that are not numbers from 0 to 255. */
   readonly protoTags: readonly string[]
   readonly addressCells: Int32Array
@@ -74,9 +84,8 @@ export interface Points {
   /** The same memory. */
   readonly textsView: DataView
 
-  /** Six per kind: the sums of its four counters, then DERP tx and rx bytes. */
+  /** Sums per kind, TOTALS each. Exact, unless `exact` is there. */
   readonly totals: Float64Array
-  readonly totalHighs: Float64Array
   /** Entries taken, per kind; there is a `tailnet_node` point where it is above 0. */
   readonly flows: Int32Array
   /** Distinct far ends, per kind. */

@@ -2,12 +2,12 @@
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../base/clock.ts'
 import { createHashSet, type HashSet } from '../base/hash-set.ts'
-import type { Points } from '../flatten/points.ts'
+import { type Points, TOTALS } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { Observer } from '../pipeline/observers/observers.ts'
 import type { PlannedWindow, WindowResult } from '../pipeline/window.ts'
-import { KINDS, WIDE } from '../source/parse/message.ts'
+import { KINDS } from '../source/parse/message.ts'
 import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
 import { createSeries, type Measurement } from './series.ts'
 import { createStage, STAGES, type Stage, type StageName, type StageView } from './stages.ts'
@@ -44,8 +44,7 @@ const NODES_MAX = 100_000
 const RECENT_MAX = 50_000
 /** A record is five seconds long, and uploaded then. */
 const LOGGED_AFTER_NS = 6n * SECOND
-/** Six sums per kind in `Points.totals`: bytes sent are the first, bytes received the third. */
-const TOTALS = 6
+/** Cell of the bytes received among the totals of a kind; the bytes sent are the first. */
 const RX_BYTES = 2
 
 /** What a window told, until it is known whether it counts. */
@@ -118,12 +117,11 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     if (recent.has(digest) || earlier.has(digest) || !mine.messages.add(digest)) return
     const startSeconds = Math.floor(secondsOf(points.startNs))
     const bucket = bucketOf(startSeconds)
-    const { flows, totals, totalHighs, wide } = points
+    const { flows, totals } = points
     for (let kind = 0; kind < KINDS.length; kind += 1) {
       if (flows[kind] === 0) continue
       const at = TOTALS * kind
-      const value = (cell: number) => (totals[cell] ?? 0) + (wide ? WIDE * (totalHighs[cell] ?? 0) : 0)
-      addTo(mine.sums, bucket, kind, value(at), value(at + RX_BYTES))
+      addTo(mine.sums, bucket, kind, totals[at] ?? 0, totals[at + RX_BYTES] ?? 0)
     }
     if (mine.nodes.size < NODES_MAX) mine.nodes.set(points.node, startSeconds)
     talkers.take(points, startSeconds, mine.talkers, secondsOf(mine.nowNs))

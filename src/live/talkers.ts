@@ -7,7 +7,7 @@
  * Sums are kept in slices of time, so that old ones can be dropped as a whole; a slice that is full forgets its smaller half. */
 import { secondsOf } from '../base/clock.ts'
 import type { FlowPoint, Points } from '../flatten/points.ts'
-import { type Kind, WIDE } from '../source/parse/message.ts'
+import type { Kind } from '../source/parse/message.ts'
 
 const SPAN_MINUTES = 15
 const SLICE_SECONDS = 300
@@ -106,11 +106,10 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
       if (startSeconds < nowSeconds - SLICES * SLICE_SECONDS || startSeconds > nowSeconds + AHEAD_SECONDS) return
       turn()
       const slice = sliceAt(into, sliceOf(startSeconds))
-      const { flowCount, flowCounters, flowHighs, wide } = points
+      const { flowCount, flowCounters } = points
       for (let index = 0; index < flowCount; index += 1) {
         const at = 4 * index
-        const low = flowCounters[at]! + flowCounters[at + 2]!
-        const bytes = wide ? low + WIDE * (flowHighs[at]! + flowHighs[at + 2]!) : low
+        const bytes = flowCounters[at]! + flowCounters[at + 2]!
         if (bytes === 0 || (bytes < threshold && bytes < threshold * deps.random())) continue
         taken += 1
         // What was taken by lot stands for those that were not.

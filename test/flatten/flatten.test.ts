@@ -3,8 +3,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { CollectorError } from '../../src/base/errors.ts'
+import { ExactSums } from '../../src/flatten/exact-sums.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
-import type { Points } from '../../src/flatten/points.ts'
+import { FLOW_CELLS, FLOW_KIND, FLOW_PATH, PATH_DIRECT, type Points } from '../../src/flatten/points.ts'
 import { PORTS, type Ports, portsSchema, servicePort } from '../../src/flatten/ports.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { hashBytes } from '../../src/source/parse/address.ts'
@@ -329,6 +330,21 @@ test('counters that do not add up throw: nothing of the message may be written',
     )
     // The next message is none the worse for it.
     assert.equal(flattener.flatten(message).flowCount, 2)
+  }
+})
+
+test('counters beyond 2^53 are balanced too: a point that lost one is found', () => {
+  const flowCells = new Int32Array(2 * FLOW_CELLS)
+  flowCells[FLOW_CELLS + FLOW_KIND] = KINDS.indexOf('physical')
+  for (const path of [PATH_DIRECT, 7]) {
+    flowCells[FLOW_CELLS + FLOW_PATH] = path
+    for (let cell = 0; cell < 8; cell++) {
+      const sums = new ExactSums(2)
+      for (const point of [0, 1, 1]) sums.add(flowCells, point, BigInt64Array.of(2n ** 53n, 1n, 2n ** 60n, 3n))
+      assert.equal(sums.firstImbalance(flowCells, 2), undefined)
+      sums.flows[cell]! -= 1n
+      assert.equal(sums.firstImbalance(flowCells, 2), cell < 4 ? 'virtual' : 'physical')
+    }
   }
 })
 

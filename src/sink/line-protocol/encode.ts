@@ -24,18 +24,17 @@ import {
   PATH_DIRECT,
   PATH_NONE,
   type Points,
+  TOTALS,
 } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { wordOf } from '../../source/parse/words.ts'
 import { copyWords } from './buffers.ts'
 import { escapeTag, NEEDS_ESCAPE } from './escape.ts'
-import { writeNumber, writePadded9 } from './numbers.ts'
+import { writeInt64, writeNumber } from './numbers.ts'
 import { FIXED, FIXED_STARTS, kindKey, type PrefixCache, protoKey } from './prefix-cache.ts'
 
 const encoder = new TextEncoder()
 
-/** Six sums per kind in `Points.totals`. */
-const TOTALS = 6
 const PHYSICAL = KINDS.indexOf('physical')
 
 // Keys as words; what the last word has too much, the value overwrites.
@@ -73,7 +72,7 @@ export function writeFlowLines(
   linesMax: number,
   end: Int32Array,
 ): number {
-  const { flowCells, flowCounters, addressCells, textsView: texts, wide } = points
+  const { flowCells, flowCounters, addressCells, textsView: texts, exact } = points
   const { view: own, portNone, pathNone, common, commonEnd, tail, tailEnd, flowHead, flowHeadEnd } = prefixes
   const stop = Math.min(points.flowCount, index + linesMax)
   let lineStart = start
@@ -113,7 +112,7 @@ export function writeFlowLines(
       p = copyAddress(out, p, texts, addressCells, addressCells[dst + ADDRESS_BARE]! * ADDRESS_CELLS)
     else p = writeNumber(out, put2(out, p, DERP_A, DERP_B) - 3, path)
 
-    if (wide) p = writeWideCounters(out, p, flowCounters, points.flowHighs, i * 4)
+    if (exact !== undefined) p = writeExactCounters(out, p, exact.flows, i * 4)
     else p = writeCounters(out, p, flowCounters, i * 4)
     p = writeNumber(out, put2(out, p, FLOWS_A, FLOWS_B), flowCells[cell + FLOW_COUNT]!)
     p = copyWords(out, p, own, tail, tailEnd)
@@ -130,22 +129,22 @@ export function writeFlowLines(
 
 /** Writes the line of the node point of a kind at `p`; returns where it ends. */
 export function writeNodeLine(points: Points, prefixes: PrefixCache, kind: number, out: DataView, p: number): number {
-  const { totals, totalHighs, wide } = points
+  const { totals, exact } = points
   const { view: own, common, nodeTagsEnd, tail, tailEnd, nodeHead, nodeHeadEnd } = prefixes
   const key = kindKey(kind)
   p = copyWords(out, p, own, nodeHead, nodeHeadEnd)
   p = copyWords(out, p, FIXED, FIXED_STARTS[key]!, FIXED_STARTS[key + 1]!)
   p = copyWords(out, p, own, common, nodeTagsEnd)
   const at = kind * TOTALS
-  if (wide) p = writeWideCounters(out, p, totals, totalHighs, at)
+  if (exact !== undefined) p = writeExactCounters(out, p, exact.totals, at)
   else p = writeCounters(out, p, totals, at)
   p = writeNumber(out, put2(out, p, FLOWS_A, FLOWS_B), points.flows[kind]!)
   p = writeNumber(out, put2(out, p, PEERS_A, PEERS_B), points.peers[kind]!)
   if (kind === PHYSICAL) {
     p = put2(out, put2(out, p, DERP_TX_A, DERP_TX_B), DERP_TX_C, DERP_TX_D)
-    p = writeCounter(out, p, totals, totalHighs, at + 4, wide)
+    p = exact ? writeInt64(out, p, exact.totals[at + 4]!) : writeNumber(out, p, totals[at + 4]!)
     p = put2(out, put2(out, p, DERP_RX_A, DERP_RX_B), DERP_RX_C, DERP_RX_D)
-    p = writeCounter(out, p, totals, totalHighs, at + 5, wide)
+    p = exact ? writeInt64(out, p, exact.totals[at + 5]!) : writeNumber(out, p, totals[at + 5]!)
   }
   return copyWords(out, p, own, tail, tailEnd)
 }
@@ -201,23 +200,9 @@ function writeCounters(out: DataView, p: number, counters: Float64Array, at: num
   return writeNumber(out, put3(out, p, RX_PKTS_A, RX_PKTS_B, RX_PKTS_C) - 2, counters[at + 3]!)
 }
 
-function writeWideCounters(out: DataView, p: number, lows: Float64Array, highs: Float64Array, at: number): number {
-  p = writeCounter(out, put3(out, p, TX_BYTES_A, TX_BYTES_B, TX_BYTES_C) - 2, lows, highs, at, true)
-  p = writeCounter(out, put3(out, p, TX_PKTS_A, TX_PKTS_B, TX_PKTS_C) - 2, lows, highs, at + 1, true)
-  p = writeCounter(out, put3(out, p, RX_BYTES_A, RX_BYTES_B, RX_BYTES_C) - 1, lows, highs, at + 2, true)
-  return writeCounter(out, put3(out, p, RX_PKTS_A, RX_PKTS_B, RX_PKTS_C) - 2, lows, highs, at + 3, true)
-}
-
-function writeCounter(
-  out: DataView,
-  p: number,
-  lows: Float64Array,
-  highs: Float64Array,
-  at: number,
-  wide: boolean,
-): number {
-  const low = lows[at]!
-  if (!wide || highs[at] === 0) return writeNumber(out, p, low)
-  // WIDE is 10^9: the lower part is the last nine digits.
-  return writePadded9(out, writeNumber(out, p, highs[at]!), low)
+function writeExactCounters(out: DataView, p: number, counters: BigInt64Array, at: number): number {
+  p = writeInt64(out, put3(out, p, TX_BYTES_A, TX_BYTES_B, TX_BYTES_C) - 2, counters[at]!)
+  p = writeInt64(out, put3(out, p, TX_PKTS_A, TX_PKTS_B, TX_PKTS_C) - 2, counters[at + 1]!)
+  p = writeInt64(out, put3(out, p, RX_BYTES_A, RX_BYTES_B, RX_BYTES_C) - 1, counters[at + 2]!)
+  return writeInt64(out, put3(out, p, RX_PKTS_A, RX_PKTS_B, RX_PKTS_C) - 2, counters[at + 3]!)
 }

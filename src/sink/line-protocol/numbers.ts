@@ -45,7 +45,7 @@ function writePadded8(view: DataView, p: number, value: number): number {
 }
 
 /** Nine digits, zeros before the first one. */
-export function writePadded9(view: DataView, p: number, value: number): number {
+function writePadded9(view: DataView, p: number, value: number): number {
   const high = (value / 100_000_000) | 0
   view.setInt32(p, LEFT[high]!, true)
   return writePadded8(view, p + 1, value - high * 100_000_000)

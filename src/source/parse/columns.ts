@@ -15,8 +15,7 @@ export interface Columns extends Message {
   plain: boolean
   cells: Int32Array
   counters: Float64Array
-  wide: boolean
-  highs: Float64Array
+  exact: BigInt64Array | undefined
   protoNames: string[]
   nodeCount: number
   nodeCells: Int32Array
@@ -46,8 +45,7 @@ export function createColumns(): Columns {
     plain: true,
     cells: new Int32Array(256 * ENTRY_CELLS),
     counters: new Float64Array(256 * 4),
-    wide: false,
-    highs: new Float64Array(0),
+    exact: undefined,
     protoNames: [],
     nodeCount: 0,
     nodeCells: new Int32Array(64 * NODE_CELLS),
@@ -73,7 +71,7 @@ export function clear(columns: Columns): void {
   columns.textStart = 0
   columns.view = NOTHING_VIEW
   columns.plain = true
-  columns.wide = false
+  columns.exact = undefined
   if (columns.protoNames.length > 0) columns.protoNames = []
   columns.nodeCount = 0
   columns.nodeAddressCount = 0

@@ -17,7 +17,6 @@ import {
   type Quarantined,
   type QuarantineReason,
   SRC,
-  WIDE,
 } from './message.ts'
 import { protoOf } from './protocol.ts'
 import { HEAD_BYTES_MAX, headWithLength, textOf } from './text.ts'
@@ -252,18 +251,12 @@ function nodeAddress(columns: Columns, node: number, bytes: Uint8Array, start: n
   columns.nodeAddressCount = index + 1
 }
 
-/** Doubles where every sum of the message stays exact in them, otherwise two parts of each counter. */
+/** Doubles, and int64 beside them where a sum of the message would not stay exact in doubles. */
 function fillCounters(columns: Columns, values: readonly bigint[]): void {
   let sum = 0n
-  for (const value of values) sum += value
-  columns.wide = sum > SUM_MAX
-  if (!columns.wide) {
-    for (let i = 0; i < values.length; i++) columns.counters[i] = Number(values[i]!)
-    return
-  }
-  if (columns.highs.length < values.length) columns.highs = new Float64Array(columns.counters.length)
   for (let i = 0; i < values.length; i++) {
-    columns.highs[i] = Number(values[i]! / BigInt(WIDE))
-    columns.counters[i] = Number(values[i]! % BigInt(WIDE))
+    sum += values[i]!
+    columns.counters[i] = Number(values[i]!)
   }
+  if (sum > SUM_MAX) columns.exact = BigInt64Array.from(values)
 }

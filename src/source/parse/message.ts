@@ -57,9 +57,6 @@ export const END_HASH = 5
 /** Counters per entry in `Message.counters`, in this order (bytes and packets that the reporter sent and received). */
 export const COUNTERS = ['txBytes', 'txPkts', 'rxBytes', 'rxPkts'] as const
 
-/** In a wide message a counter is `highs * WIDE + counters`, both parts whole numbers; all others hold it in `counters` alone. */
-export const WIDE = 1_000_000_000
-
 /** Cells per node in `Message.nodeCells`: start and end of its name (an FQDN, perhaps empty). */
 export const NODE_CELLS = 2
 /** Cells per address in `Message.nodeAddressCells`: index of the node, start, end, `hashBytes`. */
@@ -89,10 +86,10 @@ export interface Message {
   readonly plain: boolean
   /** Entries, ENTRY_CELLS each. */
   readonly cells: Int32Array
-  /** Four per entry, see COUNTERS. Unless the message is wide, all counters of it together stay below 2^53. */
+  /** Four per entry, see COUNTERS. */
   readonly counters: Float64Array
-  readonly wide: boolean
-  readonly highs: Float64Array
+  /** The same counters as int64, where all of them together exceed 2^53 - 1: then `counters` is rounded. Undefined in nearly every message. */
+  readonly exact: BigInt64Array | undefined
   /** Protocols that are not numbers from 0 to 255: lower-case names, decimal numbers. */
   readonly protoNames: readonly string[]
 

@@ -39,14 +39,14 @@ function tell(message: Message): unknown {
   for (let i = 0; i < message.entryCount; i++) {
     const cell = i * ENTRY_CELLS
     const counters = [...message.counters.subarray(i * 4, i * 4 + 4)]
-    const highs = message.wide ? [...message.highs.subarray(i * 4, i * 4 + 4)] : []
+    const exact = message.exact ? [...message.exact.subarray(i * 4, i * 4 + 4)] : []
     entries.push([
       message.cells[cell + KIND],
       message.cells[cell + PROTO],
       end(cell + SRC),
       end(cell + DST),
       counters,
-      highs,
+      exact,
     ])
   }
   const nodes = []
@@ -56,9 +56,9 @@ function tell(message: Message): unknown {
     const c = message.nodeAddressCells.subarray(i * 4, i * 4 + 4)
     addresses.push([c[0], at(c[1]!, c[2]!), c[3]])
   }
-  const { nodeId, startNs, loggedNs, plain, wide, protoNames, srcNode, srcNodeIsReporter, quarantined } = message
+  const { nodeId, startNs, loggedNs, plain, exact, protoNames, srcNode, srcNodeIsReporter, quarantined } = message
   return {
-    ...{ nodeId, startNs, loggedNs, plain, wide, srcNode, srcNodeIsReporter },
+    ...{ nodeId, startNs, loggedNs, plain, isExact: exact !== undefined, srcNode, srcNodeIsReporter },
     ...{ entries, nodes, addresses, protoNames: [...protoNames], quarantined: [...quarantined] },
   }
 }
