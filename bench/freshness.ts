@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { settingsSchema } from '../src/config/settings.ts'
 import { DEMO_CREDENTIALS } from '../src/demo/credentials.ts'
-import { pollTimes } from '../src/pipeline/config.ts'
+import { pollTimes } from '../src/schedule/config.ts'
 import { iteratePoints } from '../test/services/influx-read.ts'
 import { type Influxd, startInfluxd } from '../test/services/influxd.ts'
 import { startChild } from './child.ts'

@@ -8,12 +8,12 @@
  *
  * The observer only adds up. Judging, saving and telling happen in a loop of their own, which gives way to the line. */
 import type { Logger } from 'pino'
+import { max } from '../base/bigint.ts'
 import { type Clock, MINUTE, MS, SECOND } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
-import type { Observer } from '../pipeline/observers/observers.ts'
-import { max } from '../pipeline/window-size.ts'
+import type { Observer } from '../observers/observers.ts'
 import type { SecretRegistry } from '../secrets/redactor.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device } from '../source/source.ts'

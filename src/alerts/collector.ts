@@ -2,10 +2,9 @@
  * whatever windows it is read: the first window in flight that has it claims it, the others leave it out. When that window fails it is
  * read again, so the message comes back; when it is done, the claim becomes an identity that is remembered. */
 
+import { max } from '../base/bigint.ts'
 import type { Points } from '../flatten/points.ts'
-import type { Observer } from '../pipeline/observers/observers.ts'
-import type { PlannedWindow, WindowResult } from '../pipeline/window.ts'
-import { max } from '../pipeline/window-size.ts'
+import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
 import type { Coverage } from './coverage.ts'
 import { createFeed, type FeedLimits } from './feed.ts'
 import { chunkOf, type Identities } from './identities.ts'
@@ -44,11 +43,11 @@ export interface Collector extends Observer {
   /** Makes what is done count. Windows wait for it, because many of them together are less work than one by one. */
   settle(): void
   /** Windows being read now. */
-  readonly inFlight: readonly PlannedWindow[]
+  readonly inFlight: readonly ObservedWindow[]
   /** What waits tells about steps that were judged already. */
   readonly isLate: boolean
   /** Windows that are done and do not count yet. */
-  readonly waiting: readonly PlannedWindow[]
+  readonly waiting: readonly ObservedWindow[]
   /** Memory of windows in flight, and of what finds groups by numbers. */
   readonly bytes: number
 }
@@ -59,16 +58,16 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
   const { identities, coverage } = deps
   const feed = createFeed(deps.scopes, deps.people, options)
   /** Windows in flight. */
-  const staged = new Map<PlannedWindow, Staged>()
+  const staged = new Map<ObservedWindow, Staged>()
   /** Windows that are done, and what they are done to; as for rules they still pass by. */
-  let waiting: { readonly window: PlannedWindow; readonly doneToNs: bigint | undefined }[] = []
+  let waiting: { readonly window: ObservedWindow; readonly doneToNs: bigint | undefined }[] = []
   let isLate = false
   let horizonNs = -(1n << 62n)
   // A digest and its halves, the lower one first.
   const digest = new BigUint64Array(1)
   const halves = new Int32Array(digest.buffer)
 
-  function stagedOf(window: PlannedWindow): Staged {
+  function stagedOf(window: ObservedWindow): Staged {
     const known = staged.get(window)
     if (known) return known
     const made = feed.stage()
@@ -114,7 +113,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
   }
 
   return {
-    points(window: PlannedWindow, points: Points) {
+    points(window: ObservedWindow, points: Points) {
       const one = stagedOf(window)
       const { startNs } = points
       // By the message's own two times: how far was read when it came depends on the order in which windows are done.
@@ -141,7 +140,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       }
       feed.take(one, points, seconds)
     },
-    done(window: PlannedWindow, result: WindowResult) {
+    done(window: ObservedWindow, result: ObservedResult) {
       const one = staged.get(window)
       const { fromNs } = window
       const { doneToNs } = result
@@ -157,7 +156,7 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
       if (isNews && isBehind(fromNs)) isLate = true
       deps.onDone()
     },
-    failed(window: PlannedWindow) {
+    failed(window: ObservedWindow) {
       const one = staged.get(window)
       if (one === undefined) return
       staged.delete(window)
@@ -186,6 +185,6 @@ export function createCollector(options: CollectorOptions, deps: CollectorDeps):
 }
 
 /** A message without a readable `logged` was logged when its window says. */
-function clamped(loggedNs: bigint, { fromNs, toNs }: PlannedWindow): bigint {
+function clamped(loggedNs: bigint, { fromNs, toNs }: ObservedWindow): bigint {
   return loggedNs < fromNs ? fromNs : loggedNs > toNs ? toNs : loggedNs
 }

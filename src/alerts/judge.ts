@@ -2,7 +2,7 @@
  * arrives later changes the past: the groups that it touches are judged again from there on, so the states are the same in whatever order
  * records came in. */
 import { setImmediate as turn } from 'node:timers/promises'
-import { max } from '../pipeline/window-size.ts'
+import { max } from '../base/bigint.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
 import type { Coverage } from './coverage.ts'
 import { cutAt, type Mark, type Marks, markBefore, NEVER, next, pruned, turnOf, withMark } from './machine.ts'

@@ -28,6 +28,8 @@ export const SECOND = 1_000n * MS
 export const MINUTE = 60n * SECOND
 export const HOUR = 60n * MINUTE
 export const DAY = 24n * HOUR
+/** The last time that InfluxDB can store, ns. */
+export const END_OF_TIME = (1n << 63n) - 1n
 
 /** The same time in seconds, good to a microsecond: a number is no garbage where a BigInt per message would be. */
 export function secondsOf(ns: bigint): number {

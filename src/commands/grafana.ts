@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import { grafanaExport, RULES_FILE } from '../alerts/export/grafana.ts'
 import type { QueryOptions } from '../alerts/export/grafana-query.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
-import { pollTimes } from '../pipeline/config.ts'
+import { pollTimes } from '../schedule/config.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 

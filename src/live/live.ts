@@ -5,8 +5,7 @@ import { createHashSet, type HashSet } from '../base/hash-set.ts'
 import { type Points, TOTALS } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
-import type { Observer } from '../pipeline/observers/observers.ts'
-import type { PlannedWindow, WindowResult } from '../pipeline/window.ts'
+import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
 import { createSeries, type Measurement } from './series.ts'
@@ -76,14 +75,14 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   const series = createSeries()
   const peekWriter = createPeekWriter()
   const peek = createPeek(peekWriter)
-  const staged = new Map<PlannedWindow, Staged>()
+  const staged = new Map<ObservedWindow, Staged>()
   const nodes = new Map<string, number>()
   /** Messages of windows that are done, in two halves: when the younger one is full, the older one is forgotten. */
   let recent = createHashSet(RECENT_MAX)
   let earlier = createHashSet(RECENT_MAX)
   let covered: Interval[] = []
 
-  function stage(window: PlannedWindow): Staged {
+  function stage(window: ObservedWindow): Staged {
     const found = staged.get(window)
     if (found) return found
     const nowNs = clock.now()
@@ -107,7 +106,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     return covered.some((one) => one.fromNs <= loggedNs && loggedNs <= one.toNs)
   }
 
-  function take(window: PlannedWindow, points: Points): void {
+  function take(window: ObservedWindow, points: Points): void {
     const mine = stage(window)
     series.take(points, mine.nowNs)
     if (!mine.isOfInterest) return
@@ -128,7 +127,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     mine.peek.take(points)
   }
 
-  function done(window: PlannedWindow, result: WindowResult): void {
+  function done(window: ObservedWindow, result: ObservedResult): void {
     stages.parse.add(result.messages, result.bytes)
     stages.parse.succeeded()
     stages.aggregate.add(result.points)

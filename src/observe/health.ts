@@ -2,7 +2,7 @@
  * harmless. */
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
-import { OBSERVERS } from '../pipeline/observers/failures.ts'
+import { OBSERVERS } from '../observers/failures.ts'
 
 const COMPONENTS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
 type Component = (typeof COMPONENTS)[number]
@@ -40,6 +40,9 @@ export interface Health {
   /** Calls `listener` after each change of a status or code; returns a function that removes it. */
   onChange(listener: () => void): () => void
 }
+
+/** What a component needs to report its health. `text` is a sentence that ends with the fix. */
+export type HealthReport = Pick<Health, 'set'>
 
 export function createHealth({ clock }: { clock: Pick<Clock, 'now'> }): Health {
   const components = new Map<Component, Map<string, ComponentHealth>>()

@@ -4,16 +4,45 @@ import { Counter, type CounterConfiguration, Gauge, Histogram, Registry } from '
 import type { AlertsMetrics } from '../alerts/metrics.ts'
 import { type Clock, MS } from '../base/clock.ts'
 import { CODES, type Code } from '../base/errors.ts'
-import { GAP_REASONS } from '../ledger/ledger.ts'
+import { GAP_REASONS, type GapReason } from '../ledger/ledger.ts'
 import type { LiveMetrics } from '../live/metrics.ts'
-import type { PipelineMetrics } from '../pipeline/metrics.ts'
-import { TICK_RESULTS } from '../pipeline/metrics.ts'
-import { OBSERVERS, type ObserverName } from '../pipeline/observers/failures.ts'
+import { OBSERVERS, type ObserverName } from '../observers/failures.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import { QUARANTINE_REASONS } from '../source/parse/message.ts'
 import type { SourceMetrics } from '../source/source.ts'
+import { TICK_RESULTS, type TickResult } from './line/status.ts'
 import { alertsMetrics } from './metrics-alerts.ts'
 import { registerProcessMetrics } from './metrics-process.ts'
+
+/** What the pipeline reports about itself. Labels come from closed lists only. */
+export interface PipelineMetrics {
+  /** A window was acknowledged and entered in the ledger. */
+  windowDone(
+    pass: number,
+    amounts: { messages: number; entries: number; points: number; bytes: number; durationMs: number },
+  ): void
+  windowFailed(code: Code): void
+  /** A window was too much and will be read in smaller windows. */
+  windowSplit(): void
+  quarantined(reason: string, count: number): void
+  /** A late pass found messages that the passes before had not seen; `ageSeconds` is the window's age. */
+  late(pass: number, messages: number, ageSeconds: number): void
+  /** Open gaps: number and length in all. */
+  gapsOpen(count: number, seconds: number): void
+  gapLost(reason: GapReason, seconds: number): void
+  /** `watermarkSeconds`: since the epoch. `retentionUsed`: share of the API's retention that the lag has eaten, from 0. */
+  position(watermarkSeconds: number, lagSeconds: number, retentionUsed: number): void
+  tick(result: TickResult): void
+  /** The code that puts a component on hold, undefined when none does. */
+  hold(component: 'source' | 'sink', code: Code | undefined): void
+  dbUp(up: boolean): void
+  apiUp(up: boolean): void
+  stateWriteFailed(): void
+  stateRecovered(): void
+  devicesKnown(count: number): void
+  /** Batches under way to the database. */
+  inFlight(count: number): void
+}
 
 export interface Metrics {
   readonly source: SourceMetrics

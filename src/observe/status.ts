@@ -1,8 +1,8 @@
 /** What `/api/status` and the status page show: the status of the pipeline, and what stands beside it. Times are RFC 3339 texts; no secrets. */
 import type { AlertsStatus } from '../alerts/status.ts'
 import type { LiveView } from '../live/live.ts'
-import type { BackfillStatus, PipelineStatus } from '../pipeline/status.ts'
 import type { HealthState } from './health.ts'
+import type { BackfillStatus, PipelineStatus } from './line/status.ts'
 
 /** The status of all components together; the composition root makes it. */
 export interface ServiceStatus extends Omit<PipelineStatus, 'backfill'> {

@@ -1,7 +1,7 @@
 /** How far reading has come, what is still to read, and next steps. */
 import { ageAdjective, ageText, bytesText, countText, timeText } from '../base/format.ts'
+import type { PassView } from '../observe/line/status.ts'
 import type { StatusAnswer } from '../observe/status.ts'
-import type { PassView } from '../pipeline/passes.ts'
 import { at } from './ago.ts'
 import { type Html, html } from './html.ts'
 

@@ -1,13 +1,13 @@
 /** Reads history on request. The request is kept in the state file, and what of it is done in the ledger. So it continues after a restart,
  * and the same request twice is harmless. The planner reads it in the queue `backfill`, one window at a time, after everything else. */
 import type { Logger } from 'pino'
+import { max, min } from '../base/bigint.ts'
 import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import { intersects } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { BackfillRequest, BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
-import type { BackfillStatus } from './status.ts'
-import { max, min } from './window-size.ts'
+import type { BackfillStatus } from '../observe/line/status.ts'
 
 export interface Backfill {
   /** The requested range above `floorNs`, the oldest time that the API has. */

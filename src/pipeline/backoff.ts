@@ -3,9 +3,9 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import { PROBLEM_ERROR_MS } from './health/database-health.ts'
-import type { HealthReport } from './health/health-report.ts'
-import type { PipelineMetrics } from './metrics.ts'
+import type { HealthReport } from '../observe/health.ts'
+import { PROBLEM_ERROR_MS } from '../observe/line/database-health.ts'
+import type { PipelineMetrics } from '../observe/metrics.ts'
 
 export interface Backoff {
   apiWorks(): void

@@ -4,8 +4,12 @@
  * quarantined range is tried once more. If it fails again, it is the beginning of a bad range. The end of the bad range is found by leaps of
  * doubling length and then by bisection, to 1 ms. The bad range becomes a named gap. So an outage of the API makes no gaps, and a bad range
  * of hours costs some dozens of requests. */
+
+import { min } from '../base/bigint.ts'
 import type { GapReason, Interval } from '../ledger/ledger.ts'
-import { min, WINDOW_MIN_NS } from './window-size.ts'
+
+/** A window of this length is not halved any more: it becomes a gap. */
+export const WINDOW_MIN_NS = 1_000_000n
 
 export interface Bisection {
   /** The quarantined ranges: failed ranges and the bad range under bisection. No other queue reads them. */

@@ -12,9 +12,8 @@ import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
-import type { PlannedWindow } from './window.ts'
-
-export type BreakerState = 'closed' | 'open' | 'half-open'
+import type { BreakerState } from '../observe/line/status.ts'
+import type { PlannedWindow } from './planner.ts'
 
 export interface CircuitBreaker {
   readonly state: BreakerState

@@ -5,22 +5,22 @@
  * The ledger moves on receipts alone. After any failure before that the window is not done and is read again. Points have the same
  * identity every time, so they overwrite themselves. */
 import type { Logger } from 'pino'
+import { min } from '../base/bigint.ts'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
+import { createHashSet } from '../base/hash-set.ts'
+import type { Semaphore } from '../base/semaphore.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'
 import type { Attempt, Interval, Ledger } from '../ledger/ledger.ts'
+import type { PipelineMetrics } from '../observe/metrics.ts'
+import type { ObservedResult, Observers, WindowObserver } from '../observers/observers.ts'
 import type { LineWriter } from '../sink/line-protocol/line-writer.ts'
 import type { Batch, DeadLetters, Sink } from '../sink/sink.ts'
 import type { Message } from '../source/parse/message.ts'
 import type { Source } from '../source/source.ts'
-import { createDigest } from './digest.ts'
-import type { PipelineMetrics } from './metrics.ts'
-import type { Observers, WindowObserver } from './observers/observers.ts'
+import type { PlannedWindow } from './planner.ts'
 import { createQuarantine } from './quarantine.ts'
-import type { Semaphore } from './semaphore.ts'
-import type { PlannedWindow, WindowResult } from './window.ts'
-import { min } from './window-size.ts'
 
 /** The parts of one worker. They hold the columns and buffers of the current message, so two windows never share them. */
 export interface WorkerParts {
@@ -54,6 +54,30 @@ export interface DeliverWindowDeps {
   readonly mayInterrupt: (window: Interval) => boolean
   /** A late pass keeps at most this many bytes of lines in memory until it knows whether anything changed. */
   readonly heldBytesMax: number
+}
+
+/** The result of a window. */
+export interface WindowResult extends ObservedResult {
+  /** The pass that it counts as. */
+  readonly pass: number
+  /** When it was acknowledged, by the service's own clock, which always increases. */
+  readonly ackedNs: bigint
+  readonly serverNs: bigint | undefined
+  readonly entries: number
+  readonly quarantined: number
+  readonly written: number
+  readonly rejected: number
+  readonly expired: number
+  /** Late passes: the answer differed from the last time. */
+  readonly changed: boolean
+  /** Its content was written; false when a late pass found it unchanged. */
+  readonly isWritten: boolean
+  /** Lines were refused because of a limit of the database, one error per batch. Then nothing is done; up to `doneToNs` all other lines were
+   * stored. */
+  readonly limits: readonly CollectorError[]
+  /** When the first of its requests to the database was sent, ms of monotonic time; infinite when nothing was written. */
+  readonly sentMs: number
+  readonly durationMs: number
 }
 
 /** Throws a CollectorError, or the signal's reason; then nothing of the window is done. */
@@ -94,7 +118,7 @@ async function readAndDeliver(
   const failing = new AbortController()
   const signal = AbortSignal.any([outerSignal, failing.signal])
   const delivery = createDelivery(parts.lines, deps, signal, (error) => failing.abort(error))
-  const digest = createDigest()
+  const digest = createWindowDigest()
   const quarantine = createQuarantine(digest, deps)
   const counts = { messages: 0, entries: 0, points: 0 }
   let held: Batch[] | undefined = window.previous ? [] : undefined
@@ -290,5 +314,31 @@ function createDelivery(
       return sentMs
     },
     totals,
+  }
+}
+
+/** Beyond this many messages copies are no longer recognised. A window with re-delivered copies is then written once more than needed. */
+const DISTINCT_MAX = 50_000
+
+/** The digest of a window: equal when the window held the same messages, in any order and any number of copies. */
+interface Digest {
+  /** `hash`: the 64-bit digest of one message. */
+  add(hash: bigint): void
+  /** `<count of distinct messages>:<sum of their hashes, hexadecimal>`. */
+  text(): string
+}
+
+export function createWindowDigest(): Digest {
+  const seen = createHashSet(DISTINCT_MAX)
+  let count = 0
+  /** One cell, which wraps at 64 bits. */
+  const sum = new BigUint64Array(1)
+  return {
+    add(hash) {
+      if (!seen.add(hash)) return
+      count += 1
+      sum[0] = sum[0]! + hash
+    },
+    text: () => `${count}:${sum[0]!.toString(16).padStart(16, '0')}`,
   }
 }

@@ -14,12 +14,21 @@
  * A window that was too much (timeout, 502/504, truncation, size limit) is halved, down to 1 ms. A range that still fails is bisected
  * (bisection.ts) and becomes a named gap with a backoff of 1, 2, 4 ... 60 minutes. Other ranges do not wait for it. */
 
+import { max, min } from '../base/bigint.ts'
 import { MINUTE, SECOND } from '../base/clock.ts'
 import { intersects, subtract } from '../ledger/intervals.ts'
-import type { GapReason, Interval, Ledger } from '../ledger/ledger.ts'
-import { createBisection } from './bisection.ts'
-import type { PlannedWindow, Queue } from './window.ts'
-import { createWindowSize, max, min, WINDOW_MIN_NS } from './window-size.ts'
+import type { DoneWindow, GapReason, Interval, Ledger } from '../ledger/ledger.ts'
+import type { ObservedWindow } from '../observers/observers.ts'
+import { createBisection, WINDOW_MIN_NS } from './bisection.ts'
+
+/** Why a window is read; their order is described above. */
+type Queue = 'live' | 'probe' | 'backlog' | 'gap' | 'late' | 'backfill'
+
+export interface PlannedWindow extends ObservedWindow {
+  readonly queue: Queue
+  /** For late passes: what the ledger has of the window from the last reading. */
+  readonly previous?: DoneWindow
+}
 
 export interface PlannerOptions {
   readonly intervalNs: bigint
@@ -312,4 +321,32 @@ function half(interval: Interval): bigint {
 }
 function same(one: Interval, other: Interval): boolean {
   return one.fromNs === other.fromNs && one.toNs === other.toNs
+}
+
+export interface WindowSize {
+  /** Length of the next window, ns. */
+  readonly lengthNs: bigint
+  /** A window of this length had this many decoded bytes. */
+  succeeded(lengthNs: bigint, bytes: number): void
+  /** A window of this length was too much: the next one is at most half as long. */
+  failed(lengthNs: bigint): void
+}
+
+/** Starts at `startNs`. Each success moves it towards the target, at most doubling and at most quartering per step, so that
+ * one unusual window (night, a backup) does not change the size too much. */
+export function createWindowSize(options: { bytesTarget: number; startNs: bigint; maxNs: bigint }): WindowSize {
+  let lengthNs = min(options.startNs, options.maxNs)
+  return {
+    get lengthNs() {
+      return lengthNs
+    },
+    succeeded(asked, bytes) {
+      // Uses bytes per ns and not the ratio of lengths: the window may have been shorter than `lengthNs`.
+      const ideal = bytes === 0 || asked === 0n ? options.maxNs : (asked * BigInt(options.bytesTarget)) / BigInt(bytes)
+      lengthNs = min(max(ideal, lengthNs / 4n, WINDOW_MIN_NS), lengthNs * 2n, options.maxNs)
+    },
+    failed(asked) {
+      lengthNs = max(min(lengthNs, asked / 2n), WINDOW_MIN_NS)
+    },
+  }
 }

@@ -4,13 +4,12 @@
  * A message is quarantined alone, and the line goes on. That holds for what the parser refuses, for entries whose counters do not fit, and
  * for a message on which our own code throws. Such a message is kept as it was received, and none of its points is sent. */
 import { CollectorError } from '../base/errors.ts'
+import type { PipelineMetrics } from '../observe/metrics.ts'
 import { idOf } from '../sink/dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters } from '../sink/sink.ts'
 import { claimsOf } from '../source/parse/claims.ts'
 import type { Message, QuarantinedPart } from '../source/parse/message.ts'
 import { HEAD_BYTES_MAX, headWithLength } from '../source/parse/text.ts'
-import type { Digest } from './digest.ts'
-import type { PipelineMetrics } from './metrics.ts'
 
 export interface Quarantine {
   /** Messages and entries that were quarantined so far. */
@@ -31,7 +30,7 @@ const WAITING_BYTES_MAX = 1 << 20
 const FAILED_BYTES_MAX = 512 << 10
 
 export function createQuarantine(
-  digest: Pick<Digest, 'add'>,
+  digest: { add(hash: bigint): void },
   deps: { readonly deadLetters: Pick<DeadLetters, 'append'>; readonly metrics: Pick<PipelineMetrics, 'quarantined'> },
 ): Quarantine {
   let letters: DeadLetter[] = []

@@ -3,9 +3,11 @@
  * Only the `Date` of an answer says how new its content can be: an answer with a `Date` of ten minutes ago is ten minutes old, whatever the
  * local clock says. So a `Date` that stands still (a caching proxy) stops the line: nothing newer counts as read, nothing is lost, and
  * the component `clock` is an error. The lag is then measured by a clock that runs. */
+
+import { max, min } from '../base/bigint.ts'
 import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
-import type { HealthReport } from './health/health-report.ts'
-import { max, min } from './window-size.ts'
+import type { Interval } from '../ledger/ledger.ts'
+import type { HealthReport } from '../observe/health.ts'
 
 export interface SourceClock {
   /** Call with the `Date` header of each answer, or undefined when it had none. */
@@ -138,6 +140,53 @@ export function createSourceClock(
     },
     hasJumped,
     skewSeconds: () => (heard === undefined ? null : Number(heard.wallNs - heard.serverNs) / 1e9),
+  }
+}
+
+/** The safe read horizon: up to where windows are requested. How far a window is done depends on the Date header of its own answer
+ * (deliver-window.ts). The horizon stands still for an interval, so that a tick comes to an end. */
+export interface SafeReadHorizon {
+  /** The horizon, ns; renewed when it is an interval old. */
+  ns(): bigint
+  /** The horizon as it stands, without renewing it; for the status page. */
+  standingNs(): bigint
+  /** Renews it at the next call of `ns`. */
+  forget(): void
+  /** A window ended and is done as far as `reachedNs`; `hasHeard`: its answer had a Date header. */
+  learn(window: Interval, reachedNs: bigint, hasHeard: boolean): void
+}
+
+export function createSafeReadHorizon(
+  options: { readonly intervalMs: number; readonly lagNs: bigint },
+  { clock, sourceClock }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly sourceClock: SourceClock },
+): SafeReadHorizon {
+  let horizonNs: bigint | undefined
+  let setMs = 0
+
+  function ns(): bigint {
+    const nowMs = clock.monotonicMs()
+    if (horizonNs === undefined || nowMs - setMs >= options.intervalMs) {
+      horizonNs = sourceClock.safeNowNs() - options.lagNs
+      setMs = nowMs
+    }
+    return horizonNs
+  }
+
+  return {
+    ns,
+    standingNs: () => horizonNs ?? sourceClock.serverNowNs() - options.lagNs,
+    forget() {
+      horizonNs = undefined
+    },
+    learn(window, reachedNs, hasHeard) {
+      if (reachedNs >= window.toNs) {
+        horizonNs ??= ns()
+        return
+      }
+      // The clocks did not allow the whole window: until the horizon is renewed there is nothing more to read.
+      if (hasHeard) horizonNs = undefined
+      horizonNs = min(ns(), reachedNs)
+    },
   }
 }
 

@@ -1,15 +1,13 @@
 /** Reads until nothing is missing below the safe read horizon: takes windows from the planner and runs a bounded number at a time. */
 import type { Clock } from '../base/clock.ts'
+import type { Liveness } from '../observe/line/liveness.ts'
+import type { TickResult } from '../observe/line/status.ts'
 import type { Backoff } from './backoff.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import type { Liveness } from './health/liveness.ts'
-import type { TickResult } from './metrics.ts'
-import type { Planner } from './planner.ts'
-import type { Expiry } from './recovery/expiry.ts'
+import type { Expiry } from './expiry.ts'
+import type { PlannedWindow, Planner } from './planner.ts'
 import type { Recovery } from './recovery/recovery.ts'
-import type { SafeReadHorizon } from './safe-read-horizon.ts'
-import type { SourceClock } from './source-clock.ts'
-import type { PlannedWindow } from './window.ts'
+import type { SafeReadHorizon, SourceClock } from './source-clock.ts'
 
 export interface WorkerPoolDeps {
   readonly runWindow: (window: PlannedWindow, plan: Planner) => Promise<void>

@@ -1,10 +1,11 @@
 /** Small typed stand-ins for the components around pipeline/: an API and a database in memory, faults as a test wants them. A "message" here
  * has one entry and becomes one line; what is tested is the walking, not the flattening. */
+
+import { max } from '../../src/base/bigint.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { WorkerParts } from '../../src/pipeline/deliver-window.ts'
-import { max } from '../../src/pipeline/window-size.ts'
 import type { LineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch, CheckpointAnswer, CheckpointPoint, Receipt, Sink, TimeRange } from '../../src/sink/sink.ts'
 import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-listeners.ts'

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createEta } from '../../src/live/eta.ts'
-import { listening, type Told } from '../../src/live/listening.ts'
 import { createLive } from '../../src/live/live.ts'
 import { createStage } from '../../src/live/stages.ts'
+import { listening, type Told } from '../../src/observe/live-feed.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 test('rates are those of the last minute, or since the start when that is shorter', async () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { MINUTE } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createCircuitBreaker } from '../../src/pipeline/circuit-breaker.ts'
-import type { PlannedWindow } from '../../src/pipeline/window.ts'
+import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 const signal = new AbortController().signal

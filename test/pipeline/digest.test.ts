@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createDigest } from '../../src/pipeline/digest.ts'
+import { createWindowDigest } from '../../src/pipeline/deliver-window.ts'
 
 const SEED = 20_260_805
 const digestOf = (hashes: readonly bigint[]) => {
-  const digest = createDigest()
+  const digest = createWindowDigest()
   for (const hash of hashes) digest.add(hash)
   return digest.text()
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE } from '../../src/base/clock.ts'
-import { createWindowSize, WINDOW_MIN_NS } from '../../src/pipeline/window-size.ts'
+import { WINDOW_MIN_NS } from '../../src/pipeline/bisection.ts'
+import { createWindowSize } from '../../src/pipeline/planner.ts'
 
 const MiB = 1 << 20
 

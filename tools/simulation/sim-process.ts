@@ -1,14 +1,15 @@
 /** One simulated process of the service: the real pipeline, planner, gate, start-up rule, flattener, line writer, write policy, ledger and
  * names; everything that leaves it goes through `alive`, which is where it can die. */
 import type { Clock } from '../../src/base/clock.ts'
+import { createSemaphore } from '../../src/base/semaphore.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
-import type { PipelineMetrics, TickResult } from '../../src/pipeline/metrics.ts'
-import { NO_OBSERVERS } from '../../src/pipeline/observers/observers.ts'
+import type { TickResult } from '../../src/observe/line/status.ts'
+import type { PipelineMetrics } from '../../src/observe/metrics.ts'
+import { NO_OBSERVERS } from '../../src/observers/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
-import { createSemaphore } from '../../src/pipeline/semaphore.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { createInfluxSink } from '../../src/sink/influxdb/influxdb-sink.ts'
 import type { InfluxHttp } from '../../src/sink/influxdb/transport.ts'

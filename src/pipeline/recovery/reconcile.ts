@@ -17,16 +17,15 @@
  * between two polls shows the new ones as if nothing had happened. A database loses either everything or the newest that it acknowledged.
  * So it is enough to compare what was acknowledged since the last time and one window before; if one of them is missing, all of them. */
 import type { Logger } from 'pino'
-import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import { max, min } from '../../base/bigint.ts'
+import { DAY, END_OF_TIME, HOUR, MINUTE } from '../../base/clock.ts'
 import { ageText, isoOf } from '../../base/format.ts'
 import type { DoneWindow, Ledger } from '../../ledger/ledger.ts'
 import type { CheckpointPoint } from '../../sink/sink.ts'
-import { max, min } from '../window-size.ts'
-import { type CheckpointReader, UNSHOWN, type Unproven } from './checkpoint-reader.ts'
+import { type CheckpointReader, UNSHOWN, type Unproven } from './checkpoint.ts'
 
 /** How much is read again at least when it is unknown what was lost. */
 export const REWIND_NS = 10n * MINUTE
-export const END_OF_TIME = (1n << 63n) - 1n
 /** A point that another program wrote may have a huge value, from which the clock of acknowledgements could not continue. */
 const ACKED_MAX = END_OF_TIME - 36_525n * DAY
 /** What a first start reads must not expire while it is being read. */

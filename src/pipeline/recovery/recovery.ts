@@ -1,17 +1,17 @@
 /** Decides when ledger and database are compared: at the start, after each outage, however short, and every ten minutes, because a database
  * can be dropped and created again, or restored, between two polls. For what is compared see reconcile.ts. */
 import type { Logger } from 'pino'
+import { max, min } from '../../base/bigint.ts'
 import { type Clock, HOUR, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
+import type { HealthReport } from '../../observe/health.ts'
 import type { Sink } from '../../sink/sink.ts'
 import type { Source } from '../../source/source.ts'
 import type { Backoff } from '../backoff.ts'
 import type { CircuitBreaker } from '../circuit-breaker.ts'
-import type { HealthReport } from '../health/health-report.ts'
 import type { SourceClock } from '../source-clock.ts'
-import { max, min } from '../window-size.ts'
-import { createCheckpointReader } from './checkpoint-reader.ts'
+import { createCheckpointReader } from './checkpoint.ts'
 import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 
 export interface Recovery {

@@ -38,15 +38,15 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
     in: 'begin',
     find: 'options.floorNs + LOOKBACK_MARGIN',
     replace: 'options.floorNs',
-    tests: ['test/pipeline/recovery/expiry.test.ts'],
+    tests: ['test/pipeline/expiry.test.ts'],
   },
   {
     name: 'history is promised',
-    file: 'src/pipeline/recovery/expiry.ts',
+    file: 'src/pipeline/expiry.ts',
     in: 'giveUp',
     find: 'min(ledger.promisedNs() ?? originNs, oldestNs)',
     replace: 'min(originNs, oldestNs)',
-    tests: ['test/pipeline/recovery/expiry.test.ts'],
+    tests: ['test/pipeline/expiry.test.ts'],
   },
   {
     name: 'every missed poll is made up for',
@@ -99,7 +99,7 @@ trigger()`,
   },
   {
     name: 'an answer of another database is believed',
-    file: 'src/pipeline/recovery/checkpoint-reader.ts',
+    file: 'src/pipeline/recovery/checkpoint.ts',
     in: 'createCheckpointReader',
     find: "return 'unkept' }, }",
     replace: `return 'shown'

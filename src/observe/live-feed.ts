@@ -1,15 +1,15 @@
 /** Hears what the components say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
  * fails here fails the live view, and nothing else. */
 
-import type { HealthReport } from '../pipeline/health/health-report.ts'
-import type { PipelineMetrics } from '../pipeline/metrics.ts'
-import type { Handle } from '../pipeline/observers/observers.ts'
+import type { Live } from '../live/live.ts'
+import type { LiveMetrics } from '../live/metrics.ts'
+import { MEASUREMENTS } from '../live/series.ts'
+import type { StageName } from '../live/stages.ts'
+import type { Handle } from '../observers/observers.ts'
 import type { SinkListener, SinkMetrics } from '../sink/sink.ts'
 import type { SourceMetrics } from '../source/source.ts'
-import type { Live } from './live.ts'
-import type { LiveMetrics } from './metrics.ts'
-import { MEASUREMENTS } from './series.ts'
-import type { StageName } from './stages.ts'
+import type { HealthReport } from './health.ts'
+import type { PipelineMetrics } from './metrics.ts'
 
 export interface Told {
   readonly source: SourceMetrics

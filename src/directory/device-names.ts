@@ -4,10 +4,8 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import type { Names } from '../directory/names.ts'
 import type { Device, Source } from '../source/source.ts'
-import type { HealthReport } from './health/health-report.ts'
-import type { PipelineMetrics } from './metrics.ts'
+import type { Names } from './names.ts'
 
 export interface DeviceNames {
   /** Requests the device list when it is due and no request is under way. Returns at once and never throws. */
@@ -32,8 +30,8 @@ export function createDeviceNames(
     readonly names: Pick<Names, 'observe' | 'count'>
     /** From when on a name that arrives now applies, ns. */
     readonly countsFromNs: () => bigint
-    readonly metrics: Pick<PipelineMetrics, 'devicesKnown'>
-    readonly health: HealthReport
+    readonly metrics: { devicesKnown(count: number): void }
+    readonly health: { set(component: 'names', status: 'ok' | 'warning', code?: string, text?: string): void }
     readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
     readonly log: Logger
   },

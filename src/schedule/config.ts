@@ -1,4 +1,4 @@
-/** Settings of pipeline/: how often, how far back and in what portions the API is read. */
+/** The settings `poll.*`: how often, how far back and in what portions the API is read. */
 import { z } from 'zod'
 import { bytesSchema, durationSchema, formatDuration } from '../base/units.ts'
 import {
@@ -8,7 +8,7 @@ import {
   nearestIntervals,
   type PollTimes,
   parseSchedule,
-} from '../schedule/poll-times.ts'
+} from './poll-times.ts'
 
 /** Late passes have numbers, and each one reads everything again. */
 const LATE_PASSES_MAX = 4

@@ -6,25 +6,42 @@
  * at every message costs the line one message per backoff. For `/health` it works again when a new instance has seen a whole window with
  * messages and has lasted as long as the backoff before it. */
 import type { Logger } from 'pino'
-import type { Clock } from '../../base/clock.ts'
-import type { Points } from '../../flatten/points.ts'
-import type { PlannedWindow, WindowResult } from '../window.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Points } from '../flatten/points.ts'
+import type { Interval } from '../ledger/ledger.ts'
 import { createFailures, type Failures, type FailuresDeps, type ObserverName, rejection } from './failures.ts'
+
+/** A window that is being read; the same object in all calls about it. */
+export interface ObservedWindow extends Interval {
+  /** 1 for the first reading, 2 and more for the late passes, 0 outside of them (`replay`). */
+  readonly pass: number
+  /** Set for late passes. */
+  readonly previous?: object
+}
+
+/** What of a window is done, and how much was read. */
+export interface ObservedResult {
+  /** End of what is done: before the window's end when that was too close to the API's clock. Undefined: nothing is done yet. */
+  readonly doneToNs: bigint | undefined
+  readonly bytes: number
+  readonly messages: number
+  readonly points: number
+}
 
 /** Looks at points as they pass. */
 export interface Observer {
   /** The points of one message of a window that is being read; valid only during the call. */
-  points(window: PlannedWindow, points: Points): void
+  points(window: ObservedWindow, points: Points): void
   /** The window is done: its points count from now on. */
-  done(window: PlannedWindow, result: WindowResult): void
+  done(window: ObservedWindow, result: ObservedResult): void
   /** The window failed: its points must not count. */
-  failed(window: PlannedWindow): void
+  failed(window: ObservedWindow): void
 }
 
 /** All observers of one window. Nothing here ever throws. */
 export interface WindowObserver {
   points(points: Points): void
-  done(result: WindowResult): void
+  done(result: ObservedResult): void
   failed(): void
 }
 
@@ -48,7 +65,7 @@ export interface Observers extends Failures {
   /** Adds an observer. `onBroken` is for failures outside of calls, such as in a timer. */
   add<T extends Instance>(name: ObserverName, create: (onBroken: (error: unknown) => void) => T): Handle<T>
   /** A window begins: call before the first message is read. */
-  begin(window: PlannedWindow): WindowObserver
+  begin(window: ObservedWindow): WindowObserver
   /** Starts all of them. Never rejects: what cannot start is restarted later. */
   start(): Promise<void>
   /** Stops them, latest first, each within five seconds. Never rejects. Idempotent. */

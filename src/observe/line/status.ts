@@ -1,13 +1,26 @@
 /** The status of the line for status page and commands: how far it is, what it delivered, what it cannot read. */
 
-import type { Clock } from '../base/clock.ts'
-import { isoOf } from '../base/format.ts'
-import type { Gap } from '../ledger/ledger.ts'
-import type { BreakerState } from './circuit-breaker.ts'
-import type { TickResult } from './metrics.ts'
-import type { PassView } from './passes.ts'
-import { createRates } from './rates.ts'
-import type { PlannedWindow, WindowResult } from './window.ts'
+import { type Clock, END_OF_TIME, MS } from '../../base/clock.ts'
+import { isoOf } from '../../base/format.ts'
+import type { Gap, Interval, Ledger } from '../../ledger/ledger.ts'
+
+/** How a round of the poll loop ended. */
+export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
+export type TickResult = (typeof TICK_RESULTS)[number]
+
+/** Of the circuit breaker in front of the database: see pipeline/circuit-breaker.ts. */
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
+/** How far a late pass is. */
+export interface PassView {
+  /** 2 for the first late pass. */
+  readonly pass: number
+  readonly ageSeconds: number
+  /** Windows whose age is reached and that were not read again yet. */
+  readonly due: number
+  /** Windows that are too young for it. */
+  readonly waiting: number
+}
 
 export interface PipelineStatus {
   readonly tailnet: string
@@ -75,10 +88,17 @@ export interface BackfillStatus {
   readonly gapSeconds: number
 }
 
+/** What is added up over windows. */
+type WindowTotals = Readonly<Omit<PipelineStatus['totals'], 'windows' | 'late'>>
+
 /** What was delivered since the start of the process. */
 export interface Delivered {
   /** Counts a window that is done as far as `reachedNs`, and returns it as it is shown. */
-  add(window: PlannedWindow, reachedNs: bigint, result: WindowResult): NonNullable<PipelineStatus['lastWindow']>
+  add(
+    window: Interval & { readonly queue: string; readonly pass: number },
+    reachedNs: bigint,
+    result: WindowTotals & { readonly durationMs: number },
+  ): NonNullable<PipelineStatus['lastWindow']>
   /** Messages that only a late pass found. */
   late(messages: number): void
   ticked(result: TickResult): void
@@ -135,5 +155,65 @@ export function gapView(gap: Gap): PipelineStatus['gaps'][number] {
     state: gap.state,
     attempts: gap.attempts,
     next: gap.state === 'open' ? isoOf(gap.nextNs) : null,
+  }
+}
+
+/** `nowNs`: the time by which passes are made, the earlier of both clocks. */
+export function passesOf(
+  ledger: Pick<Ledger, 'duePasses'>,
+  latePassesMs: readonly number[],
+  nowNs: bigint,
+): readonly PassView[] {
+  return latePassesMs.map((ageMs, index) => {
+    const pass = index + 2
+    const due = ledger.duePasses(pass, nowNs - BigInt(ageMs) * MS, Number.MAX_SAFE_INTEGER).length
+    const all = ledger.duePasses(pass, END_OF_TIME, Number.MAX_SAFE_INTEGER).length
+    return { pass, ageSeconds: ageMs / 1000, due, waiting: all - due }
+  })
+}
+
+const SLOT_MS = 5_000
+const SLOTS = 12
+
+interface Rates {
+  add(nowMs: number, amounts: { messages: number; entries: number; points: number; bytes: number }): void
+  /** Per second, over the last minute (or since the start, when that is shorter). */
+  perSecond(nowMs: number): { messages: number; entries: number; points: number; bytes: number }
+}
+
+function createRates(startMs: number): Rates {
+  const slots = new Map<number, { messages: number; entries: number; points: number; bytes: number }>()
+  function trim(nowMs: number): void {
+    const oldest = Math.floor(nowMs / SLOT_MS) - SLOTS
+    for (const slot of slots.keys()) if (slot <= oldest) slots.delete(slot)
+  }
+  return {
+    add(nowMs, amounts) {
+      trim(nowMs)
+      const slot = Math.floor(nowMs / SLOT_MS)
+      const sum = slots.get(slot) ?? { messages: 0, entries: 0, points: 0, bytes: 0 }
+      sum.messages += amounts.messages
+      sum.entries += amounts.entries
+      sum.points += amounts.points
+      sum.bytes += amounts.bytes
+      slots.set(slot, sum)
+    },
+    perSecond(nowMs) {
+      trim(nowMs)
+      const seconds = Math.max(1, Math.min((nowMs - startMs) / 1000, (SLOT_MS * SLOTS) / 1000))
+      const total = { messages: 0, entries: 0, points: 0, bytes: 0 }
+      for (const sum of slots.values()) {
+        total.messages += sum.messages
+        total.entries += sum.entries
+        total.points += sum.points
+        total.bytes += sum.bytes
+      }
+      return {
+        messages: total.messages / seconds,
+        entries: total.entries / seconds,
+        points: total.points / seconds,
+        bytes: total.bytes / seconds,
+      }
+    },
   }
 }

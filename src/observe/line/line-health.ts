@@ -3,20 +3,19 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { CollectorError } from '../../base/errors.ts'
 import { isoOf } from '../../base/format.ts'
+import { createHashSet } from '../../base/hash-set.ts'
+import type { Semaphore } from '../../base/semaphore.ts'
 import type { Gap, Ledger } from '../../ledger/ledger.ts'
+import { LimitError, mostOf, whoseText } from '../../sink/limit-error.ts'
 import type { DeadLetters } from '../../sink/sink.ts'
+import type { HealthReport } from '../health.ts'
 import type { PipelineMetrics } from '../metrics.ts'
-import type { Semaphore } from '../semaphore.ts'
-import type { SourceClock } from '../source-clock.ts'
-import type { PlannedWindow } from '../window.ts'
-import type { HealthReport } from './health-report.ts'
-import { createLimitProblem } from './limit-health.ts'
 
 export interface LineHealth {
   /** A window is under way. */
   began(): void
   /** The database accepted only a part of a window, because of a limit: health is an error while such a gap is open. One error per batch. */
-  limited(window: PlannedWindow, errors: readonly CollectorError[]): void
+  limited(window: { readonly queue: string }, errors: readonly CollectorError[]): void
   /** The database acknowledged lines: a window that takes long because it is large is not stalled. */
   moved(): void
   /** A window ended, done or failed. */
@@ -34,7 +33,8 @@ export function createLineHealth(
   options: { readonly retentionMs: number },
   deps: {
     readonly ledger: Pick<Ledger, 'watermarkNs' | 'gaps'>
-    readonly sourceClock: Pick<SourceClock, 'runningNs'>
+    /** The API's clock, which runs on while its Date header stands still. */
+    readonly sourceClock: { runningNs(): bigint }
     readonly semaphore: Pick<Semaphore, 'taken'>
     readonly clock: Pick<Clock, 'monotonicMs'>
     readonly metrics: Pick<PipelineMetrics, 'position' | 'gapsOpen' | 'inFlight'>
@@ -129,4 +129,55 @@ function gapText(gaps: readonly Gap[]): string {
   const more = gaps.length > 1 ? ` and ${gaps.length - 1} more` : ''
   const next = isoOf(gaps.reduce((soonest, gap) => (gap.nextNs < soonest ? gap.nextNs : soonest), first.nextNs))
   return `the API cannot answer for ${isoOf(first.fromNs)} to ${isoOf(first.toNs)} (${first.reason})${more}; this range is retried automatically (next: ${next}), and nothing else waits for it`
+}
+
+/** A limit of series or tag values that the database has reached: why, and which node has the most new series of all that was refused since.
+ * A series that is refused again counts once, so that a node with a few series that are retried again and again is not named. */
+interface LimitProblem {
+  /** The refusals of one window. */
+  met(errors: readonly CollectorError[]): void
+  /** No window waits for the limit any more. */
+  ended(): void
+  /** Undefined when nothing was refused since the start. */
+  text(): string | undefined
+}
+
+/** Then counting ends: by then the node is known. At most 4 MiB while the limit lasts. */
+const SERIES_MAX = 200_000
+const NODES_MAX = 1_000
+
+function createLimitProblem(log: Logger): LimitProblem {
+  let error: CollectorError | undefined
+  let seen = createHashSet(SERIES_MAX)
+  const counts = new Map<string, number>()
+  let named: string | undefined
+
+  function count({ newSeries }: LimitError): void {
+    for (const [node, series] of newSeries) {
+      if (!counts.has(node) && counts.size >= NODES_MAX) continue
+      for (const one of series)
+        if (seen.size < SERIES_MAX && seen.add(one)) counts.set(node, (counts.get(node) ?? 0) + 1)
+    }
+  }
+
+  return {
+    met(errors) {
+      const isNew = error === undefined
+      for (const one of errors) if (one instanceof LimitError) count(one)
+      error = errors.at(-1) ?? error
+      const [node, series] = mostOf(counts)
+      if (!isNew && node === named) return
+      named = node
+      log.warn({ code: 'db_limit', node, series, err: error }, 'database limit reached, refused points will be retried')
+    },
+    ended() {
+      if (error === undefined) return
+      error = undefined
+      seen = createHashSet(SERIES_MAX)
+      counts.clear()
+      named = undefined
+      log.info('database limit no longer blocks any window')
+    },
+    text: () => (error instanceof LimitError ? error.textWith(whoseText(counts)) : error?.message),
+  }
 }

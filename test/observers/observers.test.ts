@@ -1,15 +1,16 @@
 /** Observers cannot hurt the line: whatever they throw or reject with, ingestion goes on, somebody is told, and they come back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MINUTE, SECOND } from '../../../src/base/clock.ts'
-import type { Points } from '../../../src/flatten/points.ts'
-import { createHealth } from '../../../src/observe/health.ts'
-import { createMetrics } from '../../../src/observe/metrics.ts'
-import { createObservers, type Instance, type Observer } from '../../../src/pipeline/observers/observers.ts'
-import type { PlannedWindow, WindowResult } from '../../../src/pipeline/window.ts'
-import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
-import { createLineWorld } from '../../helpers/line-world.ts'
-import { keptLog } from '../../helpers/silent.ts'
+import { MINUTE, SECOND } from '../../src/base/clock.ts'
+import type { Points } from '../../src/flatten/points.ts'
+import { createHealth } from '../../src/observe/health.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+import { createObservers, type Instance, type Observer } from '../../src/observers/observers.ts'
+import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
+import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createLineWorld } from '../helpers/line-world.ts'
+import { keptLog } from '../helpers/silent.ts'
 
 const WINDOW: PlannedWindow = { fromNs: NOON_NS, toNs: NOON_NS + MINUTE, queue: 'live', pass: 1 }
 const RESULT = {} as WindowResult

@@ -1,12 +1,12 @@
 /** Handles what the API no longer has. Since the first start that is a loss: an exact gap that stays in the ledger. History from before the
  * first start is read as far as the API still has it; what expires before it was read only moves the origin. */
 import type { Logger } from 'pino'
-import { HOUR } from '../../base/clock.ts'
-import { isoOf } from '../../base/format.ts'
-import type { Interval, Ledger } from '../../ledger/ledger.ts'
-import type { PipelineMetrics } from '../metrics.ts'
-import type { SourceClock } from '../source-clock.ts'
-import { max, min } from '../window-size.ts'
+import { max, min } from '../base/bigint.ts'
+import { HOUR } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
+import type { Interval, Ledger } from '../ledger/ledger.ts'
+import type { PipelineMetrics } from '../observe/metrics.ts'
+import type { SourceClock } from './source-clock.ts'
 
 export interface Expiry {
   /** Something is missing that the API will soon delete or has deleted. It must not be requested: the API answers with what it still has,

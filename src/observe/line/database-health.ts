@@ -6,8 +6,8 @@ import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import type { CollectorError } from '../../base/errors.ts'
 import type { SinkListener } from '../../sink/sink.ts'
+import type { HealthReport } from '../health.ts'
 import type { PipelineMetrics } from '../metrics.ts'
-import type { HealthReport } from './health-report.ts'
 
 export interface DatabaseHealth {
   readonly listener: SinkListener

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createSemaphore } from '../../src/pipeline/semaphore.ts'
+import { createSemaphore } from '../../src/base/semaphore.ts'
 
 test('no more places are taken than there are, and who came first is served first', async () => {
   const semaphore = createSemaphore(2)

@@ -1,11 +1,11 @@
 /** What ages out at the API: a loss where it was promised, and no loss where a first start only read as far back as it could. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DAY, HOUR, MINUTE, SECOND } from '../../../src/base/clock.ts'
-import { CollectorError } from '../../../src/base/errors.ts'
-import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
-import { createLineWorld, type LineWorld } from '../../helpers/line-world.ts'
-import { createMemoryLedger } from '../../helpers/memory-ledger.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
+import { CollectorError } from '../../src/base/errors.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
+import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 
 const DAY_MS = 86_400_000
 

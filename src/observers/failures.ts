@@ -1,8 +1,8 @@
 /** Reports failures of observers: one log line a minute for each source, a counter, and a component of its own in `/health`, which warns as
  * long as one of its sources fails. */
 import type { Logger } from 'pino'
-import type { Clock } from '../../base/clock.ts'
-import { isoOf } from '../../base/format.ts'
+import type { Clock } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 
 /** Components beside the line; each is a component in `/health`. */
 export const OBSERVERS = ['alerts', 'page', 'metrics'] as const

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE } from '../../../src/base/clock.ts'
 import { CollectorError } from '../../../src/base/errors.ts'
-import { createLiveness } from '../../../src/pipeline/health/liveness.ts'
+import { createLiveness } from '../../../src/observe/line/liveness.ts'
 import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
 import { createLineWorld, type LineWorld } from '../../helpers/line-world.ts'
 
