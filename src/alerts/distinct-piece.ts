@@ -1,5 +1,6 @@
 /** The different items of every group in one piece of time: rows of group and item, found by both, and chained by group. */
-import { doubled } from '../source/parse/columns.ts'
+import { hashNumbers, spreadHash } from '../base/hash.ts'
+import { doubled } from '../base/typed-array.ts'
 
 const ROWS_MIN = 64
 
@@ -73,7 +74,7 @@ export class DistinctPiece {
   private slotOf(id: number, item: number): number {
     const { slots, ids, items } = this
     const mask = slots.length - 1
-    let slot = placeOf(id, item) & mask
+    let slot = spreadHash(hashNumbers(id, item, 0)) & mask
     for (let row = slots[slot]! - 1; row >= 0; row = slots[slot]! - 1) {
       if (ids[row] === id && items[row] === item) return slot
       slot = (slot + 1) & mask
@@ -85,10 +86,4 @@ export class DistinctPiece {
     this.slots = new Int32Array(this.slots.length * 2)
     for (let row = 0; row < this.count; row++) this.slots[this.slotOf(this.ids[row]!, this.items[row]!)] = row + 1
   }
-}
-
-function placeOf(id: number, item: number): number {
-  let hash = Math.imul(id, 0x9e3779b1) ^ Math.imul(item, 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-  return hash ^ (hash >>> 13)
 }

@@ -1,6 +1,6 @@
 /** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
-import { hashWords, TAILS } from '../source/parse/address.ts'
-import { doubled } from '../source/parse/columns.ts'
+import { hashWords, spreadHash, TAILS } from '../base/hash.ts'
+import { doubled } from '../base/typed-array.ts'
 
 const ENDS_MIN = 1024
 /** Words are read four bytes at a time, past the end of a text. */
@@ -22,7 +22,7 @@ export class EndTable {
     const hash = hashWords(view, start, end)
     const { slots, cells } = this
     const mask = slots.length - 1
-    let slot = (hash ^ (hash >>> 15)) & mask
+    let slot = spreadHash(hash) & mask
     for (let number = slots[slot]! - 1; number >= 0; number = slots[slot]! - 1) {
       const cell = number * CELLS
       const own = cells[cell + 1]!
@@ -88,7 +88,7 @@ export class EndTable {
     const mask = slots.length - 1
     for (let number = 0; number < this.count; number++) {
       const hash = this.cells[number * CELLS]!
-      let slot = (hash ^ (hash >>> 15)) & mask
+      let slot = spreadHash(hash) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = number + 1
     }

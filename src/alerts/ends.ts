@@ -1,8 +1,9 @@
 /** The ends of flows as small numbers that stay the same from message to message. An end is an address with the name that the message has for it.
  * Everything that is asked about an end is answered once and remembered by its number. */
+
+import { doubled } from '../base/typed-array.ts'
 import type { Points } from '../flatten/points.ts'
 import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_NAME_END, ADDRESS_NAME_START, ADDRESS_START } from '../flatten/points.ts'
-import { doubled } from '../source/parse/columns.ts'
 import { textOf } from '../source/parse/text.ts'
 import { EndTable } from './end-table.ts'
 import { TAILNET_ADDRESS } from './scope.ts'

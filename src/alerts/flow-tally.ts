@@ -1,7 +1,7 @@
 /** Flows of windows. What a flow is about (its node, ends, port, protocol and kind) is a number, its tuple: the same from minute to minute. While a window
  * is read its flows are written down one behind the other; when it is done they are added up by minute and tuple. Nodes talk to the same
  * others every few seconds, so of many flows few rows remain for rules to look at. */
-import { doubled } from '../source/parse/columns.ts'
+import { doubled } from '../base/typed-array.ts'
 
 /** Per flow. */
 export const COUNTERS = 4

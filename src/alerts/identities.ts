@@ -1,6 +1,7 @@
 /** Which messages have been counted. A message is known by its digest (flatten/points): 64 bits over its node, start and counters, the same
  * for every copy of it, whenever and however often it is read. Kept in chunks of ten minutes of start time, so that the old ones can go. */
 import { MINUTE } from '../base/clock.ts'
+import { hashNumbers, spreadHash } from '../base/hash.ts'
 
 export const CHUNK_NS = 10n * MINUTE
 const CHUNK_SECONDS = 600
@@ -45,7 +46,7 @@ export function createIdentities(): Identities {
   /** Index of the digest's slot, or of the free one where it would go (as -1 - index). */
   function find(slots: Int32Array, high: number, low: number): number {
     const mask = slots.length / 2 - 1
-    let slot = (Math.imul(high, 0x9e3779b1) ^ low ^ (low >>> 15)) & mask
+    let slot = spreadHash(hashNumbers(high, low, 0)) & mask
     while (true) {
       const one = slots[slot * 2]!
       const other = slots[slot * 2 + 1]!

@@ -1,6 +1,7 @@
 /** Rows that are found by five whole numbers: open addressing over plain arrays, so that nothing is allocated for a row and a look-up touches two
  * places of memory. Rows are numbered from 0 in the order in which they came. */
-import { doubled } from '../source/parse/columns.ts'
+import { hashNumbers, hashStep, spreadHash } from '../base/hash.ts'
+import { doubled } from '../base/typed-array.ts'
 
 export const KEYS = 5
 const ROWS_MIN = 64
@@ -79,9 +80,5 @@ export class IntTable {
 }
 
 function placeOf(a: number, b: number, c: number, d: number, e: number): number {
-  let hash = Math.imul(a, 0x9e3779b1) ^ Math.imul(b, 0x85ebca6b)
-  hash ^= Math.imul(c, 0xc2b2ae35) ^ Math.imul(d, 0x27d4eb2f)
-  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) ^ Math.imul(e, 0x165667b1)
-  hash = Math.imul(hash ^ (hash >>> 13), 0x297a2d39)
-  return hash ^ (hash >>> 16)
+  return spreadHash(hashStep(hashNumbers(a, b, c), hashNumbers(d, e, 0)))
 }

@@ -1,6 +1,6 @@
 /** Messages added up by minute and node: totals per kind. */
 
-import { doubled } from '../source/parse/columns.ts'
+import { doubled } from '../base/typed-array.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { IntTable, KEYS } from './int-table.ts'
 

@@ -1,4 +1,5 @@
 /** Reporting nodes as small numbers. A node with another name is another number: patterns look at what it was called when it reported. */
+import { hashText, spreadHash } from '../base/hash.ts'
 
 export interface Nodes {
   numberOf(id: string, name: string): number
@@ -37,7 +38,7 @@ export function createNodes(nodesMax = NODES_MAX): Nodes {
 
   return {
     numberOf(id, name) {
-      const hash = hashOf(id)
+      const hash = spreadHash(hashText(id))
       const mask = slots.length - 1
       let slot = hash & mask
       for (let number = slots[slot]! - 1; number >= 0; number = slots[slot]! - 1) {
@@ -65,10 +66,4 @@ export function createNodes(nodesMax = NODES_MAX): Nodes {
       slots.fill(0)
     },
   }
-}
-
-function hashOf(text: string): number {
-  let hash = text.length
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash ^ (hash >>> 15)
 }

@@ -1,59 +1,54 @@
-/** A set of 64-bit numbers in plain memory: as a Set of BigInts, or of doubles, they were most of what the garbage collector had to carry about
- * while a window is read. */
+/** A set of 64-bit numbers in plain memory. A Set of bigints or of numbers would be most of what the garbage collector has to visit while a
+ * window is read. */
+import { RowIndex } from './row-index.ts'
+import { doubled } from './typed-array.ts'
 
 export interface HashSet {
   readonly size: number
   has(hash: bigint): boolean
-  /** False when it was there already. True when it is new; beyond the most that it holds nothing is added, and everything unknown is new. */
+  /** False when it was there already. True when it is new. When the set is full, nothing is added and every unknown number is new. */
   add(hash: bigint): boolean
   values(): Iterable<bigint>
 }
 
-const PLACES_MIN = 1024
+const SIZE_MIN = 512
 
 /** Holds at most `sizeMax`. */
 export function createHashSet(sizeMax: number): HashSet {
-  /** 0 stands for an empty place. */
-  let places = new BigUint64Array(PLACES_MIN)
-  let used = 0
-  let hasZero = false
+  let hashes = new BigUint64Array(SIZE_MIN)
+  let size = 0
+  const index = new RowIndex(SIZE_MIN)
 
-  /** Where the hash lies or would lie. */
+  /** Where the hash is, or where the search for it ends. */
   function placeOf(hash: bigint): number {
-    const mask = places.length - 1
-    let place = Number(hash & 0xffffffffn) & mask
-    while (places[place] !== 0n && places[place] !== hash) place = (place + 1) & mask
+    let place = index.first(Number(hash & 0xffffffffn))
+    for (let row = index.rowAt(place); row >= 0 && hashes[row] !== hash; row = index.rowAt(place))
+      place = index.next(place)
     return place
   }
 
   function grow(): void {
-    const old = places
-    places = new BigUint64Array(old.length * 2)
-    for (const hash of old) if (hash !== 0n) places[placeOf(hash)] = hash
+    hashes = doubled(hashes, BigUint64Array)
+    index.clear(hashes.length)
+    for (let row = 0; row < size; row++) index.put(placeOf(hashes[row]!), row)
   }
 
   return {
     get size() {
-      return used + (hasZero ? 1 : 0)
+      return size
     },
-    has: (hash) => (hash === 0n ? hasZero : places[placeOf(hash)] === hash),
+    has: (hash) => index.rowAt(placeOf(hash)) >= 0,
     add(hash) {
-      if (hash === 0n) {
-        const isNew = !hasZero
-        hasZero = true
-        return isNew
-      }
       const place = placeOf(hash)
-      if (places[place] === hash) return false
-      if (used >= sizeMax) return true
-      places[place] = hash
-      used += 1
-      if (used * 2 > places.length) grow()
+      if (index.rowAt(place) >= 0) return false
+      if (size >= sizeMax) return true
+      if (size === hashes.length) {
+        grow()
+        index.put(placeOf(hash), size)
+      } else index.put(place, size)
+      hashes[size++] = hash
       return true
     },
-    *values() {
-      if (hasZero) yield 0n
-      for (const hash of places) if (hash !== 0n) yield hash
-    },
+    values: () => hashes.subarray(0, size),
   }
 }

@@ -5,9 +5,9 @@
  * in the past. One exception is safe: as long as nothing has been read, nobody has been given an answer, so the first observation counts
  * from the beginning of time; that gives names to the look-back of a first start. */
 
+import { hashBytes } from '../base/hash.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import { deviceByKey } from '../source/devices.ts'
-import { hashBytes } from '../source/parse/address.ts'
 import { createHashFilter } from './hash-filter.ts'
 import type { NameRecord, Names } from './names.ts'
 

@@ -1,7 +1,8 @@
 /** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
  * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
-import { hashBytes, TAILS } from '../source/parse/address.ts'
-import { doubled } from '../source/parse/columns.ts'
+import { hashBytes, TAILS } from '../base/hash.ts'
+import { RowIndex } from '../base/row-index.ts'
+import { doubled } from '../base/typed-array.ts'
 import { textOf } from '../source/parse/text.ts'
 import type { NameCache } from './name-cache.ts'
 import {
@@ -41,10 +42,7 @@ export class AddressTable {
   private putStart = 0
   private putEnd = 0
   private putMarks = 0
-  /** Pairs: number of the message, index of the address. */
-  private slots = new Int32Array(2 * 1024)
-  private mask = 1023
-  private round = 0
+  private readonly index = new RowIndex()
 
   constructor() {
     this.add(new DataView(NONE_TEXT.buffer), 0, NONE_LENGTH, NONE_HASH)
@@ -53,53 +51,39 @@ export class AddressTable {
 
   /** A message begins that has at most `addressesMax` addresses. */
   begin(addressesMax: number): void {
-    let size = 64
-    while (size < addressesMax * 2) size *= 2
-    if (size * 2 > this.slots.length) {
-      this.slots = new Int32Array(size * 2)
-      this.round = 0
-    } else if (this.round === 0x7fffffff) {
-      this.slots.fill(0)
-      this.round = 0
-    }
-    this.mask = size - 1
-    this.round += 1
+    this.index.clear(addressesMax)
     // What is absent is there from the start. An address that is spelled `none` is the same tag value, so it is the same point.
     this.count = 1
     this.used = NONE_LENGTH
-    const slot = spread(NONE_HASH) & this.mask
-    this.slots[slot * 2] = this.round
-    this.slots[slot * 2 + 1] = NONE
+    this.index.put(this.index.first(NONE_HASH), NONE)
   }
 
   /** Index of the text from `start` to `end`, whose `hashBytes` is `hash` (or any other function of it). Up to 16 bytes behind it are read. */
   intern(from: DataView, start: number, end: number, hash: number): number {
     const found = this.find(from, start, end, hash)
     if (found >= 0) return found
-    this.slots[~found * 2] = this.round
-    this.slots[~found * 2 + 1] = this.count
+    this.index.put(~found, this.count)
     return this.add(from, start, end, hash)
   }
 
-  /** The same for a text that need not be there; negative when it is not (`~` its free slot). */
+  /** The same for a text that need not be there; negative when it is not (`~` the free place where it belongs). */
   find(from: DataView, start: number, end: number, hash: number): number {
-    const { slots, mask, round, cells, view } = this
+    const { index, cells, view } = this
     const length = end - start
-    let slot = spread(hash) & mask
-    while (slots[slot * 2] === round) {
-      const index = slots[slot * 2 + 1]!
-      const cell = index * ADDRESS_CELLS
+    let place = index.first(hash)
+    for (let row = index.rowAt(place); row >= 0; row = index.rowAt(place)) {
+      const cell = row * ADDRESS_CELLS
       const own = cells[cell]!
       if (cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - own === length) {
         let i = 0
         while (i + 4 <= length && view.getInt32(own + i, true) === from.getInt32(start + i, true)) i += 4
         const rest = length - i
         const differs = view.getInt32(own + i, true) ^ from.getInt32(start + i, true)
-        if (rest < 4 && (differs & TAILS[rest]!) === 0) return index
+        if (rest < 4 && (differs & TAILS[rest]!) === 0) return row
       }
-      slot = (slot + 1) & mask
+      place = index.next(place)
     }
-    return ~slot
+    return ~place
   }
 
   private add(from: DataView, start: number, end: number, hash: number): number {
@@ -260,10 +244,4 @@ function isShortAscii(text: string): boolean {
   if (text.length > SHORT) return false
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7e) return false
   return true
-}
-
-/** The hash as a place. */
-function spread(hash: number): number {
-  const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-  return mixed ^ (mixed >>> 13)
 }

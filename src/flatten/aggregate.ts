@@ -1,7 +1,7 @@
 /** The hot loop of flattening: the entries of a message into points, equal tags summed. One function without variables of an outer one, like
  * the reading of entries (source/message-entries.ts). */
 
-import { hashBytes } from '../source/parse/address.ts'
+import { hashBytes, hashStep, hashText } from '../base/hash.ts'
 import {
   DST,
   END_ADDRESS_END,
@@ -119,12 +119,7 @@ function endOf(
   // Without brackets and port the text is the address, and must not be another one beside it.
   if (!full || end - start === addressEnd - addressStart) return address
   // Any function of the text will do for a hash.
-  const whole = table.intern(
-    view,
-    textStart + start,
-    textStart + end,
-    hash ^ Math.imul(cells[at + END_PORT]!, 0x9e3779b1),
-  )
+  const whole = table.intern(view, textStart + start, textStart + end, hashStep(hash, cells[at + END_PORT]!))
   table.setBare(whole, address)
   return whole
 }
@@ -136,10 +131,4 @@ function isDerp(message: Message, at: number): boolean {
   if (cells[at + END_ADDRESS_END]! - start !== DERP.length) return false
   for (let i = 0; i < DERP.length; i++) if (text[message.textStart + start + i] !== DERP[i]) return false
   return true
-}
-
-function hashText(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash
 }

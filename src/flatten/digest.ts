@@ -1,5 +1,6 @@
 /** A 64-bit digest of a message: two independent 32-bit sums over its entries, so that their order does not matter. It tells whether
  * a message was changed, not who changed it: it resists accidents, no attacker (who could only hide changes of a node's own messages). */
+import { hashStep, secondHashStep } from '../base/hash.ts'
 import { highOf, int64Of, lowOf } from '../source/parse/int64.ts'
 import { DST, END_HASH, END_PORT, END_TEXT_END, END_TEXT_START, KIND, SRC } from '../source/parse/message.ts'
 
@@ -26,22 +27,22 @@ export function createDigest(): MessageDigest {
     },
     add(cells, cell, proto, counters, c) {
       const first = cells[cell + KIND]! * 0x1000000 + proto
-      let a = mixA(0x2545f491, first)
-      let b = mixB(0x6c8e9cf5, first)
+      let a = hashStep(0x2545f491, first)
+      let b = secondHashStep(0x6c8e9cf5, first)
       for (let at = cell + SRC; at <= cell + DST; at += DST - SRC) {
         const hash = cells[at + END_HASH]!
         const rest = cells[at + END_PORT]! * 0x10000 + cells[at + END_TEXT_END]! - cells[at + END_TEXT_START]!
-        a = mixA(mixA(a, hash), rest)
-        b = mixB(mixB(b, hash), rest)
+        a = hashStep(hashStep(a, hash), rest)
+        b = secondHashStep(secondHashStep(b, hash), rest)
       }
       for (let i = c; i < c + 4; i++) {
         const value = counters[i]!
         const high = upper(value)
-        a = mixA(a, value | 0)
-        b = mixB(b, value | 0)
+        a = hashStep(a, value | 0)
+        b = secondHashStep(b, value | 0)
         if (high === 0) continue
-        a = mixA(a, high)
-        b = mixB(b, high)
+        a = hashStep(a, high)
+        b = secondHashStep(b, high)
       }
       lastA = a
       lastB = b
@@ -51,8 +52,8 @@ export function createDigest(): MessageDigest {
     addExact(counters) {
       for (const value of counters) {
         for (const half of [lowOf(value), highOf(value)]) {
-          lastA = mixA(lastA, half)
-          lastB = mixB(lastB, half)
+          lastA = hashStep(lastA, half)
+          lastB = secondHashStep(lastB, half)
         }
       }
       sumA = (sumA + lastA) | 0
@@ -63,24 +64,14 @@ export function createDigest(): MessageDigest {
       let b = sumB
       for (let i = 0; i < nodeId.length; i += 2) {
         const letters = nodeId.charCodeAt(i) * 65_536 + (i + 1 < nodeId.length ? nodeId.charCodeAt(i + 1) : 0)
-        a = mixA(a, letters)
-        b = mixB(b, letters)
+        a = hashStep(a, letters)
+        b = secondHashStep(b, letters)
       }
       const low = lowOf(startNs)
       const high = highOf(startNs)
-      return BigInt.asUintN(64, int64Of(mixA(mixA(a, low), high), mixB(mixB(b, low), high)))
+      return BigInt.asUintN(64, int64Of(hashStep(hashStep(a, low), high), secondHashStep(secondHashStep(b, low), high)))
     },
   }
-}
-
-function mixA(a: number, value: number): number {
-  const mixed = Math.imul(a ^ value, 0x9e3779b1)
-  return mixed ^ (mixed >>> 15)
-}
-
-function mixB(b: number, value: number): number {
-  const mixed = Math.imul((b << 5) ^ (b >>> 27) ^ value, 0x85ebca6b)
-  return mixed ^ (mixed >>> 13)
 }
 
 /** What does not fit into the lower 32 bits. */

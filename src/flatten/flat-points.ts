@@ -1,6 +1,7 @@
 /** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
 
-import { doubled } from '../source/parse/columns.ts'
+import { RowIndex } from '../base/row-index.ts'
+import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind, type Message, type QuarantinedPart } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'
 import { textOf } from '../source/parse/text.ts'
@@ -21,6 +22,7 @@ import {
   FLOW_PROTO,
   FLOW_SRC,
   type FlowPoint,
+  hashFlow,
   type NodePoint,
   PATH_NONE,
   type Points,
@@ -46,10 +48,7 @@ export class FlatPoints implements Points {
   readonly peers = new Int32Array(KINDS.length)
   quarantined: QuarantinedPart[] = []
   readonly table = new AddressTable()
-  /** Pairs: number of the message, index of the point. */
-  private slots = new Int32Array(2 * 1024)
-  private mask = 1023
-  private round = 0
+  private readonly index = new RowIndex()
   private readonly checkSums = new Float64Array(KINDS.length * TOTALS)
   private readonly checkFlows = new Int32Array(KINDS.length)
   private readonly protoIndex = new Map<string, number>()
@@ -72,17 +71,7 @@ export class FlatPoints implements Points {
 
   begin(message: Message, addressesMax: number): void {
     this.table.begin(addressesMax)
-    let size = 64
-    while (size < message.entryCount * 2) size *= 2
-    if (size * 2 > this.slots.length) {
-      this.slots = new Int32Array(size * 2)
-      this.round = 0
-    } else if (this.round === 0x7fffffff) {
-      this.slots.fill(0)
-      this.round = 0
-    }
-    this.mask = size - 1
-    this.round += 1
+    this.index.clear(message.entryCount)
     this.startNs = message.startNs
     this.loggedNs = message.loggedNs
     this.flowCount = 0
@@ -104,17 +93,11 @@ export class FlatPoints implements Points {
 
   /** Index of the point with these tags, with one entry more in it. A new one has counters of 0. */
   add(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
-    const slots = this.slots
+    const index = this.index
     const cells = this.flowCells
-    const mask = this.mask
-    const round = this.round
-    let hash = Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca6b)
-    hash ^= Math.imul(((proto << 2) | kind) ^ (port << 12) ^ (path << 15), 0xc2b2ae35)
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-    let slot = (hash ^ (hash >>> 13)) & mask
-    while (slots[slot * 2] === round) {
-      const index = slots[slot * 2 + 1]!
-      const cell = index * FLOW_CELLS
+    let place = index.first(hashFlow(kind, proto, src, dst, port, path))
+    for (let row = index.rowAt(place); row >= 0; row = index.rowAt(place)) {
+      const cell = row * FLOW_CELLS
       if (
         cells[cell + FLOW_SRC] === src &&
         cells[cell + FLOW_DST] === dst &&
@@ -124,14 +107,13 @@ export class FlatPoints implements Points {
         cells[cell + FLOW_PATH] === path
       ) {
         cells[cell + FLOW_COUNT] = cells[cell + FLOW_COUNT]! + 1
-        return index
+        return row
       }
-      slot = (slot + 1) & mask
+      place = index.next(place)
     }
-    const index = this.flowCount++
-    slots[slot * 2] = round
-    slots[slot * 2 + 1] = index
-    const cell = index * FLOW_CELLS
+    const row = this.flowCount++
+    index.put(place, row)
+    const cell = row * FLOW_CELLS
     if (cell + FLOW_CELLS > cells.length) {
       this.flowCells = doubled(this.flowCells, Int32Array)
       this.flowCounters = doubled(this.flowCounters, Float64Array)
@@ -144,13 +126,13 @@ export class FlatPoints implements Points {
     grown[cell + FLOW_PORT] = port
     grown[cell + FLOW_PATH] = path
     grown[cell + FLOW_COUNT] = 1
-    const at = index * 4
+    const at = row * 4
     const counters = this.flowCounters
     counters[at] = 0
     counters[at + 1] = 0
     counters[at + 2] = 0
     counters[at + 3] = 0
-    return index
+    return row
   }
 
   /** All entries are added. */

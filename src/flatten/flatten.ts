@@ -1,8 +1,8 @@
 /** A message becomes points: entries with equal tags are summed, every address gets its name as of the message's time, and the books
  * are checked. The same message always gives the same points, whenever it is read. */
 import { CollectorError } from '../base/errors.ts'
+import { hashBytes } from '../base/hash.ts'
 import type { NameRecord, Names } from '../directory/names.ts'
-import { hashBytes } from '../source/parse/address.ts'
 import {
   COUNTERS,
   DST,

@@ -4,7 +4,7 @@
  *
  * Bounded: an address takes the place of another one. One memory serves all workers. */
 
-import { TAILS } from '../source/parse/address.ts'
+import { spreadHash, TAILS } from '../base/hash.ts'
 import { isItsTurn } from '../source/parse/string-interner.ts'
 
 const PLACES = 16_384
@@ -38,7 +38,7 @@ export class NameCache {
     const length = end - start
     if (length > ADDRESS_BYTES_MAX) return -1
     const { cells, ranges } = this
-    let place = placeOf(hash)
+    let place = spreadHash(hash) & (PLACES - 1)
     for (let way = 0; way < 2; way++, place ^= 1) {
       const cell = place * CELLS
       if ((cells[cell + SIZES]! & 0xff) !== length) continue
@@ -83,7 +83,7 @@ export class NameCache {
     const nameLength = nameEnd - nameStart
     if (length > ADDRESS_BYTES_MAX || nameLength > NAME_BYTES_MAX) return
     const { cells, ranges, names } = this
-    const first = placeOf(hash)
+    const first = spreadHash(hash) & (PLACES - 1)
     const isTaken = (place: number) => cells[place * CELLS + SIZES] !== 0
     const place = !isTaken(first) || (isTaken(first ^ 1) && isItsTurn(this.misses++)) ? first : first ^ 1
     const cell = place * CELLS
@@ -97,9 +97,4 @@ export class NameCache {
     for (let k = 0; k < nameLength; k += 4)
       names.setInt32(place * NAME_BYTES + k, view.getInt32(nameStart + k, true), true)
   }
-}
-
-function placeOf(hash: number): number {
-  const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-  return (mixed ^ (mixed >>> 13)) & (PLACES - 1)
 }

@@ -1,4 +1,5 @@
 /** flatten/: a message becomes points. Pure, no I/O. */
+import { hashNumbers } from '../base/hash.ts'
 import type { Kind, QuarantinedPart } from '../source/parse/message.ts'
 
 /** No tag value is longer, in bytes of UTF-8 before escaping. */
@@ -19,6 +20,11 @@ export const FLOW_PORT = 4
 export const FLOW_PATH = 5
 /** How many entries were folded into the point. */
 export const FLOW_COUNT = 6
+
+/** A hash of the tags of a flow point, not spread yet. `src` and `dst`: anything that stands for the address. */
+export function hashFlow(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
+  return hashNumbers(src, dst, ((proto << 2) | kind) ^ (port << 12) ^ (path << 15))
+}
 
 export const PATH_NONE = -2
 export const PATH_DIRECT = -1

@@ -5,6 +5,7 @@
  *
  * Names are left out, because they follow from the address: a device that is renamed counts once, though it begins new series. */
 import { HOUR } from '../base/clock.ts'
+import { avalanche, hashStep, hashText } from '../base/hash.ts'
 import {
   ADDRESS_CELLS,
   ADDRESS_HASH,
@@ -15,6 +16,7 @@ import {
   FLOW_PORT,
   FLOW_PROTO,
   FLOW_SRC,
+  hashFlow,
   type Points,
 } from '../flatten/points.ts'
 import { KINDS } from '../source/parse/message.ts'
@@ -57,18 +59,19 @@ export function createSeries(): Series {
     take(points, nowNs) {
       turn(nowNs)
       const { flowCount, flowCells, addressCells } = points
-      const node = hashOf(points.node)
+      const node = avalanche(hashText(points.node))
       const flowSketch = flows[place]!
       for (let cell = 0; cell < flowCount * FLOW_CELLS; cell += FLOW_CELLS) {
         const src = addressCells[flowCells[cell + FLOW_SRC]! * ADDRESS_CELLS + ADDRESS_HASH]!
         const dst = addressCells[flowCells[cell + FLOW_DST]! * ADDRESS_CELLS + ADDRESS_HASH]!
-        const protoAndKind = (flowCells[cell + FLOW_PROTO]! << 2) | flowCells[cell + FLOW_KIND]!
-        const rest = protoAndKind ^ (flowCells[cell + FLOW_PORT]! << 12) ^ (flowCells[cell + FLOW_PATH]! << 15)
-        // Three products that do not wait for each other.
-        put(flowSketch, node ^ Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca6b) ^ Math.imul(rest, 0xc2b2ae35))
+        const kind = flowCells[cell + FLOW_KIND]!
+        const proto = flowCells[cell + FLOW_PROTO]!
+        const port = flowCells[cell + FLOW_PORT]!
+        const path = flowCells[cell + FLOW_PATH]!
+        put(flowSketch, node ^ hashFlow(kind, proto, src, dst, port, path))
       }
       for (let kind = 0; kind < KINDS.length; kind += 1)
-        if (points.flows[kind]! > 0) put(nodes[place]!, node ^ Math.imul(kind + 1, 0x9e3779b1))
+        if (points.flows[kind]! > 0) put(nodes[place]!, hashStep(node, kind + 1))
     },
     estimate(measurement, nowNs) {
       turn(nowNs)
@@ -96,18 +99,4 @@ function estimateOf(sketches: readonly Uint8Array[]): number {
   const raw = (ALPHA * REGISTERS * REGISTERS) / sum
   // While registers are empty, how many are tells better.
   return Math.round(raw <= 2.5 * REGISTERS && empty > 0 ? REGISTERS * Math.log(REGISTERS / empty) : raw)
-}
-
-function hashOf(text: string): number {
-  let hash = 0x2545f491
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
-  return avalanche(hash)
-}
-
-/** The end of MurmurHash3: every bit of the one depends on every bit of the other. */
-function avalanche(hash: number): number {
-  let value = hash ^ (hash >>> 16)
-  value = Math.imul(value, 0x85ebca6b)
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
-  return value ^ (value >>> 16)
 }

@@ -1,9 +1,9 @@
 /** Puts masks in front of the flattener and the names. */
 
+import { hashBytes } from '../base/hash.ts'
 import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import { shortName } from '../flatten/tag-value.ts'
-import { hashBytes } from '../source/parse/address.ts'
 import {
   DST,
   END_ADDRESS_END,

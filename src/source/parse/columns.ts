@@ -1,4 +1,5 @@
 /** The memory of one message, filled again for each. It grows to the largest message and stays there. */
+import { doubled } from '../../base/typed-array.ts'
 import type { Message, QuarantinedPart } from './message.ts'
 import { ENTRY_CELLS, NODE_ADDRESS_CELLS, NODE_CELLS } from './message.ts'
 
@@ -94,11 +95,4 @@ export function growNodes(columns: Columns, count: number): void {
 export function growNodeAddresses(columns: Columns, count: number): void {
   if ((count + 1) * NODE_ADDRESS_CELLS > columns.nodeAddressCells.length)
     columns.nodeAddressCells = doubled(columns.nodeAddressCells, Int32Array)
-}
-
-/** The same values in twice the memory. */
-export function doubled<T extends Int32Array | Float64Array | Uint8Array>(old: T, Kind: new (length: number) => T): T {
-  const grown = new Kind(old.length * 2)
-  grown.set(old)
-  return grown
 }

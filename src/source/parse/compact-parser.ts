@@ -10,7 +10,8 @@
  * behind it is read again when more bytes are there. So a part that does not end soon is ODD as well: a member of 20 MB would be read again
  * from its begin with each piece of the network, which takes the square of its size. */
 
-import { ADDRESS_BYTES_MAX, hashWords, splitAddress } from './address.ts'
+import { hashWords } from '../../base/hash.ts'
+import { ADDRESS_BYTES_MAX, splitAddress } from './address.ts'
 import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './columns.ts'
 import { absentEnd, readCompactEntries } from './entries.ts'
 import { DST, ENTRY_CELLS, KIND, NODE_ADDRESS_CELLS, NODE_CELLS, PROTO, SRC } from './message.ts'

@@ -2,8 +2,10 @@
  * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be
  * larger than a double can tell exactly. */
 
-import { hashBytes, splitAddress } from './address.ts'
-import { type Columns, clear, doubled, growEntries, growNodeAddresses, growNodes } from './columns.ts'
+import { hashBytes } from '../../base/hash.ts'
+import { doubled } from '../../base/typed-array.ts'
+import { splitAddress } from './address.ts'
+import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './columns.ts'
 import {
   COUNTERS,
   DST,

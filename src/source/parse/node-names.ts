@@ -1,7 +1,8 @@
 /** A device that a message tells about, as Go writes it. Like message-entries.ts one function without outer variables, for the same reason: with
  * device info these are a third of the bytes of an answer. */
 
-import { ADDRESS_BYTES_MAX, hashWords } from './address.ts'
+import { hashWords } from '../../base/hash.ts'
+import { ADDRESS_BYTES_MAX } from './address.ts'
 import { type Columns, growNodeAddresses, growNodes } from './columns.ts'
 import { NODE_ADDRESS_CELLS, NODE_CELLS } from './message.ts'
 import { plainTextEnd, wordOf } from './words.ts'

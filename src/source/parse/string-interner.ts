@@ -1,6 +1,6 @@
 /** Short texts that come again and again, such as the ids of nodes: each is made once. Making a string takes longer than finding it, and one that was
  * used as a key of a Map before is found there faster. Bounded: a text takes the place of another one. */
-import { hashWords, TAILS } from './address.ts'
+import { hashWords, TAILS } from '../../base/hash.ts'
 import { textOf } from './text.ts'
 
 const PLACES = 16_384
