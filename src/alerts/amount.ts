@@ -59,6 +59,9 @@ function scaled(value: number, prefixes: readonly string[]): string {
     rest /= 1000
     index += 1
   }
-  const text = rest >= 100 || (index === 0 && Number.isInteger(rest)) ? String(Math.round(rest)) : rest.toPrecision(3)
+  const text =
+    rest >= 100 || (index === 0 && Number.isInteger(rest))
+      ? String(Math.round(rest))
+      : String(Number(rest.toPrecision(3)))
   return `${text} ${prefixes[index]}`
 }

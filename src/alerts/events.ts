@@ -22,7 +22,7 @@ export function eventLine({ alert, group, is, change, mark }: Transition, tailne
     { alert: rule.name, severity: rule.severity, state: is, tailnet, type: 'alert' },
     {
       title: `${rule.title}: ${is}`,
-      text: renderSummary(rule, { tailnet, group, value: firedValue }),
+      text: renderSummary(rule, { tailnet, group, value: firedValue, over: is === 'resolved' ? mark : undefined }),
       tags: `alert,${rule.name},${is}`,
       value: valueText(rule, firedValue),
       threshold: thresholdText(rule),

@@ -97,7 +97,7 @@ function alertStatus(alert: Alert, tailnet: string, nowNs: bigint): AlertStatus 
     name: rule.name,
     severity: rule.severity,
     state: mark.state === 'inactive' ? 'resolved' : mark.state,
-    text: renderSummary(rule, { tailnet, group, value }),
+    text: renderSummary(rule, { tailnet, group, value, over: isEnded ? mark : undefined }),
     labels: group,
     value: valueText(rule, value),
     threshold: thresholdText(rule),

@@ -112,7 +112,7 @@ export function orphanOf({ rule, key, text }: StoredAlert, nowNs: bigint): Orpha
 
 /** Changes when alerts of the rule would mean something else. */
 export function hashOf(rule: Rule): string {
-  const { title: _, summary: __, isPaused: ___, ...rest } = rule
+  const { title: _, summaries: __, isPaused: ___, ...rest } = rule
   const text = JSON.stringify(rest, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

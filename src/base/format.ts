@@ -44,9 +44,9 @@ function scaled(value: number, step: number, units: readonly string[]): string {
   return `${digits} ${units[index]}`
 }
 
-/** `850 bit/s`, `3.2 Mbit/s`: decimal, as network people count. */
+/** `850 bps`, `3.2 Mbps`: decimal, and as thresholds of alerts are written in the settings. */
 export function bitRateText(bytesPerSecond: number): string {
-  return scaled(bytesPerSecond * 8, 1000, ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'])
+  return scaled(bytesPerSecond * 8, 1000, ['bps', 'kbps', 'Mbps', 'Gbps', 'Tbps'])
 }
 
 /** `2026-11-02 12:00:00 UTC`. */

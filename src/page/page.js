@@ -27,7 +27,7 @@ const KINDS = [
 const PLOT_HEIGHT = 208
 
 function bitRate(bytesPerSecond) {
-  const units = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s']
+  const units = ['bps', 'kbps', 'Mbps', 'Gbps', 'Tbps']
   let value = bytesPerSecond * 8
   let unit = 0
   while (value >= 1000 && unit < units.length - 1) {

@@ -17,7 +17,7 @@ function minute(world: World, at: number, node: string): void {
 
 /** `state node`, once each. */
 function seen({ events }: World): string[] {
-  return events.map((line) => /state=(\w+),.*text="(\w+): /.exec(line)?.slice(1).join(' ') ?? line).toSorted()
+  return events.map((line) => /state=(\w+),.*text="(\w+) /.exec(line)?.slice(1).join(' ') ?? line).toSorted()
 }
 
 test('events that come while others are being written are written next', async (t) => {
@@ -117,7 +117,7 @@ test('what is refuted before the database took it is written once, as refuted', 
   })
   t.after(() => world.close())
   const told = () =>
-    world.events.map((line) => /state=(\w+).*text="(\w+): .*refuted=(\w+)/.exec(line)?.slice(1).join(' '))
+    world.events.map((line) => /state=(\w+).*text="(\w+) .*refuted=(\w+)/.exec(line)?.slice(1).join(' '))
   // A judgement that is under way already does not know of the last window.
   const judged = async (seconds: bigint) => {
     while (world.alerts.status().judged !== timeOf(T0 + seconds * SEC)) {

@@ -485,16 +485,16 @@ for (const [index, { name, holds }] of FORMS.entries()) {
       [],
     )
     const delays = mine.map(({ delayNs }) => Number(delayNs) / 1e9).toSorted((one, other) => one - other)
-    t.diagnostic(`${mine.length} alerts, told ${delays[0]} to ${delays.at(-1)} s after the end of the step`)
+    t.diagnostic(`${mine.length} alerts, each sent ${delays[0]} to ${delays.at(-1)} s after the end of the evaluation interval`)
   })
 }
 
-/** Alerts are told by name, the truth knows ids. */
+/** Alerts have names, the truth has ids. */
 function compareNew(mine: typeof fired, holds: Form['holds']): void {
   const names = new Map(tailnet.nodes.map(({ nodeId, hostname }) => [nodeId, hostname]))
   const wanted = [...holds].flatMap(([pair, minutes]) => {
     const [one = '', other = ''] = pair.split(' ').map((id) => names.get(id) ?? id)
-    return [...minutes].map((minute) => `${one} to ${other}: first seen in 1h ${minute}`)
+    return [...minutes].map((minute) => `${one} and ${other} exchanged traffic for the first time in 1 h ${minute}`)
   })
   assert.deepEqual(mine.map(({ group, minute }) => `${group} ${minute}`).toSorted(), wanted.toSorted())
 }

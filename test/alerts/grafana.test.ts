@@ -162,7 +162,7 @@ test('files: stable uids, deleted rules, the right states, no policies; what onl
   assert.deepEqual(rule.labels, { team: 'net$$', service: 'tailflux', rule: 'a', severity: 'warning' })
   assert.equal(
     rule.annotations.summary,
-    '{{ "{{" }} {{ $labels.node_name }} sent {{ humanize $values.C.Value }}B of 1.00 GB',
+    '{{ "{{" }} {{ $labels.node_name }} sent {{ humanize $values.C.Value }}B of 1 GB',
   )
   assert.deepEqual(rule.notification_settings, { receiver: 'net' })
   assert.deepEqual(rule.data[0].relativeTimeRange, { from: 1020, to: 120 })

@@ -88,8 +88,8 @@ test('hostile names of devices, owners and rules are text for Alertmanager, webh
   const behind = listeners.behind.received.flatMap(({ body }) => body.alerts)
   const phone = await listeners.ntfy.poll(listeners.topic)
   for (const { id, rule, stored, title, owner } of nodes) {
-    const summary = `${stored}: 5.00 MB in 2m, more than 1.00 MB`
-    const byOwner = `<${owner}> {${owner}} 5.00 MB`
+    const summary = `${stored} sent 5 MB in 2 min (limit 1 MB)`
+    const byOwner = `<${owner}> {${owner}} 5 MB`
     const labels = {
       alertname: rule,
       severity: 'warning',

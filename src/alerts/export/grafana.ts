@@ -7,7 +7,7 @@ import { formatDuration } from '../../base/units.ts'
 import { isBytes } from '../amount.ts'
 import type { AlertsConfig } from '../config.ts'
 import type { Rule } from '../rules/rule.ts'
-import { replacePlaceholders, thresholdText, windowText } from '../summary.ts'
+import { DISTINCT_UNITS, replacePlaceholders, thresholdText, windowText } from '../summary.ts'
 import { type Chain, chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
 
 export const RULES_FILE = 'tailflux-alert-rules.yaml'
@@ -162,9 +162,11 @@ function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
   const unit =
     form.is === 'relayShare'
       ? ' %'
-      : form.is === 'ratio' || form.is === 'silent' || form.is === 'distinct'
+      : form.is === 'ratio' || form.is === 'silent'
         ? ''
-        : isBytes(rule.measure)
+        : form.is === 'distinct'
+          ? ` ${DISTINCT_UNITS[form.of]}`
+          : isBytes(rule.measure)
           ? 'B'
           : ' packets'
   const texts = new Map<string, string>(
@@ -184,7 +186,7 @@ function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
   for (const dim of ['port', 'proto', 'kind'] as const) texts.set(dim, label(dim))
   texts.set('group', groupTemplate(rule, label))
   // Literal text is made safe piece by piece; what is put in is ours.
-  return rule.summary
+  return rule.summaries.firing
     .split(/(\{[^{}]*\})/)
     .map((piece, index) => (index % 2 === 1 ? replacePlaceholders(piece, texts) : literal(piece)))
     .join('')

@@ -40,7 +40,7 @@ export function notification(alert: Alert, tailnet: string): Notification {
       return {
         labels,
         title: rule.title,
-        summary: summaryOf(alert, tailnet),
+        summary: summaryOf(alert, tailnet, status),
         annotations: {
           value: valueText(rule, value),
           threshold: thresholdText(rule),
@@ -53,7 +53,11 @@ export function notification(alert: Alert, tailnet: string): Notification {
   }
 }
 
-export function summaryOf(alert: Alert, tailnet: string): string {
-  const isFiring = alert.marks.at(-1)?.state === 'firing'
-  return renderSummary(alert.rule, { tailnet, group: alert.group, value: isFiring ? alert.value : alert.firedValue })
+/** `status`: what the notifier hears, `firing` also for an alert that is over already. Without it: what the alert is now. */
+export function summaryOf(alert: Alert, tailnet: string, status?: 'firing' | 'resolved'): string {
+  const { rule, group } = alert
+  const mark = alert.marks.at(-1) ?? NEVER
+  const isFiring = mark.state === 'firing'
+  const over = (status ?? (isFiring ? 'firing' : 'resolved')) === 'resolved' ? mark : undefined
+  return renderSummary(rule, { tailnet, group, value: isFiring ? alert.value : alert.firedValue, over })
 }

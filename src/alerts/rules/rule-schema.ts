@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { MINUTE, MS } from '../../base/clock.ts'
 import { formatDuration } from '../../base/units.ts'
-import { DEFAULT_SUMMARIES, placeholderFaults } from '../summary.ts'
+import { defaultSummaries, placeholderFaults } from '../summary.ts'
 import { type Rule, stepOf } from './rule.ts'
 import { formOf, timesOf } from './rule-form.ts'
 import { ALL_FORM_KEYS, type Fault, FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
@@ -73,8 +73,10 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
   const measure = measureOf(given, name, scope, fault)
   const form = formOf(given, name, measure, windowNs, fault)
   const title = given.title ?? given.name
-  const summary = given.summary ?? DEFAULT_SUMMARIES[form.is]
-  for (const text of placeholderFaults(summary, scope.by)) fault('summary', text)
+  const { summary } = given
+  const summaries =
+    summary === undefined ? defaultSummaries({ form, ...scope, measure }) : { firing: summary, resolved: summary }
+  if (summary !== undefined) for (const text of placeholderFaults(summary, scope.by)) fault('summary', text)
   return {
     name: given.name,
     title,
@@ -86,7 +88,7 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
     stepNs: stepNs ?? MINUTE,
     severity: given.severity,
     labels: given.labels,
-    summary,
+    summaries,
     isPaused: given.paused,
   }
 }

@@ -3,6 +3,7 @@ import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import type { Kind } from '../../source/parse/message.ts'
 import type { Amount, Measure } from '../amount.ts'
 import type { Patterns } from '../patterns.ts'
+import type { Summaries } from '../summary.ts'
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 type Severity = (typeof SEVERITIES)[number]
@@ -75,7 +76,8 @@ export interface Rule {
   readonly stepNs: bigint
   readonly severity: Severity
   readonly labels: Readonly<Record<string, string>>
-  readonly summary: string
+  /** Templates (`summary.ts`). */
+  readonly summaries: Summaries
   /** True: exported and shown, never judged. */
   readonly isPaused: boolean
 }
