@@ -485,7 +485,9 @@ for (const [index, { name, holds }] of FORMS.entries()) {
       [],
     )
     const delays = mine.map(({ delayNs }) => Number(delayNs) / 1e9).toSorted((one, other) => one - other)
-    t.diagnostic(`${mine.length} alerts, each sent ${delays[0]} to ${delays.at(-1)} s after the end of the evaluation interval`)
+    t.diagnostic(
+      `${mine.length} alerts, each sent ${delays[0]} to ${delays.at(-1)} s after the end of the evaluation interval`,
+    )
   })
 }
 

@@ -167,8 +167,8 @@ function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
         : form.is === 'distinct'
           ? ` ${DISTINCT_UNITS[form.of]}`
           : isBytes(rule.measure)
-          ? 'B'
-          : ' packets'
+            ? 'B'
+            : ' packets'
   const texts = new Map<string, string>(
     Object.entries({
       rule: rule.name,
