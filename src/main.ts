@@ -1,19 +1,17 @@
 /** The composition root: creates the components from left to right, starts them, and stops them from right to left.
  *
- *   source -> flatten -> sink      the line, run window by window by the pipeline
+ *   source -> flatten -> sink      the line; the pipeline runs one window after the other through it
  *   ledger, names                  beside it, in one state file
+ *   observers, metrics, health     see what passes and cannot fail the line
  *   schedule, http                 around it
  *
- * Composing does no I/O but open the state file, because its lock decides whether this process may run at all. */
-import { join } from 'node:path'
+ * Creating does no I/O but open the state file, whose lock decides whether this process may run at all, and the table of each component in it. */
 import type { Logger } from 'pino'
 import { createAlerts } from './alerts/alerts.ts'
-import type { AlertsStatus } from './alerts/status.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { CollectorError } from './base/errors.ts'
-import { makePrivateFolder } from './base/private-file.ts'
 import { createSemaphore } from './base/semaphore.ts'
 import { VERSION } from './base/version.ts'
+import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
 import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
@@ -23,30 +21,25 @@ import { createHttpServer } from './http/server.ts'
 import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
-import { createEta } from './live/eta.ts'
 import { createLive, type Live } from './live/live.ts'
 import { createHealth, type Health } from './observe/health.ts'
-import type { TickResult } from './observe/line/status.ts'
-import { listening } from './observe/live-feed.ts'
+import { UNFINISHED } from './observe/line/status.ts'
 import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
-import type { ServiceStatus } from './observe/status.ts'
+import { createReports } from './observe/reports.ts'
+import { createStatus, type ServiceStatus } from './observe/status.ts'
 import { createObservers } from './observers/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
-import { privacyKey } from './privacy/key.ts'
-import { createMask, type Mask } from './privacy/mask.ts'
-import { maskedDevices, maskedFlattener, maskedNames } from './privacy/masked.ts'
-import { pollTimes } from './schedule/config.ts'
+import { createPrivacy } from './privacy/privacy.ts'
+import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secrets/redactor.ts'
+import { lineLimits } from './sink/config.ts'
+import { createSink } from './sink/create-sink.ts'
 import { createDeadLetters } from './sink/dead-letters.ts'
-import { createInfluxSink } from './sink/influxdb/influxdb-sink.ts'
 import { createLineWriter } from './sink/line-protocol/line-writer.ts'
-import type { Sink, SinkMetrics } from './sink/sink.ts'
-import { createEmbeddedStore } from './sink/sqlite/embedded-store.ts'
 import { createTailscaleSource } from './source/client.ts'
-import { parseTime } from './source/parse/time.ts'
 
 export interface ServiceDeps {
   readonly log: Logger
@@ -56,17 +49,17 @@ export interface ServiceDeps {
   readonly clock?: Clock
   /** The service shows a simulated tailnet. */
   readonly isDemo?: boolean
-  /** Takes over new settings, if they are good. */
+  /** Applies new settings if they are valid. */
   readonly reload?: () => Promise<unknown>
   /** What an earlier service of this process leaves to this one. */
   readonly carriedOver?: CarriedOver
-  /** The open state file of the settings, which its owner closes; without it the service opens and closes its own. */
+  /** The open state file of the settings, which its owner closes. Without it the service opens and closes its own. */
   readonly state?: StateFile
-  /** Where the log goes: its troubles are health of this service, and lost lines are counted. */
+  /** Where the log goes: its problems are health of this service, and lost lines are counted. */
   readonly logOutput?: LogOutput
 }
 
-/** What outlives a reload: what one looks at, counters, which must never go down, and that somebody paused. */
+/** What survives a reload: the live view, the counters, which must never go down, and whether the service is paused. */
 export interface CarriedOver {
   readonly live: Live | undefined
   readonly metrics: Metrics
@@ -85,253 +78,140 @@ export interface Service {
   stop(): Promise<void>
 }
 
-const STATE_FILE = 'state.db'
-const STORE_FILE = 'store.db'
-const DEAD_LETTERS_DIR = 'dead-letters'
 const GRACE_MS = 8_000
-/** A poll that ends so is made again soon, also when the schedule is rare. */
-const UNDONE: ReadonlySet<TickResult> = new Set(['db_down', 'api_waiting', 'state_failed'])
 
-/** Where things lie in the data directory. */
-export function pathsIn(dataDir: string) {
-  return {
-    state: join(dataDir, STATE_FILE),
-    store: join(dataDir, STORE_FILE),
-    deadLetters: join(dataDir, DEAD_LETTERS_DIR),
-  }
-}
-
-/** The sink of the settings: InfluxDB, or the embedded store without a URL. */
-export function createSink(
-  settings: Settings,
-  deps: {
-    clock: Clock
-    log: Logger
-    metrics: SinkMetrics
-    deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']
-  },
-): Sink {
-  const { url } = settings.influx
-  if (url !== undefined) return createInfluxSink({ ...settings.influx, url }, deps)
-  return createEmbeddedStore({ path: pathsIn(settings.dataDir).store, retentionMs: settings.store.retention }, deps)
-}
-
-/** What of names and addresses may be told. The key is made only when something is masked. */
-export function maskOf({ privacy }: Settings, state: StateFile): Mask {
-  const isOn = privacy.names !== 'keep' || privacy.externalAddresses !== 'keep'
-  return createMask(privacy, isOn ? privacyKey(state) : new Uint8Array())
-}
-
-/** Opens the state file of the settings, in a folder that is made if need be. Throws a CollectorError. */
-export function openState({ dataDir }: Settings, deps: { clock: Clock; log: Logger }): StateFile {
-  makeFolder(dataDir)
-  return openStateFile({ path: pathsIn(dataDir).state }, deps)
-}
-
-/** Opens the state file, unless it is given, and composes the service. Throws a CollectorError: `state_locked` when another process has the data directory,
- * others of the state file, `config_invalid` without credentials. */
+/** Throws a CollectorError: `state_locked` when another process has the data directory, others of the state file, `config_invalid` without
+ * credentials. */
 export function createService(settings: Settings, deps: ServiceDeps): Service {
-  const opened: StateFile[] = []
+  const { clock = systemClock, log } = deps
+  const state = deps.state ?? openState(settings, { clock, log: log.child({ component: 'ledger' }) })
   try {
-    return compose(settings, deps, opened)
+    return compose(settings, { ...deps, clock }, state)
   } catch (error) {
-    // A service that did not come to be must not keep the lock.
-    for (const state of opened) state.close()
+    // A service that failed to start must not keep the lock.
+    if (state !== deps.state) state.close()
     throw error
   }
 }
 
-function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Service {
-  const { log, secrets } = deps
-  const clock = deps.clock ?? systemClock
-  const componentLog = (component: string) => log.child({ component })
+/** Opens the state file of the settings, in a folder that is created if need be. Throws a CollectorError. */
+export function openState({ dataDir }: Settings, deps: { clock: Clock; log: Logger }): StateFile {
+  makeDataDir(dataDir)
+  return openStateFile({ path: pathsIn(dataDir).state }, deps)
+}
+
+function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock }, state: StateFile): Service {
+  const { clock, secrets, onBroken, carriedOver } = deps
+  const { poll, influx } = settings
+  const logOf = (component: string) => deps.log.child({ component })
   const tailnet = tailnetTag(settings)
   const paths = pathsIn(settings.dataDir)
-  const health = createHealth({ clock })
-  const metrics = deps.carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
-  const observers = createObservers({ clock, log: componentLog('observers'), health, metrics: metrics.observers })
-  let carriedLive = deps.carriedOver?.live
-  const page = observers.add('page', () => {
-    const live = carriedLive ?? createLive({ clock, random: Math.random })
-    // Should it be what fails, the next one is a fresh one.
-    carriedLive = undefined
-    return live
-  })
-  const noted = {
-    source: observers.guard('metrics', 'source', metrics.source),
-    sink: observers.guard('metrics', 'sink', metrics.sink),
-    pipeline: observers.guard('metrics', 'pipeline', metrics.pipeline),
-    alerts: observers.guard('metrics', 'alerts', metrics.alerts),
-    live: observers.guard('metrics', 'live', metrics.live),
-  }
-  const heard = listening(page, { ...noted, health })
-  const endLogWatch =
-    deps.logOutput && watchLogOutput(deps.logOutput, { health, log: componentLog('log'), metrics: metrics.log })
+  const times = pollTimes(poll)
 
+  // What the service says about itself, and what sees the points as they pass.
+  const health = createHealth({ clock })
+  const metrics = carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
+  const observers = createObservers({ clock, log: logOf('observers'), health, metrics: metrics.observers })
+  // Only the first instance is the one of before: should it fail, the next one starts empty.
+  const lives = [carriedOver?.live]
+  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random }))
+  const reports = createReports({ metrics, health, observers, page })
+  const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { health, log: logOf('log'), metrics: metrics.log })
+
+  // The line, from left to right.
   const source = createTailscaleSource(settings.tailscale, {
-    clock,
-    log: componentLog('source'),
-    metrics: heard.source,
-    secrets,
+    ...{ clock, log: logOf('source'), metrics: reports.source, secrets },
   })
-  const state = deps.state ?? openState(settings, { clock, log: componentLog('ledger') })
-  if (state !== deps.state) opened.push(state)
-  if (state.recovered && state !== deps.carriedOver?.state) noted.pipeline.stateRecovered()
-  const control = createControlToken(settings.dataDir)
-  const ledger = createLedger(state, tailnet)
-  const mask = maskOf(settings, state)
-  const names = maskedNames(createNames(state, tailnet), mask)
-  const known = new NameCache()
   const deadLetters = createDeadLetters(
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
-    { clock, log: componentLog('sink') },
+    { clock, log: logOf('sink') },
   )
-  const sink = createSink(settings, { clock, log: componentLog('sink'), metrics: heard.sink, deadLetters })
-  sink.listen(heard.sinkListener)
-  const { poll, influx } = settings
-  const times = pollTimes(poll)
-  const alerts =
-    settings.alerts.rules.length === 0
-      ? undefined
-      : observers.add('alerts', (onBroken) =>
-          createAlerts(
-            settings.alerts,
-            { tailnet, normalLagMs: poll.lag + times.gapMs },
-            {
-              stateFile: state,
-              ledger,
-              sink,
-              clock,
-              log: componentLog('alerts'),
-              metrics: noted.alerts,
-              secrets,
-              random: Math.random,
-              onBroken,
-            },
-          ),
-        )
-  if (alerts === undefined) noted.alerts.rules([])
+  const sink = createSink(
+    { influx, storePath: paths.store, storeRetentionMs: settings.store.retention },
+    { clock, log: logOf('sink'), metrics: reports.sink, deadLetters },
+  )
+  sink.listen(reports.sinkListener)
+
+  // Beside it, in the state file.
+  if (state.recovered && state !== carriedOver?.state) reports.pipeline.stateRecovered()
+  const control = createControlToken(settings.dataDir)
+  const ledger = createLedger(state, tailnet)
+  const privacy = createPrivacy(settings.privacy, state)
+  const names = privacy.names(createNames(state, tailnet))
+  const known = new NameCache()
+
+  function newAlerts(onFailed: (error: unknown) => void) {
+    const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
+    const given = { stateFile: state, ledger, sink, clock, log: logOf('alerts'), metrics: reports.alerts, secrets }
+    return createAlerts(settings.alerts, limits, { ...given, random: Math.random, onBroken: onFailed })
+  }
+  const alerts = settings.alerts.rules.length > 0 ? observers.add('alerts', newAlerts) : undefined
+  if (alerts === undefined) reports.alerts.rules([])
 
   const pipeline = createPipeline(
     {
+      ...pollOptions(poll),
       tailnet,
-      intervalMs: times.gapMs,
-      lagMs: poll.lag,
-      lookbackMs: poll.lookback,
-      retentionMs: poll.retention,
-      windowMaxMs: poll.windowMax,
-      windowBytesTarget: poll.windowBytesTarget,
-      parallel: poll.parallel,
-      latePassesMs: poll.latePasses,
       devicesIntervalMs: settings.names.interval,
       stepMaxMs: settings.tailscale.totalTimeout + influx.giveUp,
     },
     {
-      source,
-      sink,
-      ledger,
+      ...{ source, sink, ledger, deadLetters, observers, clock, log: logOf('pipeline'), random: Math.random },
       backfillRequests: createBackfillRequests(state, tailnet),
       names: {
         ...names,
         observe(devices, atNs) {
           names.observe(devices, atNs)
-          alerts?.use((one) => one.devices(maskedDevices(devices, mask)))
+          alerts?.use((one) => one.devices(privacy.devices(devices)))
         },
       },
-      deadLetters,
       semaphore: createSemaphore(influx.inFlight),
-      observers,
-      metrics: heard.pipeline,
-      health: heard.health,
+      metrics: reports.pipeline,
+      health: reports.health,
       createWorker: () => ({
-        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names, known }), mask),
-        lines: createLineWriter({
-          batchLinesMax: influx.batchLinesMax,
-          batchBytesMax: influx.batchBytesMax,
-          splitNodes: influx.nodesBucket !== undefined,
-        }),
+        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, known })),
+        lines: createLineWriter(lineLimits(influx)),
       }),
-      clock,
-      log: componentLog('pipeline'),
-      random: Math.random,
     },
   )
+
+  // Around it: what begins a poll, and what shows and controls the service.
   const schedule = createSchedule(times, {
-    job: async () => UNDONE.has(await pipeline.tick()),
+    job: async () => UNFINISHED.has(await pipeline.tick()),
     watch: pipeline.watch,
-    clock,
-    log: componentLog('schedule'),
-    onBroken: deps.onBroken,
+    ...{ clock, log: logOf('schedule'), onBroken },
   })
-
-  const eta = createEta(clock.monotonicMs)
-  const backfillEta = createEta(clock.monotonicMs)
-
-  function status(): ServiceStatus {
-    const position = pipeline.status()
-    const live = page.use((one) => one.view())
-    const alerting = alerts?.use((one) => one.status())
-    return {
-      ...position,
-      etaSeconds: eta.of(position.backlogSeconds),
-      backfill: position.backfill && {
-        ...position.backfill,
-        etaSeconds: backfillEta.of(position.backfill.missingSeconds),
-      },
-      demo: deps.isDemo ?? false,
-      nextPoll: schedule.next(),
-      ...(live ? { live } : {}),
-      ...(alerting ? alertsView(alerting) : {}),
-    }
-  }
-
+  const pollNow = () => void schedule.run().catch(onBroken)
+  const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
   const http = createHttpServer(settings.http, {
-    log: componentLog('http'),
-    clock,
-    version: VERSION,
-    health,
-    metrics,
-    status,
-    troubles: observers,
+    ...{ log: logOf('http'), clock, version: VERSION, health, metrics, status, troubles: observers },
     isAlive: pipeline.isAlive,
     controlToken: control.value,
     run: () => pipeline.tick(),
     pause: pipeline.pause,
     resume() {
       pipeline.resume()
-      runSoon()
+      pollNow()
     },
-    backfill({ from, to, again }) {
-      const asked = pipeline.backfill({ fromNs: timeOf('from', from), toNs: timeOf('to', to) }, again)
-      runSoon()
-      return asked
+    backfill(range, again) {
+      const requested = pipeline.backfill(range, again)
+      pollNow()
+      return requested
     },
     cancelBackfill: pipeline.cancelBackfill,
     ...(deps.reload ? { reload: deps.reload } : {}),
   })
-  if (deps.carriedOver?.isPaused) pipeline.pause()
+  if (carriedOver?.isPaused) pipeline.pause()
 
-  /** Without waiting for the schedule. */
-  function runSoon(): void {
-    schedule.run().catch(deps.onBroken)
-  }
-
+  // The last one stops first: nothing may ask a component that has ended already.
+  const parts = new AsyncDisposableStack()
+  if (state !== deps.state) parts.defer(() => state.close())
+  parts.defer(() => control.remove())
+  for (const part of [deadLetters, source, sink, observers, metrics]) parts.defer(() => part.stop())
+  parts.defer(() => logWatch?.())
+  parts.defer(() => http.stop())
+  parts.defer(async () => void (await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])))
   let stopping: Promise<void> | undefined
-  async function stop(): Promise<void> {
-    health.setReady(false)
-    // From right to left: nothing may be asked of a part that has ended already.
-    await using parts = new AsyncDisposableStack()
-    if (state !== deps.state) parts.defer(() => state.close())
-    parts.defer(() => control.remove())
-    parts.defer(() => deadLetters.stop())
-    parts.defer(() => source.stop())
-    parts.defer(() => sink.stop())
-    parts.defer(() => observers.stop())
-    parts.defer(() => metrics.stop())
-    parts.defer(() => endLogWatch?.())
-    parts.defer(() => http.stop())
-    await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])
-  }
 
   return {
     health,
@@ -347,36 +227,9 @@ function compose(settings: Settings, deps: ServiceDeps, opened: StateFile[]): Se
       return url
     },
     stop() {
-      stopping ??= stop()
+      health.setReady(false)
+      stopping ??= parts.disposeAsync()
       return stopping
     },
-  }
-}
-
-/** As the status page and `/api/status` have it: alerts, and how alerting itself is. */
-function alertsView({ alerts, ...alerting }: AlertsStatus) {
-  return { alerts, alerting }
-}
-
-function timeOf(name: string, text: string): bigint {
-  const bytes = Buffer.from(text)
-  const ns = parseTime(bytes, 0, bytes.length)
-  if (ns !== undefined) return ns
-  throw new CollectorError(`${name} must be a time such as 2026-08-01T12:00:00Z.`, {
-    stage: 'config',
-    code: 'config_invalid',
-    reaction: 'hold',
-  })
-}
-
-function makeFolder(path: string): void {
-  try {
-    makePrivateFolder(path)
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? ` (${cause.code})` : ''
-    throw new CollectorError(
-      `The data directory ${path} cannot be made${code}; make it, let tailflux write to it, or set TAILFLUX_DATA_DIR to another one.`,
-      { stage: 'config', code: 'config_invalid', reaction: 'hold', cause },
-    )
   }
 }

@@ -5,18 +5,19 @@ import { CollectorError } from '../base/errors.ts'
 import { countText } from '../base/format.ts'
 import { createSemaphore } from '../base/semaphore.ts'
 import { VERSION } from '../base/version.ts'
+import { pathsIn } from '../config/data-dir.ts'
 import { hasCredentials, tailnetTag } from '../config/settings.ts'
 import { devicesInTime } from '../directory/device-names.ts'
 import { createNames } from '../directory/sqlite-names.ts'
 import { createFlattener } from '../flatten/flatten.ts'
 import { createLedger } from '../ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
-import { createSink, maskOf, pathsIn } from '../main.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { NO_OBSERVERS } from '../observers/observers.ts'
-import type { WindowResult } from '../pipeline/deliver-window.ts'
-import { deliverWindow } from '../pipeline/deliver-window.ts'
-import { maskedFlattener, maskedNames } from '../privacy/masked.ts'
+import { deliverWindow, type WindowResult } from '../pipeline/deliver-window.ts'
+import { createPrivacy } from '../privacy/privacy.ts'
+import { lineLimits } from '../sink/config.ts'
+import { createSink } from '../sink/create-sink.ts'
 import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/line-protocol/line-writer.ts'
 import type { Sink } from '../sink/sink.ts'
@@ -58,8 +59,8 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       const tailnet = tailnetTag(settings)
       const state = openStateFile({ path: paths.state }, { clock, log })
       parts.defer(() => state.close())
-      const mask = maskOf(settings, state)
-      const names = maskedNames(createNames(state, tailnet), mask)
+      const privacy = createPrivacy(settings.privacy, state)
+      const names = privacy.names(createNames(state, tailnet))
       const metrics = createMetrics({ version: VERSION, clock })
       parts.defer(() => metrics.stop())
       const deadLetters = createDeadLetters(
@@ -67,7 +68,12 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
         { clock, log },
       )
       parts.defer(() => deadLetters.stop())
-      const sink = options.print ? printer() : createSink(settings, { clock, log, metrics: metrics.sink, deadLetters })
+      const sink = options.print
+        ? printer()
+        : createSink(
+            { influx: settings.influx, storePath: paths.store, storeRetentionMs: settings.store.retention },
+            { clock, log, metrics: metrics.sink, deadLetters },
+          )
       parts.defer(() => sink.stop())
       const stopping = new AbortController()
       for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -87,14 +93,9 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
         names.observe(await devicesInTime(source, clock, stopping.signal), clock.now())
       }
       if (!options.print) names.readingBegins(clock.now())
-      const writer = createLineWriter({
-        batchLinesMax: settings.influx.batchLinesMax,
-        batchBytesMax: settings.influx.batchBytesMax,
-        splitNodes: settings.influx.nodesBucket !== undefined,
-      })
       const worker = {
-        flattener: maskedFlattener(createFlattener({ tailnet, ports: settings.ports }, { names }), mask),
-        lines: writer,
+        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names })),
+        lines: createLineWriter(lineLimits(settings.influx)),
       }
       for (const file of files) await replayOne(file)
 

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
+import { parseTime } from '../source/parse/time.ts'
 import type { Auth } from './auth.ts'
 
 /** Actions of the service; a missing one answers 404. Each resolves with the body of the answer; the text of a CollectorError is returned as it is. */
@@ -13,7 +14,8 @@ export interface Actions {
   resume?(): unknown
   /** Applies new settings if they are valid; rejects with `config_invalid` and all errors if not. */
   reload?(): Promise<unknown>
-  backfill?(request: { from: string; to: string; again: boolean }): unknown
+  /** The range is in ns since the epoch. */
+  backfill?(range: { readonly fromNs: bigint; readonly toNs: bigint }, again: boolean): unknown
   cancelBackfill?(): unknown
 }
 
@@ -71,9 +73,20 @@ export function registerActions(app: FastifyInstance, { auth, actions, clock, lo
     actions.backfill &&
       ((request) => {
         const { from = '', to = '', again } = request.query as { from?: string; to?: string; again?: string }
-        return actions.backfill?.({ from, to, again: again === '1' })
+        return actions.backfill?.({ fromNs: timeOf('from', from), toNs: timeOf('to', to) }, again === '1')
       }),
   )
+}
+
+function timeOf(name: string, text: string): bigint {
+  const bytes = Buffer.from(text)
+  const ns = parseTime(bytes, 0, bytes.length)
+  if (ns !== undefined) return ns
+  throw new CollectorError(`${name} must be a time such as 2026-08-01T12:00:00Z.`, {
+    stage: 'config',
+    code: 'config_invalid',
+    reaction: 'hold',
+  })
 }
 
 function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {

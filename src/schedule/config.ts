@@ -83,6 +83,21 @@ export const pollSchema = z
 
 export type PollConfig = z.output<typeof pollSchema>
 
+/** The settings with the unit of each value in its name. */
+export function pollOptions(poll: PollConfig) {
+  return {
+    /** The longest time between two polls. */
+    intervalMs: pollTimes(poll).gapMs,
+    lagMs: poll.lag,
+    lookbackMs: poll.lookback,
+    retentionMs: poll.retention,
+    windowMaxMs: poll.windowMax,
+    windowBytesTarget: poll.windowBytesTarget,
+    parallel: poll.parallel,
+    latePassesMs: poll.latePasses,
+  }
+}
+
 /** The times of polls by valid settings. */
 export function pollTimes({ schedule }: Pick<PollConfig, 'schedule'>): PollTimes {
   return parseSchedule(schedule)

@@ -74,6 +74,11 @@ export const influxSchema = z
 
 export type InfluxConfig = z.output<typeof influxSchema>
 
+/** How lines become batches. */
+export function lineLimits({ batchLinesMax, batchBytesMax, nodesBucket }: InfluxConfig) {
+  return { batchLinesMax, batchBytesMax, splitNodes: nodesBucket !== undefined }
+}
+
 export const storeSchema = z.strictObject({
   retention: durationSchema({ default: '7d', min: '1h', max: '365d' }).describe(
     'How long the embedded store keeps points.',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { pathsIn } from '../../src/main.ts'
+import { pathsIn } from '../../src/config/data-dir.ts'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
 import { NOON } from '../demo/ranges.ts'
 import { parseLine } from '../sink/line-protocol/parse-lines.ts'

@@ -4,7 +4,9 @@ import { CollectorError } from '../../src/base/errors.ts'
 import { createEta } from '../../src/live/eta.ts'
 import { createLive } from '../../src/live/live.ts'
 import { createStage } from '../../src/live/stages.ts'
-import { listening, type Told } from '../../src/observe/live-feed.ts'
+import type { HealthReport } from '../../src/observe/health.ts'
+import type { Metrics } from '../../src/observe/metrics.ts'
+import { createReports } from '../../src/observe/reports.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
 test('rates are those of the last minute, or since the start when that is shorter', async () => {
@@ -39,7 +41,12 @@ test('the stages hear what the components tell, and the components are heard all
     pipeline: { ...methods(['quarantined', 'windowDone']) },
     health: { ...methods(['set']) },
   }
-  const heard = listening({ use: (look) => look(live) }, told as unknown as Told)
+  const heard = createReports({
+    page: { use: (look) => look(live) },
+    metrics: { ...told, alerts: {}, live: {} } as unknown as Metrics,
+    health: told.health as unknown as HealthReport,
+    observers: { guard: (_name, _part, given) => given },
+  })
   heard.source.request('logging/network', '200', 12)
   heard.source.request('devices', '200', 9_000)
   heard.source.bytes(500)

@@ -7,6 +7,8 @@ import type { Gap, Interval, Ledger } from '../../ledger/ledger.ts'
 /** How a round of the poll loop ended. */
 export const TICK_RESULTS = ['caught_up', 'db_down', 'api_waiting', 'state_failed', 'paused', 'stopped'] as const
 export type TickResult = (typeof TICK_RESULTS)[number]
+/** The poll left something undone: it is repeated soon, however rare the schedule is. */
+export const UNFINISHED: ReadonlySet<TickResult> = new Set(['db_down', 'api_waiting', 'state_failed'])
 
 /** Of the circuit breaker in front of the database: see pipeline/circuit-breaker.ts. */
 export type BreakerState = 'closed' | 'open' | 'half-open'

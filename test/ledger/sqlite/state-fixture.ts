@@ -10,7 +10,7 @@ import { createBackfillRequests } from '../../../src/ledger/sqlite/backfill-requ
 import { MIGRATIONS, newestLayout } from '../../../src/ledger/sqlite/migrations.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
-import { privacyKey } from '../../../src/privacy/key.ts'
+import { privacyKey } from '../../../src/privacy/privacy.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { silentLog } from '../../helpers/silent.ts'
 

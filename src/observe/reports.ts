@@ -1,22 +1,17 @@
-/** Hears what the components say to metrics and health, so that the live view knows how each stage is doing. All of it is for the page alone: what
- * fails here fails the live view, and nothing else. */
-
+/** What the components report goes to metrics and health, and from here also to the live view, which shows how each stage is doing. A failure here
+ * fails the live view and nothing else. */
 import type { Live } from '../live/live.ts'
-import type { LiveMetrics } from '../live/metrics.ts'
 import { MEASUREMENTS } from '../live/series.ts'
 import type { StageName } from '../live/stages.ts'
-import type { Handle } from '../observers/observers.ts'
-import type { SinkListener, SinkMetrics } from '../sink/sink.ts'
-import type { SourceMetrics } from '../source/source.ts'
+import type { Handle, Observers } from '../observers/observers.ts'
+import type { SinkListener } from '../sink/sink.ts'
 import type { HealthReport } from './health.ts'
-import type { PipelineMetrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 
-export interface Told {
-  readonly source: SourceMetrics
-  readonly sink: SinkMetrics
-  readonly pipeline: PipelineMetrics
+/** What each component reports to. None of it can fail the component. */
+export interface Reports extends Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts'> {
   readonly health: HealthReport
-  readonly live: LiveMetrics
+  readonly sinkListener: SinkListener
 }
 
 /** Whose trouble is it? Gaps and names have their own place on the page. */
@@ -25,11 +20,18 @@ const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> =
 /** Messages on which our own code failed while points or lines were made of them. */
 const FOLD_CODES = new Set(['imbalance', 'flatten_failed', 'encode_failed'])
 
-/** The same, with the live view hearing all of it, while there is one. */
-export function listening(
-  page: Handle<Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>>,
-  { source, sink, pipeline, health, live }: Told,
-): Omit<Told, 'live'> & { readonly sinkListener: SinkListener } {
+/** Reports go to metrics and health, and to the live view while there is one. */
+export function createReports(deps: {
+  readonly metrics: Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts' | 'live'>
+  readonly health: HealthReport
+  readonly observers: Pick<Observers, 'guard'>
+  readonly page: Handle<Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>>
+}): Reports {
+  const { health, page } = deps
+  const counted = <K extends keyof typeof deps.metrics>(name: K) =>
+    deps.observers.guard('metrics', name, deps.metrics[name])
+  const [source, sink, pipeline, live] = [counted('source'), counted('sink'), counted('pipeline'), counted('live')]
+
   return {
     source: {
       ...source,
@@ -67,6 +69,7 @@ export function listening(
         page.use(({ stages }) => stages.write.failed(text))
       },
     },
+    alerts: counted('alerts'),
     sinkListener: {
       failed: (error) => void page.use(({ stages }) => stages.write.failed(error.message)),
       succeeded: () => undefined,
