@@ -184,7 +184,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const pollNow = () => void schedule.run().catch(onBroken)
   const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
   const http = createHttpServer(settings.http, {
-    ...{ log: logOf('http'), clock, version: VERSION, health, metrics, status, troubles: observers },
+    ...{ log: logOf('http'), clock, version: VERSION, health, metrics, status, failures: observers },
     isAlive: pipeline.isAlive,
     controlToken: control.value,
     run: () => pipeline.tick(),

@@ -222,7 +222,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       for (const transition of transitions) record(transition)
       catchUp.follow(watermarkNs)
       if (judge.judgedNs > before) {
-        metrics.judged(judge.steps, clock.monotonicMs() - beganMs)
+        metrics.evaluated(judge.steps, clock.monotonicMs() - beganMs)
         metrics.position(Number(judge.judgedNs / MS) / 1000)
       }
     }
@@ -371,7 +371,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       rules: judge.rules.map(ruleStatus),
       alerts: alertStatuses(judge.rules, tailnet, clock.now()),
       notifiers: teller.status(),
-      judged: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
+      evaluated: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
       latenessSeconds: Number(
         (catchUp.watermarkNs > 0n ? max(0n, catchUp.watermarkNs - collector.horizonNs) : latenessNs) / SECOND,
       ),

@@ -7,14 +7,14 @@ export interface AlertsMetrics {
   /** Alerts of a rule in each state, and groups that it watches. */
   rule(name: string, state: { pending: number; firing: number; series: number; overflowed: number }): void
   /** A round of judging: how many steps of rules, how long it kept the process busy. */
-  judged(steps: number, durationMs: number): void
+  evaluated(steps: number, durationMs: number): void
   /** How far rules have been judged, s since the epoch. */
   position(seconds: number): void
   ignored(reason: 'late' | 'ahead', messages: number): void
   /** One attempt to tell somebody: an HTTP status, or `error`. */
   attempt(kind: NotifierKind, code: string, durationMs: number): void
   /** News that a notifier took, or could not be told for now. */
-  told(kind: NotifierKind, result: 'told' | 'failed', count: number): void
+  notified(kind: NotifierKind, result: 'sent' | 'failed', count: number): void
   /** Memory of what is kept for rules. */
   kept(bytes: number, identities: number): void
   stateWriteFailed(): void

@@ -34,7 +34,7 @@ export interface RuleStatus {
   /** How often something was left out because there are more groups than `seriesMax`. */
   readonly overflowed: number
   /** The end of the last step that was judged. */
-  readonly judged: string | null
+  readonly evaluated: string | null
 }
 
 export interface AlertsStatus {
@@ -42,7 +42,7 @@ export interface AlertsStatus {
   /** Firing, then pending, then ended in the last hour; at most 200. */
   readonly alerts: readonly AlertStatus[]
   readonly notifiers: readonly DispatcherStatus[]
-  readonly judged: string | null
+  readonly evaluated: string | null
   /** How late a record may be and still count: the setting, or less when memory is short. */
   readonly latenessSeconds: number
   readonly catchingUp: boolean
@@ -74,7 +74,7 @@ export function ruleStatus(state: RuleState): RuleStatus {
     firing,
     series: seen?.sightings.count ?? scope.series.count,
     overflowed: scope.series.overflowed + (distinct?.distinct.overflowed ?? 0) + (seen?.sightings.overflowed ?? 0),
-    judged: state.judgedNs === 0n ? null : timeOf(state.judgedNs),
+    evaluated: state.judgedNs === 0n ? null : timeOf(state.judgedNs),
   }
 }
 

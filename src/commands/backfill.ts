@@ -153,8 +153,8 @@ function printRange({ from, to, missingSeconds }: BackfillProgress, how: string)
   process.stderr.write(`${from} to ${to}: ${ageText(missingSeconds)} to read ${how}.\n`)
 }
 
-function noteOf({ messages, points }: BackfillProgress, trouble: string | undefined): string {
-  return trouble ?? `${countText(messages)} messages, ${countText(points)} points`
+function noteOf({ messages, points }: BackfillProgress, problem: string | undefined): string {
+  return problem ?? `${countText(messages)} messages, ${countText(points)} points`
 }
 
 function ended(progress: { end(): void }, text: string): void {

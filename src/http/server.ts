@@ -26,7 +26,7 @@ export interface HttpDeps extends Actions {
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => ServiceStatus
   /** Is notified which pages cannot be rendered, by route, and which can again. */
-  readonly troubles?: Pick<Failures, 'failed' | 'works'>
+  readonly failures?: Pick<Failures, 'failed' | 'works'>
   /** A second token besides the configured one, for commands on this machine. */
   readonly controlToken?: string
   /** Calls the listener when the status changed in a way worth showing at once; returns what ends that. */
@@ -140,9 +140,9 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500
     if (status < 500) return refuse(reply, status, error.message)
-    if (request.method === 'POST' || deps.troubles === undefined)
+    if (request.method === 'POST' || deps.failures === undefined)
       log.error({ err: error, url: request.url }, 'request failed')
-    else deps.troubles.failed(...shownBy(request), error)
+    else deps.failures.failed(...shownBy(request), error)
     return refuse(reply, 500, 'Internal error; see the log of tailflux for the cause.')
   })
 
@@ -183,7 +183,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   }
 
   function showable(request: FastifyRequest): void {
-    if (request.method !== 'POST') deps.troubles?.works(...shownBy(request))
+    if (request.method !== 'POST') deps.failures?.works(...shownBy(request))
   }
 
   /** A stream is one request and many pages. */
@@ -194,7 +194,7 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
         showable(request)
         return text
       } catch (error) {
-        deps.troubles?.failed(...shownBy(request), error)
+        deps.failures?.failed(...shownBy(request), error)
         throw error
       }
     }

@@ -8,7 +8,7 @@ import { isatty } from 'node:tty'
 
 /** What is wrong with the output. */
 export interface LogProblem {
-  /** The system's code: `ENOSPC`, `EPIPE`, `EIO` …; `EAGAIN` while nobody reads. */
+  /** The system's code: `ENOSPC`, `EPIPE`, `EIO` …; `EAGAIN` while the reader does not read. */
   readonly code: string
   /** Lines lost since this problem began. */
   readonly lostCount: number
@@ -16,9 +16,9 @@ export interface LogProblem {
 
 interface LogOutputListener {
   /** Called with each lost line, and with each new code. */
-  troubled?(trouble: LogProblem): void
-  /** Everything that waited is written, after `trouble`. */
-  recovered?(trouble: LogProblem): void
+  failing?(problem: LogProblem): void
+  /** Everything that waited is written, after `failing`. */
+  recovered?(problem: LogProblem): void
 }
 
 export interface LogOutput {
@@ -29,16 +29,16 @@ export interface LogOutput {
   /** For the `exit` event: tries once more to write what waits. Never throws. */
   flushAtExit(): void
   /** Undefined while there is no problem. */
-  trouble(): LogProblem | undefined
+  problem(): LogProblem | undefined
   /** Lines lost since the process began. */
   lostTotal(): number
   /** Returns what ends it. */
   listen(listener: LogOutputListener): () => void
 }
 
-/** Most characters that wait: a few hundred to a thousand lines. */
+/** Maximum characters in the queue: a few hundred to a thousand lines. */
 const QUEUE_CHARS_MAX = 256 * 1024
-/** Until a pipe that nobody read is tried again. */
+/** Until a pipe that was full is tried again. */
 const BUSY_RETRY_MS = 50
 /** Until a disk that was full, or a pipe whose reader went away, is tried again. */
 const ERROR_RETRY_MS = 1_000
@@ -49,12 +49,12 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
   let to: number | undefined
   let queue: string[] = []
   let queuedChars = 0
-  /** The bytes under way, or whose write failed; lines of the queue follow them. */
+  /** The bytes that are being written, or whose write failed; lines of the queue follow them. */
   let chunk: Buffer | undefined
   let chunkChars = 0
   let isWriting = false
   let retry: NodeJS.Timeout | undefined
-  let trouble: LogProblem | undefined
+  let problem: LogProblem | undefined
   let failure: string | undefined
   let lost = 0
   const listeners = new Set<LogOutputListener>()
@@ -88,7 +88,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
   function failed(code: string): void {
     failure = code
     // A missing reader is no problem until a line is lost.
-    if (code !== 'EAGAIN') troubled(0)
+    if (code !== 'EAGAIN') lose(0)
     const retryMs = code === 'EAGAIN' ? BUSY_RETRY_MS : ERROR_RETRY_MS
     retry = setTimeout(() => {
       retry = undefined
@@ -96,26 +96,26 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
     }, retryMs).unref()
   }
 
-  function troubled(lostCount: number): void {
+  function lose(lostCount: number): void {
     lost += lostCount
     const code = failure ?? 'EAGAIN'
-    const isNews = lostCount > 0 || trouble?.code !== code
-    trouble = { code, lostCount: (trouble?.lostCount ?? 0) + lostCount }
-    if (isNews) for (const listener of listeners) listener.troubled?.(trouble)
+    const isNew = lostCount > 0 || problem?.code !== code
+    problem = { code, lostCount: (problem?.lostCount ?? 0) + lostCount }
+    if (isNew) for (const listener of listeners) listener.failing?.(problem)
   }
 
   function drained(): void {
     for (const resolve of flushed) resolve()
     flushed = []
-    if (trouble === undefined) return
-    const over = trouble
-    trouble = undefined
+    if (problem === undefined) return
+    const over = problem
+    problem = undefined
     for (const listener of listeners) listener.recovered?.(over)
   }
 
   return {
     write(line) {
-      if (queuedChars + line.length > queueCharsMax) return troubled(1)
+      if (queuedChars + line.length > queueCharsMax) return lose(1)
       queue.push(line)
       queuedChars += line.length
       next()
@@ -129,7 +129,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
       clearTimeout(bound)
     },
     flushAtExit() {
-      // What is under way is finished by its thread, and the order must stay.
+      // What is being written is finished by its thread, and the order must stay.
       if (isWriting) return
       let rest = Buffer.concat([chunk ?? Buffer.alloc(0), Buffer.from(queue.join(''))])
       try {
@@ -139,7 +139,7 @@ export function createLogOutput(options: { readonly fd: number; readonly queueCh
         // These lines are lost, and there is no way left to report it.
       }
     },
-    trouble: () => trouble,
+    problem: () => problem,
     lostTotal: () => lost,
     listen(listener) {
       listeners.add(listener)

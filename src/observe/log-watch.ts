@@ -13,15 +13,15 @@ export function watchLogOutput(
     readonly metrics: { lost(total: number): void }
   },
 ): () => void {
-  function troubled(trouble: LogProblem): void {
+  function failing(problem: LogProblem): void {
     deps.metrics.lost(output.lostTotal())
-    deps.health.set('log', 'warning', 'log_lost', textOf(trouble))
+    deps.health.set('log', 'warning', 'log_lost', textOf(problem))
   }
-  const now = output.trouble()
+  const now = output.problem()
   if (now === undefined) deps.metrics.lost(output.lostTotal())
-  else troubled(now)
+  else failing(now)
   return output.listen({
-    troubled,
+    failing,
     recovered({ code, lostCount }) {
       deps.health.set('log', 'ok')
       if (lostCount > 0) deps.log.warn({ lostCount, code }, 'log lines were lost, standard output could not be written')

@@ -29,10 +29,10 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
   const overflows = counter('alert_overflows_total', 'Times that a rule had more groups than its limit.', {
     alert: [],
   })
-  const steps = counter('alert_steps_total', 'Evaluations, over all rules.')
-  const duration = histogram('alert_judge_duration_seconds', 'One evaluation of all rules.', SECONDS)
-  const lastStep = unknownGauge(
-    'alert_last_step_timestamp_seconds',
+  const evaluations = counter('alert_evaluations_total', 'Evaluations, over all rules.')
+  const duration = histogram('alert_evaluation_duration_seconds', 'One evaluation of all rules.', SECONDS)
+  const lastEvaluation = unknownGauge(
+    'alert_last_evaluation_timestamp_seconds',
     'The end of the newest interval that was evaluated.',
   )
   const ignored = counter(
@@ -40,9 +40,9 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     'Messages ignored by alerts: later than alerts.lateness, or from a clock that is ahead.',
     { reason: ['late', 'ahead'] },
   )
-  const told = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {
+  const notifications = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {
     notifier: NOTIFIER_KINDS,
-    result: ['told', 'failed'],
+    result: ['sent', 'failed'],
   })
   const requests = counter('alert_notify_requests_total', 'Requests to notifiers, by HTTP status or `error`.', {
     notifier: NOTIFIER_KINDS,
@@ -55,7 +55,7 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     ['notifier'],
   )
   const memory = gauge('alert_memory_bytes', 'Memory used by the evaluation of rules, estimated.')
-  const identities = gauge('alert_identities', 'Messages in the dedup set.')
+  const dedupMessages = gauge('alert_dedup_messages', 'Messages in the dedup set.')
   const failures = counter('alert_state_write_failures_total', 'Failed saves of the state of alerts.')
   const overflowed = new Map<string, number>()
 
@@ -78,20 +78,20 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
       overflows.inc({ alert }, now.overflowed - (overflowed.get(alert) ?? 0))
       overflowed.set(alert, now.overflowed)
     },
-    judged(count, durationMs) {
-      steps.inc(count)
+    evaluated(count, durationMs) {
+      evaluations.inc(count)
       duration.observe(durationMs / 1000)
     },
-    position: (seconds) => lastStep.set(seconds),
+    position: (seconds) => lastEvaluation.set(seconds),
     ignored: (reason, messages) => ignored.inc({ reason }, messages),
     attempt(notifier, code, durationMs) {
       requests.inc({ notifier, code })
       requestDuration.observe({ notifier }, durationMs / 1000)
     },
-    told: (notifier, result, count) => told.inc({ notifier, result }, count),
+    notified: (notifier, result, count) => notifications.inc({ notifier, result }, count),
     kept(bytes, count) {
       memory.set(bytes)
-      identities.set(count)
+      dedupMessages.set(count)
     },
     stateWriteFailed: () => failures.inc(),
   }

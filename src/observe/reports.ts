@@ -14,7 +14,7 @@ export interface Reports extends Pick<Metrics, 'source' | 'sink' | 'pipeline' | 
   readonly sinkListener: SinkListener
 }
 
-/** Whose trouble is it? Gaps and names have their own place on the page. */
+/** Whose problem is it? Gaps and names have their own place on the page. */
 const STAGE_OF: Partial<Record<Parameters<HealthReport['set']>[0], StageName>> = { source: 'api', sink: 'write' }
 
 /** Messages on which our own code failed while points or lines were made of them. */

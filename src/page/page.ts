@@ -3,7 +3,7 @@
 import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../observe/status.ts'
 import { type Html, html } from './html.ts'
-import { alerts, troubles } from './problems.ts'
+import { alerts, problems } from './problems.ts'
 import { nextSteps, peek, progress } from './progress.ts'
 import { line } from './stages.ts'
 import { talkers, traffic } from './traffic.ts'
@@ -44,7 +44,7 @@ ${parts(status)}
 /** The parts that change: each has an id by which page.js finds it. */
 export function parts(status: StatusAnswer): Html {
   return html`${headline(status)}
-${troubles(status)}
+${problems(status)}
 ${line(status)}
 <div class="columns">
 <div class="stack">

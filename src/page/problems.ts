@@ -20,10 +20,10 @@ const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
 const ALERTS_SHOWN = 8
 
-export function troubles({ health, now }: StatusAnswer): Html {
+export function problems({ health, now }: StatusAnswer): Html {
   const components = health.components.filter(({ status }) => status !== 'ok')
-  if (components.length === 0) return html`<ul id="troubles" hidden></ul>`
-  return html`<ul id="troubles" class="troubles">${components.map(
+  if (components.length === 0) return html`<ul id="problems" hidden></ul>`
+  return html`<ul id="problems" class="problems">${components.map(
     ({ component, status, since, code, text }) => html`
 <li><b class="${status}">${COMPONENT_NAMES[component]}: ${WORDS[status]}</b> <span class="dim">since ${ago(since, now)}</span>${
       code && html` <code>${code}</code>`

@@ -49,11 +49,11 @@ const nothing = () => undefined
 const metrics: AlertsMetrics = {
   rules: nothing,
   rule: nothing,
-  judged: nothing,
+  evaluated: nothing,
   position: nothing,
   ignored: nothing,
   attempt: nothing,
-  told: nothing,
+  notified: nothing,
   kept: nothing,
   stateWriteFailed: nothing,
 }

@@ -120,7 +120,7 @@ test('what is refuted before the database took it is written once, as refuted', 
     world.events.map((line) => /state=(\w+).*text="(\w+) .*refuted=(\w+)/.exec(line)?.slice(1).join(' '))
   // A judgement that is under way already does not know of the last window.
   const judged = async (seconds: bigint) => {
-    while (world.alerts.status().judged !== timeOf(T0 + seconds * SEC)) {
+    while (world.alerts.status().evaluated !== timeOf(T0 + seconds * SEC)) {
       await world.judge()
       await turn()
     }

@@ -235,7 +235,7 @@ test('a notifier that fails is tried again, holds up no other, and hears of ever
   )
 })
 
-test('faults of receivers are told with their remedy', async (t) => {
+test('faults of receivers are reported with the fix', async (t) => {
   const cases: [number | 'hang up', RegExp][] = [
     [401, /refuses the credentials \(401\): answer 401\. Check token/],
     [404, /does not take alerts \(404\): answer 404\. Check its URL/],

@@ -112,8 +112,8 @@ export async function startToldService(
     const stepNs = readNs - (readNs % (BigInt(options.stepMinutes) * MIN))
     await service.pipeline.tick()
     await eventually(
-      () => `a step to be judged: ${JSON.stringify([service.pipeline.status(), service.health.state()])}`,
-      async () => Date.parse((await alerting()).judged ?? '') >= Number(stepNs / MS),
+      () => `an interval to be evaluated: ${JSON.stringify([service.pipeline.status(), service.health.state()])}`,
+      async () => Date.parse((await alerting()).evaluated ?? '') >= Number(stepNs / MS),
       5,
     )
     return stepNs

@@ -63,7 +63,7 @@ test('alerts test notifies every receiver, firing and resolved', { skip: await m
   assert.equal(ntfy.published[0]?.rawHeaders[basic + 1], `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`)
 })
 
-test('alerts test: a receiver that cannot be reached is named with the remedy, the others are notified, and the process fails', {
+test('alerts test: a receiver that cannot be reached is named with the fix, the others are notified, and the process fails', {
   skip: await missing('alertmanager'),
 }, async (t) => {
   const listeners = await startListeners(t)
@@ -152,7 +152,7 @@ test('alerts suggest proposes rules that the settings take, the same from the em
   for (const name of names) assert.ok(printed.stdout.includes(name))
 })
 
-test('alerts suggest says what to remedy where there is nothing to look at', {
+test('alerts suggest says what to fix where there is no data', {
   skip: await missing('influxd'),
 }, async (t) => {
   const dir = await folder(t)

@@ -96,7 +96,7 @@ test('the demo shows points; a second process is refused; export and ledger show
   assert.match(again.stderr, /EEXIST|exists/)
 })
 
-test('healthcheck and ledger show say what to remedy when nothing is there', async (t) => {
+test('healthcheck and ledger show say what to fix when nothing is there', async (t) => {
   const dir = await folder(t)
   const health = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
   assert.equal(health.code, 1)

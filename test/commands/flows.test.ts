@@ -111,7 +111,7 @@ test('the store and InfluxDB tell the same, and it is the truth', { skip: await 
   assert.match(none.stdout, /^No flows from/)
 })
 
-test('what cannot be asked is told with the remedy', async (t) => {
+test('what cannot be queried is reported with the fix', async (t) => {
   const dir = await folder(t)
   const empty = await runCli(t, ['flows'], { TAILFLUX_DATA_DIR: dir })
   assert.equal(empty.code, 1)

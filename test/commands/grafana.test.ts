@@ -114,7 +114,7 @@ test('what only the service can judge is named, the contact point has no secret,
   assert.ok(checked.stderr.includes(`${join(out, CONTACT_POINT_FILE)} differs from the settings`))
 })
 
-test('what cannot be done is told with its remedy', async (t) => {
+test('what cannot be done is reported with the fix', async (t) => {
   const { out, rules, run } = await place(t)
   await rules([NODE])
   const nowhere = await run('--check')

@@ -60,7 +60,7 @@ test('names cannot move the cursor or turn text about', () => {
   assert.equal(text.split('\n').filter((line) => line === 'c').length, 0)
 })
 
-test('no answer: the remedy, and exit code 1', async (t) => {
+test('no answer: the fix, and exit code 1', async (t) => {
   const { code, stderr } = await runCli(t, ['status'], { TAILFLUX_HTTP_PORT: '1', TAILFLUX_DATA_DIR: await folder(t) })
   assert.equal(code, 1)
   assert.match(stderr, /No answer from tailflux at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)

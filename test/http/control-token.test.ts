@@ -17,7 +17,7 @@ test('it is for the own user alone, and goes with the service', (t) => {
   assert.ok(!existsSync(join(dir, 'control-token')))
 })
 
-test('a data directory that cannot be written to is told, with the remedy', () => {
+test('a data directory that cannot be written to is reported with the fix', () => {
   const dir = join(tmpdir(), `tailflux-${process.pid}-is-not-there`)
   assert.throws(() => createControlToken(dir), {
     name: 'CollectorError',

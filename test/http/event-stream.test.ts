@@ -28,7 +28,7 @@ test('the page gets its parts as HTML', async (t) => {
   const { url } = await serve(t)
   const answer = await fetch(`${url}/api/events?as=page`)
   const data = await readEvent(answer.body!, () => true)
-  for (const id of ['headline', 'troubles', 'line', 'progress', 'now', 'next'])
+  for (const id of ['headline', 'problems', 'line', 'progress', 'now', 'next'])
     assert.match(data, new RegExp(`id="${id}"`))
 })
 

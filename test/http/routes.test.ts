@@ -177,14 +177,14 @@ test('every answer carries the safety headers; errors are JSON without stack', a
 test('a page, a stream or /metrics that cannot be rendered is told in /health, and forgotten when it can be again', async (t) => {
   const health = createHealth({ clock: systemClock })
   const { log, entries } = keptLog()
-  const troubles = createFailures({ clock: systemClock, log, health, metrics: { failed: () => undefined } })
+  const failures = createFailures({ clock: systemClock, log, health, metrics: { failed: () => undefined } })
   let isBad = true
   const fail = () => {
     if (isBad) throw new TypeError('secret-of-the-inside')
   }
   const { get, url } = await serve(t, {
     health,
-    troubles,
+    failures,
     log,
     status() {
       fail()
@@ -217,7 +217,7 @@ test('a page, a stream or /metrics that cannot be rendered is told in /health, a
   await eventually('everything to be well', () => warned().length === 0)
 })
 
-test('a port in use is told with the remedy', async (t) => {
+test('a port in use is reported with the fix', async (t) => {
   const { port } = await serve(t)
   await assert.rejects(serve(t, { config: { port } }), (error) => {
     assert.ok(error instanceof CollectorError)

@@ -26,7 +26,7 @@ const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, reme
   ['a connection reset', { kind: 'reset' }, 'api_unreachable', /.{20}/],
 ]
 
-test('refusals and broken answers of the API: the watermark stays, health tells the remedy, and it recovers by itself', async (t) => {
+test('refusals and broken answers of the API: the watermark stays, health names the fix, and it recovers by itself', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
   const { tailnet, service, api, clock } = await startWorld(t, { tailnet: { nodes: 10 }, speed: 60 })
   const { service: running, until } = service({

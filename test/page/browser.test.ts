@@ -85,7 +85,7 @@ test('without JavaScript everything is there but the plot', { skip }, async (t) 
   assert.deepEqual(faults, [])
 })
 
-test('an API that refuses is told with the remedy, and forgotten when it is well again', { skip }, async (t) => {
+test('an API that refuses is shown with the fix, and forgotten when it works again', { skip }, async (t) => {
   const { url, api } = await startWholeService(t)
   const { page, headline, violations, faults } = await look(browser, url)
   await headline(/^OK/)
@@ -98,7 +98,7 @@ test('an API that refuses is told with the remedy, and forgotten when it is well
   assert.match(text, /401 .*the API key is wrong, revoked or expired.*create a new one in the admin console/)
   await page.waitForSelector('.stage.error')
   assert.match((await page.locator('.stage.error .fault').textContent()) ?? '', /ago: Tailscale answered 401/)
-  assert.match((await page.locator('#troubles').textContent()) ?? '', /Tailscale API: Error.*api_unauthorized/s)
+  assert.match((await page.locator('#problems').textContent()) ?? '', /Tailscale API: Error.*api_unauthorized/s)
   assert.equal(await page.title(), 'Error · tailflux')
   assert.deepEqual(await violations(), [])
   await picture(page, 'api-401')

@@ -82,7 +82,7 @@ const API_FAULTS: [Code, Reaction][] = [
   ['api_truncated', 'split'],
 ]
 for (const [code, reaction] of API_FAULTS) {
-  test(`${code}: the watermark stands still, health says so with the remedy, and it recovers by itself without a gap`, async () => {
+  test(`${code}: the watermark stands still, health says so with the fix, and it recovers by itself without a gap`, async () => {
     const world = createLineWorld()
     world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)
     await world.run(120_000)
@@ -144,7 +144,7 @@ test('while the database is down nothing is fetched, and afterwards nothing is m
   assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 95n * SECOND)
 })
 
-test('one failure of the database is one warning with the remedy, and a long one is told again now and then', async () => {
+test('one failure of the database is one warning with the fix, and a long one is repeated now and then', async () => {
   const { log, entries } = keptLog()
   // Many windows at once, and many probes: they all find the same.
   const world = createLineWorld({ lookbackMs: 6 * 3_600_000, windowMaxMs: 60_000 }, { log })
@@ -243,7 +243,7 @@ test('a fast local clock never lets the watermark pass what the API has', async 
   assert.match(told?.text ?? '', /600 s ahead of .* synchronise it \(NTP\)/)
 })
 
-test('a slow local clock delays by as much, loses nothing, and is told with the remedy until it is set right', async () => {
+test('a slow local clock delays by as much, loses nothing, and is reported with the fix until it is set right', async () => {
   const world = createLineWorld()
   world.skewMs = 10 * 60_000
   world.api.records = records(NOON_NS - HOUR, 3_600 + 7_200)

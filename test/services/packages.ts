@@ -76,7 +76,7 @@ async function ownLists(cache: string, common: readonly string[]): Promise<strin
     if (isFresh(stamp)) return
     mkdirSync(join(lists, 'partial'), { recursive: true })
     mkdirSync(join(archives, 'archives', 'partial'), { recursive: true })
-    // A source that does not answer is not ours to remedy: what counts is whether the packages can be had, which is seen next.
+    // A source that does not answer is not ours to fix: what counts is whether the packages can be had, which is seen next.
     await run('apt-get', [...common, ...options, 'update'], { env: plainEnv(), maxBuffer: 64 << 20 }).catch(
       (error: unknown) => console.error(`apt-get update: ${error instanceof Error ? error.message : String(error)}`),
     )

@@ -213,7 +213,7 @@ test('gzip that never decodes to anything stops at the same limit', async (t) =>
   assert.deepEqual(await codeAndReaction(source.open(WINDOW, signal).then(runWorkers)), ['api_too_large', 'split'])
 })
 
-test('no connection: the text has the code and the remedy', async (t) => {
+test('no connection: the text has the code and the fix', async (t) => {
   const { api, source, signal } = await apiAndSource(t)
   await api.close()
   const fault = await faultOf(source.open(WINDOW, signal))

@@ -100,7 +100,7 @@ test('an idle connection that the other side has closed is replaced without an e
   ])
 })
 
-test('each status has its code, its reaction and a text with the remedy', async (t) => {
+test('each status has its code, its reaction and a text with the fix', async (t) => {
   const { api, source, signal } = await apiAndSource(t, { tailnet: 'T1234CNTRL' })
   api.on('settings', json(403, { message: 'no' }))
   const rows: [number, Code, Reaction, RegExp][] = [

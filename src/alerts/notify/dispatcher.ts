@@ -35,7 +35,7 @@ export interface Dispatcher {
 export interface DispatcherStatus {
   readonly notifier: string
   readonly status: 'ok' | 'failing'
-  readonly lastTold: string | null
+  readonly lastSent: string | null
   /** The sentence of the last failure. */
   readonly error: string | null
 }
@@ -49,7 +49,7 @@ export interface DispatcherDeps {
   readonly onTold: () => void
   readonly clock: Clock
   readonly log: Logger
-  readonly metrics: Pick<AlertsMetrics, 'told'>
+  readonly metrics: Pick<AlertsMetrics, 'notified'>
 }
 
 /** What ended longer ago, unheard, is in the events and not told. */
@@ -76,7 +76,7 @@ interface Memory {
 export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   const { clock, log, metrics } = deps
   const stopping = new AbortController()
-  const states = new Map<string, { lastTold: string | null; error: string | null }>()
+  const states = new Map<string, { lastSent: string | null; error: string | null }>()
   const memories = new Map<string, Memory>()
   let loops: Promise<void>[] = []
   let waking = Promise.withResolvers<void>()
@@ -156,15 +156,15 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
         await notifier.send(portion, stopping.signal)
       } catch (error) {
         if (stopping.signal.aborted) return undefined
-        metrics.told(notifier.kind, 'failed', portion.length)
+        metrics.notified(notifier.kind, 'failed', portion.length)
         return { error }
       }
       for (const { fingerprint } of portion) {
         const one = wanted.get(fingerprint)
         if (one) mark(notifier, one.alert, one.news)
       }
-      metrics.told(notifier.kind, 'told', portion.length)
-      states.set(notifier.id, { lastTold: new Date(Number(clock.now() / 1_000_000n)).toISOString(), error: null })
+      metrics.notified(notifier.kind, 'sent', portion.length)
+      states.set(notifier.id, { lastSent: new Date(Number(clock.now() / 1_000_000n)).toISOString(), error: null })
       deps.onTold()
     }
     return undefined
@@ -180,8 +180,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
         // An error of our own fails this notifier, and no other one.
         const [code, text] = error instanceof CollectorError ? [error.code, error.message] : ['notify_failed', BROKEN]
         failures += 1
-        const { lastTold = null } = states.get(notifier.id) ?? {}
-        states.set(notifier.id, { lastTold, error: text })
+        const { lastSent = null } = states.get(notifier.id) ?? {}
+        states.set(notifier.id, { lastSent, error: text })
         log.warn({ notifier: notifier.label, code, err: error }, 'notification failed, will retry')
         const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
         await clock.sleep(waitMs, stopping.signal).catch(() => undefined)
@@ -214,8 +214,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     },
     status: () =>
       deps.notifiers.map(({ id, label }) => {
-        const { lastTold = null, error = null } = states.get(id) ?? {}
-        return { notifier: label, status: error === null ? 'ok' : 'failing', lastTold, error }
+        const { lastSent = null, error = null } = states.get(id) ?? {}
+        return { notifier: label, status: error === null ? 'ok' : 'failing', lastSent, error }
       }),
     isDone(alert) {
       const nowMs = clock.monotonicMs()

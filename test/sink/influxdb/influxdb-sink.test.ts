@@ -158,7 +158,7 @@ test('listeners hear nothing of what observers write: a database that refuses ev
   assert.deepEqual(heard, [])
 })
 
-test('what a person must remedy is told at once, and nothing is dropped', async (t) => {
+test('what a person must fix is reported at once, and nothing is dropped', async (t) => {
   const server = await startScriptedInflux(t)
   const held: [Reply, string, RegExp][] = [
     [fault(401, 'unauthorized access'), 'db_unauthorized', /credentials.*INFLUX_TOKEN/],

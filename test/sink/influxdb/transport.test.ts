@@ -53,7 +53,7 @@ test('a password comes from its file as well', async (t) => {
   )
 })
 
-test('a secret file that vanishes, is empty or holds no header text is told with the remedy, and never ends the process', async (t) => {
+test('a secret file that vanishes, is empty or holds no header text is reported with the fix, and never ends the process', async (t) => {
   const server = await startScriptedInflux(t)
   const path = join(folder(t), 'token')
   writeFileSync(path, 'good')
