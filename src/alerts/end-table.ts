@@ -1,5 +1,6 @@
 /** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
-import { hashWords, spreadHash, TAILS } from '../base/hash.ts'
+import { hashWords, spreadHash } from '../base/hash.ts'
+import { isSameText } from '../base/text-words.ts'
 import { doubled } from '../base/typed-array.ts'
 
 const ENDS_MIN = 1024
@@ -31,8 +32,8 @@ export class EndTable {
         cells[cell] === hash &&
         ownName - own === end - start &&
         cells[cell + 3]! - ownName === nameEnd - nameStart &&
-        isSame(this.view, own, view, start, end - start) &&
-        isSame(this.view, ownName, view, nameStart, nameEnd - nameStart)
+        isSameText(this.view, own, view, start, end - start) &&
+        isSameText(this.view, ownName, view, nameStart, nameEnd - nameStart)
       )
         return number
       slot = (slot + 1) & mask
@@ -94,10 +95,4 @@ export class EndTable {
     }
     this.slots = slots
   }
-}
-
-function isSame(one: DataView, at: number, other: DataView, from: number, length: number): boolean {
-  let i = 0
-  for (; i + 4 <= length; i += 4) if (one.getInt32(at + i) !== other.getInt32(from + i)) return false
-  return ((one.getInt32(at + i, true) ^ other.getInt32(from + i, true)) & TAILS[length - i]!) === 0
 }

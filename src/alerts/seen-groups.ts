@@ -1,5 +1,6 @@
 /** `newFor`: what was seen, known by node ids, so a pair is the same over IPv4 and IPv6 and after a device was renamed; and the same in both
  * directions. */
+import { compare } from '../base/order.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { createFilter, type Known, protoOf } from './filter.ts'
 import type { Groups } from './groups.ts'
@@ -26,7 +27,7 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
       id: people.nodeOf(ends.textOf(ends.addressOf(end))),
       name: ends.textOf(ends.nameOf(end)),
     }))
-    if (isPair) both.sort((one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0))
+    if (isPair) both.sort((one, other) => compare(one.id, other.id))
     const ids: string[] = []
     const names: string[] = []
     for (const dim of by) {

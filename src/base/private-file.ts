@@ -1,5 +1,7 @@
 /** Files and folders that only the service's own user may read: what it keeps names who talks to whom, and the state holds a key. */
+
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { systemCode } from './errors.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
@@ -17,7 +19,7 @@ export function makePrivateFile(path: string): boolean {
     closeSync(openSync(path, 'ax', FILE_MODE))
     return true
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
+    if (systemCode(error) === 'EEXIST') return false
     throw error
   }
 }
@@ -33,11 +35,7 @@ export function tightenDatabase(path: string): void {
       chmodSync(path + suffix, FILE_MODE)
     } catch (error) {
       // ENOENT: its owner has just removed it.
-      if (!['EPERM', 'EROFS', 'ENOENT'].includes(codeOf(error) ?? '')) throw error
+      if (!['EPERM', 'EROFS', 'ENOENT'].includes(systemCode(error) ?? '')) throw error
     }
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }

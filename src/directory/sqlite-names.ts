@@ -6,6 +6,7 @@
  * from the beginning of time; that gives names to the look-back of a first start. */
 
 import { hashBytes } from '../base/hash.ts'
+import { prepareExact } from '../base/sqlite.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import { deviceByKey } from '../source/devices.ts'
 import { createHashFilter } from './hash-filter.ts'
@@ -30,10 +31,10 @@ CREATE TABLE IF NOT EXISTS names_history (
   tailnet TEXT, key TEXT, valid_from_ns INTEGER, name TEXT NOT NULL, PRIMARY KEY (tailnet, key, valid_from_ns)) STRICT;
 CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INTEGER NOT NULL) STRICT;`),
   )
-  const all = db.prepare(
+  const all = prepareExact(
+    db,
     'SELECT key, valid_from_ns, name FROM names_history WHERE tailnet = ? ORDER BY key, valid_from_ns',
   )
-  all.setReadBigInts(true)
   const put = db.prepare('INSERT OR REPLACE INTO names_history VALUES (?, ?, ?, ?)')
   const putReading = db.prepare('INSERT OR IGNORE INTO names_reading VALUES (?, ?)')
 

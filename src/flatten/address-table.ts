@@ -1,7 +1,8 @@
 /** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
  * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
-import { hashBytes, TAILS } from '../base/hash.ts'
+import { hashBytes } from '../base/hash.ts'
 import { RowIndex } from '../base/row-index.ts'
+import { isSameText } from '../base/text-words.ts'
 import { doubled } from '../base/typed-array.ts'
 import { textOf } from '../source/parse/text.ts'
 import type { NameCache } from './name-cache.ts'
@@ -74,13 +75,8 @@ export class AddressTable {
     for (let row = index.rowAt(place); row >= 0; row = index.rowAt(place)) {
       const cell = row * ADDRESS_CELLS
       const own = cells[cell]!
-      if (cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - own === length) {
-        let i = 0
-        while (i + 4 <= length && view.getInt32(own + i, true) === from.getInt32(start + i, true)) i += 4
-        const rest = length - i
-        const differs = view.getInt32(own + i, true) ^ from.getInt32(start + i, true)
-        if (rest < 4 && (differs & TAILS[rest]!) === 0) return row
-      }
+      const isAlike = cells[cell + ADDRESS_HASH] === hash && cells[cell + ADDRESS_END]! - own === length
+      if (isAlike && isSameText(view, own, from, start, length)) return row
       place = index.next(place)
     }
     return ~place

@@ -22,7 +22,7 @@ import {
   FLOW_PROTO,
   FLOW_SRC,
   type FlowPoint,
-  hashFlow,
+  hashTags,
   type NodePoint,
   PATH_NONE,
   type Points,
@@ -95,7 +95,7 @@ export class FlatPoints implements Points {
   add(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
     const index = this.index
     const cells = this.flowCells
-    let place = index.first(hashFlow(kind, proto, src, dst, port, path))
+    let place = index.first(hashTags(kind, proto, src, dst, port, path))
     for (let row = index.rowAt(place); row >= 0; row = index.rowAt(place)) {
       const cell = row * FLOW_CELLS
       if (

@@ -4,7 +4,8 @@
  *
  * Bounded: an address takes the place of another one. One memory serves all workers. */
 
-import { spreadHash, TAILS } from '../base/hash.ts'
+import { spreadHash } from '../base/hash.ts'
+import { areWordsOf, putWords } from '../base/text-words.ts'
 import { isItsTurn } from '../source/parse/string-interner.ts'
 
 const PLACES = 16_384
@@ -42,13 +43,7 @@ export class NameCache {
     for (let way = 0; way < 2; way++, place ^= 1) {
       const cell = place * CELLS
       if ((cells[cell + SIZES]! & 0xff) !== length) continue
-      let at = cell
-      let i = start
-      while (i + 4 <= end && view.getInt32(i, true) === cells[at]) {
-        i += 4
-        at += 1
-      }
-      if (end - i >= 4 || (view.getInt32(i, true) & TAILS[end - i]!) !== cells[at]) continue
+      if (!areWordsOf(cells, cell, view, start, length)) continue
       const range = (cell >> 1) + RANGE
       if (atNs >= ranges[range]! && atNs < ranges[range + 1]!) return place
     }
@@ -87,10 +82,7 @@ export class NameCache {
     const isTaken = (place: number) => cells[place * CELLS + SIZES] !== 0
     const place = !isTaken(first) || (isTaken(first ^ 1) && isItsTurn(this.misses++)) ? first : first ^ 1
     const cell = place * CELLS
-    let at = cell
-    let i = start
-    for (; i + 4 <= end; i += 4) cells[at++] = view.getInt32(i, true)
-    cells[at] = view.getInt32(i, true) & TAILS[end - i]!
+    putWords(cells, cell, view, start, length)
     cells[cell + SIZES] = length | (nameLength << 8) | (hasMarks ? 1 << 16 : 0)
     ranges[(cell >> 1) + RANGE] = fromNs
     ranges[(cell >> 1) + RANGE + 1] = toNs

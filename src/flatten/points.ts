@@ -21,11 +21,6 @@ export const FLOW_PATH = 5
 /** How many entries were folded into the point. */
 export const FLOW_COUNT = 6
 
-/** A hash of the tags of a flow point, not spread yet. `src` and `dst`: anything that stands for the address. */
-export function hashFlow(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
-  return hashNumbers(src, dst, ((proto << 2) | kind) ^ (port << 12) ^ (path << 15))
-}
-
 export const PATH_NONE = -2
 export const PATH_DIRECT = -1
 
@@ -55,6 +50,24 @@ export interface ExactCounters {
   readonly flows: BigInt64Array
   /** As `Points.totals`. */
   readonly totals: BigInt64Array
+}
+
+/** A hash of the tags of a flow point, not spread yet. `src` and `dst`: numbers that stand for the addresses. */
+export function hashTags(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
+  return hashNumbers(src, dst, ((proto << 2) | kind) ^ (port << 12) ^ (path << 15))
+}
+
+/** The same for a point of a message, equal in every message that has a point with these tags. */
+export function hashOfFlow({ flowCells, addressCells }: Points, index: number): number {
+  const cell = index * FLOW_CELLS
+  return hashTags(
+    flowCells[cell + FLOW_KIND]!,
+    flowCells[cell + FLOW_PROTO]!,
+    addressCells[flowCells[cell + FLOW_SRC]! * ADDRESS_CELLS + ADDRESS_HASH]!,
+    addressCells[flowCells[cell + FLOW_DST]! * ADDRESS_CELLS + ADDRESS_HASH]!,
+    flowCells[cell + FLOW_PORT]!,
+    flowCells[cell + FLOW_PATH]!,
+  )
 }
 
 /** The points of one message: first `flowCount` of `tailnet_flow`, then one of `tailnet_node` for each kind with entries. Valid only

@@ -12,8 +12,12 @@ export function tagValue(text: string): string {
   if (isPlain(text)) return text
   // Longer than this it is cut anyway; never work on all of a text of megabytes.
   const start = text.length > TAG_BYTES_MAX ? wholeCharacters(text) : text
-  const clean = start.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_').toWellFormed()
-  return cut(clean) || 'none'
+  return cut(printable(start)) || 'none'
+}
+
+/** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_').toWellFormed()
 }
 
 /** A short text of printable ASCII, as nearly all are. */

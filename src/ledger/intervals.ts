@@ -1,12 +1,11 @@
 /** Arithmetic of closed intervals over `logged` time. Two intervals that share an end are contiguous: windows share their
  * boundaries, and the API is inclusive on both ends, so nothing lies between them. Lists are ascending and disjoint unless told otherwise. */
+import { compare } from '../base/order.ts'
 import type { Interval } from './ledger.ts'
 
 /** The union of intervals in any order, overlapping or touching ones joined. */
 export function merge(intervals: readonly Interval[]): Interval[] {
-  const sorted = intervals.toSorted((one, other) =>
-    one.fromNs < other.fromNs ? -1 : one.fromNs > other.fromNs ? 1 : 0,
-  )
+  const sorted = intervals.toSorted(byStart)
   const merged: { fromNs: bigint; toNs: bigint }[] = []
   for (const { fromNs, toNs } of sorted) {
     const last = merged.at(-1)
@@ -14,6 +13,10 @@ export function merge(intervals: readonly Interval[]): Interval[] {
     else if (toNs > last.toNs) last.toNs = toNs
   }
   return merged
+}
+
+export function byStart(one: Interval, other: Interval): number {
+  return compare(one.fromNs, other.fromNs)
 }
 
 /** What is left of `intervals` without `holes` (holes in any order). The pieces keep the holes' ends as their own ends;

@@ -6,19 +6,7 @@
  * Names are left out, because they follow from the address: a device that is renamed counts once, though it begins new series. */
 import { HOUR } from '../base/clock.ts'
 import { avalanche, hashStep, hashText } from '../base/hash.ts'
-import {
-  ADDRESS_CELLS,
-  ADDRESS_HASH,
-  FLOW_CELLS,
-  FLOW_DST,
-  FLOW_KIND,
-  FLOW_PATH,
-  FLOW_PORT,
-  FLOW_PROTO,
-  FLOW_SRC,
-  hashFlow,
-  type Points,
-} from '../flatten/points.ts'
+import { hashOfFlow, type Points } from '../flatten/points.ts'
 import { KINDS } from '../source/parse/message.ts'
 
 export const MEASUREMENTS = ['tailnet_flow', 'tailnet_node'] as const
@@ -58,18 +46,9 @@ export function createSeries(): Series {
   return {
     take(points, nowNs) {
       turn(nowNs)
-      const { flowCount, flowCells, addressCells } = points
       const node = avalanche(hashText(points.node))
       const flowSketch = flows[place]!
-      for (let cell = 0; cell < flowCount * FLOW_CELLS; cell += FLOW_CELLS) {
-        const src = addressCells[flowCells[cell + FLOW_SRC]! * ADDRESS_CELLS + ADDRESS_HASH]!
-        const dst = addressCells[flowCells[cell + FLOW_DST]! * ADDRESS_CELLS + ADDRESS_HASH]!
-        const kind = flowCells[cell + FLOW_KIND]!
-        const proto = flowCells[cell + FLOW_PROTO]!
-        const port = flowCells[cell + FLOW_PORT]!
-        const path = flowCells[cell + FLOW_PATH]!
-        put(flowSketch, node ^ hashFlow(kind, proto, src, dst, port, path))
-      }
+      for (let index = 0; index < points.flowCount; index += 1) put(flowSketch, node ^ hashOfFlow(points, index))
       for (let kind = 0; kind < KINDS.length; kind += 1)
         if (points.flows[kind]! > 0) put(nodes[place]!, hashStep(node, kind + 1))
     },

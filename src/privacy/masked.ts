@@ -73,7 +73,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
   let nodeCells = new Int32Array(0)
   let nodeAddressCells = new Int32Array(0)
 
-  function component(bytes: number): void {
+  function reserve(bytes: number): void {
     if (used + bytes + SPARE <= memory.length) return
     const grown = new Uint8Array(2 * (used + bytes + SPARE))
     grown.set(memory.subarray(0, used))
@@ -83,7 +83,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
 
   /** Where the bytes lie now. */
   function copy({ text, textStart }: Message, start: number, end: number): number {
-    component(end - start)
+    reserve(end - start)
     const at = used
     memory.set(text.subarray(textStart + start, textStart + end), at)
     used += end - start
@@ -91,7 +91,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
   }
 
   function put(text: string): number {
-    component(3 * text.length)
+    reserve(3 * text.length)
     const at = used
     used += encoder.encodeInto(text, memory.subarray(at)).written
     return at
@@ -163,29 +163,17 @@ function createMasked(mask: Mask): (message: Message) => Message {
       maskNodes(message)
     }
     return {
-      nodeId: message.nodeId,
-      startNs: message.startNs,
-      loggedNs: message.loggedNs,
-      hasLogged: message.hasLogged,
-      entryCount: message.entryCount,
-      quarantined: message.quarantined,
+      ...message,
       text: memory,
       textStart: 0,
       view,
-      plain: message.plain,
       cells,
-      counters: message.counters,
-      exact: message.exact,
-      protoNames: message.protoNames,
       nodeCount: hasNodes ? message.nodeCount : 0,
       nodeCells,
       nodeAddressCount: hasNodes ? message.nodeAddressCount : 0,
       nodeAddressCells,
       srcNode: hasNodes ? message.srcNode : -1,
       srcNodeIsReporter: hasNodes && message.srcNodeIsReporter,
-      json: message.json,
-      jsonStart: message.jsonStart,
-      jsonEnd: message.jsonEnd,
     }
   }
 }

@@ -1,10 +1,11 @@
 /** Flows that are stored, summed over a range of time: from the embedded store or from InfluxDB. Both ends of a connection report it; each flow is
  * told once here, as the reporter that saw most of it counts it. */
 
+import { compare } from '../base/order.ts'
 import { literal } from '../sink/influxdb/influxql.ts'
+import { partsOfLine } from '../sink/line-protocol/line-parts.ts'
 import { exportLines } from '../sink/sqlite/embedded-store.ts'
 import { cellOf, type InfluxQl } from './influxql.ts'
-import { partsOfLine } from './line.ts'
 
 export interface FlowFilter {
   /** Both inclusive, ns, the nodes' clocks. */
@@ -127,7 +128,7 @@ function isReportedOnce({ kind, src, dst }: Flow): boolean {
 function order(one: Flow, other: Flow): number {
   const difference = bytesOf(other) - bytesOf(one) || other.txBytes - one.txBytes
   if (difference !== 0n) return difference > 0n ? 1 : -1
-  return one.node < other.node ? -1 : one.node > other.node ? 1 : 0
+  return compare(one.node, other.node)
 }
 
 export function bytesOf({ txBytes, rxBytes }: Flow): bigint {

@@ -3,11 +3,13 @@
  * One node that sends nothing but what cannot be taken must fill neither the disk nor the time of the others. So each node has a quota of
  * letters and bytes per hour, and beyond it, or beyond the limit of all letters together, letters are counted exactly. A letter that was
  * seen before is neither kept nor counted again, because a window that fails is read again, and late passes read it again anyway. */
+
 import { createHash } from 'node:crypto'
 import { HOUR } from '../base/clock.ts'
 import { excerpt } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import { createHashSet, type HashSet } from '../base/hash-set.ts'
+import { nodeOf as nodeOfLine } from './line-protocol/line-spans.ts'
 import type { DeadLetter } from './sink.ts'
 
 /** Letters and bytes that are kept per node and hour of `logged` time: lines that the database refused are small, messages are not. */
@@ -22,8 +24,6 @@ const KNOWN_MAX = 200_000
 const QUOTAS_MAX = 20_000
 /** The node of letters without a node. */
 const NOBODY = 'unknown'
-/** The tag `node` of a line. */
-const NODE_TAG = /^[^ ,]+(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\ ,])+)/
 
 /** One line of the dead-letter file, as JSON. */
 interface LetterLine {
@@ -225,7 +225,7 @@ function moreLine({ letter: { stage, reason }, node, hour, why, ids, count }: Mo
 
 /** The node of a line of line protocol. */
 function nodeOf({ stage, text }: DeadLetter): string | undefined {
-  return stage === 'sink' ? NODE_TAG.exec(text.slice(0, 1_024))?.[1] : undefined
+  return stage === 'sink' ? nodeOfLine(text.slice(0, 1_024)) : undefined
 }
 
 function hourOf(ns: bigint): string {

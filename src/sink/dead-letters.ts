@@ -12,7 +12,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
-import { CollectorError } from '../base/errors.ts'
+import { CollectorError, systemCode } from '../base/errors.ts'
 import { formatBytes } from '../base/units.ts'
 import { createLetterQuota } from './dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters, LetterProblem } from './sink.ts'
@@ -145,7 +145,7 @@ export function createDeadLetters(
       // A half-written line must not be taken for a letter. If this fails too, the newline check at the next opening ends the line.
       await file?.truncate(fileBytes).catch(() => undefined)
       await close().catch(() => undefined)
-      const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+      const code = systemCode(error)
       if (code === undefined) throw error
       throw new CollectorError(
         `The dead letters in ${dir} cannot be written (${code}). Free space or correct the permissions; polling then resumes automatically.`,

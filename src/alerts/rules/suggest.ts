@@ -1,6 +1,8 @@
 /** Thresholds from what was seen: for each question that people ask, the busiest windows of the last days, and a threshold well above them. Either
  * the database is asked by InfluxQL, or the lines of the embedded store are added up here. */
+
 import { formatDuration } from '../../base/units.ts'
+import { type LineParts, partsOfLine } from '../../sink/line-protocol/line-parts.ts'
 import { isBytes } from '../amount.ts'
 import { type QueryOptions, seenQuery, tagsOf } from '../export/grafana-query.ts'
 import { TAILNET_ADDRESS } from '../scope.ts'
@@ -91,7 +93,7 @@ export function linesSource(
     async seen(rule, days) {
       const windows = new Map<string, { tags: Record<string, string>; sums: Map<bigint, number> }>()
       for (const line of lines(isByNode(rule) ? 'tailnet_node' : 'tailnet_flow', days)) {
-        const { tags, fields, ns } = partsOf(line)
+        const { tags, fields, timestampNs } = partsOfLine(line)
         const isWanted = tags['tailnet'] === tailnet && (rule.kinds as readonly string[]).includes(tags['kind'] ?? '')
         if (!isWanted || (rule.where.proto && !rule.where.proto.includes(tags['proto'] ?? ''))) continue
         if (rule.isRouter && (!address.test(tags['dst'] ?? '') || address.test(tags['src'] ?? ''))) continue
@@ -99,7 +101,7 @@ export function linesSource(
         const key = JSON.stringify(own)
         const group = windows.get(key) ?? { tags: own, sums: new Map<bigint, number>() }
         windows.set(key, group)
-        const window = ns / rule.windowNs
+        const window = timestampNs / rule.windowNs
         group.sums.set(window, (group.sums.get(window) ?? 0) + measured(rule, fields))
       }
       return [...windows.values()].map(({ tags, sums }) => {
@@ -110,21 +112,10 @@ export function linesSource(
   }
 }
 
-function measured({ measure }: Rule, fields: string): number {
-  const field = (name: string) => Number(new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? 0)
+function measured({ measure }: Rule, fields: LineParts['fields']): number {
+  const field = (name: string) => Number(fields[name] ?? 0)
   if (measure === 'bytes') return field('tx_bytes') + field('rx_bytes')
   return measure === 'pkts' ? field('tx_pkts') + field('rx_pkts') : field(measure)
-}
-
-/** One of our own lines: blanks, commas and equal signs in tags have a backslash before them. */
-function partsOf(line: string): { tags: Record<string, string>; fields: string; ns: bigint } {
-  const [series = '', fields = '', ns = '0'] = line.trimEnd().split(/(?<!\\) /)
-  const tags: Record<string, string> = {}
-  for (const pair of series.split(/(?<!\\),/).slice(1)) {
-    const [name = '', value = ''] = pair.split(/(?<!\\)=/)
-    tags[name] = value.replace(/\\([ ,=])/g, '$1')
-  }
-  return { tags, fields, ns: BigInt(ns) }
 }
 
 function nameOf(tags: Readonly<Record<string, string>>): string {

@@ -1,5 +1,6 @@
 /** Backfill requests in the state file: one range per tailnet, kept until all of it is done, also after restarts and crashes.
  * The ledger knows what of it is done; this is only the request. */
+import { prepareExact } from '../../base/sqlite.ts'
 import type { Interval } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
 
@@ -21,10 +22,10 @@ export function createBackfillRequests({ db, transaction }: StateFile, tailnet: 
       'CREATE TABLE IF NOT EXISTS ledger_backfill_request (tailnet TEXT PRIMARY KEY, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, asked_ns INTEGER NOT NULL) STRICT',
     ),
   )
-  const find = db.prepare(
+  const find = prepareExact(
+    db,
     'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_backfill_request WHERE tailnet = ?',
   )
-  find.setReadBigInts(true)
   const put = db.prepare('INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
   const remove = db.prepare('DELETE FROM ledger_backfill_request WHERE tailnet = ?')
   let request = find.get(tailnet) as unknown as BackfillRequest | undefined

@@ -11,7 +11,9 @@
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in memory
  * beside the file; memory changes only after the commit. */
 import { randomBytes } from 'node:crypto'
-import { intersects, merge, subtract } from '../intervals.ts'
+import { compare } from '../../base/order.ts'
+import { prepareExact } from '../../base/sqlite.ts'
+import { byStart, intersects, merge, subtract } from '../intervals.ts'
 import type { Attempt, DoneRecord, DoneWindow, Gap, GapReason, Interval, Ledger } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
 
@@ -209,10 +211,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
       })
       windows = new Map([...windows].filter(([, one]) => !isOld(one)))
     },
-    recent: (limit) =>
-      [...windows.values()]
-        .sort((one, other) => (one.toNs > other.toNs ? -1 : one.toNs < other.toNs ? 1 : 0))
-        .slice(0, limit),
+    recent: (limit) => [...windows.values()].sort((one, other) => compare(other.toNs, one.toNs)).slice(0, limit),
   }
 }
 
@@ -236,11 +235,7 @@ function grown(some: readonly Gap[], interval: Interval, reason: GapReason, nowN
 }
 
 function prepare({ db }: StateFile) {
-  const statement = (text: string) => {
-    const prepared = db.prepare(text)
-    prepared.setReadBigInts(true)
-    return prepared
-  }
+  const statement = (sql: string) => prepareExact(db, sql)
   return {
     writer: statement('SELECT id, is_origin_guessed FROM ledger_writer WHERE tailnet = ?'),
     guessOrigin: statement('UPDATE ledger_writer SET is_origin_guessed = ? WHERE tailnet = ?'),
@@ -293,7 +288,4 @@ function pick({ pass, digest, messages, entries, points, atNs }: DoneRecord): Do
 }
 function keyOf(interval: Interval): string {
   return `${interval.fromNs}-${interval.toNs}`
-}
-function byStart(one: Interval, other: Interval): number {
-  return one.fromNs < other.fromNs ? -1 : one.fromNs > other.fromNs ? 1 : 0
 }

@@ -13,11 +13,12 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
-import { CollectorError } from '../../base/errors.ts'
+import { CollectorError, messageOf } from '../../base/errors.ts'
 import { isoOf } from '../../base/format.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
+import { isDamageCode, SQLITE, sqliteCode } from '../../base/sqlite.ts'
 import { MIGRATIONS, type Migration, migrate, newestLayout } from './migrations.ts'
-import { inUse, messageOf, SQLITE_ERROR, sqliteCode, stateError } from './state-errors.ts'
+import { inUse, stateError } from './state-errors.ts'
 
 export interface StateFile {
   readonly path: string
@@ -145,8 +146,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
       // Closing what never opened: the first error is the one that counts.
     }
     if (error instanceof CollectorError) throw error
-    const code = sqliteCode(error)
-    if (code === 11 || code === 26) return { damage: messageOf(error) }
+    if (isDamageCode(sqliteCode(error))) return { damage: messageOf(error) }
     throw stateError(error, path, 'start tailflux again then')
   }
 }
@@ -189,7 +189,7 @@ function upgrade(
     })
   } catch (error) {
     // Errors of the disk have their own texts.
-    if (sqliteCode(error) !== SQLITE_ERROR && sqliteCode(error) !== undefined) throw error
+    if (sqliteCode(error) !== SQLITE.error && sqliteCode(error) !== undefined) throw error
     throw new CollectorError(
       `the state file ${path} cannot be brought from layout ${reached} to ${reached + 1} (${messageOf(error)}): run the version of tailflux that wrote it, or move the file away, then tailflux resumes from the watermark stored in the database`,
       { stage: 'ledger', code: 'state_failed', reaction: 'hold', cause: error },

@@ -4,6 +4,7 @@
  * to fit go first, all together; the others in parts, by node, halved where a part is refused. This takes a few tens of requests for the first
  * batch, then about two. */
 
+import { compare } from '../../base/order.ts'
 import type { LimitError } from '../limit-error.ts'
 import type { LineSpan } from '../line-protocol/line-spans.ts'
 import { hashOf, type Known, seriesOf } from './known-values.ts'
@@ -73,9 +74,7 @@ export function createLimitSearch(line: {
   function halvesOf(lines: readonly LineSpan[]): (readonly LineSpan[])[] {
     const { fits = [], rest = [] } = Object.groupBy(lines, (line) => (isKnown(line) ? 'fits' : 'rest'))
     if (fits.length > 0 && rest.length > 0) return [fits, rest]
-    const sorted = lines.toSorted((one, other) =>
-      nodeOf(one) < nodeOf(other) ? -1 : nodeOf(one) > nodeOf(other) ? 1 : 0,
-    )
+    const sorted = lines.toSorted((one, other) => compare(nodeOf(one), nodeOf(other)))
     const middle = sorted.length >> 1
     // At the border between two nodes that is nearest to the middle.
     const borders = sorted.keys().filter((at) => at > 0 && nodeOf(sorted[at]!) !== nodeOf(sorted[at - 1]!))

@@ -1,5 +1,5 @@
 /** Single lines with points about the service itself; line-writer.ts writes the lines of messages. */
-import { tagValue } from '../../flatten/tag-value.ts'
+import { printable, tagValue } from '../../flatten/tag-value.ts'
 import { escapeMeasurement, escapeTag } from './escape.ts'
 
 const INT64_MAX = (1n << 63n) - 1n
@@ -33,9 +33,5 @@ function fieldText(value: bigint | number | boolean | string): string {
 }
 
 function quotable(text: string): string {
-  return text
-    .slice(0, 16_384)
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, '_')
-    .toWellFormed()
-    .replaceAll('"', '\\"')
+  return printable(text.slice(0, 16_384)).replaceAll('"', '\\"')
 }

@@ -8,6 +8,10 @@ export function escapeTag(text: string): string {
   return text.replace(/[, =]/g, '\\$&')
 }
 
+export function unescapeTag(text: string): string {
+  return text.replace(/\\([, =])/g, '$1')
+}
+
 /** A measurement: `=` means nothing there. */
 export function escapeMeasurement(text: string): string {
   return text.replace(/[, ]/g, '\\$&')

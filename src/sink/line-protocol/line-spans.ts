@@ -1,4 +1,6 @@
 /** Where lines begin and end in the bytes of a batch, and whose they are. Our lines hold no newline but the one at their end. */
+import { compare } from '../../base/order.ts'
+import { unescapeTag } from './escape.ts'
 
 export interface LineSpan {
   readonly start: number
@@ -47,9 +49,7 @@ export function bytesOf(bytes: Uint8Array, lines: readonly LineSpan[]): Uint8Arr
 
 /** The same lines in order of time. */
 export function oldestFirst(lines: readonly LineSpan[]): LineSpan[] {
-  return lines.toSorted((one, other) =>
-    one.timestampNs < other.timestampNs ? -1 : one.timestampNs > other.timestampNs ? 1 : 0,
-  )
+  return lines.toSorted((one, other) => compare(one.timestampNs, other.timestampNs))
 }
 
 /** The reporting node of a line, from its tag `node`, still escaped; undefined for a line that is about no node. */
@@ -60,7 +60,8 @@ export function nodeOf(text: string): string | undefined {
 /** The tailnet that the first of these lines is about, from its tag `tailnet`. */
 export function tailnetOf(bytes: Uint8Array): string | undefined {
   const end = bytes.indexOf(NEWLINE)
-  return TAILNET.exec(textOf(end < 0 ? bytes : bytes.subarray(0, end)))?.[1]?.replace(/\\([,= ])/g, '$1')
+  const escaped = TAILNET.exec(textOf(end < 0 ? bytes : bytes.subarray(0, end)))?.[1]
+  return escaped === undefined ? undefined : unescapeTag(escaped)
 }
 
 /** In the tags: what is escaped there (`\,` and the like) is passed over in pairs, so no value is taken for a tag. */

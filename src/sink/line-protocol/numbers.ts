@@ -1,5 +1,6 @@
 /** Digits of numbers, four at a time from a table: one by one, the processor would have to guess the length of each number. */
 import { highOf, lowOf } from '../../source/parse/int64.ts'
+import { wordOf } from '../../source/parse/words.ts'
 
 const CHUNK = 10_000
 /** The digits of 0 to 9999 as a little-endian word: from the first one on, and with zeros before it. */
@@ -11,12 +12,6 @@ for (let value = 0; value < CHUNK; value++) {
   LEFT[value] = wordOf(digits.padEnd(4, '0'))
   FULL[value] = wordOf(digits.padStart(4, '0'))
   LENGTHS[value] = digits.length
-}
-
-function wordOf(digits: string): number {
-  let word = 0
-  for (let i = 0; i < 4; i++) word |= digits.charCodeAt(i) << (i * 8)
-  return word
 }
 
 /** Writes a whole number from 0 to 2^53 at `p` and returns the position after it; up to three bytes behind that are written too. */

@@ -2,6 +2,7 @@
  * and picking these out would mean reading all others. */
 import type { DatabaseSync } from 'node:sqlite'
 import { DAY } from '../../base/clock.ts'
+import { prepareExact } from '../../base/sqlite.ts'
 import type { CheckpointPoint, TimeRange } from '../sink.ts'
 
 /** `tailnet`, `pass` and `writer` as in the line, escaped; `writer` is empty where the line has none. */
@@ -17,8 +18,7 @@ const TAKEN_OVER_DAYS = 2n
 
 export function prepareCheckpoint(db: DatabaseSync) {
   const put = db.prepare('INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?)')
-  const find = db.prepare('SELECT * FROM checkpoint WHERE ns BETWEEN ?2 AND ?3 AND tailnet = ?1')
-  find.setReadBigInts(true)
+  const find = prepareExact(db, 'SELECT * FROM checkpoint WHERE ns BETWEEN ?2 AND ?3 AND tailnet = ?1')
   const drop = db.prepare('DELETE FROM checkpoint WHERE ns < ?')
   return {
     /** `key` and `fields` of one of our own lines of `tailflux_window`. */
@@ -64,10 +64,10 @@ export function takeOverCheckpoints(db: DatabaseSync): void {
     (named.all() as unknown as { id: number; key: string; day: number }[]).map((one) => [one.id, one]),
   )
   const newestDay = [...series.values()].reduce((newest, { day }) => Math.max(newest, day), 0)
-  const points = db.prepare(
+  const points = prepareExact(
+    db,
     'SELECT ns, series, fields FROM point WHERE ns >= ? AND series IN (SELECT value FROM json_each(?))',
   )
-  points.setReadBigInts(true)
   const checkpoint = prepareCheckpoint(db)
   const fromNs = (BigInt(newestDay) - TAKEN_OVER_DAYS + 1n) * DAY
   const rows = points.iterate(fromNs, JSON.stringify([...series.keys()]))

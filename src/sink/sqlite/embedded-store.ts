@@ -1,10 +1,13 @@
 /** The embedded store: points in one SQLite file beside the service, for installations without InfluxDB. For the layout see store-file.ts. */
+
 import type { StatementSync } from 'node:sqlite'
 import type { Logger } from 'pino'
 import { type Clock, DAY, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
+import { prepareExact } from '../../base/sqlite.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
 import { escapeTag } from '../line-protocol/escape.ts'
+import { splitLine } from '../line-protocol/line-parts.ts'
 import { linesOf } from '../line-protocol/line-spans.ts'
 import type { Batch, Receipt, Sink, SinkMetrics } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
@@ -60,8 +63,6 @@ export function createEmbeddedStore(
     const made = openStoreFile(path)
     const { db } = made
     try {
-      const newest = db.prepare('SELECT max(watermark) AS ns FROM checkpoint')
-      newest.setReadBigInts(true)
       file = Object.assign(made, {
         series: new Map<string, Cached>(),
         checkpoint: prepareCheckpoint(db),
@@ -71,7 +72,7 @@ export function createEmbeddedStore(
           use: db.prepare('UPDATE series SET day = ? WHERE id = ?'),
           insert: db.prepare('INSERT INTO point (ns, series, fields) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
           update: db.prepare('UPDATE point SET fields = ?3 WHERE ns = ?1 AND series = ?2'),
-          newest,
+          newest: prepareExact(db, 'SELECT max(watermark) AS ns FROM checkpoint'),
           count: db.prepare('UPDATE total SET points = points + ?, series = series + ?'),
         },
       })
@@ -167,7 +168,7 @@ export function createEmbeddedStore(
           expired += 1
           continue
         }
-        const { key, fields } = partsOf(text.toString('utf8', start, end - 1))
+        const { key, fields } = splitLine(text.toString('utf8', start, end - 1))
         const id = seriesOf(key, Number(timestampNs / DAY), now, counts)
         const { changes } = now.sql.insert.run(timestampNs, id, fields)
         if (changes === 0) now.sql.update.run(timestampNs, id, fields)
@@ -185,8 +186,7 @@ export function createEmbeddedStore(
     transaction((now) => {
       const { db, sql } = now
       const oldestNs = oldestKeptNs(now)
-      const step = db.prepare('SELECT ns FROM point WHERE ns < ? ORDER BY ns LIMIT 1 OFFSET ?')
-      step.setReadBigInts(true)
+      const step = prepareExact(db, 'SELECT ns FROM point WHERE ns < ? ORDER BY ns LIMIT 1 OFFSET ?')
       const stepEnd = (step.get(oldestNs, CLEAN_ROWS) as { ns: bigint } | undefined)?.ns
       const points = Number(db.prepare('DELETE FROM point WHERE ns < ?').run(stepEnd ?? oldestNs).changes)
       const series = Number(
@@ -241,8 +241,7 @@ export function createEmbeddedStore(
     stats() {
       try {
         const { db } = opened()
-        const newest = db.prepare('SELECT max(ns) AS ns FROM point')
-        newest.setReadBigInts(true)
+        const newest = prepareExact(db, 'SELECT max(ns) AS ns FROM point')
         const { points, series } = db.prepare('SELECT points, series FROM total').get() as unknown as Counts
         return { points, series, newestNs: (newest.get() as { ns: bigint | null }).ns ?? undefined }
       } catch {
@@ -258,12 +257,4 @@ export function createEmbeddedStore(
 interface Counts {
   points: number
   series: number
-}
-
-/** Splits one of our own lines: the series ends at the first blank that no backslash escapes, the fields at the last blank. */
-function partsOf(line: string): { key: string; fields: string } {
-  const last = line.lastIndexOf(' ')
-  let blank = line.indexOf(' ')
-  while (line[blank - 1] === '\\') blank = line.indexOf(' ', blank + 1)
-  return { key: line.slice(0, blank), fields: line.slice(blank + 1, last) }
 }

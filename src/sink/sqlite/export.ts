@@ -1,4 +1,5 @@
 /** The embedded store as line protocol again, for a move to InfluxDB. */
+import { prepareExact } from '../../base/sqlite.ts'
 import { openStoreReader, storeError } from './store-file.ts'
 
 export interface ExportRange {
@@ -14,10 +15,10 @@ export interface ExportRange {
 export function* exportLines(path: string, range: ExportRange = {}): Iterable<string> {
   const db = openStoreReader(path)
   try {
-    const rows = db.prepare(
+    const rows = prepareExact(
+      db,
       'SELECT key, fields, ns FROM point JOIN series ON series.id = point.series WHERE ns BETWEEN ? AND ? AND key >= ? AND key < ? ORDER BY ns, point.series',
     )
-    rows.setReadBigInts(true)
     rows.setReturnArrays(true)
     const { fromNs = -(1n << 63n), toNs = (1n << 63n) - 1n, measurement } = range
     // A measurement ends at a comma; a minus is what follows a comma.

@@ -13,8 +13,9 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { CollectorError } from '../../base/errors.ts'
+import { CollectorError, messageOf } from '../../base/errors.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
+import { isBusyCode, isDamageCode, sqliteCode } from '../../base/sqlite.ts'
 import { CHECKPOINT_SCHEMA, takeOverCheckpoints } from './checkpoint-table.ts'
 
 const LAYOUT = 3
@@ -112,23 +113,18 @@ function versionOf(db: DatabaseSync): number {
   return (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
 }
 
-const SQLITE_BUSY = 5
-const SQLITE_LOCKED = 6
-const SQLITE_CORRUPT = 11
-const SQLITE_NOTADB = 26
-
 /** What SQLite or the file system said, as an error for the operator. */
 export function storeError(path: string, error: unknown): CollectorError {
   if (error instanceof CollectorError) return error
-  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-  const text = error instanceof Error ? error.message : String(error)
-  if (code === SQLITE_BUSY || code === SQLITE_LOCKED) {
+  const code = sqliteCode(error)
+  const text = messageOf(error)
+  if (isBusyCode(code)) {
     return new CollectorError(
       `The embedded store ${path} is busy (${text}); the write is retried. Stop the other process that writes to it.`,
       { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
     )
   }
-  if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) {
+  if (isDamageCode(code)) {
     return new CollectorError(
       `The embedded store ${path} is damaged (${text}). Move the file away; what the API still has is read again automatically.`,
       { stage: 'sink', code: 'db_misconfigured', reaction: 'hold', cause: error },

@@ -1,6 +1,7 @@
 /** Short texts that come again and again, such as the ids of nodes: each is made once. Making a string takes longer than finding it, and one that was
  * used as a key of a Map before is found there faster. Bounded: a text takes the place of another one. */
-import { hashWords, TAILS } from '../../base/hash.ts'
+import { hashWords } from '../../base/hash.ts'
+import { areWordsOf, putWords } from '../../base/text-words.ts'
 import { textOf } from './text.ts'
 
 const PLACES = 16_384
@@ -25,26 +26,13 @@ export class StringInterner {
     const text = textOf(bytes, start, end)
     const isFirst = this.texts[first] === '' || (this.texts[first ^ 1] !== '' && isItsTurn(this.misses++))
     const place = isFirst ? first : first ^ 1
-    this.keep(view, start, length, place * WORDS)
+    putWords(this.words, place * WORDS, view, start, length)
     this.texts[place] = text
     return text
   }
 
   private isAt(place: number, view: DataView, start: number, length: number): boolean {
-    return this.texts[place]!.length === length && this.isSame(view, start, length, place * WORDS)
-  }
-
-  private isSame(view: DataView, start: number, length: number, at: number): boolean {
-    const { words } = this
-    let i = 0
-    for (; i + 4 <= length; i += 4) if (view.getInt32(start + i, true) !== words[at++]) return false
-    return (view.getInt32(start + i, true) & TAILS[length - i]!) === words[at]
-  }
-
-  private keep(view: DataView, start: number, length: number, at: number): void {
-    let i = 0
-    for (; i + 4 <= length; i += 4) this.words[at++] = view.getInt32(start + i, true)
-    this.words[at] = view.getInt32(start + i, true) & TAILS[length - i]!
+    return this.texts[place]!.length === length && areWordsOf(this.words, place * WORDS, view, start, length)
   }
 }
 
