@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import type { Tailnet } from '../src/demo/tailnet.ts'
+import type { Tailnet } from '../test/simulator/tailnet.ts'
 
 export interface Answers extends AsyncDisposable {
   readonly url: string

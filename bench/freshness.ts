@@ -1,10 +1,10 @@
 /** From the moment when the API shows a record to the moment when its row can be queried, at 1,000 nodes, with the settings that everybody has. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { settingsSchema } from '../src/config/settings.ts'
-import { DEMO_CREDENTIALS } from '../src/demo/credentials.ts'
 import { pollTimes } from '../src/schedule/config.ts'
 import { iteratePoints } from '../test/services/influx-read.ts'
 import { type Influxd, startInfluxd } from '../test/services/influxd.ts'
+import { API_CREDENTIALS } from '../test/simulator/credentials.ts'
 import { startChild } from './child.ts'
 import { tailnetOf } from './inputs.ts'
 import type { Measured, Progress } from './report.ts'
@@ -31,7 +31,7 @@ export async function measureFreshness(progress: Progress): Promise<Measured> {
   try {
     await using _service = await startService({
       TAILSCALE_API_URL: await api.ask<string>('url'),
-      TAILSCALE_API_KEY: DEMO_CREDENTIALS.apiKeys[0],
+      TAILSCALE_API_KEY: API_CREDENTIALS.apiKeys[0],
       TAILFLUX_POLL_LOOKBACK: '0s',
       INFLUX_URL: server.url,
       INFLUX_API: 'v1',

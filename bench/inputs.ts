@@ -1,15 +1,13 @@
-/** Answers of the demo tailnet, seeded, as files: made once, and again when the demo changes. */
+/** Answers of a simulated tailnet with a fixed seed, as files. They are made again only when the code of the simulation changes. */
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { createMessageWriter } from '../src/demo/json.ts'
-import { createNaming } from '../src/demo/nodes.ts'
-import type { TailnetOptions } from '../src/demo/options.ts'
-import { createTailnet, type Tailnet } from '../src/demo/tailnet.ts'
+import type { TailnetOptions } from '../test/simulator/options.ts'
+import { createTailnet, type Tailnet } from '../test/simulator/tailnet.ts'
 
 export const BENCH_DIR = resolve(import.meta.dirname, '../.cache/bench')
 const INPUTS_DIR = join(BENCH_DIR, 'inputs')
-const DEMO_DIR = resolve(import.meta.dirname, '../src/demo')
+const SIMULATION_DIRS = ['../src/demo', '../test/simulator'].map((path) => resolve(import.meta.dirname, path))
 
 /** A Tuesday, 09:00 UTC: people are at work in half of the zones. */
 export const FROM_NS = 1_790_067_600_000_000_000n
@@ -49,7 +47,7 @@ export function inputOf(
   fromNs: bigint = FROM_NS,
 ): Input {
   mkdirSync(INPUTS_DIR, { recursive: true })
-  const key = JSON.stringify([demoVersion(), name, TAILNETS[name], most, String(fromNs)])
+  const key = JSON.stringify([simulationVersion(), name, TAILNETS[name], most, String(fromNs)])
   const base = `${name.replaceAll(/[^a-z]+/g, '-')}-${createHash('sha256').update(key).digest('hex').slice(0, 12)}`
   const found = readdirSync(INPUTS_DIR).find((file) => file.startsWith(`${base}-`) && file.endsWith('.json'))
   if (found !== undefined) return describe(found, name)
@@ -85,11 +83,10 @@ const HOUR_NS = 3_600_000_000_000n
 
 /** Text, entries and `logged` of each message. */
 function* messagesOf(tailnet: Tailnet, fromNs: bigint): Generator<[string, number, bigint]> {
-  const writer = createMessageWriter(createNaming(tailnet.options, tailnet.nodes))
   for (let begin = fromNs; ; begin += HOUR_NS) {
     for (const record of tailnet.records(begin, begin + HOUR_NS - 1n)) {
       const entries = record.entries.reduce((sum, list) => sum + list.length, 0)
-      yield [writer.messageText(record), entries, record.loggedNs]
+      yield [tailnet.messageText(record), entries, record.loggedNs]
     }
   }
 }
@@ -112,11 +109,14 @@ function describe(file: string, tailnet: TailnetName): Input {
 }
 
 let version: string | undefined
-/** The demo's source decides what an input holds. */
-function demoVersion(): string {
+/** A hash of the code that decides what an input holds. */
+function simulationVersion(): string {
   if (version === undefined) {
     const hash = createHash('sha256')
-    for (const file of readdirSync(DEMO_DIR).sort()) hash.update(readFileSync(join(DEMO_DIR, file)))
+    for (const dir of SIMULATION_DIRS) {
+      for (const file of readdirSync(dir).sort())
+        if (!file.endsWith('.test.ts')) hash.update(readFileSync(join(dir, file)))
+    }
     version = hash.digest('hex')
   }
   return version

@@ -41,7 +41,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'live',
   ],
   doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http', 'http-client'],
-  demo: ['http-client'],
+  demo: [],
 }
 /** They put everything together, and nobody imports them. */
 const COMPOSITION = ['main.ts', 'commands']

@@ -1,8 +1,7 @@
 /** `tailflux demo`: the service on a simulated tailnet, served over HTTP on this machine as the real API would be. */
 import { Command, InvalidArgumentError } from 'commander'
-import { DEMO_CREDENTIALS } from '../demo/credentials.ts'
-import { createDemoServer } from '../demo/server.ts'
-import { createTailnet } from '../demo/tailnet.ts'
+import { createDemoServer, DEMO_CLIENT } from '../demo/server.ts'
+import { createDemoTailnet } from '../demo/tailnet.ts'
 import { runService } from './run-service.ts'
 import { load } from './settings.ts'
 
@@ -23,7 +22,7 @@ export function demoCommand(): Command {
     .action((options: DemoOptions, command: Command) => startDemo(command, options))
 }
 
-/** Defaults of the demo: the newest minutes soon, and some history for the first graph. */
+/** Settings that differ from the usual defaults, so that new points appear within seconds and the first graph shows an hour. */
 const DEMO_DEFAULTS = {
   dataDir: './data/demo',
   'poll.interval': '5s',
@@ -34,9 +33,8 @@ const DEMO_DEFAULTS = {
 export async function startDemo(command: Command, options: DemoOptions): Promise<void> {
   const { nodes = NODES, seed = 1 } = options
   if (nodes < 5 || nodes > 50_000) throw new InvalidArgumentError('--nodes must be from 5 to 50000.')
-  const tailnet = createTailnet({ nodes, seed })
-  const server = createDemoServer(tailnet)
-  await server.start()
+  const server = createDemoServer(createDemoTailnet({ nodes, seed }))
+  const apiUrl = await server.start()
   try {
     const loadDemo = () => {
       const { origins, settings } = load(command)
@@ -44,11 +42,11 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
       const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !isSet(name))
       return load(command, {
         ...Object.fromEntries(defaults),
-        'tailscale.apiUrl': server.url,
-        'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
+        'tailscale.apiUrl': apiUrl,
         'tailscale.tailnet': '-',
-        'tailscale.oauthClientId': undefined,
-        'tailscale.oauthClientSecret': undefined,
+        'tailscale.oauthClientId': DEMO_CLIENT.id,
+        'tailscale.oauthClientSecret': DEMO_CLIENT.secret,
+        'tailscale.apiKey': undefined,
         'tailscale.idTokenFile': undefined,
         tailnetName: settings.tailnetName ?? 'demo',
       })

@@ -1,6 +1,5 @@
-/** Who talks to whom, and about what. A link never changes, so both of its ends can tell the same story about any slot. */
+/** Which node uses which service of which other node. Links never change, so the records of both ends of a link agree. */
 import { addressOf, type DemoAddress, type DemoNode } from './nodes.ts'
-import type { FullOptions } from './options.ts'
 import { mix } from './random.ts'
 import { KIND_EXIT, KIND_SUBNET, SERVICES, type Service } from './services.ts'
 
@@ -9,22 +8,21 @@ export interface Link {
   readonly client: number
   readonly server: number
   readonly service: Service
-  /** Over the IPv6 addresses of both. */
+  /** Uses the IPv6 addresses of both nodes. */
   readonly v6: boolean
   /** Factor on packets; heavy talkers have a large one. */
   readonly weight: number
-  /** The far end as the client sees it, where that is not the server itself: a host behind the router, a service address. */
+  /** The address that the client connects to if it is not the server's own: a host behind the router, a service address. */
   readonly far: DemoAddress | undefined
 }
 
 export interface Links {
   readonly all: readonly Link[]
-  /** Links of each node, at either end. */
+  /** The links of each node, as client or as server. */
   readonly of: readonly (readonly Link[])[]
 }
 
-export function createLinks(options: FullOptions, nodes: readonly DemoNode[]): Links {
-  const { seed } = options
+export function createLinks(seed: number, nodes: readonly DemoNode[]): Links {
   const all: Link[] = []
   const of: Link[][] = nodes.map(() => [])
   const taken = new Set<string>()
@@ -37,7 +35,7 @@ export function createLinks(options: FullOptions, nodes: readonly DemoNode[]): L
     let server = candidates[h % candidates.length]!
     if (server === client) server = candidates[(h + 1) % candidates.length]!
     if (server === client) return
-    // Without ports, both directions would be the same tuple.
+    // Without ports, both directions are the same tuple.
     const [a, b] = service.clientPort === 'none' && client.index > server.index ? [server, client] : [client, server]
     const key = `${a.index} ${b.index} ${service.kind} ${service.proto} ${service.port}`
     if (taken.has(key)) return
@@ -50,7 +48,7 @@ export function createLinks(options: FullOptions, nodes: readonly DemoNode[]): L
       service,
       v6: service.proto === 58 || (service.proto !== 1 && service.kind !== KIND_SUBNET && h2 % 5 === 0),
       weight: h2 % 50 === 1 ? 60 : 0.4 + ((h2 >>> 8) % 200) / 100,
-      far: farEnd(b, service, h2),
+      far: farAddress(b, service, h2),
     }
     all.push(made)
     of[a.index]!.push(made)
@@ -88,7 +86,7 @@ export function createLinks(options: FullOptions, nodes: readonly DemoNode[]): L
       if (some(node, 5, 0.3)) link(node, routers, SERVICES.lanCamera, 11)
       if (some(node, 6, 0.2)) link(node, servers, SERVICES.reject, 15)
     } else {
-      // One monitor and one log server look after some sixty machines.
+      // One monitor and one log server serve about sixty machines.
       link(node, jobs('monitor'), SERVICES.syslog, 20)
       link(node, jobs('dns'), SERVICES.dnsOfMachines, 21)
       link(node, jobs('backup'), SERVICES.backup, 22)
@@ -108,8 +106,7 @@ export function createLinks(options: FullOptions, nodes: readonly DemoNode[]): L
   return { all, of }
 }
 
-function farEnd(server: DemoNode, service: Service, h: number): DemoAddress | undefined {
-  // Addresses with destinations for those that log them; without, they are not used.
+function farAddress(server: DemoNode, service: Service, h: number): DemoAddress | undefined {
   if (service.kind === KIND_EXIT) return addressOf(`198.51.${(h >>> 8) % 256}.${1 + (h % 254)}`)
   if (service.kind !== KIND_SUBNET) return undefined
   if (service === SERVICES.vip) return addressOf(`100.127.${server.index >> 8}.${server.index & 255}`)

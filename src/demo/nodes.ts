@@ -1,16 +1,12 @@
-/** The devices of the tailnet: who they are, and what the API tells about them. */
-import { HOSTILE_NAMES } from './hostile.ts'
-import type { FullOptions } from './options.ts'
+/** The nodes of the tailnet: role, name, owner, addresses, clock. */
 import { mix } from './random.ts'
 
-/** An address in the forms that are needed. */
+/** An address as text, and as the API writes it. */
 export interface DemoAddress {
   /** Without port and brackets. */
   readonly text: string
-  /** What the wire writes before the port. */
+  /** The part before the port in JSON: `100.64.0.1:` or `[fd7a::1]:`. */
   readonly open: string
-  /** The same as part of a JSON text. */
-  readonly json: string
 }
 
 export const ROLES = ['laptop', 'phone', 'server', 'router', 'exit'] as const
@@ -20,7 +16,7 @@ export interface DemoNode {
   readonly index: number
   readonly nodeId: string
   readonly role: Role
-  /** What a server serves (`web`, `db`, ...); the role for all others. */
+  /** What a server offers (`web`, `db`, ...); for other nodes the same as the role. */
   readonly job: string
   readonly hostname: string
   readonly v4: DemoAddress
@@ -28,23 +24,23 @@ export interface DemoNode {
   readonly os: string
   readonly user: string | undefined
   readonly tags: readonly string[] | undefined
-  /** Client older than 1.92: no srcNode and dstNodes, shorter records. */
+  /** Client older than 1.92: its messages have no srcNode and dstNodes, and its records are shorter. */
   readonly old: boolean
   /** Index into ZONES. */
   readonly zone: number
-  /** Where in a slot its records begin, ns. */
+  /** When in a slot its records begin: ns after the start of the slot. */
   readonly phaseNs: number
-  /** Steps of its clock, ns. */
+  /** Resolution of its clock, ns. */
   readonly clockStepNs: number
-  /** Where it is reached directly: public, IPv6, in its own network. */
+  /** Its direct endpoints: public, IPv6, private network. */
   readonly endpoints: readonly { readonly address: DemoAddress; readonly port: number }[]
-  /** Region of its relay. */
+  /** Region of its DERP relay. */
   readonly derp: number
 }
 
-/** Time zones that people live in, hours east of UTC. */
+/** The time zones of the users, in hours east of UTC. */
 export const ZONES = [0, 1, -5, 8] as const
-/** Index into ZONES for each eighth of the people: most live close together, so day and night show in the sum of all. */
+/** Index into ZONES for each eighth of the users. Most are in Europe, so the total shows day and night. */
 const HOMES = [0, 0, 0, 1, 1, 1, 2, 3] as const
 
 export const DNS_SUFFIX = 'tail1234.ts.net'
@@ -52,17 +48,13 @@ const JOBS = ['web', 'db', 'monitor', 'dns', 'backup', 'files', 'git', 'cache', 
 const ID_LETTERS = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
 export function addressOf(text: string): DemoAddress {
-  const open = text.includes(':') ? `[${text}]:` : `${text}:`
-  return { text, open, json: open }
+  return { text, open: text.includes(':') ? `[${text}]:` : `${text}:` }
 }
 
-/** An end that is not an address: written as it is, without a port. */
-export function textAddress(text: string): DemoAddress {
-  return { text, open: text, json: JSON.stringify(text).slice(1, -1) }
-}
+/** Share of clients older than 1.92. */
+const OLD_CLIENTS = 0.12
 
-export function createNodes(options: FullOptions): readonly DemoNode[] {
-  const { seed, nodes: count } = options
+export function createNodes(seed: number, count: number): readonly DemoNode[] {
   const roles = rolesOf(count)
   const perJob = new Map<string, number>()
   let servers = 0
@@ -70,9 +62,9 @@ export function createNodes(options: FullOptions): readonly DemoNode[] {
   /** The lower 22 bits of an address. */
   function nextPlace(): number {
     for (;;) {
-      // An odd factor makes it a permutation: no address is given twice.
+      // Multiplying by an odd number is a permutation: no address is used twice.
       const place = (Math.imul(++places, 2654435) + (seed & 0xffff)) & 0x3fffff
-      // Taken by Tailscale itself: 100.100.100.100, 100.115.92.0/23; by our services: 100.127.0.0/16.
+      // Reserved by Tailscale: 100.100.100.100, 100.115.92.0/23. Used by services here: 100.127.0.0/16.
       const reserved = place === 0x246464 || (place & 0x3ffe00) === 0x335c00 || place >>> 16 === 63
       if (!reserved) return place
     }
@@ -85,10 +77,7 @@ export function createNodes(options: FullOptions): readonly DemoNode[] {
     const job = role === 'server' ? JOBS[servers++ % JOBS.length]! : role
     const number = (perJob.get(job) ?? 0) + 1
     perJob.set(job, number)
-    const hostile = options.hostile && index % 4 === 1
-    const hostname = hostile ? HOSTILE_NAMES[(index >> 2) % HOSTILE_NAMES.length]! : `${job}-${number}`
     const personal = role === 'laptop' || role === 'phone'
-    const user = `user${1 + (h2 % Math.max(1, Math.round(count / 2)))}@example.com`
     const place = nextPlace()
     const v4 = `100.${64 + (place >>> 16)}.${(place >>> 8) & 255}.${place & 255}`
     const v6 = `fd7a:115c:a1e0::${(0x4000 | (place >>> 16)).toString(16)}:${(place & 0xffff).toString(16)}`
@@ -98,13 +87,13 @@ export function createNodes(options: FullOptions): readonly DemoNode[] {
       nodeId: `n${letters(h3, 3)}${letters(index + 58 ** 3, 4)}CNTRL`,
       role,
       job,
-      hostname,
+      hostname: `${job}-${number}`,
       v4: addressOf(v4),
       v6: addressOf(v6),
       os,
-      user: personal ? (hostile ? `user,"=${index}"\n\\@example.com` : user) : undefined,
-      tags: personal ? undefined : hostile ? [`tag:${job}`, 'tag:a b,c="d"\\'] : [`tag:${job}`, 'tag:prod'],
-      old: !options.nodeInfo || h2 / 2 ** 32 < options.oldClients,
+      user: personal ? `user${1 + (h2 % Math.max(1, Math.round(count / 2)))}@example.com` : undefined,
+      tags: personal ? undefined : [`tag:${job}`, 'tag:prod'],
+      old: hasOldClient(seed, index, OLD_CLIENTS),
       zone: personal ? HOMES[h3 % HOMES.length]! : 0,
       phaseNs: mix(seed, index, 3, 100),
       clockStepNs: os === 'windows' ? 100 : os === 'macOS' || os === 'iOS' ? 1000 : 1,
@@ -122,6 +111,11 @@ export function createNodes(options: FullOptions): readonly DemoNode[] {
       derp: h3 % 12 === 0 ? 901 : 1 + (h % 28),
     }
   })
+}
+
+/** True for this share of all nodes. */
+export function hasOldClient(seed: number, index: number, share: number): boolean {
+  return mix(seed, index, 1, 100) / 2 ** 32 < share
 }
 
 function rolesOf(count: number): readonly Role[] {
@@ -151,25 +145,3 @@ function letters(value: number, count: number): string {
   }
   return text
 }
-
-/** What a node is called at a time: the whole name, as the API writes it. */
-export function createNaming(options: FullOptions, nodes: readonly DemoNode[]) {
-  const renamed = new Map<number, { readonly atNs: bigint; readonly name: string }[]>()
-  for (const { node, atNs, name } of options.renames.toSorted((a, b) =>
-    a.atNs < b.atNs ? -1 : a.atNs > b.atNs ? 1 : 0,
-  )) {
-    const list = renamed.get(node) ?? []
-    list.push({ atNs, name })
-    renamed.set(node, list)
-  }
-  return {
-    /** How many of its renames had happened: 0 for the first name. */
-    versionAt(node: number, atNs: bigint): number {
-      return renamed.get(node)?.filter((rename) => rename.atNs <= atNs).length ?? 0
-    },
-    label(node: number, version: number): string {
-      return version === 0 ? nodes[node]!.hostname : renamed.get(node)![version - 1]!.name
-    },
-  }
-}
-export type Naming = ReturnType<typeof createNaming>

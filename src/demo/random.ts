@@ -1,6 +1,6 @@
-/** Chance without memory: the same numbers always give the same result, in any order of asking. */
+/** Pseudo-random numbers as a pure function: the same input always gives the same number, whatever was computed before. */
 
-/** Mixes four whole numbers to 32 bits. */
+/** A hash of four whole numbers: 32 bits, unsigned. */
 export function mix(seed: number, a: number, b: number, c: number): number {
   let h = (seed ^ Math.imul(c, 0x27d4eb2f)) | 0
   h = Math.imul((h ^ a) + 0x9e3779b9, 0x85ebca6b)
@@ -13,19 +13,17 @@ export function mix(seed: number, a: number, b: number, c: number): number {
   return (h ^ (h >>> 15)) >>> 0
 }
 
-/** What a chance from 0 to 1 is as a limit for `mix`. */
+/** The limit that `mix` stays below with this probability (0 to 1). */
 export function limitOf(chance: number): number {
   return Math.min(1, Math.max(0, chance)) * 2 ** 32
 }
 
-/** A short sequence of numbers after a seed. */
+/** A sequence of numbers that a seed determines. */
 export interface Dice {
   seed(value: number): void
   /** 0 to n - 1. */
   below(n: number): number
-  /** From 0 to below 1. */
-  real(): number
-  /** Mostly small, seldom large: an exponential distribution around `mean`. */
+  /** Exponential distribution with this mean, rounded down. */
   around(mean: number): number
 }
 
@@ -42,7 +40,6 @@ export function createDice(): Dice {
       state = value | 0
     },
     below: (n) => Math.floor((next() / 2 ** 32) * n),
-    real: () => next() / 2 ** 32,
     around: (mean) => Math.floor(-Math.log(1 - next() / 2 ** 32) * mean),
   }
 }

@@ -1,6 +1,5 @@
-/** The records of any range of `logged` time, in that order, without keeping any. */
-import type { DemoNode, Naming } from './nodes.ts'
-import type { FullOptions } from './options.ts'
+/** The records of any range of `logged` time, in that order. They are computed one after the other; none is stored. */
+import type { DemoNode } from './nodes.ts'
 import {
   BLOCK,
   COPY_SLOTS,
@@ -19,26 +18,26 @@ import type { DemoEntry, Entries, Traffic } from './traffic.ts'
 /** One message of the API. */
 export interface DemoRecord {
   readonly node: DemoNode
-  /** Which of the node's names it had at `startNs`. */
-  readonly nameVersion: number
   readonly slot: number
-  /** Counts the parts of a split record. */
+  /** Number of this part of a split record, from 0. */
   readonly part: number
-  /** True for the second upload of a record: all but `loggedNs` is the same. */
+  /** True for the second upload of a record. Only `loggedNs` differs from the first. */
   readonly copy: boolean
-  /** Held back while the node could not upload. */
+  /** The node could not upload it in time. */
   readonly late: boolean
   readonly loggedNs: bigint
+  /** `loggedNs` of the first upload: the same unless this is a copy. */
+  readonly firstLoggedNs: bigint
   readonly startNs: bigint
   readonly endNs: bigint
   readonly entries: Entries
-  /** The message tells about its reporter and these other nodes; undefined for old clients. */
+  /** The other nodes that the message describes besides its own; undefined for old clients. */
   readonly dstNodes: readonly DemoNode[] | undefined
 }
 
-/** What is known of a record before its traffic is made. */
+/** A record before its traffic is computed. */
 interface Plan {
-  /** ns after the begin of the piece's first slot. */
+  /** ns after the start of the chunk's first slot. */
   readonly logged: number
   readonly node: number
   readonly slot: number
@@ -46,32 +45,20 @@ interface Plan {
   readonly parts: number
   readonly outage: Outage | undefined
   readonly copy: boolean
-  /** `logged` of the first upload; below 0 when that was before the piece. */
+  /** `logged` of the first upload; below 0 if that was before the chunk. */
   readonly first: number
 }
 
-/** Semaphore of one piece of a range: an hour. */
-const PIECE = 686
-const PIECE_NS = BigInt(PIECE) * SLOT_NS
+/** A range is computed in chunks of 686 slots, an hour. */
+const CHUNK_NS = 686n * SLOT_NS
 
-export interface RangeOptions {
-  /** Leaves out what the API does not show yet at that time. */
-  readonly nowNs?: bigint
-  /** Leaves out second uploads whose first one is in the range (and shown) as well. */
-  readonly once?: boolean
-}
+/** Records with `logged` from `fromNs` to `toNs`, both inclusive, in that order. */
+export type Records = (fromNs: bigint, toNs: bigint) => Generator<DemoRecord>
 
-export function createRecords(
-  options: FullOptions,
-  nodes: readonly DemoNode[],
-  naming: Naming,
-  traffic: Traffic,
-  times: TimesOfNodes,
-) {
-  const firstSlot = slotOf(options.epochNs > 0n ? options.epochNs + SLOT_NS - 1n : 0n)
+export function createRecords(nodes: readonly DemoNode[], traffic: Traffic, times: TimesOfNodes): Records {
   const scratch: Times = { start: 0, end: 0, logged: 0, apart: 0 }
 
-  /** Plans of one piece, in order. Both ends inclusive. */
+  /** The plans of one chunk, in the order of `logged`. Both ends inclusive. */
   function* plans(fromNs: bigint, toNs: bigint): Generator<{ plan: Plan; baseNs: bigint }> {
     const base = slotOf(fromNs) - LAG_SLOTS
     const last = slotOf(toNs)
@@ -91,7 +78,7 @@ export function createRecords(
       const parts = times.partsOf(node, slot)
       times.timesOf(node, slot, scratch)
       let logged = (slot - base) * SLOT + scratch.logged
-      // After waking up everything comes in one upload: a node's records get increasing times, close to each other.
+      // After waking up, the node uploads everything at once: `logged` increases in steps of a microsecond.
       if (outage !== undefined) {
         times.timesOf(node, outage.wake, scratch)
         logged = (outage.wake - base) * SLOT + scratch.start + 2_500_000_000 + (slot - outage.from) * 1000
@@ -102,16 +89,14 @@ export function createRecords(
       }
     }
 
-    /** Semaphore with a record, of those that an outage or a copy spans. */
-    const hasRecord = (node: number, slot: number) =>
-      slot >= firstSlot && traffic.isActive(node, slot, traffic.levelsAt(slot))
+    const hasRecord = (node: number, slot: number) => slot >= 0 && traffic.isActive(node, slot, traffic.levelsAt(slot))
 
     const lastBlock = Math.floor(last / BLOCK)
     for (let block = Math.floor(base / BLOCK) - OUTAGE_BLOCKS; block <= lastBlock; block++) {
       for (const outage of times.outagesBegun(block)) {
         if (outage.wake < base || outage.wake > last) continue
         for (let slot = outage.from; slot < outage.asleep; slot++) {
-          // Compared by value: whether two asked for it in the same memory says nothing.
+          // Compared by value, because the cache of outages may hold another object by now.
           if (times.outageAt(outage.node, slot)?.from === outage.from && hasRecord(outage.node, slot))
             putParts(outage.node, slot, outage, 0)
         }
@@ -127,13 +112,13 @@ export function createRecords(
       }
     }
 
-    for (let slot = Math.max(base, firstSlot); slot <= last; slot++) {
+    for (let slot = Math.max(base, 0); slot <= last; slot++) {
       const levels = traffic.levelsAt(slot)
       for (let node = 0; node < nodes.length; node++) {
         if (traffic.isActive(node, slot, levels) && times.outageAt(node, slot) === undefined)
           putParts(node, slot, undefined, 0)
       }
-      // Nothing of a later slot is logged before that slot begins: what fell into this one is complete.
+      // No record of a later slot is logged in this slot, so its bucket is complete.
       const bucket = buckets[slot - base]
       if (bucket === undefined) continue
       buckets[slot - base] = undefined
@@ -142,7 +127,7 @@ export function createRecords(
     }
   }
 
-  function recordOf(plan: Plan, loggedNs: bigint, whole: Entries): DemoRecord {
+  function recordOf(plan: Plan, baseNs: bigint, whole: Entries): DemoRecord {
     const { node: index, slot, part, parts, outage } = plan
     const node = nodes[index]!
     times.timesOf(index, slot, scratch)
@@ -150,17 +135,17 @@ export function createRecords(
     const startNs = beginNs + BigInt(scratch.start + part * scratch.apart)
     let endNs = beginNs + BigInt(scratch.end)
     if (part < parts - 1) endNs = startNs + BigInt(scratch.apart >> 1)
-    // The timer does not run while the node sleeps.
+    // The timer that ends a record does not run while the node sleeps.
     else if (outage !== undefined && slot === outage.asleep - 1) endNs = slotNs(outage.wake) + BigInt(node.phaseNs)
     const entries = parts === 1 ? whole : partOf(whole, part, parts)
     return {
       node,
-      nameVersion: naming.versionAt(index, startNs),
       slot,
       part,
       copy: plan.copy,
       late: outage !== undefined,
-      loggedNs,
+      loggedNs: baseNs + BigInt(plan.logged),
+      firstLoggedNs: baseNs + BigInt(plan.first),
       startNs,
       endNs,
       entries,
@@ -174,37 +159,23 @@ export function createRecords(
     return Array.from(seen, (index) => nodes[index]!)
   }
 
-  function* records(fromNs: bigint, toNs: bigint, range: RangeOptions = {}): Generator<DemoRecord> {
-    const { nowNs, once = false } = range
-    const delay = options.visibilityDelay
-    const isShown = (nodeId: string, slot: number, loggedNs: bigint, copy: boolean) =>
-      nowNs === undefined ||
-      (delay === undefined ? loggedNs <= nowNs : loggedNs + delay({ nodeId, slot, loggedNs, copy }) <= nowNs)
+  return function* records(fromNs, toNs) {
     let begin = fromNs > 0n ? fromNs : 0n
-    const lastNs = nowNs !== undefined && nowNs < toNs ? nowNs : toNs
-    /** The parts of a split record follow each other closely: their traffic is made once. */
+    /** The parts of a split record follow each other closely, so their traffic is computed once. */
     let made: { node: number; slot: number; entries: Entries } | undefined
-    while (begin <= lastNs) {
-      const end = begin + PIECE_NS - 1n < lastNs ? begin + PIECE_NS - 1n : lastNs
+    while (begin <= toNs) {
+      const end = begin + CHUNK_NS - 1n < toNs ? begin + CHUNK_NS - 1n : toNs
       for (const { plan, baseNs } of plans(begin, end)) {
-        const { node, slot, copy } = plan
-        const loggedNs = baseNs + BigInt(plan.logged)
-        if (!isShown(nodes[node]!.nodeId, slot, loggedNs, copy)) continue
-        if (once && copy) {
-          const firstNs = baseNs + BigInt(plan.first)
-          if (firstNs >= fromNs && firstNs <= toNs && isShown(nodes[node]!.nodeId, slot, firstNs, false)) continue
-        }
+        const { node, slot } = plan
         if (made?.node !== node || made.slot !== slot) made = { node, slot, entries: traffic.entriesOf(node, slot) }
-        yield recordOf(plan, loggedNs, made.entries)
+        yield recordOf(plan, baseNs, made.entries)
       }
       begin = end + 1n
     }
   }
-
-  return { records }
 }
 
-/** Deals the entries out to the parts. The first entry of all goes on in every part, with its share of the counts. */
+/** The entries of one part of a split record. The very first entry is in every part, with a share of its counters. */
 function partOf(whole: Entries, part: number, parts: number): Entries {
   const out: Entries = [[], [], [], []]
   let i = 0
@@ -225,15 +196,15 @@ function divisible({ txPkts, rxPkts, txBytes, rxBytes }: DemoEntry, parts: numbe
 }
 
 function share(entry: DemoEntry, part: number, parts: number): DemoEntry {
-  const piece = (count: number | bigint) => {
+  const shareOf = (count: number | bigint) => {
     const each = Math.floor(Number(count) / parts)
     return part === 0 ? Number(count) - each * (parts - 1) : each
   }
   return {
     ...entry,
-    txPkts: piece(entry.txPkts),
-    txBytes: piece(entry.txBytes),
-    rxPkts: piece(entry.rxPkts),
-    rxBytes: piece(entry.rxBytes),
+    txPkts: shareOf(entry.txPkts),
+    txBytes: shareOf(entry.txBytes),
+    rxPkts: shareOf(entry.rxPkts),
+    rxBytes: shareOf(entry.rxBytes),
   }
 }

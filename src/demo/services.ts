@@ -1,28 +1,29 @@
-/** What nodes do with each other. */
-import type { Rhythm } from './rhythm.ts'
+/** The services that nodes offer each other, and the hours at which they are used. */
+import { ZONES } from './nodes.ts'
+import { SLOT_SECONDS } from './times.ts'
 
 export const KIND_VIRTUAL = 0
 export const KIND_SUBNET = 1
 export const KIND_EXIT = 2
 export const KIND_PHYSICAL = 3
 
-/** Where the client's port comes from: a new one for each connection, one that stays for hours, or none at all. */
+/** The client's port: a new one for each slot, one that stays for 90 minutes (high or below 1024), or none at all. */
 type ClientPort = 'ephemeral' | 'pooled' | 'low' | 'none'
 
 export interface Service {
   readonly name: string
-  /** 0 virtual, 1 subnet, 2 exit. */
+  /** One of the KIND constants; never physical. */
   readonly kind: number
   readonly proto: number
   readonly port: number
   readonly clientPort: ClientPort
   readonly rhythm: Rhythm
-  /** Share of the five-minute stretches with traffic, and of the slots in them. */
+  /** Share of the sessions (64 slots each) with traffic, and share of the slots with traffic in such a session. */
   readonly session: number
   readonly duty: number
-  /** Connections in a slot, at most. */
+  /** Maximum number of connections in one slot. */
   readonly connections: number
-  /** Packets per connection and slot, on average, and bytes per packet, from client to server and back. */
+  /** Mean packets per connection and slot, and bytes per packet: `up` is from client to server. */
   readonly up: readonly [packets: number, bytes: number]
   readonly down: readonly [packets: number, bytes: number]
 }
@@ -70,3 +71,33 @@ export const SERVICES = {
   vip: service('vip', S, 6, 443, 'ephemeral', 'office', [0.3, 0.3, 2], [10, 180], [20, 1100]),
   exit: service('exit', KIND_EXIT, 6, 443, 'ephemeral', 'private', [0.5, 0.6, 3], [40, 140], [120, 1250]),
 } as const satisfies Record<string, Service>
+
+/** `office`: people at work; `private`: people and their phones; `steady`: machines; `night`: backups. */
+export const RHYTHMS = ['office', 'private', 'steady', 'night'] as const
+type Rhythm = (typeof RHYTHMS)[number]
+
+const WEEK_HOURS = 168
+/** 1970-01-01 was a Thursday; weeks here begin on Monday. */
+const EPOCH_HOUR = 72
+
+function level(rhythm: Rhythm, hour: number, weekend: boolean): number {
+  if (rhythm === 'steady') return hour >= 8 && hour < 20 ? 1 : 0.75
+  if (rhythm === 'night') return hour >= 1 && hour < 4 ? 1 : 0
+  if (rhythm === 'private') return hour < 6 ? 0.05 : hour < 9 ? 0.5 : hour < 18 ? 0.6 : hour < 23 ? 1 : 0.3
+  const day =
+    hour < 7 ? 0.02 : hour < 9 ? 0.5 : hour < 12 ? 1 : hour < 13 ? 0.6 : hour < 18 ? 1 : hour < 22 ? 0.25 : 0.05
+  return weekend ? day * 0.15 : day
+}
+
+/** By hour of the week in UTC. Time zones are whole hours, so nothing changes within an hour. */
+const LEVELS: readonly Float64Array[] = Array.from({ length: WEEK_HOURS }, (_, hour) =>
+  Float64Array.from({ length: RHYTHMS.length * ZONES.length }, (_, at) => {
+    const local = (hour + ZONES[at % ZONES.length]! + WEEK_HOURS) % WEEK_HOURS
+    return level(RHYTHMS[Math.floor(at / ZONES.length)]!, local % 24, local >= 120)
+  }),
+)
+
+/** How busy each rhythm is in each time zone in this slot, 0 to 1, at index `rhythm * ZONES.length + zone`. Read only. */
+export function levelsAt(slot: number): Float64Array {
+  return LEVELS[(Math.floor((slot * SLOT_SECONDS) / 3600) + EPOCH_HOUR) % WEEK_HOURS]!
+}

@@ -1,41 +1,40 @@
-/** When a node's record of a slot begins, ends, and is logged; when a node is cut off; what it sends twice. All of it is a pure
- * function of (seed, node, slot), so any time can be asked for without its past.
+/** The times of records: start, end and `logged` of a node's record in a slot, outages in which a node cannot upload, and records that are
+ * uploaded twice. All of it is a pure function of seed, node and slot, so no time depends on what was computed before.
  *
- * A slot is 5.25 s: a record of 5 s, and a moment until the next packet opens the next one. Times inside a slot are numbers of ns
- * after its begin. */
+ * A slot is 5.25 s: a record of 5 s, and a short time until the next packet opens the next record. Times inside a slot are ns after
+ * the start of the slot. */
 import type { DemoNode } from './nodes.ts'
-import type { FullOptions } from './options.ts'
 import { limitOf, mix } from './random.ts'
 
 export const SLOT_SECONDS = 5.25
 export const SLOT_NS = 5_250_000_000n
 export const SLOT = Number(SLOT_NS)
-/** A record on time is logged within this many slots after the begin of its own, and not within the first second of it. */
+/** Without an outage, a record is logged at least a second and at most this many slots after the start of its slot. */
 export const LAG_SLOTS = 8
-/** Semaphore of one block, about an hour: each node has at most one outage and one re-upload that begin in a block. */
+/** Slots of one block, about an hour. At most one outage and one second upload of a node begin in a block. */
 export const BLOCK = 686
-/** An outage ends at most this many blocks after the one in which it began. */
+/** An outage ends at most this many blocks after the block in which it began. */
 export const OUTAGE_BLOCKS = 5
 /** A second upload comes at most this many slots after the slot of its record. */
 export const COPY_SLOTS = 70
 
 const MINUTE = 60e9
-/** 80 slots are seven minutes: minutes and seconds repeat. */
+/** 80 slots are exactly seven minutes. */
 const SLOTS_PER_ROUND = 80
-/** Records that a client keeps while it cannot upload, in slots. */
+/** Maximum number of slots whose records a client keeps while it cannot upload. */
 const HELD_MAX = 40
 const OUTAGE_SLOTS_MAX = 2700
 
-/** Filled by `timesOf`; ns after the begin of the slot. */
+/** Filled in by `timesOf`: ns after the start of the slot. */
 export interface Times {
   start: number
   end: number
   logged: number
-  /** Between the starts of the parts of a split record. */
+  /** From the start of one part of a split record to the start of the next. */
   apart: number
 }
 
-/** The node cannot upload from slot `from` on; it sleeps from `asleep` on, wakes in slot `wake`, and then uploads what it held. */
+/** From slot `from` on the node cannot upload, from `asleep` on it sleeps; in slot `wake` it wakes up and uploads the records that it kept. */
 export interface Outage {
   readonly node: number
   readonly from: number
@@ -43,7 +42,7 @@ export interface Outage {
   readonly wake: number
 }
 
-/** The answer to an upload was lost: the records of slots `from` to `to` are uploaded again, `delayNs` later. */
+/** The response to an upload was lost: the records of slots `from` to `to` are uploaded a second time, `delayNs` later. */
 export interface Copy {
   readonly node: number
   readonly from: number
@@ -59,10 +58,8 @@ export function slotNs(slot: number): bigint {
   return BigInt(slot) * SLOT_NS
 }
 
-export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
-  const { seed, disorder } = options
-  const scanParts = options.scan === undefined ? 1 : Math.max(1, Math.ceil(options.scan.tuples / 1060))
-
+/** `disorder` false: no outages, no second uploads, no split records, and no clusters of records on whole minutes. */
+export function createTimes(seed: number, nodes: readonly DemoNode[], { disorder = true } = {}) {
   function timesOf(node: number, slot: number, out: Times): void {
     const { phaseNs, clockStepNs, old } = nodes[node]!
     const h = mix(seed, node, slot, 11)
@@ -72,7 +69,7 @@ export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
     const length = old ? 2e9 + (h2 % 3_000_000_000) : 5e9 + (h2 % 40_000_000)
     let logged = start + length + 400_000_000 + (h3 % 3_000_000_000)
     if (h % 50 === 0) logged += h2 * 4
-    // Clocks with coarse steps, and now and then a time that happens to be round.
+    // Clocks have different resolutions, and some times are round.
     const step = h2 % 64 === 0 ? 10 ** (h3 % 10) : clockStepNs
     const second = (slot % 4) * 250_000_000
     out.start = start - ((second + start) % step)
@@ -86,14 +83,9 @@ export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
     out.apart -= out.apart % clockStepNs
   }
 
-  /** Into how many parts a record is split. */
+  /** Number of parts into which a record is split. */
   function partsOf(node: number, slot: number): number {
-    if (options.scan !== undefined && isScanner(node)) return scanParts
     return disorder && mix(seed, node, slot, 14) < SPLIT ? 2 : 1
-  }
-
-  function isScanner(node: number): boolean {
-    return options.scan !== undefined && node >= nodes.length - options.scan.nodes
   }
 
   const outagesBegun = remember((block): readonly Outage[] => {
@@ -107,14 +99,14 @@ export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
       const h3 = mix(seed, node, block, 17)
       const from = block * BLOCK + (h2 % BLOCK)
       const held = 1 + (h3 % HELD_MAX)
-      // Minutes as a rule, hours now and then.
+      // Mostly minutes, sometimes hours.
       const length = 24 + Math.floor((OUTAGE_SLOTS_MAX - 24) * (mix(seed, node, block, 18) / 2 ** 32) ** 4)
       found.push({ node, from, asleep: from + held, wake: from + Math.max(held, length) })
     }
     return found
   })
 
-  /** Per node, the outages that may still last in a block, oldest first. */
+  /** The outages that may still last in a block, by node, oldest first. */
   const outagesIn = remember((block): ReadonlyMap<number, readonly Outage[]> => {
     const perNode = new Map<number, Outage[]>()
     for (let b = block - OUTAGE_BLOCKS; b <= block; b++) {
@@ -127,7 +119,7 @@ export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
     return perNode
   })
 
-  /** The outage that decides about a slot. Where two overlap, it is the one that began first. */
+  /** The outage that a slot is in. Of two that overlap, the one that began first. */
   function outageAt(node: number, slot: number): Outage | undefined {
     const list = outagesIn(Math.floor(slot / BLOCK)).get(node)
     return list?.find((outage) => slot >= outage.from && slot < outage.wake)
@@ -147,7 +139,7 @@ export function createTimes(options: FullOptions, nodes: readonly DemoNode[]) {
     return found
   })
 
-  return { timesOf, partsOf, isScanner, outagesBegun, outageAt, copiesBegun }
+  return { timesOf, partsOf, outagesBegun, outageAt, copiesBegun }
 }
 export type TimesOfNodes = ReturnType<typeof createTimes>
 
@@ -156,7 +148,7 @@ const OUTAGE_PERSONAL = limitOf(0.3)
 const OUTAGE_MACHINE = limitOf(0.03)
 const COPY = limitOf(0.5)
 
-/** Keeps the newest results of a pure function. */
+/** Caches the newest results of a pure function. */
 function remember<T>(make: (key: number) => T): (key: number) => T {
   const kept = new Map<number, T>()
   return (key) => {

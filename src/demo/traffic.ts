@@ -1,19 +1,16 @@
-/** What one node sees in one slot. Both ends of a link draw the same numbers, so their records mirror each other, apart from what was
- * lost between them. */
-import { HOSTILE_ADDRESSES, HOSTILE_PROTOS } from './hostile.ts'
+/** The traffic that one node reports for one slot. Both ends of a link compute the same numbers, so their records mirror each other, apart
+ * from packets that were lost between them. */
 import type { Link, Links } from './links.ts'
-import { addressOf, type DemoAddress, type DemoNode, textAddress, ZONES } from './nodes.ts'
-import type { FullOptions } from './options.ts'
+import { addressOf, type DemoAddress, type DemoNode, ZONES } from './nodes.ts'
 import { createDice, limitOf, mix } from './random.ts'
-import { levelsAt, RHYTHMS } from './rhythm.ts'
-import { KIND_EXIT, KIND_PHYSICAL, KIND_SUBNET, KIND_VIRTUAL } from './services.ts'
+import { KIND_EXIT, KIND_PHYSICAL, KIND_VIRTUAL, levelsAt, RHYTHMS } from './services.ts'
 
-/** One connection of a record, from the point of view of the node that reports it. */
+/** One connection of a record, as the reporting node sees it. */
 export interface DemoEntry {
-  /** 0 is left out on the wire. */
+  /** IP protocol number, or its name. Messages leave out 0. */
   readonly proto: number | string
   readonly src: DemoAddress | undefined
-  /** -1: written without a port. */
+  /** -1: the message has no port. */
   readonly srcPort: number
   readonly dst: DemoAddress | undefined
   readonly dstPort: number
@@ -21,7 +18,7 @@ export interface DemoEntry {
   txBytes: number | bigint
   rxPkts: number | bigint
   rxBytes: number | bigint
-  /** Index of the other node whose address is in it, -1 when there is none. */
+  /** Index of the other node whose address the entry has; -1 without one. */
   readonly other: number
 }
 
@@ -30,30 +27,32 @@ export type Entries = readonly [DemoEntry[], DemoEntry[], DemoEntry[], DemoEntry
 
 const EPHEMERAL = 32_768
 const EPHEMERAL_COUNT = 28_232
-/** WireGuard, UDP and IP around each packet. */
+/** Bytes that WireGuard, UDP and IP add to each packet. */
 const OVERHEAD = 60
 const DERP_MARKER = addressOf('127.3.3.40')
-const HOSTILE_ENDS = HOSTILE_ADDRESSES.map(textAddress)
 
 const KEEP_ALIVE = 2 ** 32 - limitOf(0.001)
 const NOISE = limitOf(0.02)
-const HOSTILE = limitOf(0.03)
-const BIG = limitOf(0.02)
 
-/** What happens on a link in a slot. */
+/** The state of a link in a slot. */
 const QUIET = 0
 const TRAFFIC = 1
 const KEPT_ALIVE = 2
 
-export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], links: Links) {
-  const { seed, activity } = options
+export interface TrafficOptions {
+  /** Factor on the amount of traffic; 0 is none. Default 1. */
+  readonly activity?: number
+  /** Exit traffic has its destinations, as with the node attribute `log-exit-flows`. */
+  readonly exitDestinations?: boolean
+}
+
+export function createTraffic(seed: number, nodes: readonly DemoNode[], links: Links, options: TrafficOptions = {}) {
+  const { activity = 1, exitDestinations = false } = options
   const dice = createDice()
   const busy = Math.max(1, activity)
   const rhythms = links.all.map(
     ({ service, client }) => RHYTHMS.indexOf(service.rhythm) * ZONES.length + nodes[client]!.zone,
   )
-  const scanFrom = options.scan === undefined ? Infinity : nodes.length - options.scan.nodes
-  const tuples = options.scan?.tuples ?? 0
 
   function stateOf(link: Link, slot: number, levels: Float64Array): number {
     const { session, duty } = link.service
@@ -66,9 +65,8 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
     return h >= KEEP_ALIVE && level > 0 ? KEPT_ALIVE : QUIET
   }
 
-  /** A quiet node makes no record. `levels` are those of the slot. */
+  /** Whether the node has a record of this slot. `levels` are those of the slot. */
   function isActive(node: number, slot: number, levels: Float64Array): boolean {
-    if (node >= scanFrom && tuples > 0) return true
     for (const link of links.of[node]!) if (stateOf(link, slot, levels) !== QUIET) return true
     return false
   }
@@ -76,7 +74,7 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
   function entriesOf(node: number, slot: number): Entries {
     const entries: Entries = [[], [], [], []]
     const self = nodes[node]!
-    /** Packets and bytes sent and received, per peer. */
+    /** Packets and bytes, sent and received, by peer. */
     const peers = new Map<number, [txPkts: number, txBytes: number, rxPkts: number, rxBytes: number]>()
     const merged = new Map<DemoAddress, DemoEntry>()
     const levels = levelsAt(slot)
@@ -123,7 +121,7 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
         const rx = isClient ? downPkts - downLost : upPkts - upLost
         const rxBytes = isClient ? gotDownBytes : gotUpBytes
         count(peer, tx, txBytes, rx, rxBytes)
-        if (service.kind === KIND_EXIT && !options.exitDestinations) {
+        if (service.kind === KIND_EXIT && !exitDestinations) {
           mergeExit(client, isClient, peer, tx, txBytes, rx, rxBytes)
           continue
         }
@@ -148,7 +146,7 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
       }
     }
 
-    /** Exit traffic without its destinations: of the client only `src` is left, at the exit node only `dst`; equal ones are added up. */
+    /** Exit traffic without its destinations: the client's entry has only `src`, the exit node's only `dst`. Equal entries are added up. */
     function mergeExit(
       client: DemoAddress,
       isClient: boolean,
@@ -182,23 +180,15 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
       entries[KIND_EXIT].push(made)
     }
 
-    if (node >= scanFrom) addScan(self, slot, entries)
-    // Multicast and the like ends up as exit traffic with neither end.
+    // Multicast and similar traffic is reported as exit traffic without addresses.
     const noise = mix(seed, node, slot, 40)
     if (noise < NOISE || (self.role === 'exit' && noise < NOISE * 4)) {
       const txPkts = 1 + (noise % 4)
       const bytes = { txPkts, txBytes: txPkts * 64, rxPkts: 0, rxBytes: 0 }
       entries[KIND_EXIT].push({ proto: 0, src: undefined, srcPort: 0, dst: undefined, dstPort: 0, ...bytes, other: -1 })
     }
-    if (options.hostile) addHostile(self, slot, entries)
     for (const [peer, [txPkts, txBytes, rxPkts, rxBytes]] of peers)
       addPaths(entries[KIND_PHYSICAL], self, nodes[peer]!, slot, txPkts, txBytes, rxPkts, rxBytes)
-    if (options.bigCounters && mix(seed, node, slot, 41) < BIG) {
-      const entry = entries[KIND_VIRTUAL][0] ?? entries[KIND_PHYSICAL][0]
-      // 2^53 + 1 is the first whole number that a double cannot hold.
-      if (entry) entry.txBytes = (1n << 53n) + 1n + BigInt(mix(seed, node, slot, 42)) * 3n
-      if (entry) entry.rxBytes = (1n << 60n) + BigInt(mix(seed, node, slot, 43))
-    }
     return entries
   }
 
@@ -210,7 +200,7 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
     return sent > 2 && dice.below(16) === 0 ? 1 + dice.below(2) : 0
   }
 
-  /** The same bytes once more, encrypted: over one path, or over two while it changes. */
+  /** The same bytes as encrypted traffic: over one path, or over two in a slot in which the path changes. */
   function addPaths(
     out: DemoEntry[],
     self: DemoNode,
@@ -255,37 +245,6 @@ export function createTraffic(options: FullOptions, nodes: readonly DemoNode[], 
     const rb = Math.floor((rx * rp) / Math.max(1, rxPkts))
     entry(DERP_MARKER, region, tp, tb, rp, rb)
     entry(first!.address, first!.port, txPkts - tp, tx - tb, rxPkts - rp, rx - rb)
-  }
-
-  /** Each tuple of each slot is a new one, until all ports of all targets were tried. */
-  function addScan(self: DemoNode, slot: number, entries: Entries): void {
-    for (let i = 0; i < tuples; i++) {
-      const n = slot * tuples + i
-      const target = nodes[(self.index + 1 + (Math.floor(n / 65_535) % (nodes.length - 1))) % nodes.length]!
-      entries[KIND_VIRTUAL].push({
-        proto: 6,
-        src: self.v4,
-        srcPort: 1024 + ((n * 7 + (n >>> 13)) % 64_000),
-        dst: target.v4,
-        dstPort: 1 + (n % 65_535),
-        txPkts: 1,
-        txBytes: 60,
-        rxPkts: i % 16 === 0 ? 1 : 0,
-        rxBytes: i % 16 === 0 ? 40 : 0,
-        other: target.index,
-      })
-    }
-  }
-
-  function addHostile(self: DemoNode, slot: number, entries: Entries): void {
-    const h = mix(seed, self.index, slot, 44)
-    if (h >= HOSTILE) return
-    const end = HOSTILE_ENDS[h % HOSTILE_ENDS.length]!
-    const kind = h % 3 === 0 ? KIND_SUBNET : KIND_VIRTUAL
-    const counts = { txPkts: 1 + (h % 9), txBytes: 60 + (h % 999), rxPkts: 0, rxBytes: 0 }
-    const proto = HOSTILE_PROTOS[(h >>> 3) % HOSTILE_PROTOS.length]!
-    entries[kind].push({ proto, src: self.v4, srcPort: 40_000, dst: end, dstPort: -1, ...counts, other: -1 })
-    entries[kind].push({ proto: 6, src: end, srcPort: -1, dst: undefined, dstPort: 0, ...counts, other: -1 })
   }
 
   return { isActive, entriesOf, levelsAt }

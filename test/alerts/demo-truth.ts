@@ -1,6 +1,6 @@
 /** What a simulated tailnet did, minute by minute, from its own truth: the oracle for rules over it. */
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
-import type { TruthPoint } from '../../src/demo/truth.ts'
+import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
+import type { TruthPoint } from '../simulator/truth.ts'
 import { MIN } from './world.ts'
 
 export interface DemoTruth {

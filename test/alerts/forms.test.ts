@@ -2,8 +2,8 @@
  * the truth says, and for nobody else; with a threshold just there it never does. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type { TruthPoint } from '../../src/demo/truth.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
+import type { TruthPoint } from '../simulator/truth.ts'
 import { both, createTailnet, demoTruth, field, type Minutes, minutesOf, tag, windowSum } from './demo-truth.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { createWorld, MIN, SEC, T0 } from './world.ts'
 
 const SEED = Number(process.env['TAILFLUX_TEST_SEED'] ?? 20_261_125)

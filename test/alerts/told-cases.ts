@@ -1,5 +1,5 @@
 /** One case for each form of rule, and for everything that a rule may group by: what fires, and what just does not. */
-import type { TruthPoint } from '../../src/demo/truth.ts'
+import type { TruthPoint } from '../simulator/truth.ts'
 import { both, type DemoTruth, field, type Minutes, minutesOf, tag } from './demo-truth.ts'
 import {
   belowCase,

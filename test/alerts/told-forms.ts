@@ -1,5 +1,5 @@
 /** How each form of rule is made a case of: which number decides, and which thresholds are just crossed and just not. */
-import type { TruthPoint } from '../../src/demo/truth.ts'
+import type { TruthPoint } from '../simulator/truth.ts'
 import { both, field, type Minutes, minutesOf, tag, windowSum } from './demo-truth.ts'
 import {
   above,

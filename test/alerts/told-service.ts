@@ -6,13 +6,13 @@ import type { TestContext } from 'node:test'
 import type { AlertsStatus } from '../../src/alerts/status.ts'
 import { MS, SECOND } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { createDemoServer } from '../../src/demo/server.ts'
-import type { Tailnet } from '../../src/demo/tailnet.ts'
 import { createService } from '../../src/main.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { eventually } from '../line/eventually.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import type { Tailnet } from '../simulator/tailnet.ts'
 import type { Listeners } from './told-listeners.ts'
 import { MIN } from './world.ts'
 
@@ -54,7 +54,7 @@ export async function startToldService(
 ): Promise<ToldService> {
   const clock = createFakeClock(options.startNs)
   listeners.use(clock)
-  const api = createDemoServer(options.tailnet, { nowNs: () => clock.now() })
+  const api = createSimulatedApi(options.tailnet, { nowNs: () => clock.now() })
   await api.start()
   t.after(() => api.stop())
   // Hundreds of windows are written down, each for good: in memory where there is such a place.

@@ -3,9 +3,6 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
-import { truthKey } from '../../src/demo/truth.ts'
 import type { StatusAnswer } from '../../src/observe/status.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { MEASUREMENTS, type StoredPoint } from '../line/truth-in.ts'
@@ -13,6 +10,9 @@ import { iteratePoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { missing } from '../services/servers.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
+import { truthKey } from '../simulator/truth.ts'
 
 const HOUR_NS = 3_600_000_000_000n
 const DAYS = Number(process.env['TAILFLUX_TEST_LONG_DAYS'] ?? 7)
@@ -43,7 +43,7 @@ test('a week of 200 nodes, killed five times, is the truth, and the present does
   timeout: 3_600_000,
 }, async (t) => {
   const tailnet = createTailnet({ nodes: NODES, seed: 77, activity: ACTIVITY })
-  const api = createDemoServer(tailnet)
+  const api = createSimulatedApi(tailnet)
   await api.start()
   t.after(() => api.stop())
   const [dir, influxd, port] = await Promise.all([

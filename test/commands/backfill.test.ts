@@ -1,10 +1,10 @@
 /** `tailflux backfill` as a process: beside a service, alone, killed again and again. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { assertTruth } from '../line/truth-in.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
@@ -17,7 +17,7 @@ function isoOf(ns: bigint): string {
 async function world(t: Parameters<typeof folder>[0], tailnet: Tailnet, latencyMs = 0) {
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
   // Its clock runs, as that of the service does: one that stands still would be reported as clock skew.
-  const api = createDemoServer(tailnet, { latencyMs })
+  const api = createSimulatedApi(tailnet, { latencyMs })
   await api.start()
   t.after(() => api.stop())
   const dir = await folder(t)

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { folder, runCli } from '../helpers/cli.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 
 const MINUTE_NS = 60_000_000_000n
 const RANGE_NS = 6n * MINUTE_NS

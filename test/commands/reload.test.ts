@@ -5,11 +5,11 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { readControlToken } from '../../src/http/control-token.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { assertTruth } from '../line/truth-in.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
@@ -19,7 +19,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
   const tailnet = createTailnet({ nodes: 12, seed: 9 })
   // The API's clock stands still, so that the last edge is known.
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const api = createDemoServer(tailnet, { nowNs: () => nowNs, latencyMs: 20 })
+  const api = createSimulatedApi(tailnet, { nowNs: () => nowNs, latencyMs: 20 })
   await api.start()
   t.after(() => api.stop())
   const file = join(dir, 'tailflux.yaml')
@@ -83,7 +83,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
 
 test('settings that are good but do not work here: the old ones come back', async (t) => {
   const dir = await folder(t)
-  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
   const file = join(dir, 'tailflux.yaml')
@@ -138,7 +138,7 @@ test('commands over HTTP and from the command line: only with a token, and the o
 
 test('no other process gets the state file while settings are exchanged, twenty times', async (t) => {
   const dir = await folder(t)
-  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
   const file = join(dir, 'tailflux.yaml')
@@ -164,7 +164,7 @@ test('no other process gets the state file while settings are exchanged, twenty 
 
 test('another data directory: its lock is taken first, the old one is free then; one that is taken changes nothing', async (t) => {
   const dir = await folder(t)
-  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
   const file = join(dir, 'tailflux.yaml')

@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { folder, runCli, startCli } from '../helpers/cli.ts'
 import { assertTruth } from '../line/truth-in.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const MINUTE_NS = 60_000_000_000n
@@ -15,7 +15,7 @@ const MINUTE_NS = 60_000_000_000n
 test('replayed over what was polled nothing changes; replayed alone it is the truth', async (t) => {
   const tailnet = createTailnet({ nodes: 8, seed: 21 })
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const api = createDemoServer(tailnet, { nowNs: () => nowNs })
+  const api = createSimulatedApi(tailnet, { nowNs: () => nowNs })
   await api.start()
   t.after(() => api.stop())
   const dir = await folder(t)

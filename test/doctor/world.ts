@@ -6,9 +6,9 @@ import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { checkAll } from '../../src/commands/check.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
+import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 
 export function dataDir(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'tailflux-check-'))
@@ -16,8 +16,8 @@ export function dataDir(t: TestContext): string {
   return dir
 }
 
-export async function demo(t: TestContext, options: DemoServerOptions = {}): Promise<DemoServer> {
-  const server = createDemoServer(createTailnet({ nodes: 8, seed: 3 }), options)
+export async function demo(t: TestContext, options: SimulatedApiOptions = {}): Promise<SimulatedApi> {
+  const server = createSimulatedApi(createTailnet({ nodes: 8, seed: 3 }), options)
   await server.start()
   t.after(() => server.stop())
   return server
@@ -49,6 +49,6 @@ export async function checked(t: TestContext, env: Record<string, string>): Prom
 }
 
 /** Variables for a server of the simulated tailnet. */
-export function apiOf(server: DemoServer, key = 'tskey-api-demo'): Record<string, string> {
+export function apiOf(server: SimulatedApi, key = 'tskey-api-demo'): Record<string, string> {
   return { TAILSCALE_API_URL: server.url, TAILSCALE_API_KEY: key }
 }

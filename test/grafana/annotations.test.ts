@@ -1,10 +1,10 @@
 /** Alerts as marks on graphs: the service writes them into a real InfluxDB, and the dashboards' queries find each with its title, text and tags. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NOON } from '../demo/ranges.ts'
 import { eventually } from '../line/eventually.ts'
 import { HOUR_NS, startWorld } from '../line/world.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { NOON } from '../simulator/ranges.ts'
 import { readDashboards } from './dashboards.ts'
 import { expanded, marksOf, type View } from './grafana.ts'
 

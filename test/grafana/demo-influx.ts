@@ -1,7 +1,6 @@
 /** A real InfluxDB 1.x that holds a stretch of the demo tailnet's life: the simulation's messages, through the real reader, flattener
  * and line writer. Only the polling is left out, so that a day is filled in within a minute. */
 
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import { encodeLine } from '../../src/sink/line-protocol/encode-line.ts'
@@ -10,6 +9,7 @@ import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import type { Scope } from '../services/server-process.ts'
+import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 
 export const DB = 'tailflux'
 export const TAILNET = 'demo'

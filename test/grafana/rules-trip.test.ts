@@ -9,14 +9,14 @@ import { after, before, test } from 'node:test'
 import { parse } from 'yaml'
 import { type Clock, HOUR, MINUTE, systemClock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { DEMO_CREDENTIALS } from '../../src/demo/credentials.ts'
-import { createDemoServer, type DemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
+import { createSimulatedApi, type SimulatedApi } from '../simulator/api.ts'
+import { API_CREDENTIALS } from '../simulator/credentials.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { type Prometheus, startPrometheus } from './prometheus.ts'
 
 const RULES = resolve(import.meta.dirname, '../../config/prometheus/tailflux.rules.yml')
@@ -27,7 +27,7 @@ const scope = { after: (stop: () => Promise<void>) => void stops.push(stop) }
 
 let port: number
 let prometheus: Prometheus
-let api: DemoServer
+let api: SimulatedApi
 let influx: Influxd
 before(async () => {
   port = await freePort()
@@ -35,7 +35,7 @@ before(async () => {
   influx = await startInfluxd(scope)
   await influx.query('CREATE DATABASE "short" WITH DURATION 1h REPLICATION 1 SHARD DURATION 1h NAME "short"')
   await influx.query('CREATE DATABASE "long"')
-  api = createDemoServer(tailnet)
+  api = createSimulatedApi(tailnet)
   await api.start()
   stops.push(() => api.stop())
 })
@@ -67,7 +67,7 @@ async function withService(
     env: {},
     changes: {
       'tailscale.apiUrl': api.url,
-      'tailscale.apiKey': DEMO_CREDENTIALS.apiKeys[0],
+      'tailscale.apiKey': API_CREDENTIALS.apiKeys[0],
       'http.port': port,
       'poll.interval': '5s',
       'poll.lag': '5s',
@@ -94,7 +94,7 @@ async function withService(
 /** What a service leaves behind that was ended at that time, as seen from now. */
 async function dataDirAsOf(byNs: bigint): Promise<string> {
   const dataDir = folder()
-  const past = createDemoServer(tailnet, { nowNs: () => systemClock.now() + byNs })
+  const past = createSimulatedApi(tailnet, { nowNs: () => systemClock.now() + byNs })
   await past.start()
   const isRead = async (service: Service) => {
     for (; service.status().totals.windows === 0; await systemClock.sleep(100)) await service.pipeline.tick()

@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Clock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createDemoServer, type DemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { createSimulatedApi, type SimulatedApi } from '../simulator/api.ts'
+import type { TailnetOptions } from '../simulator/options.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 
 export interface WholeService {
-  readonly api: DemoServer
+  readonly api: SimulatedApi
   readonly service: Service
   readonly url: string
 }
@@ -23,7 +23,7 @@ export async function startWholeService(
   options: { tailnet?: TailnetOptions; env?: Record<string, string>; isDemo?: boolean; clock?: Clock } = {},
 ): Promise<WholeService> {
   const dataDir = mkdtempSync(join(tmpdir(), 'tailflux-page-'))
-  const api = createDemoServer(createTailnet({ nodes: 10, seed: 2, ...options.tailnet }))
+  const api = createSimulatedApi(createTailnet({ nodes: 10, seed: 2, ...options.tailnet }))
   await api.start()
   const { settings, secrets } = loadSettings({
     env: {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Fault } from '../../src/demo/faults.ts'
 import type { HealthState } from '../../src/observe/health.ts'
-import { NOON } from '../demo/ranges.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import type { Fault } from '../simulator/faults.ts'
+import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf, startWorld } from './world.ts'
 

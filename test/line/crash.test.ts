@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
 import { inTime } from './eventually.ts'
 import { folder } from './world.ts'
@@ -13,7 +13,7 @@ const STOP_MS_MAX = 10_000
 
 /** The service with `fault` as what happens on SIGUSR2. */
 async function startFaulty(t: TestContext, fault: string, redirection = ''): Promise<Child> {
-  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
   const code = `process.on('SIGUSR2', () => { ${fault} })`

@@ -10,13 +10,13 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { loadSettings } from '../../src/config/load.ts'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createService } from '../../src/main.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
-import { DAY, NOON } from '../demo/ranges.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { DAY, NOON } from '../simulator/ranges.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { createLineClock, HOUR_NS, LAG_NS } from './world.ts'
 
 const FIELDS = { txBytes: 'tx_bytes', txPkts: 'tx_pkts', rxBytes: 'rx_bytes', rxPkts: 'rx_pkts' } as const
@@ -25,7 +25,7 @@ const NOW = NOON + DAY
 
 if (isMainThread) await main()
 else {
-  const api = createDemoServer(createTailnet({ nodes: workerData }), { nowNs: () => NOW })
+  const api = createSimulatedApi(createTailnet({ nodes: workerData }), { nowNs: () => NOW })
   await api.start()
   parentPort?.postMessage(api.url)
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { NOON } from '../demo/ranges.ts'
 import { json, startScriptedApi } from '../helpers/scripted-api.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import type { TailnetOptions } from '../simulator/options.ts'
+import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf, startWorld } from './world.ts'
 

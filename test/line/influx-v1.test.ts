@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PORTS } from '../../src/flatten/ports.ts'
-import { NOON } from '../demo/ranges.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, MEASUREMENTS, storedIn, sumsOf } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, startWorld } from './world.ts'
 

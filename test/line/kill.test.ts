@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
@@ -16,7 +16,7 @@ test('killed in mid-window it goes on where it was, and the database holds the t
   const tailnet = createTailnet({ nodes: 20 })
   // The clock of the API stands still, so that the last edge is known; the service has the real one.
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const api = createDemoServer(tailnet, { nowNs: () => nowNs })
+  const api = createSimulatedApi(tailnet, { nowNs: () => nowNs })
   await api.start()
   t.after(() => api.stop())
   const env = {

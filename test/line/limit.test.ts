@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createHostileNode, HOSTILE_ID, withHostileNode } from '../../tools/hostile-hour/hostile-node.ts'
 import { createStored } from '../../tools/hostile-hour/hostile-stored.ts'
-import { NOON } from '../demo/ranges.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { NOON } from '../simulator/ranges.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { eventually } from './eventually.ts'
 import { LAG_NS, originOf, startWorld } from './world.ts'
 

@@ -5,8 +5,8 @@ import { closeSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
 import { folder } from './world.ts'
@@ -16,7 +16,7 @@ const STOP_MS_MAX = 10_000
 
 /** The service with a shell's redirection of its standard output. Each request of ours is a line of its log. */
 async function startWith(t: TestContext, redirection: string): Promise<Child> {
-  const api = createDemoServer(createTailnet({ nodes: 5 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
   const env = {

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import type { HealthState } from '../../src/observe/health.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
@@ -15,7 +15,7 @@ import { folder, HOUR_NS, originOf } from './world.ts'
 test('alerts that throw at every message: the truth is in the database, /health warns, and they come back when the fault is gone', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
   const tailnet = createTailnet({ nodes: 20 })
-  const api = createDemoServer(tailnet, { nowNs: () => BigInt(Date.now()) * 1_000_000n })
+  const api = createSimulatedApi(tailnet, { nowNs: () => BigInt(Date.now()) * 1_000_000n })
   await api.start()
   t.after(() => api.stop())
   const poison = join(folder(t), 'poison')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NOON } from '../demo/ranges.ts'
 import { startInfluxd } from '../services/influxd.ts'
+import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, startWorld } from './world.ts'
 

@@ -4,11 +4,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { type Reply, type Route, startScriptedApi } from '../helpers/scripted-api.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { promtool } from '../services/promtool.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
 import { folder } from './world.ts'
@@ -45,7 +45,7 @@ test('a running service shows its secrets nowhere, takes a new one from its file
   await database.query(`CREATE USER writer WITH PASSWORD '${CANARY.password.replace("'", "\\'")}'`)
   await database.query('GRANT ALL ON flows TO writer')
   const client = { id: 'canary-client', secret: CANARY.oauthSecret }
-  const api = createDemoServer(createTailnet({ nodes: 5 }), { credentials: { oauthClients: [client] } })
+  const api = createSimulatedApi(createTailnet({ nodes: 5 }), { credentials: { oauthClients: [client] } })
   await api.start()
   t.after(() => api.stop())
   const dir = folder(t)
@@ -211,7 +211,7 @@ test('the path of a webhook and the topic of ntfy show nowhere, whatever the rec
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
   t.after(() => receiver.close())
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
-  const api = createDemoServer(createTailnet({ nodes: 6 }))
+  const api = createSimulatedApi(createTailnet({ nodes: 6 }))
   await api.start()
   t.after(() => api.stop())
   const dir = folder(t)

@@ -1,7 +1,7 @@
 /** Compares what a database returns with the ground truth: point by point, and in every sum. */
 import assert from 'node:assert/strict'
-import { type TruthPoint, truthKey } from '../../src/demo/truth.ts'
 import { type InfluxPlace, iteratePoints } from '../services/influx-read.ts'
+import { type TruthPoint, truthKey } from '../simulator/truth.ts'
 
 export const MEASUREMENTS = ['tailnet_flow', 'tailnet_node'] as const
 

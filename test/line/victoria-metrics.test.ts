@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type TruthPoint, truthKey } from '../../src/demo/truth.ts'
-import { NOON } from '../demo/ranges.ts'
 import { startVictoriaMetrics } from '../services/victoria-metrics.ts'
+import { NOON } from '../simulator/ranges.ts'
+import { type TruthPoint, truthKey } from '../simulator/truth.ts'
 import { HOUR_NS, LAG_NS, startWorld } from './world.ts'
 
 const FROM = NOON

@@ -7,14 +7,14 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { createService, type Service } from '../../src/main.ts'
 import type { TickResult } from '../../src/observe/line/status.ts'
 import { createLog, type LogLevel } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
-import { NOON } from '../demo/ranges.ts'
+import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../simulator/api.ts'
+import type { TailnetOptions } from '../simulator/options.ts'
+import { NOON } from '../simulator/ranges.ts'
+import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import { eventually } from './eventually.ts'
 
 export const LAG_NS = 60_000_000_000n
@@ -59,7 +59,7 @@ export function createLineClock(startNs: bigint, speed = 0): LineClock {
 
 export interface World {
   readonly tailnet: Tailnet
-  readonly api: DemoServer
+  readonly api: SimulatedApi
   readonly clock: LineClock
   /** Another service on the same tailnet and clock; stopped with the test. Without `dataDir` a new folder. */
   service(settings: Readonly<Record<string, unknown>>, how?: ServiceOptions): Running
@@ -81,7 +81,7 @@ export interface Running {
 
 export interface WorldOptions {
   readonly tailnet?: TailnetOptions
-  readonly server?: DemoServerOptions
+  readonly server?: SimulatedApiOptions
   /** What the API serves in place of `tailnet`, which stays the truth of its own part. */
   readonly served?: Tailnet
   readonly speed?: number
@@ -92,7 +92,7 @@ export interface WorldOptions {
 export async function startWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const clock = createLineClock(options.startNs ?? NOON + HOUR_NS, options.speed)
   const tailnet = createTailnet(options.tailnet)
-  const api = createDemoServer(options.served ?? tailnet, { nowNs: () => clock.now(), ...options.server })
+  const api = createSimulatedApi(options.served ?? tailnet, { nowNs: () => clock.now(), ...options.server })
   await api.start()
   t.after(() => api.stop())
   return {
@@ -159,7 +159,7 @@ export function folder(t: Pick<TestContext, 'after'>): string {
 }
 
 /** Where reading began: the earliest time that a window was asked for. Asking for the API's clock takes a window of a millisecond. */
-export function originOf({ requests }: Pick<DemoServer, 'requests'>): bigint {
+export function originOf({ requests }: Pick<SimulatedApi, 'requests'>): bigint {
   const begins = requests.flatMap(({ window }) =>
     window && window.toNs - window.fromNs > 1_000_000n ? [window.fromNs] : [],
   )

@@ -1,5 +1,5 @@
 /** Messages of a simulated tailnet through the real reader and flattener into a live view, window by window, as the line does it. */
-import type { Tailnet } from '../../src/demo/tailnet.ts'
+
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { Observer } from '../../src/observers/observers.ts'
@@ -8,6 +8,7 @@ import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
+import type { Tailnet } from '../simulator/tailnet.ts'
 
 /** `onPoints` sees the points of each message while they are valid. */
 export function readInto(

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/base/clock.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createLive } from '../../src/live/live.ts'
 import { INTERNET, PAIRS_MAX, type Talker } from '../../src/live/talkers.ts'
 import { BUCKET_SECONDS, BUCKETS } from '../../src/live/throughput.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { readInto, windowOf } from './feed.ts'
 
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE } from '../../src/base/clock.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { createLive } from '../../src/live/live.ts'
 import { createSeries, MEASUREMENTS } from '../../src/live/series.ts'
 import { KINDS } from '../../src/source/parse/message.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { readInto, windowOf } from './feed.ts'
 
 /** Three times the standard error. */

@@ -1,7 +1,6 @@
 /** Masks through the real line: nothing that is masked gets through, the numbers stay, and the same message stays the same points. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import type { Names } from '../../src/directory/names.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
@@ -16,6 +15,7 @@ import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 const KEY = Buffer.alloc(32, 7)

@@ -1,6 +1,6 @@
 /** Flow logs in any wrapping (answers of the API, log streams, raw uploads) found by their shape, with their numbers exact. Shares no code
  * with the reader that it is compared to. */
-import { parseExact } from '../demo/ranges.ts'
+import { parseExact } from '../simulator/ranges.ts'
 
 export const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
 export type Kind = (typeof KINDS)[number]

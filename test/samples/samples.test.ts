@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { truthKey } from '../../src/demo/truth.ts'
 import { PORTS } from '../../src/flatten/ports.ts'
-import { parseExact } from '../demo/ranges.ts'
 import { type Through, throughTheLine } from '../helpers/through-the-line.ts'
+import { parseExact } from '../simulator/ranges.ts'
+import { truthKey } from '../simulator/truth.ts'
 import { addTo, COUNTERS, KINDS, type Sums, sampleOf } from './raw-messages.ts'
 
 const FIELDS = { txBytes: 'tx_bytes', txPkts: 'tx_pkts', rxBytes: 'rx_bytes', rxPkts: 'rx_pkts' } as const

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { messagesIn, openArchive } from '../../src/source/archive.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 
 const SEED = 20_261_102
 const LIMITS = { answerBytesMax: 2 ** 40, messageBytesMax: 1 << 20, depthMax: 8 }

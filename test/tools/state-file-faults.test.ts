@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { startChild } from '../line/child.ts'
 import { folder } from '../line/world.ts'
 import { find, missing } from '../services/servers.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import type { TailnetOptions } from '../simulator/options.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
 
 const LAG_NS = 60_000_000_000n
 
@@ -18,7 +18,7 @@ async function setUp(
   tailnet: TailnetOptions = { nodes: 5, activity: 0.2 },
 ) {
   const nowNs = (BigInt(Date.now()) / 1000n) * 1_000_000_000n
-  const api = createDemoServer(createTailnet(tailnet), { nowNs: () => nowNs })
+  const api = createSimulatedApi(createTailnet(tailnet), { nowNs: () => nowNs })
   await api.start()
   t.after(() => api.stop())
   const env = {

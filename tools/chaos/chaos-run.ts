@@ -4,11 +4,11 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault } from '../../src/demo/faults.ts'
 import { createDice } from '../../src/demo/random.ts'
 import { assertTruth, storedIn } from '../../test/line/truth-in.ts'
 import type { Toxic } from '../../test/services/proxy.ts'
 import type { Scope } from '../../test/services/server-process.ts'
+import type { Fault } from '../../test/simulator/faults.ts'
 import {
   CANARY,
   type ChaosWorld,
@@ -82,8 +82,10 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
     lateUntilNs: endNs,
     diskBytes: DISK_BYTES,
   })
-  const random = createDice()
-  random.seed(plan.seed)
+  const dice = createDice()
+  dice.seed(plan.seed)
+  /** From 0 to below 1. */
+  const random = () => dice.below(2 ** 32) / 2 ** 32
   const bites = new Map<string, number>()
   const bite = (name: string) => void bites.set(name, (bites.get(name) ?? 0) + 1)
   let isOver = false
@@ -104,8 +106,8 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
 
   async function torment(): Promise<void> {
     while (!isOver) {
-      const kind = random.real()
-      const holdMs = 100 + Math.floor(random.real() ** 2 * 2_500)
+      const kind = random()
+      const holdMs = 100 + Math.floor(random() ** 2 * 2_500)
       if (kind < 0.3) {
         const toxic = pick(TOXICS)
         bite(`api proxy ${toxic.kind}`)
@@ -155,36 +157,36 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
   async function killDatabase(): Promise<void> {
     const pauseMs = (plan.serviceKills * perKillMs) / plan.databaseKills
     for (let kill = 0; kill < plan.databaseKills; kill += 1) {
-      await sleep(pauseMs * (0.4 + random.real() * 0.6))
+      await sleep(pauseMs * (0.4 + random() * 0.6))
       if (kill % 5 === 4) {
         bite('database SIGSTOP')
         process.kill(world.database.pid ?? 0, 'SIGSTOP')
-        await sleep(500 + random.real() * 2_500)
+        await sleep(500 + random() * 2_500)
         process.kill(world.database.pid ?? 0, 'SIGCONT')
       }
       bite('database SIGKILL')
       await world.database.kill('SIGKILL')
-      await sleep(random.real() * 1_500)
+      await sleep(random() * 1_500)
       await world.database.start()
     }
   }
 
   async function killService(): Promise<void> {
     for (let kills = 0; kills < plan.serviceKills; ) {
-      await sleep(LIFE_MS[0] + random.real() ** 2 * (LIFE_MS[1] - LIFE_MS[0]))
+      await sleep(LIFE_MS[0] + random() ** 2 * (LIFE_MS[1] - LIFE_MS[0]))
       await checkEdge(world, run)
-      if ((await end(run, random.real(), bite)) === 'SIGKILL') kills += 1
+      if ((await end(run, random(), bite)) === 'SIGKILL') kills += 1
       setApiClock(kills)
       learn(run, bites)
-      const fate = random.real()
-      if (fate < 0.03) harmState(world.dataDir, random.real(), bite)
+      const fate = random()
+      if (fate < 0.03) harmState(world.dataDir, random(), bite)
       run = await world.start()
       if (kills % 50 === 49) plan.log(`${kills} kills, at ${timeOf(world.apiClock.now())}`)
     }
   }
 
   function pick<T>(list: readonly T[]): T {
-    return list[Math.floor(random.real() * list.length)] as T
+    return list[Math.floor(random() * list.length)] as T
   }
 
   const killing = killService().finally(() => {

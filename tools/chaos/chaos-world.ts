@@ -5,13 +5,13 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createDemoServer, type DemoServer } from '../../src/demo/server.ts'
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
 import { type Influxd, startInfluxd } from '../../test/services/influxd.ts'
 import { startProxy, type Proxy as TcpProxy } from '../../test/services/proxy.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
 import { mountSmallDisk, noSmallDisk } from '../../test/services/small-disk.ts'
+import { createSimulatedApi, type SimulatedApi } from '../../test/simulator/api.ts'
+import { createTailnet, type Tailnet } from '../../test/simulator/tailnet.ts'
 
 export const SECOND_NS = 1_000_000_000n
 export const LAG_NS = 60n * SECOND_NS
@@ -50,7 +50,7 @@ export interface ServiceRun {
 
 export interface ChaosWorld {
   readonly tailnet: Tailnet
-  readonly api: DemoServer
+  readonly api: SimulatedApi
   readonly apiProxy: TcpProxy
   readonly database: Influxd
   readonly dbProxy: TcpProxy
@@ -92,7 +92,7 @@ export async function startChaosWorld(scope: Scope, options: ChaosWorldOptions):
       return BigInt(draw < 5 ? draw * 40 : draw < 7 ? (draw - 4) * 1_900 : 0) * SECOND_NS
     },
   })
-  const api = createDemoServer(tailnet, { nowNs: apiClock.now })
+  const api = createSimulatedApi(tailnet, { nowNs: apiClock.now })
   await api.start()
   scope.after(() => api.stop())
   // Names come from the messages alone: a state file that is lost takes the history of names with it.

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { START_ENV, START_FLAGS } from '../../bench/start-flags.ts'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { parseSchedule } from '../../src/schedule/poll-times.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
+import { createSimulatedApi } from '../../test/simulator/api.ts'
+import { createTailnet } from '../../test/simulator/tailnet.ts'
 
 export interface ClockJump {
   /** By how much the wall clock of the service jumps, s. */
@@ -58,7 +58,7 @@ export async function startJumpWorld(
   const times = parseSchedule(options.schedule)
   let apiAheadMs = 0
   const tailnet = createTailnet({ seed: 5, nodes: options.nodes ?? 5, activity: 0.2 })
-  const api = createDemoServer(tailnet, { nowNs: () => BigInt(Math.round(Date.now() + apiAheadMs)) * 1_000_000n })
+  const api = createSimulatedApi(tailnet, { nowNs: () => BigInt(Math.round(Date.now() + apiAheadMs)) * 1_000_000n })
   await api.start()
   scope.after(() => api.stop())
   const home = mkdtempSync(join(tmpdir(), 'tailflux-jumps-'))

@@ -12,12 +12,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
 import { assertTruth, MEASUREMENTS, type StoredPoint } from '../../test/line/truth-in.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
+import { createSimulatedApi } from '../../test/simulator/api.ts'
+import { createTailnet } from '../../test/simulator/tailnet.ts'
 import { parseLine } from '../../test/sink/line-protocol/parse-lines.ts'
 import { CANARY } from '../chaos/chaos-world.ts'
 
@@ -47,7 +47,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   const endNs = (BigInt(Date.now()) / 1000n) * 1_000_000_000n
   const epochNs = endNs - 240_000_000_000n
   const tailnet = createTailnet({ nodes: 12, oldClients: 0, epochNs })
-  const api = createDemoServer(tailnet, { nowNs: () => endNs })
+  const api = createSimulatedApi(tailnet, { nowNs: () => endNs })
   await api.start()
   scope.after(() => api.stop())
   const truth = [...tailnet.truth(0n, endNs - LAG_NS, { nowNs: endNs })]

@@ -1,13 +1,13 @@
 /** One node that attacks, beside a simulated tailnet of honest ones. What it sends at any time is a pure function of its plan; each message
  * knows its good points and how many parts of it nobody can take. */
 
-import { HOSTILE_NAMES } from '../../src/demo/hostile.ts'
-import { instantNs } from '../../src/demo/instant.ts'
-import { addressOf, type DemoAddress, type DemoNode, textAddress } from '../../src/demo/nodes.ts'
-import type { DemoRecord, RangeOptions } from '../../src/demo/records.ts'
-import type { Tailnet } from '../../src/demo/tailnet.ts'
+import { addressOf, type DemoAddress, type DemoNode } from '../../src/demo/nodes.ts'
+import type { DemoRecord } from '../../src/demo/records.ts'
 import type { DemoEntry, Entries } from '../../src/demo/traffic.ts'
-import type { TruthPoint } from '../../src/demo/truth.ts'
+import { HOSTILE_NAMES, textAddress } from '../../test/simulator/hostile.ts'
+import { instantNs } from '../../test/simulator/instant.ts'
+import type { RangeOptions, Tailnet } from '../../test/simulator/tailnet.ts'
+import type { TruthPoint } from '../../test/simulator/truth.ts'
 
 /** `clocks`: `start` anywhere between year 1 and 9999. `unreadable`: broken members, of all sizes. `scan`: an address that was never there
  * before in each entry. `refused`: lines that the database will not have, names and identities that are not its own. */
@@ -308,12 +308,12 @@ export function createHostileNode(tailnet: Tailnet, plan: HostilePlan) {
     const { loggedNs, startNs } = times
     const record: DemoRecord = {
       node,
-      nameVersion: 0,
       slot: 0,
       part: 0,
       copy: false,
       late: false,
       loggedNs,
+      firstLoggedNs: loggedNs,
       startNs,
       endNs: loggedNs,
       entries,
@@ -414,7 +414,7 @@ function entriesText(list: readonly DemoEntry[]): string {
   return list
     .map(({ proto, src, srcPort, dst, dstPort, txPkts, txBytes, rxPkts, rxBytes }) => {
       const end = (address: DemoAddress | undefined, port: number) =>
-        port < 0 || address === undefined ? (address?.json ?? '') : `${address.json}${port}`
+        port < 0 || address === undefined ? (address?.open ?? '') : `${address.open}${port}`
       return `{"proto":${JSON.stringify(proto)},"src":"${end(src, srcPort)}","dst":"${end(dst, dstPort)}","txPkts":${txPkts},"txBytes":${txBytes},"rxPkts":${rxPkts},"rxBytes":${rxBytes}}`
     })
     .join()

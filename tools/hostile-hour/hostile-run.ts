@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.ts'
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
-import { NOON } from '../../test/demo/ranges.ts'
 import { type Influxd, startInfluxd } from '../../test/services/influxd.ts'
 import type { Scope } from '../../test/services/server-process.ts'
+import { createSimulatedApi } from '../../test/simulator/api.ts'
+import { NOON } from '../../test/simulator/ranges.ts'
+import { createTailnet } from '../../test/simulator/tailnet.ts'
 import { createSharedClock } from './hostile-clock.ts'
 import { type Attack, createHostileNode, REFUSE_MARK, withHostileNode } from './hostile-node.ts'
 import { startRefuser } from './hostile-refuser.ts'
@@ -132,7 +132,7 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
   const dataDir = join(home, 'data')
   const time = { startNs: START_NS, beganMs: performance.timeOrigin + performance.now(), speed }
   const clock = createSharedClock(time)
-  const api = createDemoServer(withHostileNode(tailnet, hostile), { nowNs: () => clock.now() })
+  const api = createSimulatedApi(withHostileNode(tailnet, hostile), { nowNs: () => clock.now() })
   await api.start()
   scope.after(() => api.stop())
   const service = createSupervisor(scope, {

@@ -1,9 +1,10 @@
 /** What of the truth is in the database, at any moment of a run: which points of honest nodes are due and missing, which are there and must not
  * be, which have other numbers. */
-import type { Tailnet } from '../../src/demo/tailnet.ts'
-import { type TruthPoint, truthKey } from '../../src/demo/truth.ts'
+
 import { MEASUREMENTS } from '../../test/line/truth-in.ts'
 import { type InfluxPlace, iteratePoints, type ReadPoint } from '../../test/services/influx-read.ts'
+import type { Tailnet } from '../../test/simulator/tailnet.ts'
+import { type TruthPoint, truthKey } from '../../test/simulator/truth.ts'
 import { HOSTILE_ID, type HostileNode } from './hostile-node.ts'
 
 export interface Comparison {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { constants, gunzipSync } from 'node:zlib'
-import type { Fault } from '../../src/demo/faults.ts'
 import { jsonOf, KEY, messagesOf, serve, timeText } from './ask.ts'
+import type { Fault } from './faults.ts'
 import { MINUTE, NOON, SECOND } from './ranges.ts'
 
 const TO = NOON + 2n * MINUTE

@@ -1,13 +1,20 @@
-/** Records as the API writes them: the order of the members, absent zeros, times without trailing zeros. */
-import { type DemoNode, DNS_SUFFIX, type Naming } from './nodes.ts'
+/** Records as the API writes them: the same order of members, no members that are zero, times without trailing zeros. */
+import { type DemoNode, DNS_SUFFIX } from './nodes.ts'
 import type { DemoRecord } from './records.ts'
 import type { DemoEntry } from './traffic.ts'
 
+/** The JSON text of a node while it had this name. */
+interface CachedText {
+  readonly name: string
+  readonly text: string
+}
+
+/** Maximum number of cached texts of seconds. */
 const SECONDS_KEPT = 128
 const ZERO = 0x30
 const LISTS = [',"virtualTraffic":[', ',"subnetTraffic":[', ',"exitTraffic":[', ',"physicalTraffic":[']
 
-/** Writes RFC 3339 with 0 to 9 fraction digits, as Go does. Keeps the texts of a few seconds: records of the same ones follow each other. */
+/** Writes RFC 3339 with 0 to 9 fraction digits, as Go does. Caches the text of whole seconds, because neighbouring records share them. */
 function createTimeWriter(): (ns: bigint) => string {
   const kept = new Map<number, string>()
 
@@ -25,7 +32,7 @@ function createTimeWriter(): (ns: bigint) => string {
     const seconds = Number(ns / 1_000_000_000n)
     const rest = Number(ns - BigInt(seconds) * 1_000_000_000n)
     if (rest === 0) return `${secondText(seconds)}Z`
-    // A one in front keeps the zeros.
+    // The leading 1 keeps the zeros in front.
     const digits = String(1_000_000_000 + rest)
     let end = digits.length
     while (digits.charCodeAt(end - 1) === ZERO) end -= 1
@@ -33,36 +40,43 @@ function createTimeWriter(): (ns: bigint) => string {
   }
 }
 
-export function createMessageWriter(naming: Naming) {
-  const srcNodes: string[][] = []
-  const dstNodes: string[][] = []
+/** The name of a node at this time, without the DNS suffix. */
+export type NameOf = (node: DemoNode, atNs: bigint) => string
+
+/** Returns a function that writes the JSON text of one message. */
+export function createMessageWriter(nameOf: NameOf): (record: DemoRecord) => string {
+  const srcNodes: CachedText[] = []
+  const dstNodes: CachedText[] = []
   const timeText = createTimeWriter()
 
-  /** LIVE records have `os` in dstNodes only, and not in all of them. */
-  function nodeText(cache: string[][], node: DemoNode, version: number, withOs: boolean): string {
-    const versions = (cache[node.index] ??= [])
-    return (versions[version] ??= JSON.stringify({
+  /** The real API sends `os` in dstNodes only, and not in all of them. */
+  function nodeText(cache: CachedText[], node: DemoNode, atNs: bigint, withOs: boolean): string {
+    const name = nameOf(node, atNs)
+    const cached = cache[node.index]
+    if (cached?.name === name) return cached.text
+    const text = JSON.stringify({
       nodeId: node.nodeId,
-      name: `${naming.label(node.index, version)}.${DNS_SUFFIX}`,
+      name: `${name}.${DNS_SUFFIX}`,
       addresses: [node.v4.text, node.v6.text],
       ...(withOs ? { os: node.os } : {}),
       ...(node.user === undefined ? {} : { user: node.user }),
       ...(node.tags === undefined ? {} : { tags: node.tags }),
-    }))
+    })
+    cache[node.index] = { name, text }
+    return text
   }
 
-  /** The JSON text of one message. */
-  function messageText(record: DemoRecord): string {
+  return (record) => {
     const { node, entries, dstNodes: others, startNs } = record
     let text = `{"logged":"${timeText(record.loggedNs)}","nodeId":"${node.nodeId}","start":"${timeText(startNs)}","end":"${timeText(record.endNs)}"`
     if (others !== undefined) {
-      text += `,"srcNode":${nodeText(srcNodes, node, record.nameVersion, false)}`
+      text += `,"srcNode":${nodeText(srcNodes, node, startNs, false)}`
       if (others.length > 0) {
         text += ',"dstNodes":['
         for (let i = 0; i < others.length; i++) {
           const other = others[i]!
           if (i > 0) text += ','
-          text += nodeText(dstNodes, other, naming.versionAt(other.index, startNs), other.index % 5 !== 0)
+          text += nodeText(dstNodes, other, startNs, other.index % 5 !== 0)
         }
         text += ']'
       }
@@ -76,17 +90,15 @@ export function createMessageWriter(naming: Naming) {
     }
     return `${text}}`
   }
-
-  return { messageText }
 }
 
-/** Every member is left out when it is zero. */
+/** Members that are zero are left out. */
 function entryText(entry: DemoEntry): string {
   const { proto, src, srcPort, dst, dstPort, txPkts, txBytes, rxPkts, rxBytes } = entry
   let text = ''
   if (proto !== 0) text = typeof proto === 'number' ? `,"proto":${proto}` : `,"proto":${JSON.stringify(proto)}`
-  if (src !== undefined) text += srcPort < 0 ? `,"src":"${src.json}"` : `,"src":"${src.json}${srcPort}"`
-  if (dst !== undefined) text += dstPort < 0 ? `,"dst":"${dst.json}"` : `,"dst":"${dst.json}${dstPort}"`
+  if (src !== undefined) text += srcPort < 0 ? `,"src":"${src.open}"` : `,"src":"${src.open}${srcPort}"`
+  if (dst !== undefined) text += dstPort < 0 ? `,"dst":"${dst.open}"` : `,"dst":"${dst.open}${dstPort}"`
   if (txPkts !== 0) text += `,"txPkts":${txPkts}`
   if (txBytes !== 0) text += `,"txBytes":${txBytes}`
   if (rxPkts !== 0) text += `,"rxPkts":${rxPkts}`

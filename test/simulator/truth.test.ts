@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
-import { type TruthOptions, type TruthPoint, truthKey } from '../../src/demo/truth.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { PORTS } from '../../src/flatten/ports.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
@@ -11,7 +8,10 @@ import { createFakeClock } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { answerOf, throughTheLine } from '../helpers/through-the-line.ts'
 import type { ParsedLine } from '../sink/line-protocol/parse-lines.ts'
+import type { TailnetOptions } from './options.ts'
 import { assertSame, HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
+import { createTailnet, type Tailnet } from './tailnet.ts'
+import { type TruthOptions, type TruthPoint, truthKey } from './truth.ts'
 
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
 const FROM = NOON

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DemoRecord } from '../../src/demo/records.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import { HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
 
 const tailnet = createTailnet({ nodes: 50 })
 const records = [...tailnet.records(NOON, NOON + 6n * HOUR)]

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Role } from '../../src/demo/nodes.ts'
-import type { TailnetOptions } from '../../src/demo/options.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
 import type { DemoEntry } from '../../src/demo/traffic.ts'
+import type { TailnetOptions } from './options.ts'
 import { DAY, HOUR, MINUTE, NOON, parseExact } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
 
 const VIRTUAL = 0
 const SUBNET = 1

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import type { TailnetOptions } from './options.ts'
 import { assertSame, DAY, HOUR, MINUTE, NOON, printOf, SECOND } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
 
 const SEED = 20_261_102
 const FULL: TailnetOptions = { nodes: 20, hostile: true, bigCounters: true }

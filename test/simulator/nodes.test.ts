@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import ipaddr from 'ipaddr.js'
-import { HOSTILE_NAMES } from '../../src/demo/hostile.ts'
 import { ROLES } from '../../src/demo/nodes.ts'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import { HOSTILE_NAMES } from './hostile.ts'
+import type { TailnetOptions } from './options.ts'
 import { MINUTE, NOON } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
 
 interface WireNode {
   readonly nodeId: string

@@ -1,17 +1,17 @@
 /** A simulated tailnet being served, and a plain client to ask it with: no redirects, no decompression, nothing hidden. */
 import http, { type IncomingHttpHeaders } from 'node:http'
 import type { TestContext } from 'node:test'
-import type { TailnetOptions } from '../../src/demo/options.ts'
-import { createDemoServer, type DemoServer, type DemoServerOptions } from '../../src/demo/server.ts'
-import { createTailnet, type Tailnet } from '../../src/demo/tailnet.ts'
+import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from './api.ts'
+import type { TailnetOptions } from './options.ts'
 import { HOUR, NOON } from './ranges.ts'
+import { createTailnet, type Tailnet } from './tailnet.ts'
 
 export const KEY = 'Bearer tskey-api-demo'
 export const LOGS = '/api/v2/tailnet/-/logging/network'
 
 export interface Served {
   readonly tailnet: Tailnet
-  readonly server: DemoServer
+  readonly server: SimulatedApi
   ask(path: string, options?: Asking): Promise<Answered>
   /** `logging/network`, signed. */
   logs(fromNs: bigint, toNs: bigint, options?: Asking): Promise<Answered>
@@ -36,10 +36,10 @@ export interface Answered {
 export async function serve(
   t: TestContext,
   tailnetOptions: TailnetOptions = {},
-  options: DemoServerOptions = {},
+  options: SimulatedApiOptions = {},
 ): Promise<Served> {
   const tailnet = createTailnet({ nodes: 20, ...tailnetOptions })
-  const server = createDemoServer(tailnet, { nowNs: () => NOON + HOUR, ...options })
+  const server = createSimulatedApi(tailnet, { nowNs: () => NOON + HOUR, ...options })
   await server.start()
   t.after(() => server.stop())
   const ask = (path: string, asking: Asking = {}) => request(server.url + path, asking)

@@ -1,38 +1,38 @@
-/** Faults that tests switch on and off. */
+/** Faults of the simulated API. Tests switch them on and off. */
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 
 const ROUTES = ['logs', 'devices', 'settings', 'token', 'token-exchange', 'other'] as const
 export type Route = (typeof ROUTES)[number]
 
-/** What goes wrong. Bytes are decoded bytes of the body. */
+/** What a fault does. Bytes are those of the body before compression. */
 type Effect =
-  /** Another status; `retryAfter` as it goes into the header. */
+  /** Responds with this status; `retryAfter` is the value of the header. */
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string; readonly body?: string }
-  /** A web page with status 200, as portals and proxies send it. */
+  /** Responds with a web page and status 200, as portals and proxies do. */
   | { readonly kind: 'html' }
-  /** The body ends too early; `clean`: with a proper end of the transfer, otherwise the connection breaks. */
+  /** The body ends early. `clean`: the transfer ends as usual; otherwise the connection breaks. */
   | { readonly kind: 'truncate'; readonly afterBytes?: number; readonly fraction?: number; readonly clean?: boolean }
   | { readonly kind: 'hang-head' }
   | { readonly kind: 'hang-body'; readonly afterBytes: number }
   | { readonly kind: 'drip'; readonly bytes: number; readonly everyMs: number }
-  /** Something that is not JSON comes after some of the body, and then its rest. */
+  /** Inserts bytes that are not JSON into the body. */
   | { readonly kind: 'garbage'; readonly afterBytes: number }
-  /** The connection breaks before the head. */
+  /** Resets the connection before the response. */
   | { readonly kind: 'reset' }
-  /** Network flow logs are switched off: 403, and the settings say so. */
+  /** Network flow logs are off: 403, and the tailnet's settings say so. */
   | { readonly kind: 'feature-off' }
-  /** Another Date header; undefined for none. */
+  /** Changes the Date header; undefined removes it. */
   | { readonly kind: 'date'; readonly value: string | undefined }
 
-/** When it goes wrong. All conditions must hold; without any, always. */
+/** A fault and its conditions. All of them must hold; without any, the fault applies to every request for logs. */
 export type Fault = Effect & {
-  /** `logs` unless told otherwise. */
+  /** Default: `logs`. */
   readonly route?: Route
-  /** Only so many times. */
+  /** Maximum number of requests. */
   readonly times?: number
-  /** Only windows longer than this. */
+  /** Applies to windows longer than this. */
   readonly longerThanMs?: number
-  /** Only windows that have a moment in common with this one, both ends inclusive. */
+  /** Applies to windows that overlap this one, both ends inclusive. */
   readonly overlaps?: { readonly fromNs: bigint; readonly toNs: bigint }
 }
 
@@ -57,7 +57,7 @@ export function createFaults() {
   }
 
   return {
-    /** Returns how to end it. */
+    /** Switches a fault on; returns what switches it off. */
     set(fault: Fault): () => void {
       faults.set(fault, { left: fault.times ?? Infinity })
       return () => void faults.delete(fault)
@@ -65,7 +65,7 @@ export function createFaults() {
     clear(): void {
       faults.clear()
     },
-    /** All that apply, oldest first; counts down those that happen a number of times. */
+    /** The faults that apply to this request, oldest first. Counts down `times`. */
     take(route: Route, window: RequestedWindow | undefined): readonly Fault[] {
       const found: Fault[] = []
       for (const [fault, state] of faults) {
@@ -79,12 +79,12 @@ export function createFaults() {
   }
 }
 
-/** The connection is to break here. */
-export class Broken extends Error {
-  override readonly name = 'Broken'
+/** A fault breaks the connection here. */
+export class ConnectionBroken extends Error {
+  override readonly name = 'ConnectionBroken'
 }
 
-/** A body with its fault. `signal` ends waiting when the connection is gone. */
+/** A body with a fault. `signal` aborts when the connection is closed. */
 export async function* faultyBody(
   body: AsyncIterable<Buffer>,
   fault: Fault,
@@ -115,7 +115,7 @@ export async function* faultyBody(
     if (left > 0) yield chunk.subarray(0, left)
     if (fault.kind === 'truncate') {
       if (fault.clean) return
-      throw new Broken('the connection breaks here')
+      throw new ConnectionBroken('a fault breaks the connection')
     }
     if (fault.kind === 'hang-body') {
       await aborted(signal)
@@ -133,7 +133,7 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return promise
 }
 
-/** Lets other work happen. */
-export function breathe(): Promise<void> {
+/** Lets other work run. */
+export function nextTurn(): Promise<void> {
   return setImmediate()
 }

@@ -1,24 +1,25 @@
-/** What a database must hold after reading a simulated tailnet: the data model once more, written naively from the simulation's own
- * objects, and sharing no code with the components that it is compared to. */
-import type { DemoNode, Naming } from './nodes.ts'
-import type { DemoRecord } from './records.ts'
-import type { DemoEntry } from './traffic.ts'
+/** The points that a database must hold after a simulated tailnet was read. This is a second, simple implementation of the data model: it
+ * starts from the objects of the simulation and shares no code with the components that tests compare with it. */
+import type { NameOf } from '../../src/demo/messages.ts'
+import type { DemoNode } from '../../src/demo/nodes.ts'
+import type { DemoRecord } from '../../src/demo/records.ts'
+import type { DemoEntry } from '../../src/demo/traffic.ts'
 
 export interface TruthPoint {
   readonly measurement: 'tailnet_flow' | 'tailnet_node'
-  /** Not escaped, in the order of the line. */
+  /** Without escapes, in the order of the line. */
   readonly tags: Readonly<Record<string, string>>
   readonly fields: Readonly<Record<string, bigint>>
   readonly timestampNs: bigint
 }
 
 export interface TruthOptions {
-  /** `service` unless told otherwise. */
+  /** Default: `service`. */
   readonly ports?: 'service' | 'none' | 'full'
-  /** The tag `tailnet`: `default` unless told otherwise. */
+  /** The tag `tailnet`. Default: `default`. */
   readonly tailnet?: string
-  /** The name that a device with this address or stable id had at `atNs`, as far as a reader of the devices API knew then.
-   * Without it: the name that it really had. */
+  /** The name of the device with this address or stable id that a reader of the device list knew at `atNs`.
+   * Default: the name that the device had then. */
   readonly nameAsOf?: (addressOrId: string, atNs: bigint) => string | undefined
 }
 
@@ -43,7 +44,7 @@ const PROTOS: Readonly<Record<string, string>> = {
 }
 const WITH_PORTS = ['tcp', 'udp', 'sctp', 'dccp']
 
-/** What tells one point from all others; the order of the tags does not matter. Tag values hold no control characters. */
+/** The identity of a point. The order of the tags does not matter. Tag values have no control characters. */
 export function truthKey(point: {
   readonly measurement: string
   readonly tags: Readonly<Record<string, string>>
@@ -54,33 +55,33 @@ export function truthKey(point: {
   return key
 }
 
-export function createTruth(nodes: readonly DemoNode[], naming: Naming) {
+export function createTruth(nodes: readonly DemoNode[], nameOf: NameOf) {
   const byAddress = new Map(
     nodes.flatMap((node) => [node.nodeId, node.v4.text, node.v6.text].map((key) => [key, node])),
   )
 
   /** Undefined for a device without a name. */
   function nameAt(node: DemoNode, atNs: bigint): string | undefined {
-    const [label] = naming.label(node.index, naming.versionAt(node.index, atNs)).split('.')
+    const [label] = nameOf(node, atNs).split('.')
     return label || undefined
   }
 
-  function reallyNamed(addressOrId: string, atNs: bigint): string | undefined {
+  function realName(addressOrId: string, atNs: bigint): string | undefined {
     const node = byAddress.get(addressOrId)
     return node && nameAt(node, atNs)
   }
 
   /** All points of one message. */
   function pointsOf(record: DemoRecord, options: TruthOptions = {}): TruthPoint[] {
-    const { ports = 'service', tailnet = 'default', nameAsOf = reallyNamed } = options
+    const { ports = 'service', tailnet = 'default', nameAsOf = realName } = options
     const { startNs, loggedNs } = record
     const asOfNs = startNs < loggedNs ? startNs : loggedNs
-    const told = record.dstNodes === undefined ? [] : [record.node, ...record.dstNodes]
+    const described = record.dstNodes === undefined ? [] : [record.node, ...record.dstNodes]
 
     const nameOfAddress = (address: string): string => {
       if (address === 'none') return 'none'
-      const teller = told.find((node) => node.v4.text === address || node.v6.text === address)
-      const name = (teller && nameAt(teller, startNs)) ?? nameAsOf(address, asOfNs)
+      const found = described.find((node) => node.v4.text === address || node.v6.text === address)
+      const name = (found && nameAt(found, startNs)) ?? nameAsOf(address, asOfNs)
       return clean(name ?? address)
     }
     const { nodeId } = record.node
@@ -95,7 +96,7 @@ export function createTruth(nodes: readonly DemoNode[], naming: Naming) {
       const flows = new Map<string, { tags: Record<string, string>; fields: Record<string, bigint> }>()
       const total = noCounters()
       const derp = { tx: 0n, rx: 0n }
-      const farEnds = new Set<string>()
+      const peers = new Set<string>()
       for (const entry of entries) {
         const srcAddress = entry.src === undefined ? 'none' : entry.src.text
         const dstAddress = entry.dst === undefined ? 'none' : entry.dst.text
@@ -129,8 +130,8 @@ export function createTruth(nodes: readonly DemoNode[], naming: Naming) {
           derp.tx += BigInt(entry.txBytes)
           derp.rx += BigInt(entry.rxBytes)
         }
-        const farEnd = kind === 'physical' ? entry.src : entry.dst
-        if (farEnd !== undefined) farEnds.add(farEnd.text)
+        const peer = kind === 'physical' ? entry.src : entry.dst
+        if (peer !== undefined) peers.add(peer.text)
       }
       for (const { tags, fields } of flows.values())
         points.push({ measurement: 'tailnet_flow', tags, fields, timestampNs: startNs })
@@ -139,7 +140,7 @@ export function createTruth(nodes: readonly DemoNode[], naming: Naming) {
         tags: { node, kind, tailnet: clean(tailnet), node_name: nodeName },
         fields: {
           ...total,
-          peers: BigInt(farEnds.size),
+          peers: BigInt(peers.size),
           ...(kind === 'physical' ? { derp_tx_bytes: derp.tx, derp_rx_bytes: derp.rx } : {}),
         },
         timestampNs: startNs,
@@ -157,7 +158,7 @@ function noCounters(): Record<string, bigint> {
 
 function wireText(address: DemoEntry['src'], port: number): string {
   if (address === undefined) return 'none'
-  return port < 0 ? address.open : `${address.open}${port}`
+  return port < 0 ? address.text : `${address.open}${port}`
 }
 
 function protoOf(proto: number | string): string {
@@ -165,15 +166,15 @@ function protoOf(proto: number | string): string {
   return PROTOS[key] ?? clean(key)
 }
 
-/** The lower of the two ports if it is below 32768, where clients do not take theirs from. */
+/** The lower of the two ports if it is below 32768. Clients use higher ones. */
 function servicePort(proto: string, { src, srcPort, dst, dstPort }: DemoEntry): string {
   if (!WITH_PORTS.includes(proto)) return 'none'
-  const counting = [src === undefined ? 0 : srcPort, dst === undefined ? 0 : dstPort].filter((port) => port > 0)
-  const lowest = Math.min(...counting)
+  const ports = [src === undefined ? 0 : srcPort, dst === undefined ? 0 : dstPort].filter((port) => port > 0)
+  const lowest = Math.min(...ports)
   return lowest < 32_768 ? String(lowest) : 'none'
 }
 
-/** A tag value: nothing that breaks a line, at most 256 bytes, never empty. */
+/** A tag value: no characters that break a line, at most 256 bytes, never empty. */
 function clean(text: string): string {
   let out = ''
   let bytes = 0

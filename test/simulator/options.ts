@@ -1,15 +1,15 @@
-/** What can be chosen about a simulated tailnet. */
+/** The options of a simulated tailnet for tests, with defaults and bounds. */
 
-/** Some nodes scan ports: every entry is a tuple that was never there before. */
-interface ScanOptions {
-  /** How many nodes scan. */
+/** Some nodes scan ports: every entry is a new tuple. */
+export interface ScanOptions {
+  /** Number of nodes that scan. */
   readonly nodes: number
-  /** Tuples per node and slot. Above 1,060 the record is sent in parts, as clients do. */
+  /** Tuples per node and slot. A record of more than 1,060 is split, as clients do. */
   readonly tuples: number
 }
 
-/** From `atNs` on (server time for the devices API, the node's clock in its records) the node is called `name`. */
-interface Rename {
+/** From `atNs` on the node has this name: in records by `start`, in the device list by the server's clock. */
+export interface Rename {
   /** Index of the node. */
   readonly node: number
   readonly atNs: bigint
@@ -22,13 +22,13 @@ export interface TailnetOptions {
   readonly seed?: number
   /** 5 to 50,000. */
   readonly nodes?: number
-  /** Factor on how much is going on; 0 is silence. */
+  /** Factor on the amount of traffic; 0 is none. */
   readonly activity?: number
   /** False: all clients are older than 1.92 and send neither srcNode nor dstNodes. */
   readonly nodeInfo?: boolean
   /** Share of clients older than 1.92. */
   readonly oldClients?: number
-  /** Every fourth node has a name, user and tags that try to break out; some addresses and protocols are odd too. */
+  /** Every fourth node has a hostile name, user and tags; some addresses and protocols are hostile too. */
   readonly hostile?: boolean
   /** Some counters are beyond 2^53. */
   readonly bigCounters?: boolean
@@ -38,9 +38,9 @@ export interface TailnetOptions {
   readonly disorder?: boolean
   readonly scan?: ScanOptions
   readonly renames?: readonly Rename[]
-  /** Nothing was recorded before this. */
+  /** No records begin before this. */
   readonly epochNs?: bigint
-  /** How long after `logged` the API begins to return a record, ns. Must be a pure function. */
+  /** Delay from `logged` until the API returns the record, ns. Must be a pure function. */
   readonly visibilityDelay?: (record: VisibilityKey) => bigint
 }
 
@@ -56,7 +56,7 @@ interface VisibilityKey {
 export type FullOptions = Required<Omit<TailnetOptions, 'scan' | 'visibilityDelay'>> &
   Pick<TailnetOptions, 'scan' | 'visibilityDelay'>
 
-/** So many that a slot of one node still fits in memory many times. */
+/** A slot of one node fits into memory many times over. */
 const SCAN_TUPLES_MAX = 1_000_000
 
 function isCount(value: number, max: number): boolean {

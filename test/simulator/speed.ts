@@ -1,9 +1,9 @@
-/** How fast the simulated tailnet tells its history, by hand: `node test/demo/speed.ts`. Prints entries per second as objects, as JSON texts
+/** How fast the simulated tailnet tells its history, by hand: `node test/simulator/speed.ts`. Prints entries per second as objects, as JSON texts
  * and over HTTP (this process serves and reads), for several sizes. */
-import { createDemoServer } from '../../src/demo/server.ts'
-import { createTailnet } from '../../src/demo/tailnet.ts'
+import { createSimulatedApi } from './api.ts'
 import { KEY, LOGS, timeText } from './ask.ts'
 import { HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
 
 for (const [nodes, minutes] of [
   [50, 60],
@@ -27,7 +27,7 @@ for (const [nodes, minutes] of [
   const textsMs = lap()
   for (const _ of tailnet.messages(NOON, NOON + 30n * SECOND));
   const windowMs = lap()
-  const server = createDemoServer(tailnet, { nowNs: () => NOON + HOUR })
+  const server = createSimulatedApi(tailnet, { nowNs: () => NOON + HOUR })
   await server.start()
   const url = `${server.url}${LOGS}?start=${timeText(NOON)}&end=${timeText(toNs)}`
   const httpMs: number[] = []
