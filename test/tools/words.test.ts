@@ -1,8 +1,9 @@
 /** The counter of words: which texts it reads, and which words it counts by sense. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { meaningIn } from '../../tools/words/places.ts'
 import { wordsIn } from '../../tools/words/senses.ts'
-import { messagesIn } from '../../tools/words/texts.ts'
+import { codeWordsIn, messagesIn } from '../../tools/words/texts.ts'
 
 test('messages are the literals with more than one word, without comments, codes, paths and regular expressions', () => {
   const source = [
@@ -33,4 +34,25 @@ test('a word counts by its sense', () => {
     ['| Most lines of one request | Most of it', ['| Most lines']],
   ]
   for (const [text, words] of rows) assert.deepEqual(left(text).toSorted(), words.toSorted(), text)
+})
+
+test('comments and names of code are read as words, line by line', () => {
+  const source = [
+    '/** Nobody is told.',
+    ' * Ever. */',
+    "const isUnderWay = toldLines['x y'] // so many",
+    'MAX_ROOMS /= 2',
+  ].join('\n')
+  assert.deepEqual(codeWordsIn(source), [
+    { text: '/** Nobody is told.\n * Ever. */', line: 1 },
+    { text: '// so many', line: 3 },
+    { text: 'const, is under way, told lines', line: 3 },
+    { text: 'max rooms', line: 4 },
+  ])
+})
+
+test('a word may be meant plainly in some places of the code', () => {
+  assert.equal(meaningIn('src/flatten/points.ts', 'slots'), 'a place in a hash table or in a ring of counters')
+  assert.equal(meaningIn('src/pipeline/planner.ts', 'slots'), undefined)
+  assert.equal(meaningIn('src/pipeline/planner.ts', 'told'), undefined)
 })

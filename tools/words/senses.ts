@@ -1,4 +1,5 @@
-/** The house's words, by sense: what to say, which private words were used for it, and where such a word is meant plainly. */
+/** The house's words, by sense: what to say, which private words were used for it, and where such a word is meant plainly. `places.ts` has
+ * what is meant plainly in code alone. */
 
 export interface Sense {
   /** The word of the field. */
@@ -16,7 +17,7 @@ export const SENSES: readonly Sense[] = [
   { say: 'evaluate, diagnose', not: /\b(?:judge[sd]?|judging|verdicts?)\b/gi },
   { say: 'retract', not: /\brefute[sd]?\b/gi, plain: [/"refuted"|, refuted`/gi] },
   { say: 'device, owner', not: /\bPerson\b/g },
-  { say: 'endpoint', not: /\b(?:both|either|neither|far|other|as an|that) ends?\b/gi },
+  { say: 'endpoint', not: /\b(?:both|either|neither|far) ends?\b|\b(?:other|as an) end\b/gi },
   { say: 'last-seen index', not: /\b(?:sightings|seen-groups)\b/gi },
   { say: 'evaluation interval, range', not: /\b(?:pieces?|slots?)\b/gi },
   { say: 'overflow', not: /\bspills?\b/gi },

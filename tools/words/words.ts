@@ -1,9 +1,11 @@
-/** Counts the words of the table (senses.ts) that are left in what a user reads: documents, settings, rules, and the messages of the program
- * (`npm run words`). Exit code 1 when one is left that is not meant plainly. `--plain` lists the plain ones too. */
+/** Counts the words of the table (senses.ts) that are left in what a user reads: documents, settings, rules, dashboards, and the messages of the
+ * program (`npm run words`). Exit code 1 when one is left that is not meant plainly. `--plain` lists the plain ones too. `--code` counts
+ * comments and names of the code instead, outside of alerts and the live view; places.ts says where a word is meant plainly there. */
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { meaningIn } from './places.ts'
 import { type Found, wordsIn } from './senses.ts'
-import { messagesIn, type Text } from './texts.ts'
+import { codeWordsIn, messagesIn, type Text } from './texts.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DOCUMENTS = [
@@ -14,9 +16,12 @@ const DOCUMENTS = [
   'config/tailflux.yaml',
   'config/prometheus/tailflux.rules.yml',
 ]
-const SOURCES = ['src/**/*.ts', 'src/**/*.js']
+const SOURCES = ['src/**/*.ts', 'src/**/*.js', 'config/grafana/generate/**/*.ts']
+const CODE = ['src/**/*.{ts,js,css}', '{test,bench,tools,config}/**/*.ts']
 /** The simulated API answers as the real one does. */
 const NOT_OURS = /^src\/demo\//
+/** The insides of alerts and of the live view; and the table itself. */
+const NOT_COUNTED = /^(?:src|test)\/(?:alerts|live)\/|^(?:tools\/words\/|test\/tools\/words\.test)/
 
 export interface Left extends Found {
   readonly file: string
@@ -31,6 +36,15 @@ export function wordsLeft(root: string): readonly Left[] {
   const documents = list(DOCUMENTS).flatMap((file) => found(file, [{ text: read(root, file), line: 1 }]))
   const sources = list(SOURCES).filter((file) => !NOT_OURS.test(file))
   return [...documents, ...sources.flatMap((file) => found(file, messagesIn(read(root, file))))]
+}
+
+/** Every word of the table in comments and names of the code below `root`. */
+export function wordsInCode(root: string): readonly Left[] {
+  const files = globSync(CODE, { cwd: root }).toSorted()
+  return files
+    .filter((file) => !NOT_COUNTED.test(file))
+    .flatMap((file) => found(file, codeWordsIn(read(root, file))))
+    .map((one) => ({ ...one, isPlain: one.isPlain || meaningIn(one.file, one.word) !== undefined }))
 }
 
 function read(root: string, file: string): string {
@@ -63,7 +77,7 @@ function report(all: readonly Left[], isPlainListed: boolean): string {
 }
 
 if (import.meta.main) {
-  const all = wordsLeft(ROOT)
+  const all = process.argv.includes('--code') ? wordsInCode(ROOT) : wordsLeft(ROOT)
   process.stdout.write(report(all, process.argv.includes('--plain')))
   if (all.some(({ isPlain }) => !isPlain)) process.exitCode = 1
 }

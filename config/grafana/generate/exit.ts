@@ -53,7 +53,7 @@ export function exitNodes(place: NodesPlace) {
             table({
               id: 22,
               title: 'Top $topn destinations',
-              description: `Far ends on the internet. One row "none" is normal: Tailscale leaves destinations out unless the node attribute log-exit-flows is set. ${about}`,
+              description: `Destinations on the internet. One row "none" is normal: Tailscale leaves destinations out unless the node attribute log-exit-flows is set. ${about}`,
               query: topOf(EXIT, ['src', 'proto', 'port']),
               columns: [
                 columns.tag('src', 'Destination'),
@@ -77,7 +77,7 @@ export function exitNodes(place: NodesPlace) {
             table({
               id: 30,
               title: 'Top $topn users, by their own reports',
-              description: `Kind exit only, the view of the clients: it is the same traffic as above, told by the other end, here to compare and for exit nodes that do not report. Not filtered by exit node. ${REPORTER_VIEW}`,
+              description: `Kind exit only, the view of the clients: it is the same traffic as above, reported by the other endpoint, here to compare and for exit nodes that do not report. Not filtered by exit node. ${REPORTER_VIEW}`,
               query: topRows(
                 ['rx_bytes', 'download'],
                 [
@@ -98,7 +98,7 @@ export function exitNodes(place: NodesPlace) {
             8,
             stat({
               id: 31,
-              title: 'Neither end known',
+              title: 'Neither endpoint known',
               description:
                 'Kind exit entries without any address: multicast, rejects and the like, which Tailscale files here. They are no sign that an exit node is in use. Bytes sent, by the reports of all devices.',
               unit: 'decbytes',

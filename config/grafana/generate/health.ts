@@ -18,7 +18,7 @@ import { NODES_DS, type NodesPlace, sources, tailnet } from './variables.ts'
 import { BEFORE } from './words.ts'
 
 const FIRST = '"pass" = \'1\''
-const NO_TRAFFIC = 'What tailflux tells about its own work; no traffic of the tailnet is summed here.'
+const NO_TRAFFIC = 'Figures of tailflux itself; no traffic of the tailnet is summed here.'
 
 export function health(place: NodesPlace) {
   const windows: From = { from: WINDOWS, where: [] }
@@ -59,7 +59,7 @@ export function health(place: NodesPlace) {
             stat({
               id: 2,
               title: 'Lag',
-              description: `How far the watermark was behind the present when the newest window was acknowledged. ${NO_TRAFFIC}`,
+              description: `How far the watermark was behind the current time when the newest window was acknowledged. ${NO_TRAFFIC}`,
               unit: 'ms',
               queries: [['lag', select('last("lag_ms") AS "lag"', firstPass)]],
             }),
@@ -200,7 +200,7 @@ export function health(place: NodesPlace) {
             text(
               32,
               'What is not here',
-              'Where to look for what the database cannot tell. No traffic is counted here.',
+              'Where to look for what is not in the database. No traffic is counted here.',
               [
                 'Gaps, quarantine, refused points, API errors and the reason for a stop are on the status page of tailflux (`/`), in `/health` with the remedy,',
                 'and in `/metrics` for Prometheus: `config/prometheus/tailflux.rules.yml` has alert rules for all of them.',

@@ -103,8 +103,8 @@ export function nodeDashboard(place: NodesPlace) {
             stat({
               ...nodes,
               id: 5,
-              title: 'Most peers ($kind)',
-              description: `The largest number of distinct far ends in one record of about five seconds. Many far ends and few bytes are what a scan looks like. ${ONE_KIND}`,
+              title: 'Peak peers ($kind)',
+              description: `The largest number of distinct peers in one record of about five seconds. Many peers and few bytes are what a scan looks like. ${ONE_KIND}`,
               unit: 'short',
               queries: [['peers', select('max("peers") AS "peers"', chosen)]],
             }),
@@ -124,8 +124,8 @@ export function nodeDashboard(place: NodesPlace) {
             14,
             table({
               id: 20,
-              title: 'Top $topn far ends ($kind)',
-              description: `${REPORTER_VIEW} ${ONE_KIND} "none" is an end that Tailscale leaves out of exit traffic.`,
+              title: 'Top $topn peers ($kind)',
+              description: `${REPORTER_VIEW} ${ONE_KIND} "none" is an endpoint that Tailscale leaves out of exit traffic.`,
               query: topRows(
                 ['tx_bytes', 'sent'],
                 [
@@ -135,7 +135,7 @@ export function nodeDashboard(place: NodesPlace) {
                 { ...flows, by: ['dst_name', 'dst', 'src'] },
               ),
               columns: [
-                { name: 'dst_name', title: 'Far end', link: toNode },
+                { name: 'dst_name', title: 'Peer', link: toNode },
                 columns.sent,
                 columns.received,
                 columns.packets,
@@ -233,7 +233,7 @@ export function nodeDashboard(place: NodesPlace) {
             table({
               id: 41,
               title: 'Own addresses',
-              description: `Addresses that the device used as its own end, with what it sent from them. Kind virtual only. ${REPORTER_VIEW}`,
+              description: `Addresses that the device used as its own, with what it sent from them. Kind virtual only. ${REPORTER_VIEW}`,
               query: select(`${sum('tx_bytes', 'sent')}, ${sum('rx_bytes', 'received')}`, {
                 from: FLOWS,
                 where: [kindIs('virtual'), OF_NODES],

@@ -108,7 +108,7 @@ export function overview(place: NodesPlace) {
               id: 6,
               title: 'Lag',
               description:
-                'How far the data was behind the present when tailflux acknowledged its newest window: no traffic is counted here. About a minute and a half is normal.',
+                'How far the data was behind the current time when tailflux acknowledged its newest window: no traffic is counted here. About a minute and a half is normal.',
               unit: 'ms',
               queries: [['lag', select('last("lag_ms") AS "lag"', { from: WINDOWS, where: [] })]],
             }),
@@ -144,7 +144,7 @@ export function overview(place: NodesPlace) {
             table({
               id: 21,
               title: 'Top $topn pairs ($kind)',
-              description: `Bytes from the first to the second, as told by the sender; the way back is a row of its own. ${ONE_KIND} A name "none" is an end that Tailscale leaves out of exit traffic.`,
+              description: `Bytes from the first to the second, as reported by the sender; the way back is a row of its own. ${ONE_KIND} A name "none" is an endpoint that Tailscale leaves out of exit traffic.`,
               query: topRows(['tx_bytes', 'sent'], [], {
                 from: FLOWS,
                 where: [OF_KIND],
@@ -181,7 +181,7 @@ export function overview(place: NodesPlace) {
               ...nodes,
               id: 31,
               title: 'Flows ($kind)',
-              description: `Connection entries in the flow logs per second, of both ends where both report. A jump without a jump in bytes is what a scan looks like. ${ONE_KIND}`,
+              description: `Connection entries in the flow logs per second, of both endpoints where both report. A jump without a jump in bytes is what a scan looks like. ${ONE_KIND}`,
               unit: 'cps',
               queries: [['flows', overTime('sum("flows") * 1000.0 / $__interval_ms AS "flows"', chosen)]],
             }),

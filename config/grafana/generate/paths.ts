@@ -29,7 +29,7 @@ export function paths(place: NodesPlace) {
   const flows: From = { from: FLOWS, where: [kindIs('physical'), OF_NODES] }
   const relayed: From = { ...flows, where: [...flows.where, RELAY] }
   const nodes = { datasource: NODES_DS }
-  const about = `Bytes sent, each told by its sender. ${PHYSICAL} ${RELAYED}`
+  const about = `Bytes sent, each reported by its sender. ${PHYSICAL} ${RELAYED}`
 
   return dashboardOf({
     uid: 'tailflux-paths',

@@ -84,7 +84,7 @@ export function subnetRouters(place: NodesPlace) {
             table({
               id: 30,
               title: 'Top $topn hosts, by the clients’ reports',
-              description: `Kind subnet only, the view of the clients: sent is their upload. It is the same traffic as above, told by the other end; it is here to compare, and for networks whose router does not report. Not filtered by router. ${REPORTER_VIEW}`,
+              description: `Kind subnet only, the view of the clients: sent is their upload. It is the same traffic as above, reported by the other endpoint; it is here to compare, and for networks whose router does not report. Not filtered by router. ${REPORTER_VIEW}`,
               query: topRows(['rx_bytes', 'download'], [['tx_bytes', 'upload']], {
                 from: FLOWS,
                 where: [kindIs('subnet'), AS_CLIENT],
@@ -105,7 +105,7 @@ export function subnetRouters(place: NodesPlace) {
             table({
               id: 31,
               title: 'Top $topn Tailscale Services',
-              description: `Kind subnet with two tailnet addresses: traffic to service addresses, which belong to no device. Both ends report; a row is one report. ${REPORTER_VIEW} Not filtered by router.`,
+              description: `Kind subnet with two tailnet addresses: traffic to service addresses, which belong to no device. Both endpoints report; a row is one report. ${REPORTER_VIEW} Not filtered by router.`,
               query: topRows(['tx_bytes', 'sent'], [['rx_bytes', 'received']], {
                 from: FLOWS,
                 where: [kindIs('subnet'), SRC_IS_DEVICE, DST_IS_DEVICE],

@@ -33,7 +33,7 @@ export function talkers(place: NodesPlace) {
   const rate: SeriesOptions = {
     id: 30,
     title: 'Throughput of the selection ($kind)',
-    description: `Bytes that the near end sent, and what it received on the same connections (below zero), as the near end reports them. Choose ends by a click in the tables. ${ONE_KIND}`,
+    description: `Bytes that the near endpoint sent, and what it received on the same connections (below zero), as the near end reports them. Choose endpoints by a click in the tables. ${ONE_KIND}`,
     unit: 'bps',
     queries: [
       ['sent', overTime(bitsPerSecond('tx_bytes', 'sent'), chosen)],
@@ -85,7 +85,7 @@ export function talkers(place: NodesPlace) {
             stat({
               id: 3,
               title: 'Pairs ($kind)',
-              description: `Distinct directed pairs of near and far end with traffic. Where both ends report, both directions are there. ${ONE_KIND} ${BEFORE}`,
+              description: `Distinct directed pairs of near and far endpoints with traffic. Where both endpoints report, both directions are there. ${ONE_KIND} ${BEFORE}`,
               unit: 'short',
               color: 'green',
               queries: bothPeriods((of) => countRows('pairs', of), { ...chosen, by: ['src_name', 'dst_name'] }),
@@ -113,7 +113,7 @@ export function talkers(place: NodesPlace) {
             table({
               id: 10,
               title: 'Top $topn pairs ($kind)',
-              description: `Bytes from the first to the second as told by the near end, and what it received back. The far end reports the same traffic in a row of its own with the columns swapped, so do not add sent and received. ${ONE_KIND}`,
+              description: `Bytes from the first to the second as reported by the near endpoint, and what it received back. The far endpoint reports the same traffic in a row of its own with the columns swapped, so do not add sent and received. ${ONE_KIND}`,
               query: topRows(['tx_bytes', 'sent'], volumes, pair),
               columns: [
                 { name: 'src_name', title: 'From', link: toPair },
@@ -132,7 +132,7 @@ export function talkers(place: NodesPlace) {
             table({
               id: 11,
               title: 'Top $topn services ($kind)',
-              description: `Bytes sent per protocol and service port, each told by its sender, both directions together. Port "none": no port, or ports are switched off. ${ONE_KIND}`,
+              description: `Bytes sent per protocol and service port, each reported by its sender, both directions together. Port "none": no port, or ports are switched off. ${ONE_KIND}`,
               query: topRows(
                 ['tx_bytes', 'sent'],
                 [
@@ -157,7 +157,7 @@ export function talkers(place: NodesPlace) {
         ],
       },
       {
-        title: 'Ends',
+        title: 'Endpoints',
         height: 10,
         panels: [
           [
@@ -165,7 +165,7 @@ export function talkers(place: NodesPlace) {
             table({
               id: 20,
               title: 'Top $topn sources ($kind)',
-              description: `Bytes sent by each near end, as it reports itself. ${ONE_KIND}`,
+              description: `Bytes sent by each near endpoint, as it reports itself. ${ONE_KIND}`,
               query: topRows(['tx_bytes', 'sent'], volumes, { ...chosen, by: ['src_name', 'node_name', 'node'] }),
               columns: [
                 { name: 'src_name', title: 'Source', link: toTalkersOf('node_name') },
@@ -183,7 +183,7 @@ export function talkers(place: NodesPlace) {
             table({
               id: 21,
               title: 'Top $topn destinations ($kind)',
-              description: `Bytes sent to each far end, as told by the senders. A device that does not report appears here all the same. ${ONE_KIND}`,
+              description: `Bytes sent to each far endpoint, as reported by the senders. A device that does not report appears here all the same. ${ONE_KIND}`,
               query: topRows(['tx_bytes', 'sent'], volumes, { ...chosen, by: ['dst_name', 'dst'] }),
               columns: [
                 { name: 'dst_name', title: 'Destination', link: toNode },
@@ -210,7 +210,7 @@ export function talkers(place: NodesPlace) {
             series({
               id: 32,
               title: 'Packets of the selection ($kind)',
-              description: `Packets sent, each told by its sender. ${ONE_KIND}`,
+              description: `Packets sent, each reported by its sender. ${ONE_KIND}`,
               unit: 'pps',
               queries: [['packets sent', overTime(packetsPerSecond('tx_pkts', 'packets'), chosen)]],
             }),

@@ -2,14 +2,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 
 export const SENT_ONCE =
-  'Bytes sent, each told by its sender. Both ends of a connection report it, so what they received is not added: every byte is counted once.'
+  'Bytes sent, each reported by its sender. Both endpoints of a connection report it, so what they received is not added: every byte is counted once.'
 export const ONE_KIND = 'One kind only; kinds are never added up.'
 export const REPORTER_VIEW = "The reporting device's own view: sent is what it sent, received is what it received."
 export const BEFORE = 'The previous period is as long as the one shown and ends where it begins.'
 export const P95 = '95th percentile of five-minute means, the way transit is billed.'
 export const PHYSICAL =
   'Kind physical: the same traffic again, encrypted, on the real network. It is a different measure and is never added to the other kinds.'
-export const RELAYED = 'Relayed: through a DERP server. Direct includes peer relays, which flow logs do not tell apart.'
+export const RELAYED = 'Relayed: through a DERP server. Direct includes peer relays, which flow logs do not distinguish.'
 
 /** Every variable that other dashboards know, and the time range. */
 const CARRY = '${ds:queryparam}&${nodes_ds:queryparam}&${tailnet:queryparam}&${__url_time_range}'
