@@ -9,7 +9,8 @@ export const BEFORE = 'The previous period is as long as the one shown and ends 
 export const P95 = '95th percentile of five-minute means, the way transit is billed.'
 export const PHYSICAL =
   'Kind physical: the same traffic again, encrypted, on the real network. It is a different measure and is never added to the other kinds.'
-export const RELAYED = 'Relayed: through a DERP server. Direct includes peer relays, which flow logs do not distinguish.'
+export const RELAYED =
+  'Relayed: through a DERP server. Direct includes peer relays, which flow logs do not distinguish.'
 
 /** Every variable that other dashboards know, and the time range. */
 const CARRY = '${ds:queryparam}&${nodes_ds:queryparam}&${tailnet:queryparam}&${__url_time_range}'
