@@ -13,7 +13,7 @@ export interface Names {
    * it was unknown then. Stable: later observations never change an answer for an earlier time, except before the first
    * observation of all, when nothing had been read yet. */
   nameOf(addressOrId: string, atNs: bigint): string | undefined
-  /** False: no device ever had an address or id with this `hashBytes` (source/message-address.ts), so `nameOf` need not be asked.
+  /** False: no device ever had an address or id with this `hashBytes` (source/parse/address.ts), so `nameOf` need not be asked.
    * Optional and only for speed: asking for a text that nobody ever saw costs more than all else that is done with an entry. */
   mayKnow?(hash: number): boolean
   /** What `nameOf` answers, and from when to when (exclusive, ns) that is the answer as long as `version` stays; for those who keep answers.

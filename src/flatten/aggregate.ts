@@ -1,5 +1,5 @@
 /** The hot loop of flattening: the entries of a message into points, equal tags summed. One function without variables of an outer one, like
- * the reading of entries (source/message-entries.ts). */
+ * the reading of entries (source/parse/entries.ts). */
 
 import { hashBytes, hashStep, hashText } from '../base/hash.ts'
 import {

@@ -28,7 +28,7 @@ export interface Live {
   nodesReporting(): number
   /** Distinct series that points were written to within the last day, estimated. */
   seriesEstimate(measurement: Measurement): number
-  /** For those who hear how the stages are doing (listening.ts). */
+  /** For those who hear how the stages are doing (observe/reports.ts). */
   readonly stages: Readonly<Record<StageName, Stage>>
   view(): LiveView
 }

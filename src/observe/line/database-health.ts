@@ -52,7 +52,7 @@ export function createDatabaseHealth(deps: {
   return {
     listener: {
       failed(error) {
-        // A limit concerns only the windows that it hit: see limit-health.ts.
+        // A limit concerns only the windows that it hit: see line-health.ts.
         if (error.code === 'db_limit') return
         failures += 1
         if (problem?.isOpen) return

@@ -1,6 +1,6 @@
 /** Cuts an answer `{"logs":[…]}` into messages while its bytes come in. Holds one unfinished message and no more: other members
- * of the answer are skipped as they stream, whatever their shape and size. A message is read in place (message-fast.ts); one of an
- * unusual shape is first cut out by its brackets and strings, then read by JSON.parse (message-exact.ts). */
+ * of the answer are skipped as they stream, whatever their shape and size. A message is read in place (compact-parser.ts); one of an
+ * unusual shape is first cut out by its brackets and strings, then read by JSON.parse (exact-parser.ts). */
 import { type Code, CollectorError, excerpt, type Reaction } from '../../base/errors.ts'
 import { type ClockLimits, createClockBounds } from '../clock-bounds.ts'
 import type { Window } from '../source.ts'

@@ -2,7 +2,7 @@
  *
  * It takes what the API sends day by day: members in any order, any whitespace, unknown members. Whatever it is not sure about
  * (escapes or non-ASCII in texts that matter, members twice, counters beyond 15 digits, wrong types, invalid JSON) it calls ODD, and
- * message-exact.ts reads the message instead; so it never decides that something is bad. What it takes, message-exact.ts would
+ * exact-parser.ts reads the message instead; so it never decides that something is bad. What it takes, exact-parser.ts would
  * take the same way: a property test compares the two.
  *
  * The bytes may end anywhere. `bytes[end]` is 0, which no JSON holds outside of a mistake, so every loop stops there by itself: a
@@ -540,7 +540,7 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
     return p + letters.length
   }
 
-  /** The whole message was read: its identity. False when something is missing or wrong, so that message-exact.ts decides. */
+  /** The whole message was read: its identity. False when something is missing or wrong, so that exact-parser.ts decides. */
   function finish(b: Uint8Array): boolean {
     if (sum[0]! > EXACT_MAX || nodeIdStart < 0 || nodeIdEnd === nodeIdStart || startStart < 0) return false
     const startNs = parseTime(b, base + startStart, base + startEnd)

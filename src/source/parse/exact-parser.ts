@@ -1,4 +1,4 @@
-/** Any message, read by JSON.parse into the same columns as message-fast.ts fills: slower, but it knows every spelling, and it alone
+/** Any message, read by JSON.parse into the same columns as compact-parser.ts fills: slower, but it knows every spelling, and it alone
  * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be
  * larger than a double can tell exactly. */
 

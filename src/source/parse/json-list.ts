@@ -1,5 +1,5 @@
 /** Cuts one list out of an answer such as `{"devices":[…]}` while its bytes come in: one element is held at a time, so 50,000 devices
- * need no more memory than five. For lists whose elements are small and few; flow logs have their own, faster way (cut.ts). */
+ * need no more memory than five. For lists whose elements are small and few; flow logs have their own, faster way (array-cutter.ts). */
 import { type Code, CollectorError } from '../../base/errors.ts'
 import { createValueScanner } from './scan.ts'
 

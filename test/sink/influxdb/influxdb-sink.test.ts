@@ -1,4 +1,4 @@
-/** The write policy over a real connection: which answer leads to what. What becomes of single lines is tested in influx-lines.test.ts. */
+/** The write policy over a real connection: which answer leads to what. What becomes of single lines is tested in named-lines.test.ts. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CollectorError } from '../../../src/base/errors.ts'
