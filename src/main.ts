@@ -120,7 +120,10 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
   // The line, from left to right.
   const source = createTailscaleSource(settings.tailscale, {
-    ...{ clock, log: logOf('source'), metrics: reports.source, secrets },
+    clock,
+    log: logOf('source'),
+    metrics: reports.source,
+    secrets,
   })
   const deadLetters = createDeadLetters(
     { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
@@ -156,7 +159,11 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       stepMaxMs: settings.tailscale.totalTimeout + influx.giveUp,
     },
     {
-      ...{ source, sink, ledger, deadLetters, observers, clock, log: logOf('pipeline'), random: Math.random },
+      source,
+      sink,
+      ledger,
+      deadLetters,
+      observers,
       backfillRequests: createBackfillRequests(state, tailnet),
       names: {
         ...names,
@@ -168,6 +175,9 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       semaphore: createSemaphore(influx.inFlight),
       metrics: reports.pipeline,
       health: reports.health,
+      clock,
+      log: logOf('pipeline'),
+      random: Math.random,
       createWorker: () => ({
         flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, known })),
         lines: createLineWriter(lineLimits(influx)),
@@ -179,12 +189,20 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const schedule = createSchedule(times, {
     job: async () => UNFINISHED.has(await pipeline.tick()),
     watch: pipeline.watch,
-    ...{ clock, log: logOf('schedule'), onBroken },
+    clock,
+    log: logOf('schedule'),
+    onBroken,
   })
   const pollNow = () => void schedule.run().catch(onBroken)
   const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
   const http = createHttpServer(settings.http, {
-    ...{ log: logOf('http'), clock, version: VERSION, health, metrics, status, failures: observers },
+    log: logOf('http'),
+    clock,
+    version: VERSION,
+    health,
+    metrics,
+    status,
+    failures: observers,
     isAlive: pipeline.isAlive,
     controlToken: control.value,
     run: () => pipeline.tick(),

@@ -12,7 +12,7 @@ import { createHashSet } from '../base/hash-set.ts'
 import type { Semaphore } from '../base/semaphore.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'
-import type { Attempt, Interval, Ledger } from '../ledger/ledger.ts'
+import type { Attempt, Ledger } from '../ledger/ledger.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
 import type { ObservedResult, Observers, WindowObserver } from '../observers/observers.ts'
 import type { LineWriter } from '../sink/line-protocol/line-writer.ts'
@@ -21,6 +21,17 @@ import type { Message } from '../source/parse/message.ts'
 import type { Source } from '../source/source.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createQuarantine } from './quarantine.ts'
+import type { Recovery } from './recovery/recovery.ts'
+
+/** One reading of a window. */
+interface WindowRun {
+  readonly window: PlannedWindow
+  readonly attempt: Attempt
+  readonly observer: WindowObserver
+  readonly beganMs: number
+  readonly parts: WorkerParts
+  readonly outerSignal: AbortSignal
+}
 
 /** The parts of one worker. They hold the columns and buffers of the current message, so two windows never share them. */
 export interface WorkerParts {
@@ -46,12 +57,8 @@ export interface DeliverWindowDeps {
   readonly safeNowNs: (serverNs: bigint | undefined) => bigint
   /** The pass for which a reading of records of this age counts: what is first read after a day needs no late pass any more. */
   readonly passAt: (ageNs: bigint) => number
-  /** The next value of the clock of acknowledgements: strictly increasing, ns. */
-  readonly nextAckNs: () => bigint
-  /** True when the database was away at this time or later (ms of monotonic time); it may have come back without recent writes. */
-  readonly wasAwaySince: (ms: number) => boolean
-  /** The database was away between the receipts of this window: true when the window must be read again instead of being done. */
-  readonly mayInterrupt: (window: Interval) => boolean
+  /** The clock of acknowledgements, and whether the database was away while this window was written. */
+  readonly recovery: Pick<Recovery, 'nextAckNs' | 'wasAwaySince' | 'mayInterrupt'>
   /** A late pass keeps at most this many bytes of lines in memory until it knows whether anything changed. */
   readonly heldBytesMax: number
 }
@@ -92,7 +99,7 @@ export async function deliverWindow(
   parts.lines.reset()
   const observer = deps.observers.begin(window)
   try {
-    const result = await readAndDeliver(window, attempt, parts, deps, signal, beganMs, observer)
+    const result = await readAndDeliver({ window, attempt, observer, beganMs, parts, outerSignal: signal }, deps)
     if (result.limits.length > 0) observer.failed()
     else observer.done(result)
     deps.ledger.endAttempt(attempt)
@@ -105,15 +112,8 @@ export async function deliverWindow(
   }
 }
 
-async function readAndDeliver(
-  window: PlannedWindow,
-  attempt: Attempt,
-  parts: WorkerParts,
-  deps: DeliverWindowDeps,
-  outerSignal: AbortSignal,
-  beganMs: number,
-  observer: WindowObserver,
-): Promise<WindowResult> {
+async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<WindowResult> {
+  const { window, attempt, observer, parts, outerSignal } = run
   // The first batch that fails aborts this, so that the rest of the window is neither read nor sent.
   const failing = new AbortController()
   const signal = AbortSignal.any([outerSignal, failing.signal])
@@ -195,9 +195,9 @@ async function readAndDeliver(
     if (changed && quarantine.count > 0) await quarantine.post()
     await delivery.settled()
     signal.throwIfAborted()
-    if (deps.wasAwaySince(delivery.sentMs) && deps.mayInterrupt(window)) throw interrupted()
+    if (deps.recovery.wasAwaySince(delivery.sentMs) && deps.recovery.mayInterrupt(window)) throw interrupted()
 
-    const ackedNs = deps.nextAckNs()
+    const ackedNs = deps.recovery.nextAckNs()
     // Lines that were not held back are written, changed or not.
     const isWritten = changed || held === undefined
     const pass = reachNs === undefined ? window.pass : passOf(window, safeNowNs - reachNs, deps)
@@ -215,7 +215,7 @@ async function readAndDeliver(
         attempt,
       )
     }
-    const durationMs = deps.clock.monotonicMs() - beganMs
+    const durationMs = deps.clock.monotonicMs() - run.beganMs
     return {
       ...{ doneToNs: reachNs, pass, ackedNs, serverNs, bytes, ...counts, quarantined: quarantine.count },
       ...{ ...delivery.totals, changed, isWritten, limits: delivery.limits, sentMs: delivery.sentMs, durationMs },

@@ -1,21 +1,22 @@
 /** The pipeline: composes the parts below and runs the polls. One poll (tick) reads until nothing is missing below the safe read horizon.
  * Ticks never overlap: schedule/ sees to it, and a call during a tick gets the promise of that tick.
  *
- *   source-clock, safe-read-horizon   what time it is at the API, and up to where it may be read
- *   planner                           which window is read next; window-size: how long it is; bisection: where a bad range ends
- *   worker-pool                       how many windows are read at a time
- *   window-runner                     one planned window, and what follows from how it ended
- *   deliver-window                    reads, flattens and writes one window, then marks it done; quarantine: what cannot be taken
- *   backoff                           how long reading waits after a failure of the API or of the state file
- *   circuit-breaker                   nothing is fetched that could not be written
- *   backfill                          history that was requested
- *   device-names                      the device list, read beside the line
- *   recovery/                         what is done, as ledger and database agree on it; expiry: what the API no longer has
- *   health/, observers/, status       what /health, the metrics and the status page say about it */
+ *   planner           which window is read next, and how long it is; bisection: where a range that cannot be read ends
+ *   worker-pool       how many windows are read at a time, and everything that makes reading wait
+ *   window-runner     one planned window, and what follows from how it ended
+ *   deliver-window    reads, flattens and writes one window, then marks it done; quarantine: what cannot be stored
+ *   source-clock      what time it is at the API, and up to where it may be read
+ *   backoff           how long reading waits after a failure of the API or of the state file
+ *   circuit-breaker   nothing is fetched that could not be written
+ *   backfill, expiry  history that was requested, and what the API no longer has
+ *   recovery/         what is done, as ledger and database agree on it
+ *
+ * What /health, the metrics and the status page say about all this is in observe/line/. */
 import type { Logger } from 'pino'
 import { max } from '../base/bigint.ts'
 import { type Clock, DAY, HOUR, MS } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
+import type { Semaphore } from '../base/semaphore.ts'
 import { createDeviceNames } from '../directory/device-names.ts'
 import type { Names } from '../directory/names.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
@@ -27,6 +28,7 @@ import { createLiveness } from '../observe/line/liveness.ts'
 import type { TickResult } from '../observe/line/status.ts'
 import { type BackfillStatus, createDelivered, gapView, type PipelineStatus, passesOf } from '../observe/line/status.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
+import type { Observers } from '../observers/observers.ts'
 import { probePoint } from '../sink/probe-point.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Source } from '../source/source.ts'
@@ -55,33 +57,24 @@ export interface PipelineOptions {
   readonly parallel: number
   readonly latePassesMs: readonly number[]
   readonly devicesIntervalMs: number
-  /** The longest that the API and the database may keep one step of a poll waiting, by their time-outs. */
+  /** The longest that the API and the database may keep one step of a poll waiting, by their timeouts. */
   readonly stepMaxMs: number
 }
 
-export interface PipelineDeps
-  extends Omit<
-    DeliverWindowDeps,
-    | 'source'
-    | 'sink'
-    | 'ledger'
-    | 'lagNs'
-    | 'safeNowNs'
-    | 'passAt'
-    | 'heldBytesMax'
-    | 'nextAckNs'
-    | 'wasAwaySince'
-    | 'mayInterrupt'
-  > {
+export interface PipelineDeps {
   readonly source: Source
   readonly sink: Sink
   readonly ledger: Ledger
   readonly names: Names
   /** History that was requested. */
   readonly backfillRequests?: BackfillRequests
+  readonly deadLetters: DeliverWindowDeps['deadLetters']
+  /** Batches in flight, over all workers. */
+  readonly semaphore: Semaphore
+  readonly observers: Pick<Observers, 'begin'>
+  readonly metrics: PipelineMetrics
   readonly health: HealthReport
   readonly createWorker: () => WorkerParts
-  readonly metrics: PipelineMetrics
   readonly clock: Clock
   readonly log: Logger
   /** From 0 to 1; for jitter. */
@@ -167,14 +160,10 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
   sink.listen({ failed: () => undefined, succeeded: line.moved })
   const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
-  const runWindow = createWindowRunner(
-    {
-      ...deps,
-      ...{ lagNs, safeNowNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX, ...recovery },
-      ...{ sourceClock, horizon, backoff, breaker, database, delivered, backfill, checkpoint, line },
-    },
-    aborting.signal,
-  )
+  const control = { sourceClock, horizon, backoff, breaker, recovery, backfill, expiry, liveness }
+  const reports = { database, line, delivered }
+  const limits = { lagNs, safeNowNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX }
+  const runWindow = createWindowRunner({ ...deps, ...control, ...reports, ...limits, checkpoint }, aborting.signal)
 
   /** The Date of an answer is the time when it began to arrive. By the end of the window that may be minutes ago. */
   function hearAnswer(serverNs: bigint | undefined): bigint {
@@ -241,18 +230,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const result = await runWorkers(
         plan,
         { parallel: options.parallel, intervalMs: oftenMs },
-        {
-          runWindow,
-          sourceClock,
-          horizon,
-          expiry,
-          backoff,
-          breaker,
-          recovery,
-          liveness,
-          clock,
-          isPaused: () => isPaused,
-        },
+        { ...control, runWindow, clock, isPaused: () => isPaused },
         signal,
       )
       if (result === 'caught_up') {

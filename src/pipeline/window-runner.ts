@@ -113,7 +113,7 @@ export function createWindowRunner(
 
   /** A database that was away after the last batch and before the checkpoint may have lost the batches and still show the checkpoint. */
   function confirm(window: Interval, { isWritten, sentMs }: WindowResult): void {
-    if (!isWritten || !deps.wasAwaySince(sentMs) || !deps.mayInterrupt(window)) return
+    if (!isWritten || !deps.recovery.wasAwaySince(sentMs) || !deps.recovery.mayInterrupt(window)) return
     backoff.guardState(() => deps.ledger.forget(window))
   }
 

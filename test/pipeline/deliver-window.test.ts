@@ -44,9 +44,7 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     lagNs: MINUTE,
     safeNowNs: (serverNs) => serverNs ?? clock.now(),
     passAt: (ageNs) => (ageNs < 5n * MINUTE ? 1 : 2),
-    nextAckNs: () => clock.now(),
-    wasAwaySince: () => false,
-    mayInterrupt: () => true,
+    recovery: { nextAckNs: () => clock.now(), wasAwaySince: () => false, mayInterrupt: () => true },
     heldBytesMax: 1 << 20,
   }
   return { api, db, ledger, letters, told, deps, clock, worker: createFakeWorker() }
@@ -107,11 +105,12 @@ test('a window is not done when the database was away since its first batch was 
   db.fault = async () => {
     await clock.advance(1_000)
   }
-  const away = { ...deps, wasAwaySince: (ms: number) => (firstMs ??= ms) === ms }
+  const isAway = (ms: number) => (firstMs ??= ms) === ms
+  const away = { ...deps, recovery: { ...deps.recovery, wasAwaySince: isAway } }
   await assert.rejects(deliverWindow(WINDOW, worker, away, never), { code: 'db_interrupted' })
   assert.equal(firstMs, 0)
   assert.deepEqual([ledger.settled(), told], [[], ['failed']])
-  const often = { ...away, mayInterrupt: () => false }
+  const often = { ...away, recovery: { ...away.recovery, mayInterrupt: () => false } }
   assert.equal((await deliverWindow(WINDOW, worker, often, never)).doneToNs, WINDOW.toNs)
 })
 

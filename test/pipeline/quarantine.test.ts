@@ -88,9 +88,7 @@ function setUp(t: TestContext) {
         lagNs: MINUTE,
         safeNowNs: (serverNs) => serverNs ?? clock.now(),
         passAt: () => 1,
-        nextAckNs: () => clock.now(),
-        wasAwaySince: () => false,
-        mayInterrupt: () => true,
+        recovery: { nextAckNs: () => clock.now(), wasAwaySince: () => false, mayInterrupt: () => true },
         heldBytesMax: 1 << 20,
       }
       const lines = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 20, splitNodes: false })

@@ -75,7 +75,10 @@ export async function recordPath(): Promise<readonly string[]> {
   const state = openStateFile({ path: join(dir, 'state.db') }, { clock, log })
   parts.defer(() => state.close())
   const source = createTailscaleSource(settings.tailscale, {
-    ...{ clock, log, metrics, secrets: createSecretRegistry(secrets) },
+    clock,
+    log,
+    metrics,
+    secrets: createSecretRegistry(secrets),
   })
   parts.defer(() => source.stop())
   const deadLetters = createDeadLetters({ dir, maxBytes: 1 << 20 }, { clock, log })
@@ -112,9 +115,7 @@ export async function recordPath(): Promise<readonly string[]> {
         lagNs: 0n,
         safeNowNs: () => fromNs + 2n * SECOND,
         passAt: () => 1,
-        nextAckNs: () => fromNs,
-        wasAwaySince: () => false,
-        mayInterrupt: () => false,
+        recovery: { nextAckNs: () => fromNs, wasAwaySince: () => false, mayInterrupt: () => false },
         heldBytesMax: 0,
       },
       new AbortController().signal,
