@@ -3,18 +3,12 @@ import { MS, SECOND } from '../base/clock.ts'
 import { ageText } from '../base/format.ts'
 import { formatDuration } from '../base/units.ts'
 import { formatAmount, isBytes } from './amount.ts'
-import type { Dim, Rule } from './rules/rule.ts'
+import type { Dim, Rule, Summaries } from './rules/rule.ts'
 
 /** What stands for a group. `node` is its name, `node_id` the stable id. */
 export type GroupLabels = Readonly<Partial<Record<Dim | 'node_name', string>>>
 
 const COMMON = ['rule', 'title', 'severity', 'tailnet', 'group', 'value', 'threshold', 'window'] as const
-
-/** The sentences of an alert: while it fires, and when it is over. */
-export interface Summaries {
-  readonly firing: string
-  readonly resolved: string
-}
 
 /** What a rule says that has no `summary` of its own. */
 export function defaultSummaries(rule: Pick<Rule, 'form' | 'by' | 'measure' | 'where'>): Summaries {

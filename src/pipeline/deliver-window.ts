@@ -12,7 +12,7 @@ import { createHashSet } from '../base/hash-set.ts'
 import type { Semaphore } from '../base/semaphore.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'
-import type { Attempt, Ledger } from '../ledger/ledger.ts'
+import type { Attempt, Interval, Ledger } from '../ledger/ledger.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
 import type { ObservedResult, Observers, WindowObserver } from '../observers/observers.ts'
 import type { LineWriter } from '../sink/line-protocol/line-writer.ts'
@@ -21,7 +21,6 @@ import type { Message } from '../source/parse/message.ts'
 import type { Source } from '../source/source.ts'
 import type { PlannedWindow } from './planner.ts'
 import { createQuarantine } from './quarantine.ts'
-import type { Recovery } from './recovery/recovery.ts'
 
 /** One reading of a window. */
 interface WindowRun {
@@ -37,6 +36,18 @@ interface WindowRun {
 export interface WorkerParts {
   readonly flattener: Flattener
   readonly lines: LineWriter
+}
+
+/** What is known about the database while a window is written; see recovery/recovery.ts. */
+export interface WriteWatch {
+  /** The clock of acknowledgements, ns. It only goes forward. It follows the local clock. If that was set back, or if checkpoint or ledger
+   * have later values (the clock was ahead then), it continues from there with monotonic time. */
+  nextAckNs(): bigint
+  /** True when the database was away at this time or later (ms of monotonic time): what was sent before that may be lost. */
+  wasAwaySince(ms: number): boolean
+  /** True when a window that was written around an outage must be read again. The number of times is limited, or nothing would get done with
+   * a database where every second request fails. */
+  mayInterrupt(window: Interval): boolean
 }
 
 export interface DeliverWindowDeps {
@@ -57,8 +68,7 @@ export interface DeliverWindowDeps {
   readonly safeNowNs: (serverNs: bigint | undefined) => bigint
   /** The pass for which a reading of records of this age counts: what is first read after a day needs no late pass any more. */
   readonly passAt: (ageNs: bigint) => number
-  /** The clock of acknowledgements, and whether the database was away while this window was written. */
-  readonly recovery: Pick<Recovery, 'nextAckNs' | 'wasAwaySince' | 'mayInterrupt'>
+  readonly recovery: WriteWatch
   /** A late pass keeps at most this many bytes of lines in memory until it knows whether anything changed. */
   readonly heldBytesMax: number
 }

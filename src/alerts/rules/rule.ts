@@ -3,7 +3,6 @@ import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import type { Kind } from '../../source/parse/message.ts'
 import type { Amount, Measure } from '../amount.ts'
 import type { Patterns } from '../patterns.ts'
-import type { Summaries } from '../summary.ts'
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
 type Severity = (typeof SEVERITIES)[number]
@@ -57,6 +56,12 @@ export type Form =
     }
   /** The sum since the day or the month began (UTC). The window is the longest such time. */
   | { readonly is: 'quota'; readonly threshold: number; readonly amount: Amount; readonly per: 'day' | 'month' }
+
+/** The sentences of an alert: while it fires, and when it is over. */
+export interface Summaries {
+  readonly firing: string
+  readonly resolved: string
+}
 
 export interface Rule {
   /** Unique, stable, `[a-z0-9-]`: part of the identity of its alerts. */

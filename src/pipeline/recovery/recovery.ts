@@ -10,11 +10,12 @@ import type { Sink } from '../../sink/sink.ts'
 import type { Source } from '../../source/source.ts'
 import type { Backoff } from '../backoff.ts'
 import type { CircuitBreaker } from '../circuit-breaker.ts'
+import type { WriteWatch } from '../deliver-window.ts'
 import type { SourceClock } from '../source-clock.ts'
 import { createCheckpointReader } from './checkpoint.ts'
 import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 
-export interface Recovery {
+export interface Recovery extends WriteWatch {
   /** Requests a window of 1 ms to learn the API's time from its Date header. False when the API is unavailable. */
   askTime(signal: AbortSignal): Promise<boolean>
   /** The comparison is due: no window may begin before it, and none may be under way while it is made. */
@@ -25,14 +26,6 @@ export interface Recovery {
   compareSoon(): void
   /** A request failed in a way that means the database may have been away. It may come back without recent writes. */
   databaseWasAway(): void
-  /** True when the database was away at this time or later (ms of monotonic time): what was sent before that may be lost. */
-  wasAwaySince(ms: number): boolean
-  /** True when a window that was written around an outage must be read again. The number of times is limited, or nothing would get done with
-   * a database where every second request fails. */
-  mayInterrupt(window: Interval): boolean
-  /** The clock of acknowledgements, ns. It only goes forward. It follows the local clock. If that was set back, or if checkpoint or ledger
-   * have later values (the clock was ahead then), it continues from there with monotonic time. */
-  nextAckNs(): bigint
   /** What was acknowledged before this is not compared any more, ns. */
   comparedFromNs(): bigint
 }
