@@ -2,7 +2,7 @@
  *
  * A line is put together from some twenty prefixes. As calls of a function for each piece, most of the time went into the calls; so this is one
  * function into which the engine can put all of them (each is small enough), what is the same in many lines was put together before
- * (line-parts.ts), and keys are stored as numbers. */
+ * (prefix-cache.ts), and keys are stored as numbers. */
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
