@@ -235,20 +235,25 @@ test('a message whose encoding throws leaves no line, and those before and after
   const setBigUint64 = DataView.prototype.setBigUint64
   let throwsIn = Number.POSITIVE_INFINITY
   let threw = 0
-  t.mock.method(
-    DataView.prototype,
-    'setBigUint64',
-    function set(this: DataView, at: number, value: bigint, le?: boolean) {
-      if (throwsIn-- === 0) {
-        threw += 1
-        throw new RangeError('a bug')
-      }
-      setBigUint64.call(this, at, value, le)
-    },
-  )
+  // Not by `t.mock`: that keeps the arguments of every call.
+  DataView.prototype.setBigUint64 = function set(at: number, value: bigint, le?: boolean) {
+    if (throwsIn-- === 0) {
+      threw += 1
+      throw new RangeError('a bug')
+    }
+    setBigUint64.call(this, at, value, le)
+  }
+  t.after(() => {
+    DataView.prototype.setBigUint64 = setBigUint64
+  })
   const messages = [messageOf(3, 1), messageOf(40, 2), messageOf(2, 3), messageOf(9, 4)]
   const linesOf = (batches: readonly Batch[], target: string) =>
     batches.flatMap((batch) => (batch.target === target ? textOf(batch).split('\n').filter(Boolean) : []))
+  const known = new Map<string, Batch[]>()
+  function expectedOf(whole: readonly string[], splitNodes: boolean): Batch[] {
+    const key = `${splitNodes} ${whole.map((message) => messages.indexOf(message))}`
+    return known.getOrInsertComputed(key, () => batchesOf(whole, { ...LIMITS, splitNodes }))
+  }
   fc.assert(
     fc.property(
       fc.nat(3),
@@ -273,7 +278,7 @@ test('a message whose encoding throws leaves no line, and those before and after
           index += 1
         }
         batches.push(...writer.rest())
-        const expected = batchesOf(whole, { ...LIMITS, splitNodes })
+        const expected = expectedOf(whole, splitNodes)
         for (const target of ['main', 'nodes']) {
           assert.deepEqual(linesOf(batches, target), linesOf(expected, target))
         }
