@@ -96,6 +96,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   let ledger = createLedger(stateFile, 'default')
   if (options.originNs !== 'later') ledger.setOrigin(options.originNs ?? T0)
   let settings = options.settings
+  const names = { nameOf: () => undefined, version: () => 0 }
+  const flattener = createFlattener({ tailnet: 'default', ports: options.ports ?? 'service' }, { names })
   let ackNs = 1n
   let life = { isOver: false }
 
@@ -139,8 +141,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       pass: read.pass ?? 1,
     }
     const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
-    const names = { nameOf: () => undefined, version: () => 0 }
-    const flattener = createFlattener({ tailnet: 'default', ports: options.ports ?? 'service' }, { names })
     const texts = [...messages].map((one) => (typeof one === 'string' ? one : messageText(one)))
     for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
       if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message))
