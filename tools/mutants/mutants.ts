@@ -63,6 +63,7 @@ async function tryMutant(mutant: Mutant): Promise<MutantResult> {
       const failed = /✖ (.*?)(?: \(|$)/m.exec(tested.output)?.[1]
       if (tested.failed) return { name: mutant.name, caughtBy: `${file}: ${failed ?? 'failed'}` }
     }
+    await simulatesUnchanged()
     const simulation = await run(folder, SIMULATED)
     if (simulation.failed) {
       const said = /FAILED: (.*)/.exec(simulation.output)?.[1] ?? 'it does not end'
@@ -73,6 +74,14 @@ async function tryMutant(mutant: Mutant): Promise<MutantResult> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+let unchanged: ReturnType<typeof run> | undefined
+/** A simulation that fails by itself would catch everything. Rejects then. */
+async function simulatesUnchanged(): Promise<void> {
+  unchanged ??= run(ROOT, SIMULATED)
+  const { failed, output } = await unchanged
+  if (failed) throw new Error(`the simulation fails without a mutant:\n${output}`)
 }
 
 function run(cwd: string, args: readonly string[]): Promise<{ failed: boolean; output: string }> {
@@ -111,9 +120,6 @@ function list(mutant: Mutant): void {
 }
 
 async function tryAll(chosen: readonly Mutant[]): Promise<void> {
-  // A simulation that fails by itself would catch everything.
-  const unchanged = await run(ROOT, SIMULATED)
-  if (unchanged.failed) throw new Error(`the simulation fails without a mutant:\n${unchanged.output}`)
   let alive = 0
   for (const mutant of chosen) {
     const { name, caughtBy } = await tryMutant(mutant)
