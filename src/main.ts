@@ -74,7 +74,7 @@ export interface Service {
   start(): Promise<string>
   status(): ServiceStatus
   carriedOver(): CarriedOver
-  /** Takes no new window, waits up to 8 s for those under way, then ends everything from right to left. Idempotent. */
+  /** Takes no new window, waits up to 8 s for those in progress, then ends everything from right to left. Idempotent. */
   stop(): Promise<void>
 }
 

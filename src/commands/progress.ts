@@ -1,4 +1,4 @@
-/** Progress of long commands: a bar with the time to go on a terminal, a plain line now and then in a log. */
+/** Progress of long commands: a bar with the time left on a terminal, a plain line now and then in a log. */
 import { Presets, SingleBar } from 'cli-progress'
 import { ageText } from '../base/format.ts'
 

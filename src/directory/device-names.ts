@@ -8,11 +8,11 @@ import type { Device, Source } from '../source/source.ts'
 import type { Names } from './names.ts'
 
 export interface DeviceNames {
-  /** Requests the device list when it is due and no request is under way. Returns at once and never throws. */
+  /** Requests the device list when it is due and no request is in progress. Returns at once and never throws. */
   refresh(): void
   /** Requests the device list. Resolves with the answer, with a failure, or after five seconds, whatever comes first. Never rejects. */
   firstLook(signal: AbortSignal): Promise<void>
-  /** Aborts the request under way. Idempotent. */
+  /** Aborts the request in progress. Idempotent. */
   stop(): Promise<void>
 }
 

@@ -35,9 +35,9 @@ export async function policyRetention(
 ): Promise<RetentionFacts> {
   const { db, rp } = placeOf(config)
   const [table] = await influxql.ask(`SHOW RETENTION POLICIES ON ${identifier(db)}`, signal)
-  const wanted = target === 'nodes' ? config.nodesBucket : rp
+  const policy = target === 'nodes' ? config.nodesBucket : rp
   const row = table?.rows.find((one) =>
-    wanted === undefined ? cellOf(table, one, 'default') === true : cellOf(table, one, 'name') === wanted,
+    policy === undefined ? cellOf(table, one, 'default') === true : cellOf(table, one, 'name') === policy,
   )
   if (table === undefined || row === undefined) return 'missing'
   return { name: String(cellOf(table, row, 'name')), seconds: goSeconds(String(cellOf(table, row, 'duration'))) }

@@ -40,7 +40,7 @@ export interface PipelineMetrics {
   stateWriteFailed(): void
   stateRecovered(): void
   devicesKnown(count: number): void
-  /** Batches under way to the database. */
+  /** Batches in flight to the database. */
   inFlight(count: number): void
 }
 

@@ -7,7 +7,7 @@ export interface Throttle {
 }
 
 const PERIOD_MS = 10_000
-/** So many with one key pass in each period. */
+/** This many with one key pass in each period. */
 const BURST = 10
 /** Keys are constant texts and codes; this bounds them even so. */
 const KEYS_MAX = 1_000

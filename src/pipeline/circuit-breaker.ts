@@ -97,7 +97,7 @@ export function createCircuitBreaker(deps: {
     },
 
     acknowledged() {
-      // A write that was under way when another one failed says nothing about that failure.
+      // A write that was in progress when another one failed says nothing about that failure.
       if (state === 'closed') provenMs = clock.monotonicMs()
     },
 
@@ -119,7 +119,7 @@ export function createCircuitBreaker(deps: {
         trial = window
         rest = [window]
       }
-      // Several windows that were under way fail together: that is one failure, with one backoff. But report what a person must fix.
+      // Several windows that were in progress fail together: that is one failure, with one backoff. But report what a person must fix.
       if (state !== 'open') return open(reason)
       if (error?.reaction === 'hold' || reason.reaction !== 'hold') return
       error = reason

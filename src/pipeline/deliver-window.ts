@@ -264,7 +264,7 @@ function interrupted(): CollectorError {
 }
 
 interface Delivery {
-  /** Waits for a free slot, then sends in the background. Throws when an earlier batch has failed. */
+  /** Waits until a batch may be sent, then sends it in the background. Throws when an earlier batch has failed. */
   send(batch: Batch): Promise<void>
   /** Resolves when every batch has its receipt. Rejects with the first failure, but only after all have ended. */
   settled(): Promise<void>

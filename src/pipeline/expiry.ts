@@ -12,7 +12,7 @@ export interface Expiry {
   /** Something is missing that the API will soon delete or has deleted. It must not be requested: the API answers with what it still has,
    * and the rest would count as read. */
   isDue(): boolean
-  /** Gives up what lies beyond the retention of the API. No window may be under way. Throws a CollectorError of the state file. */
+  /** Gives up what lies beyond the retention of the API. No window may be in progress. Throws a CollectorError of the state file. */
   giveUp(): void
 }
 

@@ -88,7 +88,7 @@ export interface Pipeline {
   watch(): void
   /** False when polls hang, or none begins, and only a restart helps. An API or a database that is away or slow never makes it false. */
   isAlive(): boolean
-  /** Starts no new window until `resume`; windows under way are finished. */
+  /** Starts no new window until `resume`; windows in progress are finished. */
   pause(): void
   resume(): void
   /** Reads this range of `logged` time too, clipped to what the API still has. It replaces an earlier request. `again`: also what is done
@@ -96,7 +96,7 @@ export interface Pipeline {
   backfill(range: Interval, again: boolean): BackfillStatus
   /** Drops the backfill request; what was read stays. */
   cancelBackfill(): void
-  /** No new window; waits `graceMs` for those under way, then aborts them. Idempotent. */
+  /** No new window; waits `graceMs` for those in progress, then aborts them. Idempotent. */
   stop(graceMs?: number): Promise<void>
   status(): PipelineStatus
 }

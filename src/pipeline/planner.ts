@@ -95,7 +95,7 @@ export function createPlanner(options: PlannerOptions, ledger: Ledger, nowNs: bi
     return untaken(ledger.missing(originNs, horizonNs))
   }
 
-  /** Without windows under way, quarantined ranges and named gaps. */
+  /** Without windows in progress, quarantined ranges and named gaps. */
   function untaken(missing: readonly Interval[]): readonly Interval[] {
     return subtract(missing, [...active.keys(), ...bisection.quarantined(), ...openGaps()])
   }

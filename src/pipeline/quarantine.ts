@@ -1,7 +1,7 @@
 /** Quarantines what cannot be stored: messages and entries are collected while a window is read, and are in the dead letters before the
  * window is done.
  *
- * A message is quarantined alone, and the line goes on. That holds for what the parser refuses, for entries whose counters do not fit, and
+ * A message is quarantined alone, and the line continues. That holds for what the parser refuses, for entries whose counters do not fit, and
  * for a message on which our own code throws. Such a message is kept as it was received, and none of its points is sent. */
 import { CollectorError } from '../base/errors.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'

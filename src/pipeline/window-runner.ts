@@ -50,7 +50,7 @@ const GAP_REASON_OF: Partial<Record<string, GapReason>> = {
   api_unavailable: 'unavailable',
 }
 
-/** Returns the function that runs a window. When `aborting` aborts, the window under way is released. Rejects only on a programmer's error. */
+/** Returns the function that runs a window. When `aborting` aborts, the window in progress is released. Rejects only on a programmer's error. */
 export function createWindowRunner(
   deps: WindowRunnerDeps,
   aborting: AbortSignal,

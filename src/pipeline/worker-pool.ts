@@ -22,7 +22,7 @@ export interface WorkerPoolDeps {
   readonly clock: Pick<Clock, 'sleep'>
 }
 
-/** Resolves when there is nothing more to read, or with the reason why it stopped before. Never resolves while a window is under way.
+/** Resolves when there is nothing more to read, or with the reason why it stopped before. Never resolves while a window is in progress.
  * Rejects only on a programmer's error. */
 export async function runWorkers(
   plan: Planner,
@@ -43,7 +43,7 @@ export async function runWorkers(
       breaker.state !== 'open' &&
       waitMs <= 0 &&
       !backoff.isStateWaiting()
-    // For these, windows under way must end first.
+    // For these, windows in progress must end first.
     const hasJumped = canRead && deps.sourceClock.hasJumped()
     const isExpiring = canRead && deps.expiry.isDue()
     const isComparing = canRead && deps.recovery.isDue()

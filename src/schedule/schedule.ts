@@ -14,11 +14,11 @@ import type { PollTimes } from './poll-times.ts'
 export interface Schedule {
   /** Runs the job at once and from then on by the schedule. */
   start(): Promise<void>
-  /** Runs the job now, or joins the run that is under way. Rejects when the job does. */
+  /** Runs the job now, or joins the run that is in progress. Rejects when the job does. */
   run(): Promise<void>
-  /** When the next run begins, RFC 3339; null while one is under way or none is to come. */
+  /** When the next run begins, RFC 3339; null while one is in progress or none is to come. */
   next(): string | null
-  /** No further run; waits for the one under way. Idempotent. */
+  /** No further run; waits for the one in progress. Idempotent. */
   stop(): Promise<void>
 }
 

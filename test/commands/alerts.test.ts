@@ -69,20 +69,20 @@ test('alerts test: a receiver that cannot be reached is named with the fix, the 
   const listeners = await startListeners(t)
   listeners.use(systemClock)
   const { moved, webhook, ntfy, topic } = listeners
-  const nobody = `http://127.0.0.1:${await freePort()}`
+  const unused = `http://127.0.0.1:${await freePort()}`
   const good = [{ alertmanager: moved.url }, { webhook: webhook.url }, { ntfy: `${ntfy.url}/${topic}` }]
   const bad: readonly [notify: object, message: RegExp][] = [
     [
-      { alertmanager: nobody },
+      { alertmanager: unused },
       /alertmanager .* cannot be reached \(ECONNREFUSED\).*Check that it runs and that its URL/,
     ],
-    [{ webhook: nobody, token: SECRET }, /webhook .* cannot be reached \(ECONNREFUSED\).*Check that it runs/],
+    [{ webhook: unused, token: SECRET }, /webhook .* cannot be reached \(ECONNREFUSED\).*Check that it runs/],
     // A path that is none of Alertmanager's, a server that wants a password, and one that is no ntfy.
     [{ alertmanager: `${webhook.url}/nowhere` }, /alertmanager .* does not take alerts \(404\).*Check its URL/],
     [{ webhook: `${webhook.url}/secret`, token: SECRET }, /webhook .* refuses the credentials \(401\).*Check token/],
     [{ ntfy: `${webhook.url}/topic` }, /ntfy .* does not take alerts \(302\).*redirects are not followed/],
   ]
-  // ntfy is sent to the root of its server, which here is that of the webhook: told apart by what is sent.
+  // ntfy is sent to the root of its server, which here is that of the webhook: distinguished by what is sent.
   webhook.answer(({ path, body }) => {
     if (path.startsWith('/nowhere')) return 404
     if (path === '/secret') return 401

@@ -71,7 +71,7 @@ test('alone, killed three times: it goes on where it was, and the content is the
   assert.match(stderr, /backfill: 100\.0 %/)
   assert.ok((await assertStored(t, tailnet, dir, fromNs, toNs)) > 1_000)
   const asked = api.count('logs')
-  // Per kill the window that was under way, and those whose reflection in the database was not written yet.
+  // Per kill the window that was in progress, and those whose reflection in the database was not written yet.
   const windows = api.requests.filter(asksForHistory).length
   assert.ok(windows <= 30 + 3 * 3, `${windows} windows were asked for`)
   const again = await runCli(t, args, env)

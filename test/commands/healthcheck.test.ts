@@ -34,10 +34,10 @@ test('a service that is not ready, and one that is not there, are told', async (
   await startReady(t, 6667, 302, '')
   const away = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:6667'])
   assert.deepEqual([away.code, away.stdout], [1, 'It answered 302.\n'])
-  const nobody = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
-  assert.notEqual(nobody.code, 0)
+  const unanswered = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
+  assert.notEqual(unanswered.code, 0)
   assert.match(
-    nobody.stderr,
+    unanswered.stderr,
     /127\.0\.0\.1:1\/readyz does not answer \(connect ECONNREFUSED 127\.0\.0\.1:1\); is tailflux running/,
   )
 })

@@ -1,4 +1,4 @@
-/** Observers cannot hurt the line: whatever they throw or reject with, ingestion goes on, somebody is told, and they come back. */
+/** Observers cannot hurt the line: whatever they throw or reject with, ingestion continues, the failure is reported, and they come back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/base/clock.ts'
@@ -255,7 +255,7 @@ test('stopping waits five seconds for a comfort, not for ever', async () => {
   )
 })
 
-test('metrics that throw or reject are counted, told once a minute, and forgotten when they have not failed for a minute', async () => {
+test('metrics that throw or reject are counted, reported once a minute, and forgotten when they have not failed for a minute', async () => {
   const { clock, observers, entries, component } = setUp()
   let isBad = true
   const guarded = observers.guard('metrics', 'sink', {

@@ -1,4 +1,4 @@
-/** History that somebody asked for, beside what is read anyway. */
+/** History that was requested, beside what is read anyway. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'

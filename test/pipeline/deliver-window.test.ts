@@ -25,11 +25,11 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
   const ledger = createMemoryLedger()
   ledger.setOrigin(FROM)
   const letters: DeadLetter[] = []
-  const told: string[] = []
+  const reported: string[] = []
   const observer: WindowObserver = {
     points: () => undefined,
-    done: () => told.push('done'),
-    failed: () => told.push('failed'),
+    done: () => reported.push('done'),
+    failed: () => reported.push('failed'),
   }
   const deps: DeliverWindowDeps = {
     source: api,
@@ -47,11 +47,11 @@ function setUp(serverNow: () => bigint | undefined = () => NOON_NS) {
     recovery: { nextAckNs: () => clock.now(), wasAwaySince: () => false, mayInterrupt: () => true },
     heldBytesMax: 1 << 20,
   }
-  return { api, db, ledger, letters, told, deps, clock, worker: createFakeWorker() }
+  return { api, db, ledger, letters, reported, deps, clock, worker: createFakeWorker() }
 }
 
 test('a window is done only when every batch has its receipt', async () => {
-  const { api, db, ledger, deps, worker, told } = setUp()
+  const { api, db, ledger, deps, worker, reported } = setUp()
   let receipts = 0
   db.fault = async () => {
     await new Promise((resolve) => setImmediate(resolve))
@@ -63,12 +63,12 @@ test('a window is done only when every batch has its receipt', async () => {
   assert.ok(receipts >= 13)
   assert.deepEqual([result.messages, result.written, result.doneToNs], [40, 40, WINDOW.toNs])
   assert.deepEqual(ledger.settled(), [{ fromNs: WINDOW.fromNs, toNs: WINDOW.toNs }])
-  assert.deepEqual(told, ['done'])
+  assert.deepEqual(reported, ['done'])
   assert.equal(api.asked.length, 1)
 })
 
 test("when one batch fails nothing is done, the rest is not sent, and the reason is the batch's own", async () => {
-  const { db, ledger, deps, worker, told } = setUp()
+  const { db, ledger, deps, worker, reported } = setUp()
   const refused = new CollectorError('no', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
   let calls = 0
   db.fault = () => {
@@ -78,14 +78,14 @@ test("when one batch fails nothing is done, the rest is not sent, and the reason
   await assert.rejects(deliverWindow(WINDOW, worker, deps, never), (error) => error === refused)
   assert.deepEqual(ledger.settled(), [])
   assert.ok(calls < 10, `${calls} batches were sent`)
-  assert.deepEqual(told, ['failed'])
+  assert.deepEqual(reported, ['failed'])
   assert.deepEqual(ledger.attempts, [], 'the attempt came to an end in this process')
   assert.equal(deps.semaphore.taken, 0)
 })
 
 test('a limit of the database leaves the window not done, the rest of it sent, and tells how far it was read', async () => {
   const reachNs = FROM + 20n * SECOND
-  const { db, ledger, deps, worker, told } = setUp(() => reachNs + MINUTE)
+  const { db, ledger, deps, worker, reported } = setUp(() => reachNs + MINUTE)
   const limit = new CollectorError('full', { stage: 'sink', code: 'db_limit', reaction: 'hold' })
   let calls = 0
   db.fault = () => {
@@ -96,11 +96,11 @@ test('a limit of the database leaves the window not done, the rest of it sent, a
   assert.deepEqual([result.limits, result.doneToNs], [[limit], reachNs])
   assert.ok(calls > 4 && db.rows.size > 12, 'the batches behind the one that was refused are sent')
   assert.deepEqual(ledger.settled(), [])
-  assert.deepEqual([told, ledger.attempts], [['failed'], []])
+  assert.deepEqual([reported, ledger.attempts], [['failed'], []])
 })
 
 test('a window is not done when the database was away since its first batch was sent: a checkpoint of it would hide what was lost', async () => {
-  const { db, ledger, deps, worker, told, clock } = setUp()
+  const { db, ledger, deps, worker, reported, clock } = setUp()
   let firstMs: number | undefined
   db.fault = async () => {
     await clock.advance(1_000)
@@ -109,7 +109,7 @@ test('a window is not done when the database was away since its first batch was 
   const away = { ...deps, recovery: { ...deps.recovery, wasAwaySince: isAway } }
   await assert.rejects(deliverWindow(WINDOW, worker, away, never), { code: 'db_interrupted' })
   assert.equal(firstMs, 0)
-  assert.deepEqual([ledger.settled(), told], [[], ['failed']])
+  assert.deepEqual([ledger.settled(), reported], [[], ['failed']])
   const often = { ...away, recovery: { ...away.recovery, mayInterrupt: () => false } }
   assert.equal((await deliverWindow(WINDOW, worker, often, never)).doneToNs, WINDOW.toNs)
 })

@@ -98,7 +98,7 @@ for (const when of ['between two polls', 'in the middle of one', 'while it wrote
     assert.ok(when !== 'between two polls' || gap.fromNs === settled)
     assert.ok(gap.toNs >= fromNs + HOUR && gap.toNs < fromNs + HOUR + 3n * MINUTE)
     const tooOld = world.api.asked.slice(wokeAt).filter((window) => window.toNs < fromNs)
-    // Those under way when it fell asleep were asked for already.
+    // Those in progress when it fell asleep were asked for already.
     assert.ok(tooOld.length <= 2, `${tooOld.length}`)
     assert.ok((world.ledger.watermarkNs() ?? 0n) > world.clock.now() - 100n * SECOND)
     for (const one of world.api.records.slice(2)) assert.ok(world.db.rows.has(one.id), one.id)

@@ -171,7 +171,7 @@ test('one failure of the database is one warning with the fix, and a long one is
     throw new CollectorError('token refused', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
   }
   await world.run(60_000)
-  assert.equal(warnings().length, count + 1, 'the next failure is told at once')
+  assert.equal(warnings().length, count + 1, 'the next failure is reported at once')
 })
 
 test('what was acknowledged in the ten minutes before an outage is read again', async () => {
@@ -238,9 +238,9 @@ test('a fast local clock never lets the watermark pass what the API has', async 
   assert.ok((world.ledger.watermarkNs() ?? 0n) <= serverNs - MINUTE)
   assert.ok((world.ledger.watermarkNs() ?? 0n) > serverNs - 100n * SECOND)
   assertComplete(world)
-  const told = world.health.get('clock')
-  assert.deepEqual([told?.status, told?.code], ['warning', 'skew'])
-  assert.match(told?.text ?? '', /600 s ahead of .* synchronise it \(NTP\)/)
+  const reported = world.health.get('clock')
+  assert.deepEqual([reported?.status, reported?.code], ['warning', 'skew'])
+  assert.match(reported?.text ?? '', /600 s ahead of .* synchronise it \(NTP\)/)
 })
 
 test('a slow local clock delays by as much, loses nothing, and is reported with the fix until it is set right', async () => {
@@ -288,7 +288,7 @@ test('one Date header that is two hours behind silences nothing', async () => {
   assertComplete(world)
 })
 
-test('without a Date header the local clock stands in, which is told', async () => {
+test('without a Date header the local clock stands in, which is reported', async () => {
   const clock = createFakeClock()
   const world = createLineWorld({}, { clock, api: createFakeApi(() => undefined) })
   world.api.records = records(NOON_NS - HOUR, 7_200)
@@ -337,8 +337,8 @@ test('records that become visible late are found by the late passes, counted, an
   assert.equal(world.db.rows.has('late-5h'), false)
   await world.run(24 * 3_600_000)
   assert.equal(world.db.rows.has('late-5h'), true)
-  const told = (world.metrics.calls.get('late') ?? []).map((args) => [args[0], args[1]])
-  assert.deepEqual(told, [
+  const reported = (world.metrics.calls.get('late') ?? []).map((args) => [args[0], args[1]])
+  assert.deepEqual(reported, [
     [2, 1],
     [3, 1],
   ])
@@ -437,7 +437,7 @@ test('a bug is not taken for weather: the tick rejects', async () => {
   await assert.rejects(world.tick(), TypeError)
 })
 
-test('a database that refuses the checkpoint is told as a warning, and windows are done all the same', async () => {
+test('a database that refuses the checkpoint is reported as a warning, and windows are done all the same', async () => {
   const db = createFakeDb()
   let isRefused = true
   const world = createLineWorld(
@@ -478,7 +478,7 @@ test('a large window of which lines are acknowledged is not stalled, however lon
   await tick
 })
 
-test('a window that hangs is told while it hangs, and forgotten when it ends', async () => {
+test('a window that hangs is reported while it hangs, and forgotten when it ends', async () => {
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_000)
   const hanging = Promise.withResolvers<void>()
@@ -496,11 +496,11 @@ test('a window that hangs is told while it hangs, and forgotten when it ends', a
   assert.equal(world.health.get('line')?.status, 'ok')
 })
 
-test('passes are told as they are made: due by the earlier of both clocks', async () => {
+test('passes are reported as they are made: due by the earlier of both clocks', async () => {
   const world = createLineWorld()
   world.api.records = records(NOON_NS - HOUR, 3_600)
   await world.run(60_000)
-  // The local clock is set an hour ahead; the API's goes on.
+  // The local clock is set an hour ahead; the API's clock continues.
   world.clock.jump(3_600_000)
   world.skewMs = -3_600_000
   await world.tick()

@@ -1,4 +1,4 @@
-/** Two clocks, either of which may jump, be wrong or stand still: what counts as the present, and what is told. */
+/** Two clocks, either of which may jump, be wrong or stand still: what counts as now, and what is reported. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DAY, HOUR, MINUTE, MS, SECOND } from '../../src/base/clock.ts'
@@ -9,12 +9,13 @@ import { createLineWorld, OPTIONS } from '../helpers/line-world.ts'
 
 function setUp() {
   const clock = createFakeClock()
-  const told = { status: '', code: '' as string | undefined, text: '' as string | undefined }
+  const reported = { status: '', code: '' as string | undefined, text: '' as string | undefined }
   const health = {
-    set: (_: unknown, status: string, code?: string, text?: string) => void Object.assign(told, { status, code, text }),
+    set: (_: unknown, status: string, code?: string, text?: string) =>
+      void Object.assign(reported, { status, code, text }),
   }
   const sourceClock = createSourceClock(OPTIONS, { clock, health })
-  return { clock, sourceClock, told }
+  return { clock, sourceClock, reported }
 }
 
 test('both clocks are compared at one instant, also at the edge of a millisecond', () => {
@@ -42,26 +43,29 @@ test('a jump of the local clock, either way, moves neither the clock of the API 
 })
 
 test('a Date that stands still is an error after five minutes of answers, while the clock that lag is measured by runs on', async () => {
-  const { clock, sourceClock, told } = setUp()
+  const { clock, sourceClock, reported } = setUp()
   for (let seconds = 0; seconds < 300; seconds += 30) {
     sourceClock.hear(NOON_NS)
-    assert.notEqual(told.status, 'error', `after ${seconds} s`)
+    assert.notEqual(reported.status, 'error', `after ${seconds} s`)
     await clock.advance(30_000)
   }
   sourceClock.hear(NOON_NS)
-  assert.deepEqual([told.status, told.code], ['error', 'date_stands_still'])
-  assert.match(told.text ?? '', /has not moved for 5 minutes .*proxy .*let requests to tailscale\.apiUrl pass uncached/)
+  assert.deepEqual([reported.status, reported.code], ['error', 'date_stands_still'])
+  assert.match(
+    reported.text ?? '',
+    /has not moved for 5 minutes .*proxy .*let requests to tailscale\.apiUrl pass uncached/,
+  )
   assert.equal(sourceClock.runningNs(), NOON_NS + 5n * MINUTE)
   assert.equal(sourceClock.safeNowNs(), NOON_NS, 'what cannot be undone waits for the Date')
   sourceClock.hear(clock.now())
-  assert.equal(told.status, 'ok', 'it moves again')
+  assert.equal(reported.status, 'ok', 'it moves again')
 })
 
 test('a Date that a cache renews only every few minutes, or that was wrong once, does not stand still', async () => {
-  const { clock, sourceClock, told } = setUp()
+  const { clock, sourceClock, reported } = setUp()
   for (let minutes = 0n; minutes < 60n; minutes += 1n) {
     sourceClock.hear(NOON_NS + (minutes / 4n) * 4n * MINUTE)
-    assert.notEqual(told.code, 'date_stands_still')
+    assert.notEqual(reported.code, 'date_stands_still')
     await clock.advance(60_000)
   }
   for (const wrongNs of [2n * HOUR, -2n * HOUR, 365n * DAY]) {
@@ -69,23 +73,23 @@ test('a Date that a cache renews only every few minutes, or that was wrong once,
     for (let minutes = 0; minutes < 20; minutes += 1) {
       await clock.advance(60_000)
       sourceClock.hear(clock.now())
-      assert.equal(told.status, 'ok')
+      assert.equal(reported.status, 'ok')
       assert.ok(sourceClock.runningNs() - clock.now() < 5n * SECOND)
     }
   }
 })
 
 test('answers that are rare are not taken for a Date that stands still before there were several', async () => {
-  const { clock, sourceClock, told } = setUp()
+  const { clock, sourceClock, reported } = setUp()
   sourceClock.hear(NOON_NS)
   for (let hours = 0; hours < 2; hours += 1) {
     await clock.advance(3_600_000)
     sourceClock.hear(NOON_NS)
-    assert.notEqual(told.code, 'date_stands_still')
+    assert.notEqual(reported.code, 'date_stands_still')
   }
   await clock.advance(3_600_000)
   sourceClock.hear(NOON_NS)
-  assert.equal(told.code, 'date_stands_still')
+  assert.equal(reported.code, 'date_stands_still')
 })
 
 test('behind a proxy whose Date stands still nothing is taken as read, lag grows, health is an error, and afterwards nothing is missing', async () => {
@@ -104,8 +108,8 @@ test('behind a proxy whose Date stands still nothing is taken as read, lag grows
   assert.ok((world.ledger.watermarkNs() ?? 0n) <= stillNs - MINUTE)
   const { lagSeconds } = world.pipeline.status()
   assert.ok(Math.abs((lagSeconds ?? 0) - 3_660) < 35, `${lagSeconds} s`)
-  const told = (world.metrics.calls.get('position') ?? []).at(-1)?.[1] as number
-  assert.ok(Math.abs(told - 3_660) < 35, `${told} s`)
+  const reported = (world.metrics.calls.get('position') ?? []).at(-1)?.[1] as number
+  assert.ok(Math.abs(reported - 3_660) < 35, `${reported} s`)
   assert.deepEqual([world.health.get('clock')?.status, world.health.get('clock')?.code], ['error', 'date_stands_still'])
   assert.ok(api.asked.length - asked <= 2 * 121, `${api.asked.length - asked} requests in an hour`)
   stillNs = undefined

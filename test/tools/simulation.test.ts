@@ -6,7 +6,7 @@ import { REGRESSIONS } from '../../tools/simulation/regressions.ts'
 import { API_FAULTS } from '../../tools/simulation/sim-api.ts'
 import { DB_FAULTS } from '../../tools/simulation/sim-db.ts'
 import { createMemoryState } from '../../tools/simulation/sim-state.ts'
-import { simulateOnThreads, tell } from '../../tools/simulation/simulate.ts'
+import { reportText, simulateOnThreads } from '../../tools/simulation/simulate.ts'
 import { playHistory } from '../../tools/simulation/simulation.ts'
 
 const RUNS = Number(process.env['TAILFLUX_SIMULATION_RUNS'] ?? 300)
@@ -21,8 +21,8 @@ for (const { was, history } of REGRESSIONS) {
 
 test('nothing is lost and nothing is invented, whatever happens in whatever order', async (t) => {
   const report = await simulateOnThreads({ runs: RUNS, seed: SEED }, 2)
-  t.diagnostic(tell(report))
-  assert.equal(report.failure, undefined, tell(report))
+  t.diagnostic(reportText(report))
+  assert.equal(report.failure, undefined, reportText(report))
   // I10: the faults bit, or the run proved nothing.
   const wanted = [
     ...API_FAULTS.map((fault) => `api ${fault}`),
@@ -51,6 +51,6 @@ test('nothing is lost and nothing is invented, whatever happens in whatever orde
 
 test('the same with state files on a disk, which are damaged in every way', async (t) => {
   const report = await simulateOnThreads({ runs: FILE_RUNS, seed: SEED, files: true }, 2)
-  t.diagnostic(tell(report))
-  assert.equal(report.failure, undefined, tell(report))
+  t.diagnostic(reportText(report))
+  assert.equal(report.failure, undefined, reportText(report))
 })

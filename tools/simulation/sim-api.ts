@@ -1,4 +1,4 @@
-/** The API of a simulated tailnet as a `Source`: it answers with bytes that the real message reader cuts, and fails as it is told. */
+/** The API of a simulated tailnet as a `Source`: it answers with bytes that the real message reader cuts, and fails on request. */
 import { SECOND } from '../../src/base/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../../src/base/errors.ts'
 import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
@@ -37,7 +37,7 @@ export interface SimApi extends Pick<Source, 'open'> {
   /** Ranges of `logged` that it cannot answer for, as long as they are here. */
   readonly poisons: Set<Window>
   fault: ApiFault | undefined
-  /** The clock of the service is fast: then the API's must not be, or nobody could know the time. */
+  /** The clock of the service is fast: then the API's must not be, or the time could not be known. */
   isClientFast: boolean
   /** Requests so far. */
   asked: number

@@ -1,5 +1,5 @@
 /** A database in memory behind the real write policy: it takes requests as InfluxDB 1.x does (facts: `src/sink/influxdb/response-policy.ts`), keeps one
- * row per series and timestamp, and fails as it is told. */
+ * row per series and timestamp, and fails on request. */
 import { CollectorError } from '../../src/base/errors.ts'
 import type { RawAnswer } from '../../src/sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../../src/sink/influxdb/transport.ts'
@@ -29,7 +29,7 @@ export interface SimDb {
   readonly http: InfluxHttp
   /** Acknowledged requests that wrote flows. */
   writes: number
-  /** It goes down now: requests under way die with it. */
+  /** It goes down now: requests in progress die with it. */
   goDown(): void
   /** A copy of what it holds, as a backup has it. */
   backup(): Map<string, string>
@@ -84,7 +84,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
     const refused = lines.filter((line) => !put(line))
     if (lines.some((line) => !line.startsWith('tailflux_window'))) db.writes += 1
     if (refused.length === 0) return { status: 204, headers: {}, body: '' }
-    // Some faults are told with the lines, some without.
+    // Some faults are reported with the lines, some without.
     const why =
       db.writes % 2 === 0
         ? 'max key length exceeded: 65536 > 65535'

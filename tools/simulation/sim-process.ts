@@ -1,4 +1,4 @@
-/** One simulated process of the service: the real pipeline, planner, gate, start-up rule, flattener, line writer, write policy, ledger and
+/** One simulated process of the service: the real pipeline, planner, circuit breaker, recovery, flattener, line writer, write policy, ledger and
  * names; everything that leaves it goes through `alive`, which is where it can die. */
 import type { Clock } from '../../src/base/clock.ts'
 import { createSemaphore } from '../../src/base/semaphore.ts'
@@ -30,7 +30,7 @@ export interface SimProcess {
   killAfter(calls: number, takesEffect: boolean): void
   /** As `killAfter(1)`, right now: nothing that it does from now on has an effect. */
   kill(): void
-  /** Health of the components as last told. */
+  /** Health of the components as last reported. */
   readonly health: Map<string, string>
 }
 
@@ -42,11 +42,11 @@ export interface SimWorld {
   /** True: the disk with the state file is full. */
   readonly isDiskFull: () => boolean
   readonly bite: (name: string) => void
-  /** Told when a window is entered in the ledger, and whether its content was written now; before anything else can happen. */
+  /** Called when a window is entered in the ledger, and whether its content was written now; before anything else can happen. */
   readonly onDone: (one: SimProcess, window: { fromNs: bigint; toNs: bigint }, isWritten: boolean) => void
-  /** Told when a ledger is given its origin. */
+  /** Called when a ledger is given its origin. */
   readonly onOrigin: (ns: bigint) => void
-  /** Told at each request for a window. */
+  /** Called at each request for a window. */
   readonly onOpen: (one: SimProcess) => void
 }
 
@@ -65,7 +65,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     if (killAfter <= 0) {
       isDead = true
       bite('kill')
-      // What was under way may still reach the other side.
+      // What was in progress may still reach the other side.
       if (takesEffect) await Promise.resolve(call()).catch(() => undefined)
       return never
     }

@@ -41,7 +41,7 @@ export function messageText(serial: number, loggedNs: bigint): string {
   })
 }
 
-/** What clocks say that nobody could set; the fraction of the second follows. */
+/** What clocks say that were never set; the fraction of the second follows. */
 const MAD_YEARS = [
   '0001-01-01T00:00:00.',
   '9999-12-31T23:59:59.',
@@ -64,7 +64,7 @@ export function pointsOf(record: SimRecord): readonly ModelPoint[] {
 const CLOCK_BEHIND_NS = 31n * 86_400_000_000_000n
 const CLOCK_AHEAD_NS = 3_600_000_000_000n
 
-/** What tells one point from all others. */
+/** What distinguishes one point from all others. */
 export function keyOf(point: Pick<ModelPoint, 'measurement' | 'tags' | 'timestampNs'>): string {
   const tags = Object.entries(point.tags)
     .sort(([one], [other]) => (one < other ? -1 : 1))

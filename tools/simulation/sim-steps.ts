@@ -18,7 +18,7 @@ export type Step =
   | { kind: 'api'; fault: ApiFault; ms: number }
   /** A range of `logged` cannot be answered for. */
   | { kind: 'poison'; agoMs: number; lengthMs: number; ms: number }
-  /** `isSly`: whoever only asks whether he may write is told yes. */
+  /** `isSly`: a probe without lines succeeds. */
   | { kind: 'db'; fault: DbFault; ms: number; isSly?: boolean }
   /** The process dies at its n-th call to the world from now on; the call itself may still take effect. */
   | { kind: 'kill'; afterCalls: number; takesEffect: boolean }
@@ -27,7 +27,7 @@ export type Step =
   | { kind: 'backup' }
   /** The database is away for a while and comes back as it was at the backup. */
   | { kind: 'restore'; ms: number }
-  /** Nobody is refused anything: between two polls the database is dropped and made again, or becomes what it was at the backup. */
+  /** No request is refused: between two polls the database is dropped and made again, or becomes what it was at the backup. */
   | { kind: 'unseen_loss'; to: 'empty' | 'backup' }
   /** In the middle of something the database is away for some requests only, and comes back as it was at the backup. */
   | { kind: 'brief_loss'; afterRequests: number; failures: number }

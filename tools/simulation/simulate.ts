@@ -17,7 +17,7 @@ import { type Bites, type History, playHistory, VISIBLE_MAX_MS } from './simulat
 export interface SimulationPlan {
   readonly runs: number
   readonly seed: number
-  /** Of fast-check: plays one history, or goes on shrinking from it. */
+  /** Of fast-check: plays one history, or continues shrinking from it. */
   readonly path?: string | undefined
   readonly files?: boolean
   /** Ends at the first failure instead of shrinking it. */
@@ -99,7 +99,7 @@ function onThread(plan: SimulationPlan): Promise<SimulationReport> {
   })
 }
 
-export function tell({ runs, seconds, bites, failure }: SimulationReport): string {
+export function reportText({ runs, seconds, bites, failure }: SimulationReport): string {
   const lines = [
     `${runs} histories in ${seconds.toFixed(1)} s, ${Math.round((runs / seconds) * 60)} per minute`,
     `what happened: ${[...bites]
@@ -139,6 +139,6 @@ else if (isMainThread && process.argv[1] === import.meta.filename) {
   }
   console.log(`seed ${plan.seed}`)
   const report = plan.path === undefined ? await simulateOnThreads(plan, Number(values.threads)) : await simulate(plan)
-  console.log(tell(report))
+  console.log(reportText(report))
   if (report.failure) process.exitCode = 1
 }

@@ -1,5 +1,4 @@
-/** One simulated history: processes of the service between an API and a database in memory, on virtual time, with the faults that its steps
- * tell. The oracle knows every message that there was. Invariants have the numbers of docs/reliability.md. */
+/** One simulated history: processes of the service between an API and a database in memory, on virtual time, with the faults of its steps. The oracle knows every message that there was. Invariants have the numbers of docs/reliability.md. */
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { MS, SECOND } from '../../src/base/clock.ts'
@@ -35,7 +34,7 @@ export const SIMULATION_OPTIONS: PipelineOptions = {
 const LAST_PASS_MS = 1_800_000
 /** What becomes visible later than this is beyond the promise: the last late pass may have been. */
 export const VISIBLE_MAX_MS = 1_500_000
-/** Requests that may be made while the database refuses everything: those under way, and one round that finds it out. */
+/** Requests that may be made while the database refuses everything: those in progress, and one round that finds it out. */
 const ASKED_WHILE_REFUSED_MAX = 4 * SIMULATION_OPTIONS.parallel
 
 /** How often each thing happened: a history in which nothing bit proves nothing. */
@@ -130,7 +129,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     },
     onDone: checkDone,
     onOrigin(ns: bigint) {
-      // Without a state file and without a checkpoint nobody knows that there was anything: a first installation. A probe tells nothing.
+      // Without a state file and without a checkpoint nothing is known: it is a first installation. A probe proves nothing.
       const isFirst = ![...db.rows].some(
         ([key, fields]) => key.startsWith('tailflux_window') && fields.includes('watermark='),
       )
@@ -302,7 +301,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
   function dbFault(fault: DbFault, ms: number, isSly: boolean): void {
     const end = () => {
       db.fault = undefined
-      // With an API that fails too, nobody finds out that the database does.
+      // With an API that fails too, no process finds out that the database fails.
       if (askedBeforeRefusal !== undefined && second === undefined && !wasApiBad)
         assert.ok(
           api.asked - askedBeforeRefusal <= ASKED_WHILE_REFUSED_MAX,
@@ -319,14 +318,14 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     last('db', ms, begin, end)
   }
 
-  /** The database has lost something and is away; it comes back when everybody who runs has noticed. What it loses without being away is
+  /** The database has lost something and is away; it comes back when every running process has noticed. What it loses without being away is
    * beyond the promise. */
   async function away(ms: number): Promise<void> {
     losses += 1
     isAway = true
     db.goDown()
     noticed.clear()
-    // Whoever starts from now on compares what the database holds with what it knows.
+    // A process that starts from now on compares what the database holds with what it knows.
     const witnesses = [main, second].filter((one) => one !== undefined)
     await pass(ms)
     while (witnesses.some((one) => !one.isDead() && !noticed.has(one))) await pass(options.intervalMs)
@@ -339,7 +338,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
     db.rows = new Map(rows)
   }
 
-  /** Everybody has the time to notice what the database lost: that the state file goes before is two losses at once, beyond the promise. */
+  /** Every process has the time to notice what the database lost: if the state file were lost before, that would be two losses at once, beyond the promise. */
   async function letNotice(): Promise<void> {
     for (const name of ['db', 'api', 'disk']) endNow(name)
     await pass(COMPARE_EVERY_MS + 2 * options.intervalMs)

@@ -1,6 +1,6 @@
 /** The state of the database for `/health`, metrics and log: from the circuit breaker, and from each request while a write is retried.
  *
- * A write that is being retried is already a problem. It ends when every window that was under way at the last failure has ended, and lines
+ * A write that is being retried is already a problem. It ends when every window that was in progress at the last failure has ended, and lines
  * were acknowledged since. So health does not flap while one batch fails and another succeeds. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
@@ -13,7 +13,7 @@ export interface DatabaseHealth {
   readonly listener: SinkListener
   /** The breaker opened or failed again, with its error, or closed. */
   changed(error: CollectorError | undefined): void
-  /** A window is under way. Call the returned function when it ended. */
+  /** A window is in progress. Call the returned function when it ended. */
   began(): () => void
 }
 
@@ -33,7 +33,7 @@ export function createDatabaseHealth(deps: {
   // An order of events: a failure, an acknowledgement and a window that began, each by the number of failures before it.
   let failures = 0
   let acknowledgedAt = 0
-  const underWay = new Set<{ readonly beganAt: number }>()
+  const inProgress = new Set<{ readonly beganAt: number }>()
 
   function report(error: CollectorError, sinceMs: number): void {
     const isLasting = clock.monotonicMs() - sinceMs >= PROBLEM_ERROR_MS
@@ -44,7 +44,7 @@ export function createDatabaseHealth(deps: {
   /** Ends a problem of writes that were retried. */
   function settle(): void {
     if (problem === undefined || problem.isOpen || acknowledgedAt < failures) return
-    for (const { beganAt } of underWay) if (beganAt < failures) return
+    for (const { beganAt } of inProgress) if (beganAt < failures) return
     problem = undefined
     health.set('sink', 'ok', undefined, undefined, CONDITION)
   }
@@ -88,9 +88,9 @@ export function createDatabaseHealth(deps: {
 
     began() {
       const window = { beganAt: failures }
-      underWay.add(window)
+      inProgress.add(window)
       return () => {
-        underWay.delete(window)
+        inProgress.delete(window)
         settle()
       }
     },

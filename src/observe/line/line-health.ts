@@ -12,7 +12,7 @@ import type { HealthReport } from '../health.ts'
 import type { PipelineMetrics } from '../metrics.ts'
 
 export interface LineHealth {
-  /** A window is under way. */
+  /** A window is in progress. */
   began(): void
   /** The database accepted only a part of a window, because of a limit: health is an error while such a gap is open. One error per batch. */
   limited(window: { readonly queue: string }, errors: readonly CollectorError[]): void
@@ -45,7 +45,7 @@ export function createLineHealth(
 ): LineHealth {
   const { ledger, clock, metrics, health, deadLetters } = deps
   let flyingCount = 0
-  /** The last progress: a window ended, lines were acknowledged, or the first window under way began. */
+  /** The last progress: a window ended, lines were acknowledged, or the first window in progress began. */
   let progressMs = clock.monotonicMs()
   const limit = createLimitProblem(deps.log)
   /** When a late pass last failed because of a limit. */

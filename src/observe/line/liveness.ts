@@ -1,7 +1,7 @@
 /** Whether the poll loop makes progress, for `/livez`. When it does not, only a restart of the process helps.
  *
- *   a poll is under way   there must be progress: a window ends, the database answers or fails, a wait is over
- *   none is under way     the next one must begin
+ *   a poll is in progress   there must be progress: a window ends, the database answers or fails, a wait is over
+ *   none is in progress     the next one must begin
  *
  * The API and the database may be away or slow for any time: each request to them has a timeout of its own, so each step of the loop ends
  * within a time that follows from the settings. Only monotonic time counts. */
@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts'
 export interface Liveness {
   pollBegan(): void
   pollEnded(): void
-  /** The poll under way made a step. */
+  /** The poll in progress made a step. */
   moved(): void
   isAlive(): boolean
 }

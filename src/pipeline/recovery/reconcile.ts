@@ -44,7 +44,7 @@ export interface ReconcileOptions {
   readonly lookbackNs: bigint
   /** Age of the last late pass. */
   readonly lastPassNs: bigint
-  /** Windows under way at once: this many may have no checkpoint when a process was killed. */
+  /** Windows in progress at once: this many may have no checkpoint when a process was killed. */
   readonly parallel: number
   /** The first time in this process. */
   readonly isStart: boolean

@@ -18,7 +18,7 @@ import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetent
 export interface Recovery extends WriteWatch {
   /** Requests a window of 1 ms to learn the API's time from its Date header. False when the API is unavailable. */
   askTime(signal: AbortSignal): Promise<boolean>
-  /** The comparison is due: no window may begin before it, and none may be under way while it is made. */
+  /** The comparison is due: no window may begin before it, and none may be in progress while it is made. */
   isDue(): boolean
   /** Compares when that is due. False when it was not possible. */
   reach(signal: AbortSignal): Promise<boolean>
@@ -106,7 +106,7 @@ export function createRecovery(
   /** How often each window was interrupted (by its start) since the last comparison without an outage. */
   const interruptions = new Map<bigint, number>()
 
-  function goOnFrom(ackedNs: bigint): void {
+  function continueFrom(ackedNs: bigint): void {
     lastAckedNs = ackedNs
     lastAckedMs = clock.monotonicMs()
   }
@@ -130,7 +130,7 @@ export function createRecovery(
 
   function nextAckNs(): bigint {
     const passedNs = BigInt(Math.floor((clock.monotonicMs() - lastAckedMs) * 1e6))
-    goOnFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
+    continueFrom(max(clock.now(), lastAckedNs + max(passedNs, 1n)))
     return lastAckedNs
   }
 
@@ -171,7 +171,7 @@ export function createRecovery(
   }
 
   async function compare(signal: AbortSignal): Promise<void> {
-    if (isStart) goOnFrom(max(lastAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))))
+    if (isStart) continueFrom(max(lastAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))))
     readDoubtfulAgain()
     const isWhole = !isReached || provenNs === undefined
     const reconciled = await reconcile(
@@ -192,7 +192,7 @@ export function createRecovery(
     // Also above the values that a lost ledger wrote.
     const recordedNs = lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))
     const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)
-    if (latestNs > lastAckedNs) goOnFrom(latestNs)
+    if (latestNs > lastAckedNs) continueFrom(latestNs)
     provenNs = reconciled.unproven === undefined ? recordedNs : undefined
     unkeptToNs = reconciled.unkeptToNs ?? unkeptToNs
     report(reconciled)

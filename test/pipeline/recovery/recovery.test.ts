@@ -37,7 +37,7 @@ function restore({ db }: LineWorld, { rows, windows }: Copy): void {
 const EMPTY: Copy = { rows: new Map(), windows: new Map() }
 
 /** Seconds until all is there again. */
-async function healed(world: LineWorld): Promise<number> {
+async function recovered(world: LineWorld): Promise<number> {
   const beganMs = world.clock.monotonicMs()
   while (missing(world) > 0) {
     if (world.clock.monotonicMs() - beganMs > 3_600_000) throw new Error(`${missing(world)} records stay away`)
@@ -59,7 +59,7 @@ for (const [what, isWhole] of [
     // New checkpoints carry the newest acknowledgement and hide nothing.
     await world.run(60_000)
     assert.ok(missing(world) > 100)
-    const seconds = await healed(world)
+    const seconds = await recovered(world)
     t.diagnostic(`${seconds + 60} s`)
     assert.ok(seconds <= 600)
   })
@@ -72,7 +72,7 @@ test('a request that failed and succeeded at its second attempt is an outage: a 
   await world.run(1_200_000)
   restore(world, copy)
   world.db.listeners.failed(AWAY)
-  const seconds = await healed(world)
+  const seconds = await recovered(world)
   t.diagnostic(`${seconds} s`)
   assert.ok(seconds <= 60)
 })
@@ -92,7 +92,7 @@ test('a question that is refused stops nothing: a warning with the fix, asked ag
   await world.run(1_200_000)
   assert.ok(db.questions.length - asked <= 2, 'once in ten minutes, however often it polls')
   db.answer = undefined
-  const seconds = await healed(world)
+  const seconds = await recovered(world)
   assert.ok(seconds <= 660, `${seconds} s`)
   assert.equal(health.get('sink')?.status, 'ok')
 })
