@@ -47,11 +47,14 @@ async function askReady(url: string): Promise<{ isGood: boolean; body: string }>
   } catch (cause) {
     if (cause instanceof CollectorError) throw cause
     const reason = cause instanceof Error ? cause.message : ''
-    throw new CollectorError(`${url} does not answer (${reason}); is tailflux running, and does it listen there?`, {
-      stage: 'config',
-      code: 'service_unreachable',
-      reaction: 'retry',
-      cause,
-    })
+    throw new CollectorError(
+      `${url} does not answer (${reason}). Check that tailflux is running and listens there, or pass --url.`,
+      {
+        stage: 'config',
+        code: 'service_unreachable',
+        reaction: 'retry',
+        cause,
+      },
+    )
   }
 }

@@ -55,7 +55,7 @@ function proxyUrl(name: ProxyVariable, value: string): URL {
   if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '') return url
   // The value is not shown: it may hold a password.
   throw new CollectorError(
-    `${name} is no proxy that can be used: write http://host:port or http://user:password@host:port; SOCKS does not work`,
+    `${name} is no proxy that can be used (SOCKS is not supported): write http://host:port or http://user:password@host:port`,
     { stage: 'config', code: 'config_invalid', reaction: 'hold' },
   )
 }

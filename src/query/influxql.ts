@@ -38,18 +38,24 @@ export function createInfluxQl(
 
   function refused(answer: RawAnswer, said: string): CollectorError {
     if (/not found|dbrp/i.test(said)) {
-      return new CollectorError(`${label} does not find ${db} by InfluxQL: ${said}.`, {
-        stage: 'sink',
-        code: 'db_not_found',
-        reaction: 'hold',
-      })
+      return new CollectorError(
+        `${label} does not find ${db} by InfluxQL: ${said}. Check INFLUX_BUCKET or INFLUX_DB; InfluxDB 2.x may need a DBRP mapping (influx v1 dbrp create).`,
+        {
+          stage: 'sink',
+          code: 'db_not_found',
+          reaction: 'hold',
+        },
+      )
     }
     if (answer.status !== 200) return refusal(answer, said, label, Number(deps.clock.now() / MS))
-    return new CollectorError(`${label} cannot answer by InfluxQL: ${said}.`, {
-      stage: 'sink',
-      code: 'db_misconfigured',
-      reaction: 'hold',
-    })
+    return new CollectorError(
+      `${label} cannot answer by InfluxQL: ${said}. Check that INFLUX_URL and INFLUX_API fit this database.`,
+      {
+        stage: 'sink',
+        code: 'db_misconfigured',
+        reaction: 'hold',
+      },
+    )
   }
 
   return {

@@ -57,15 +57,25 @@ function classify(refusal: Refusal): Explanation {
   const isWindow = endpoint === 'logging/network'
   if (status >= 300 && status < 400) return hold('api_redirect', redirect(refusal))
   if (status === 429)
-    return { code: 'api_rate_limited', reaction: 'retry', remedy: 'too many requests; it is retried later' }
+    return {
+      code: 'api_rate_limited',
+      reaction: 'retry',
+      remedy:
+        'too many requests; it is retried later; if it persists, raise poll.interval, or stop other programs that use these credentials',
+    }
   if (status === 502 || status === 504) {
     return isWindow
       ? {
           code: 'api_gateway',
           reaction: 'split',
-          remedy: 'perhaps the window is too large; it is retried with a shorter one',
+          remedy:
+            'perhaps the window is too large; it is retried with a shorter one; if it persists, see https://status.tailscale.com',
         }
-      : { code: 'api_gateway', reaction: 'retry', remedy: 'it is retried' }
+      : {
+          code: 'api_gateway',
+          reaction: 'retry',
+          remedy: 'it is retried; if it persists, check the proxy in between, and see https://status.tailscale.com',
+        }
   }
   if (status >= 500) {
     return {
@@ -78,7 +88,8 @@ function classify(refusal: Refusal): Explanation {
     return {
       code: 'api_timeout',
       reaction: isWindow ? 'split' : 'retry',
-      remedy: 'the request was too slow; it is retried automatically',
+      remedy:
+        'the request was too slow; it is retried automatically; if it persists, check the network and the proxy in between',
     }
   if (status >= 200 && status < 300) {
     return {

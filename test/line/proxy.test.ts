@@ -112,7 +112,7 @@ test('without the proxy nothing connects, and the texts name the setting', async
   assert.match(around.database, /cannot be reached \(ENOTFOUND\)/)
   assert.deepEqual(api.requests, [])
   const socks = await checked(t, { ...env, HTTPS_PROXY: 'socks5://canary@127.0.0.1:1' })
-  assert.match(socks.settings, /HTTPS_PROXY .*write http:\/\/host:port.*SOCKS does not work/)
+  assert.match(socks.settings, /HTTPS_PROXY .*SOCKS is not supported.*write http:\/\/host:port/)
 })
 
 test('a proxy that refuses, or that is not there, is named as the cause', async (t) => {

@@ -161,12 +161,15 @@ function refused(config: NotifierConfig, status: number, answer: string, waitMs:
     })
   }
   if (status === 429 || status >= 500) {
-    return new CollectorError(`${label} cannot take alerts now (${status})${said}; it is tried again by itself.`, {
-      stage: 'alerts',
-      code: 'notify_unavailable',
-      reaction: 'retry',
-      retryAfterMs: waitMs,
-    })
+    return new CollectorError(
+      `${label} cannot take alerts now (${status})${said}; it is tried again by itself. If this continues, check its load and its log.`,
+      {
+        stage: 'alerts',
+        code: 'notify_unavailable',
+        reaction: 'retry',
+        retryAfterMs: waitMs,
+      },
+    )
   }
   return new CollectorError(
     `${label} does not take alerts (${status})${said}. Check its URL${status < 400 ? '; redirects are not followed' : ''}.`,
