@@ -100,7 +100,7 @@ test('healthcheck and ledger show say what to fix when nothing is there', async 
   const dir = await folder(t)
   const health = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
   assert.equal(health.code, 1)
-  assert.match(health.stderr, /is tailflux running/)
+  assert.match(health.stderr, /Check that tailflux is running/)
   const ledger = await runCli(t, ['ledger', 'show'], { TAILFLUX_DATA_DIR: dir })
   assert.equal(ledger.code, 1)
   assert.match(ledger.stderr, /there is no state file/)

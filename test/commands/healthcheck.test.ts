@@ -30,7 +30,7 @@ test('a healthy service is healthy on every port, also on those that browsers re
   }
 })
 
-test('a service that is not ready, and one that is not there, are told', async (t) => {
+test('a service that is not ready, and one that is not there, are reported', async (t) => {
   await startReady(t, 6667, 302, '')
   const away = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:6667'])
   assert.deepEqual([away.code, away.stdout], [1, 'It answered 302.\n'])
@@ -38,6 +38,6 @@ test('a service that is not ready, and one that is not there, are told', async (
   assert.notEqual(unanswered.code, 0)
   assert.match(
     unanswered.stderr,
-    /127\.0\.0\.1:1\/readyz does not answer \(connect ECONNREFUSED 127\.0\.0\.1:1\); is tailflux running/,
+    /127\.0\.0\.1:1\/readyz does not answer \(connect ECONNREFUSED 127\.0\.0\.1:1\)\. Check that tailflux is running/,
   )
 })
