@@ -16,6 +16,7 @@ import { type Settings, tailnetTag } from './config/settings.ts'
 import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { NameCache } from './flatten/name-cache.ts'
+import type { ReloadAnswer } from './http/answers.ts'
 import { createControlToken } from './http/control-token.ts'
 import { createHttpServer } from './http/server.ts'
 import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
@@ -50,7 +51,7 @@ export interface ServiceDeps {
   /** The service shows a simulated tailnet. */
   readonly isDemo?: boolean
   /** Applies new settings if they are valid. */
-  readonly reload?: () => Promise<unknown>
+  readonly reload?: () => Promise<ReloadAnswer>
   /** What an earlier service of this process leaves to this one. */
   readonly carriedOver?: CarriedOver
   /** The open state file of the settings, which its owner closes. Without it the service opens and closes its own. */

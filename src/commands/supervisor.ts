@@ -14,15 +14,11 @@ import { VERSION } from '../base/version.ts'
 import { changedKeys } from '../config/changes.ts'
 import type { Loaded } from '../config/load.ts'
 import { tailnetTag } from '../config/settings.ts'
+import type { ReloadAnswer } from '../http/answers.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import { type CarriedOver, createService, openState, type Service } from '../main.ts'
 import type { LogOutput } from '../observe/log-output.ts'
 import { logFor } from './settings.ts'
-
-interface Reloaded {
-  /** Names of the settings that changed; empty: nothing to do. */
-  readonly changed: readonly string[]
-}
 
 export interface Supervisor {
   /** Of the settings in force. */
@@ -30,7 +26,7 @@ export interface Supervisor {
   /** Resolves with the address of the status page. Rejects with a CollectorError when the service cannot start. */
   start(): Promise<string>
   /** Resolves as soon as the new settings are valid; the replacement follows. Rejects with `config_invalid` and all errors. */
-  reload(): Promise<Reloaded>
+  reload(): Promise<ReloadAnswer>
   /** Releases the state file last, whatever else fails. */
   stop(): Promise<void>
 }
@@ -103,7 +99,7 @@ export function createSupervisor(
     return url
   }
 
-  async function reload(): Promise<Reloaded> {
+  async function reload(): Promise<ReloadAnswer> {
     const { log, loaded } = running
     let fresh: Loaded
     try {

@@ -1,26 +1,32 @@
 /** Commands for the running service: POST with a bearer token only, because browsers never send one by themselves. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import bearerAuth from '@fastify/bearer-auth'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import { parseTime } from '../source/parse/time.ts'
-import type { Auth } from './auth.ts'
 
-/** Actions of the service; a missing one answers 404. Each resolves with the body of the answer; the text of a CollectorError is returned as it is. */
+import type { BackfillStatus, TickResult } from '../observe/line/status.ts'
+import { parseTime } from '../source/parse/time.ts'
+import type { DoneAnswer, ErrorAnswer, ReloadAnswer, RunAnswer } from './answers.ts'
+import type { Auth } from './auth.ts'
+import { refuse } from './refuse.ts'
+import { json, query } from './schemas.ts'
+
+/** Actions of the service; a missing one answers 404. The text of a CollectorError is returned as it is. */
 export interface Actions {
   /** Polls now instead of at the next scheduled time; resolves with the result. */
-  run(): Promise<unknown>
-  pause?(): unknown
-  resume?(): unknown
+  run(): Promise<TickResult>
+  pause?(): void
+  resume?(): void
   /** Applies new settings if they are valid; rejects with `config_invalid` and all errors if not. */
-  reload?(): Promise<unknown>
+  reload?(): Promise<ReloadAnswer>
   /** The range is in ns since the epoch. */
-  backfill?(range: { readonly fromNs: bigint; readonly toNs: bigint }, again: boolean): unknown
-  cancelBackfill?(): unknown
+  backfill?(range: { readonly fromNs: bigint; readonly toNs: bigint }, again: boolean): BackfillStatus
+  cancelBackfill?(): void
 }
 
 export interface ActionDeps {
-  readonly auth: Pick<Auth, 'mayAct' | 'acceptsActions'>
+  readonly auth: Pick<Auth, 'isToken' | 'acceptsActions'>
   readonly actions: Actions
   readonly clock: Clock
   readonly log: Logger
@@ -28,22 +34,54 @@ export interface ActionDeps {
   readonly runWaitMs: number
 }
 
-export function registerActions(app: FastifyInstance, { auth, actions, clock, log, runWaitMs }: ActionDeps): void {
-  function action(path: string, work: ((request: FastifyRequest, reply: FastifyReply) => unknown) | undefined): void {
+const TOKEN_NEEDED: ErrorAnswer = {
+  status: 401,
+  error: 'This request needs the header "Authorization: Bearer <token>" with the value of TAILFLUX_HTTP_TOKEN.',
+}
+const INTERNAL: ErrorAnswer = { status: 500, error: 'Internal error; see the log of tailflux for the cause.' }
+const RESPONSES = {
+  401: json('ErrorAnswer', 'The bearer token is missing or wrong.'),
+  403: json('ErrorAnswer', 'No token is configured.'),
+  500: json('ErrorAnswer', 'An error inside tailflux; its log names the cause.'),
+  503: json('ErrorAnswer', 'It cannot be done now; the text says why.'),
+}
+const BACKFILL = {
+  from: 'Begin of the range, RFC 3339: the time at which Tailscale logged the records.',
+  to: 'End of the range, RFC 3339.',
+  again: '`1`: also read again what is done already.',
+}
+
+/** A plugin: its hooks count for these routes alone. */
+export async function actionRoutes(
+  app: FastifyInstance,
+  { auth, actions, clock, log, runWaitMs }: ActionDeps,
+): Promise<void> {
+  app.addHook('onRequest', async (_request, reply) => {
+    if (!auth.acceptsActions)
+      return refuse(reply, 403, 'Commands over HTTP need a token: set TAILFLUX_HTTP_TOKEN (or http.token).')
+  })
+  await app.register(bearerAuth, {
+    // Not `keys`, which it would keep: the configured token may be in a file that is replaced.
+    keys: [],
+    auth: auth.isToken,
+    specCompliance: 'rfc6749',
+    errorResponse: ({ code = '' }: Error & { code?: string }) =>
+      code.startsWith('FST_BEARER_AUTH') ? TOKEN_NEEDED : INTERNAL,
+    // Anybody can send a wrong token; that must not fill the log.
+    verifyErrorLogLevel: 'debug',
+  })
+
+  function action(
+    path: string,
+    schema: FastifySchema,
+    work: ((request: FastifyRequest, reply: FastifyReply) => unknown) | undefined,
+  ): void {
     if (work === undefined) return
-    app.post(path, async (request, reply) => {
-      if (!auth.acceptsActions) {
-        return refuse(reply, 403, 'Commands over HTTP need a token: set TAILFLUX_HTTP_TOKEN (or http.token).')
-      }
-      if (!(await auth.mayAct(request.headers.authorization))) {
-        return refuse(
-          reply,
-          401,
-          'This request needs the header "Authorization: Bearer <token>" with the value of TAILFLUX_HTTP_TOKEN.',
-        )
-      }
+    const described = { security: [{ bearer: [] }], tags: ['commands'], ...schema }
+    const response = { ...(schema.response as object), ...RESPONSES }
+    app.post(path, { schema: { ...described, response } }, async (request, reply) => {
       try {
-        return (await work(request, reply)) ?? { done: true }
+        return (await work(request, reply)) ?? ({ done: true } satisfies DoneAnswer)
       } catch (error) {
         if (!(error instanceof CollectorError)) throw error
         return refuse(reply, error.code === 'config_invalid' ? 422 : 503, error.message)
@@ -51,30 +89,68 @@ export function registerActions(app: FastifyInstance, { auth, actions, clock, lo
     })
   }
 
-  action('/api/run', async (_request, reply) => {
-    const patience = new AbortController()
-    const wait = clock.sleep(runWaitMs, patience.signal).then(
-      () => undefined,
-      () => undefined,
-    )
-    const run = actions.run().then((result) => ({ result }))
-    // A failure after the answer must still be reported.
-    run.catch((error: unknown) => log.error({ err: error }, 'run requested over HTTP failed'))
-    const done = await Promise.race([run, wait]).finally(() => patience.abort())
-    if (done === undefined) return reply.code(202).send({ running: true })
-    return { running: false, ...done }
-  })
-  action('/api/pause', actions.pause && (() => actions.pause?.()))
-  action('/api/resume', actions.resume && (() => actions.resume?.()))
-  action('/api/reload', actions.reload && (() => actions.reload?.()))
-  action('/api/backfill/cancel', actions.cancelBackfill && (() => actions.cancelBackfill?.()))
+  const done = { response: { 200: json('DoneAnswer', 'Done.') } }
+  action(
+    '/api/run',
+    {
+      summary: 'Poll now instead of at the next scheduled time',
+      response: {
+        200: json('RunAnswer', 'The poll has ended.'),
+        202: json('RunAnswer', 'The poll takes longer, and continues.'),
+      },
+    },
+    async (_request, reply): Promise<RunAnswer> => {
+      const waiting = new AbortController()
+      const timeout = clock.sleep(runWaitMs, waiting.signal).then(
+        () => undefined,
+        () => undefined,
+      )
+      const run = actions.run().then((result) => ({ result }))
+      // A failure after the answer must still be reported.
+      run.catch((error: unknown) => log.error({ err: error }, 'run requested over HTTP failed'))
+      const ended = await Promise.race([run, timeout]).finally(() => waiting.abort())
+      if (ended !== undefined) return { running: false, ...ended }
+      reply.code(202)
+      return { running: true }
+    },
+  )
+  action(
+    '/api/pause',
+    { ...done, summary: 'Stop reading until it is resumed' },
+    actions.pause && (() => actions.pause?.()),
+  )
+  action('/api/resume', { ...done, summary: 'Resume reading' }, actions.resume && (() => actions.resume?.()))
+  action(
+    '/api/reload',
+    {
+      summary: 'Apply changed settings and secrets',
+      response: {
+        200: json('ReloadAnswer', 'The settings are valid; those that changed are applied now.'),
+        422: json('ErrorAnswer', 'The settings are invalid, the old ones stay in force; the text lists all errors.'),
+      },
+    },
+    actions.reload && (() => actions.reload?.()),
+  )
   action(
     '/api/backfill',
+    {
+      summary: 'Read a range of time from the past; it replaces an earlier request',
+      querystring: query(BACKFILL, ['from', 'to']),
+      response: {
+        200: json('BackfillStatus', 'The range is read in the background; this is what is missing now.'),
+        422: json('ErrorAnswer', 'A time cannot be read, or the API no longer has anything of the range.'),
+      },
+    },
     actions.backfill &&
-      ((request) => {
-        const { from = '', to = '', again } = request.query as { from?: string; to?: string; again?: string }
+      (({ query: given }) => {
+        const { from = '', to = '', again } = given as { from?: string; to?: string; again?: string }
         return actions.backfill?.({ fromNs: timeOf('from', from), toNs: timeOf('to', to) }, again === '1')
       }),
+  )
+  action(
+    '/api/backfill/cancel',
+    { ...done, summary: 'Cancel the backfill; what was read is kept' },
+    actions.cancelBackfill && (() => actions.cancelBackfill?.()),
   )
 }
 
@@ -87,8 +163,4 @@ function timeOf(name: string, text: string): bigint {
     code: 'config_invalid',
     reaction: 'hold',
   })
-}
-
-function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
-  return reply.code(status).send({ status, error })
 }

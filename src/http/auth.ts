@@ -7,10 +7,11 @@ import type { Secret } from '../secrets/secret.ts'
 type Access = 'allowed' | 'refused' | 'foreign_name'
 
 export interface Auth {
-  /** `authorization` and `host`: the header lines. */
+  /** For pages and data. `authorization` and `host`: the header lines. A token may come as Basic too, for which browsers prompt;
+   * @fastify/bearer-auth would refuse it, and guards the commands alone. */
   check(authorization: string | undefined, host: string | undefined): Promise<Access>
-  /** Only by bearer token: browsers send Basic credentials by themselves, also when another site triggers the request. */
-  mayAct(authorization: string | undefined): Promise<boolean>
+  /** For commands, by bearer token only: browsers send Basic credentials by themselves, also when another site triggers the request. */
+  isToken(given: string): Promise<boolean>
   /** There is a token, so commands over HTTP are possible. */
   readonly acceptsActions: boolean
 }
@@ -27,30 +28,37 @@ export function createAuth({
 }): Auth {
   const isLocalOnly = isLoopback(host)
 
-  async function isToken(given: string | undefined): Promise<boolean> {
-    if (token === undefined || given === undefined) return false
-    return timingSafeEqual(digest(given), digest(await token.read()))
+  async function isConfiguredToken(given: string): Promise<boolean> {
+    return token !== undefined && isSame(given, await token.read())
   }
 
-  function isControlToken(given: string | undefined): boolean {
-    if (controlToken === undefined || given === undefined) return false
-    return timingSafeEqual(digest(given), digest(controlToken))
+  function isControlToken(given: string): boolean {
+    return controlToken !== undefined && isSame(given, controlToken)
+  }
+
+  async function isToken(given: string): Promise<boolean> {
+    return isControlToken(given) || (await isConfiguredToken(given))
   }
 
   return {
     acceptsActions: token !== undefined || controlToken !== undefined,
     async check(authorization, hostHeader) {
-      if (token !== undefined) {
-        if (isControlToken(bearer(authorization))) return 'allowed'
-        return (await isToken(bearer(authorization) ?? basicPassword(authorization))) ? 'allowed' : 'refused'
-      }
-      return isLocalOnly && !isLoopback(nameOf(hostHeader)) ? 'foreign_name' : 'allowed'
+      if (token === undefined) return isLocalOnly && !isLoopback(nameOf(hostHeader)) ? 'foreign_name' : 'allowed'
+      const bearerToken = bearer(authorization)
+      const password = basicPassword(authorization)
+      const isAllowed =
+        bearerToken !== undefined
+          ? await isToken(bearerToken)
+          : password !== undefined && (await isConfiguredToken(password))
+      return isAllowed ? 'allowed' : 'refused'
     },
-    mayAct: async (authorization) => {
-      const given = bearer(authorization)
-      return isControlToken(given) || (await isToken(given))
-    },
+    isToken,
   }
+}
+
+/** Digests, because `timingSafeEqual` needs equal lengths. */
+function isSame(one: string, other: string): boolean {
+  return timingSafeEqual(digest(one), digest(other))
 }
 
 function digest(text: string): Buffer {

@@ -4,8 +4,9 @@ import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import { OBSERVERS } from '../observers/failures.ts'
 
-const COMPONENTS = ['source', 'sink', 'state', 'names', 'line', 'clock', ...OBSERVERS, 'log'] as const
-type Component = (typeof COMPONENTS)[number]
+const ON_THE_LINE = ['source', 'sink', 'state', 'names', 'line', 'clock'] as const
+type Component = (typeof ON_THE_LINE)[number] | (typeof OBSERVERS)[number] | 'log'
+const COMPONENTS: readonly Component[] = [...ON_THE_LINE, ...OBSERVERS, 'log']
 const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]
 

@@ -58,9 +58,14 @@ test('a body over 1 KiB is refused, one below is read and ignored', async (t) =>
 test('ten thousand headers are refused with 431, and the service goes on', async (t) => {
   const { port, get } = await serve(t)
   const headers = Array.from({ length: 10_000 }, (_, index) => `x-${index}: 1\r\n`).join('')
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.after(() => process.off('warning', note))
   assert.match(await raw(port, `${HEAD}${headers}\r\n`), /^HTTP\/1\.1 431 /)
   assert.match(await raw(port, `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`), /^HTTP\/1\.1 431 /)
   assert.equal((await get('/livez')).status, 200)
+  assert.deepEqual(warnings, [], 'the parser finds many errors in one request')
 })
 
 test('what is no HTTP is answered with 400 and closed', async (t) => {

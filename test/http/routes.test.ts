@@ -8,7 +8,7 @@ import { createFailures } from '../../src/observers/failures.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { keptLog, silentLog } from '../helpers/silent.ts'
 import { eventually } from '../line/eventually.ts'
-import { bearer, readEvent, serve, someStatus, TOKEN } from './serve.ts'
+import { bearer, readEvent, serve, silentFailures, someStatus, TOKEN } from './serve.ts'
 
 test('probes answer while API and database are in trouble, and only an error makes /health and the strict probe 503', async (t) => {
   const { get, health } = await serve(t, { token: TOKEN })
@@ -85,7 +85,7 @@ test('a run needs a token to be configured and given as bearer, never as what br
   let runs = 0
   const run = async () => {
     runs += 1
-    return 'caught_up'
+    return 'caught_up' as const
   }
   const post = { method: 'POST' }
   const open = await serve(t, { run })
@@ -105,7 +105,7 @@ test('a run needs a token to be configured and given as bearer, never as what br
 })
 
 test('a long run is answered with 202 and goes on; a failed one with 500 and no detail', async (t) => {
-  const { promise, resolve } = Promise.withResolvers<string>()
+  const { promise, resolve } = Promise.withResolvers<'caught_up'>()
   const long = await serve(t, { token: TOKEN, run: () => promise, limits: { runWaitMs: 10 } })
   const answer = await long.get('/api/run', { method: 'POST', ...bearer(TOKEN) })
   assert.deepEqual([answer.status, await answer.json()], [202, { running: true }])
@@ -246,7 +246,8 @@ test('stop can be called twice, and without start', async (t) => {
       health: createHealth({ clock }),
       metrics: { render: async () => '', contentType: 'text/plain' },
       status: () => someStatus,
-      run: async () => undefined,
+      failures: silentFailures,
+      run: async () => 'caught_up',
     },
   )
   await idle.stop()

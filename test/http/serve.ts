@@ -1,8 +1,9 @@
 /** A running server with everything around it made up, for the tests of http/. */
 import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
+import type { HttpDeps } from '../../src/http/app.ts'
 import type { HttpConfig } from '../../src/http/config.ts'
-import { createHttpServer, type HttpDeps } from '../../src/http/server.ts'
+import { createHttpServer } from '../../src/http/server.ts'
 import { createHealth } from '../../src/observe/health.ts'
 import type { ServiceStatus } from '../../src/observe/status.ts'
 import { fixedSecret } from '../../src/secrets/secret.ts'
@@ -47,6 +48,9 @@ export const someStatus: ServiceStatus = {
   backfill: null,
 }
 
+/** For tests that do not look at what failed. */
+export const silentFailures = { failed: () => undefined, works: () => undefined }
+
 export async function serve(
   t: TestContext,
   options: { token?: string; config?: Partial<HttpConfig> } & Partial<HttpDeps> = {},
@@ -61,6 +65,7 @@ export async function serve(
     health,
     metrics: { render: async () => 'tailflux_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     status: () => someStatus,
+    failures: silentFailures,
     run: async () => 'caught_up',
     ...others,
   }

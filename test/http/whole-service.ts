@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Clock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { createService, type Service } from '../../src/main.ts'
+import { createService, type Service, type ServiceDeps } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { createSimulatedApi, type SimulatedApi } from '../simulator/api.ts'
@@ -20,7 +20,13 @@ export interface WholeService {
 
 export async function startWholeService(
   t: TestContext,
-  options: { tailnet?: TailnetOptions; env?: Record<string, string>; isDemo?: boolean; clock?: Clock } = {},
+  options: {
+    tailnet?: TailnetOptions
+    env?: Record<string, string>
+    isDemo?: boolean
+    clock?: Clock
+    reload?: ServiceDeps['reload']
+  } = {},
 ): Promise<WholeService> {
   const dataDir = mkdtempSync(join(tmpdir(), 'tailflux-page-'))
   const api = createSimulatedApi(createTailnet({ nodes: 10, seed: 2, ...options.tailnet }))
@@ -44,6 +50,7 @@ export async function startWholeService(
       throw error
     },
     isDemo: options.isDemo ?? false,
+    ...(options.reload ? { reload: options.reload } : {}),
     ...(options.clock ? { clock: options.clock } : {}),
   })
   t.after(async () => {

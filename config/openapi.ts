@@ -1,0 +1,72 @@
+/** Makes docs/openapi.json: what the routes of the HTTP server say about themselves. */
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { systemClock } from '../src/base/clock.ts'
+import { createApp, type HttpDeps } from '../src/http/app.ts'
+import { fixedSecret } from '../src/secrets/secret.ts'
+
+const DOCUMENT = {
+  openapi: '3.1.1',
+  info: {
+    title: 'tailflux',
+    version: '1',
+    summary: 'Probes, metrics, status and commands of a running tailflux.',
+    description:
+      'Without `http.token` the service answers only to its own machine, and takes commands only with the token in the file `control-token` of its data directory.',
+    license: { name: 'MIT', identifier: 'MIT' },
+  },
+  servers: [{ url: 'http://127.0.0.1:9464', description: 'The default address.' }],
+  tags: [
+    { name: 'probes', description: 'They need no token, and ask neither the Tailscale API nor the database.' },
+    { name: 'data' },
+    { name: 'commands', description: 'They need a bearer token.' },
+    { name: 'page' },
+  ],
+  components: {
+    securitySchemes: {
+      bearer: { type: 'http' as const, scheme: 'bearer', description: 'The value of TAILFLUX_HTTP_TOKEN.' },
+      basic: { type: 'http' as const, scheme: 'basic', description: 'For browsers: any user, the token as password.' },
+    },
+  },
+}
+
+/** The application with every route, made of parts that are never called. */
+export function documentedApp(beforeRoutes: NonNullable<HttpDeps['beforeRoutes']>): FastifyInstance {
+  const never = (): never => {
+    throw new Error('an application made for its documentation takes no requests')
+  }
+  return createApp(
+    { host: '127.0.0.1', token: fixedSecret('not-a-token', 'the documentation') },
+    {
+      log: pino({ level: 'silent' }),
+      clock: systemClock,
+      version: '',
+      health: { set: never, state: never, setReady: never, isReady: never, onChange: never },
+      metrics: { render: never, contentType: '' },
+      failures: { failed: never, works: never },
+      status: never,
+      run: never,
+      pause: never,
+      resume: never,
+      reload: never,
+      backfill: never,
+      cancelBackfill: never,
+      beforeRoutes,
+    },
+  ).app
+}
+
+/** JSON text. */
+export async function openapi(): Promise<string> {
+  const app = documentedApp((instance) => {
+    instance.register(swagger, {
+      openapi: DOCUMENT,
+      refResolver: { buildLocalReference: ({ $id }) => String($id) },
+    })
+  })
+  await app.ready()
+  const document = app.swagger()
+  await app.close()
+  return `${JSON.stringify(document, undefined, 2)}\n`
+}
