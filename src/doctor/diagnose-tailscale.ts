@@ -118,7 +118,8 @@ function traffic({ window }: TailscaleFacts): Finding {
   )
 }
 
-function clock({ window }: TailscaleFacts): Finding {
+function clock({ signIn, window }: TailscaleFacts): Finding {
+  if (failureOf(signIn)?.code === 'config_invalid') return skipped('clock', NO_ANSWER)
   const seconds = window && 'value' in window ? skewSeconds(window.value) : undefined
   if (seconds === undefined) return skipped('clock', 'the API sent no Date header')
   const amount = Math.abs(seconds)

@@ -72,7 +72,10 @@ export function checkDataDir(dataDir: string): Finding {
 /** Takes the lock for a moment, unless another process has it. */
 export function checkStateFile(path: string, neighbour: Neighbour, deps: { clock: Clock; log: Logger }): Finding {
   if (!existsSync(path))
-    return ok('state file', 'It does not exist yet; the first start creates it and reads the look-back.')
+    return ok(
+      'state file',
+      'It does not exist yet; the first start creates it and reads the history that poll.lookback says.',
+    )
   try {
     openStateFile({ path, mustBeWhole: true }, deps).close()
     return ok('state file', `${path} is intact and not in use.`)

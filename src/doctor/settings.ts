@@ -16,7 +16,9 @@ export function badSettings(fault: CollectorError): Finding {
 export function checkSettings(loaded: Loaded): readonly Finding[] {
   const { settings, origins, path, proxy } = loaded
   const where = path === undefined ? 'the environment' : `${path} and the environment`
-  const findings = [ok('settings', `${origins.size} of ${KEYS.length} keys are set, from ${where}.`)]
+  const findings = [
+    ok('settings', `${origins.size} of ${KEYS.length} keys are set, from ${where}; the others have their defaults.`),
+  ]
   findings.push(
     ok('proxy', proxy === undefined ? 'No proxy is set; requests go out directly.' : `Requests go through ${proxy}.`),
   )

@@ -89,8 +89,10 @@ async function begin(options: ReconcileOptions, deps: Deps, signal: AbortSignal)
   // With a local clock that is years behind, those years must not count as lost.
   ledger.setOrigin(fromNs ?? firstNs, promisedNs)
   log.info(
-    { from: isoOf(fromNs ?? firstNs), known: fromNs !== undefined },
-    fromNs === undefined ? 'first start' : 'no state file, resuming from the watermark stored in the database',
+    { from: isoOf(fromNs ?? firstNs) },
+    fromNs === undefined
+      ? 'first start, reading the history that poll.lookback says'
+      : 'no state file, resuming from the watermark stored in the database',
   )
   return { ackedNs }
 }
