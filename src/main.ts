@@ -13,9 +13,11 @@ import { createSemaphore } from './base/semaphore.ts'
 import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
+import { alsoObserved } from './directory/names.ts'
 import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { NameCache } from './flatten/name-cache.ts'
+import { serviceActions } from './http/actions.ts'
 import type { ReloadAnswer } from './http/answers.ts'
 import { createControlToken } from './http/control-token.ts'
 import { createHttpServer } from './http/server.ts'
@@ -104,7 +106,8 @@ export function openState({ dataDir }: Settings, deps: { clock: Clock; log: Logg
 function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock }, state: StateFile): Service {
   const { clock, secrets, onBroken, carriedOver } = deps
   const { poll, influx } = settings
-  const logOf = (component: string) => deps.log.child({ component })
+  /** What every component gets. */
+  const common = (component: string) => ({ clock, log: deps.log.child({ component }) })
   const tailnet = tailnetTag(settings)
   const paths = pathsIn(settings.dataDir)
   const times = pollTimes(poll)
@@ -112,27 +115,20 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   // What the service says about itself, and what sees the points as they pass.
   const health = createHealth({ clock })
   const metrics = carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
-  const observers = createObservers({ clock, log: logOf('observers'), health, metrics: metrics.observers })
-  // Only the first instance is the one of before: should it fail, the next one starts empty.
+  const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
+  // What was carried over serves once: if it fails, the next instance starts empty.
   const lives = [carriedOver?.live]
   const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random }))
   const reports = createReports({ metrics, health, observers, page })
-  const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { health, log: logOf('log'), metrics: metrics.log })
+  const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { ...common('log'), health, metrics: metrics.log })
 
   // The line, from left to right.
-  const source = createTailscaleSource(settings.tailscale, {
-    clock,
-    log: logOf('source'),
-    metrics: reports.source,
-    secrets,
-  })
-  const deadLetters = createDeadLetters(
-    { dir: paths.deadLetters, maxBytes: settings.deadLetters.maxBytes },
-    { clock, log: logOf('sink') },
-  )
+  const source = createTailscaleSource(settings.tailscale, { ...common('source'), metrics: reports.source, secrets })
+  const { maxBytes } = settings.deadLetters
+  const deadLetters = createDeadLetters({ dir: paths.deadLetters, maxBytes }, common('sink'))
   const sink = createSink(
     { influx, storePath: paths.store, storeRetentionMs: settings.store.retention },
-    { clock, log: logOf('sink'), metrics: reports.sink, deadLetters },
+    { ...common('sink'), metrics: reports.sink, deadLetters },
   )
   sink.listen(reports.sinkListener)
 
@@ -146,7 +142,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
   function newAlerts(onFailed: (error: unknown) => void) {
     const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
-    const given = { stateFile: state, ledger, sink, clock, log: logOf('alerts'), metrics: reports.alerts, secrets }
+    const given = { ...common('alerts'), stateFile: state, ledger, sink, metrics: reports.alerts, secrets }
     return createAlerts(settings.alerts, limits, { ...given, random: Math.random, onBroken: onFailed })
   }
   const alerts = settings.alerts.rules.length > 0 ? observers.add('alerts', newAlerts) : undefined
@@ -160,24 +156,17 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       stepMaxMs: settings.tailscale.totalTimeout + influx.giveUp,
     },
     {
+      ...common('pipeline'),
       source,
       sink,
       ledger,
       deadLetters,
       observers,
       backfillRequests: createBackfillRequests(state, tailnet),
-      names: {
-        ...names,
-        observe(devices, atNs) {
-          names.observe(devices, atNs)
-          alerts?.use((one) => one.devices(privacy.devices(devices)))
-        },
-      },
+      names: alsoObserved(names, (devices) => alerts?.use((one) => one.devices(privacy.devices(devices)))),
       semaphore: createSemaphore(influx.inFlight),
       metrics: reports.pipeline,
       health: reports.health,
-      clock,
-      log: logOf('pipeline'),
       random: Math.random,
       createWorker: () => ({
         flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, known })),
@@ -188,17 +177,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
   // Around it: what begins a poll, and what shows and controls the service.
   const schedule = createSchedule(times, {
+    ...common('schedule'),
     job: async () => UNFINISHED.has(await pipeline.tick()),
     watch: pipeline.watch,
-    clock,
-    log: logOf('schedule'),
     onBroken,
   })
-  const pollNow = () => void schedule.run().catch(onBroken)
   const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
   const http = createHttpServer(settings.http, {
-    log: logOf('http'),
-    clock,
+    ...common('http'),
     version: VERSION,
     health,
     metrics,
@@ -206,19 +192,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     failures: observers,
     isAlive: pipeline.isAlive,
     controlToken: control.value,
-    run: () => pipeline.tick(),
-    pause: pipeline.pause,
-    resume() {
-      pipeline.resume()
-      pollNow()
-    },
-    backfill(range, again) {
-      const requested = pipeline.backfill(range, again)
-      pollNow()
-      return requested
-    },
-    cancelBackfill: pipeline.cancelBackfill,
-    ...(deps.reload ? { reload: deps.reload } : {}),
+    ...serviceActions({ pipeline, schedule, onBroken, reload: deps.reload }),
   })
   if (carriedOver?.isPaused) pipeline.pause()
 

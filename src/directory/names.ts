@@ -30,3 +30,14 @@ export interface Names {
   /** Grows by one whenever answers may have changed: caches compare it. */
   version(): number
 }
+
+/** The same names, whose observations are also passed on to `observer`. */
+export function alsoObserved(names: Names, observer: (devices: readonly Device[]) => void): Names {
+  return {
+    ...names,
+    observe(devices, atNs) {
+      names.observe(devices, atNs)
+      observer(devices)
+    },
+  }
+}

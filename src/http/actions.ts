@@ -25,6 +25,38 @@ export interface Actions {
   cancelBackfill?(): void
 }
 
+/** The actions of a service with this pipeline. */
+export function serviceActions(service: {
+  readonly pipeline: {
+    tick: Actions['run']
+    pause(): void
+    resume(): void
+    backfill: NonNullable<Actions['backfill']>
+    cancelBackfill(): void
+  }
+  readonly schedule: { run(): Promise<void> }
+  readonly reload: Actions['reload'] | undefined
+  readonly onBroken: (error: unknown) => void
+}): Actions {
+  const { pipeline, schedule, reload } = service
+  const pollNow = () => void schedule.run().catch(service.onBroken)
+  return {
+    run: () => pipeline.tick(),
+    pause: pipeline.pause,
+    resume() {
+      pipeline.resume()
+      pollNow()
+    },
+    backfill(range, again) {
+      const requested = pipeline.backfill(range, again)
+      pollNow()
+      return requested
+    },
+    cancelBackfill: pipeline.cancelBackfill,
+    ...(reload ? { reload } : {}),
+  }
+}
+
 export interface ActionDeps {
   readonly auth: Pick<Auth, 'isToken' | 'acceptsActions'>
   readonly actions: Actions
