@@ -1,7 +1,8 @@
 /** Records as the API writes them: the same order of members, no members that are zero, times without trailing zeros. */
+
+import type { DemoEntry } from './entries.ts'
 import { type DemoNode, DNS_SUFFIX } from './nodes.ts'
 import type { DemoRecord } from './records.ts'
-import type { DemoEntry } from './traffic.ts'
 
 /** The JSON text of a node while it had this name. */
 interface CachedText {

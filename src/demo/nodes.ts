@@ -9,6 +9,11 @@ export interface DemoAddress {
   readonly open: string
 }
 
+export interface Endpoint {
+  readonly address: DemoAddress
+  readonly port: number
+}
+
 export const ROLES = ['laptop', 'phone', 'server', 'router', 'exit'] as const
 export type Role = (typeof ROLES)[number]
 
@@ -33,7 +38,7 @@ export interface DemoNode {
   /** Resolution of its clock, ns. */
   readonly clockStepNs: number
   /** Its direct endpoints: public, IPv6, private network. */
-  readonly endpoints: readonly { readonly address: DemoAddress; readonly port: number }[]
+  readonly endpoints: readonly [Endpoint, Endpoint, Endpoint]
   /** Region of its DERP relay. */
   readonly derp: number
 }
@@ -70,7 +75,7 @@ export function createNodes(seed: number, count: number): readonly DemoNode[] {
     }
   }
 
-  return roles.map((role, index) => {
+  return roles.map((role, index): DemoNode => {
     const h = mix(seed, index, 0, 100)
     const h2 = mix(seed, index, 1, 100)
     const h3 = mix(seed, index, 2, 100)

@@ -1,4 +1,6 @@
 /** The records of any range of `logged` time, in that order. They are computed one after the other; none is stored. */
+
+import type { DemoEntry, Entries } from './entries.ts'
 import type { DemoNode } from './nodes.ts'
 import {
   BLOCK,
@@ -13,7 +15,7 @@ import {
   type Times,
   type TimesOfNodes,
 } from './times.ts'
-import type { DemoEntry, Entries, Traffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
 
 /** One message of the API. */
 export interface DemoRecord {

@@ -37,16 +37,16 @@ test('an empty range is an empty list', async (t) => {
 
 test('the range is understood in every form of RFC 3339, and refused in all others', async (t) => {
   const { ask } = await serve(t)
-  const asked = async (start: string, end: string) =>
+  const rangeOf = async (start: string, end: string) =>
     ask(`${LOGS}?start=${encodeURIComponent(start)}&end=${encodeURIComponent(end)}`, {
       headers: { authorization: KEY },
     })
-  const usual = await asked('2026-11-02T12:00:00Z', '2026-11-02T12:01:00Z')
+  const usual = await rangeOf('2026-11-02T12:00:00Z', '2026-11-02T12:01:00Z')
   for (const [start, end] of [
     ['2026-11-02T12:00:00.000000000Z', '2026-11-02T12:01:00.0Z'],
     ['2026-11-02T13:00:00+01:00', '2026-11-02T05:31:00-06:30'],
   ] as const) {
-    assert.deepEqual((await asked(start, end)).body, usual.body)
+    assert.deepEqual((await rangeOf(start, end)).body, usual.body)
   }
   for (const [start, end] of [
     ['2026-11-02', '2026-11-02T12:01:00Z'],
@@ -56,7 +56,7 @@ test('the range is understood in every form of RFC 3339, and refused in all othe
     ['2026-13-02T12:00:00Z', '2026-11-02T12:01:00Z'],
     ['2026-11-02T12:01:00Z', '2026-11-02T12:00:00Z'],
   ] as const) {
-    const answer = await asked(start, end)
+    const answer = await rangeOf(start, end)
     assert.equal(answer.status, 400, start)
     assert.ok(messageOf(answer).length > 0)
   }
@@ -72,7 +72,7 @@ test('nothing later than now, nothing older than the retention', async (t) => {
   assert.equal(messagesOf((await logs(nowNs - 2n * DAY, nowNs - DAY - 1n)).body).length, 0)
 })
 
-test('what appears late is there when it is asked for again', async (t) => {
+test('what appears late is in a later response', async (t) => {
   let nowNs = NOON + 2n * MINUTE
   const visibilityDelay = ({ slot }: { slot: number }) => (slot % 2 === 0 ? 0n : 10n * MINUTE)
   const { tailnet, logs } = await serve(t, { visibilityDelay }, { nowNs: () => nowNs })
@@ -223,7 +223,7 @@ test('devices are those of the tailnet', async (t) => {
   )
 })
 
-test('requests are told with their outcome', async (t) => {
+test('requests are recorded with their outcome', async (t) => {
   const { logs, server } = await serve(t, { nodes: 500 })
   const next = server.nextRequest(({ window }) => window?.fromNs === NOON)
   const answer = await logs(NOON, NOON + MINUTE)

@@ -1,4 +1,4 @@
-/** A simulated tailnet being served, and a plain client to ask it with: no redirects, no decompression, nothing hidden. */
+/** The simulated API, and a plain HTTP client for it: no redirects, no decompression. */
 import http, { type IncomingHttpHeaders } from 'node:http'
 import type { TestContext } from 'node:test'
 import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from './api.ts'
@@ -13,14 +13,14 @@ export interface Served {
   readonly tailnet: Tailnet
   readonly server: SimulatedApi
   ask(path: string, options?: Asking): Promise<Answered>
-  /** `logging/network`, signed. */
+  /** GET `logging/network`, with the API key. */
   logs(fromNs: bigint, toNs: bigint, options?: Asking): Promise<Answered>
 }
 export interface Asking {
   readonly method?: string
   readonly headers?: Record<string, string>
   readonly form?: Record<string, string>
-  /** Hang up after so many bytes of the body, or this long after the request. */
+  /** Closes the connection after this many bytes of the body. */
   readonly leaveAfterBytes?: number
   readonly signal?: AbortSignal
 }
@@ -32,7 +32,7 @@ export interface Answered {
   readonly complete: boolean
 }
 
-/** Stopped with the test. The clock stands still at NOON + 1 h unless told otherwise. */
+/** Stopped with the test. The API's clock stands still, by default at NOON + 1 h. */
 export async function serve(
   t: TestContext,
   tailnetOptions: TailnetOptions = {},
@@ -64,7 +64,7 @@ export function jsonOf<T>(answer: Answered): T {
   return JSON.parse(answer.body.toString()) as T
 }
 
-/** The texts of the messages of an answer, cut at where the next one begins. */
+/** The JSON texts of the messages of a response. */
 export function messagesOf(body: Buffer): string[] {
   const list = /^\{"logs":\[(.*)\]\}\n$/s.exec(body.toString())?.[1]
   if (list === undefined) throw new Error(`no list in ${body.toString().slice(0, 100)}`)
@@ -92,7 +92,7 @@ function request(
       size += piece.length
       if (leaveAfterBytes !== undefined && size >= leaveAfterBytes) sent.destroy()
     })
-    // What broke off is told by `complete`.
+    // `complete` says whether the response broke off.
     response.on('error', () => undefined)
     response.on('close', () =>
       resolve({

@@ -57,17 +57,17 @@ test('the pieces of a range make the whole, wherever it is cut', () => {
   fc.assert(property, { seed: SEED, numRuns: 30 })
 })
 
-test('the answer does not depend on what was asked before', () => {
+test('a range gives the same records whatever was read before', () => {
   const fresh = (fromNs: bigint) => [...createTailnet({ nodes: 10 }).records(fromNs, fromNs + HOUR)].map(printOf)
-  const asked = createTailnet({ nodes: 10 })
+  const tailnet = createTailnet({ nodes: 10 })
   const hours = Array.from({ length: 4 }, (_, index) => NOON + BigInt(index) * HOUR)
   const expected = hours.map(fresh)
-  // Different numbers of far-away questions in between, so that whatever is kept is forgotten at different moments.
+  // Different numbers of distant ranges in between, so that caches drop their content at different moments.
   for (let far = 0; far < 8; far++) {
     for (const [index, fromNs] of hours.entries()) {
       for (let i = 1; i <= far; i++)
-        for (const _ of asked.records(fromNs - BigInt(i) * DAY, fromNs - BigInt(i) * DAY + SECOND));
-      assertSame([...asked.records(fromNs, fromNs + HOUR)].map(printOf), expected[index]!, `${far} questions between:`)
+        for (const _ of tailnet.records(fromNs - BigInt(i) * DAY, fromNs - BigInt(i) * DAY + SECOND));
+      assertSame([...tailnet.records(fromNs, fromNs + HOUR)].map(printOf), expected[index]!, `${far} ranges between:`)
     }
   }
 })
@@ -121,7 +121,7 @@ test('nothing is recorded before the epoch, and nothing at all in silence', () =
   const records = [...tailnet.records(NOON - HOUR, NOON + 10n * MINUTE)]
   assert.ok(records.length > 100)
   for (const { startNs } of records) assert.ok(startNs >= NOON - SECOND)
-  // Noise (multicast and the like) is only noted by a node that has something else to tell.
+  // A node reports noise (multicast and similar traffic) only in a record that exists anyway.
   assert.deepEqual([...createTailnet({ nodes: 20, activity: 0 }).records(NOON, NOON + HOUR)], [])
 })
 

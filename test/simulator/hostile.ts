@@ -1,10 +1,12 @@
 /** Nodes and traffic that a service must survive: hostile texts, counters beyond 2^53, port scans. Each function adds one of them to the
  * tailnet of src/demo. */
+
+import type { Entries } from '../../src/demo/entries.ts'
 import type { DemoAddress, DemoNode } from '../../src/demo/nodes.ts'
 import { limitOf, mix } from '../../src/demo/random.ts'
 import { KIND_PHYSICAL, KIND_SUBNET, KIND_VIRTUAL } from '../../src/demo/services.ts'
 import type { TimesOfNodes } from '../../src/demo/times.ts'
-import type { Entries, Traffic } from '../../src/demo/traffic.ts'
+import type { Traffic } from '../../src/demo/traffic.ts'
 import type { ScanOptions } from './options.ts'
 
 /** Used as device names: texts that would break out of a line, a tag, a column or a page. */

@@ -60,11 +60,11 @@ test('what is out of bounds is refused with a reason', () => {
     assert.throws(() => createTailnet(options), { name: 'RangeError', message: reason })
 })
 
-test('messages tell about their reporter and the others in them, those of old clients do not', () => {
+test('messages describe their own node and the others in them, those of old clients do not', () => {
   const tailnet = createTailnet({ nodes: 50 })
   const byId = new Map(tailnet.nodes.map((node) => [node.nodeId, node]))
   const messages = messagesOf({ nodes: 50 })
-  let told = 0
+  let described = 0
   for (const { nodeId, srcNode, dstNodes } of messages) {
     const node = byId.get(nodeId)!
     assert.equal(srcNode === undefined, node.old)
@@ -78,9 +78,9 @@ test('messages tell about their reporter and the others in them, those of old cl
     assert.equal(srcNode.user, node.user)
     assert.deepEqual(srcNode.tags, node.tags)
     for (const other of dstNodes ?? []) assert.notEqual(other.nodeId, nodeId)
-    told += dstNodes?.length ?? 0
+    described += dstNodes?.length ?? 0
   }
-  assert.ok(told > messages.length)
+  assert.ok(described > messages.length)
   assert.ok(
     messages.some(({ srcNode }) => srcNode === undefined),
     'some clients are old',

@@ -1,5 +1,5 @@
-/** How fast the simulated tailnet tells its history, by hand: `node test/simulator/speed.ts`. Prints entries per second as objects, as JSON texts
- * and over HTTP (this process serves and reads), for several sizes. */
+/** Speed of the simulated tailnet, to be run by hand: `node test/simulator/speed.ts`. Prints entries per second as objects, as JSON texts and over
+ * HTTP (this process is server and client), for several sizes. */
 import { createSimulatedApi } from './api.ts'
 import { KEY, LOGS, timeText } from './ask.ts'
 import { HOUR, MINUTE, NOON, SECOND } from './ranges.ts'

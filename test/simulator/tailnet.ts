@@ -104,6 +104,7 @@ function recordsOf(options: FullOptions, nodes: readonly DemoNode[]): Records {
 
 /** The name of a node is that of its newest rename before the time. */
 function namesAfter(renames: readonly Rename[]): NameOf {
+  if (renames.length === 0) return ({ hostname }) => hostname
   const byNode = Map.groupBy(
     renames.toSorted((a, b) => Number(a.atNs - b.atNs)),
     ({ node }) => node,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DemoEntry } from '../../src/demo/entries.ts'
 import type { Role } from '../../src/demo/nodes.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
-import type { DemoEntry } from '../../src/demo/traffic.ts'
 import type { TailnetOptions } from './options.ts'
 import { DAY, HOUR, MINUTE, NOON, parseExact } from './ranges.ts'
 import { createTailnet } from './tailnet.ts'
@@ -22,7 +22,7 @@ const endText = (address: DemoEntry['src'], port: number) => (address ? `${addre
 const tupleOf = (one: DemoEntry) => `${one.proto} ${endText(one.src, one.srcPort)} ${endText(one.dst, one.dstPort)}`
 const mirrorOf = (one: DemoEntry) => `${one.proto} ${endText(one.dst, one.dstPort)} ${endText(one.src, one.srcPort)}`
 
-/** Semaphore whose records are all inside the range. */
+/** True for records of slots whose records are all inside the range. */
 function wholeSlots(records: readonly DemoRecord[]): (record: DemoRecord) => boolean {
   const slots = records.map(({ slot }) => slot)
   const from = Math.min(...slots) + 8
@@ -32,16 +32,16 @@ function wholeSlots(records: readonly DemoRecord[]): (record: DemoRecord) => boo
 
 test('both ends report node-to-node and subnet traffic, mirrored, less what was lost between them', () => {
   const records = recordsOf(CALM).filter(wholeSlots(recordsOf(CALM)))
-  const told = new Map<string, DemoEntry>()
+  const reported = new Map<string, DemoEntry>()
   for (const { slot, entries } of records)
     for (const kind of [VIRTUAL, SUBNET])
-      for (const one of entries[kind]!) told.set(`${slot} ${kind} ${tupleOf(one)}`, one)
+      for (const one of entries[kind]!) reported.set(`${slot} ${kind} ${tupleOf(one)}`, one)
   let lost = 0
   let sent = 0
   for (const { slot, entries } of records) {
     for (const kind of [VIRTUAL, SUBNET]) {
       for (const one of entries[kind]!) {
-        const other = told.get(`${slot} ${kind} ${mirrorOf(one)}`)
+        const other = reported.get(`${slot} ${kind} ${mirrorOf(one)}`)
         assert.ok(other, `the far end says nothing of ${tupleOf(one)} in slot ${slot}`)
         assert.ok(other.rxPkts <= one.txPkts && other.rxBytes <= one.txBytes)
         sent += Number(one.txPkts)
@@ -49,7 +49,7 @@ test('both ends report node-to-node and subnet traffic, mirrored, less what was 
       }
     }
   }
-  assert.ok(told.size > 10_000, `only ${told.size} connections`)
+  assert.ok(reported.size > 10_000, `only ${reported.size} connections`)
   assert.ok(lost > 0 && lost < sent / 100, `${lost} of ${sent} packets are lost`)
 })
 
@@ -152,7 +152,7 @@ test('people work by day and on weekdays, machines always, backups run at night'
   assert.ok(later !== workday && Math.abs(later - workday) < workday / 2)
 })
 
-test('exit traffic is anonymised, unless destinations are asked for', () => {
+test('exit traffic is anonymised, unless destinations are switched on', () => {
   const anonymous = recordsOf({ nodes: 50 }).flatMap(({ entries }) => entries[EXIT])
   for (const one of anonymous) {
     assert.equal(one.proto, 0)
@@ -160,11 +160,11 @@ test('exit traffic is anonymised, unless destinations are asked for', () => {
     assert.ok(one.dst === undefined || one.dstPort === 0)
     assert.ok(one.src === undefined || one.dst === undefined)
   }
-  const told = recordsOf({ nodes: 50, exitDestinations: true })
+  const logged = recordsOf({ nodes: 50, exitDestinations: true })
     .flatMap(({ entries }) => entries[EXIT])
     .filter((one) => one.src !== undefined)
-  assert.ok(told.length > 100)
-  for (const one of told) assert.ok(one.proto === 6 && one.dst !== undefined && one.srcPort > 0 && one.dstPort > 0)
+  assert.ok(logged.length > 100)
+  for (const one of logged) assert.ok(one.proto === 6 && one.dst !== undefined && one.srcPort > 0 && one.dstPort > 0)
 })
 
 test('big counters are beyond what a double holds, and exact on the wire', () => {

@@ -42,7 +42,7 @@ function assertTruth(lines: readonly ParsedLine[], truth: Iterable<TruthPoint>):
   return count
 }
 
-/** A reader of the devices API that asks at certain times, and what it may know of names: written down once more, naively. */
+/** A reader of the device list at certain times: the names that tailflux knows then, and a second, simple implementation of them. */
 function observer(tailnet: Tailnet, atNs: readonly bigint[]) {
   const names = createNames(
     openStateFile({ path: ':memory:' }, { clock: createFakeClock(), log: silentLog }),

@@ -1,9 +1,10 @@
 /** The points that a database must hold after a simulated tailnet was read. This is a second, simple implementation of the data model: it
  * starts from the objects of the simulation and shares no code with the components that tests compare with it. */
+
+import type { DemoEntry } from '../../src/demo/entries.ts'
 import type { NameOf } from '../../src/demo/messages.ts'
 import type { DemoNode } from '../../src/demo/nodes.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
-import type { DemoEntry } from '../../src/demo/traffic.ts'
 
 export interface TruthPoint {
   readonly measurement: 'tailnet_flow' | 'tailnet_node'

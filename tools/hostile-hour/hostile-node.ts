@@ -1,9 +1,9 @@
 /** One node that attacks, beside a simulated tailnet of honest ones. What it sends at any time is a pure function of its plan; each message
  * knows its good points and how many parts of it nobody can take. */
 
+import type { DemoEntry, Entries } from '../../src/demo/entries.ts'
 import { addressOf, type DemoAddress, type DemoNode } from '../../src/demo/nodes.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
-import type { DemoEntry, Entries } from '../../src/demo/traffic.ts'
 import { HOSTILE_NAMES, textAddress } from '../../test/simulator/hostile.ts'
 import { instantNs } from '../../test/simulator/instant.ts'
 import type { RangeOptions, Tailnet } from '../../test/simulator/tailnet.ts'
