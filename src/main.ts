@@ -138,7 +138,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const ledger = createLedger(state, tailnet)
   const privacy = createPrivacy(settings.privacy, state)
   const names = privacy.names(createNames(state, tailnet))
-  const known = new NameCache()
+  const nameCache = new NameCache()
 
   function newAlerts(onFailed: (error: unknown) => void) {
     const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
@@ -169,7 +169,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       health: reports.health,
       random: Math.random,
       createWorker: () => ({
-        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, known })),
+        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, nameCache })),
         lines: createLineWriter(lineLimits(influx)),
       }),
     },

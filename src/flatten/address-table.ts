@@ -1,5 +1,5 @@
-/** The distinct addresses of one message with their names: every later step compares small numbers instead of texts. Memory is
- * kept from message to message and never cleared: a slot counts only when it carries the number of the present message. */
+/** The distinct addresses of one message with their names. Later steps compare small numbers instead of texts. The memory is reused for
+ * each message. */
 import { hashBytes } from '../base/hash.ts'
 import { RowIndex } from '../base/row-index.ts'
 import { isSameText } from '../base/text-words.ts'
@@ -17,22 +17,25 @@ import {
   ADDRESS_START,
   MARK_NAME,
   MARK_TEXT,
+  TAG_BYTES_MAX,
 } from './points.ts'
 import { hasTagMarks, tagValue } from './tag-value.ts'
 
-const ADDRESS_FAR_KINDS = 6
-/** The index of what is absent. */
+const ADDRESS_PEER_KINDS = 6
+/** The index of `none`, which stands for an absent address. */
 export const NONE = 0
 const NONE_LENGTH = 4
 const NONE_TEXT = new TextEncoder().encode('none'.padEnd(32))
 const NONE_HASH = hashBytes(NONE_TEXT, 0, NONE_LENGTH)
-/** In place of where a name begins: nobody asked for it, or nobody has looked for it yet. */
-const UNASKED = -1
-const WANTED = -2
+/** In place of where a name begins: no point needs a name, or one does and it has not been looked up yet. */
+const NAME_UNUSED = -1
+const NAME_NEEDED = -2
 const encoder = new TextEncoder()
-/** Bytes to spare behind the texts. */
+/** Spare bytes after the texts. */
 const SPARE = 16
-const SHORT = 80
+/** Longer texts are encoded by the TextEncoder, which has a cost per call. */
+const SHORT_MAX = 80
+
 export class AddressTable {
   cells = new Int32Array(256 * ADDRESS_CELLS)
   texts: Uint8Array = new Uint8Array(8192)
@@ -44,6 +47,8 @@ export class AddressTable {
   private putEnd = 0
   private putMarks = 0
   private readonly index = new RowIndex()
+  private readonly scratch = new Uint8Array(TAG_BYTES_MAX + SPARE)
+  private readonly scratchView = new DataView(this.scratch.buffer)
 
   constructor() {
     this.add(new DataView(NONE_TEXT.buffer), 0, NONE_LENGTH, NONE_HASH)
@@ -53,13 +58,14 @@ export class AddressTable {
   /** A message begins that has at most `addressesMax` addresses. */
   begin(addressesMax: number): void {
     this.index.clear(addressesMax)
-    // What is absent is there from the start. An address that is spelled `none` is the same tag value, so it is the same point.
+    // `none` is always in the table. An address that is spelled `none` is the same tag value, so it is the same point.
     this.count = 1
     this.used = NONE_LENGTH
     this.index.put(this.index.first(NONE_HASH), NONE)
   }
 
-  /** Index of the text from `start` to `end`, whose `hashBytes` is `hash` (or any other function of it). Up to 16 bytes behind it are read. */
+  /** Index of the text from `start` to `end`, which is added if it is new. `hash`: its `hashBytes`, or any other function of the text. Up to 16
+   * bytes after the text are read. */
   intern(from: DataView, start: number, end: number, hash: number): number {
     const found = this.find(from, start, end, hash)
     if (found >= 0) return found
@@ -67,7 +73,13 @@ export class AddressTable {
     return this.add(from, start, end, hash)
   }
 
-  /** The same for a text that need not be there; negative when it is not (`~` the free place where it belongs). */
+  /** Index of any text, changed into a valid tag value. */
+  internText(text: string): number {
+    const { written } = encoder.encodeInto(tagValue(text), this.scratch)
+    return this.intern(this.scratchView, 0, written, hashBytes(this.scratch, 0, written))
+  }
+
+  /** Index of a text; negative when it is not in the table (`~` of the free place where it belongs). */
   find(from: DataView, start: number, end: number, hash: number): number {
     const { index, cells, view } = this
     const length = end - start
@@ -92,17 +104,17 @@ export class AddressTable {
     cells[cell + ADDRESS_MARKS] = hasTagMarks(this.view, own, this.used) ? MARK_TEXT : 0
     cells[cell + ADDRESS_START] = own
     cells[cell + ADDRESS_END] = this.used
-    cells[cell + ADDRESS_NAME_START] = UNASKED
-    cells[cell + ADDRESS_NAME_END] = UNASKED
+    cells[cell + ADDRESS_NAME_START] = NAME_UNUSED
+    cells[cell + ADDRESS_NAME_END] = NAME_UNUSED
     cells[cell + ADDRESS_BARE] = index
     cells[cell + ADDRESS_HASH] = hash
-    cells[cell + ADDRESS_FAR_KINDS] = 0
+    cells[cell + ADDRESS_PEER_KINDS] = 0
     return index
   }
 
   /** Appends to the texts. */
   private copy(from: DataView, start: number, end: number): void {
-    this.makeRoom(end - start)
+    this.reserve(end - start)
     const { view, used } = this
     const shift = used - start
     for (let i = start; i < end; i += 4) view.setInt32(i + shift, from.getInt32(i))
@@ -117,18 +129,18 @@ export class AddressTable {
     return this.cells[index * ADDRESS_CELLS + ADDRESS_HASH]!
   }
 
-  /** Somebody will ask for the name of this address. */
-  wantName(index: number): void {
+  /** A point needs the name of this address. */
+  needName(index: number): void {
     const cell = index * ADDRESS_CELLS + ADDRESS_NAME_START
-    if (this.cells[cell] === UNASKED) this.cells[cell] = WANTED
+    if (this.cells[cell] === NAME_UNUSED) this.cells[cell] = NAME_NEEDED
   }
 
-  /** True until it has a name. */
-  wantsName(index: number): boolean {
-    return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START] === WANTED
+  /** True while a name is needed and missing. */
+  lacksName(index: number): boolean {
+    return this.cells[index * ADDRESS_CELLS + ADDRESS_NAME_START] === NAME_NEEDED
   }
 
-  /** Gives an address its name; undefined: the address itself. Any text will do, it is made fit to be a tag value. */
+  /** Sets the name of an address; undefined: the address itself is the name. The text is changed into a valid tag value. */
   name(index: number, name: string | undefined): void {
     if (name !== undefined) {
       this.putText(name)
@@ -140,40 +152,40 @@ export class AddressTable {
     this.nameRange(index, cells[cell + ADDRESS_START]!, cells[cell + ADDRESS_END]!, marks)
   }
 
-  /** Appends a name for `nameAsPut`: bytes that are fit to be a tag value, up to 16 bytes behind which can be read. */
+  /** Appends a name for `nameAsPut`: a valid tag value as bytes. Up to 16 bytes after it are read. */
   put(from: DataView, start: number, end: number): void {
     this.putStart = this.used
     this.copy(from, start, end)
     this.wasPut()
   }
 
-  /** The same for a name that is known already. */
-  putKnown(known: NameCache, place: number): void {
+  /** The same for a name in the cache. */
+  putCached(cache: NameCache, place: number): void {
     this.putStart = this.used
-    this.copy(known.names, known.start(place), known.end(place))
+    this.copy(cache.names, cache.start(place), cache.end(place))
     this.putEnd = this.used
-    this.putMarks = known.hasMarks(place) ? MARK_NAME : 0
+    this.putMarks = cache.hasMarks(place) ? MARK_NAME : 0
   }
 
-  /** Place of the name that an address had at `atNs`; negative when it is not known. */
-  findKnown(known: NameCache, index: number, atNs: bigint): number {
+  /** Place in the cache of the name that an address had at `atNs`; negative when it is not there. */
+  findCached(cache: NameCache, index: number, atNs: bigint): number {
     const cell = index * ADDRESS_CELLS
     const { cells } = this
-    return known.find(this.view, cells[cell]!, cells[cell + ADDRESS_END]!, cells[cell + ADDRESS_HASH]!, atNs)
+    return cache.find(this.view, cells[cell]!, cells[cell + ADDRESS_END]!, cells[cell + ADDRESS_HASH]!, atNs)
   }
 
-  /** Lets the name that was put last be known for an address. */
-  keepPut(known: NameCache, index: number, range: { readonly fromNs: bigint; readonly toNs: bigint }): void {
+  /** Puts the name that was put last into the cache, as the name of an address in a range of time. */
+  cachePut(cache: NameCache, index: number, range: { readonly fromNs: bigint; readonly toNs: bigint }): void {
     const { cells, putStart, putEnd, putMarks } = this
     const cell = index * ADDRESS_CELLS
     const address = [cells[cell]!, cells[cell + ADDRESS_END]!] as const
-    known.keep(this.view, address, cells[cell + ADDRESS_HASH]!, [putStart, putEnd], putMarks !== 0, range)
+    cache.put(this.view, address, cells[cell + ADDRESS_HASH]!, [putStart, putEnd], putMarks !== 0, range)
   }
 
-  /** The same for any text. */
+  /** Appends any text as a name, changed into a valid tag value. */
   putText(text: string): void {
     const fit = tagValue(text)
-    this.makeRoom(fit.length * 3)
+    this.reserve(fit.length * 3)
     this.putStart = this.used
     if (isShortAscii(fit)) for (let i = 0; i < fit.length; i++) this.texts[this.used++] = fit.charCodeAt(i)
     else this.used += encoder.encodeInto(fit, this.texts.subarray(this.used)).written
@@ -185,7 +197,7 @@ export class AddressTable {
     this.putMarks = hasTagMarks(this.view, this.putStart, this.putEnd) ? MARK_NAME : 0
   }
 
-  /** Gives an address the name that was put last. */
+  /** Sets the name of an address to the one that was put last. */
   nameAsPut(index: number): void {
     this.nameRange(index, this.putStart, this.putEnd, this.putMarks)
   }
@@ -203,7 +215,7 @@ export class AddressTable {
     this.cells[index * ADDRESS_CELLS + ADDRESS_BARE] = bare
   }
 
-  /** Gives every address with a port the name of the same without. */
+  /** Each address with a port gets the name of the same address without it. */
   shareNames(): void {
     const cells = this.cells
     for (let index = 0; index < this.count; index++) {
@@ -215,9 +227,9 @@ export class AddressTable {
     }
   }
 
-  /** True the first time that an address is a far end of this kind. */
-  isNewFarEnd(index: number, kind: number): boolean {
-    const cell = index * ADDRESS_CELLS + ADDRESS_FAR_KINDS
+  /** True the first time that an address is a peer in traffic of this kind. */
+  isNewPeer(index: number, kind: number): boolean {
+    const cell = index * ADDRESS_CELLS + ADDRESS_PEER_KINDS
     const bit = 1 << kind
     const kinds = this.cells[cell]!
     if ((kinds & bit) !== 0) return false
@@ -229,7 +241,7 @@ export class AddressTable {
     return textOf(this.texts, this.cells[index * ADDRESS_CELLS]!, this.cells[index * ADDRESS_CELLS + ADDRESS_END]!)
   }
 
-  private makeRoom(bytes: number): void {
+  private reserve(bytes: number): void {
     if (this.texts.length - this.used >= bytes + SPARE) return
     while (this.texts.length - this.used < bytes + SPARE) this.texts = doubled(this.texts, Uint8Array)
     this.view = new DataView(this.texts.buffer)
@@ -237,7 +249,7 @@ export class AddressTable {
 }
 
 function isShortAscii(text: string): boolean {
-  if (text.length > SHORT) return false
+  if (text.length > SHORT_MAX) return false
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7e) return false
   return true
 }

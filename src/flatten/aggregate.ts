@@ -1,5 +1,5 @@
-/** The hot loop of flattening: the entries of a message into points, equal tags summed. One function without variables of an outer one, like
- * the reading of entries (source/parse/entries.ts). */
+/** The hot loop of flattening: the entries of a message become points, and the counters of entries with equal tags are summed. It is one function
+ * that uses no variables of an outer function, as in source/parse/entries.ts, because those would be loaded from memory at each step. */
 
 import { hashBytes, hashStep, hashText } from '../base/hash.ts'
 import {
@@ -17,6 +17,7 @@ import {
   PROTO,
   SRC,
 } from '../source/parse/message.ts'
+import { textIn } from '../source/parse/text.ts'
 import { type AddressTable, NONE } from './address-table.ts'
 import type { MessageDigest } from './digest.ts'
 import type { FlatPoints } from './flat-points.ts'
@@ -28,8 +29,6 @@ export interface Aggregation {
   readonly keepsPort: boolean
   /** Protocol cell of the points for each of `message.protoNames`. */
   protoCells: readonly number[]
-  /** Index of the address of an end in a message that is not plain. */
-  endOfAny(cells: Int32Array, at: number): number
 }
 
 const PHYSICAL = KINDS.indexOf('physical')
@@ -37,7 +36,7 @@ const PHYSICAL = KINDS.indexOf('physical')
 const DERP = new TextEncoder().encode('127.3.3.40')
 const DERP_HASH = hashBytes(DERP, 0, DERP.length)
 
-/** Adds entries `from` to `to` of the message, whose points were begun. Returns the index of the flow point that the last one went to. */
+/** Adds entries `from` to `to` (exclusive) of the message, after `points.begin`. Returns the index of the flow point of the last one. */
 export function aggregateEntries(
   message: Message,
   from: number,
@@ -59,12 +58,16 @@ export function aggregateEntries(
     const srcPort = cells[cell + SRC + END_PORT]!
     const dstPort = cells[cell + DST + END_PORT]!
 
-    const src = plain ? endOf(table, view, textStart, cells, cell + SRC, full) : options.endOfAny(cells, cell + SRC)
-    const dst = plain ? endOf(table, view, textStart, cells, cell + DST, full) : options.endOfAny(cells, cell + DST)
+    const src = plain
+      ? endpointOf(table, view, textStart, cells, cell + SRC, full)
+      : endpointOfAny(table, message, cell + SRC, full)
+    const dst = plain
+      ? endpointOf(table, view, textStart, cells, cell + DST, full)
+      : endpointOfAny(table, message, cell + DST, full)
     const bareSrc = full ? table.bare(src) : src
     const bareDst = full ? table.bare(dst) : dst
-    table.wantName(bareSrc)
-    if (!physical) table.wantName(bareDst)
+    table.needName(bareSrc)
+    if (!physical) table.needName(bareDst)
 
     let path = PATH_NONE
     if (physical) path = dstPort >= 0 && isDerp(message, cell + DST) ? dstPort : PATH_DIRECT
@@ -91,8 +94,8 @@ export function aggregateEntries(
       totals[t + 5] = totals[t + 5]! + rxBytes
     }
     flows[kind] = flows[kind]! + 1
-    const far = physical ? bareSrc : bareDst
-    if (far !== NONE && table.isNewFarEnd(far, kind)) peers[kind] = peers[kind]! + 1
+    const peer = physical ? bareSrc : bareDst
+    if (peer !== NONE && table.isNewPeer(peer, kind)) peers[kind] = peers[kind]! + 1
 
     const tag = proto < 256 ? proto : hashText(points.protoTags[proto - 256]!)
     digest.add(cells, cell, tag, counters, c)
@@ -100,8 +103,8 @@ export function aggregateEntries(
   return at / 4
 }
 
-/** Index of one end of an entry: of its address, or in mode `full` of its text with the port. */
-function endOf(
+/** Index of one endpoint of an entry: of its address, or with `full` of its text with the port. */
+function endpointOf(
   table: AddressTable,
   view: DataView,
   textStart: number,
@@ -116,10 +119,21 @@ function endOf(
   const addressStart = cells[at + END_ADDRESS_START]!
   const addressEnd = cells[at + END_ADDRESS_END]!
   const address = table.intern(view, textStart + addressStart, textStart + addressEnd, hash)
-  // Without brackets and port the text is the address, and must not be another one beside it.
+  // Without brackets and port the text is the address, and must not get an index of its own.
   if (!full || end - start === addressEnd - addressStart) return address
-  // Any function of the text will do for a hash.
+  // The hash may be any function of the text.
   const whole = table.intern(view, textStart + start, textStart + end, hashStep(hash, cells[at + END_PORT]!))
+  table.setBare(whole, address)
+  return whole
+}
+
+/** The same in a message whose texts may not be valid tag values. */
+function endpointOfAny(table: AddressTable, message: Message, at: number, full: boolean): number {
+  const { cells } = message
+  if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
+  const address = table.internText(textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!))
+  if (!full) return address
+  const whole = table.internText(textIn(message, cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!))
   table.setBare(whole, address)
   return whole
 }

@@ -1,19 +1,20 @@
-/** A 64-bit digest of a message: two independent 32-bit sums over its entries, so that their order does not matter. It tells whether
- * a message was changed, not who changed it: it resists accidents, no attacker (who could only hide changes of a node's own messages). */
+/** A 64-bit digest of a message: two independent 32-bit sums over its entries, so that their order does not matter. It shows that a message
+ * has changed. It is not safe against a node that wants to hide a change, but a node could only do that to its own messages. */
 import { hashStep, secondHashStep } from '../base/hash.ts'
 import { highOf, int64Of, lowOf } from '../source/parse/int64.ts'
 import { DST, END_HASH, END_PORT, END_TEXT_END, END_TEXT_START, KIND, SRC } from '../source/parse/message.ts'
 
 export interface MessageDigest {
   begin(): void
-  /** An entry: its cells from `cell` on, its protocol as any number that stands for it, its four counters from `c` on. */
+  /** Adds an entry: its cells from `cell` on, a number that stands for its protocol, its four counters from `c` on. */
   add(cells: Int32Array, cell: number, proto: number, counters: Float64Array, c: number): void
-  /** The four counters of the entry just added, where doubles do not tell them exactly. */
+  /** Adds the exact counters of the entry that was added last, where doubles are rounded. */
   addExact(counters: BigInt64Array): void
   of(nodeId: string, startNs: bigint): bigint
 }
 
-/** The two sums are kept in locals, and each step takes and gives one: variables of a closure would go through memory nine times per entry. */
+/** Each step takes a hash and returns the next one, so that the hashes of an entry are local variables. As variables of the closure they would be
+ * loaded and stored nine times per entry. */
 export function createDigest(): MessageDigest {
   let sumA = 0
   let sumB = 0
@@ -74,7 +75,7 @@ export function createDigest(): MessageDigest {
   }
 }
 
-/** What does not fit into the lower 32 bits. */
+/** The part above the lower 32 bits. */
 function upper(value: number): number {
   return value < 4294967296 ? 0 : (value / 4294967296) | 0
 }

@@ -1,5 +1,5 @@
-/** The sums of a message whose counters together exceed 2^53, in int64, beside those in doubles that every message has. Few messages need them, so
- * they are made anew for each. */
+/** The sums of a message as int64, for messages whose counters together exceed 2^53. They are kept in addition to the doubles that every message
+ * has. Few messages need them, so each gets new ones. */
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import { type ExactCounters, FLOW_CELLS, FLOW_KIND, FLOW_PATH, TOTALS } from './points.ts'
 
@@ -13,18 +13,18 @@ export class ExactSums implements ExactCounters {
     this.flows = new BigInt64Array(entryCount * 4)
   }
 
-  /** False when a sum of the kind would leave 0 to 2^63-1 by these four counters. */
-  hasRoomFor(kind: number, counters: BigInt64Array): boolean {
+  /** False when a sum of the kind would exceed 2^63-1 with these four counters. */
+  fits(kind: number, counters: BigInt64Array): boolean {
     return counters.every((value, k) => this.totals[kind * TOTALS + k]! + value <= SUM_MAX)
   }
 
-  /** Adds the counters of an entry to the flow point that it went to. */
+  /** Adds the counters of an entry to its flow point. */
   add(flowCells: Int32Array, point: number, counters: BigInt64Array): void {
     for (let k = 0; k < 4; k++) this.flows[point * 4 + k]! += counters[k]!
     addTo(this.totals, flowCells, point, counters)
   }
 
-  /** The kind whose flow points do not hold what was added, if there is one. */
+  /** The first kind whose flow points do not add up to its total, if there is one. */
   firstImbalance(flowCells: Int32Array, flowCount: number): Kind | undefined {
     const sums = new BigInt64Array(KINDS.length * TOTALS)
     for (let i = 0; i < flowCount; i++) addTo(sums, flowCells, i, this.flows.subarray(i * 4, i * 4 + 4))

@@ -1,40 +1,40 @@
-/** Names that were asked for before, as bytes that only need to be copied. Where messages do not tell the names of devices, each of their
- * addresses is looked up in the history of names: making a text of it, hashing that and finding it in a Map of 15,000 waits for memory several
- * times. Here one cache line holds the address, the next one its name. On 5,000 nodes the whole line is a third cheaper for it.
+/** Names that were looked up before, as bytes that are only copied. When messages do not contain the names of devices, each address is looked up in
+ * the name history: a string is made and hashed and found in a Map of 15,000, which waits for memory several times. Here one cache line of the
+ * processor has the address and the next one its name. With 5,000 nodes this makes the whole way of a message a third cheaper.
  *
- * Bounded: an address takes the place of another one. One memory serves all workers. */
+ * The size is fixed: a new address replaces another one. All workers share one cache. */
 
 import { spreadHash } from '../base/hash.ts'
 import { areWordsOf, putWords } from '../base/text-words.ts'
 import { isItsTurn } from '../source/parse/string-interner.ts'
 
 const PLACES = 16_384
-/** Per place 64 bytes: the address with zeros behind, lengths and marks, the time range as two 64-bit numbers. */
+/** 64 bytes per place: the address filled up with zeros, lengths and marks, the range of time as two 64-bit numbers. */
 const CELLS = 16
 const ADDRESS_WORDS = 10
 const ADDRESS_BYTES_MAX = ADDRESS_WORDS * 4 - 1
 const SIZES = 10
 const RANGE = 6
 const NAME_BYTES = 64
-/** Whoever copies a name may copy words. */
+/** Less than NAME_BYTES, because names are copied in words of four bytes. */
 const NAME_BYTES_MAX = NAME_BYTES - 4
 
 export class NameCache {
   private readonly cells = new Int32Array(PLACES * CELLS)
-  /** The same memory: from when on the name counts, and when no more. */
+  /** The same memory: from when and until when (exclusive) the name is valid, ns. */
   private readonly ranges = new BigInt64Array(this.cells.buffer)
   private version = 0
   private misses = 0
   readonly names = new DataView(new ArrayBuffer(PLACES * NAME_BYTES))
 
-  /** Forgets everything when names may have changed since. */
-  keepUp(version: number): void {
+  /** Forgets everything when the name history has another version than before. */
+  useVersion(version: number): void {
     if (version === this.version) return
     this.version = version
     this.cells.fill(0)
   }
 
-  /** The place of the name that the address `view[start, end)` with this hash had at `atNs`; negative when it is not known here. */
+  /** The place of the name that the address `view[start, end)` with this hash had at `atNs`; negative when it is not in the cache. */
   find(view: DataView, start: number, end: number, hash: number, atNs: bigint): number {
     const length = end - start
     if (length > ADDRESS_BYTES_MAX) return -1
@@ -65,8 +65,8 @@ export class NameCache {
     return this.cells[place * CELLS + SIZES]! >> 16 !== 0
   }
 
-  /** Remembers the name `from[nameStart, nameEnd)` of the address `view[start, end)`, from `fromNs` to `toNs`, exclusive. */
-  keep(
+  /** Remembers the name `view[nameStart, nameEnd)` of the address `view[start, end)`, valid from `fromNs` until `toNs` (exclusive). */
+  put(
     view: DataView,
     [start, end]: readonly [number, number],
     hash: number,

@@ -1,4 +1,4 @@
-/** flatten/: a message becomes points. Pure, no I/O. */
+/** The points of a message: layout of their columns. flatten/ is pure and does no I/O. */
 import { hashNumbers } from '../base/hash.ts'
 import type { Kind, QuarantinedPart } from '../source/parse/message.ts'
 
@@ -9,7 +9,7 @@ export const TAG_BYTES_MAX = 256
 export const FLOW_CELLS = 7
 /** Index into KINDS. */
 export const FLOW_KIND = 0
-/** 0 to 255: PROTO_TAGS; 256 and up: `protoTags[cell - 256]`. */
+/** 0 to 255: index into PROTO_TAGS; from 256: `protoTags[cell - 256]`. */
 export const FLOW_PROTO = 1
 /** Index into the address cells; 0 is `none`. */
 export const FLOW_SRC = 2
@@ -18,7 +18,7 @@ export const FLOW_DST = 3
 export const FLOW_PORT = 4
 /** -2 for `none` (not physical), -1 for `direct`, otherwise the DERP region. */
 export const FLOW_PATH = 5
-/** How many entries were folded into the point. */
+/** How many entries the point is the sum of. */
 export const FLOW_COUNT = 6
 
 export const PATH_NONE = -2
@@ -28,18 +28,18 @@ export const PATH_DIRECT = -1
 export const ADDRESS_CELLS = 8
 export const ADDRESS_START = 0
 export const ADDRESS_END = 1
-/** -1 while nobody asked for the name (the far end of physical traffic has none). */
+/** Negative when no point needs the name: the peer of physical traffic has none. */
 export const ADDRESS_NAME_START = 2
 export const ADDRESS_NAME_END = 3
 /** The same address without its port, as an index; itself where it has none. */
 export const ADDRESS_BARE = 4
-/** MARK_TEXT and MARK_NAME: which of the two holds a space, comma or `=`, so that a writer need not look. */
+/** MARK_TEXT and MARK_NAME: which of the two contains a space, comma or `=`, so that the encoder need not search for them. */
 export const ADDRESS_MARKS = 5
 export const MARK_TEXT = 1
 export const MARK_NAME = 2
 /** A hash of the text of the tag value, the same in every message. */
 export const ADDRESS_HASH = 7
-/** Cell 6 is the table's own. */
+/** Cell 6 is used by the address table only. */
 
 /** Cells per kind in `Points.totals`: its four counters, DERP tx and rx bytes. */
 export const TOTALS = 6
@@ -98,22 +98,22 @@ export interface Points {
   /** Tag values of protocols that are not numbers from 0 to 255. */
   readonly protoTags: readonly string[]
   readonly addressCells: Int32Array
-  /** Begins at byte 0 of its buffer and has at least 16 bytes to spare, so that texts can be copied two words at a time. */
+  /** Begins at byte 0 of its buffer and has at least 16 bytes to spare, so that texts can be copied eight bytes at a time. */
   readonly texts: Uint8Array
-  /** The same memory. */
+  /** The same memory as `texts`. */
   readonly textsView: DataView
 
   /** Sums per kind, TOTALS each. Exact, unless `exact` is there. */
   readonly totals: Float64Array
   /** Entries taken, per kind; there is a `tailnet_node` point where it is above 0. */
   readonly flows: Int32Array
-  /** Distinct far ends, per kind. */
+  /** Distinct peers, per kind. */
   readonly peers: Int32Array
 
-  /** Entries that could not be added, because a sum would leave 0 to 2^63-1. Their counters are in no point. */
+  /** Entries that were not added, because a sum would exceed 2^63-1. Their counters are in no point. */
   readonly quarantined: readonly QuarantinedPart[]
 
-  /** One `tailnet_flow` point as an object, for those who need few of them. `index` below `flowCount`. */
+  /** One `tailnet_flow` point as an object, for callers that need few of them. `index` is below `flowCount`. */
   flow(index: number): FlowPoint
   /** The `tailnet_node` point of a kind, if there is one. */
   nodePoint(kind: Kind): NodePoint | undefined

@@ -1,4 +1,4 @@
-/** Which port a point keeps. Every client takes a new port for every connection, so keeping both ends makes a series per connection. */
+/** Which port a point keeps. A client uses a new port for each connection, so keeping both ports would make one series per connection. */
 import { z } from 'zod'
 import { KINDS } from '../source/parse/message.ts'
 
@@ -12,10 +12,10 @@ export const portsSchema = z
     'Which ports points keep: `service` the port of the side that offers the service, `none` no port, `full` both ports of every connection (one series per connection).',
   )
 
-/** Clients take their own ports from here up (Linux 32768 to 60999, IANA and others 49152 to 65535), so a port below belongs to a service. */
+/** The ports of clients begin here (Linux 32768 to 60999, IANA and others 49152 to 65535), so a lower port belongs to a service. */
 const EPHEMERAL_MIN = 32768
 
-/** No service port. */
+/** There is no service port. */
 export const NO_PORT = -1
 
 /** 1 for the protocols whose ports mean a service: tcp, udp, dccp, sctp. */

@@ -1,4 +1,4 @@
-/** What any text must look like before it may become a tag value. Escaping for line protocol comes later, in sink/. */
+/** Turns any text into a valid tag value. Escaping for line protocol is done later, in sink/. */
 
 import { firstByte } from '../source/parse/words.ts'
 import { TAG_BYTES_MAX } from './points.ts'
@@ -6,13 +6,13 @@ import { TAG_BYTES_MAX } from './points.ts'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD; then at most 256 bytes of UTF-8, cut between
- * characters; `none` when nothing is left. Two texts that come out equal are the same tag value, so fold after this, not before. */
+/** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD; then at most 256 bytes of UTF-8, ending
+ * after a whole character; `none` when nothing is left. Two texts that become equal are the same tag value, so entries are summed after this. */
 export function tagValue(text: string): string {
   if (isPlain(text)) return text
-  // Longer than this it is cut anyway; never work on all of a text of megabytes.
+  // The rest is dropped anyway, and a text may have megabytes.
   const start = text.length > TAG_BYTES_MAX ? wholeCharacters(text) : text
-  return cut(printable(start)) || 'none'
+  return shortened(printable(start)) || 'none'
 }
 
 /** Control characters, line separators and `\` become `_`, lone surrogates U+FFFD. */
@@ -35,7 +35,7 @@ function wholeCharacters(text: string): string {
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? TAG_BYTES_MAX + 1 : TAG_BYTES_MAX)
 }
 
-function cut(text: string): string {
+function shortened(text: string): string {
   if (text.length * 3 <= TAG_BYTES_MAX) return text
   const bytes = encoder.encode(text)
   if (bytes.length <= TAG_BYTES_MAX) return text
@@ -50,7 +50,7 @@ export function shortName(fqdn: string): string | undefined {
   return (dot < 0 ? fqdn : fqdn.slice(0, dot)) || undefined
 }
 
-/** True when the text holds a space, comma or `=`, which line protocol escapes. Up to three bytes behind it are read. */
+/** True when the text contains a space, comma or `=`, which line protocol escapes. Up to three bytes after it are read. */
 export function hasTagMarks(view: DataView, start: number, end: number): boolean {
   for (let i = start; i < end; i += 4) {
     const word = view.getInt32(i, true)
@@ -60,7 +60,7 @@ export function hasTagMarks(view: DataView, start: number, end: number): boolean
   return false
 }
 
-/** The top bit of each byte that is 0, right up to the first one. */
+/** Sets the top bit of each byte that is 0. Only correct up to the first such byte. */
 function zeros(word: number): number {
   return (word - 0x01010101) & ~word
 }

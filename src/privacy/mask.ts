@@ -1,26 +1,26 @@
-/** privacy/: names and public addresses are masked before anything else sees them, so that nothing behind (points, dead lines of the database, live
- * view, alerts) can tell more. Masks are pure functions of the text and a key, so the same message stays the same points. Entries that look
- * alike behind the mask are summed like all entries with equal tags: the mask comes before the flattening. */
+/** Masks of names and public addresses. They are applied before a message is flattened, so that no later component (points, dead letters, live
+ * view, alerts) ever has the original. A mask is a pure function of the text and a key, so the same message always becomes the same points.
+ * Entries that are equal once they are masked are summed like all entries with equal tags. */
 import { createHmac } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import type { PrivacyConfig } from './config.ts'
 
 export interface Mask {
   readonly config: PrivacyConfig
-  /** What stands for a short device name; undefined: nothing does. */
+  /** The masked form of a short device name; undefined when names are dropped. */
   name(text: string): string | undefined
-  /** What stands for the owner of a device: tags stay, login names are masked as device names are. */
+  /** The masked form of the owner of a device: tags stay, login names are masked like device names. */
   owner(text: string): string | undefined
-  /** What stands for an address without port; itself when it is not public. */
+  /** The masked form of an address without port; the address itself when it is not public. */
   address(text: string): string
 }
 
-/** Names and addresses that are remembered, each. */
+/** Maximum entries of each cache. */
 const CACHED_MAX = 50_000
 const DIGITS = 12
 const MASKED_NAME = /^name-[0-9a-f]{12}$/
 const DROPPED = 'external'
-/** Of networks that the Internet does not route; Tailscale's own are among them (100.64.0.0/10, fd7a:115c:a1e0::/48). */
+/** Ranges that are not routed on the Internet. Those of Tailscale (100.64.0.0/10, fd7a:115c:a1e0::/48) are among them. */
 const INTERNAL: ReadonlySet<string> = new Set([
   'private',
   'carrierGradeNat',
@@ -32,7 +32,7 @@ const INTERNAL: ReadonlySet<string> = new Set([
   'unspecified',
 ])
 
-/** `key`: 32 random bytes of this installation; without it hashes of addresses could be found out by trying all of them. */
+/** `key`: 32 random bytes of this installation. Without a key, anyone could find the address of a hash by trying all addresses. */
 export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
   const names = createCache((text) => `name-${digest(`name ${text}`)}`)
   const owners = createCache((text) => `user-${digest(`user ${text}`)}`)
@@ -47,7 +47,7 @@ export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
     if (parsed !== undefined && INTERNAL.has(parsed.range())) return text
     if (config.externalAddresses === 'drop') return DROPPED
     if (config.externalAddresses === 'hash') return `ext-${digest(`address ${parsed?.toNormalizedString() ?? text}`)}`
-    // What is no address has no network.
+    // A text that is not an address has no network to truncate to.
     if (parsed === undefined) return DROPPED
     const bits = parsed.kind() === 'ipv4' ? 24 : 48
     const network = parsed.kind() === 'ipv4' ? ipaddr.IPv4 : ipaddr.IPv6
@@ -59,7 +59,7 @@ export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
     name(text) {
       if (config.names === 'keep' || text === '') return text
       if (config.names === 'drop') return undefined
-      // Names that were observed behind the mask are masked already.
+      // Names from the name history are masked already.
       return MASKED_NAME.test(text) ? text : names(text)
     },
     owner(text) {
@@ -70,7 +70,7 @@ export function createMask(config: PrivacyConfig, key: Uint8Array): Mask {
   }
 }
 
-/** Remembers the newest answers. */
+/** Remembers results, and forgets all of them when there are too many. */
 function createCache(work: (text: string) => string): (text: string) => string {
   const known = new Map<string, string>()
   return (text) => {

@@ -1,14 +1,13 @@
-/** Puts masks in front of the flattener and the names. */
+/** Applies the masks: messages before they are flattened, devices before their names are kept, names when they are looked up. */
 
-import { hashBytes } from '../base/hash.ts'
 import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import { shortName } from '../flatten/tag-value.ts'
+import { splitAddress } from '../source/parse/address.ts'
 import {
   DST,
   END_ADDRESS_END,
   END_ADDRESS_START,
-  END_HASH,
   END_PORT,
   END_TEXT_END,
   END_TEXT_START,
@@ -18,14 +17,14 @@ import {
   NODE_CELLS,
   SRC,
 } from '../source/parse/message.ts'
-import { textOf } from '../source/parse/text.ts'
+import { textIn } from '../source/parse/text.ts'
 import type { Device } from '../source/source.ts'
 import type { Mask } from './mask.ts'
 
-/** Readers of words look that far behind a text. */
+/** Bytes after a text that may be read with it. */
 const SPARE = 64
 
-/** The same flattener, which sees masked messages only. */
+/** A flattener that gets masked messages only. */
 export function maskedFlattener(flattener: Flattener, mask: Mask): Flattener {
   const { names, externalAddresses } = mask.config
   if (names === 'keep' && externalAddresses === 'keep') return flattener
@@ -33,7 +32,7 @@ export function maskedFlattener(flattener: Flattener, mask: Mask): Flattener {
   return { flatten: (message) => flattener.flatten(masked(message)) }
 }
 
-/** The same names, told and kept behind the mask only. */
+/** Names that are masked when they are stored and when they are read. */
 export function maskedNames<T extends Names>(names: T, mask: Mask): T {
   if (mask.config.names === 'keep') return names
   return {
@@ -54,7 +53,7 @@ export function maskedNames<T extends Names>(names: T, mask: Mask): T {
   }
 }
 
-/** Devices with masked names and owners; the name is empty when nothing stands for it. */
+/** Devices with masked names and owners; the name is empty when it is dropped. */
 export function maskedDevices(devices: readonly Device[], mask: Mask): readonly Device[] {
   if (mask.config.names === 'keep') return devices
   return devices.map(({ owner, ...device }) => {
@@ -63,7 +62,11 @@ export function maskedDevices(devices: readonly Device[], mask: Mask): readonly 
   })
 }
 
-/** Copies the texts of a message, masked, into memory of its own: that of the reader holds the messages that are still to come. */
+function withPort(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** Copies the texts of a message, masked, into new memory, because the memory of the reader also holds the messages that come next. */
 function createMasked(mask: Mask): (message: Message) => Message {
   const encoder = new TextEncoder()
   let memory = new Uint8Array(16 * 1024)
@@ -81,7 +84,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
     view = new DataView(memory.buffer)
   }
 
-  /** Where the bytes lie now. */
+  /** Returns where the bytes are in the new memory. */
   function copy({ text, textStart }: Message, start: number, end: number): number {
     reserve(end - start)
     const at = used
@@ -97,45 +100,20 @@ function createMasked(mask: Mask): (message: Message) => Message {
     return at
   }
 
-  function maskEnd(message: Message, at: number): void {
+  function maskEndpoint(message: Message, at: number): void {
     const [start, end] = [cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!]
-    if (start === end) {
-      for (const cell of [END_TEXT_START, END_TEXT_END, END_ADDRESS_START, END_ADDRESS_END]) cells[at + cell] = 0
-      return
-    }
-    const addressStart = cells[at + END_ADDRESS_START]!
-    const address = textOf(
-      message.text,
-      message.textStart + addressStart,
-      message.textStart + cells[at + END_ADDRESS_END]!,
-    )
-    const masked = mask.address(address)
-    if (masked === address) {
-      const textAt = copy(message, start, end)
-      cells[at + END_TEXT_START] = textAt
-      cells[at + END_TEXT_END] = used
-      cells[at + END_ADDRESS_END] = textAt + cells[at + END_ADDRESS_END]! - start
-      cells[at + END_ADDRESS_START] = textAt + addressStart - start
-      return
-    }
+    const address = textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!)
+    const masked = start === end ? address : mask.address(address)
     const port = cells[at + END_PORT]!
-    const isV6 = masked.includes(':')
-    const textAt = put(port < 0 ? masked : isV6 ? `[${masked}]:${port}` : `${masked}:${port}`)
-    const from = textAt + (port >= 0 && isV6 ? 1 : 0)
-    // Masks are ASCII: as many bytes as characters.
-    const to = from + masked.length
-    cells[at + END_TEXT_START] = textAt
-    cells[at + END_TEXT_END] = used
-    cells[at + END_ADDRESS_START] = from
-    cells[at + END_ADDRESS_END] = to
-    cells[at + END_HASH] = hashBytes(memory, from, to)
+    const textAt = masked === address ? copy(message, start, end) : put(port < 0 ? masked : withPort(masked, port))
+    splitAddress(memory, textAt, used, 0, cells, at)
   }
 
   function maskNodes(message: Message): void {
     for (let node = 0; node < message.nodeCount; node += 1) {
       const at = node * NODE_CELLS
       const [start, end] = [nodeCells[at]!, nodeCells[at + 1]!]
-      const name = shortName(textOf(message.text, message.textStart + start, message.textStart + end))
+      const name = shortName(textIn(message, start, end))
       nodeCells[at] =
         mask.config.names === 'keep'
           ? copy(message, start, end)
@@ -153,8 +131,8 @@ function createMasked(mask: Mask): (message: Message) => Message {
     used = 0
     cells = message.cells.slice(0, message.entryCount * ENTRY_CELLS)
     for (let entry = 0; entry < message.entryCount; entry += 1) {
-      maskEnd(message, entry * ENTRY_CELLS + SRC)
-      maskEnd(message, entry * ENTRY_CELLS + DST)
+      maskEndpoint(message, entry * ENTRY_CELLS + SRC)
+      maskEndpoint(message, entry * ENTRY_CELLS + DST)
     }
     const hasNodes = mask.config.names !== 'drop'
     if (hasNodes) {

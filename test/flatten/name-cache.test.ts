@@ -43,7 +43,7 @@ test('what is found is what was kept for this address and this time, however has
   let foundCount = 0
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const known = new NameCache()
+      const cache = new NameCache()
       let version = 0
       let kept: { address: string; hash: number; name: string; fromNs: bigint; toNs: bigint; hasMarks: boolean }[] = []
       for (const { address, hash, name, fromNs, lengthNs, atNs, hasMarks, changes } of steps) {
@@ -51,7 +51,7 @@ test('what is found is what was kept for this address and this time, however has
           version += 1
           kept = []
         }
-        known.keepUp(version)
+        cache.useVersion(version)
         const toNs = fromNs + lengthNs
         const [view, end] = viewOf(address)
         const [nameView, nameEnd] = viewOf(name)
@@ -60,16 +60,16 @@ test('what is found is what was kept for this address and this time, however has
         for (let i = 0; i < nameEnd; i++) both.setUint8(end + i, nameView.getUint8(i))
         const overlaps = kept.some((one) => one.address === address && one.fromNs < toNs && fromNs < one.toNs)
         if (!overlaps) {
-          known.keep(both, [0, end], hash, [end, end + nameEnd], hasMarks, { fromNs, toNs })
+          cache.put(both, [0, end], hash, [end, end + nameEnd], hasMarks, { fromNs, toNs })
           kept.push({ address, hash, name, fromNs, toNs, hasMarks })
         }
-        const place = known.find(view, 0, end, hash, atNs)
+        const place = cache.find(view, 0, end, hash, atNs)
         if (place < 0) continue
         foundCount += 1
         const truth = kept.find((one) => one.address === address && one.fromNs <= atNs && atNs < one.toNs)
-        const [from, to] = [known.start(place), known.end(place)]
-        assert.equal(Buffer.from(known.names.buffer, from, to - from).toString(), truth?.name)
-        assert.equal(known.hasMarks(place), truth?.hasMarks)
+        const [from, to] = [cache.start(place), cache.end(place)]
+        assert.equal(Buffer.from(cache.names.buffer, from, to - from).toString(), truth?.name)
+        assert.equal(cache.hasMarks(place), truth?.hasMarks)
       }
     }),
     { numRuns: 800, seed: 7 },
@@ -126,11 +126,11 @@ test('one memory serves several flatteners', () => {
       return names.recordOf?.(of, atNs)
     },
   }
-  const known = new NameCache()
+  const cache = new NameCache()
   const body =
     '{"nodeId":"n2","start":"2026-08-01T10:00:00Z","virtualTraffic":[{"proto":6,"src":"100.64.0.1:50000","dst":"2.2.2.2:22","txPkts":1}]}'
   for (let worker = 0; worker < 3; worker++) {
-    const flattener = createFlattener({ tailnet: '-', ports: 'none' }, { names: counted, known })
+    const flattener = createFlattener({ tailnet: '-', ports: 'none' }, { names: counted, nameCache: cache })
     const { lines } = throughTheLine(answerOf([body, body]), { flattener })
     assert.equal(lines[0]?.tags['src_name'], 'web')
   }

@@ -91,7 +91,7 @@ export async function recordPath(): Promise<readonly string[]> {
   const names = createNames(state, 'default')
   names.observe([{ nodeId: 'n9CNTRL', name: 'nine', addresses: ['100.64.9.9'] }], 0n)
   const worker = {
-    flattener: createFlattener({ tailnet: 'default', ports: settings.ports }, { names, known: new NameCache() }),
+    flattener: createFlattener({ tailnet: 'default', ports: settings.ports }, { names, nameCache: new NameCache() }),
     lines: createLineWriter(lineLimits(settings.influx)),
   }
   const ledger = createLedger(state, 'default')

@@ -1,5 +1,7 @@
 /** Text out of bytes. */
 
+import type { Message } from './message.ts'
+
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const latin1Slice = Buffer.prototype.latin1Slice
@@ -10,6 +12,11 @@ export function textOf(bytes: Uint8Array, start: number, end: number): string {
   for (let i = start; i < end; i++) if (bytes[i]! > 0x7e) return decoder.decode(bytes.subarray(start, end))
   // ASCII is the same in Latin-1, which needs no decoder.
   return latin1Slice.call(bytes, start, end)
+}
+
+/** A text of a message; its offsets count from `textStart`. */
+export function textIn(message: Pick<Message, 'text' | 'textStart'>, start: number, end: number): string {
+  return textOf(message.text, message.textStart + start, message.textStart + end)
 }
 
 /** Longer texts are rare, and the decoder looks through them faster. */

@@ -13,10 +13,10 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     name: 'node dropped from the identity',
     file: 'src/flatten/flatten.ts',
     in: 'flatten',
-    find: 'nameReporter() if',
-    replace: `points.node = 'any'
-points.nodeName = 'any'
-if`,
+    find: 'naming.name(message)',
+    replace: `naming.name(message)
+points.node = 'any'
+points.nodeName = 'any'`,
   },
   {
     name: 'a wild clock is believed',
