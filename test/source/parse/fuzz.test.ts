@@ -74,22 +74,28 @@ function jsonOf(value: unknown): string {
     .replaceAll('"__proto__x"', '"__proto__"')
 }
 
+/** One for all answers, as in the service: what one leaves behind must not hurt the next. */
+const flattener = createFlattener({ tailnet: 'default', ports: 'full' }, { names: NAMES })
+const writer = createLineWriter({ batchLinesMax: 1_000, batchBytesMax: 1 << 20, splitNodes: false })
+
 /** Lines of an answer, and how many entries it had; a CollectorError is a good end too. */
 function linesOf(body: Uint8Array, cut: number): { lines: string[]; refused: boolean } {
   const reader = createMessageReader(LIMITS)
-  const flattener = createFlattener({ tailnet: 'default', ports: 'full' }, { names: NAMES })
-  const writer = createLineWriter({ batchLinesMax: 1_000, batchBytesMax: 1 << 20, splitNodes: false })
   const lines: string[] = []
   try {
     for (const chunk of [body.subarray(0, cut), body.subarray(cut)]) {
       for (const one of reader.push(chunk)) if (one.entryCount > 0) writer.append(flattener.flatten(one))
     }
     reader.end()
-    for (const batch of writer.rest()) lines.push(...Buffer.from(batch.bytes).toString().split('\n').filter(Boolean))
+    for (const batch of writer.rest()) {
+      lines.push(...Buffer.from(batch.bytes).toString().split('\n').filter(Boolean))
+      writer.release(batch)
+    }
     return { lines, refused: false }
   } catch (error) {
     // Anything else is a crash.
     if (!(error instanceof CollectorError)) throw error
+    writer.reset()
     return { lines, refused: true }
   }
 }
