@@ -32,7 +32,8 @@ test('each form is told when it fires and when it is over, and not when it just 
   await t.test('one evening', async (t) => {
     const evening = { origin: MIDNIGHT - 3 * HOUR, live: MIDNIGHT - 90, last: MIDNIGHT + 61, midnight: MIDNIGHT }
     const tailnet = createTailnet(TAILNET)
-    const cases = eveningCases({ tailnet, points: truthOf(tailnet, evening) }, evening)
+    const points = truthOf(tailnet, [{ fromNs: beginOf(evening), toNs: endOf(evening) }])
+    const cases = eveningCases({ tailnet, points }, evening)
     rows.push(...(await tell(t, listeners, { tailnet, evening, cases, stepMinutes: 1 })))
   })
 
@@ -45,16 +46,16 @@ test('each form is told when it fires and when it is over, and not when it just 
     }
     const days = [7 * DAY, DAY, 0].map((ago) => ({
       fromNs: BigInt(MIDNIGHT - ago - 2 * HOUR) * MIN,
-      toNs: BigInt(ago === 0 ? evening.last + 2 : MIDNIGHT - ago) * MIN,
+      toNs: ago === 0 ? endOf(evening) : BigInt(MIDNIGHT - ago) * MIN,
     }))
-    // Of the days between nothing was logged.
-    const isLogged = (ns: bigint) => days.some(({ fromNs, toNs }) => ns >= fromNs && ns <= toNs)
-    const tailnet = createTailnet({
-      ...TAILNET,
-      nodes: 15,
-      visibilityDelay: ({ loggedNs }) => (isLogged(loggedNs) ? 0n : 1n << 62n),
+    const tailnet = loggedOnlyIn(days, createTailnet({ ...TAILNET, nodes: 15 }))
+    const minutes = nodeBytesOf({
+      tailnet,
+      points: truthOf(
+        tailnet,
+        days.map(({ fromNs, toNs }) => ({ fromNs: fromNs > beginOf(evening) ? fromNs : beginOf(evening), toNs })),
+      ),
     })
-    const minutes = nodeBytesOf({ tailnet, points: truthOf(tailnet, evening) })
     const cases = new Map(
       (['day', 'week'] as const).map((previous) => [
         `ratioToPreviousAbove, ${previous}`,
@@ -67,11 +68,33 @@ test('each form is told when it fires and when it is over, and not when it just 
   for (const line of tableOf(rows)) t.diagnostic(line)
 })
 
+interface Range {
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
+const beginOf = ({ origin }: Evening) => BigInt(origin) * MIN + PHASE_NS
+const endOf = ({ last }: Evening) => BigInt(last + 2) * MIN
+
 /** What was logged from the begin of reading on. */
-function truthOf(tailnet: Tailnet, { origin, last }: Evening) {
-  const toNs = BigInt(last + 2) * MIN
+function truthOf(tailnet: Tailnet, logged: readonly Range[]) {
+  const nowNs = logged.at(-1)!.toNs
   // Names are those that the messages tell.
-  return [...tailnet.truth(BigInt(origin) * MIN + PHASE_NS, toNs, { nameAsOf: () => undefined, nowNs: toNs })]
+  return logged.flatMap(({ fromNs, toNs }) => [...tailnet.truth(fromNs, toNs, { nameAsOf: () => undefined, nowNs })])
+}
+
+/** Nothing is made for the days between, which would take longer than all the rest. */
+function loggedOnlyIn(days: readonly Range[], tailnet: Tailnet): Tailnet {
+  return {
+    ...tailnet,
+    *messages(fromNs, toNs, range) {
+      for (const day of days) {
+        const begin = fromNs > day.fromNs ? fromNs : day.fromNs
+        const end = toNs < day.toNs ? toNs : day.toNs
+        if (begin <= end) yield* tailnet.messages(begin, end, range)
+      }
+    },
+  }
 }
 
 interface Scenario {
