@@ -217,6 +217,19 @@ test('a page, a stream or /metrics that cannot be rendered is told in /health, a
   await eventually('everything to be well', () => warned().length === 0)
 })
 
+test('a backfill without its times, or with two of one, is refused with a sentence', async (t) => {
+  const { get } = await serve(t, { token: TOKEN, backfill: () => assert.fail('there is no range') })
+  for (const [query, name] of [
+    ['', 'from'],
+    ['?from=2026-11-01T00:00:00Z', 'to'],
+    ['?from=2026-11-01T00:00:00Z&from=2026-11-02T00:00:00Z&to=2026-11-03T00:00:00Z', 'from'],
+  ]) {
+    const answer = await get(`/api/backfill${query}`, { method: 'POST', ...bearer(TOKEN) })
+    const error = `${name} must be a time such as 2026-08-01T12:00:00Z.`
+    assert.deepEqual([answer.status, await answer.json()], [422, { status: 422, error }])
+  }
+})
+
 test('a port in use is reported with the fix', async (t) => {
   const { port } = await serve(t)
   await assert.rejects(serve(t, { config: { port } }), (error) => {
