@@ -1,12 +1,13 @@
 /** What differs between two sets of settings, for a reload. */
 import { isDeepStrictEqual } from 'node:util'
 import { Secret } from '../secrets/secret.ts'
+import { get } from './at-path.ts'
 import { KEYS } from './keys.ts'
 import type { Loaded } from './load.ts'
 
 /** Names of keys whose values differ, secrets by their values. */
 export function changedKeys(before: Loaded, after: Loaded): readonly string[] {
-  const changed = KEYS.filter(({ path }) => !isSame(at(before.settings, path), at(after.settings, path)))
+  const changed = KEYS.filter(({ path }) => !isSame(get(before.settings, path), get(after.settings, path)))
   // Secrets inside of lists show no difference above.
   const isOther = !isDeepStrictEqual(valuesOf(before), valuesOf(after))
   const names = changed.map(({ name }) => name)
@@ -21,12 +22,4 @@ function isSame(one: unknown, other: unknown): boolean {
 
 function valuesOf({ secrets }: Loaded): string[] {
   return secrets.map((secret) => secret.reveal())
-}
-
-function at(from: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (value, part) =>
-      typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[part] : undefined,
-    from,
-  )
 }

@@ -3,6 +3,7 @@ import { Document, type Scalar } from 'yaml'
 import { STARTER_NOTIFY, STARTER_RULES } from '../alerts/rules/starter.ts'
 import { formatBytes, formatDuration } from '../base/units.ts'
 import { Secret } from '../secrets/secret.ts'
+import { get } from './at-path.ts'
 import { SCHEMA_FILE } from './json-schema.ts'
 import { KEYS, type Key } from './keys.ts'
 import type { Loaded } from './load.ts'
@@ -15,7 +16,7 @@ export function printSettings({ settings, path, origins }: Loaded): string {
   const document = new Document({})
   document.commentBefore = ` settings in force${path === undefined ? '' : `, from ${path} and the environment`}`
   for (const key of KEYS) {
-    const value = shown(key, at(settings, key.path))
+    const value = shown(key, get(settings, key.path))
     if (value === undefined) continue
     document.setIn(key.path, document.createNode(value))
     const origin = origins.get(key.name)
@@ -100,12 +101,4 @@ function wrapped(text: string, width: number): string[] {
     } else line = line === '' ? word : `${line} ${word}`
   }
   return [...lines, line]
-}
-
-function at(from: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>(
-    (value, part) =>
-      typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[part] : undefined,
-    from,
-  )
 }
