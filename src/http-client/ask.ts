@@ -1,6 +1,8 @@
-/** One request with a small answer: notifiers, and commands that ask the service of this machine. Unlike `fetch` it asks any port (`fetch` refuses
- * 80 of them by a rule for browsers, 6666 and 10080 among them), and uses the proxy of the environment. Redirects are not followed. */
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+/** One request with a small answer: the database, notifiers, and commands that ask the service of this machine. Unlike `fetch` it asks any port
+ * (`fetch` refuses 80 of them by a rule for browsers, 6666 and 10080 among them), and uses the proxy of the environment. Redirects are not followed. */
+import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { pipeline, type Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
 import { createAgent } from './agent.ts'
 import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
@@ -9,39 +11,58 @@ export interface Ask {
   readonly url: string
   readonly method?: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
+  /** Sent as it is; bytes are not copied, and must not change before the answer. */
+  readonly body?: string | Uint8Array
 }
 
 export interface SmallAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
-  /** The first bytes of the body, read once. `isCut`: there are more. Rejects as `ask` does. */
+  /** The first bytes of the body, decompressed, read once. `isCut`: there are more. Rejects as `ask` does. */
   text(bytesMax: number): Promise<{ readonly text: string; readonly isCut: boolean }>
-  /** Closes the connection. Needed when the text is not read. */
+  /** Closes the connection unless the body was read to its end. Needed when the text is not read. */
   close(): void
 }
 
 /** A proxy that has opened no connection by then is given up. */
 const PROXY_MS = 10_000
 
-/** Resolves when the head of the answer is there, whatever its status. Rejects with the error of the system (it has a `code`), a CollectorError
- * (`config_invalid`, about the proxy), or the signal's reason. The signal counts until the text is read. */
+/** Asks over a connection of its own. Resolves when the head of the answer is there, whatever its status. Rejects with the error of the system (it has a
+ * `code`), a CollectorError (`config_invalid`, about `caFile` or the proxy), or the signal's reason. The signal counts until the text is read. */
 export async function ask(
+  { caFile, ...request }: Ask & { readonly caFile?: string | undefined },
+  signal: AbortSignal,
+): Promise<SmallAnswer> {
+  signal.throwIfAborted()
+  const agent = await createAgent({ url: request.url, caFile, proxyMs: PROXY_MS })
+  try {
+    const answer = await askWith(agent, request, signal)
+    return {
+      ...answer,
+      text: (bytesMax) => answer.text(bytesMax).finally(() => agent.destroy()),
+      close() {
+        answer.close()
+        agent.destroy()
+      },
+    }
+  } catch (error) {
+    agent.destroy()
+    throw error
+  }
+}
+
+/** The same over the connections of this agent, which must be for the protocol of the URL. */
+export async function askWith(
+  agent: Agent,
   { url, method = 'GET', headers = {}, body = '' }: Ask,
   signal: AbortSignal,
 ): Promise<SmallAnswer> {
   signal.throwIfAborted()
-  const agent = await createAgent({ url, proxyMs: PROXY_MS })
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const onAbort = () => reject(signal.reason)
   const { request } = url.startsWith('https:') ? https : http
   const length = method === 'POST' ? { 'content-length': String(Buffer.byteLength(body)) } : {}
   const sent = boundInterim(request(url, { method, agent, signal, headers: { ...headers, ...length } }))
-  function close(): void {
-    signal.removeEventListener('abort', onAbort)
-    sent.destroy()
-    agent.destroy()
-  }
   // While a proxy opens a connection, the request itself does not say that it was given up.
   signal.addEventListener('abort', onAbort, { once: true })
   // It stays: an error may come twice, or after the head.
@@ -54,8 +75,14 @@ export async function ask(
   try {
     response = await promise
   } catch (error) {
-    close()
+    signal.removeEventListener('abort', onAbort)
+    sent.destroy()
     throw error
+  }
+  function close(): void {
+    signal.removeEventListener('abort', onAbort)
+    // A connection whose answer was read to its end goes back to the agent.
+    if (!response.complete || !response.readableEnded) sent.destroy()
   }
   // Until the text is read nobody listens; an error without a listener would end the process.
   response.on('error', () => undefined)
@@ -66,7 +93,7 @@ export async function ask(
       const chunks: Uint8Array[] = []
       let size = 0
       try {
-        for await (const chunk of response as AsyncIterable<Uint8Array>) {
+        for await (const chunk of decoded(response) as AsyncIterable<Uint8Array>) {
           chunks.push(chunk)
           size += chunk.length
           if (size > bytesMax) break
@@ -81,4 +108,11 @@ export async function ask(
     },
     close,
   }
+}
+
+/** Nobody asked for compression; a proxy in between may compress all the same. */
+function decoded(response: IncomingMessage): Readable {
+  const encoding = response.headers['content-encoding']?.trim().toLowerCase()
+  if (encoding !== 'gzip' && encoding !== 'x-gzip') return response
+  return pipeline(response, createGunzip(), () => undefined)
 }

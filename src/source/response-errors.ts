@@ -2,7 +2,7 @@
  * interpreted. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
-import type { Endpoint } from '../http-client/http-client.ts'
+import type { Endpoint } from '../http-client/exchange.ts'
 import { retryAfterMs } from '../http-client/retry-after.ts'
 
 /** How the service signs in. */

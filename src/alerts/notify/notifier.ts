@@ -1,10 +1,10 @@
 /** Whoever is told about alerts. What they share: the news as this component has it, and one POST with deadline and retries. */
 import type { IncomingHttpHeaders } from 'node:http'
-import pRetry from 'p-retry'
 import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { ask } from '../../http-client/ask.ts'
 import { codeOf, proxyRemedies } from '../../http-client/error-codes.ts'
+import { backoffMs, retry } from '../../http-client/retry.ts'
 import { retryAfterMs } from '../../http-client/retry-after.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
 import type { NotifierConfig, NotifierKind } from '../config.ts'
@@ -53,8 +53,9 @@ export interface NotifierDeps {
 const DEADLINE_MS = 10_000
 /** Then the state as it is by then is told instead. */
 const ATTEMPTS_MAX = 4
-const BACKOFF_MIN_MS = 1_000
-const BACKOFF_MAX_MS = 15_000
+const BACKOFF = { minMs: 1_000, maxMs: 15_000 } as const
+/** A longer Retry-After is left to the next round of the dispatcher. */
+const WAIT_MS_MAX = 60_000
 const ANSWER_BYTES_MAX = 4_096
 
 /** Posts JSON until it is taken. */
@@ -65,18 +66,14 @@ export async function post(
   deps: NotifierDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  await pRetry(() => attempt(config, url, JSON.stringify(body), deps, signal), {
-    retries: ATTEMPTS_MAX - 1,
-    // The waiting is ours, by the injected clock.
-    minTimeout: 0,
-    maxTimeout: 0,
+  await retry(() => attempt(config, url, JSON.stringify(body), deps, signal), {
+    clock: deps.clock,
     signal,
-    shouldRetry: ({ error }) => error instanceof CollectorError && error.reaction === 'retry',
-    async onFailedAttempt({ error, attemptNumber, retriesLeft }) {
-      if (!(error instanceof CollectorError) || error.reaction !== 'retry' || retriesLeft === 0) return
-      const ceilingMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attemptNumber - 1))
-      const waitMs = ceilingMs / 2 + (ceilingMs / 2) * deps.random()
-      await deps.clock.sleep(Math.min(Math.max(waitMs, error.retryAfterMs ?? 0), 60_000), signal)
+    waitMs(error, attempt) {
+      if (attempt === ATTEMPTS_MAX) return undefined
+      const ceilingMs = backoffMs(attempt, BACKOFF)
+      const jittered = ceilingMs / 2 + (ceilingMs / 2) * deps.random()
+      return Math.min(Math.max(jittered, error.retryAfterMs ?? 0), WAIT_MS_MAX)
     },
   })
 }

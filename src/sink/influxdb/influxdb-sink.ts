@@ -1,11 +1,11 @@
 /** InfluxDB 1.x, 2.x and 3.x as a sink: one request, one promise, one acknowledgement. Answers are classified in response-policy.ts, single
  * lines are handled in named-lines.ts. This file retries: it sends the same bytes until there is an answer about the lines, a person must
  * act, or the time is over. */
-import pRetry from 'p-retry'
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { type Code, CollectorError } from '../../base/errors.ts'
+import { backoffMs, retry } from '../../http-client/retry.ts'
 import type { InfluxConfig } from '../config.ts'
 import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
 import { probePoint } from '../probe-point.ts'
@@ -28,8 +28,7 @@ export interface InfluxDeps {
   readonly http?: InfluxHttp
 }
 
-const BACKOFF_MIN_MS = 1_000
-const BACKOFF_MAX_MS = 60_000
+const BACKOFF = { minMs: 1_000, maxMs: 60_000 } as const
 /** A problem that fewer lines may solve (memory, time) is retried for this long; then the batch is halved. */
 const SIZE_PATIENCE_MS = 60_000
 
@@ -108,7 +107,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
   ): Promise<WriteOutcome> {
     const heard = isBestEffort ? undefined : listeners
     let isUnconfirmed = false
-    return await pRetry(
+    return await retry(
       async () => {
         await waitOutPause(deadlineMs, signal)
         const sentMs = clock.monotonicMs()
@@ -132,32 +131,26 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
         })
       },
       {
-        retries: Number.POSITIVE_INFINITY,
-        // We wait ourselves, with the injected clock.
-        minTimeout: 0,
-        maxTimeout: 0,
+        clock,
         signal,
-        shouldRetry: ({ error }) =>
-          error instanceof CollectorError && error.reaction === 'retry' && clock.monotonicMs() < deadlineMs,
-        async onFailedAttempt({ error, attemptNumber }) {
-          if (!(error instanceof CollectorError) || error.reaction !== 'retry') return
+        waitMs(error, attempt) {
           const nowMs = clock.monotonicMs()
-          const waitMs = waitAfter(error, attemptNumber)
+          const waitMs = waitAfter(error, attempt)
           if (error.code === 'db_overloaded' && nowMs + waitMs > (pause?.untilMs ?? 0)) {
             pause = { untilMs: nowMs + waitMs, error }
           }
-          if (nowMs + waitMs >= deadlineMs) throw error
+          if (nowMs + waitMs >= deadlineMs) return undefined
           metrics.retried(error.code)
-          log.debug({ code: error.code, attemptNumber, waitMs }, 'write will be retried')
-          await clock.sleep(waitMs, signal)
+          log.debug({ code: error.code, attemptNumber: attempt, waitMs }, 'write will be retried')
+          return waitMs
         },
       },
     )
   }
 
   /** Exponential with full jitter; at least as long as Retry-After says. */
-  function waitAfter(error: CollectorError, attemptNumber: number): number {
-    const jittered = random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(attemptNumber - 1, 16))
+  function waitAfter(error: CollectorError, attempt: number): number {
+    const jittered = random() * backoffMs(attempt, BACKOFF)
     if (error.code === 'db_overloaded') return Math.max(jittered, error.retryAfterMs ?? 0)
     return error.retryAfterMs ?? jittered
   }

@@ -1,24 +1,17 @@
-/** One request to InfluxDB through its client's transport: no batching, no retries, the status visible. The client would treat every 2xx
- * as success and retries by rules of its own, so we use the layer below its WriteApi. */
-import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
-import { createRequire } from 'node:module'
+/** Requests to InfluxDB: credentials, compression, time-outs, bounds of answers, and errors as sentences. No batching and no retries. POST
+ * requests go through the client library (client.ts). Queries do not: each has its own bound for the answer, for which the library has no option. */
+import type { Agent } from 'node:http'
 import { promisify } from 'node:util'
 import { constants, gzip as gzipCallback } from 'node:zlib'
-import type { InfluxDB as Client } from '@influxdata/influxdb-client'
 import { CollectorError } from '../../base/errors.ts'
 import { createAgent } from '../../http-client/agent.ts'
+import { askWith } from '../../http-client/ask.ts'
 import { codeOf, isTlsFault, proxyRemedies } from '../../http-client/error-codes.ts'
-import { boundInterim } from '../../http-client/interim.ts'
-import { http, https } from '../../http-client/node-http.ts'
 import { createSecretRegistry } from '../../secrets/redactor.ts'
 import type { Secret } from '../../secrets/secret.ts'
 import type { InfluxConfig } from '../config.ts'
+import { createClient, refusedAnswer } from './client.ts'
 import type { RawAnswer } from './response-policy.ts'
-
-/** Required, not imported: its form as a module imports node:http (see node-http.ts). */
-const { HttpError, InfluxDB, setLogger } = createRequire(import.meta.url)(
-  '@influxdata/influxdb-client',
-) as typeof import('@influxdata/influxdb-client')
 
 export interface InfluxHttp {
   /** Resolves with whatever the server answered; rejects with a CollectorError (`db_unreachable`, `db_timeout`: the outcome is unknown) or
@@ -39,49 +32,78 @@ interface InfluxRequest {
 
 /** Of an answer; writes have none, queries of ours small ones. */
 const BODY_BYTES_MAX = 1 << 20
-/** Of a refusal, which may quote every line of the largest batch; and of one that is compressed, though nobody asked for it. */
-const REFUSAL_BYTES_MAX = { plain: 64 << 20, compressed: 256 << 10 } as const
+/** Of a refusal, which may quote every line of the largest batch. */
+const REFUSAL_BYTES_MAX = 64 << 20
 /** Below it compressing costs more than it saves. */
 const GZIP_BYTES_MIN = 1_000
-/** What may stand in a header line; anything else the client would throw far from here, where nobody catches it. */
+/** A batch fits into one or two. Many small ones are copied together, and leave 100 MB for the garbage collector. */
+const GZIP_CHUNK_BYTES = 1 << 20
+/** What may stand in a header line; Node would throw for anything else. */
 const HEADER_SAFE = /^[\t\x20-\x7e]*$/
 
 const gzip = promisify(gzipCallback)
 
 export function createInfluxHttp(config: InfluxConfig & { url: string }, label: string): InfluxHttp {
-  // The client writes every failure to the console otherwise; we tell them ourselves.
-  setLogger({ error: () => undefined, warn: () => undefined })
   /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
   const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
-  const bodies: Bodies = new WeakMap()
-  const redirects = opening(bodies, label)
-  let made: Promise<{ client: Client; agent: Agent }> | undefined
+  const base = config.url.replace(/(\/api\/v2)?\/?$/, '')
+  const client = createClient(config.url, async (path, body, { headers = {}, signal }) =>
+    exchange({ method: 'POST', path, body, headers }, signal ?? new AbortController().signal),
+  )
+  let agent: Promise<Agent> | undefined
 
-  async function make(): Promise<{ client: Client; agent: Agent }> {
+  async function currentAgent(): Promise<Agent> {
     const { url, caFile, inFlight, timeout } = config
     // A request is late before its connection is.
-    const agent = await createAgent({ url, caFile, maxSockets: inFlight + 2, proxyMs: timeout + 1_000 })
-    const transportOptions = { agent, 'follow-redirects': redirects }
-    return { client: new InfluxDB({ url, timeout: 0, transportOptions }), agent }
-  }
-
-  async function transport(): Promise<Client['transport']> {
-    made ??= make()
+    agent ??= createAgent({ url, caFile, maxSockets: inFlight + 2, proxyMs: timeout + 1_000 })
     try {
-      return (await made).client.transport
+      return await agent
     } catch (error) {
-      made = undefined
+      agent = undefined
       throw error
     }
   }
 
   /** The next request makes connections anew, and reads `caFile` again. */
   function forget(): void {
-    made?.then(
-      ({ agent }) => agent.destroy(),
+    agent?.then(
+      (made) => made.destroy(),
       () => undefined,
     )
-    made = undefined
+    agent = undefined
+  }
+
+  async function exchange(request: InfluxRequest, signal: AbortSignal): Promise<RawAnswer> {
+    const { method, path, headers = {}, body = '', answerBytesMax } = request
+    const answer = await askWith(await currentAgent(), { url: base + path, method, headers, body }, signal)
+    const { status, headers: answered } = answer
+    const isRefusal = status >= 300
+    const bytesMax = isRefusal ? REFUSAL_BYTES_MAX : (answerBytesMax ?? BODY_BYTES_MAX)
+    const { text, isCut } = await answer.text(bytesMax)
+    // It may have no end, so the rest is not waited for.
+    if (isCut && isRefusal) throw endlessRefusal(label, status, bytesMax)
+    if (isCut && answerBytesMax !== undefined) throw tooLong(answerBytesMax)
+    // InfluxDB 1.x sends the reason in a header as well, which a proxy may leave when it drops the body.
+    const said = isRefusal && text === '' ? String(answered['x-influxdb-error'] ?? '') : text
+    return { status, headers: answered, body: said }
+  }
+
+  async function post(request: InfluxRequest, signal: AbortSignal): Promise<RawAnswer> {
+    const { path, body, headers = {} } = await compressed(request)
+    let status = 0
+    let answered: RawAnswer['headers'] = {}
+    const options = { method: 'POST', headers, signal }
+    try {
+      const text: string = await client.transport.request(path, body, options, (given, code = 0) => {
+        answered = given
+        status = code
+      })
+      return { status, headers: answered, body: text }
+    } catch (error) {
+      const refused = refusedAnswer(error)
+      if (refused === undefined) throw error
+      return refused
+    }
   }
 
   async function authorization(): Promise<Record<string, string>> {
@@ -118,30 +140,21 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
     async send(request, signal) {
       signal.throwIfAborted()
       const over = AbortSignal.timeout(config.timeout)
+      const either = AbortSignal.any([signal, over])
       try {
-        const { body, headers } = await packed(request)
-        const answer = await once(
-          await transport(),
-          {
-            ...request,
-            body,
-            headers: { 'content-type': 'text/plain; charset=utf-8', ...(await authorization()), ...headers },
-          },
-          AbortSignal.any([signal, over]),
-          bodies,
-        )
-        // The answer to a question is read by us, not shown.
-        return request.method === 'GET' ? answer : { ...answer, body: secrets.scrub(answer.body) }
+        const headers = {
+          'content-type': 'text/plain; charset=utf-8',
+          'user-agent': 'tailflux',
+          ...(await authorization()),
+          ...request.headers,
+        }
+        const isQuery = request.method === 'GET'
+        const answer = await (isQuery ? exchange : post)({ ...request, headers }, either)
+        // The answer to a query is read by us, not shown.
+        return isQuery && answer.status < 300 ? answer : { ...answer, body: secrets.scrub(answer.body) }
       } catch (error) {
         signal.throwIfAborted()
         if (error instanceof CollectorError) throw misconfigured(error)
-        if (error instanceof HttpError) {
-          return {
-            status: error.statusCode,
-            headers: (error.headers ?? {}) as RawAnswer['headers'],
-            body: secrets.scrub(error.body ?? ''),
-          }
-        }
         if (over.aborted) {
           throw new CollectorError(
             `${label} did not answer within ${config.timeout / 1000} s; it is tried again by itself. Check its load, or raise influx.timeout.`,
@@ -157,94 +170,15 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   }
 }
 
-/** Compressed here and not by the client, which would send the body in chunks of unknown length: some proxies refuse that (411). */
-async function packed(request: InfluxRequest): Promise<{ body: Uint8Array | string; headers: Record<string, string> }> {
+/** Compressed as a whole: a body in chunks of unknown length is refused by some proxies (411). */
+async function compressed(request: InfluxRequest): Promise<InfluxRequest & { body: Uint8Array | string }> {
   const { body = '', headers = {} } = request
-  if (!request.gzip || body.length < GZIP_BYTES_MIN) return { body, headers }
+  if (!request.gzip || body.length < GZIP_BYTES_MIN) return { ...request, body }
   return {
-    body: await gzip(body, { level: constants.Z_BEST_SPEED }),
+    ...request,
+    body: await gzip(body, { level: constants.Z_BEST_SPEED, chunkSize: GZIP_CHUNK_BYTES }),
     headers: { ...headers, 'content-encoding': 'gzip' },
   }
-}
-
-/** What each request sends, by its signal, which is its own and which the client hands through. */
-type Bodies = WeakMap<AbortSignal, Uint8Array | string>
-
-/** The client lets others open its requests, which is meant for libraries that follow redirects. Two things happen here.
- *
- * It copies every body before it sends it: with four requests in flight 16 MB, which malloc then keeps (20 MB of the whole process). So
- * bodies go out as they are; the client itself adds an empty one.
- *
- * It keeps the body of a refusal in one text, however long that becomes, and where a text cannot be longer it throws out of a listener, which
- * ends the process. So a refusal without an end is broken off. */
-function opening(bodies: Bodies, label: string) {
-  const bounded = (onAnswer: (answer: IncomingMessage) => void) => (answer: IncomingMessage) => {
-    onAnswer(answer)
-    if ((answer.statusCode ?? 0) < 300) return
-    const most = REFUSAL_BYTES_MAX[answer.headers['content-encoding'] === undefined ? 'plain' : 'compressed']
-    let size = 0
-    answer.on('data', (chunk: Uint8Array) => {
-      size += chunk.length
-      if (size <= most) return
-      // Told first: breaking off is told by the client as a connection that was lost.
-      answer.emit('error', endlessRefusal(label, answer.statusCode ?? 0, most))
-      answer.destroy()
-    })
-  }
-  const over = (open: typeof http.request) => ({
-    request(options: RequestOptions, onAnswer: (answer: IncomingMessage) => void): ClientRequest {
-      const body = options.signal && bodies.get(options.signal)
-      if (body === undefined || body.length === 0) return boundInterim(open(options, bounded(onAnswer)))
-      const headers = { ...options.headers, 'content-length': Buffer.byteLength(body) }
-      const request = boundInterim(open({ ...options, headers }, bounded(onAnswer)))
-      request.write(body)
-      return request
-    },
-  })
-  return { http: over(http.request), https: over(https.request) }
-}
-
-function once(
-  transport: Client['transport'],
-  request: InfluxRequest & { readonly body: Uint8Array | string; readonly headers: Record<string, string> },
-  signal: AbortSignal,
-  bodies: Bodies,
-): Promise<RawAnswer> {
-  return new Promise((resolve, reject) => {
-    // While a proxy opens a connection, the client does not hear that its request was given up.
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    const chunks: Uint8Array[] = []
-    let size = 0
-    let status = 0
-    let answered: RawAnswer['headers'] = {}
-    let cancel = (): void => undefined
-    const answer = () => ({ status, headers: answered, body: Buffer.concat(chunks).toString() })
-    bodies.set(signal, request.body)
-    transport.send(
-      request.path,
-      '',
-      { method: request.method, headers: request.headers, signal },
-      {
-        responseStarted(given, code) {
-          answered = given
-          status = code ?? 0
-        },
-        useCancellable(cancellable) {
-          cancel = () => cancellable.cancel()
-        },
-        next(chunk) {
-          size += chunk.length
-          if (size <= (request.answerBytesMax ?? BODY_BYTES_MAX)) return void chunks.push(chunk)
-          // It may have no end, so the rest is not waited for.
-          if (request.answerBytesMax === undefined) resolve(answer())
-          else reject(tooLong(request.answerBytesMax))
-          cancel()
-        },
-        error: reject,
-        complete: () => resolve(answer()),
-      },
-    )
-  })
 }
 
 function endlessRefusal(label: string, status: number, bytesMax: number): CollectorError {
@@ -266,9 +200,7 @@ function tooLong(bytes: number): CollectorError {
 }
 
 function unreachable(error: unknown, label: string, url: string): CollectorError {
-  // An answer that broke off comes from the client as its AbortError, without a code.
-  const code =
-    codeOf(error) || (error instanceof Error && error.name === 'AbortError' ? 'connection broke off' : String(error))
+  const code = codeOf(error) || 'connection broke off'
   const isForeign = code === 'EPROTO' || code === 'HPE_INVALID_CONSTANT'
   if (isTlsFault(code) || isForeign) {
     const remedy = isForeign

@@ -1,0 +1,37 @@
+/** The one place that retries. Whoever sends requests says what to wait for; the counting, the signal and the reaction of the error are the same for
+ * all. Only errors with the reaction `retry` are retried: everything else needs a person or a smaller request. */
+import pRetry from 'p-retry'
+import type { Clock } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+
+export interface RetryOptions {
+  readonly clock: Pick<Clock, 'sleep'>
+  readonly signal: AbortSignal | undefined
+  /** How long to wait after this failed attempt, ms; undefined: this error ends it. Attempts count from 1. */
+  waitMs(error: CollectorError, attempt: number): number | undefined
+}
+
+/** Resolves with the result of the first attempt that succeeds. Rejects with the last error, or with the reason of the signal. */
+export async function retry<T>(attempt: () => Promise<T>, { clock, signal, waitMs }: RetryOptions): Promise<T> {
+  return await pRetry(attempt, {
+    retries: Number.POSITIVE_INFINITY,
+    // The waiting is ours, by the injected clock.
+    minTimeout: 0,
+    maxTimeout: 0,
+    ...(signal === undefined ? {} : { signal }),
+    async onFailedAttempt({ error, attemptNumber }) {
+      const isRetried = error instanceof CollectorError && error.reaction === 'retry'
+      const ms = isRetried ? waitMs(error, attemptNumber) : undefined
+      if (ms === undefined) throw error
+      if (ms > 0) await clock.sleep(ms, signal)
+    },
+  })
+}
+
+/** Exponential backoff without jitter: `minMs`, twice that, and so on up to `maxMs`. Attempts count from 1. */
+export function backoffMs(
+  attempt: number,
+  { minMs, maxMs }: { readonly minMs: number; readonly maxMs: number },
+): number {
+  return Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 16))
+}

@@ -1,0 +1,69 @@
+/** Which errors are retried, how long is waited, and what ends it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CollectorError } from '../../src/base/errors.ts'
+import { backoffMs, retry } from '../../src/http-client/retry.ts'
+
+const fault = (reaction: 'retry' | 'hold', retryAfterMs?: number) =>
+  new CollectorError('It failed.', { stage: 'sink', code: 'db_unavailable', reaction, retryAfterMs })
+
+function failing(...errors: Error[]) {
+  let attempts = 0
+  return {
+    attempts: () => attempts,
+    async attempt() {
+      const error = errors[attempts]
+      attempts += 1
+      if (error) throw error
+      return 'done'
+    },
+  }
+}
+
+test('it waits as long as it is told after each attempt, by the given clock, and then returns the result', async () => {
+  const waits: number[] = []
+  const clock = { sleep: async (ms: number) => void waits.push(ms) }
+  const { attempt } = failing(fault('retry', 70), fault('retry'), fault('retry', 0))
+  const result = await retry(attempt, {
+    clock,
+    signal: undefined,
+    waitMs: (error, count) => error.retryAfterMs ?? count * 10,
+  })
+  assert.equal(result, 'done')
+  assert.deepEqual(waits, [70, 20], 'no wait, no sleep')
+})
+
+test('an error that a person must fix, one of our own, and one without a wait end it at once', async () => {
+  const clock = { sleep: async () => undefined }
+  for (const error of [fault('hold'), new TypeError('a bug'), new Error('another')]) {
+    const { attempt, attempts } = failing(error)
+    await assert.rejects(retry(attempt, { clock, signal: undefined, waitMs: () => 1 }), error)
+    assert.equal(attempts(), 1)
+  }
+  const last = fault('retry')
+  const { attempt, attempts } = failing(fault('retry'), last)
+  const waitMs = (_error: CollectorError, count: number) => (count < 2 ? 1 : undefined)
+  await assert.rejects(retry(attempt, { clock, signal: undefined, waitMs }), last)
+  assert.equal(attempts(), 2)
+})
+
+test('the signal ends a wait with its reason, and nothing more is tried', async () => {
+  const stop = new AbortController()
+  const { attempt, attempts } = failing(fault('retry'), fault('retry'))
+  const clock = {
+    async sleep(_ms: number, signal?: AbortSignal) {
+      stop.abort(new Error('stopping'))
+      signal?.throwIfAborted()
+    },
+  }
+  await assert.rejects(retry(attempt, { clock, signal: stop.signal, waitMs: () => 1_000 }), /stopping/)
+  assert.equal(attempts(), 1)
+})
+
+test('the backoff doubles up to its maximum', () => {
+  const range = { minMs: 1_000, maxMs: 15_000 }
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 5_000].map((attempt) => backoffMs(attempt, range)),
+    [1_000, 2_000, 4_000, 8_000, 15_000, 15_000],
+  )
+})
