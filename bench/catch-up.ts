@@ -92,7 +92,7 @@ export async function measureCatchUp(progress: Progress): Promise<Measured> {
         cpu: summarize(storeRuns.map(({ entries, cpuSeconds }) => (cpuSeconds / entries) * 1e6)),
       },
     ],
-    verdicts: [{ goal: 'catch-up: 24 h of 1,000 nodes', figure: day.median / 60, unit: ' min' }],
+    goalResults: [{ goal: 'catch-up: 24 h of 1,000 nodes', figure: day.median / 60, unit: ' min' }],
     figures: { rates, cpus, days, storeRuns },
   }
 }

@@ -9,7 +9,7 @@ import { startVictoriaMetrics } from '../test/services/victoria-metrics.ts'
 import { type Answers, startAnswers } from './answers.ts'
 import { type Child, cpuSecondsOf, startChild } from './child.ts'
 import { FROM_NS, type Input, inputOf, type TailnetName, tailnetOf } from './inputs.ts'
-import { type Measured, type Progress, type Row, RUNS, type Verdict } from './report.ts'
+import { type GoalResult, type Measured, type Progress, type Row, RUNS } from './report.ts'
 import { type ServiceProcess, startService } from './service.ts'
 import { type Summary, summarize } from './stats.ts'
 
@@ -31,7 +31,7 @@ interface Target {
   /** Settings of the service to write into a database of this name. */
   env(db: string): Record<string, string>
   writeUrl(db: string): string
-  /** Rows of `tailnet_flow` and `tailnet_node` there; undefined where nobody can tell. */
+  /** Rows of `tailnet_flow` and `tailnet_node` there; undefined where that is not known. */
   count(db: string): Promise<number | undefined>
 }
 
@@ -60,7 +60,7 @@ export async function measureEndToEnd(progress: Progress): Promise<Measured> {
   }
   return {
     rows: parts.flatMap(({ rows }) => rows),
-    verdicts: parts.flatMap(({ verdicts }) => verdicts),
+    goalResults: parts.flatMap(({ goalResults }) => goalResults),
     figures: parts.map(({ figures }) => figures),
   }
 }
@@ -120,7 +120,7 @@ async function measureTarget(target: Target, tailnet: TailnetName, progress: Pro
     for (const [index, round] of rounds.entries()) {
       const isWarmUp = index === 0
       await loader.ask({ prepare: round.inputs.map(({ path }) => path) })
-      // The order changes, so that nobody always meets the database at the same moment of its own chores.
+      // The order changes, so that no route always meets the database at the same moment of its own chores.
       progress(`  round ${index} of ${RUNS}, ${round.entries} entries`)
       const turns = [serviceTurn, ...(isWarmUp ? [] : [plainTurn]), ...LOADERS.map((one) => () => loaderTurn(one))]
       for (const turn of [...turns.slice(index % turns.length), ...turns.slice(0, index % turns.length)]) await turn()
@@ -175,7 +175,7 @@ function loaderDb({ connections, gzip }: (typeof LOADERS)[number]): string {
   return `loader_${connections}_${gzip ? 'gzip' : 'raw'}`
 }
 
-/** A database goes on with its chores after it has answered, and they are none of the next one's. */
+/** A database continues with its chores after it has answered, and they are none of the next one's. */
 async function settle(pid: number): Promise<void> {
   for (let i = 0; i < SETTLE_STEPS_MAX; i++) {
     const before = cpuSecondsOf(pid)
@@ -210,7 +210,7 @@ function measured(
   const ofLimit = runs.get(limit.name)!
   const ratio = summarize(runs.get('service')!.map(({ rate }, round) => rate / ofLimit[round]!.rate))
   const isGoal = target.startsWith('InfluxDB') && tailnet === 'medium'
-  const verdict: Verdict = {
+  const goalResult: GoalResult = {
     goal: `end to end, ${target}, ${tailnet}: service over the loader limit, round by round`,
     figure: ratio.median,
     ...(isGoal ? { atLeast: 0.9 } : {}),
@@ -223,5 +223,5 @@ function measured(
     cpu,
     remark: `database ${dbCpu.median.toFixed(1)} CPU s/M${name === limit.name ? ', the loader limit' : ''}`,
   }))
-  return { rows, verdicts: [verdict], figures: { target, tailnet, figures, ratio } }
+  return { rows, goalResults: [goalResult], figures: { target, tailnet, figures, ratio } }
 }

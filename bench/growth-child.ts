@@ -9,7 +9,7 @@ const [path, tailnet] = process.argv.slice(2) as [string, TailnetName]
 const line = createLine(namesOf(tailnetOf(tailnet), FROM_NS))
 const chunk = new Uint8Array(64 * 1024)
 
-/** Reads until there were so many entries; the answer is then left unfinished. Returns CPU seconds per million entries. */
+/** Reads until there were `count` entries; the answer is then left unfinished. Returns CPU seconds per million entries. */
 serve((entries: number): number => {
   const file = openSync(path, 'r')
   const answer = line.begin()

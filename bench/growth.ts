@@ -40,7 +40,7 @@ export async function measureGrowth(progress: Progress): Promise<Measured> {
       route: 'the line, one core, warm',
       cpu,
     })),
-    verdicts: [
+    goalResults: [
       {
         goal: 'growth: dearest over cheapest CPU per entry from 10^5 to 10^7 entries',
         figure: Math.max(...flat) / Math.min(...flat),

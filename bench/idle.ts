@@ -18,7 +18,7 @@ export interface Idling {
 
 export function startIdling(): Idling {
   const measured = idle()
-  // Told by `finish`.
+  // Reported by `finish`.
   measured.catch(() => undefined)
   return {
     async finish(progress) {
@@ -50,7 +50,7 @@ async function idle(): Promise<Measured> {
   const remark = `${inTenMinutes.toFixed(2)} CPU s in 10 min, ${(rssBytes / 1e6).toFixed(0)} MB resident`
   return {
     rows: [{ measurement: 'idle', input: 'a silent tailnet', route: 'service', remark }],
-    verdicts: [{ goal: 'idle: CPU seconds in ten minutes', figure: inTenMinutes, unit: ' s' }],
+    goalResults: [{ goal: 'idle: CPU seconds in ten minutes', figure: inTenMinutes, unit: ' s' }],
     figures: { seconds, cpuSeconds, rssBytes },
   }
 }

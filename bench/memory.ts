@@ -56,7 +56,7 @@ export async function measureMemory(progress: Progress): Promise<Measured> {
   return {
     rows,
     figures,
-    verdicts: [
+    goalResults: [
       { goal: 'peak memory at 1 GB over that at 100 MB', figure: peak('1 GB') / peak('100 MB'), atMost: 1.1 },
       { goal: 'peak memory at 1 GB', figure: peak('1 GB') / 1e6, atMost: 160, unit: ' MB' },
     ],

@@ -24,8 +24,8 @@ export interface Row {
   readonly remark?: string
 }
 
-/** Something that must be shown; without a bound it is told for the record. */
-export interface Verdict {
+/** Something that must be shown; without a bound it is reported for the record. */
+export interface GoalResult {
   readonly goal: string
   readonly figure: number
   readonly atLeast?: number
@@ -35,7 +35,7 @@ export interface Verdict {
 
 export interface Measured {
   readonly rows: readonly Row[]
-  readonly verdicts: readonly Verdict[]
+  readonly goalResults: readonly GoalResult[]
   /** For the JSON file. */
   readonly figures: unknown
 }
@@ -46,7 +46,7 @@ export interface Report {
   readonly measured: Readonly<Record<string, Measured>>
 }
 
-function holds({ figure, atLeast, atMost }: Verdict): boolean {
+function holds({ figure, atLeast, atMost }: GoalResult): boolean {
   return figure >= (atLeast ?? Number.NEGATIVE_INFINITY) && figure <= (atMost ?? Number.POSITIVE_INFINITY)
 }
 
@@ -61,7 +61,7 @@ export function reportText(report: Report): string {
       .map((cell, column) => (column < 3 || column > 8 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
       .join(' | ')
       .trimEnd()
-  const goals = all.flatMap(({ verdicts }) => verdicts).map(goalText)
+  const goals = all.flatMap(({ goalResults }) => goalResults).map(goalText)
   return [
     machineText(report.machine),
     `Medians; ± is half the distance between the quartiles. ${Math.round(report.seconds)} s in all.`,
@@ -75,11 +75,11 @@ export function reportText(report: Report): string {
   ].join('\n')
 }
 
-function goalText(verdict: Verdict): string {
-  const { goal, figure, atLeast, atMost, unit = '' } = verdict
+function goalText(goalResult: GoalResult): string {
+  const { goal, figure, atLeast, atMost, unit = '' } = goalResult
   if (atLeast === undefined && atMost === undefined) return `for the record  ${goal}: ${figure.toFixed(2)}${unit}`
   const bound = atLeast === undefined ? `at most ${atMost}${unit}` : `at least ${atLeast}${unit}`
-  return `${holds(verdict) ? 'holds          ' : 'FALLS SHORT    '} ${goal}: ${figure.toFixed(2)}${unit} (${bound})`
+  return `${holds(goalResult) ? 'holds          ' : 'FALLS SHORT    '} ${goal}: ${figure.toFixed(2)}${unit} (${bound})`
 }
 
 function cellsOf(row: Row): string[] {
@@ -106,11 +106,11 @@ function percent(summary: Summary | undefined): string {
 export function writeReport(report: Report): string {
   mkdirSync(BENCH_DIR, { recursive: true })
   writeFileSync(join(BENCH_DIR, 'bench.txt'), reportText(report))
-  const verdicts = Object.values(report.measured).flatMap(({ verdicts }) =>
-    verdicts.map((verdict) => ({ ...verdict, holds: holds(verdict) })),
+  const goalResults = Object.values(report.measured).flatMap(({ goalResults }) =>
+    goalResults.map((goalResult) => ({ ...goalResult, holds: holds(goalResult) })),
   )
   const json = JSON.stringify(
-    { ...report, verdicts },
+    { ...report, goalResults },
     (_key, value) => (typeof value === 'bigint' ? String(value) : value),
     2,
   )

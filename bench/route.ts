@@ -2,7 +2,7 @@
  * route. The routes take turns, so that whatever else the machine does meets them all. */
 import { type Child, startChild } from './child.ts'
 import { type Input, inputOf, type TailnetName } from './inputs.ts'
-import { type Measured, type Progress, type Row, RUNS, type Verdict } from './report.ts'
+import { type GoalResult, type Measured, type Progress, type Row, RUNS } from './report.ts'
 import { ROUTES, type RouteName, type RouteRun } from './routes/routes.ts'
 import { type Summary, summarize } from './stats.ts'
 
@@ -34,7 +34,7 @@ export async function measureRoute(progress: Progress): Promise<Measured> {
   }
   const cpu = (route: RouteName, name: TailnetName) =>
     figures.find((one) => one.route === route && one.input.tailnet === name)!.cpu.median
-  const verdicts: Verdict[] = [
+  const goalResults: GoalResult[] = [
     {
       goal: 'one core, large: entries per CPU second over those of bare JSON.parse',
       figure: cpu('parse', 'large') / cpu('line', 'large'),
@@ -51,7 +51,7 @@ export async function measureRoute(progress: Progress): Promise<Measured> {
       atMost: 2,
     },
   ]
-  return { rows: figures.map(rowOf), verdicts, figures }
+  return { rows: figures.map(rowOf), goalResults, figures }
 }
 
 async function measureInput(name: TailnetName): Promise<RouteFigures[]> {

@@ -1,4 +1,4 @@
-/** The service itself, as `npm start` runs it, in a process of its own; what it does is told by its log. */
+/** The service itself, as `npm start` runs it, in a process of its own; what it does is in its log. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -17,7 +17,7 @@ interface WindowDone {
 export interface ServiceProcess extends AsyncDisposable {
   readonly pid: number
   readonly dataDir: string
-  /** Resolves when windows with so many entries, counted from the call on, are done; rejects when the service ends before. */
+  /** Resolves when windows with this many entries, counted from the call on, are done; rejects when the service ends before. */
   entriesDone(count: number): Promise<WindowDone>
   cpuSeconds(): number
   rssBytes(): number

@@ -18,7 +18,10 @@ const DOCUMENT = {
   },
   servers: [{ url: 'http://127.0.0.1:9464', description: 'The default address.' }],
   tags: [
-    { name: 'probes', description: 'They need no token, and ask neither the Tailscale API nor the database.' },
+    {
+      name: 'probes',
+      description: 'They need no token, and send requests neither to the Tailscale API nor to the database.',
+    },
     { name: 'data' },
     { name: 'commands', description: 'They need a bearer token.' },
     { name: 'page' },

@@ -1,4 +1,4 @@
-/** What may know what: imports point left along source -> flatten -> sink, there are no circles, and nobody imports the composition. */
+/** What may know what: imports point left along source -> flatten -> sink, there are no circles, and nothing imports the composition. */
 import assert from 'node:assert/strict'
 import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
@@ -43,7 +43,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http', 'http-client'],
   demo: [],
 }
-/** They put everything together, and nobody imports them. */
+/** They put everything together, and nothing imports them. */
 const COMPOSITION = ['main.ts', 'commands']
 /** An import of these is paid with memory, always: see node-http.ts. */
 const EXPENSIVE = /^import (?!type )[^']*? from '(?:node:https?|@influxdata\/influxdb-client)'$/m

@@ -34,7 +34,7 @@ export interface PlainResult {
   readonly entries: number
 }
 
-/** `flushEvery`: wait for the database after so many points; without it all are handed over at once. */
+/** `flushEvery`: wait for the database after this many points; without it all are handed over at once. */
 export async function plain(answer: Response, api: WriteApi, flushEvery = Infinity): Promise<PlainResult> {
   const { logs } = (await answer.json()) as { logs: readonly PlainMessage[] }
   let entries = 0

@@ -1,4 +1,4 @@
-/** What `/api/status` tells about alerts. Times are RFC 3339 texts. */
+/** What `/api/status` says about alerts. Times are RFC 3339 texts. */
 import type { Alert } from './alert.ts'
 import type { RuleState } from './judge.ts'
 import { NEVER, type State } from './machine.ts'
@@ -12,7 +12,7 @@ export interface AlertStatus {
   readonly name: string
   readonly severity: string
   readonly state: 'pending' | 'firing' | 'resolved'
-  /** The sentence that people are told. */
+  /** The sentence of the alert. */
   readonly text: string
   readonly labels: GroupLabels
   readonly value: string
@@ -33,7 +33,7 @@ export interface RuleStatus {
   readonly series: number
   /** How often something was left out because there are more groups than `seriesMax`. */
   readonly overflowed: number
-  /** The end of the last step that was judged. */
+  /** The end of the last interval that was evaluated. */
   readonly evaluated: string | null
 }
 
@@ -46,8 +46,8 @@ export interface AlertsStatus {
   /** How late a record may be and still count: the setting, or less when memory is short. */
   readonly latenessSeconds: number
   readonly catchingUp: boolean
-  /** After a crash: how much that was read before it alerts know nothing of, until the late pass brings it. What fires keeps firing, and rules whose
-   * window has some of it wait. */
+  /** After a crash: how much of what was read before it is missing in alerts, until the late pass reads it again. A firing alert keeps firing, and
+   * rules whose window has a part of it wait. */
   readonly unsavedSeconds: number
   readonly ignored: { readonly late: number; readonly ahead: number }
   readonly memoryBytes: number

@@ -49,7 +49,7 @@ export const CODES = [
   'state_damaged',
   'state_full',
   'state_failed',
-  // alerts: whoever is to be told
+  // alerts: notifiers
   'notify_unreachable',
   'notify_timeout',
   'notify_unavailable', // 429 and 5xx

@@ -5,10 +5,10 @@ import { systemCode } from './errors.ts'
 
 const FILE_MODE = 0o600
 const FOLDER_MODE = 0o700
-/** What the group and everybody else may do. */
+/** What the group and other users may do. */
 const OTHERS = 0o077
 
-/** Makes the folder, and what is missing above it; a folder that exists stays as it is, because somebody chose its mode. Throws the system's error. */
+/** Makes the folder, and what is missing above it; a folder that exists stays as it is, because its mode was chosen. Throws the system's error. */
 export function makePrivateFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: FOLDER_MODE })
 }

@@ -43,7 +43,7 @@ export class RowIndex {
     return spreadHash(hash) & this.mask
   }
 
-  /** Where it goes on. */
+  /** Where it continues. */
   next(place: number): number {
     return (place + 1) & this.mask
   }

@@ -99,7 +99,7 @@ export async function actionRoutes(
     specCompliance: 'rfc6749',
     errorResponse: ({ code = '' }: Error & { code?: string }) =>
       code.startsWith('FST_BEARER_AUTH') ? TOKEN_NEEDED : INTERNAL,
-    // Anybody can send a wrong token; that must not fill the log.
+    // Anyone can send a wrong token; that must not fill the log.
     verifyErrorLogLevel: 'debug',
   })
 

@@ -15,7 +15,7 @@ export interface ReadinessAnswer {
   readonly status: Status
 }
 
-/** Components only with access; everybody gets the status. */
+/** Components only with access; all others get the status. */
 export type HealthAnswer = HealthState | { readonly status: Status }
 
 /** `result` as soon as the poll has ended. */

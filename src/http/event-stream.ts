@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '../base/clock.ts'
 
 export interface Events {
-  /** Takes over a response whose head is not written yet; false when there are too many clients. `render` gives the data of an event. */
+  /** Takes a response whose head is not written yet; false when there are too many clients. `render` gives the data of an event. */
   open(response: ServerResponse, name: string, render: () => string): boolean
   /** Something changed: all clients get a snapshot soon. */
   changed(): void

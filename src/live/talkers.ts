@@ -1,6 +1,6 @@
 /** Who talks most with whom, in bounded memory and at a bounded cost.
  *
- * Looking at every flow would cost as much as writing it, so big flows are always looked at and small ones by lot: below a threshold t a flow
+ * Looking at every flow would cost as much as writing it, so big flows are always looked at and small ones are sampled: below a threshold t a flow
  * of b bytes is taken with probability b/t and then counts t bytes (threshold sampling: Duffield, Lund, Thorup 2005). Sums stay right on
  * average, and what is big is exact. The threshold is 0, so that everything is exact, until there is too much to do.
  *
@@ -35,14 +35,14 @@ export interface Talker {
   /** Sent by `one` and received by it. */
   readonly txBytes: number
   readonly rxBytes: number
-  /** How the two reach each other: a relay's region (`derp-4`), `direct`, `mixed`; null when no record tells. */
+  /** How the two reach each other: a relay's region (`derp-4`), `direct`, `mixed`; null when no record says. */
   readonly path: string | null
 }
 
 export interface TalkersView {
   readonly spanMinutes: number
   readonly top: readonly Talker[]
-  /** Some flows were taken by lot. */
+  /** Some small flows were sampled. */
   readonly isEstimate: boolean
   /** All pairs together; the shares of the top ones refer to it. */
   readonly totalBytes: number
@@ -112,7 +112,7 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
         const bytes = flowCounters[at]! + flowCounters[at + 2]!
         if (bytes === 0 || (bytes < threshold && bytes < threshold * deps.random())) continue
         taken += 1
-        // What was taken by lot stands for those that were not.
+        // What was sampled stands for those that were not.
         const factor = Math.max(1, threshold / bytes)
         if (factor > 1) slice.isEstimate = true
         const flow = points.flow(index)

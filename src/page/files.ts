@@ -10,7 +10,7 @@ interface StaticFile {
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const UPLOT = dirname(fileURLToPath(import.meta.resolve('uplot/dist/uPlot.min.css')))
 
-/** By path. A list, because both folders have files that are nobody's business. */
+/** By path. A list, because both folders have files that are not for visitors. */
 export const FILES: Readonly<Record<string, StaticFile>> = {
   '/page.css': { folder: HERE, name: 'page.css' },
   '/page.js': { folder: HERE, name: 'page.js' },

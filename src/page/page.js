@@ -41,17 +41,17 @@ let plot
 let drawn = ''
 
 /** Draws the series that the server put beside the plot, unless they are already drawn. */
-function draw(isAnew = false) {
+function draw(isForced = false) {
   const place = document.getElementById('plot')
   if (!place || typeof uPlot === 'undefined') return
   const text = place.dataset.series
   const isLost = plot !== undefined && plot.root.parentNode !== place
-  if (text === drawn && !isAnew && !isLost) return
+  if (text === drawn && !isForced && !isLost) return
   drawn = text
   const series = JSON.parse(text)
   const times = series.virtual.map((_, index) => series.from + index * series.step)
   const data = [times, ...KINDS.map(({ name }) => series[name])]
-  if (isAnew || isLost) {
+  if (isForced || isLost) {
     plot?.destroy()
     plot = undefined
   }

@@ -1,4 +1,4 @@
-/** Keeps secrets out of what people read, by value: a secret shows up in texts that nobody thought of (an error of a library, a URL in a
+/** Keeps secrets out of what people read, by value: a secret shows up in unexpected texts (an error of a library, a URL in a
  * stack), so looking at names of fields is not enough. */
 import { excerpt } from '../base/errors.ts'
 import type { Secret } from './secret.ts'
@@ -10,7 +10,7 @@ export interface SecretRegistry {
   watch(secret: Secret): void
   /** The text with `[secret]` in place of each known value, plain or as base64, Basic header, URL, form or JSON write it. */
   scrub(text: string): string
-  /** What may be shown of a foreign body: scrubbed, at most 512 bytes. `isCut`: the body went on after this text, so its end may be the first
+  /** What may be shown of a foreign body: scrubbed, at most 512 bytes. `isCut`: the body continued after this text, so its end may be the first
    * part of a secret, which then is left out too. */
   excerpt(body: string, isCut: boolean): string
 }

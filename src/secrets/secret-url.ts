@@ -6,7 +6,7 @@ import { fixedSecret, type Secret } from './secret.ts'
 export class SecretUrl {
   /** What to show of it: `https://hooks.example.com`. */
   readonly origin: string
-  /** What the log keeps out, beside the whole: the path, and those of its parts that tell something. */
+  /** What the log keeps out, beside the whole: the path, and those of its parts that reveal something. */
   readonly secrets: readonly Secret[]
   readonly #url: string
 
@@ -15,7 +15,7 @@ export class SecretUrl {
     const { protocol, host, pathname } = new URL(url)
     this.origin = `${protocol}//${host}`
     this.#url = url
-    this.secrets = tellingParts(host, pathname.replace(/^\/+|\/+$/g, '')).flatMap((part) => {
+    this.secrets = revealingParts(host, pathname.replace(/^\/+|\/+$/g, '')).flatMap((part) => {
       try {
         return [fixedSecret(part, 'the path of a URL')]
       } catch {
@@ -40,14 +40,14 @@ export class SecretUrl {
   }
 }
 
-function tellingParts(host: string, path: string): string[] {
+function revealingParts(host: string, path: string): string[] {
   if (path === '') return []
-  const parts = [path, ...path.split('/')].filter(isTelling)
+  const parts = [path, ...path.split('/')].filter(isRevealing)
   return [...new Set([`${host}/${path}`, ...[...parts, ...parts.map(decoded)]])]
 }
 
 /** Words such as `alerts` or `webhook` alone are no secrets, and the log is full of them. */
-function isTelling(part: string): boolean {
+function isRevealing(part: string): boolean {
   return part.length >= 16 || (part.length >= 6 && /[^a-z]/.test(part)) || (part.length >= 8 && !WORDS.has(part))
 }
 

@@ -5,7 +5,7 @@ import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSy
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { imageConfig, ROOT, stages } from './dockerfile.ts'
 
-/** Mounts and user ids are root's to give; anybody else is unprivileged already and gets read-only files instead of mounts. */
+/** Mounts and user ids are root's to give; any other user is unprivileged already and gets read-only files instead of mounts. */
 export const isRoot = process.getuid?.() === 0
 const config = imageConfig()
 const [uid, gid] = config.user.split(':').map(Number) as [number, number]

@@ -27,7 +27,7 @@ export interface Checked {
   readonly findings: readonly Finding[]
   /** The finding of that name; fails without one. */
   of(check: string): Finding
-  /** `✗ bucket`, `! retention`: everything that is not well. */
+  /** `✗ bucket`, `! retention`: everything that is not OK. */
   readonly faults: readonly string[]
 }
 

@@ -8,7 +8,7 @@ import { NOON } from '../simulator/ranges.ts'
 import { readDashboards } from './dashboards.ts'
 import { expanded, marksOf, type View } from './grafana.ts'
 
-interface Told {
+interface Reported {
   readonly msg: string
   readonly rule: string
   readonly group: Readonly<Record<string, string>>
@@ -41,11 +41,11 @@ test('every alert that begins or ends is a mark on the graphs of its tailnet', a
   )
   await running.start()
   await catchUp()
-  // What was told, without what records that came late refuted after that.
-  const told = () => {
-    const all = new Map<string, Told>()
+  // What was reported, without what late records disproved after that.
+  const reported = () => {
+    const all = new Map<string, Reported>()
     for (const line of log) {
-      const one = JSON.parse(line) as Told
+      const one = JSON.parse(line) as Reported
       const msg = TAKEN_BACK[one.msg] ?? one.msg
       const key = JSON.stringify([msg, one.rule, one.group, one.at])
       if (one.msg in TAKEN_BACK) all.delete(key)
@@ -59,8 +59,8 @@ test('every alert that begins or ends is a mark on the graphs of its tailnet', a
         ?.series?.[0]?.values[0]?.[1] ?? 0,
     )
   await eventually(
-    () => `all events to be stored: ${told().length} were told`,
-    async () => told().length > 20 && (await stored()) === told().length,
+    () => `all events to be stored: ${reported().length} were reported`,
+    async () => reported().length > 20 && (await stored()) === reported().length,
   )
 
   const { annotations, templating } = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
@@ -86,7 +86,7 @@ test('every alert that begins or ends is a mark on the graphs of its tailnet', a
     assert.deepEqual(marksOf(await ask({ tailnet: 'other' }), annotation.target, 'browser'), [])
 
     // By the service's own log: which rule, about whom, and the minute.
-    const wanted = told()
+    const wanted = reported()
       .filter((one) => one.msg === msg)
       .map(({ rule, group, at }) => {
         const who = rule === 'busy' ? group['node_name'] : `${group['src']} to ${group['dst']}`

@@ -22,7 +22,7 @@ export interface DemoOptions {
   readonly toNs: bigint
   readonly ports?: Ports
   readonly scope?: Scope | undefined
-  /** In-memory index unless told otherwise. */
+  /** In-memory index unless given. */
   readonly index?: 'inmem' | 'tsi1'
 }
 

@@ -48,7 +48,7 @@ const ofService: Keep = (row) =>
 const bySubnetClient: Keep = (row, choice) =>
   row.tags['kind'] === 'subnet' && row.role !== 'router' && !ofService(row, choice)
 const byExitClient: Keep = (row) => row.tags['kind'] === 'exit' && row.tags['src'] !== 'none'
-const nobody: Keep = (row) => row.tags['kind'] === 'exit' && row.tags['src'] === 'none' && row.tags['dst'] === 'none'
+const withoutEnds: Keep = (row) => row.tags['kind'] === 'exit' && row.tags['src'] === 'none' && row.tags['dst'] === 'none'
 
 const all =
   (...keeps: readonly Keep[]): Keep =>
@@ -228,7 +228,7 @@ const exit: Expectations = {
   '21A': top('flows', byRouter('exit'), carried, ['dst_name', 'dst', 'node_name']),
   '22A': top('flows', byRouter('exit'), carried, ['src', 'proto', 'port']),
   '30A': top('flows', byExitClient, { ...asClient, flows: sumOf('flows') }, ['node_name', 'node']),
-  '31A': plain('flows', nobody, sent),
+  '31A': plain('flows', withoutEnds, sent),
 }
 
 const relayedOfNode = all(physicalOfNode, relayed)

@@ -8,7 +8,7 @@ export interface View {
   readonly toMs: number
   /** Chosen values by variable; `$__all` for All. What is absent has its default. */
   readonly values: Readonly<Record<string, string | readonly string[]>>
-  /** Width of a panel in points; 800 unless told otherwise. */
+  /** Width of a panel in points; 800 unless given. */
   readonly maxDataPoints?: number
 }
 

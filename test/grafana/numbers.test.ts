@@ -123,20 +123,20 @@ test('a total counts every byte once, though both ends report it', async () => {
   const total = Number(frame!.rows[0]![frame!.columns.indexOf('sent')])
 
   // Of each direction between two addresses: the larger of what its sender says it sent and what its receiver says it received.
-  const told = new Map<string, { sent: number; received: number }>()
+  const reported = new Map<string, { sent: number; received: number }>()
   const from = BigInt(view.fromMs) * 1_000_000n
   const to = BigInt(view.toMs) * 1_000_000n
   for (const { ns, tags, fields } of truth.flows) {
     if (tags['kind'] !== 'virtual' || ns < from || ns > to) continue
     const there = `${tags['src']} ${tags['dst']}`
     const back = `${tags['dst']} ${tags['src']}`
-    const sent = told.get(there) ?? { sent: 0, received: 0 }
-    told.set(there, { ...sent, sent: sent.sent + fields['tx_bytes']! })
-    const received = told.get(back) ?? { sent: 0, received: 0 }
-    told.set(back, { ...received, received: received.received + fields['rx_bytes']! })
+    const sent = reported.get(there) ?? { sent: 0, received: 0 }
+    reported.set(there, { ...sent, sent: sent.sent + fields['tx_bytes']! })
+    const received = reported.get(back) ?? { sent: 0, received: 0 }
+    reported.set(back, { ...received, received: received.received + fields['rx_bytes']! })
   }
   let once = 0
-  for (const { sent, received } of told.values()) once += Math.max(sent, received)
+  for (const { sent, received } of reported.values()) once += Math.max(sent, received)
   // Records at the edges of the range have their twin outside it, and a sleeping node reports later.
   assert.ok(total > once * 0.9 && total <= once, `${total} of ${once} bytes`)
 })

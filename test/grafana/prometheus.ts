@@ -44,10 +44,10 @@ export async function startPrometheus(
       const [first] = await ask(`ALERTS{alertname="${alert}",alertstate="firing"}`)
       if (first) return first.metric
     }
-    const told = (await ask('{__name__=~"tailflux_.*",__name__!~".*_bucket"} != 0')).map(({ metric, value }) =>
+    const reported = (await ask('{__name__=~"tailflux_.*",__name__!~".*_bucket"} != 0')).map(({ metric, value }) =>
       JSON.stringify([metric, value[1]]),
     )
-    throw new Error(`${alert} does not fire; what the service tells:\n${told.join('\n')}`)
+    throw new Error(`${alert} does not fire; what the service tells:\n${reported.join('\n')}`)
   }
 
   async function ask(query: string): Promise<{ metric: Record<string, string>; value: [number, string] }[]> {

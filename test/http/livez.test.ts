@@ -24,7 +24,7 @@ test('a service whose timers went dead answers /livez with 503, and with 200 onc
   assert.equal(await livez(), 200)
   isDead = true
   await eventually('the schedule to sleep for ever', () => asleep > 0)
-  // What was under way comes to an end.
+  // What was in progress comes to an end.
   await service.pipeline.tick()
   passedMs = 30 * 60_000
   assert.equal(await livez(), 503)

@@ -170,11 +170,11 @@ test('what a component tells arrives whole, in every answer', async (t) => {
   health.set('sink', 'error', 'db_unreachable', 'The database cannot be reached; start it.')
   health.set('names', 'warning', 'api_forbidden', 'Names cannot be read.')
   const state = health.state()
-  const told = async (path: string, init: RequestInit = {}) =>
+  const reported = async (path: string, init: RequestInit = {}) =>
     (await get(path, { ...bearer(TOKEN), ...init })).json() as Promise<Record<string, unknown>>
 
   const expected = JSON.parse(JSON.stringify({ ...full, health: state }))
-  const { service, version, now, startedAt, uptimeSeconds, ...rest } = await told('/api/status')
+  const { service, version, now, startedAt, uptimeSeconds, ...rest } = await reported('/api/status')
   assert.deepEqual(rest, expected)
   assert.deepEqual([service, version, typeof uptimeSeconds], ['tailflux', '0.0.0-test', 'number'])
   assert.equal(now, startedAt)
@@ -183,9 +183,9 @@ test('what a component tells arrives whole, in every answer', async (t) => {
     ...expected,
     ...{ service, version, now, startedAt, uptimeSeconds },
   })
-  assert.deepEqual(await told('/health'), state)
-  assert.deepEqual(await told('/api/run', { method: 'POST' }), { running: false, result: 'db_down' })
-  assert.deepEqual(await told('/nothing'), { status: 404, error: 'Not found; the status page is at /.' })
+  assert.deepEqual(await reported('/health'), state)
+  assert.deepEqual(await reported('/api/run', { method: 'POST' }), { running: false, result: 'db_down' })
+  assert.deepEqual(await reported('/nothing'), { status: 404, error: 'Not found; the status page is at /.' })
 })
 
 test('an application that is made for its documentation answers nothing', async () => {

@@ -37,7 +37,7 @@ function forms(secret: string): string[] {
   ]
 }
 
-/** True when a stretch of the canary that nobody could guess is left, plain or inside any base64 text. */
+/** True when a stretch of the canary that no one could guess is left, plain or inside any base64 text. */
 function leaks(text: string): boolean {
   if (/canary|0123456789/.test(text)) return true
   return [...text.matchAll(/[\w+/-]{12,}/g)].some(([word]) =>
@@ -161,7 +161,7 @@ test('an error that says what is wrong has no stack, a programmer’s has one', 
   const options = { stage: 'sink', code: 'db_unreachable', reaction: 'retry', cause: new Error('refused') } as const
   log.warn({ err: new CollectorError('It cannot be reached.', options) }, 'told')
   log.error({ err: new TypeError('x is not a function') }, 'broken')
-  const [told, broken] = lines.map((line) => (JSON.parse(line) as { err: Record<string, string> }).err)
-  assert.deepEqual(told, { type: 'CollectorError', message: 'It cannot be reached.: refused' })
+  const [reported, broken] = lines.map((line) => (JSON.parse(line) as { err: Record<string, string> }).err)
+  assert.deepEqual(reported, { type: 'CollectorError', message: 'It cannot be reached.: refused' })
   assert.match(broken?.['stack'] ?? '', /log\.test\.ts/)
 })

@@ -40,7 +40,7 @@ test('the page lives: figures move, the plot is drawn, nothing is asked of other
   await until(`document.querySelectorAll('#peek code').length > 10`)
   assert.equal(await page.title(), 'OK · tailflux')
 
-  // The plot tells the values under the pointer.
+  // The plot shows the values under the pointer.
   const plot = await page.locator('#plot .u-over').boundingBox()
   assert.ok(plot !== null)
   await page.mouse.move(plot.x + plot.width * 0.9, plot.y + plot.height / 2)

@@ -34,7 +34,7 @@ test('a first start with the longest look-back begins safely above what ages out
 
 test('history that ages out before it can be read moves the origin and is no loss', async () => {
   const world = createLineWorld({ lookbackMs: 30 * DAY_MS })
-  // The first answer tells the time, everything after it is refused.
+  // The first answer has the time, everything after it is refused.
   world.api.fault = () => {
     if (world.api.asked.length > 1) unreachable()
   }

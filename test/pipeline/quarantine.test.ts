@@ -38,7 +38,7 @@ function setUp(t: TestContext) {
     /** JSON of messages, and when they were logged. */
     logs: [] as { text: string; loggedNs: bigint }[],
     lines: [] as string[],
-    /** So many batches fail from now on. */
+    /** The number of batches that fail from now on. */
     failures: 0,
     ledger: createMemoryLedger(),
     deadLetters: createDeadLetters({ dir, maxBytes: 256 << 20 }, { clock, log: silentLog }),

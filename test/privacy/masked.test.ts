@@ -237,10 +237,10 @@ test('the key stays the same in a state file, and devices are masked for all who
   assert.deepEqual(maskedDevices([device], drop), [{ nodeId: 'n1', name: '', addresses: ['100.64.0.1'] }])
   const tagged = { ...device, owner: 'tag:db,tag:prod' }
   for (const mask of [hash, drop]) assert.equal(maskedDevices([tagged], mask)[0]?.owner, 'tag:db,tag:prod')
-  const nobody = createNames(state(), 'x')
-  maskedNames(nobody, drop).observe([device], NOON_NS)
-  assert.equal(nobody.nameOf('n1', NOON_NS), undefined)
-  // What was observed behind the mask is not masked a second time; what was kept before it is masked when it is told.
+  const unnamed = createNames(state(), 'x')
+  maskedNames(unnamed, drop).observe([device], NOON_NS)
+  assert.equal(unnamed.nameOf('n1', NOON_NS), undefined)
+  // What was observed behind the mask is not masked a second time; what was kept before it is masked when it is shown.
   const names = maskedNames(createNames(file, 'x'), hash)
   names.observe([device], NOON_NS)
   assert.equal(names.nameOf('n1', NOON_NS), hash.name('alice-laptop'))

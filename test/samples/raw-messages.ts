@@ -16,7 +16,7 @@ export interface Sample {
   readonly messages: readonly unknown[]
 }
 
-/** Undefined for a file without flow logs. `name` tells of which kind entries without a message are. */
+/** Undefined for a file without flow logs. `name` says of which kind entries without a message are. */
 export function sampleOf(text: string, name: string): Sample | undefined {
   const values = valuesIn(text).map(parseExact)
   const [first] = values

@@ -1,4 +1,4 @@
-/** Flow logs as the world writes them, through the real line: what goes in comes out or is set aside, to the last byte. */
+/** Flow logs as the world writes them, through the real line: what goes in comes out or is quarantined, to the last byte. */
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -93,7 +93,7 @@ test('the fixtures by hand', () => {
   assert.equal(read('streamed-without-separators.txt').messageCount, 2)
 })
 
-/** What the lines of a measurement and the texts set aside hold together. */
+/** What the lines of a measurement and the quarantined texts hold together. */
 function givenBy({ lines, quarantined }: Through, measurement: string): Sums {
   const sums: Sums = new Map()
   for (const line of lines) {

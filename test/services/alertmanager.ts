@@ -9,7 +9,7 @@ export interface Alertmanager extends ServerProcess {
   configure(yaml: string): Promise<void>
 }
 
-const NOBODY = 'route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n'
+const NO_RECEIVER = 'route: { receiver: none }\nreceivers: [{ name: none }]\n'
 
 export async function startAlertmanager(scope?: Scope, options: { config?: string } = {}): Promise<Alertmanager> {
   const { path, root } = await ensure('alertmanager')
@@ -25,7 +25,7 @@ export async function startAlertmanager(scope?: Scope, options: { config?: strin
       // Where the unpacked program finds its templates, see servers.ts.
       if (root !== undefined) symlinkSync(join(root, 'usr'), join(dir, 'usr'))
       return [
-        `--config.file=${write(dir, options.config ?? NOBODY)}`,
+        `--config.file=${write(dir, options.config ?? NO_RECEIVER)}`,
         `--storage.path=${join(dir, 'data')}`,
         `--web.listen-address=127.0.0.1:${port}`,
         // No cluster, no other port.

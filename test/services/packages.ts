@@ -15,7 +15,7 @@ export interface Unpacking {
   readonly packages: readonly string[]
   /** Also whatever they depend on and this machine does not have. */
   readonly withDependencies: boolean
-  /** Made anew; appears only when everything is in it. */
+  /** Made again; appears only when everything is in it. */
   readonly into: string
   /** For downloads and package lists. */
   readonly cache: string

@@ -7,7 +7,7 @@ import { freePort, type Scope } from './server-process.ts'
 export type Toxic =
   /** Each piece of an answer arrives so much later. */
   | { readonly kind: 'latency'; readonly ms: number }
-  /** The connection is closed when so many bytes of requests or of answers have passed since the toxic was set. */
+  /** The connection is closed when this many bytes of requests or of answers have passed since the toxic was set. */
   | { readonly kind: 'cut'; readonly of: 'request' | 'answer'; readonly afterBytes: number }
   /** The same with a reset instead of an orderly end. */
   | { readonly kind: 'reset'; readonly of: 'request' | 'answer'; readonly afterBytes: number }
@@ -17,7 +17,7 @@ export type Toxic =
   | { readonly kind: 'half-body' }
   /** The server gets the whole request and works on it; its answer is lost and the connection reset. */
   | { readonly kind: 'lose-answer' }
-  /** Nobody listens. */
+  /** Nothing listens. */
   | { readonly kind: 'refuse' }
   /** Connections open, bytes vanish, nothing ever comes back. */
   | { readonly kind: 'black-hole' }
@@ -32,7 +32,7 @@ export interface Proxy extends AsyncDisposable {
   readonly socketsSeen: number
   /** Bytes of requests that reached the proxy, and of answers that left it. */
   readonly passed: { readonly request: number; readonly answer: number }
-  /** One fault from now on, on old and on new connections; undefined: none. `times`: it goes away by itself after so many victims
+  /** One fault from now on, on old and on new connections; undefined: none. `times`: it goes away by itself after this many victims
    * (connections that were cut, reset or lost). Changing it ends the connections that the old one held up. */
   set(toxic: Toxic | undefined, times?: number): Promise<void>
   /** New connections lead there from now on; those that are open are reset. */

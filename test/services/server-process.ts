@@ -61,7 +61,7 @@ export async function startServer(scope: Scope | undefined, plan: ServerPlan): P
       return server
     } catch (error) {
       await server.stop()
-      // Somebody else took the port in between.
+      // Another process took the port in between.
       if (attempt < PORT_ATTEMPTS && /address already in use/.test(server.output())) continue
       throw error
     }
@@ -144,7 +144,7 @@ function createServerProcess(plan: ServerPlan, port: number): ServerProcess {
   }
 }
 
-/** A port of 127.0.0.1 that nobody listens on, from below the range that outgoing connections take: so that a server which is killed
+/** A port of 127.0.0.1 that nothing listens on, from below the range that outgoing connections take: so that a server which is killed
  * finds its port free when it starts again. */
 export async function freePort(): Promise<number> {
   while (true) {

@@ -14,7 +14,7 @@ export function noSmallDisk(): string | false {
   return reason
 }
 
-/** A folder with room for so many bytes, taken away at the end. */
+/** A folder with room for this many bytes, taken away at the end. */
 export function mountSmallDisk(scope: Scope, bytes: number): string {
   const dir = mkdtempSync(join(tmpdir(), 'tailflux-disk-'))
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', dir])

@@ -1,4 +1,4 @@
-/** Days and weeks without database or API, on virtual time: what was asked for meanwhile, what was told, and what came back. */
+/** Days and weeks without database or API, on virtual time: what was asked for meanwhile, what was reported, and what came back. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -132,7 +132,7 @@ test('31 days without API: an exact gap for what is beyond the retention is told
   const toNs = gaps.at(-1)?.toNs ?? 0n
   for (const [index, gap] of gaps.entries()) if (index > 0) assert.equal(gap.fromNs, gaps[index - 1]?.toNs, 'one piece')
   assert.equal(fromNs, watermarkNs, 'it begins where reading had come to')
-  // An hour before the API forgets, reading is given up: what would be gone before it is read must be told.
+  // An hour before the API forgets, reading is given up: what would be gone before it is read must be reported.
   const expectedNs = backNs - 30n * DAY + HOUR
   assert.ok(toNs >= expectedNs - HOUR && toNs <= expectedNs + MINUTE, `${iso(toNs)}, not ${iso(expectedNs)}`)
   t.diagnostic(`gap told: ${iso(fromNs)} to ${iso(toNs)}, ${Number(toNs - fromNs) / 3.6e12} h`)

@@ -32,7 +32,7 @@ export interface ChaosPlan {
 
 export interface ChaosReport {
   readonly points: number
-  /** How often each thing was done to them, and how often the service told what it did to it. */
+  /** How often each thing was done to them, and how often the service reported what it did. */
   readonly bites: ReadonlyMap<string, number>
   readonly seconds: number
   readonly apiRequests: number
@@ -275,7 +275,7 @@ function harmState(dataDir: string, draw: number, bite: (name: string) => void):
     bite('state file damaged')
     writeFileSync(path, draw < 0.6 ? '' : Buffer.alloc(9_000, 0xee))
   }
-  // A small disk holds only so many of those that are set aside.
+  // A small disk holds only some of those that are moved away.
   for (const name of readdirSync(dataDir)) if (name.includes('.corrupt-')) rmSync(join(dataDir, name), { force: true })
 }
 
@@ -288,7 +288,7 @@ function learn(run: ServiceRun, bites: Map<string, number>): void {
     if (message === undefined) continue
     const code = /"code":"([a-z_]+)"/.exec(line)?.[1]
     const queue = message === 'window done' ? / *"queue":"([a-z]+)"/.exec(line)?.[1] : undefined
-    const name = `told: ${message}${code ? ` (${code})` : ''}${queue ? ` (${queue})` : ''}`
+    const name = `reported: ${message}${code ? ` (${code})` : ''}${queue ? ` (${queue})` : ''}`
     bites.set(name, (bites.get(name) ?? 0) + 1)
   }
 }
@@ -306,8 +306,8 @@ async function reached(
     if (run.process.exitCode !== null) break
     await sleep(100)
   }
-  const { live: _, ...told } = last ?? {}
-  assert.fail(`it does not get there: ${JSON.stringify(told)}\n${run.output().slice(-3000)}`)
+  const { live: _, ...reported } = last ?? {}
+  assert.fail(`it does not get there: ${JSON.stringify(reported)}\n${run.output().slice(-3000)}`)
 }
 
 function timeOf(ns: bigint): string {

@@ -57,7 +57,7 @@ export interface ChaosWorld {
   readonly apiClock: ApiClock
   readonly dataDir: string
   readonly isSmallDisk: boolean
-  /** Sets the wall clock of the service off by so many seconds, while it runs. */
+  /** Sets the wall clock of the service off by this many seconds, while it runs. */
   jump(seconds: number): void
   start(): Promise<ServiceRun>
   status(run: ServiceRun): Promise<Record<string, unknown> | undefined>

@@ -143,7 +143,7 @@ export async function startJumpWorld(
     status,
     output: () => output,
     async jump(by, watchMs) {
-      // Not beside a poll, or nobody could tell which poll is which.
+      // Not beside a poll, or polls could not be told apart.
       const serviceNow = () => Date.now() + 1000 * offsetSeconds
       const isNearPoll = () =>
         times.next(serviceNow()) - serviceNow() < 3_500 ||

@@ -166,7 +166,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
       const after = await run(dir, [])
       const where = `killed at ${name} number ${at}`
       assert.ok(after.isDone, `${where}: ${after.output.slice(-2000)}`)
-      // A kill leaves no damage that a start would have to set aside; what died while it was made is empty.
+      // A kill leaves no damage that a start would have to move away; what died while it was made is empty.
       const aside = readdirSync(dir).filter((file) => file.includes('.corrupt-') && !file.endsWith('-journal'))
       const mayBeEmpty = aside.every((file) => readFileSync(join(dir, file)).length === 0)
       assert.ok(mayBeEmpty, `${where}: the state file was damaged`)

@@ -1,5 +1,5 @@
 /** One node that attacks, beside a simulated tailnet of honest ones. What it sends at any time is a pure function of its plan; each message
- * knows its good points and how many parts of it nobody can take. */
+ * knows its good points and how many parts of it cannot be stored. */
 
 import type { DemoEntry, Entries } from '../../src/demo/entries.ts'
 import { addressOf, type DemoAddress, type DemoNode } from '../../src/demo/nodes.ts'
@@ -32,7 +32,7 @@ export interface HostileMessage {
   readonly loggedNs: bigint
   readonly text: string
   readonly points: readonly TruthPoint[]
-  /** Parts that are set aside: entries, or 1 for the whole message. */
+  /** Parts that are quarantined: entries, or 1 for the whole message. */
   readonly bad: number
   /** Lines that the database refuses. */
   readonly refused: number
@@ -271,7 +271,7 @@ export function createHostileNode(tailnet: Tailnet, plan: HostilePlan) {
         good('an odd id', { loggedNs, startNs }, entries, {
           node: { ...honest[0]!, nodeId: ODD_IDS[round % ODD_IDS.length]! },
         }),
-      // The sum of both does not fit: one is a point, the other is set aside.
+      // The sum of both does not fit: one is a point, the other is quarantined.
       () => {
         const big = { src: ownAddress, srcPort: 40_001, dst: addressOf('192.0.2.9'), dstPort: 443, txBytes: INT64_MAX }
         const second = entry({ ...big, srcPort: 40_002 })

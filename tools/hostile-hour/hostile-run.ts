@@ -330,8 +330,8 @@ function createSupervisor(scope: Scope, plan: ServicePlan) {
       restarts += 1
       void sleep(1_000).then(() => start())
     })
-    const told = await Promise.race([once(made, 'message'), once(made, 'exit').then(() => undefined)])
-    if (told !== undefined) url = (told[0] as { url: string }).url
+    const reported = await Promise.race([once(made, 'message'), once(made, 'exit').then(() => undefined)])
+    if (reported !== undefined) url = (reported[0] as { url: string }).url
   }
 
   async function get(path: string): Promise<Response | undefined> {

@@ -1,4 +1,4 @@
-/** The service in a process of its own, by a simulated clock: `node hostile-service.ts '<JSON of ServicePlan>'`. Tells its address by a message
+/** The service in a process of its own, by a simulated clock: `node hostile-service.ts '<JSON of ServicePlan>'`. Reports its address by a message
  * to its parent; its log goes to standard output. */
 import { loadSettings } from '../../src/config/load.ts'
 import { createService } from '../../src/main.ts'

@@ -100,7 +100,7 @@ export function createStored(tailnet: Tailnet, hostile: HostileNode, fromNs: big
       }
       return found
     },
-    /** Parts that must have been set aside, and lines that were refused, of messages logged up to this time. */
+    /** Parts that must have been quarantined, and lines that were refused, of messages logged up to this time. */
     accountOf(toNs: bigint): { bad: number; refused: number; messages: number } {
       const sums = { bad: 0, refused: 0, messages: 0 }
       for (const { bad, refused } of hostile.messages(fromNs, toNs)) {

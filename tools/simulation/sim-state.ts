@@ -8,7 +8,7 @@ import { CollectorError } from '../../src/base/errors.ts'
 import { openStateFile, type StateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { silentLog } from '../../test/helpers/silent.ts'
 
-/** Told before each transaction: `before` dies without it, `inside` after its work and before the commit, `after` behind the commit. */
+/** Called before each transaction: `before` dies without it, `inside` after its work and before the commit, `after` behind the commit. */
 export type Fate = 'live' | 'before' | 'inside' | 'after' | 'full'
 
 export interface SimState {

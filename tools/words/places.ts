@@ -10,9 +10,9 @@ export interface Place {
 
 export const PLACES: readonly Place[] = [
   {
-    files: /^src\/(?:flatten|base|directory|alerts|live|sink\/line-protocol)\/|^src\/observe\/line\/|^bench\/|^test\//,
+    files: /^src\/(?:flatten|base|directory|sink\/line-protocol|demo)\/|^src\/observe\/line\/|^(?:bench|tools|test)\//,
     words: /^slots?$/i,
-    meaning: 'a place in a hash table or in a ring of counters',
+    meaning: 'a place in a hash table, in a ring of counters or in a timetable',
   },
   {
     files: /^(?:test|tools|bench|src|config)\/(?!alerts\/)/,
@@ -20,12 +20,12 @@ export const PLACES: readonly Place[] = [
     meaning: 'a part of a text, a stream or a list',
   },
   {
-    files: /^(?:test|tools|bench|config)\//,
+    files: /^(?:test|tools|bench|config|src\/demo|src\/page)\//,
     words: /^wanted$/i,
-    meaning: 'what a test or a tool expects or looks for',
+    meaning: 'what a test expects, a tool looks for, or a page should show',
   },
   {
-    files: /^(?!src\/doctor\/)/,
+    files: /./,
     words: /^(?:asks?|asked|asking)$/i,
     meaning: 'to send a request to a server, or to request',
   },
@@ -34,7 +34,7 @@ export const PLACES: readonly Place[] = [
     words: /^cut(?:s|ting|ter)?$/i,
     meaning: 'the array cutter; a text that ends at its limit; a connection that breaks',
   },
-  { files: /^test\/schedule\//, words: /^gates?$/i, meaning: 'a promise that lets a test continue' },
+  { files: /^test\//, words: /^gates?$/i, meaning: 'a promise that lets a test continue' },
   {
     files: /^(?:src|test|tools|bench)\//,
     words: /^fold(?:s|ed|ing)?$/i,

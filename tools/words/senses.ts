@@ -13,7 +13,11 @@ export interface Sense {
 export const SENSES: readonly Sense[] = [
   { say: 'fix, remedy', not: /\bmend(?:s|ed|ing)?\b/gi },
   { say: 'component', not: /\brooms?\b/gi },
-  { say: 'report, notify, show', not: /\b(?:tells?|told|telling|teller|news)\b/gi, plain: [/tells? you/gi] },
+  {
+    say: 'report, notify, show',
+    not: /\b(?:tells?|told|telling|teller|news)\b/gi,
+    plain: [/tells? you|(?:tell|told|telling) (?:\w+ ){0,2}apart/gi],
+  },
   { say: 'evaluate, diagnose', not: /\b(?:judge[sd]?|judging|verdicts?)\b/gi },
   { say: 'retract', not: /\brefute[sd]?\b/gi, plain: [/"refuted"|, refuted`/gi] },
   { say: 'device, owner', not: /\bPerson\b/g },

@@ -11,6 +11,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const DOCUMENTS = [
   '*.md',
   'docs/*.md',
+  'docs/openapi.json',
   '.env.example',
   'docker-compose*.yml',
   'config/tailflux.yaml',

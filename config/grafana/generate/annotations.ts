@@ -18,7 +18,7 @@ export function alertMarks(): cog.Builder<AnnotationQuery>[] {
 
 function marks(name: string, state: 'firing' | 'resolved', color: string): cog.Builder<AnnotationQuery> {
   const datasource = { type: 'influxdb', uid: DS }
-  // What late records refuted has been written once more, as such.
+  // What late records disproved has been written once more, as such.
   const conditions = [`"type" = 'alert'`, `"state" = '${state}'`, '"refuted" = false']
   const target = {
     refId: 'Anno',

@@ -35,7 +35,7 @@ const LAST_MINUTES_SECONDS = 300
 export interface From {
   readonly from: string
   readonly where: readonly string[]
-  /** The period shown unless told otherwise. */
+  /** The period shown unless given. */
   readonly time?: string
   /** Tags, not quoted. */
   readonly by?: readonly string[]

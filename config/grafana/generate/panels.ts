@@ -22,13 +22,13 @@ export interface PanelBuilder extends cog.Builder<sdk.Panel> {
 }
 
 interface Common {
-  /** Fixed for ever: alert rules and links may point at it. */
+  /** Fixed forever: alert rules and links may point at it. */
   readonly id: number
   readonly title: string
   /** What the numbers count. */
   readonly description: string
   readonly unit: string
-  /** `${ds}` unless told otherwise. */
+  /** `${ds}` unless given. */
   readonly datasource?: string
   readonly decimals?: number
 }
