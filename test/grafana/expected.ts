@@ -48,7 +48,8 @@ const ofService: Keep = (row) =>
 const bySubnetClient: Keep = (row, choice) =>
   row.tags['kind'] === 'subnet' && row.role !== 'router' && !ofService(row, choice)
 const byExitClient: Keep = (row) => row.tags['kind'] === 'exit' && row.tags['src'] !== 'none'
-const withoutEnds: Keep = (row) => row.tags['kind'] === 'exit' && row.tags['src'] === 'none' && row.tags['dst'] === 'none'
+const withoutEnds: Keep = (row) =>
+  row.tags['kind'] === 'exit' && row.tags['src'] === 'none' && row.tags['dst'] === 'none'
 
 const all =
   (...keeps: readonly Keep[]): Keep =>

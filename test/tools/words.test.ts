@@ -52,7 +52,10 @@ test('comments and names of code are read as words, line by line', () => {
 })
 
 test('a word may be meant plainly in some places of the code', () => {
-  assert.equal(meaningIn('src/flatten/points.ts', 'slots'), 'a place in a hash table, in a ring of counters or in a timetable')
+  assert.equal(
+    meaningIn('src/flatten/points.ts', 'slots'),
+    'a place in a hash table, in a ring of counters or in a timetable',
+  )
   assert.equal(meaningIn('src/pipeline/planner.ts', 'slots'), undefined)
   assert.equal(meaningIn('src/pipeline/planner.ts', 'told'), undefined)
 })
