@@ -1,7 +1,3 @@
-/** A whole service on a simulated tailnet, whose clock stands still while it works and goes on poll by poll. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { AlertsStatus } from '../../src/alerts/status.ts'
 import { MS, SECOND } from '../../src/base/clock.ts'
@@ -10,6 +6,7 @@ import { createService } from '../../src/main.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
+import { memoryFolder } from '../helpers/temporary-folder.ts'
 import { eventually } from '../line/eventually.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'
@@ -58,8 +55,7 @@ export async function startToldService(
   await api.start()
   t.after(() => api.stop())
   // Hundreds of windows are written down, each for good: in memory where there is such a place.
-  const dataDir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'tailflux-told-'))
-  t.after(() => rmSync(dataDir, { recursive: true, force: true }))
+  const dataDir = memoryFolder(t)
   const { settings, secrets: known } = loadSettings({
     env: {},
     changes: {

@@ -1,7 +1,6 @@
 /** What tailflux keeps is for its own user: checked on the files themselves, also while SQLite has journals beside them. */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
@@ -9,17 +8,15 @@ import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { openStoreFile } from '../../src/sink/sqlite/store-file.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
 const openState = (path: string) => openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
 
 function folderFor(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tailflux-private-'))
+  const folder = temporaryFolder(t)
   const before = process.umask(0)
-  t.after(() => {
-    process.umask(before)
-    rmSync(folder, { recursive: true })
-  })
+  t.after(() => void process.umask(before))
   return folder
 }
 

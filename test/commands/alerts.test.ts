@@ -6,7 +6,8 @@ import { type TestContext, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { systemClock } from '../../src/base/clock.ts'
 import { startListeners } from '../alerts/told-listeners.ts'
-import { folder, runCli } from '../helpers/cli.ts'
+import { runCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startWorld } from '../line/world.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
@@ -15,7 +16,7 @@ import { missing } from '../services/servers.ts'
 const SECRET = 'geheim-1234567890'
 
 async function settingsFile(t: TestContext, settings: object): Promise<string> {
-  const path = join(await folder(t), 'tailflux.yaml')
+  const path = join(temporaryFolder(t), 'tailflux.yaml')
   await writeFile(path, stringify(settings))
   return path
 }
@@ -145,7 +146,7 @@ test('alerts suggest proposes rules that the settings take, the same from the em
   for (const name of ['node-egress', 'pair-volume', 'tailnet-volume'])
     assert.ok(names.includes(name), fromInflux.stdout)
   assert.match(fromInflux.stdout, /^# From the last day: [\s\S]*\n {4}# the most in 1h: \S+ [\d.]+[kMG]?B/)
-  const config = join(await folder(t), 'suggested.yaml')
+  const config = join(temporaryFolder(t), 'suggested.yaml')
   await writeFile(config, fromStore.stdout)
   const printed = await runCli(t, ['print-config', '-c', config])
   assert.equal(printed.code, 0, printed.stderr)
@@ -155,7 +156,7 @@ test('alerts suggest proposes rules that the settings take, the same from the em
 test('alerts suggest says what to fix where there is no data', {
   skip: await missing('influxd'),
 }, async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const influx = await startInfluxd(t, { databases: ['empty'] })
   const at = (url: string, db: string) => ({ INFLUX_API: 'v1', INFLUX_DB: db, INFLUX_URL: url })
   const cases: [args: string[], env: Record<string, string>, code: number, message: RegExp][] = [

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StatusAnswer } from '../../src/observe/status.ts'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { MEASUREMENTS, type StoredPoint } from '../line/truth-in.ts'
 import { iteratePoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
@@ -47,7 +48,7 @@ test('a week of 200 nodes, killed five times, is the truth, and the present does
   await api.start()
   t.after(() => api.stop())
   const [dir, influxd, port] = await Promise.all([
-    folder(t),
+    temporaryFolder(t),
     startInfluxd(t, { databases: ['flows'], index: 'tsi1' }),
     freePort(),
   ])

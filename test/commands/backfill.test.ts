@@ -1,7 +1,8 @@
 /** `tailflux backfill` as a process: beside a service, alone, killed again and again. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { type TestContext, test } from 'node:test'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
@@ -14,13 +15,13 @@ function isoOf(ns: bigint): string {
   return new Date(Number(ns / 1_000_000n)).toISOString()
 }
 
-async function world(t: Parameters<typeof folder>[0], tailnet: Tailnet, latencyMs = 0) {
+async function world(t: TestContext, tailnet: Tailnet, latencyMs = 0) {
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
   // Its clock runs, as that of the service does: one that stands still would be reported as clock skew.
   const api = createSimulatedApi(tailnet, { latencyMs })
   await api.start()
   t.after(() => api.stop())
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const env = {
     TAILSCALE_API_URL: api.url,
     TAILSCALE_API_KEY: 'tskey-api-demo',
@@ -34,13 +35,7 @@ async function world(t: Parameters<typeof folder>[0], tailnet: Tailnet, latencyM
 }
 
 /** What the store holds of records logged in the range is the truth, no more and no less. */
-async function assertStored(
-  t: Parameters<typeof folder>[0],
-  tailnet: Tailnet,
-  dir: string,
-  fromNs: bigint,
-  toNs: bigint,
-) {
+async function assertStored(t: TestContext, tailnet: Tailnet, dir: string, fromNs: bigint, toNs: bigint) {
   const { stdout } = await runCli(
     t,
     ['export', '--from', isoOf(fromNs - 6n * HOUR_NS), '--to', isoOf(toNs + MINUTE_NS)],

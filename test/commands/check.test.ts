@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 test('faulty settings are a finding, with every fault', async (t) => {
   const { code, stdout, stderr } = await runCli(t, ['check'], { TAILFLUX_HTTP_PORT: 'many', TAILFLUX_NO_SUCH: '1' })
@@ -13,7 +14,7 @@ test('faulty settings are a finding, with every fault', async (t) => {
 })
 
 test('without credentials the table says which to set, and nothing is made in the data directory', async (t) => {
-  const dir = join(await folder(t), 'data')
+  const dir = join(temporaryFolder(t), 'data')
   const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0' }
   const text = await runCli(t, ['check'], env)
   assert.equal(text.code, 1)
@@ -28,7 +29,7 @@ test('without credentials the table says which to set, and nothing is made in th
 })
 
 test('beside a running service nothing is in its way, and it goes on', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const token = join(dir, 'token')
   await writeFile(token, 'canary-http-token-0123456789\n')
   const env = {

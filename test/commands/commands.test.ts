@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 test('help and version go to standard output with exit code 0, wrong usage to standard error with 2', async (t) => {
   const [help, version, wrong, option, none] = await Promise.all([
@@ -42,7 +43,7 @@ test('settings at fault end every command with 2 and all faults', async (t) => {
 })
 
 test('run without credentials says which to set, and demo=auto shows the demo instead', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const without = await runCli(t, ['run'], { TAILFLUX_DATA_DIR: dir })
   assert.equal(without.code, 2)
   assert.match(without.stderr, /TAILSCALE_OAUTH_CLIENT_ID and TAILSCALE_OAUTH_CLIENT_SECRET, or TAILSCALE_API_KEY/)
@@ -53,7 +54,7 @@ test('run without credentials says which to set, and demo=auto shows the demo in
 })
 
 test('the demo shows points; a second process is refused; export and ledger show tell what is there; SIGTERM ends it well', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0', TAILFLUX_POLL_LOOKBACK: '5m' }
   const demo = startCli(t, ['demo', '--nodes', '10'], env)
   const [, url] = await demo.until(/Status page: (http:\S+)\//, 'stderr')
@@ -97,7 +98,7 @@ test('the demo shows points; a second process is refused; export and ledger show
 })
 
 test('healthcheck and ledger show say what to fix when nothing is there', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const health = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])
   assert.equal(health.code, 1)
   assert.match(health.stderr, /Check that tailflux is running/)

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { folder, runCli } from '../helpers/cli.ts'
+import { runCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -36,7 +37,7 @@ test('the store and InfluxDB tell the same, and it is the truth', { skip: await 
   })
   assert.ok(toNs !== undefined)
   const fromNs = toNs - RANGE_NS
-  const [dir, influxd] = await Promise.all([folder(t), startInfluxd(t, { databases: ['flows'] })])
+  const [dir, influxd] = await Promise.all([temporaryFolder(t), startInfluxd(t, { databases: ['flows'] })])
   const file = join(dir, 'saved.ndjson')
   await writeFile(file, [...tailnet.messages(fromNs, toNs)].join('\n'))
   const store = { TAILFLUX_DATA_DIR: dir }
@@ -112,7 +113,7 @@ test('the store and InfluxDB tell the same, and it is the truth', { skip: await 
 })
 
 test('what cannot be queried is reported with the fix', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const empty = await runCli(t, ['flows'], { TAILFLUX_DATA_DIR: dir })
   assert.equal(empty.code, 1)
   assert.match(empty.stderr, /There is no embedded store at .*check TAILFLUX_DATA_DIR/)

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { CONTACT_POINT_FILE, RULES_FILE, uidOf } from '../../src/alerts/export/grafana.ts'
-import { folder, runCli } from '../helpers/cli.ts'
+import { runCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 const NODE = { name: 'node-egress', above: '20GB', window: '1h' }
 const EXIT = { name: 'exit-busy', by: 'exitNode', above: '200Mbps', window: '5m', for: '10m' }
@@ -25,7 +26,7 @@ interface Place {
 }
 
 async function place(t: TestContext): Promise<Place> {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const config = join(dir, 'tailflux.yaml')
   const out = join(dir, 'provisioning', 'alerting')
   return {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { openStoreFile } from '../../src/sink/sqlite/store-file.ts'
-import { folder } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 
@@ -28,7 +28,7 @@ async function runInShell(t: TestContext, args: readonly string[], dir: string, 
 const MESSAGES = 2_000
 
 async function world(t: TestContext): Promise<{ dir: string; file: string }> {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   openStoreFile(join(dir, 'store.db')).db.close()
   const file = join(dir, 'messages.ndjson')
   const lines = Array.from({ length: MESSAGES }, (_, index) =>

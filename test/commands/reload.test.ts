@@ -6,7 +6,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readControlToken } from '../../src/http/control-token.ts'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -15,7 +16,7 @@ import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 const MINUTE_NS = 60_000_000_000n
 
 test('under load: valid settings are applied, invalid ones rejected with all errors, and the content is the truth', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const tailnet = createTailnet({ nodes: 12, seed: 9 })
   // The API's clock stands still, so that the last edge is known.
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
@@ -82,7 +83,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
 })
 
 test('settings that are good but do not work here: the old ones come back', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
@@ -102,7 +103,7 @@ test('settings that are good but do not work here: the old ones come back', asyn
 })
 
 test('commands over HTTP and from the command line: only with a token, and the one of the data directory is enough', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '0', TAILFLUX_POLL_LOOKBACK: '5m' }
   const demo = startCli(t, ['demo', '--nodes', '6'], env)
   const [, url = ''] = await demo.until(/Status page: (http:\S+)\//, 'stderr')
@@ -137,7 +138,7 @@ test('commands over HTTP and from the command line: only with a token, and the o
 })
 
 test('no other process gets the state file while settings are exchanged, ten times', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())
@@ -163,7 +164,7 @@ test('no other process gets the state file while settings are exchanged, ten tim
 })
 
 test('another data directory: its lock is taken first, the old one is free then; one that is taken changes nothing', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const api = createSimulatedApi(createTailnet({ nodes: 5 }))
   await api.start()
   t.after(() => api.stop())

@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
-import { folder, runCli, startCli } from '../helpers/cli.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -18,7 +19,7 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
   const api = createSimulatedApi(tailnet, { nowNs: () => nowNs })
   await api.start()
   t.after(() => api.stop())
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const env = {
     TAILSCALE_API_URL: api.url,
     TAILSCALE_API_KEY: 'tskey-api-demo',
@@ -61,7 +62,7 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
   }
   assert.deepEqual(await flows(dir), before)
 
-  const fresh = await folder(t)
+  const fresh = temporaryFolder(t)
   assert.equal((await runCli(t, ['replay', ndjson], { ...env, TAILFLUX_DATA_DIR: fresh })).code, 0)
   assert.ok((await assertTruth(await flows(fresh), tailnet.truth(fromNs, toNs))) > 100)
   const printed = await runCli(t, ['replay', '--print', file], { ...env, TAILFLUX_DATA_DIR: fresh })
@@ -76,7 +77,7 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
 })
 
 test('what cannot be replayed is reported, with exit code 1', async (t) => {
-  const dir = await folder(t)
+  const dir = temporaryFolder(t)
   const file = join(dir, 'broken.json')
   await writeFile(file, '{"logs":[{"nodeId":"n1"')
   const broken = await runCli(t, ['replay', file], { TAILFLUX_DATA_DIR: dir })

@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import { statusText } from '../../src/commands/status.ts'
 import { createLive } from '../../src/live/live.ts'
 import type { StatusAnswer } from '../../src/observe/status.ts'
-import { folder, runCli } from '../helpers/cli.ts'
+import { runCli } from '../helpers/cli.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { someStatus } from '../http/serve.ts'
 
 const answer: StatusAnswer = {
@@ -61,7 +62,10 @@ test('names cannot move the cursor or turn text about', () => {
 })
 
 test('no answer: the fix, and exit code 1', async (t) => {
-  const { code, stderr } = await runCli(t, ['status'], { TAILFLUX_HTTP_PORT: '1', TAILFLUX_DATA_DIR: await folder(t) })
+  const { code, stderr } = await runCli(t, ['status'], {
+    TAILFLUX_HTTP_PORT: '1',
+    TAILFLUX_DATA_DIR: temporaryFolder(t),
+  })
   assert.equal(code, 1)
   assert.match(stderr, /No answer from tailflux at http:\/\/127\.0\.0\.1:1 .*Is it running\?/)
 })

@@ -1,8 +1,7 @@
 /** The JSON schema by which editors check the settings file: it takes what the service takes, and marks what the service refuses. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
@@ -12,6 +11,7 @@ import { STARTER_NOTIFY, STARTER_RULES } from '../../src/alerts/rules/starter.ts
 import { KEYS } from '../../src/config/keys.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { runCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 const FILES = new URL('../../config/', import.meta.url)
 
@@ -55,8 +55,7 @@ test('every key is in it, with its description and its default', () => {
 })
 
 test('what it marks the service refuses too, and what it takes the service takes', (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-'))
-  t.after(() => rmSync(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   const path = join(dir, 'tailflux.yaml')
   const isLoaded = (yaml: string) => {
     writeFileSync(path, yaml)

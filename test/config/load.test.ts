@@ -1,7 +1,6 @@
 /** Settings: one file and the environment, faults all at once, secrets from files, and nothing secret in what is printed. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
@@ -11,10 +10,10 @@ import { KEYS } from '../../src/config/keys.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { printSettings, sampleSettings } from '../../src/config/print.ts'
 import { hasCredentials, tailnetTag } from '../../src/config/settings.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 async function fileWith(t: TestContext, text: string, name = 'tailflux.yaml'): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tailflux-'))
-  t.after(() => rm(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   const path = join(dir, name)
   await writeFile(path, text)
   return path

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -11,6 +10,7 @@ import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 function open(path = ':memory:') {
   return openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
@@ -101,8 +101,7 @@ test('an answer once given never changes, across restarts too', (t) => {
     fc.record({ kind: fc.constant('restart' as const) }),
     fc.record({ kind: fc.constant('begin' as const) }),
   )
-  const folder = mkdtempSync(join(tmpdir(), 'tailflux-names-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   let runs = 0
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {

@@ -1,20 +1,11 @@
-/** What the tests of `check` run it in: a simulated tailnet over HTTP, a data directory of its own, settings from an environment. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { checkAll } from '../../src/commands/check.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
-
-export function dataDir(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-check-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
 
 export async function demo(t: TestContext, options: SimulatedApiOptions = {}): Promise<SimulatedApi> {
   const server = createSimulatedApi(createTailnet({ nodes: 8, seed: 3 }), options)
@@ -33,7 +24,7 @@ export interface Checked {
 
 /** Runs the whole of `check` with these variables. */
 export async function checked(t: TestContext, env: Record<string, string>): Promise<Checked> {
-  const loaded = loadSettings({ env: { TAILFLUX_DATA_DIR: dataDir(t), TAILFLUX_HTTP_PORT: '0', ...env } })
+  const loaded = loadSettings({ env: { TAILFLUX_DATA_DIR: temporaryFolder(t), TAILFLUX_HTTP_PORT: '0', ...env } })
   const findings = await checkAll(loaded, { clock: systemClock })
   return {
     findings,

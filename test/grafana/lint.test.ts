@@ -2,13 +2,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import * as units from '@grafana/grafana-foundation-sdk/units'
 import { dashboardFiles } from '../../config/grafana/generate/all.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { askingPanels, type Dashboard, dashboardNames, FOLDER, type Panel, readDashboards } from './dashboards.ts'
 
 const dashboards = readDashboards()
@@ -27,24 +27,20 @@ test('the committed files are what the generator makes', () => {
     assert.equal(readFileSync(join(FOLDER, name), 'utf8'), text, `${name}: run npm run dashboards`)
 })
 
-test('npm run dashboards writes and checks, also for a tailnet_node with a place of its own', async () => {
-  const out = mkdtempSync(join(tmpdir(), 'tailflux-dashboards-'))
+test('npm run dashboards writes and checks, also for a tailnet_node with a place of its own', async (t) => {
+  const out = temporaryFolder(t)
   const main = resolve(import.meta.dirname, '../../config/grafana/generate/main.ts')
   const run = (...args: string[]) => promisify(execFile)(process.execPath, [main, '--out', out, ...args])
   const place = ['--nodes', '"long"."tailnet_node"', '--nodes-datasource', 'tailflux-nodes']
-  try {
-    await run(...place)
-    const overview = readFileSync(join(out, 'tailflux-overview.json'), 'utf8')
-    assert.match(overview, /"query": "\\"long\\"\.\\"tailnet_node\\""/)
-    assert.match(overview, /"value": "tailflux-nodes"/)
-    await run('--check', ...place)
-    await assert.rejects(run('--check'), /is not what the generator makes/)
-    await run()
-    writeFileSync(join(out, 'stray.json'), '{}')
-    await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
-  } finally {
-    rmSync(out, { recursive: true })
-  }
+  await run(...place)
+  const overview = readFileSync(join(out, 'tailflux-overview.json'), 'utf8')
+  assert.match(overview, /"query": "\\"long\\"\.\\"tailnet_node\\""/)
+  assert.match(overview, /"value": "tailflux-nodes"/)
+  await run('--check', ...place)
+  await assert.rejects(run('--check'), /is not what the generator makes/)
+  await run()
+  writeFileSync(join(out, 'stray.json'), '{}')
+  await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
 })
 
 test('there are the seven dashboards, found by their uids', () => {

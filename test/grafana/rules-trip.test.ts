@@ -1,9 +1,8 @@
 /** The real service makes each alert fire once, in a real Prometheus: what the metrics say in trouble is what the rules look for. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parse } from 'yaml'
@@ -12,6 +11,7 @@ import { loadSettings } from '../../src/config/load.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { createSimulatedApi, type SimulatedApi } from '../simulator/api.ts'
@@ -51,12 +51,6 @@ async function fires(...alerts: readonly string[]): Promise<void> {
   }
 }
 
-function folder(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-rules-'))
-  stops.push(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
-
 /** The service on the scraped port, for as long as `work` takes. */
 async function withService(
   changes: Record<string, unknown>,
@@ -93,7 +87,7 @@ async function withService(
 
 /** What a service leaves behind that was ended at that time, as seen from now. */
 async function dataDirAsOf(byNs: bigint): Promise<string> {
-  const dataDir = folder()
+  const dataDir = temporaryFolder({ after: (stop) => void stops.push(stop) })
   const past = createSimulatedApi(tailnet, { nowNs: () => systemClock.now() + byNs })
   await past.start()
   const isRead = async (service: Service) => {
@@ -113,7 +107,7 @@ test('nothing listens: down', async () => {
 })
 
 test('the API refuses, and the state file was damaged: hold, state file', async () => {
-  const dataDir = folder()
+  const dataDir = temporaryFolder({ after: (stop) => void stops.push(stop) })
   writeFileSync(join(dataDir, 'state.db'), 'this is no database')
   api.setFault({ kind: 'status', status: 403 })
   await withService({ dataDir }, () => fires('TailfluxHold', 'TailfluxStateFile'))
@@ -121,7 +115,7 @@ test('the API refuses, and the state file was damaged: hold, state file', async 
 
 test('the API says 429 again and again: rate limited, API errors', async () => {
   api.setFault({ kind: 'status', status: 429, retryAfter: '0' })
-  await withService({ dataDir: folder() }, async (service) => {
+  await withService({ dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }) }, async (service) => {
     let isOver = false
     const asking = (async () => {
       while (!isOver) {
@@ -161,7 +155,12 @@ test('a range that no request gets, counters below zero, a database that keeps a
   await new Promise((done) => proxy.once('listening', done))
   try {
     const apiUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-    const changes = { dataDir: folder(), 'tailscale.apiUrl': apiUrl, ...influxOf('short'), 'poll.lookback': '2h' }
+    const changes = {
+      dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }),
+      'tailscale.apiUrl': apiUrl,
+      ...influxOf('short'),
+      'poll.lookback': '2h',
+    }
     await withService(changes, () => fires('TailfluxGap', 'TailfluxQuarantine', 'TailfluxPointsDropped'))
   } finally {
     proxy.close()
@@ -174,14 +173,21 @@ test('away for longer than the API keeps flow logs: data lost', async () => {
 })
 
 test('a clock ten minutes behind: skew, and a poll loop that seems to stand still', async () => {
-  await withService({ dataDir: folder() }, () => fires('TailfluxClockSkew', 'TailfluxStalled'), shifted(-10n * MINUTE))
+  await withService(
+    { dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }) },
+    () => fires('TailfluxClockSkew', 'TailfluxStalled'),
+    shifted(-10n * MINUTE),
+  )
 })
 
 test('the database is killed: database down', async () => {
-  await withService({ dataDir: folder(), ...influxOf('long') }, async () => {
-    await influx.kill()
-    await fires('TailfluxDatabaseDown')
-  })
+  await withService(
+    { dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }), ...influxOf('long') },
+    async () => {
+      await influx.kill()
+      await fires('TailfluxDatabaseDown')
+    },
+  )
 })
 
 test('every rule has fired', () => {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { folder, startCli } from '../helpers/cli.ts'
+import { startCli } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { askingPanels, readDashboards } from './dashboards.ts'
@@ -17,7 +18,7 @@ test('after some windows of the demo, every dashboard shows something in every p
     INFLUX_URL: influx.url,
     INFLUX_API: 'v1',
     INFLUX_DB: DB,
-    TAILFLUX_DATA_DIR: await folder(t),
+    TAILFLUX_DATA_DIR: temporaryFolder(t),
     TAILFLUX_HTTP_PORT: String(port),
     TAILFLUX_POLL_LOOKBACK: '6h',
   })

@@ -1,9 +1,6 @@
 /** The command line as a process of its own, as people run it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -17,12 +14,6 @@ export interface CliProcess {
   until(pattern: RegExp, of?: 'stdout' | 'stderr'): Promise<RegExpExecArray>
   /** Resolves with the exit code (128 + n for a signal's end without one) when the process has ended. */
   readonly ended: Promise<number>
-}
-
-export async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'tailflux-'))
-  t.after(() => rm(path, { recursive: true, force: true }))
-  return path
 }
 
 /** Nothing of our own environment gets in but what a program needs. Killed at the end of the test. */

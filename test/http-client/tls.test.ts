@@ -1,11 +1,11 @@
 /** Whom the source trusts. The certificates are described in fixtures/tls/README.md. */
 import assert from 'node:assert/strict'
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { json } from '../helpers/scripted-api.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { apiAndSource, faultOf, runWorkers, WINDOW } from '../source/api-and-source.ts'
 
 const at = (name: string) => fileURLToPath(new URL(`./fixtures/tls/${name}.pem`, import.meta.url))
@@ -48,8 +48,7 @@ test('https to a server that speaks http says so', async (t) => {
 })
 
 test('a caFile that cannot be used is an error with its name, and mending it is enough', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'tailflux-'))
-  t.after(() => rm(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   const caFile = join(folder, 'ca.pem')
   const { api, source, signal } = await apiAndSource(t, { caFile }, {}, await server('localhost'))
   api.on('logging/network', json(200, { logs: [] }))

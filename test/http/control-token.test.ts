@@ -1,14 +1,14 @@
 /** The token for commands on this machine. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createControlToken, readControlToken } from '../../src/http/control-token.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 test('it is for the own user alone, and goes with the service', (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-'))
-  t.after(() => rmSync(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   const token = createControlToken(dir)
   assert.equal(readControlToken(dir), token.value)
   assert.equal(statSync(join(dir, 'control-token')).mode & 0o777, 0o600)

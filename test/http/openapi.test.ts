@@ -1,9 +1,8 @@
 /** docs/openapi.json: valid, complete, and true: real answers have exactly the members that it lists. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { before, test } from 'node:test'
 import { Ajv } from 'ajv'
@@ -14,6 +13,7 @@ import { documentedApp, openapi } from '../../config/openapi.ts'
 import { createLive } from '../../src/live/live.ts'
 import type { ServiceStatus } from '../../src/observe/status.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { eventually } from '../line/eventually.ts'
 import { bearer, readEvent, serve, someStatus, TOKEN } from './serve.ts'
 import { startWholeService } from './whole-service.ts'
@@ -59,8 +59,7 @@ test('it is valid OpenAPI 3.1, and every schema in it is valid JSON Schema whose
   const types = createRequire(import.meta.resolve('@fastify/swagger'))
     .resolve('openapi-types')
     .replace(/\.js$/, '.d.ts')
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-'))
-  t.after(() => rmSync(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   const path = join(dir, 'document.ts')
   writeFileSync(path, `import type { OpenAPIV3_1 } from '${types}'\nexport type Root = OpenAPIV3_1.Document\n`)
   const schema = createGenerator({

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { type Asked, fault, hang, type Reply, startScriptedInflux } from '../sink/influxdb/scripted-influx.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
-import { folder, LAG_NS, originOf, type Running, startWorld } from './world.ts'
+import { LAG_NS, originOf, type Running, startWorld } from './world.ts'
 
 const LOOKBACK_NS = 1_800_000_000_000n
 const COMPARE_EVERY_MS = 600_000
@@ -161,7 +162,7 @@ test('a question for the checkpoint that is refused, or answered by somebody els
         body: `${foreign} ${clock.now() - LAG_NS}`,
       })
       const front = await startFront(t, influxd.url, db)
-      const dataDir = folder(t)
+      const dataDir = temporaryFolder(t)
       const open = () =>
         world.service(
           {

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
 import { inTime } from './eventually.ts'
-import { folder } from './world.ts'
 
 const STOP_MS_MAX = 10_000
 
@@ -21,7 +21,7 @@ async function startFaulty(t: TestContext, fault: string, redirection = ''): Pro
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}`,
     TAILSCALE_API_URL: api.url,
     TAILSCALE_API_KEY: 'tskey-api-demo',
-    TAILFLUX_DATA_DIR: join(folder(t), 'data'),
+    TAILFLUX_DATA_DIR: join(temporaryFolder(t), 'data'),
     TAILFLUX_POLL_LOOKBACK: '2m',
     TAILFLUX_POLL_INTERVAL: '5s',
   }

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { startProxy, type Proxy as TcpProxy } from '../services/proxy.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
-import { folder, LAG_NS, originOf, type Running, startWorld, type World } from './world.ts'
+import { LAG_NS, originOf, type Running, startWorld, type World } from './world.ts'
 
 const HOUR_MS = 3_600_000
 const DB = 'flows'
@@ -30,7 +31,7 @@ async function stage(t: TestContext, speed: number, interval = '5s'): Promise<St
   const [influxd, older] = await Promise.all([startInfluxd(t, { databases: [DB] }), startInfluxd(t)])
   const proxy = await startProxy(t, influxd.url)
   const world = await startWorld(t, { tailnet: { nodes: 5 }, speed })
-  const dataDir = folder(t)
+  const dataDir = temporaryFolder(t)
   const open = () =>
     world.service(
       { 'influx.url': proxy.url, 'influx.api': 'v1', 'influx.db': DB, 'poll.interval': interval },

@@ -19,10 +19,10 @@ import type { SourceMetrics } from '../../src/source/source.ts'
 import { hostileAnswers } from '../helpers/hostile-answers.ts'
 import { type RawServer, startRawServer, whole } from '../helpers/raw-server.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { configOf, live } from '../sink/influxdb/influx-world.ts'
 import { runWorkers, WINDOW } from '../source/api-and-source.ts'
 import { startChild } from './child.ts'
-import { folder } from './world.ts'
 
 const WAIT_MS = 400
 const KEY = 'tskey-api-canary'
@@ -183,7 +183,7 @@ test('hundreds of hostile clients of each kind: every probe is answered within a
     const body = path.includes('devices') ? '{"devices":[]}' : '{"logs":[]}'
     socket.write(whole('200 OK', body, { date: new Date().toUTCString() }))
   })
-  const env = { TAILSCALE_API_URL: api.url, TAILSCALE_API_KEY: KEY, TAILFLUX_DATA_DIR: folder(t) }
+  const env = { TAILSCALE_API_URL: api.url, TAILSCALE_API_KEY: KEY, TAILFLUX_DATA_DIR: temporaryFolder(t) }
   const child = await startChild(t, { ...env, TAILFLUX_POLL_LOOKBACK: '2m' })
   await child.until(({ watermarkNs }) => watermarkNs !== null)
   const port = Number(new URL(child.url).port)

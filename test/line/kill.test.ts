@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
-import { folder, HOUR_NS, LAG_NS, originOf } from './world.ts'
+import { HOUR_NS, LAG_NS, originOf } from './world.ts'
 
 const MINUTE_NS = 60_000_000_000n
 
@@ -25,7 +26,7 @@ test('killed in mid-window it goes on where it was, and the database holds the t
     INFLUX_URL: database.url,
     INFLUX_API: 'v1',
     INFLUX_DB: 'flows',
-    TAILFLUX_DATA_DIR: folder(t),
+    TAILFLUX_DATA_DIR: temporaryFolder(t),
     TAILFLUX_POLL_LOOKBACK: '1h',
     TAILFLUX_POLL_INTERVAL: '5s',
     TAILFLUX_POLL_WINDOW_MAX: '4m',

@@ -5,11 +5,11 @@ import { closeSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
-import { folder } from './world.ts'
 
 /** The whole stop may take so long: docker kills after 10 s. */
 const STOP_MS_MAX = 10_000
@@ -23,7 +23,7 @@ async function startWith(t: TestContext, redirection: string): Promise<Child> {
     TAILSCALE_API_URL: api.url,
     TAILSCALE_API_KEY: 'tskey-api-demo',
     TAILFLUX_LOG_LEVEL: 'debug',
-    TAILFLUX_DATA_DIR: join(folder(t), 'data'),
+    TAILFLUX_DATA_DIR: join(temporaryFolder(t), 'data'),
     TAILFLUX_POLL_LOOKBACK: '5m',
     TAILFLUX_POLL_INTERVAL: '5s',
     TAILFLUX_POLL_LAG: '5s',
@@ -138,7 +138,7 @@ test('a reader that ends (EPIPE): all goes on', async (t) => {
 
 /** A named pipe that can be opened for writing, because it is held open here. */
 function unreadPipe(t: TestContext): { path: string; close(): void } {
-  const path = join(folder(t), 'pipe')
+  const path = join(temporaryFolder(t), 'pipe')
   execFileSync('mkfifo', [path])
   const fd = openSync(path, 'r+')
   let isOpen = true

@@ -4,13 +4,14 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { HealthState } from '../../src/observe/health.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
-import { folder, HOUR_NS, originOf } from './world.ts'
+import { HOUR_NS, originOf } from './world.ts'
 
 test('alerts that throw at every message: the truth is in the database, /health warns, and they come back when the fault is gone', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
@@ -18,7 +19,7 @@ test('alerts that throw at every message: the truth is in the database, /health 
   const api = createSimulatedApi(tailnet, { nowNs: () => BigInt(Date.now()) * 1_000_000n })
   await api.start()
   t.after(() => api.stop())
-  const poison = join(folder(t), 'poison')
+  const poison = join(temporaryFolder(t), 'poison')
   writeFileSync(poison, '')
   const child = await startChild(t, {
     TAILSCALE_API_URL: api.url,
@@ -26,7 +27,7 @@ test('alerts that throw at every message: the truth is in the database, /health 
     INFLUX_URL: database.url,
     INFLUX_API: 'v1',
     INFLUX_DB: 'flows',
-    TAILFLUX_DATA_DIR: folder(t),
+    TAILFLUX_DATA_DIR: temporaryFolder(t),
     TAILFLUX_POLL_LOOKBACK: '1h',
     TAILFLUX_POLL_INTERVAL: '5s',
     TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m }]',

@@ -6,11 +6,11 @@ import { type TestContext, test } from 'node:test'
 import { startReceiver } from '../alerts/receiver.ts'
 import { runCli } from '../helpers/cli.ts'
 import { certificateFile, startForwardProxy, startTlsFront } from '../helpers/forward-proxy.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
-import { folder } from './world.ts'
 
 const HOST = 'other.example'
 const PASSWORD = 'canary proxy/pass'
@@ -37,7 +37,7 @@ async function startNetwork(t: TestContext) {
     INFLUX_DB: 'flows',
     TAILFLUX_INFLUX_CA_FILE: certificateFile('other-host'),
     TAILFLUX_LOG_LEVEL: 'trace',
-    TAILFLUX_DATA_DIR: join(folder(t), 'data'),
+    TAILFLUX_DATA_DIR: join(temporaryFolder(t), 'data'),
     TAILFLUX_POLL_LOOKBACK: '5m',
   }
   return { database, api, targets, env }
@@ -65,7 +65,7 @@ test('a webhook is reached through the proxy, over TLS and without; its errors n
     ['plain.example:80', receiver.url],
   ])
   const proxy = await startForwardProxy(t, targets, `me:${PASSWORD}`)
-  const config = join(folder(t), 'tailflux.json')
+  const config = join(temporaryFolder(t), 'tailflux.json')
   const notify = [{ webhook: `https://${HOST}:9443/tls` }, { webhook: 'http://plain.example/plain' }]
   writeFileSync(config, JSON.stringify({ alerts: { notify } }))
   const url = `http://${USER}@${proxy.host}`

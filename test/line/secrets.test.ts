@@ -5,13 +5,13 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Reply, type Route, startScriptedApi } from '../helpers/scripted-api.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { promtool } from '../services/promtool.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
 import { eventually, inTime } from './eventually.ts'
-import { folder } from './world.ts'
 
 /** Signs that many encodings change. */
 const CANARY = {
@@ -48,7 +48,7 @@ test('a running service shows its secrets nowhere, takes a new one from its file
   const api = createSimulatedApi(createTailnet({ nodes: 5 }), { credentials: { oauthClients: [client] } })
   await api.start()
   t.after(() => api.stop())
-  const dir = folder(t)
+  const dir = temporaryFolder(t)
   const secretFile = join(dir, 'client-secret')
   writeFileSync(secretFile, `${CANARY.oauthSecret}\n`)
   const child = await startChild(t, {
@@ -112,7 +112,7 @@ test('secrets that others throw back do not show either', async (t) => {
     )
   }
   const routes = ['logging/network', 'devices', 'settings', 'oauth/token', 'oauth/token-exchange'] as const
-  const dir = folder(t)
+  const dir = temporaryFolder(t)
   const idTokenFile = join(dir, 'id-token')
   writeFileSync(idTokenFile, CANARY.idToken)
   const table: readonly (readonly [string, Record<string, string>, string])[] = [
@@ -214,7 +214,7 @@ test('the path of a webhook and the topic of ntfy show nowhere, whatever the rec
   const api = createSimulatedApi(createTailnet({ nodes: 6 }))
   await api.start()
   t.after(() => api.stop())
-  const dir = folder(t)
+  const dir = temporaryFolder(t)
   const file = join(dir, 'tailflux.yaml')
   const settings = {
     tailscale: { apiUrl: api.url, apiKey: 'tskey-api-demo' },
@@ -274,7 +274,7 @@ test('the path of a webhook and the topic of ntfy show nowhere, whatever the rec
 
 test('a URL with a password in it is refused, and not repeated', async (t) => {
   const bad = (host: string) => `http://writer:${encodeURIComponent(CANARY.password)}@${host}`
-  const file = join(folder(t), 'tailflux.yaml')
+  const file = join(temporaryFolder(t), 'tailflux.yaml')
   const settings = {
     tailscale: { apiUrl: bad('127.0.0.1:1'), apiKey: CANARY.apiKey },
     influx: { url: bad('127.0.0.1:2'), bucket: 'b' },

@@ -1,8 +1,3 @@
-/** A whole service in this process, between a simulated tailnet that is asked over HTTP and a real database. Only time is ours: it runs
- * as fast as a test likes, or stands still, for the API and the service alike. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.ts'
@@ -11,6 +6,7 @@ import { createService, type Service } from '../../src/main.ts'
 import type { TickResult } from '../../src/observe/line/status.ts'
 import { createLog, type LogLevel } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../simulator/api.ts'
 import type { TailnetOptions } from '../simulator/options.ts'
 import { NOON } from '../simulator/ranges.ts'
@@ -99,7 +95,7 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
     tailnet,
     api,
     clock,
-    service(changes, { dataDir = folder(t), logLevel = 'silent' } = {}) {
+    service(changes, { dataDir = temporaryFolder(t), logLevel = 'silent' } = {}) {
       const loaded = loadSettings({
         env: {},
         changes: {
@@ -150,12 +146,6 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
       }
     },
   }
-}
-
-export function folder(t: Pick<TestContext, 'after'>): string {
-  const path = mkdtempSync(join(tmpdir(), 'tailflux-line-'))
-  t.after(() => rmSync(path, { recursive: true, force: true }))
-  return path
 }
 
 /** Where reading began: the earliest time that a window was asked for. Asking for the API's clock takes a window of a millisecond. */

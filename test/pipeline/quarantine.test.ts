@@ -1,7 +1,6 @@
 /** One bad message never stops the others: the real reader, flattener, writer and dead letters, one window after the other. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/base/clock.ts'
@@ -21,14 +20,14 @@ import { timeText } from '../../tools/simulation/sim-records.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 const never = new AbortController().signal
 const LIMITS = { answerBytesMax: 1 << 28, messageBytesMax: 8 << 20, depthMax: 8 }
 const AWAY = new CollectorError('away', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' })
 
 function setUp(t: TestContext) {
-  const dir = join(mkdtempSync(join(tmpdir(), 'tailflux-quarantine-')), 'dead-letters')
-  t.after(() => rmSync(join(dir, '..'), { recursive: true, force: true }))
+  const dir = join(temporaryFolder(t), 'dead-letters')
   const clock = createFakeClock()
   const metrics = countingMetrics<PipelineMetrics>()
   const world = {

@@ -1,6 +1,6 @@
 /** Secrets: read as they are, refused when they cannot be one, and never shown by accident. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -8,10 +8,10 @@ import { inspect } from 'node:util'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { fileSecret, fixedSecret } from '../../src/secrets/secret.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 async function fileOf(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'tailflux-'))
-  t.after(() => rm(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   return join(dir, 'secret')
 }
 

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startAlertmanager } from './alertmanager.ts'
 import { chromium } from './chromium.ts'
 import { readPoints } from './influx-read.ts'
@@ -23,8 +23,7 @@ import { startVictoriaMetrics } from './victoria-metrics.ts'
 const run = promisify(execFile)
 
 test('a lock has one holder at a time', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-lock-'))
-  t.after(() => rmSync(dir, { recursive: true }))
+  const dir = temporaryFolder(t)
   let holders = 0
   let worked = 0
   await Promise.all(
@@ -143,8 +142,7 @@ test('promtool tells good metrics from bad ones', { skip: await missing('promtoo
 })
 
 test('Chromium runs scripts and draws text', { skip: await missing('chromium') }, async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-chromium-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const dir = temporaryFolder(t)
   const { path, args, env } = await chromium()
   const page = join(dir, 'page.html')
   writeFileSync(page, '<p id=a></p><script>a.textContent = [20, 22].reduce((x, y) => x + y)</script>')

@@ -5,7 +5,6 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -22,14 +20,14 @@ import { createDeadLetters } from '../../src/sink/dead-letters.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { ensure, missing } from '../services/servers.ts'
 import { faultOf } from './influxdb/influx-world.ts'
 
 const MIB = 1 << 20
 
 function folder(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-letters-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const dir = temporaryFolder(t)
   return join(dir, 'dead-letters')
 }
 function openIn(t: TestContext, dir: string, maxBytes = 256 * MIB) {

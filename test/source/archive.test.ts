@@ -1,13 +1,13 @@
 /** Saved flow logs: whatever they were saved as, the messages are the same. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { messagesIn, openArchive } from '../../src/source/archive.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 
 const SEED = 20_261_102
@@ -109,14 +109,8 @@ test('what breaks off is no end', async () => {
   assert.deepEqual(await read(''), { found: [], others: 0 })
 })
 
-function folder(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-saved-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
-
 test('files, plain, gzip and zstd, whatever they are called; broken ones are told', async (t) => {
-  const dir = folder(t)
+  const dir = temporaryFolder(t)
   const path = join(dir, 'flows.json')
   const plain = Buffer.from(answer(MESSAGES))
   for (const [name, bytes] of [

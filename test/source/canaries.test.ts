@@ -1,13 +1,13 @@
 /** Secrets of the source stay out of everything that people read. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { pino } from 'pino'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { type Asked, json, type Reply, text } from '../helpers/scripted-api.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { apiAndSource, faultOf, runWorkers, WINDOW } from './api-and-source.ts'
 
 test('a key that no header line can hold is refused with its origin and without its value', async (t) => {
@@ -33,8 +33,7 @@ function echo(status: number, type: string, before = ''): Reply {
 }
 
 test('canaries in every credential appear in no error, cause or log line, whatever the API throws back', async (t) => {
-  const idTokenFile = join(await mkdtemp(join(tmpdir(), 'tailflux-')), 'id')
-  t.after(() => rm(join(idTokenFile, '..'), { recursive: true }))
+  const idTokenFile = join(temporaryFolder(t), 'id')
   await writeFile(idTokenFile, 'CANARY-id-token.x.y')
   const kinds = [
     { apiKey: 'CANARY-api-key' },

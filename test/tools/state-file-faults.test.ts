@@ -2,9 +2,9 @@
  * that are larger than the memory. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startChild } from '../line/child.ts'
-import { folder } from '../line/world.ts'
 import { find, missing } from '../services/servers.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import type { TailnetOptions } from '../simulator/options.ts'
@@ -12,11 +12,7 @@ import { createTailnet } from '../simulator/tailnet.ts'
 
 const LAG_NS = 60_000_000_000n
 
-async function setUp(
-  t: Parameters<typeof folder>[0],
-  dir: string,
-  tailnet: TailnetOptions = { nodes: 5, activity: 0.2 },
-) {
+async function setUp(t: TestContext, dir: string, tailnet: TailnetOptions = { nodes: 5, activity: 0.2 }) {
   const nowNs = (BigInt(Date.now()) / 1000n) * 1_000_000_000n
   const api = createSimulatedApi(createTailnet(tailnet), { nowNs: () => nowNs })
   await api.start()
@@ -36,7 +32,7 @@ async function setUp(
 test('input/output errors on the state file: told, nothing is called done, and it goes on by itself', {
   skip: await missing('strace'),
 }, async (t) => {
-  const dir = folder(t)
+  const dir = temporaryFolder(t)
   const { env, horizon } = await setUp(t, dir)
   const state = join(dir, 'state.db')
   const inject = ['-D', '-f', '-qq', '-o', '/dev/null', '-P', state, '-P', `${state}-journal`]
@@ -52,7 +48,11 @@ test('input/output errors on the state file: told, nothing is called done, and i
 })
 
 test('an answer larger than the memory that it may use goes through in one piece', async (t) => {
-  const { api, env, horizon } = await setUp(t, folder(t), { nodes: 10, activity: 0.2, scan: { nodes: 4, tuples: 250 } })
+  const { api, env, horizon } = await setUp(t, temporaryFolder(t), {
+    nodes: 10,
+    activity: 0.2,
+    scan: { nodes: 4, tuples: 250 },
+  })
   const child = await startChild(t, {
     ...env,
     NODE_OPTIONS: '--max-old-space-size=32',

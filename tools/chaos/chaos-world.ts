@@ -2,9 +2,9 @@
  * people run it, in a process of its own, on a small disk and under libfaketime. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../../test/services/influxd.ts'
 import { startProxy, type Proxy as TcpProxy } from '../../test/services/proxy.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
@@ -101,8 +101,7 @@ export async function startChaosWorld(scope: Scope, options: ChaosWorldOptions):
   const apiProxy = await startProxy(scope, api.url)
   const dbProxy = await startProxy(scope, database.url)
   const isSmallDisk = options.diskBytes !== undefined && noSmallDisk() === false
-  const home = mkdtempSync(join(tmpdir(), 'tailflux-chaos-'))
-  scope.after(async () => rmSync(home, { recursive: true, force: true }))
+  const home = temporaryFolder(scope)
   const dataDir = isSmallDisk ? mountSmallDisk(scope, options.diskBytes ?? 0) : join(home, 'data')
   mkdirSync(dataDir, { recursive: true })
   const timeFile = join(home, 'time')

@@ -2,12 +2,12 @@
  * memory and log it takes, and when it polls next. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { START_ENV, START_FLAGS } from '../../bench/start-flags.ts'
 import { parseSchedule } from '../../src/schedule/poll-times.ts'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
 import { createSimulatedApi } from '../../test/simulator/api.ts'
@@ -61,8 +61,7 @@ export async function startJumpWorld(
   const api = createSimulatedApi(tailnet, { nowNs: () => BigInt(Math.round(Date.now() + apiAheadMs)) * 1_000_000n })
   await api.start()
   scope.after(() => api.stop())
-  const home = mkdtempSync(join(tmpdir(), 'tailflux-jumps-'))
-  scope.after(async () => rmSync(home, { recursive: true, force: true }))
+  const home = temporaryFolder(scope)
   const timeFile = join(home, 'time')
   let offsetSeconds = 0
   const setOffset = () => writeFileSync(timeFile, `${offsetSeconds < 0 ? '' : '+'}${offsetSeconds}\n`)

@@ -7,12 +7,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { assertTruth, MEASUREMENTS, type StoredPoint } from '../../test/line/truth-in.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
@@ -51,8 +51,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   await api.start()
   scope.after(() => api.stop())
   const truth = [...tailnet.truth(0n, endNs - LAG_NS, { nowNs: endNs })]
-  const home = mkdtempSync(join(tmpdir(), 'tailflux-crash-'))
-  scope.after(async () => rmSync(home, { recursive: true, force: true }))
+  const home = temporaryFolder(scope)
   let runs = 0
 
   /** Starts the service in `dir`; it ends when everything is read, or when strace kills it. */

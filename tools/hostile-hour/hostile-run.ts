@@ -2,11 +2,11 @@
  * watched from outside. What it finds is a report; `faultsOf` says which promises it breaks. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.ts'
+import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../../test/services/influxd.ts'
 import type { Scope } from '../../test/services/server-process.ts'
 import { createSimulatedApi } from '../../test/simulator/api.ts'
@@ -127,8 +127,7 @@ export async function runHostileHour(scope: Scope, options: HostileOptions): Pro
     descriptorsMax: options.descriptorsMax,
   })
   const refuser = await startRefuser(scope, () => database.url, REFUSE_MARK)
-  const home = mkdtempSync(join(tmpdir(), 'tailflux-hostile-'))
-  scope.after(async () => rmSync(home, { recursive: true, force: true }))
+  const home = temporaryFolder(scope)
   const dataDir = join(home, 'data')
   const time = { startNs: START_NS, beganMs: performance.timeOrigin + performance.now(), speed }
   const clock = createSharedClock(time)

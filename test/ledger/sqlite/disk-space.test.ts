@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { CollectorError } from '../../../src/base/errors.ts'
@@ -8,6 +7,7 @@ import { spaceText } from '../../../src/ledger/sqlite/disk-space.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { silentLog } from '../../helpers/silent.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { mountSmallDisk, noSmallDisk } from '../../services/small-disk.ts'
 
 /** Fills a folder's disk to the last page. */
@@ -29,8 +29,7 @@ function content(dir: string): void {
 }
 
 test('what may go is told with its size, the largest first, and nothing else', (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-space-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const dir = temporaryFolder(t)
   content(dir)
   writeFileSync(join(dir, 'state.db'), 'x')
   const [disk = '', ...pieces] = spaceText(dir).split('; ')

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
@@ -12,14 +11,14 @@ import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { privacyKey } from '../../../src/privacy/privacy.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { BASE, TAILNET, writeStateFile } from './state-fixture.ts'
 
 const NEWEST = newestLayout(MIGRATIONS)
 
 /** A state file as the version of that layout wrote it. */
 function fileOf(t: TestContext, layout: number): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tailflux-migrations-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   const path = join(folder, 'state.db')
   const db = new DatabaseSync(path)
   db.exec(readFileSync(new URL(`fixtures/state-${layout}.sql`, import.meta.url), 'utf8'))

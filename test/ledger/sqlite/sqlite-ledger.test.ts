@@ -1,7 +1,5 @@
 /** The ledger in SQLite against the simplest one in memory, step by step, with restarts. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -12,6 +10,7 @@ import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { createMemoryLedger } from '../../helpers/memory-ledger.ts'
 import { silentLog } from '../../helpers/silent.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 
 const open = (path: string) => openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
 const RECORD: DoneRecord = { pass: 1, digest: '1:a', messages: 3, entries: 4, points: 5, atNs: 9n }
@@ -57,8 +56,7 @@ function look(ledger: Ledger) {
 }
 
 test('whatever is done to it, it tells what the simplest ledger tells, after restarts too', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'tailflux-ledger-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  const folder = temporaryFolder(t)
   let runs = 0
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {

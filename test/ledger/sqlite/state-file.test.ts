@@ -5,33 +5,27 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { CollectorError } from '../../../src/base/errors.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { silentLog } from '../../helpers/silent.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 
 const open = (path: string) => openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
-function folderFor(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tailflux-state-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  return folder
-}
 const isCode = (code: string) => (error: unknown) => error instanceof CollectorError && error.code === code
 
 test('a new file is made with its folder, and its content is there again', (t) => {
-  const path = join(folderFor(t), 'deep', 'state.db')
+  const path = join(temporaryFolder(t), 'deep', 'state.db')
   const first = open(path)
   createLedger(first, 'default').setOrigin(42n)
   first.close()
@@ -80,7 +74,7 @@ const UGLY: Record<string, (path: string) => void> = {
 }
 for (const [name, spoil] of Object.entries(UGLY)) {
   test(`a state file that is ${name} is set aside, told, and replaced`, (t) => {
-    const folder = folderFor(t)
+    const folder = temporaryFolder(t)
     const path = join(folder, 'state.db')
     const first = open(path)
     createLedger(first, 'default').setOrigin(42n)
@@ -97,7 +91,7 @@ for (const [name, spoil] of Object.entries(UGLY)) {
 }
 
 test('a file of a newer tailflux is refused and left alone', (t) => {
-  const path = join(folderFor(t), 'state.db')
+  const path = join(temporaryFolder(t), 'state.db')
   open(path).close()
   const db = new DatabaseSync(path)
   db.exec("UPDATE meta SET value = '99' WHERE key = 'schema'")
@@ -108,7 +102,7 @@ test('a file of a newer tailflux is refused and left alone', (t) => {
 })
 
 test('a folder in its place, or a place that cannot be written, is a clear error', (t) => {
-  const folder = folderFor(t)
+  const folder = temporaryFolder(t)
   mkdirSync(join(folder, 'state.db'))
   assert.throws(() => open(join(folder, 'state.db')), /is not a file/)
   writeFileSync(join(folder, 'plain'), '')
@@ -116,7 +110,7 @@ test('a folder in its place, or a place that cannot be written, is a clear error
 })
 
 test('a second process is refused with a clear message, and kill -9 of the first frees the file at once', async (t) => {
-  const path = join(folderFor(t), 'state.db')
+  const path = join(temporaryFolder(t), 'state.db')
   const script = `
     import { openStateFile } from ${JSON.stringify(new URL('../../../src/ledger/sqlite/state-file.ts', import.meta.url).href)}
     import { systemClock } from ${JSON.stringify(new URL('../../../src/base/clock.ts', import.meta.url).href)}
@@ -139,7 +133,7 @@ test('a second process is refused with a clear message, and kill -9 of the first
 })
 
 test('windows that were reported done survive kill -9 at any moment', async (t) => {
-  const folder = folderFor(t)
+  const folder = temporaryFolder(t)
   const script = `
     import { writeSync } from 'node:fs'
     import { openStateFile } from ${JSON.stringify(new URL('../../../src/ledger/sqlite/state-file.ts', import.meta.url).href)}
@@ -178,7 +172,7 @@ test('windows that were reported done survive kill -9 at any moment', async (t) 
 })
 
 test('a full disk is a clear error, keeps the old content, and passes', (t) => {
-  const path = join(folderFor(t), 'state.db')
+  const path = join(temporaryFolder(t), 'state.db')
   const file = open(path)
   const ledger = createLedger(file, 'default')
   ledger.setOrigin(0n)
@@ -206,7 +200,7 @@ test('a full disk is a clear error, keeps the old content, and passes', (t) => {
 })
 
 test('a copy of the file is a backup: opened elsewhere it tells the same', (t) => {
-  const folder = folderFor(t)
+  const folder = temporaryFolder(t)
   const path = join(folder, 'state.db')
   const file = open(path)
   createLedger(file, 'default').setOrigin(7n)

@@ -1,12 +1,12 @@
 /** The way to the database: secrets that change in their files, whom to trust, and connections that do not pile up. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { fileSecret } from '../../../src/secrets/secret.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { startProxy } from '../../services/proxy.ts'
 import { faultOf, influxWorld, live, someLines } from './influx-world.ts'
 import { fault, hang, OK, startScriptedInflux } from './scripted-influx.ts'
@@ -18,15 +18,9 @@ const tls = async (name: string) => ({
   cert: await readFile(certificate(name), 'utf8'),
 })
 
-function folder(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-sink-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
-  return dir
-}
-
 test('a token comes from its file with each request: with or without newline, and another one as soon as it is there', async (t) => {
   const server = await startScriptedInflux(t)
-  const path = join(folder(t), 'token')
+  const path = join(temporaryFolder(t), 'token')
   writeFileSync(path, 'old\n')
   server.script((asked) => (asked.headers.authorization === 'Token new' ? OK : fault(401, 'unauthorized access')))
   const { write, sink } = influxWorld({ url: server.url, api: 'v2', token: fileSecret(path), gzip: 'on' })
@@ -41,7 +35,7 @@ test('a token comes from its file with each request: with or without newline, an
 
 test('a password comes from its file as well', async (t) => {
   const server = await startScriptedInflux(t)
-  const path = join(folder(t), 'password')
+  const path = join(temporaryFolder(t), 'password')
   writeFileSync(path, 'one')
   const { write } = influxWorld({ url: server.url, user: 'u', password: fileSecret(path) })
   await write(someLines(1))
@@ -55,7 +49,7 @@ test('a password comes from its file as well', async (t) => {
 
 test('a secret file that vanishes, is empty or holds no header text is reported with the fix, and never ends the process', async (t) => {
   const server = await startScriptedInflux(t)
-  const path = join(folder(t), 'token')
+  const path = join(temporaryFolder(t), 'token')
   writeFileSync(path, 'good')
   const { write } = influxWorld({ url: server.url, api: 'v2', token: fileSecret(path), gzip: 'on' })
   for (const content of [undefined, '', '\n', 'two\nlines', ' padded', 'tök€n', '“quoted”', '\0']) {
@@ -97,7 +91,7 @@ test('a certificate for another host, and one that has expired, are refused alth
 
 test('a caFile that cannot be used is told with its name, and mending it is enough', async (t) => {
   const server = await startScriptedInflux(t, await tls('localhost'))
-  const caFile = join(folder(t), 'ca.pem')
+  const caFile = join(temporaryFolder(t), 'ca.pem')
   const { write } = influxWorld({ url: server.url, caFile })
   for (const content of [undefined, '', 'no certificate', await readFile(certificate('other-host'), 'utf8')]) {
     if (content !== undefined) writeFileSync(caFile, content)

@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SinkMetrics } from '../../../src/sink/sink.ts'
 import { createEmbeddedStore, exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { countingMetrics, silentLog } from '../../helpers/silent.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { parseLine } from '../line-protocol/parse-lines.ts'
 import { testSinkContract } from '../sink-contract.ts'
 
@@ -16,8 +15,7 @@ testSinkContract({
   expiredAgeNs: 8n * 86_400_000_000_000n,
   checkpoint: 'answers',
   async stage(t) {
-    const dir = mkdtempSync(join(tmpdir(), 'tailflux-contract-'))
-    t.after(() => rmSync(dir, { recursive: true, force: true }))
+    const dir = temporaryFolder(t)
     const path = join(dir, 'store.db')
     const clock = createFakeClock()
     const metrics = countingMetrics<SinkMetrics>()

@@ -2,18 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
@@ -24,6 +13,7 @@ import type { SinkMetrics } from '../../../src/sink/sink.ts'
 import { createEmbeddedStore, exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
 import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
 import { countingMetrics, silentLog } from '../../helpers/silent.ts'
+import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { ensure, missing } from '../../services/servers.ts'
 import { mountSmallDisk, noSmallDisk } from '../../services/small-disk.ts'
 import { countsOf } from '../counts-of.ts'
@@ -32,8 +22,7 @@ import { batchOf, faultOf, live } from '../influxdb/influx-world.ts'
 const WEEK_MS = 7 * 86_400_000
 
 function placeFor(t: TestContext): string {
-  const dir = mkdtempSync(join(tmpdir(), 'tailflux-store-'))
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const dir = temporaryFolder(t)
   return join(dir, 'data', 'store.db')
 }
 function openIn(t: TestContext, path: string, clock = createFakeClock()) {
