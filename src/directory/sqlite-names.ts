@@ -9,7 +9,6 @@ import { hashBytes } from '../base/hash.ts'
 import { prepareExact } from '../base/sqlite.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import { deviceByKey } from '../source/devices.ts'
-import { createHashFilter } from './hash-filter.ts'
 import type { NameRecord, Names } from './names.ts'
 
 const BEGINNING = -(1n << 63n)
@@ -110,4 +109,40 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
 
 function later(atNs: bigint, lastNs: bigint | undefined): bigint {
   return lastNs !== undefined && lastNs >= atNs ? lastNs + 1n : atNs
+}
+
+const BITS_PER_HASH = 64
+const BITS_MIN = 1 << 12
+
+/** Which hashes were ever added, by one bit each: small enough to lie in the cache of the processor, where a Set of 15,000 numbers does not.
+ * Never wrong about what was added, and at most once in 64 about what was not. */
+interface HashFilter {
+  add(hash: number): void
+  /** False: it was never added. */
+  has(hash: number): boolean
+}
+
+function createHashFilter(): HashFilter {
+  const added = new Set<number>()
+  let bits = new Int32Array(BITS_MIN >> 5)
+  let mask = BITS_MIN - 1
+
+  function mark(hash: number): void {
+    const bit = hash & mask
+    bits[bit >> 5] = bits[bit >> 5]! | (1 << bit)
+  }
+
+  return {
+    add(hash) {
+      added.add(hash)
+      if (added.size * BITS_PER_HASH <= mask + 1) return mark(hash)
+      mask = mask * 2 + 1
+      bits = new Int32Array((mask + 1) >> 5)
+      for (const one of added) mark(one)
+    },
+    has(hash) {
+      const bit = hash & mask
+      return (bits[bit >> 5]! & (1 << bit)) !== 0
+    },
+  }
 }

@@ -5,7 +5,6 @@
  * The ledger moves on receipts alone. After any failure before that the window is not done and is read again. Points have the same
  * identity every time, so they overwrite themselves. */
 import type { Logger } from 'pino'
-import { min } from '../base/bigint.ts'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { createHashSet } from '../base/hash-set.ts'
@@ -242,7 +241,7 @@ async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<
 /** How far the window is done: never past the safe read horizon of its answer, because the API may not have had later records yet. */
 function reachOf(window: PlannedWindow, horizonNs: bigint): bigint | undefined {
   if (window.previous) return window.toNs
-  const reachNs = min(window.toNs, horizonNs)
+  const reachNs = window.toNs < horizonNs ? window.toNs : horizonNs
   return reachNs > window.fromNs ? reachNs : undefined
 }
 
