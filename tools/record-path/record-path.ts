@@ -1,13 +1,15 @@
 /** Shows which files of `src` one record runs through, from the bytes of the API's answer to the receipt: the real parts of the line read one
  * message between two small servers, and V8 counts the functions that are called meanwhile.
  *
- *   node tools/record-path/record-path.ts */
-import { mkdtempSync, rmSync } from 'node:fs'
+ *   node tools/record-path/record-path.ts [--write]
+ *
+ * `--write` puts the list into docs/internals.md, where a test compares it. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { Session } from 'node:inspector/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import pino from 'pino'
 import { systemClock } from '../../src/base/clock.ts'
 import { createSemaphore } from '../../src/base/semaphore.ts'
@@ -155,7 +157,24 @@ function messageOf(round: number) {
   }
 }
 
+/** The list in docs/internals.md: files by folder. */
+export function listOf(files: readonly string[]): string {
+  const byFolder = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf('/') + 1))
+  return [...byFolder]
+    .map(([folder, found]) => `- \`${folder}\`: ${found.map((file) => `\`${basename(file, '.ts')}\``).join(' ')}`)
+    .join('\n')
+}
+
+const LIST = /(### The files on that path\n\n.*?\n\n)- .*?\n(?=\n)/s
+
 if (process.argv[1] === import.meta.filename) {
   const files = await recordPath()
-  console.log(`${files.join('\n')}\n${files.length} files`)
+  console.log(`${listOf(files)}\n\n${files.length} files`)
+  if (process.argv.includes('--write')) {
+    const page = new URL('../../docs/internals.md', import.meta.url)
+    writeFileSync(
+      page,
+      readFileSync(page, 'utf8').replace(LIST, (_, head: string) => `${head}${listOf(files)}\n`),
+    )
+  }
 }
