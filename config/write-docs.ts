@@ -37,7 +37,7 @@ const MAIN_KEYS = [
 const REFERENCE = `# Settings
 
 One YAML file (\`--config FILE\` or \`TAILFLUX_CONFIG\`; [config/tailflux.yaml](../config/tailflux.yaml) shows every key) and the environment, which wins.
-Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`), sizes too (\`64KiB\`, \`4MB\`). A list in a variable is separated by commas.
+Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`), sizes too: decimal (\`4MB\`, \`1GB\`) or binary (\`64KiB\`, \`8MiB\`: 1,024 each). Log, page, alerts and dashboards show sizes in decimal units. A list in a variable is separated by commas.
 
 - Every key has a variable: \`poll.windowMax\` is \`TAILFLUX_POLL_WINDOW_MAX\`. Where the table shows a shorter one (\`INFLUX_URL\`), the long one
   (\`TAILFLUX_INFLUX_URL\`) works too. An empty variable counts as not set.

@@ -188,7 +188,7 @@ export function createLetterQuota(): LetterQuota {
 }
 
 const ID = /^[0-9a-f]{16}$/
-const OVER_QUOTA = `counted, not kept: this node has used up its ${LETTERS_PER_NODE_HOUR} letters or ${BYTES_PER_NODE_HOUR >> 20} MiB of this hour`
+const OVER_QUOTA = `counted, not kept: this node has used up its ${LETTERS_PER_NODE_HOUR} letters or ${Math.round(BYTES_PER_NODE_HOUR / 1e6)} MB of this hour`
 const OVER_LIMIT = 'counted, not kept: the dead letters together have used up deadLetters.maxBytes'
 
 /** A 64-bit id of a letter. */

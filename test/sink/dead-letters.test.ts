@@ -152,7 +152,7 @@ test('beyond the quota of a node and hour letters are counted exactly, and other
     [...new Set(more.map(({ node, hour, stage, reason }) => [node, hour, stage, reason].join()))],
     ['n1,2026-11-02T12:00:00.000Z,source,bad_json'],
   )
-  assert.match(String(more[0]?.detail), /used up its 1000 letters or 1 MiB/)
+  assert.match(String(more[0]?.detail), /used up its 1000 letters or 1 MB/)
   assert.equal(letters.problem(), undefined, 'that is no trouble of the service')
   const large = openIn(t, `${dir}-large`)
   await large.append(numbered(12, {}, 200_000))

@@ -73,7 +73,7 @@ export const SENSES: readonly Sense[] = [
   { say: 'Maximum, Peak', not: /(?:^|\| )Most (?!of|recent|people|requests)\w+/g },
   { say: 'Timeout', not: /\blongest wait\b/gi },
   { say: 'in progress, in flight', not: /\bunder way\b/gi },
-  { say: 'kB, MB, GB', not: /\d ?[KMG]iB\b/g, plain: [/\d[KMG]iB/g] },
+  { say: 'kB, MB, GB', not: /(?:\d|… ?) ?[KMG]iB\b/g, plain: [/\d[KMG]iB/g] },
 ]
 
 /** Plain for every sense: inline code of documents, and SQL, whose names are those of files on disk. */
