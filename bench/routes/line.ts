@@ -6,7 +6,7 @@ import { createFlattener } from '../../src/flatten/flatten.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 
 export interface LineResult {
   entries: number

@@ -9,10 +9,9 @@ import { dateMs } from '../http-client/retry-after.ts'
 import { createSecretRegistry, type SecretRegistry } from '../secrets/redactor.ts'
 import type { SourceConfig } from './config.ts'
 import { createCredentials } from './credentials.ts'
-import { DEVICE_BYTES_MAX, DEVICES_BYTES_MAX, DEVICES_MAX, deviceOf } from './devices.ts'
-import { createMessageReader, type MessageReader, type ReaderLimits } from './parse/array-cutter.ts'
-import { createJsonList } from './parse/json-list.ts'
+import { createElementList, DEVICES_BYTES_MAX, DEVICES_MAX, deviceOf } from './devices.ts'
 import type { Message } from './parse/message.ts'
+import { createMessageReader, type MessageReader, type ReaderLimits } from './parse/message-reader.ts'
 import { explain, featureOff, type SignIn } from './response-errors.ts'
 import type { Answer, Device, Source, SourceMetrics, Window } from './source.ts'
 
@@ -212,7 +211,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
 
   async function devices(signal: AbortSignal): Promise<readonly Device[]> {
     const answer = await askSigned(get('devices', '', DEVICES_BYTES_MAX, 'retry'), signal)
-    const list = createJsonList('devices', DEVICE_BYTES_MAX)
+    const list = createElementList('devices')
     const known: Device[] = []
     let skippedCount = 0
     for await (const chunk of answer.body) {

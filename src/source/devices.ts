@@ -1,11 +1,15 @@
 /** Devices of the tailnet, from the devices API: only what names and alerts need. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { CollectorError } from '../base/errors.ts'
+import { type CutFault, createArrayCutter } from './parse/array-cutter.ts'
+import { NOTHING, TOO_LARGE } from './parse/element-reader.ts'
+import { textOf } from './parse/text.ts'
 import type { Device } from './source.ts'
 
 /** An answer with 100,000 devices has about 180 MB. */
 export const DEVICES_BYTES_MAX = 512 * 1024 * 1024
-export const DEVICE_BYTES_MAX = 1024 * 1024
+const DEVICE_BYTES_MAX = 1024 * 1024
 /** More than any tailnet has; an answer that does not end must not fill the memory. */
 export const DEVICES_MAX = 200_000
 /** A device has two. */
@@ -60,4 +64,47 @@ export function deviceByKey(devices: readonly Device[]): Map<string, Device> {
 function isBefore(one: Device, other: Device): boolean {
   if (one.isExternal !== other.isExternal) return other.isExternal === true
   return one.nodeId === other.nodeId ? one.name < other.name : one.nodeId < other.nodeId
+}
+
+export interface ElementList {
+  /** The elements that these bytes complete. Throws a CollectorError (retry): `api_not_json`, `api_too_large`, `api_truncated`. */
+  push(chunk: Uint8Array): Generator<unknown>
+  /** The answer is over. Throws `api_truncated` when its JSON is not, `api_not_json` when the list was missing. */
+  end(): void
+}
+
+/** The elements of an answer such as `{"devices":[…]}`, one at a time, so that 50,000 devices need no more memory than five. */
+export function createElementList(name: string, elementBytesMax = DEVICE_BYTES_MAX): ElementList {
+  const cutter = createArrayCutter({ list: name, elementBytesMax, fault: ({ what }) => fault(what) })
+  const { buffer, element } = cutter
+
+  function fault(what: CutFault['what'] | typeof TOO_LARGE, cause?: unknown): CollectorError {
+    const [code, is] =
+      what === TOO_LARGE
+        ? (['api_too_large', `has a part of more than ${elementBytesMax} bytes`] as const)
+        : what === 'ended'
+          ? (['api_truncated', 'ended before its JSON did'] as const)
+          : (['api_not_json', `is not JSON with a list "${name}"`] as const)
+    const text = `The answer with the ${name} ${is}; look for a proxy or portal in between, and check TAILSCALE_API_URL.`
+    return new CollectorError(text, { stage: 'source', code, reaction: 'retry', cause })
+  }
+
+  function parse(text: string): unknown {
+    try {
+      return JSON.parse(text)
+    } catch (cause) {
+      throw fault('damaged', cause)
+    }
+  }
+
+  return {
+    *push(chunk) {
+      cutter.push(chunk)
+      for (let found = cutter.next(); found !== NOTHING; found = cutter.next()) {
+        if (found === TOO_LARGE) throw fault(TOO_LARGE)
+        yield parse(textOf(buffer.bytes, element.start, element.stop))
+      }
+    },
+    end: cutter.end,
+  }
 }

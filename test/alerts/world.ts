@@ -21,7 +21,7 @@ import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import type { Batch } from '../../src/sink/sink.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 

@@ -5,8 +5,8 @@ import { createFlattener, type Flattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../src/sink/sink.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
 import type { QuarantinedPart } from '../../src/source/parse/message.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
 
 export interface Through {

@@ -6,7 +6,7 @@ import type { Observer } from '../../src/observers/observers.ts'
 import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { deviceOf } from '../../src/source/devices.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'
 

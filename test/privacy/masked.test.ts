@@ -11,7 +11,7 @@ import { maskedDevices, maskedFlattener, maskedNames } from '../../src/privacy/m
 import { privacyKey } from '../../src/privacy/privacy.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { deviceOf } from '../../src/source/devices.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { answerOf } from '../helpers/through-the-line.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createJsonList } from '../../src/source/parse/json-list.ts'
+import { createElementList } from '../../src/source/devices.ts'
 import { json, text } from '../helpers/scripted-api.ts'
 import { apiAndSource, faultOf } from './api-and-source.ts'
 
@@ -141,7 +141,7 @@ test('however the bytes are cut, the elements are those of JSON.parse', () => {
   fc.assert(
     fc.property(document, fc.integer({ min: 1, max: 9 }), fc.constantFrom(undefined, 1, 2), (value, size, indent) => {
       const bytes = Buffer.from(JSON.stringify(value, null, indent))
-      const list = createJsonList('list', 1 << 20)
+      const list = createElementList('list', 1 << 20)
       const seen: unknown[] = []
       for (let at = 0; at < bytes.length; at += size) {
         const lent = Buffer.from(bytes.subarray(at, at + size))

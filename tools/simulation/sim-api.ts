@@ -1,7 +1,7 @@
 /** The API of a simulated tailnet as a `Source`: it answers with bytes that the real message reader cuts, and fails on request. */
 import { SECOND } from '../../src/base/clock.ts'
 import { type Code, CollectorError, type Reaction } from '../../src/base/errors.ts'
-import { createMessageReader } from '../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
 import type { SimRecord } from './sim-records.ts'
 

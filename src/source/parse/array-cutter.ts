@@ -1,42 +1,59 @@
-/** Cuts an answer `{"logs":[…]}` into messages while its bytes come in. Holds one unfinished message and no more: other members
- * of the answer are skipped as they stream, whatever their shape and size. A message is read in place (compact-parser.ts); one of an
- * unusual shape is first cut out by its brackets and strings, then read by JSON.parse (exact-parser.ts). */
-import { type Code, CollectorError, excerpt, type Reaction } from '../../base/errors.ts'
-import { type ClockLimits, createClockBounds } from '../clock-bounds.ts'
-import type { Window } from '../source.ts'
-import { createColumns } from './columns.ts'
-import { createCompactParser, MORE, ODD } from './compact-parser.ts'
-import { createExactReader, quarantineMessage } from './exact-parser.ts'
-import type { Message } from './message.ts'
-import { createValueScanner } from './scan.ts'
-import { headOf, headWithLength, textOf } from './text.ts'
+/** Cuts the elements of one list out of JSON while its bytes come in: messages out of an answer `{"logs":[…]}`, devices out of `{"devices":[…]}`, and
+ * with `documents` whatever stands in a saved file. Holds one unfinished element and no more: other members of an answer are skipped as they
+ * stream, whatever their shape and size. */
+import { excerpt } from '../../base/errors.ts'
+import type { CompactParser } from './compact-parser.ts'
+import { ChunkBuffer, CUT, createElementReader, type Element, NO_VALUE, NOTHING, TOO_LARGE } from './element-reader.ts'
+import { HeldDocument } from './held-document.ts'
+import { textOf } from './text.ts'
+import { createValueScanner } from './value-scanner.ts'
+import { spaceEnd } from './words.ts'
 
-/** A message whose clock is out of bounds is quarantined as `clock_out_of_bounds`. */
-export interface ReaderLimits extends ClockLimits {
-  /** Decoded bytes of one answer; more throws `api_too_large`. */
-  readonly answerBytesMax: number
-  /** Bytes of one message; a larger one is quarantined as `too_large`, held no further than its first 64 KiB. */
-  readonly messageBytesMax: number
-  /** Nesting inside a message, its own braces included; a deeper one is quarantined as `too_deep`. Usual messages have 4. */
-  readonly depthMax: number
+/** Where the bytes stop being what was asked for. */
+export interface CutFault {
+  readonly what:
+    | 'nothing' // no JSON at all
+    | 'foreign' // no answer with that list
+    | 'damaged' // inside the list
+    | 'followed' // by something, although the answer is over
+    | 'ended' // before its JSON did
+  /** The text there. */
+  readonly seen: string
+  /** Decoded bytes so far. */
+  readonly bytesRead: number
 }
 
-export interface MessageReader {
-  /** Takes the next bytes (copied at once) and returns the messages that they complete. Take them all before the next call: a
-   * message is valid only until the next one is taken. Throws, here or while messages are taken, a CollectorError of stage `source`:
-   * `api_not_json` (retry), `api_truncated` (split) for damage inside the list, `api_too_large` (split); and again at every later call. */
-  push(chunk: Uint8Array): Iterable<Message>
-  /** The body is over. Throws `api_truncated` (split) when the JSON is not, `api_not_json` (retry) when there was none. */
+export interface CutterOptions {
+  /** The member of the answer that is the list; null counts as empty. */
+  readonly list: string
+  /** Bytes of an element; a larger one is held no further than its first 64 KiB. */
+  readonly elementBytesMax: number
+  /** Reads the objects of the list where they lie. What it takes for unusual is cut. */
+  readonly inPlace?: CompactParser
+  /** The bytes are documents, one after the other. An answer is cut as ever; each other one is an element, also in a list. */
+  readonly documents?: boolean
+  fault(fault: CutFault): Error
+}
+
+export interface ArrayCutter {
+  /** Copies the next bytes. Take all elements before the next call. */
+  push(chunk: Uint8Array): void
+  /** Works on until an element is complete (PARSED, CUT, TOO_LARGE) or the bytes are used up (NOTHING). Throws what `fault` makes, and again at each
+   * later call. */
+  next(): number
+  /** The bytes are over. Throws what `fault` makes when the JSON is not. */
   end(): void
-  /** Decoded bytes taken so far. */
-  bytesRead(): number
-  /** Forgets the answer, whole or not; the next bytes are those of another one. `window`: what it was asked for; it stands in for `logged`
-   * in messages that have none. */
-  reset(window?: Window): void
+  /** Forgets the answer, whole or not; the next bytes are those of another one. */
+  reset(): void
+  readonly buffer: Readonly<Pick<ChunkBuffer, 'bytes' | 'view' | 'bytesRead'>>
+  /** What was found, until `next` is called again. */
+  readonly element: Readonly<Element>
+  /** Nesting of the element, when it was cut out of the list. */
+  deepest(): number
 }
 
 const STATES = {
-  open: 0, // before the answer's brace
+  open: 0, // before the brace of an answer or document
   firstKey: 1,
   key: 2, // after a comma
   keyText: 3,
@@ -47,341 +64,230 @@ const STATES = {
   firstElement: 8,
   element: 9, // after a comma
   nextElement: 10, // after an element
-  fast: 11, // inside a message that looks usual
-  cut: 12, // inside one that does not
-  drop: 13, // inside one that is too large
-  done: 14,
+  inElement: 11,
+  done: 12,
 } as const
 
-/** `logs`, each letter written as an escape, and its quotes: no longer key can be it. */
-const KEY_BYTES_MAX = 4 * 6 + 2
-const BUFFER_BYTES = 256 * 1024
-const KEPT_BYTES_MAX = 1 << 20
-/** Zeros after the bytes, so that a parser may look ahead. */
-const PADDING = 32
+/** Of a key, with each letter written as an escape; what is longer has another name. */
+const KEY_BYTES_MAX = 64
+const GO_ON = -1
 
-export function createMessageReader(limits: ReaderLimits): MessageReader {
-  const columns = createColumns()
-  const fast = createCompactParser(columns, limits.depthMax)
-  const exact = createExactReader(columns)
+const QUOTE = 0x22
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_LIST = 0x5b
+const CLOSE_LIST = 0x5d
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+
+export function createArrayCutter(options: CutterOptions): ArrayCutter {
+  const { list, elementBytesMax, documents = false } = options
   const scanner = createValueScanner()
-  const isOutOfBounds = createClockBounds(limits)
-  let buffer = new Uint8Array(BUFFER_BYTES)
-  /** What is not used up yet: `buffer[pos, end)`; `buffer[end]` is 0. */
-  let pos = 0
-  let end = 0
-  let total = 0
+  const buffer = new ChunkBuffer()
+  const elements = createElementReader(buffer, elementBytesMax, options.inPlace)
   let state: number = STATES.open
-  let sawLogs = false
-  let isLogs = false
   let key = ''
-  /** In `cut`: bytes from `pos` on that the scanner has seen. */
-  let scanned = 0
-  let head = ''
-  /** Of a message that is too large, as far as they are not held any more. */
-  let dropped = 0
-  /** What our own code threw at the message that is now looked through for its end. */
-  let thrown: unknown
-  let window: Window | undefined
-  let failure: CollectorError | undefined
+  let hasList = false
+  /** Inside the list that was asked for; in a list of documents. */
+  let inList = false
+  let inDocuments = false
+  const held = new HeldDocument()
+  let failure: Error | undefined
+  const { element } = elements
 
-  function push(chunk: Uint8Array): Iterable<Message> {
+  function push(chunk: Uint8Array): void {
     if (failure) throw failure
-    total += chunk.length
-    if (total > limits.answerBytesMax) {
-      throw fail(
-        'api_too_large',
-        'split',
-        `The answer is larger than ${limits.answerBytesMax} bytes; it is retried with a shorter window.`,
-      )
-    }
-    take(chunk)
-    return messages
+    buffer.push(chunk, held.keepFrom(buffer.pos, buffer.end, elementBytesMax), elementBytesMax)
   }
 
-  const result: IteratorResult<Message> = { done: false, value: columns }
-  const over: IteratorResult<Message> = { done: true, value: undefined }
-  const iterator: Iterator<Message> = { next: () => (next() ? result : over) }
-  const messages: Iterable<Message> = { [Symbol.iterator]: () => iterator }
-
-  function take(chunk: Uint8Array): void {
-    if (pos > 0) {
-      buffer.copyWithin(0, pos, end)
-      end -= pos
-      pos = 0
-    }
-    const needed = end + chunk.length + PADDING
-    if (needed > buffer.length) {
-      const grown = new Uint8Array(Math.max(needed, Math.min(buffer.length * 2, limits.messageBytesMax + needed)))
-      grown.set(buffer.subarray(0, end))
-      buffer = grown
-    }
-    buffer.set(chunk, end)
-    end += chunk.length
-    buffer.fill(0, end, end + PADDING)
-  }
-
-  /** Works on until a message is complete (true) or the bytes are used up (false). */
-  function next(): boolean {
+  function next(): number {
     if (failure) throw failure
     for (;;) {
+      const { bytes, view, pos, end } = buffer
       switch (state) {
-        case STATES.fast: {
-          const stop = runFast()
-          if (stop === MORE && end - pos <= limits.messageBytesMax) return false
-          if (stop === MORE || stop === ODD || stop - pos > limits.messageBytesMax) {
-            state = STATES.cut
-            scanner.begin()
-            scanned = 0
-            continue
-          }
-          return took(stop)
-        }
-        case STATES.cut: {
-          const stop = scanner.run(buffer, pos + scanned, end)
-          scanned = (stop < 0 ? end : stop) - pos
-          if (scanned > limits.messageBytesMax) {
-            head = headOf(buffer, pos, pos + scanned)
-            dropped = scanned
-            pos += scanned
-            if (stop < 0) {
-              state = STATES.drop
-              return false
-            }
-            return tooLarge()
-          }
-          if (stop < 0) return false
-          return unusual(stop)
-        }
-        case STATES.drop: {
-          const stop = scanner.run(buffer, pos, end)
-          dropped += (stop < 0 ? end : stop) - pos
-          pos = stop < 0 ? end : stop
-          if (stop < 0) return false
-          return tooLarge()
+        case STATES.inElement: {
+          const came = elements.run()
+          if (came === NOTHING) return NOTHING
+          if (came === NO_VALUE) throw garbage()
+          state = STATES.nextElement
+          element.isDocument = !inList
+          return came
         }
         case STATES.skip: {
-          const stop = scanner.run(buffer, pos, end)
-          pos = stop < 0 ? end : stop
-          if (stop < 0) return false
+          const stop = scanner.run(bytes, view, pos, end)
+          buffer.pos = stop < 0 ? end : stop
+          if (stop < 0) return NOTHING
           if (!scanner.isValue()) throw garbage()
+          held.memberEnds(stop)
           state = STATES.next
-          continue
+          break
         }
         case STATES.keyText: {
-          const stop = scanner.run(buffer, pos, end)
+          const stop = scanner.run(bytes, view, pos, end)
           const upTo = stop < 0 ? end : stop
-          if (key.length <= KEY_BYTES_MAX) key += textOf(buffer, pos, Math.min(upTo, pos + KEY_BYTES_MAX + 1))
-          pos = upTo
-          if (stop < 0) return false
-          isLogs = key.length <= KEY_BYTES_MAX && isLogsKey(key)
+          if (key.length <= KEY_BYTES_MAX) key += textOf(bytes, pos, Math.min(upTo, pos + KEY_BYTES_MAX + 1))
+          buffer.pos = upTo
+          if (stop < 0) return NOTHING
+          key = nameIn(key)
           state = STATES.colon
-          continue
+          break
         }
-        default:
-          if (!mark()) return false
+        default: {
+          const came = mark()
+          if (came !== GO_ON) return came
+        }
       }
     }
   }
 
-  /** One mark between values: a bracket, comma, colon, or the first byte of a value. False when the bytes are used up. */
-  function mark(): boolean {
-    if (state === STATES.open && total === end - pos && buffer[pos] === 0xef) {
-      if (end - pos < 3) return false
-      if (buffer[pos + 1] === 0xbb && buffer[pos + 2] === 0xbf) pos += 3
+  /** One mark between values: a bracket, comma, colon, or the first byte of a value. */
+  function mark(): number {
+    const { bytes, end } = buffer
+    if (state === STATES.open && bytes[buffer.pos] === 0xef && (documents || buffer.bytesRead === end - buffer.pos)) {
+      if (end - buffer.pos < 3) return NOTHING
+      if (bytes[buffer.pos + 1] === 0xbb && bytes[buffer.pos + 2] === 0xbf) buffer.pos += 3
     }
-    while (pos < end && isSpace(buffer[pos]!)) pos += 1
-    if (pos === end) return false
-    const c = buffer[pos]!
+    buffer.pos = spaceEnd(bytes, buffer.pos)
+    if (buffer.pos === end) return NOTHING
+    const c = bytes[buffer.pos]!
     switch (state) {
       case STATES.open:
-        if (c !== 0x7b) throw garbage()
-        state = STATES.firstKey
+        if (c === OPEN_OBJECT) beginDocument()
+        else if (!documents || c === CLOSE_OBJECT || c === CLOSE_LIST) throw garbage()
+        else if (c === OPEN_LIST) {
+          inDocuments = true
+          state = STATES.firstElement
+        }
         break
       case STATES.firstKey:
       case STATES.key:
-        if (c === 0x7d && state === STATES.firstKey) return close()
-        if (c !== 0x22) throw garbage()
-        scanner.begin()
+        if (c === CLOSE_OBJECT && state === STATES.firstKey) return close()
+        if (c !== QUOTE) throw garbage()
         key = ''
-        state = STATES.keyText
-        return true
+        return begin(STATES.keyText)
       case STATES.colon:
-        if (c !== 0x3a) throw garbage()
+        if (c !== COLON) throw garbage()
         state = STATES.value
         break
       case STATES.value:
-        if (isLogs && c === 0x5b) {
-          sawLogs = true
-          state = STATES.firstElement
-          break
-        }
-        // null is an empty list; anything else is not what was asked for.
-        if (isLogs && c !== 0x6e) throw garbage()
-        sawLogs ||= isLogs
-        scanner.begin()
-        state = STATES.skip
-        return true
+        if (!value(c)) return begin(STATES.skip)
+        break
       case STATES.next:
-        if (c === 0x7d) return close()
-        if (c !== 0x2c) throw garbage()
+        if (c === CLOSE_OBJECT) return close()
+        if (c !== COMMA) throw garbage()
         state = STATES.key
         break
       case STATES.firstElement:
       case STATES.element:
-        if (c === 0x5d && state === STATES.firstElement) {
-          state = STATES.next
-          break
-        }
-        if (c === 0x7b) {
-          fast.begin()
-          state = STATES.fast
-        } else {
-          scanner.begin()
-          scanned = 0
-          state = STATES.cut
-        }
-        return true
+        if (c === CLOSE_LIST && state === STATES.firstElement) endList()
+        else if (inList || c !== OPEN_OBJECT) {
+          elements.begin(c === OPEN_OBJECT)
+          state = STATES.inElement
+          return GO_ON
+        } else beginDocument()
+        break
       case STATES.nextElement:
-        if (c !== 0x2c && c !== 0x5d) throw garbage()
-        state = c === 0x2c ? STATES.element : STATES.next
+        if (c !== COMMA && c !== CLOSE_LIST) throw garbage()
+        if (c === COMMA) state = STATES.element
+        else endList()
         break
       default:
         throw garbage()
     }
-    pos += 1
-    return true
+    buffer.pos += 1
+    return GO_ON
   }
 
-  function close(): boolean {
-    if (!sawLogs) throw garbage()
-    pos += 1
-    state = STATES.done
-    return true
+  /** The scanner reads on from here. */
+  function begin(what: number): typeof GO_ON {
+    scanner.begin()
+    state = what
+    return GO_ON
   }
 
-  function tooLarge(): true {
-    if (!scanner.isValue()) throw garbage()
-    quarantineMessage(columns, { reason: 'too_large', text: head, bytes: dropped })
-    head = ''
-    thrown = undefined
-    state = STATES.nextElement
-    return true
+  function beginDocument(): void {
+    hasList = false
+    if (documents) held.begin(buffer.pos)
+    state = STATES.firstKey
   }
 
-  function unusual(stop: number): true {
-    if (!scanner.isValue()) throw garbage()
-    if (scanner.deepest() > limits.depthMax) {
-      quarantineMessage(columns, { reason: 'too_deep', ...headWithLength(buffer, pos, stop) })
-    } else if (thrown === undefined) {
-      try {
-        exact.read(buffer, pos, stop)
-      } catch (error) {
-        thrown = error
-      }
+  /** A member's value begins with this byte. True when it is the list. */
+  function value(c: number): boolean {
+    if (key === list) {
+      inList = c === OPEN_LIST
+      // null is an empty list; anything else is not what was asked for.
+      if (!inList && c !== 0x6e && !documents) throw garbage()
+      hasList ||= inList || c === 0x6e
+      if (!inList) return false
+      held.drop()
+      state = STATES.firstElement
+    } else held.memberBegins(key, c === OPEN_OBJECT, buffer.pos)
+    return inList
+  }
+
+  function endList(): void {
+    state = inList ? STATES.next : STATES.open
+    if (!inList) inDocuments = false
+    inList = false
+  }
+
+  /** The brace that ends the answer or document. */
+  function close(): number {
+    if (!documents && !hasList) throw garbage()
+    buffer.pos += 1
+    state = documents ? (inDocuments ? STATES.nextElement : STATES.open) : STATES.done
+    if (!documents || hasList) {
+      held.drop()
+      return GO_ON
     }
-    if (thrown !== undefined) {
-      const detail = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-      quarantineMessage(columns, { reason: 'read_failed', ...headWithLength(buffer, pos, stop), detail })
-      thrown = undefined
-    }
-    return took(stop)
+    const isTooLarge = held.isTooLong || buffer.pos - held.start > elementBytesMax
+    element.isDocument = true
+    ;[element.start, element.stop] = held.messageSpan(buffer.pos)
+    held.drop()
+    return isTooLarge ? TOO_LARGE : CUT
   }
 
-  /** An exception of the parser is a bug of ours that one message brings to light: it is set aside alone, once its end is known. */
-  function runFast(): number {
-    try {
-      return fast.run(buffer, pos, end)
-    } catch (error) {
-      thrown = error
-      return ODD
-    }
+  /** Something that does not belong where it is. */
+  function garbage(): Error {
+    const what = state === STATES.done ? 'followed' : state >= STATES.firstElement ? 'damaged' : 'foreign'
+    return fail(what, excerpt(textOf(buffer.bytes, buffer.pos, Math.min(buffer.end, buffer.pos + 512))))
   }
 
-  /** The columns hold the message that ends at `stop`. */
-  function took(stop: number): true {
-    if (columns.nodeId !== '') {
-      if (isOutOfBounds(columns, window)) {
-        quarantineMessage(columns, { reason: 'clock_out_of_bounds', ...headWithLength(buffer, pos, stop) })
-      }
-      columns.json = buffer
-      columns.jsonStart = pos
-      columns.jsonEnd = stop
-    }
-    pos = stop
-    state = STATES.nextElement
-    return true
-  }
-
-  /** Something at `pos` that does not belong there. Inside the list the rest of the answer cannot be trusted: asking for less helps
-   * when an answer broke off and went on as something else. Elsewhere it is not the answer of the API at all. */
-  function garbage(): CollectorError {
-    const seen = excerpt(textOf(buffer, pos, Math.min(end, pos + 512)))
-    if (state >= STATES.firstElement && state !== STATES.done) {
-      return fail(
-        'api_truncated',
-        'split',
-        `The answer is damaged inside its list of messages, at "${seen}"; it is retried with a shorter window.`,
-      )
-    }
-    const what = state === STATES.done ? 'continues after its end' : 'is not the JSON of network flow logs'
-    return fail(
-      'api_not_json',
-      'retry',
-      `The answer ${what}, at "${seen}"; look for a proxy or portal in between, and check the API URL.`,
-    )
-  }
-
-  function fail(code: Code, reaction: Reaction, text: string): CollectorError {
-    failure = new CollectorError(text, { stage: 'source', code, reaction })
+  function fail(what: CutFault['what'], seen = ''): Error {
+    failure = options.fault({ what, seen, bytesRead: buffer.bytesRead })
     return failure
   }
 
   return {
     push,
+    next,
     end() {
       if (failure) throw failure
-      if (next()) throw new Error('end() was called before all messages were taken')
-      if (state === STATES.done) return
-      if (state === STATES.open && pos === end) {
-        throw fail(
-          'api_not_json',
-          'retry',
-          'The answer is empty; look for a proxy or portal in between, and check the API URL.',
-        )
-      }
-      throw fail(
-        'api_truncated',
-        'split',
-        `The answer ended after ${total} bytes, before its JSON did; it is retried with a shorter window.`,
-      )
+      if (next() !== NOTHING) throw new Error('end() was called before all elements were taken')
+      if (state === STATES.done || (state === STATES.open && documents)) return
+      throw fail(state === STATES.open && buffer.pos === buffer.end ? 'nothing' : 'ended')
     },
-    bytesRead: () => total,
-    reset(asked) {
-      window = asked
-      thrown = undefined
-      // A huge message must not keep its memory for ever.
-      if (buffer.length > KEPT_BYTES_MAX) buffer = new Uint8Array(BUFFER_BYTES)
-      pos = end = total = 0
+    reset() {
+      buffer.reset()
       state = STATES.open
-      sawLogs = false
+      hasList = inList = inDocuments = false
+      held.drop()
       failure = undefined
     },
+    buffer,
+    element,
+    deepest: elements.deepest,
   }
 }
 
-function isSpace(c: number): boolean {
-  return c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09
-}
-
-/** `logs`, however it is escaped. */
-function isLogsKey(key: string): boolean {
-  if (key === '"logs"') return true
-  if (!key.includes('\\')) return false
+/** What a key is called, however it is escaped. '' when that is no name that matters. */
+function nameIn(key: string): string {
+  if (key.length > KEY_BYTES_MAX) return ''
+  if (!key.includes('\\')) return key.slice(1, -1)
   try {
-    return JSON.parse(key) === 'logs'
+    return String(JSON.parse(key))
   } catch {
-    // A key that is no JSON text is not `logs`; what it belongs to is skipped all the same.
-    return false
+    // A key that is no JSON text has no name; what it belongs to is skipped all the same.
+    return ''
   }
 }

@@ -1,6 +1,6 @@
-/** Any message, read by JSON.parse into the same columns as compact-parser.ts fills: slower, but it knows every spelling, and it alone
- * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be
- * larger than a double can tell exactly. */
+/** The exact parser: any message, read by JSON.parse into the same columns as the compact parser fills. Slower, but it knows every spelling, and it alone
+ * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be larger than a
+ * double can tell exactly. */
 
 import { hashBytes } from '../../base/hash.ts'
 import { doubled } from '../../base/typed-array.ts'
@@ -43,12 +43,12 @@ const encoder = new TextEncoder()
 /** Bytes behind the texts that may be read. */
 const SPARE = 16
 
-export interface ExactReader {
+export interface ExactParser {
   /** Fills the columns from one complete JSON value. */
   read(bytes: Uint8Array, start: number, end: number): void
 }
 
-export function createExactReader(columns: Columns): ExactReader {
+export function createExactParser(columns: Columns): ExactParser {
   let scratch: Uint8Array = new Uint8Array(4096)
   let used = 0
   const protoIndex = new Map<string, number>()
@@ -72,7 +72,7 @@ export function createExactReader(columns: Columns): ExactReader {
     columns.loggedNs = loggedNs ?? startNs
     columns.hasLogged = loggedNs !== undefined
     const counters: bigint[] = []
-    // In the order of the wire, as the fast reader meets them.
+    // In the order of the wire, as the compact parser meets them.
     for (const key of Object.keys(value)) {
       const kind = KINDS.findIndex((one) => key === `${one}Traffic`)
       if (kind >= 0) list(value[key], kind, counters)
@@ -139,7 +139,7 @@ export function createExactReader(columns: Columns): ExactReader {
   function address(text: string, at: number): void {
     const start = used
     put(text)
-    // Offsets of an absent end are 0, as the fast reader leaves them.
+    // Offsets of an absent end are 0, as the compact parser leaves them.
     if (used === start) return splitAddress(scratch, 0, 0, 0, columns.cells, at)
     if (used - start > 256) columns.plain = false
     splitAddress(scratch, start, used, 0, columns.cells, at)

@@ -41,3 +41,11 @@ export function headWithLength(
   const text = headOf(bytes, start, end, bytesMax)
   return end - start > bytesMax ? { text, bytes: end - start } : { text }
 }
+
+/** Whether two texts in the same bytes are the same. */
+export function isSame(bytes: Uint8Array, start: number, end: number, otherStart: number, otherEnd: number): boolean {
+  let length = end - start
+  if (length !== otherEnd - otherStart) return false
+  while (length > 0 && bytes[start + length - 1] === bytes[otherStart + length - 1]) length -= 1
+  return length === 0
+}

@@ -52,3 +52,10 @@ export function fourDigits(digits: number): number {
 export function leadingDigits(digits: number, count: number): number {
   return fourDigits((digits << (24 - count * 8)) << 8)
 }
+
+/** The first position from `p` on that is none of JSON's white space. */
+export function spaceEnd(bytes: Uint8Array, p: number): number {
+  let c = bytes[p]!
+  while (c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09) c = bytes[++p]!
+  return p
+}

@@ -7,7 +7,7 @@ import type { LineLimits } from '../../../src/sink/line-protocol/batches.ts'
 import { encodeLine } from '../../../src/sink/line-protocol/encode-line.ts'
 import { createLineWriter } from '../../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../../src/sink/sink.ts'
-import { createMessageReader } from '../../../src/source/parse/array-cutter.ts'
+import { createMessageReader } from '../../../src/source/parse/message-reader.ts'
 import { parseLine, parseLines } from './parse-lines.ts'
 
 const SEED = 20_260_804
