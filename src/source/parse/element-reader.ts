@@ -52,7 +52,7 @@ export class ChunkBuffer {
 
 /** What reading on came to. */
 export const NOTHING = 0 // the bytes are used up
-export const PARSED = 1 // an element that was read in place
+const PARSED = 1 // an element that was read in place
 export const CUT = 2 // an element, whole
 export const TOO_LARGE = 3 // the end of an element over the limit
 export const NO_VALUE = 4 // here is no JSON value
