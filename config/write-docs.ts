@@ -61,8 +61,9 @@ In a network that lets only a proxy out, set the usual variables. They count for
 
 - This machine (\`localhost\`, \`127.0.0.0/8\`, \`::1\`) is always reached directly. Lower-case names (\`https_proxy\`) work too, and win.
 - A database in your own network belongs in \`NO_PROXY\` when \`HTTP_PROXY\` is set. Write IPv6 addresses there one by one; ranges work for IPv4 only.
-- SOCKS and \`ALL_PROXY\` do not work. If the proxy re-signs TLS connections, set \`tailscale.caFile\` to its CA certificate (for notifiers
-  \`NODE_EXTRA_CA_CERTS\`).
+- SOCKS and \`ALL_PROXY\` do not work. If the proxy re-signs TLS connections, set \`tailscale.caFile\` to its CA certificate, and
+  \`influx.caFile\` and \`caFile\` of each notifier where they go through it too.
+- The compose file passes the three variables on, and keeps \`influxdb\` in \`NO_PROXY\`. Set them in the shell or in \`.env\`.
 - The log names the proxy at the start (\`proxy\`), and \`tailflux check\` shows it, both without its user and password.
 
 ## Keys

@@ -25,6 +25,8 @@ export interface NotifierConfig {
   readonly token: Secret | undefined
   readonly user: string | undefined
   readonly password: Secret | undefined
+  /** More certificate authorities than those of Node. */
+  readonly caFile: string | undefined
   toJSON(): unknown
 }
 
@@ -46,6 +48,7 @@ const notifier = z
     user: text.refine((name) => !name.includes(':'), 'must not hold a colon').optional(),
     password: secretSchema.optional(),
     passwordFile: path.optional(),
+    caFile: path.optional(),
   })
   .transform((given, context): NotifierConfig => {
     const fault = (message: string, key?: string) =>
@@ -72,7 +75,15 @@ const notifier = z
     if ((given.user === undefined) !== (password === undefined)) fault('user and password go together', 'user')
     if (given.user !== undefined && token !== undefined) fault('must not be set beside user and password', 'token')
     const url = new SecretUrl(given[kind]!)
-    return { kind, url, token, user: given.user, password, toJSON: () => ({ ...given, [kind]: url }) }
+    return {
+      kind,
+      url,
+      token,
+      user: given.user,
+      password,
+      caFile: given.caFile,
+      toJSON: () => ({ ...given, [kind]: url }),
+    }
   })
 
 const rules = z

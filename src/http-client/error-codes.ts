@@ -1,5 +1,5 @@
 /** What a failed connection means for the operator: codes of the system, of TLS, of the parser and of the proxy, as sentences. */
-import { type ProxySettings, readProxy, variableFor } from './proxy.ts'
+import { type ProxySettings, type ProxyVariable, readProxy, variableFor } from './proxy.ts'
 
 /** The code of a system, TLS or parser error; empty when it has none. */
 export function codeOf(error: unknown): string {
@@ -27,6 +27,13 @@ export function remedyOf(error: unknown, url: string): string {
   return noProxy === undefined ? remedy : `${remedy}; ${noProxy}`
 }
 
+/** The same as a sentence without its full stop, for connections that have their own text when no proxy is the cause. */
+export function remedyOr(otherwise: string, error: unknown, url: string): string {
+  const { proxy, noProxy } = proxyRemedies(error, url)
+  const remedy = proxy ?? (noProxy === undefined ? otherwise : `${otherwise}; ${noProxy}`)
+  return `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}`
+}
+
 /** What a proxy has to do with it. `proxy`: it is the cause. `noProxy`: there is none, and that may be the cause. */
 export function proxyRemedies(
   error: unknown,
@@ -47,10 +54,17 @@ export function proxyRemedies(
 /** Nobody there refused the connection: there was no way to a host. */
 const NO_WAY = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'ETIMEDOUT'])
 
-function tunnelRemedy(error: unknown, variable: string): string {
+/** The status of a proxy that wants a user and a password. For an https URL it is an error instead, because no connection is opened. */
+export const PROXY_AUTH_REQUIRED = 407
+
+/** What to do about this status. Begins with a lower-case letter, ends without a full stop. */
+export function proxyUserRemedy(variable: ProxyVariable = 'HTTP_PROXY'): string {
+  return `the proxy asks for a user and a password (407); write ${variable} as http://user:password@host:port`
+}
+
+function tunnelRemedy(error: unknown, variable: ProxyVariable): string {
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
-  if (status === 407)
-    return `the proxy asks for a user and a password (407); write ${variable} as http://user:password@host:port`
+  if (status === PROXY_AUTH_REQUIRED) return proxyUserRemedy(variable)
   const what = status === undefined ? 'did not open a connection in time' : `refused to connect (${status})`
   return `the proxy ${what}; check that it may reach this host, or name the host in NO_PROXY`
 }

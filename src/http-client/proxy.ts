@@ -35,7 +35,7 @@ export function readProxy(env: Environment = process.env): ProxySettings {
     shown.push(`${url.protocol}//${url.host} (${name})`)
     if (url.password !== '') passwords.push(decoded(url.password))
   }
-  const direct = variableOf(env, 'NO_PROXY')
+  const direct = variableOf(env, 'NO_PROXY').replace(/^[\s,]+|[\s,]+$/g, '')
   const text = shown.length === 0 ? undefined : `${shown.join(', ')}${direct === '' ? '' : `, not for ${direct}`}`
   return { env: found, text, passwords }
 }

@@ -2,6 +2,7 @@
  * interpreted. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
+import { PROXY_AUTH_REQUIRED, proxyUserRemedy } from '../http-client/error-codes.ts'
 import type { Endpoint } from '../http-client/exchange.ts'
 import { retryAfterMs } from '../http-client/retry-after.ts'
 
@@ -56,6 +57,7 @@ function classify(refusal: Refusal): Explanation {
   const isSignIn = endpoint === 'oauth/token' || endpoint === 'oauth/token-exchange'
   const isWindow = endpoint === 'logging/network'
   if (status >= 300 && status < 400) return hold('api_redirect', redirect(refusal))
+  if (status === PROXY_AUTH_REQUIRED) return { code: 'api_unreachable', reaction: 'retry', remedy: proxyUserRemedy() }
   if (status === 429)
     return {
       code: 'api_rate_limited',

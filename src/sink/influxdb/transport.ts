@@ -6,7 +6,7 @@ import { constants, gzip as gzipCallback } from 'node:zlib'
 import { CollectorError } from '../../base/errors.ts'
 import { createAgent } from '../../http-client/agent.ts'
 import { askWith } from '../../http-client/ask.ts'
-import { codeOf, isTlsFault, proxyRemedies } from '../../http-client/error-codes.ts'
+import { codeOf, isTlsFault, remedyOr } from '../../http-client/error-codes.ts'
 import { createSecretRegistry } from '../../secrets/redactor.ts'
 import type { Secret } from '../../secrets/secret.ts'
 import type { InfluxConfig } from '../config.ts'
@@ -214,11 +214,11 @@ function unreachable(error: unknown, label: string, url: string): CollectorError
       cause: error,
     })
   }
-  const { proxy, noProxy } = proxyRemedies(error, url)
-  const remedy =
-    proxy ?? `check that it runs and that INFLUX_URL is right${noProxy === undefined ? '' : `; ${noProxy}`}`
-  return new CollectorError(
-    `${label} cannot be reached (${code}). ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}; it is tried again by itself.`,
-    { stage: 'sink', code: 'db_unreachable', reaction: 'retry', cause: error },
-  )
+  const remedy = remedyOr('check that it runs and that INFLUX_URL is right', error, url)
+  return new CollectorError(`${label} cannot be reached (${code}). ${remedy}; it is tried again by itself.`, {
+    stage: 'sink',
+    code: 'db_unreachable',
+    reaction: 'retry',
+    cause: error,
+  })
 }
