@@ -1,9 +1,9 @@
-/** What the caller should do about an error. `retry`: the same again, later. `split`: the same data, smaller. `reject`:
- * this piece will never fit, set it aside. `hold`: a person must change something; keep everything, probe slowly. */
+/** What the caller should do about an error. `retry`: the same request again, later. `split`: the same data in smaller requests. `reject`: this data
+ * will never be accepted, quarantine it. `hold`: a person must change something; keep everything and probe slowly. */
 const REACTIONS = ['retry', 'split', 'reject', 'hold'] as const
 export type Reaction = (typeof REACTIONS)[number]
 
-/** Where the error entered. */
+/** The component where the error occurred. */
 const STAGES = ['source', 'flatten', 'sink', 'ledger', 'config', 'alerts'] as const
 export type Stage = (typeof STAGES)[number]
 
@@ -49,7 +49,7 @@ export const CODES = [
   'state_damaged',
   'state_full',
   'state_failed',
-  // alerts: notifiers
+  // alerts: where notifications are sent
   'notify_unreachable',
   'notify_timeout',
   'notify_unavailable', // 429 and 5xx
@@ -65,13 +65,13 @@ export interface CollectorErrorOptions {
   readonly stage: Stage
   readonly code: Code
   readonly reaction: Reaction
-  /** When the other side said how long to wait. */
+  /** How long to wait, if the other side said so. */
   readonly retryAfterMs?: number | undefined
   readonly cause?: unknown
 }
 
-/** The one error class. `message` is a sentence for the operator that ends with what to do about it; it holds no secret and
- * at most 512 bytes of a foreign body. Wrap once, where the foreign error enters; log once, where it ends. */
+/** The only error class. `message` is a sentence for the operator whose last part is the fix; it has no secret and at most 512 bytes of a response
+ * body. A foreign error is wrapped once, where it occurs, and logged once, where it is handled. */
 export class CollectorError extends Error {
   override readonly name = 'CollectorError'
   readonly stage: Stage
@@ -87,7 +87,7 @@ export class CollectorError extends Error {
   }
 }
 
-/** Text of a foreign body for a log line or an error: at most 512 bytes, control characters replaced. */
+/** The beginning of a response body for a log line or an error: at most 512 bytes, control characters replaced. */
 export function excerpt(body: string): string {
   const flat = body.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
   return flat.length > 512 ? `${flat.slice(0, 509)}...` : flat

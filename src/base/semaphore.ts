@@ -1,6 +1,6 @@
-/** Limits how many batches are in flight at once. */
+/** Limits how many batches are in flight at the same time. */
 export interface Semaphore {
-  /** Resolves with a release function when a slot is free; rejects with the signal's reason. First come, first served. */
+  /** Resolves with a release function when fewer than the maximum are in flight; rejects with the signal's reason. First come, first served. */
   take(signal: AbortSignal): Promise<() => void>
   readonly taken: number
 }

@@ -1,6 +1,6 @@
-/** Reads device names beside the line. They are a comfort: clients from 1.92 on send names in their messages, and for other clients the
- * known names are kept. So no window ever waits for the devices API. The one exception is the first window of a new installation, whose
- * history would otherwise stay without names: it waits five seconds at most. */
+/** Reads device names in the background. They are optional: clients from 1.92 on send names in their messages, and for other clients the known names
+ * are kept. So no window waits for the devices API, with one exception: the first window of a new installation waits at most five seconds, because
+ * its history would have no names otherwise. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
@@ -38,11 +38,11 @@ export function createDeviceNames(
 ): DeviceNames {
   const { clock, names, health, log } = deps
   const stopping = new AbortController()
-  let asking: Promise<void> | undefined
+  let request: Promise<void> | undefined
   let dueMs = 0
   let failures = 0
 
-  async function ask(): Promise<void> {
+  async function requestDevices(): Promise<void> {
     try {
       const devices = await devicesInTime(deps.source, clock, stopping.signal)
       names.observe(devices, deps.countsFromNs())
@@ -56,26 +56,26 @@ export function createDeviceNames(
     }
   }
 
-  /** Handles any error, also a bug of our own: names never stop the line. */
+  /** Handles any error, also a bug in tailflux: names never stop the line. */
   function failed(error: unknown): void {
-    const isOurs = !(error instanceof CollectorError)
-    const text = isOurs
+    const isBug = !(error instanceof CollectorError)
+    const text = isBug
       ? 'device names cannot be read because of an error inside tailflux (see the log line "device names cannot be read"); known names are kept. If this continues, update tailflux, or report that log line'
       : error.message
     const ceilingMs = Math.min(options.devicesIntervalMs, BACKOFF_MAX_MS)
     const backoffMs = Math.min(ceilingMs, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
-    const retryMs = Math.max(backoffMs, isOurs ? 0 : (error.retryAfterMs ?? 0))
+    const retryMs = Math.max(backoffMs, isBug ? 0 : (error.retryAfterMs ?? 0))
     failures += 1
     dueMs = clock.monotonicMs() + retryMs
-    const code = isOurs ? 'names_failed' : error.code
+    const code = isBug ? 'names_failed' : error.code
     health.set('names', 'warning', code, text)
     log.warn({ code, retryMs, err: error }, 'device names cannot be read')
   }
 
   function refresh(): void {
-    if (asking !== undefined || stopping.signal.aborted || clock.monotonicMs() < dueMs) return
-    asking = ask().finally(() => {
-      asking = undefined
+    if (request !== undefined || stopping.signal.aborted || clock.monotonicMs() < dueMs) return
+    request = requestDevices().finally(() => {
+      request = undefined
     })
   }
 
@@ -84,13 +84,13 @@ export function createDeviceNames(
     async firstLook(signal) {
       refresh()
       const over = new AbortController()
-      const patience = AbortSignal.any([signal, over.signal])
-      await Promise.race([asking, clock.sleep(FIRST_LOOK_MS, patience).catch(() => undefined)])
+      const waiting = AbortSignal.any([signal, over.signal])
+      await Promise.race([request, clock.sleep(FIRST_LOOK_MS, waiting).catch(() => undefined)])
       over.abort()
     },
     async stop() {
       stopping.abort(new Error('stopping'))
-      await asking
+      await request
     },
   }
 }

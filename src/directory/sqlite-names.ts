@@ -1,9 +1,9 @@
 /** Name history in the state file: `names_history` (tailnet, key, valid_from_ns, name). The key is an address or a stable node id; a row says
  * what the key is called from then on, as far as was known then.
  *
- * An answer once given never changes: rows are only ever added for the present, and the time asked about (when a message was recorded) lies
- * in the past. One exception is safe: as long as nothing has been read, nobody has been given an answer, so the first observation counts
- * from the beginning of time; that gives names to the look-back of a first start. */
+ * The name for a past time never changes: rows are only added for the current time, and lookups are about the past (when a message was recorded).
+ * There is one safe exception: before anything has been read, no name has been used yet, so the first observation is valid from the beginning of
+ * time. This gives names to the history that a first start reads. */
 
 import { hashBytes } from '../base/hash.ts'
 import { prepareExact } from '../base/sqlite.ts'
@@ -18,7 +18,7 @@ const END = (1n << 63n) - 1n
 interface Entry {
   readonly fromNs: bigint
   readonly name: string
-  /** The next one begins. */
+  /** Where the next entry begins. */
   toNs: bigint
 }
 
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
   const putReading = db.prepare('INSERT OR IGNORE INTO names_reading VALUES (?, ?)')
 
   const histories = new Map<string, Entry[]>()
-  // Most addresses of exit and physical traffic belong to no device; that is known from a number, without making a text of them.
+  // Most addresses of exit and physical traffic belong to no device. Their hash shows this, without a string being made.
   const hashes = createHashFilter()
   for (const row of all.all(tailnet)) add(row['key'] as string, row['valid_from_ns'] as bigint, row['name'] as string)
   let isReading = db.prepare('SELECT 1 FROM names_reading WHERE tailnet = ?').get(tailnet) !== undefined
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
 
   function recordOf(addressOrId: string, atNs: bigint): NameRecord | undefined {
     const history = histories.get(addressOrId)
-    // Newest first: nearly every question is about now.
+    // Newest first: nearly all lookups are about the last minutes.
     for (let index = (history?.length ?? 0) - 1; index >= 0; index -= 1) {
       const entry = history?.[index]
       if (entry && entry.fromNs <= atNs) return entry
@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS names_reading (tailnet TEXT PRIMARY KEY, since_ns INT
       for (const [key, { name }] of deviceByKey(devices)) {
         const last = histories.get(key)?.at(-1)
         if (last?.name === name) continue
-        // Never before what was observed earlier, should the clock have gone back.
+        // Never before an earlier observation, in case the clock went back.
         const fromNs = isReading ? later(atNs, last?.fromNs) : BEGINNING
         changes.set(key, { fromNs, name })
       }

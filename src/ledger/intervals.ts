@@ -1,5 +1,5 @@
 /** Arithmetic of closed intervals over `logged` time. Two intervals that share an end are contiguous: windows share their
- * boundaries, and the API is inclusive on both ends, so nothing lies between them. Lists are ascending and disjoint unless told otherwise. */
+ * boundaries, and the API includes both boundaries, so nothing is between them. Lists are ascending and disjoint unless stated otherwise. */
 import { compare } from '../base/order.ts'
 import type { Interval } from './ledger.ts'
 
@@ -19,8 +19,7 @@ export function byStart(one: Interval, other: Interval): number {
   return compare(one.fromNs, other.fromNs)
 }
 
-/** What is left of `intervals` without `holes` (holes in any order). The pieces keep the holes' ends as their own ends;
- * pieces of length zero are left out. */
+/** `intervals` without `holes` (holes in any order). The results share their boundaries with the holes; results of length zero are left out. */
 export function subtract(intervals: readonly Interval[], holes: readonly Interval[]): Interval[] {
   const gone = merge(holes)
   const left: Interval[] = []

@@ -1,4 +1,4 @@
-/** The ledger: which windows are done. It holds facts, not a position: a fact can be removed (then the window is read again), never invented.
+/** The ledger: which windows are done. It stores facts, not a position. A fact can be removed, and then the window is read again; it is never made up.
  * All times are `logged` time in ns; intervals are closed, and two that share an end are contiguous. */
 
 export interface Interval {
@@ -35,7 +35,8 @@ export const GAP_REASONS = [
 ] as const
 export type GapReason = (typeof GAP_REASONS)[number]
 
-/** A window that could not be read, or, with `db_limit`, not be written as a whole. `open`: tried again at `nextNs`; `lost`: beyond the retention of the API; kept for ever. */
+/** A window that could not be read, or, with `db_limit`, not be written as a whole. `open`: tried again at `nextNs`. `lost`: beyond the retention of
+ * the API; kept permanently. */
 export interface Gap extends Interval {
   readonly reason: GapReason
   readonly state: 'open' | 'lost'
@@ -58,7 +59,7 @@ export interface Ledger {
   /** What expires unread from here on is a loss. Before it lies history from before the first start, which is read as far as the API still has
    * it. Undefined: from the origin on. */
   promisedNs(): bigint | undefined
-  /** Sets or moves the origin (an earlier origin asks for more history), and where the promise begins, which otherwise stays. */
+  /** Sets or moves the origin (an earlier origin requests more history). `promisedNs` stays as it is when it is not given. */
   setOrigin(ns: bigint, promisedNs?: bigint): void
   /** The origin is a guess, corrected when the database can be queried: an earlier ledger may have ended before it. */
   isOriginGuessed(): boolean
@@ -70,7 +71,7 @@ export interface Ledger {
   /** Parts of [fromNs, toNs] that are not settled, ascending. */
   missing(fromNs: bigint, toNs: bigint): readonly Interval[]
   /** The receipt of a window. Also closes open gaps, and forgets the crashed attempts that it covers; keeps the record for late passes.
-   * `attempt`, if given, ends in the same transaction: one wait for the disk less in each window. */
+   * `attempt`, if given, ends in the same transaction, which saves one wait for the disk per window. */
   done(window: Interval, record: DoneRecord, attempt?: Attempt): void
   /** Forgets that a range is done (recovery, or a database restored from a backup). Lost gaps stay. */
   forget(range: Interval): void

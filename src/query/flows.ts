@@ -1,5 +1,5 @@
-/** Flows that are stored, summed over a range of time: from the embedded store or from InfluxDB. Both ends of a connection report it; each flow is
- * told once here, as the reporter that saw most of it counts it. */
+/** Stored flows, summed over a range of time, from the embedded store or from InfluxDB. Both endpoints of a connection report it; here each flow
+ * appears once, with the counters of the reporter that saw most of it. */
 
 import { compare } from '../base/order.ts'
 import { literal } from '../sink/influxdb/influxql.ts'
@@ -12,7 +12,7 @@ export interface FlowFilter {
   readonly fromNs: bigint
   readonly toNs: bigint
   readonly tailnet: string
-  /** A name, a stable id or an address of either end or of the reporting node. */
+  /** A name, a stable id or an address of one endpoint or of the reporting node. */
   readonly node?: string | undefined
   readonly kind?: string | undefined
   readonly port?: string | undefined
@@ -24,12 +24,12 @@ export interface Flow {
   readonly proto: string
   readonly port: string
   readonly path: string
-  /** Address and name of the end that the reporter calls its own, and of the other one. */
+  /** Addresses and names of the two endpoints; `src` is the one that the reporter calls its own. */
   readonly src: string
   readonly dst: string
   readonly srcName: string
   readonly dstName: string
-  /** Who reports it: name and stable id. */
+  /** The reporting node: name and stable id. */
   readonly nodeName: string
   readonly node: string
   readonly txBytes: bigint
@@ -60,7 +60,7 @@ export function flowsOfStore(path: string, filter: FlowFilter): readonly Flow[] 
   const sums = createSums()
   for (const line of exportLines(path, { ...filter, measurement: 'tailnet_flow' })) {
     const { key, tags, fields } = partsOfLine(line)
-    if (tags['tailnet'] !== filter.tailnet || !isWanted(tags, filter)) continue
+    if (tags['tailnet'] !== filter.tailnet || !matches(tags, filter)) continue
     sums.add(
       key,
       tags,
@@ -70,7 +70,7 @@ export function flowsOfStore(path: string, filter: FlowFilter): readonly Flow[] 
   return sums.flows()
 }
 
-/** Asks InfluxDB to add up. Rejects with a CollectorError. */
+/** InfluxDB computes the sums. Rejects with a CollectorError. */
 export async function flowsOfInflux(
   influxql: InfluxQl,
   filter: FlowFilter,
@@ -103,29 +103,30 @@ export async function flowsOfInflux(
   return flows.filter((flow) => isOfNode(Object.values(namesOf(flow)), filter.node))
 }
 
-/** Each flow once, the biggest first. */
+/** Each flow once, the largest first. */
 export function topFlows(flows: readonly Flow[], count: number): readonly Flow[] {
   const best = new Map<string, Flow>()
   for (const flow of flows) {
-    const ends = [flow.src, flow.dst].toSorted()
-    const own = isReportedOnce(flow) ? flow.node : ''
-    const key = [flow.kind, flow.proto, flow.port, flow.path, ...ends, own].join('\n')
+    const endpoints = [flow.src, flow.dst].toSorted()
+    const own = standsAlone(flow) ? flow.node : ''
+    const key = [flow.kind, flow.proto, flow.port, flow.path, ...endpoints, own].join('\n')
     const found = best.get(key)
-    if (found === undefined || order(flow, found) < 0) best.set(key, flow)
+    if (found === undefined || byBytes(flow, found) < 0) best.set(key, flow)
   }
-  return [...best.values()].toSorted(order).slice(0, count)
+  return [...best.values()].toSorted(byBytes).slice(0, count)
 }
 
-/** Nothing tells which reports belong together: physical traffic has another far end for each reporter, and some flows lack an end. Exit traffic that
- * lacks one is told by the client and by the exit node with the same end, the client's. */
-function isReportedOnce({ kind, src, dst }: Flow): boolean {
+/** True when the reports of the two endpoints cannot be matched, so each report stands for itself: physical traffic has a different peer for each
+ * reporter, and some flows lack an endpoint. Exit traffic that lacks one is reported by the client and the exit node with the same endpoint, the
+ * client. */
+function standsAlone({ kind, src, dst }: Flow): boolean {
   if (kind === 'physical') return true
   if (src === 'none' && dst === 'none') return true
   return kind !== 'exit' && (src === 'none' || dst === 'none')
 }
 
-/** More bytes first; of equal reports that of the end which sends more, so that the answer is the same every time. */
-function order(one: Flow, other: Flow): number {
+/** More bytes first. Of equal reports the one of the endpoint that sends more, so that the result is always the same. */
+function byBytes(one: Flow, other: Flow): number {
   const difference = bytesOf(other) - bytesOf(one) || other.txBytes - one.txBytes
   if (difference !== 0n) return difference > 0n ? 1 : -1
   return compare(one.node, other.node)
@@ -155,7 +156,7 @@ function flowOf(tags: Tags, [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0
   }
 }
 
-function isWanted(tags: Tags, filter: FlowFilter): boolean {
+function matches(tags: Tags, filter: FlowFilter): boolean {
   const { kind, port, proto } = filter
   if (kind !== undefined && tags['kind'] !== kind) return false
   if (port !== undefined && tags['port'] !== port) return false
@@ -170,8 +171,8 @@ function namesOf({ node, nodeName, src, dst, srcName, dstName }: Flow) {
   return { node, nodeName, src, dst, srcName, dstName }
 }
 
-/** `full` ports: an address may stand with its port. */
-function isOfNode(names: readonly string[], wanted: string | undefined): boolean {
-  if (wanted === undefined) return true
-  return names.some((name) => name === wanted || name.startsWith(`${wanted}:`) || name.startsWith(`[${wanted}]:`))
+/** With `ports: full` an address may have its port. */
+function isOfNode(names: readonly string[], node: string | undefined): boolean {
+  if (node === undefined) return true
+  return names.some((name) => name === node || name.startsWith(`${node}:`) || name.startsWith(`[${node}]:`))
 }

@@ -1,4 +1,4 @@
-/** query/: what is stored, read back. Here InfluxQL, the one language that InfluxDB 1.x, 2.x and 3.x all speak, over `/query`. */
+/** Queries stored data by InfluxQL over `/query`, the only language that InfluxDB 1.x, 2.x and 3.x all understand. */
 import { type Clock, MS } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
@@ -7,7 +7,7 @@ import { measurementOf, placeOf } from '../sink/influxdb/influxql.ts'
 import { type RawAnswer, refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 
-/** Whole numbers come as bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */
+/** Integers are bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */
 export type Cell = bigint | number | string | boolean | null
 
 /** One series of an answer. */
@@ -22,11 +22,11 @@ export interface InfluxQl {
   /** The tables of the first statement; times are ns. Rejects with a CollectorError (stage `sink`) when the database does not answer or refuses: `db_not_found`
    * when InfluxQL does not find the database, bucket or policy. */
   ask(query: string, signal: AbortSignal): Promise<readonly Table[]>
-  /** `"rp"."measurement"` where points of ours lie. */
+  /** `"rp"."measurement"` where the points of tailflux are. */
   from(measurement: string): string
 }
 
-/** An answer is held as a whole. */
+/** The whole response is kept in memory. */
 const ANSWER_BYTES_MAX = 256 << 20
 
 export function createInfluxQl(
@@ -84,7 +84,7 @@ interface WireResult {
   }[]
 }
 
-/** Reads an answer of `/query`. Numbers are taken from their text, so that none is rounded. */
+/** Parses a response of `/query`. Integers are read from their text, so that none is rounded. */
 function tablesOf(body: string): { readonly error?: string; readonly tables: readonly Table[] } {
   let parsed: { error?: unknown; results?: readonly WireResult[] }
   try {

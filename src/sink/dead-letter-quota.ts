@@ -1,8 +1,8 @@
 /** Decides about each dead letter: it is known already, it is kept, or it is only counted.
  *
- * One node that sends nothing but what cannot be taken must fill neither the disk nor the time of the others. So each node has a quota of
- * letters and bytes per hour, and beyond it, or beyond the limit of all letters together, letters are counted exactly. A letter that was
- * seen before is neither kept nor counted again, because a window that fails is read again, and late passes read it again anyway. */
+ * One node that only sends invalid data must not fill the disk or delay the other nodes. So each node has a quota of letters and bytes per hour.
+ * Letters beyond the quota, or beyond the limit of all letters together, are counted exactly but not kept. A letter that was seen before is
+ * neither kept nor counted again, because failed windows are read again, and late passes read every window again. */
 
 import { createHash } from 'node:crypto'
 import { HOUR } from '../base/clock.ts'
@@ -15,15 +15,15 @@ import type { DeadLetter } from './sink.ts'
 /** Letters and bytes that are kept per node and hour of `logged` time: lines that the database refused are small, messages are not. */
 export const LETTERS_PER_NODE_HOUR = 1_000
 export const BYTES_PER_NODE_HOUR = 1 << 20
-/** Bytes of the text of one letter; a longer one is cut. A client sends at most 256 KiB at once. */
+/** Maximum bytes of the text of one letter; a longer text is truncated. A client sends at most 256 KiB at once. */
 export const LETTER_BYTES_MAX = 512 << 10
 
-/** Ids of so many letters are remembered, and of as many before them: 8 MiB at most. */
+/** This many ids of letters are remembered, and the same number of earlier ones: 12 MiB at most. */
 const KNOWN_MAX = 200_000
-/** Nodes and hours whose quotas are remembered; the ones begun first are forgotten first. */
+/** Maximum quotas (one per node and hour) that are remembered; the oldest are forgotten first. */
 const QUOTAS_MAX = 20_000
-/** The node of letters without a node. */
-const NOBODY = 'unknown'
+/** Stands for the node of letters without one. */
+const NO_NODE = 'unknown'
 
 /** One line of the dead-letter file, as JSON. */
 interface LetterLine {
@@ -35,35 +35,35 @@ interface LetterLine {
   /** When the API got the message. */
   readonly logged?: string
   readonly detail?: string
-  /** How many messages, entries or lines it stands for; 1 when absent. */
+  /** The number of messages, entries or lines that the letter stands for; 1 when absent. */
   readonly count?: number
-  /** Length of the whole text, where it was cut. */
+  /** Length of the whole text, if it was truncated. */
   readonly bytes?: number
-  /** Present where it cannot be computed from the text. */
+  /** Present when it cannot be computed from the text. */
   readonly id?: string
   readonly text?: string
-  /** No letter, but how many more of this stage, reason, node and hour were counted and not kept. */
+  /** This line is not a letter: the number of letters of this stage, reason, node and hour that were counted and not kept. */
   readonly more?: number
   readonly hour?: string
-  /** Ids of what `more` counts, so that they are known after a restart. */
+  /** Ids of the letters that `more` counts, so that they are known after a restart. */
   readonly ids?: string
 }
 
-/** The result for some letters. Nothing is remembered until `commit`, so that a failed write can be retried. */
+/** The decisions about some letters. Nothing is remembered until `commit`, so that a failed write can be retried. */
 interface Sorted {
   /** Lines of the file, each with its newline. */
   readonly lines: readonly Buffer[]
-  /** Those that were not known: kept or counted now. */
+  /** Letters that were not known: they are kept or counted now. */
   readonly fresh: readonly DeadLetter[]
-  /** Something was counted because the letters together have reached their limit. */
+  /** A letter was only counted because all letters together have reached their limit. */
   readonly isFull: boolean
   commit(): void
 }
 
 export interface LetterQuota {
-  /** `component`: bytes left for letters, and `reserve` for the lines that count beyond it. */
-  sort(letters: readonly DeadLetter[], nowNs: bigint, component: number, reserve: number): Sorted
-  /** Learns a line of an earlier process. Throws a SyntaxError when it is no JSON. */
+  /** `bytesLeft`: for letters; `reserve`: additional bytes for the lines that count. */
+  sort(letters: readonly DeadLetter[], nowNs: bigint, bytesLeft: number, reserve: number): Sorted
+  /** Remembers a line that an earlier process wrote. Throws a SyntaxError when it is not JSON. */
   recall(line: string): void
 }
 
@@ -112,16 +112,16 @@ export function createLetterQuota(): LetterQuota {
   }
 
   return {
-    sort(letters, nowNs, component, reserve) {
+    sort(letters, nowNs, bytesLeft, reserve) {
       const at = isoOf(nowNs)
       const lines: Buffer[] = []
       const fresh: DeadLetter[] = []
       const ids = new Set<string>()
-      /** What these letters themselves use up. */
+      /** The quotas with these letters included. */
       const taken = new Map<string, Used>()
       const uses: [key: string, bytes: number][] = []
       const counted = new Map<string, More>()
-      let left = component
+      let left = bytesLeft
       let isFull = false
 
       for (const letter of letters) {
@@ -131,7 +131,7 @@ export function createLetterQuota(): LetterQuota {
         fresh.push(letter)
         const node = letter.node ?? nodeOf(letter)
         const hour = hourOf(letter.loggedNs ?? nowNs)
-        const key = `${node ?? NOBODY} ${hour}`
+        const key = `${node ?? NO_NODE} ${hour}`
         const line = lineOf(letter, at, node, id)
         const used = taken.get(key) ?? { ...(quotas.get(key) ?? { letters: 0, bytes: 0 }) }
         const isOver = used.letters >= LETTERS_PER_NODE_HOUR || used.bytes + line.length > BYTES_PER_NODE_HOUR
@@ -145,7 +145,7 @@ export function createLetterQuota(): LetterQuota {
         isFull ||= !isOver
         const why = isOver ? OVER_QUOTA : OVER_LIMIT
         const group = `${key} ${letter.stage} ${letter.reason} ${why}`
-        const more = counted.get(group) ?? { letter, node: node ?? NOBODY, hour, why, ids: [], count: 0 }
+        const more = counted.get(group) ?? { letter, node: node ?? NO_NODE, hour, why, ids: [], count: 0 }
         more.count += letter.count ?? 1
         more.ids.push(id)
         counted.set(group, more)
@@ -182,7 +182,7 @@ export function createLetterQuota(): LetterQuota {
       if (ID.test(id)) remember(id)
       const ms = Date.parse(line.logged ?? line.at)
       if (Number.isFinite(ms))
-        use(`${line.node ?? NOBODY} ${hourOf(BigInt(ms) * 1_000_000n)}`, Buffer.byteLength(text) + 1)
+        use(`${line.node ?? NO_NODE} ${hourOf(BigInt(ms) * 1_000_000n)}`, Buffer.byteLength(text) + 1)
     },
   }
 }
@@ -201,8 +201,8 @@ export function idOf(...parts: readonly string[]): string {
 function lineOf(letter: DeadLetter, at: string, node: string | undefined, id: string): Buffer {
   const { stage, reason, loggedNs, detail, count, text } = letter
   const length = Buffer.byteLength(text)
-  const isCut = length > LETTER_BYTES_MAX
-  const bytes = letter.bytes ?? (isCut ? length : undefined)
+  const isTruncated = length > LETTER_BYTES_MAX
+  const bytes = letter.bytes ?? (isTruncated ? length : undefined)
   const line: LetterLine = {
     at,
     stage,
@@ -212,8 +212,8 @@ function lineOf(letter: DeadLetter, at: string, node: string | undefined, id: st
     ...(detail === undefined ? {} : { detail: excerpt(detail) }),
     ...(count === undefined || count === 1 ? {} : { count }),
     ...(bytes === undefined ? {} : { bytes }),
-    ...(letter.id === undefined && !isCut ? {} : { id }),
-    text: isCut ? Buffer.from(text).subarray(0, LETTER_BYTES_MAX).toString() : text,
+    ...(letter.id === undefined && !isTruncated ? {} : { id }),
+    text: isTruncated ? Buffer.from(text).subarray(0, LETTER_BYTES_MAX).toString() : text,
   }
   return Buffer.from(`${JSON.stringify(line)}\n`)
 }

@@ -1,7 +1,7 @@
 /** The dead-letter file: data that cannot be stored anywhere else, one JSON object per line, in `dead-letters-<n>.jsonl` of its folder.
  *
- * `append` resolves only after fsync. A torn last line (the process died in mid-write) is ended with a newline at the next start, so that
- * later lines stay readable. Files are rotated at 16 MiB and never removed: a person decides about them.
+ * `append` resolves only after fsync. An incomplete last line (the process died while it wrote) gets a newline at the next start, so that later
+ * lines stay readable. A new file begins at 16 MiB. Files are never removed: a person decides about them.
  *
  * Letters never stop the line. Beyond the quota of a node and hour, and when all files together have reached their limit, letters are
  * counted instead of kept; a line with `more` has their number and their ids. The exact number of quarantined messages, entries and lines
@@ -18,12 +18,12 @@ import { createLetterQuota } from './dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters, LetterProblem } from './sink.ts'
 
 const FILE_BYTES_MAX = 16 << 20
-/** Of the newest files, at the first letter of a process: what is known already, and which quotas are used up. */
+/** How much of the newest files is read at the first letter of a process, to know earlier letters and used quotas. */
 const RECALLED_BYTES_MAX = 32 << 20
-/** Of the limit, for the lines that count what is not kept. */
+/** The part of the limit that is reserved for lines that count what is not kept. */
 const RESERVE_SHARE = 1 / 8
 const RESERVE_BYTES_MAX = 1 << 20
-/** How long a message on which our own code failed is reported. */
+/** How long a message on which tailflux itself failed is reported. */
 const FAILED_REPORTED_MS = 3_600_000
 const NAME = /^dead-letters-(\d+)\.jsonl$/
 
@@ -49,7 +49,7 @@ export function createDeadLetters(
   }
 
   /** Sizes of the files by their numbers. */
-  function look(): Map<number, number> {
+  function fileSizes(): Map<number, number> {
     return new Map(
       readdirSync(dir).flatMap((name) => {
         const index = NAME.exec(name)?.[1]
@@ -62,20 +62,20 @@ export function createDeadLetters(
   async function makeFolder(): Promise<void> {
     const first = mkdirSync(dir, { recursive: true, mode: 0o700 })
     if (first === undefined) return
-    // A folder's name is durable only when the folder above it is.
+    // The name of a folder is durable only after an fsync of its parent.
     for (let made = resolve(dir); ; made = dirname(made)) {
       await syncFolder(dirname(made))
       if (made === resolve(first) || made === dirname(made)) return
     }
   }
 
-  /** Looks at the folder again each time nothing is open: files that a person removed make room. */
+  /** The open file. Reads the folder again whenever no file is open, because a person may have removed files. */
   async function ready(): Promise<FileHandle> {
     if (file && fileBytes < FILE_BYTES_MAX && existsSync(pathOf(number))) return file
     await file?.close()
     file = undefined
     await makeFolder()
-    const sizes = look()
+    const sizes = fileSizes()
     if (!isRecalled) await recall(sizes)
     isRecalled = true
     number = Math.max(1, ...sizes.keys())
@@ -91,13 +91,13 @@ export function createDeadLetters(
         fileBytes += 1
       }
     } else {
-      // A file's name is durable only when its folder is.
+      // The name of a file is durable only after an fsync of its folder.
       await syncFolder(dir)
     }
     return made
   }
 
-  /** What earlier processes wrote, oldest first, so that what is read again after a restart leaves no second letter. */
+  /** Reads what earlier processes wrote, oldest first, so that data that is read again after a restart makes no second letter. */
   async function recall(sizes: ReadonlyMap<number, number>): Promise<void> {
     const newest = [...sizes.keys()].toSorted((one, other) => other - one)
     const recalled: number[] = []
@@ -107,7 +107,7 @@ export function createDeadLetters(
       if (bytes > RECALLED_BYTES_MAX && recalled.length > 0) break
       recalled.push(index)
     }
-    let torn = 0
+    let invalid = 0
     for (const index of recalled.toReversed()) {
       const whole = await textOf(pathOf(index), Math.min(sizes.get(index) ?? 0, RECALLED_BYTES_MAX))
       for (const line of whole.split('\n')) {
@@ -115,22 +115,22 @@ export function createDeadLetters(
         try {
           quota.recall(line)
         } catch (error) {
-          // Cut off by a crash, or edited: it counts as unknown.
+          // Incomplete after a crash, or edited: the letter is unknown.
           if (!(error instanceof SyntaxError)) throw error
-          torn += 1
+          invalid += 1
         }
       }
     }
-    if (torn > 0) log.warn({ lineCount: torn, dir }, 'skipped lines of the dead letters that are not JSON')
+    if (invalid > 0) log.warn({ lineCount: invalid, dir }, 'skipped lines of the dead letters that are not JSON')
   }
 
   async function write(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]> {
     try {
       const handle = await ready()
       const used = olderBytes + fileBytes
-      const component = Math.max(0, maxBytes - reserveMax - used)
+      const bytesLeft = Math.max(0, maxBytes - reserveMax - used)
       const reserve = Math.min(reserveMax, Math.max(0, maxBytes - used))
-      const sorted = quota.sort(letters, clock.now(), component, reserve)
+      const sorted = quota.sort(letters, clock.now(), bytesLeft, reserve)
       if (sorted.lines.length > 0) {
         const bytes = Buffer.concat(sorted.lines)
         await handle.appendFile(bytes)
@@ -138,11 +138,11 @@ export function createDeadLetters(
         fileBytes += bytes.length
       }
       sorted.commit()
-      if (sorted.fresh.length > 0) heard(sorted.fresh, sorted.isFull)
+      if (sorted.fresh.length > 0) noteFresh(sorted.fresh, sorted.isFull)
       if (isFull) await close()
       return sorted.fresh
     } catch (error) {
-      // A half-written line must not be taken for a letter. If this fails too, the newline check at the next opening ends the line.
+      // Removes a half-written line. If this fails too, the line gets its newline when the file is opened again.
       await file?.truncate(fileBytes).catch(() => undefined)
       await close().catch(() => undefined)
       const code = systemCode(error)
@@ -165,14 +165,14 @@ export function createDeadLetters(
     await handle?.close()
   }
 
-  function heard(fresh: readonly DeadLetter[], isFullNow: boolean): void {
+  function noteFresh(fresh: readonly DeadLetter[], isFullNow: boolean): void {
     if (isFullNow && !isFull)
       log.warn({ dir, maxBytes }, 'dead letters are full, further ones are counted but not kept')
     isFull = isFullNow
-    const ours = fresh.filter(({ isOurFault }) => isOurFault)
-    const [letter] = ours
+    const faults = fresh.filter(({ isOurFault }) => isOurFault)
+    const [letter] = faults
     if (letter === undefined) return
-    const count = ours.reduce((sum, one) => sum + (one.count ?? 1), failed && !isOver(failed.atMs) ? failed.count : 0)
+    const count = faults.reduce((sum, one) => sum + (one.count ?? 1), failed && !isOver(failed.atMs) ? failed.count : 0)
     failed = { letter, count, atMs: clock.monotonicMs() }
     log.error(
       { count, reason: letter.reason, node: letter.node, detail: letter.detail },
@@ -186,7 +186,7 @@ export function createDeadLetters(
 
   function isStillFull(): boolean {
     try {
-      const used = [...look().values()].reduce((sum, size) => sum + size, 0)
+      const used = [...fileSizes().values()].reduce((sum, size) => sum + size, 0)
       return used >= maxBytes - 2 * reserveMax
     } catch {
       // A folder that cannot be read is reported with the next letter.
@@ -197,9 +197,9 @@ export function createDeadLetters(
   return {
     append(letters) {
       if (letters.length === 0) return Promise.resolve([])
-      const mine = queue.then(() => write(letters))
-      queue = mine.catch(() => undefined)
-      return mine
+      const written = queue.then(() => write(letters))
+      queue = written.catch(() => undefined)
+      return written
     },
     problem() {
       if (failed !== undefined && isOver(failed.atMs)) failed = undefined

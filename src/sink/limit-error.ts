@@ -4,7 +4,7 @@ import { CollectorError } from '../base/errors.ts'
 /** Hashes of series that were refused, by the node of their lines (tag `node`, still escaped; `none`: of no node). */
 export type NewSeries = ReadonlyMap<string, ReadonlySet<bigint>>
 
-/** Everything that fits was stored; a person must raise the limit. */
+/** Everything that the limit allows was stored; a person must raise the limit. */
 export class LimitError extends CollectorError {
   readonly newSeries: NewSeries
   /** The message, with another sentence about the node with most of the new series. */
@@ -27,7 +27,7 @@ export function whoseText(counts: ReadonlyMap<string, number>): string {
     : `Most of the refused points come from node ${node} (${count} of ${all} new series so far).`
 }
 
-/** The node with the most new series; among equals the first one, so that the name is steady. */
+/** The node with the most new series; among equals the first one, so that the name stays the same. */
 export function mostOf(counts: ReadonlyMap<string, number>): readonly [node: string | undefined, count: number] {
   return [...counts].reduce<readonly [string | undefined, number]>(
     (most, one) => (one[1] > most[1] ? one : most),

@@ -11,7 +11,7 @@ export interface Batch {
   readonly bytes: Uint8Array
   readonly lineCount: number
   readonly target: Target
-  /** Lines of an observer, such as events of alerts: listeners are not called for them, so their failures never stop the line. */
+  /** Lines of an observer, such as alert events: listeners are not called for them, so their failures never stop the line. */
   readonly isBestEffort?: true
 }
 
@@ -22,7 +22,7 @@ export interface Receipt {
   readonly rejected: number
   /** Lines older than the retention of the database: policy, counted, not kept. */
   readonly expired: number
-  /** When the first answered request of the batch was sent, ms of monotonic time: an earlier outage cannot have lost any of it. */
+  /** When the first request of the batch that got a response was sent, ms of monotonic time: an earlier outage cannot have lost any of it. */
   readonly sentMs: number
 }
 
@@ -43,13 +43,13 @@ export interface CheckpointPoint {
   readonly passedNs: bigint | undefined
 }
 
-/** The points, or why the database does not show them. */
+/** The points, or why they cannot be queried. */
 export type CheckpointAnswer =
   | { readonly points: readonly CheckpointPoint[] }
   | {
-      /** A sentence that ends with the fix. */
+      /** A sentence with the fix. */
       readonly cannotBeQueried: string
-      /** This kind of database has no such queries (write-only stores): there is nothing to fix. */
+      /** This kind of database has no such queries (write-only stores), so there is nothing to fix. */
       readonly isByNature?: boolean
     }
 
@@ -88,39 +88,39 @@ export interface SinkListener {
   succeeded(written: number): void
 }
 
-/** Keeps data that cannot be stored anywhere else: one JSON line each, fsynced before the promise resolves. */
+/** Keeps data that cannot be stored in the database: one JSON line each, fsynced before the promise resolves. */
 export interface DeadLetters {
   /** Resolves when each letter is kept durably, or counted where a quota or the limit is used up. Returns the new ones: a letter that was there
    * before, as when a window is read again, is not written twice. Rejects with a CollectorError `dead_letters_failed` (hold). */
   append(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]>
-  /** What the operator should know and do; undefined when there is no problem. */
+  /** The problem that the operator should fix; undefined when there is none. */
   problem(): LetterProblem | undefined
   stop(): Promise<void>
 }
 export interface LetterProblem {
   readonly code: string
-  /** A sentence that ends with what to do. */
+  /** A sentence with the fix. */
   readonly text: string
 }
 export interface DeadLetter {
   readonly stage: 'source' | 'flatten' | 'sink'
   /** Closed list of the stage: a metric label. */
   readonly reason: string
-  /** The message of the other side, at most 512 characters. */
+  /** The error message of the API or the database, at most 512 characters. */
   readonly detail?: string | undefined
   /** The line or the JSON text. */
   readonly text: string
-  /** Length of the whole text, where it was cut already. */
+  /** Length of the whole text, if it was truncated before. */
   readonly bytes?: number | undefined
-  /** The reporting node, as far as it is known; its quota counts. */
+  /** The reporting node, if known; its quota applies. */
   readonly node?: string | undefined
-  /** When the API got the message, ns; its hour counts. */
+  /** When the API got the message, ns; the quota of this hour applies. */
   readonly loggedNs?: bigint | undefined
-  /** How many entries it stands for (1). */
+  /** The number of entries that the letter stands for (default 1). */
   readonly count?: number | undefined
   /** 16 hexadecimal digits, equal for the same message read again. Without it the text is compared. */
   readonly id?: string | undefined
-  /** Our own code failed on it. */
+  /** tailflux itself failed on it. */
   readonly isOurFault?: boolean | undefined
 }
 

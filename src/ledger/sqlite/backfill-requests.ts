@@ -1,5 +1,5 @@
 /** Backfill requests in the state file: one range per tailnet, kept until all of it is done, also after restarts and crashes.
- * The ledger knows what of it is done; this is only the request. */
+ * The ledger knows which part is done; this is only the request. */
 import { prepareExact } from '../../base/sqlite.ts'
 import type { Interval } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
@@ -11,7 +11,7 @@ export interface BackfillRequest extends Interval {
 
 export interface BackfillRequests {
   range(): BackfillRequest | undefined
-  /** Takes the place of an earlier request. Durable when it returns; throws a CollectorError (stage `ledger`). */
+  /** Replaces an earlier request. Durable when it returns; throws a CollectorError (stage `ledger`). */
   ask(range: BackfillRequest): void
   drop(): void
 }

@@ -1,4 +1,4 @@
-/** For a full disk: how full it is, and which files of tailflux there may be removed. */
+/** For a full disk: how full it is, and which files of tailflux may be removed from it. */
 import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesText } from '../../base/format.ts'
@@ -12,12 +12,12 @@ const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
 
 /** One sentence, without a full stop: `the disk of /data has 0 B free of 1.1 GB; dead-letters there (12.6 MB) may be moved away ...`. */
 export function spaceText(dir: string): string {
-  const pieces = [diskText(dir)]
+  const sentences = [diskText(dir)]
   for (const [name, bytes] of contentOf(dir)) {
     const remedy = MAY_GO.find(([pattern]) => pattern.test(name))?.[1]
-    if (remedy !== undefined && bytes > 0) pieces.push(`${name} there (${bytesText(bytes)}) ${remedy}`)
+    if (remedy !== undefined && bytes > 0) sentences.push(`${name} there (${bytesText(bytes)}) ${remedy}`)
   }
-  return pieces.join('; ')
+  return sentences.join('; ')
 }
 
 function diskText(dir: string): string {
@@ -25,12 +25,12 @@ function diskText(dir: string): string {
     const { bsize, blocks, bavail } = statfsSync(dir)
     return `the disk of ${dir} has ${bytesText(bavail * bsize)} free of ${bytesText(blocks * bsize)}`
   } catch {
-    // The disk has failed already; its free space is only an addition.
+    // The caller reports that the disk is full; its free space is additional information.
     return `the disk of ${dir} is full`
   }
 }
 
-/** Names and sizes, largest first; a folder counts what lies in it directly. */
+/** Names and sizes, largest first; the size of a folder is that of the files directly in it. */
 function contentOf(dir: string): (readonly [name: string, bytes: number])[] {
   try {
     return readdirSync(dir)

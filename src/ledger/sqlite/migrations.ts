@@ -1,7 +1,7 @@
 /** The layouts of the state file, one after the other.
  *
  * The number of a file's layout is `schema` in its table `meta`. A file of an older layout is brought to the newest one when it is opened, step by step; each
- * step and its number are one transaction, so a crash in between leaves a whole file of some layout. A file of a newer layout is refused.
+ * step and its number are one transaction, so after a crash the file has one of the layouts, complete. A file of a newer layout is refused.
  *
  * Tables belong to the modules that use them, which create them if they are missing. So a step may find a table as it was at the layout before,
  * or not at all: the module has never run with this file, or the file is new. A step that has been released is never changed; what was wrong

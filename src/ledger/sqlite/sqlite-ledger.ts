@@ -3,13 +3,13 @@
  * Tables, all times ns as INTEGER, keyed by tailnet:
  *   ledger_writer    our name in the database, and whether the origin is a guess
  *   ledger_origin    where reading began
- *   ledger_promise   from where on what ages out unread is a loss; without a row: from the origin
+ *   ledger_promise   from here on, data that expires unread is lost; without a row: from the origin
  *   ledger_done      merged done intervals (few rows, however many windows)
- *   ledger_window    one row per window that may still get a late pass, or that the start-up rule may want to forget
+ *   ledger_window    one row per window that may still get a late pass, or that recovery may have to forget
  *   ledger_gap       open and lost gaps
  *   ledger_attempt   windows whose reading began and has not ended
- * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in memory
- * beside the file; memory changes only after the commit. */
+ * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in
+ * memory too; memory changes only after the commit. */
 import { randomBytes } from 'node:crypto'
 import { compare } from '../../base/order.ts'
 import { prepareExact } from '../../base/sqlite.ts'
@@ -57,13 +57,13 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   const settled = () => merge([...done, ...gaps.filter((gap) => gap.state === 'lost')])
   let known = settled()
 
-  /** Commits what `work` returns as the new done intervals and gaps, then takes them over. */
+  /** Commits the done intervals and gaps that `work` returns, then keeps them in memory. */
   function change(work: () => { done?: Interval[]; gaps?: Gap[] }): void {
     const next = transaction(() => {
-      const wanted = work()
-      if (wanted.done) writeDone(done, wanted.done)
-      if (wanted.gaps) writeGaps(gaps, wanted.gaps)
-      return wanted
+      const changed = work()
+      if (changed.done) writeDone(done, changed.done)
+      if (changed.gaps) writeGaps(gaps, changed.gaps)
+      return changed
     })
     done = next.done ?? done
     gaps = next.gaps ?? gaps
@@ -186,13 +186,13 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
       }))
     },
     loseGap(interval, reason: GapReason, nowNs) {
-      const pieces = subtract([interval], known)
-      if (pieces.length === 0) return
-      const lost = pieces.map(
-        (piece): Gap => ({ ...piece, reason, state: 'lost', attempts: 0, sinceNs: nowNs, nextNs: nowNs }),
+      const unsettled = subtract([interval], known)
+      if (unsettled.length === 0) return
+      const lost = unsettled.map(
+        (range): Gap => ({ ...range, reason, state: 'lost', attempts: 0, sinceNs: nowNs, nextNs: nowNs }),
       )
       change(() => ({
-        gaps: [...pieces.reduce((some, piece) => withoutOpen(some, piece), gaps), ...lost].toSorted(byStart),
+        gaps: [...unsettled.reduce((some, range) => withoutOpen(some, range), gaps), ...lost].toSorted(byStart),
       }))
     },
 
@@ -215,11 +215,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   }
 }
 
-/** Gaps without the part of open ones that lies in `range`; what is left of an open gap stays open with its history. */
+/** Gaps without the part of open gaps that is in `range`. The rest of an open gap stays open with its history. */
 function withoutOpen(gaps: readonly Gap[], range: Interval): Gap[] {
   return gaps.flatMap((gap) => {
     if (gap.state === 'lost' || !intersects(gap, range)) return [gap]
-    return subtract([gap], [range]).map((piece) => ({ ...gap, ...piece }))
+    return subtract([gap], [range]).map((rest) => ({ ...gap, ...rest }))
   })
 }
 

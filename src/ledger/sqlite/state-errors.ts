@@ -1,4 +1,4 @@
-/** SQLite's errors of the state file, as errors for the operator. */
+/** Errors of SQLite on the state file, as errors for the operator. */
 import { dirname } from 'node:path'
 import { CollectorError, messageOf, systemCode } from '../../base/errors.ts'
 import { isBusyCode, isDamageCode, SQLITE, sqliteCode } from '../../base/sqlite.ts'
@@ -11,7 +11,7 @@ export function inUse(path: string, cause?: unknown): CollectorError {
   )
 }
 
-/** `afterwards`: what follows when a full disk has room again. */
+/** `afterwards`: what happens once the disk has free space again. */
 export function stateError(error: unknown, path: string, afterwards: string): CollectorError {
   const code = sqliteCode(error)
   if (isBusyCode(code)) return inUse(path, error)

@@ -1,13 +1,14 @@
 /** The state file: one SQLite database that only one process has open.
  *
- * Layout: `meta` (key, value) with kind, schema (the number of the layout, see migrations.ts) and created; the tables of ledger, names and others
- * beside it, each made by its component.
- * Invariants: a file without its meta row is not ours or not whole (SQLite opens a file of zero length as an empty database without a word).
- * `locking_mode=EXCLUSIVE` keeps a lock of the kernel from the first read to the end of the process, however it ends. `synchronous=EXTRA`
- * with a rollback journal survives a power cut at every instant, also of the journal's directory entry; WAL would be faster, but a few
- * commits per window do not need it, and one file is easier to carry about than three.
+ * Layout: `meta` (key, value) with kind, schema (the number of the layout, see migrations.ts) and created; the tables of ledger, names and others,
+ * each created by its component.
+ * Invariants: a file without its meta row belongs to another program or is incomplete (SQLite opens a file of zero length as an empty database,
+ * without an error).
+ * `locking_mode=EXCLUSIVE` holds a lock of the kernel from the first read to the end of the process, however it ends. `synchronous=EXTRA`
+ * with a rollback journal survives a power cut at any moment, also before the directory entry of the journal is written. WAL would be faster, but a
+ * few commits per window do not need it, and one file is easier to copy than three.
  * Recovery: a damaged file is renamed to `<name>.corrupt-<time>` and an empty one takes its place; what it knew comes back from the checkpoint
- * in the database (pipeline/recovery/reconcile.ts). A file of a newer tailflux is left alone. */
+ * in the database (pipeline/recovery/reconcile.ts). A file of a newer version of tailflux is not changed. */
 import { existsSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -40,9 +41,9 @@ interface OpenDeps {
   readonly migrations?: readonly Migration[]
 }
 
-/** Opens or creates the file and takes its lock. Throws a CollectorError: `state_locked` (another process has it), `state_damaged` (a newer
- * tailflux wrote it, or it cannot be set aside), `state_full`, `state_failed`. With `mustBeWhole` nothing is created or set aside, and what
- * is written is undone by `close()`: for those who only look, also at a file of an older layout. */
+/** Opens or creates the file and takes its lock. Throws a CollectorError: `state_locked` (another process uses it), `state_damaged` (a newer
+ * version wrote it, or it cannot be renamed), `state_full`, `state_failed`. With `mustBeWhole` nothing is created or renamed, and `close()` undoes
+ * what was written: for commands that only read, also a file of an older layout. */
 export function openStateFile(options: { path: string; mustBeWhole?: boolean }, deps: OpenDeps): StateFile {
   const { path } = options
   if (options.mustBeWhole && !existsSync(path)) {
@@ -143,7 +144,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
     try {
       db?.close()
     } catch {
-      // Closing what never opened: the first error is the one that counts.
+      // It was never open; the first error is the one to report.
     }
     if (error instanceof CollectorError) throw error
     if (isDamageCode(sqliteCode(error))) return { damage: messageOf(error) }
@@ -151,7 +152,7 @@ function tryOpen(path: string, deps: OpenDeps, mustBeWhole = false): { db: Datab
   }
 }
 
-/** Tells whether the path still leads to the file that is there now. Throws a CollectorError when that is no file. */
+/** Returns a function that is true while the path leads to the same file as now. Throws a CollectorError when it is not a file. */
 function inPlace(path: string): () => boolean {
   if (path === ':memory:') return () => true
   const stat = statSync(path)
@@ -188,7 +189,7 @@ function upgrade(
       reached += 1
     })
   } catch (error) {
-    // Errors of the disk have their own texts.
+    // Errors of the disk have texts of their own.
     if (sqliteCode(error) !== SQLITE.error && sqliteCode(error) !== undefined) throw error
     throw new CollectorError(
       `the state file ${path} cannot be brought from layout ${reached} to ${reached + 1} (${messageOf(error)}): run the version of tailflux that wrote it, or move the file away, then tailflux resumes from the watermark stored in the database`,
@@ -230,7 +231,7 @@ function examine(db: DatabaseSync, path: string, newest: number): { layout: numb
   return layout >= 1 && Number.isInteger(layout) ? { layout } : damaged(`its layout ${rows.get('schema')} is unknown`)
 }
 
-function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recovered'], onlyLooks = false): StateFile {
+function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recovered'], isReadOnly = false): StateFile {
   let isOpen = true
   return {
     path,
@@ -239,19 +240,19 @@ function stateFile(path: string, db: DatabaseSync, recovered: StateFile['recover
     transaction(work) {
       try {
         // A read-only caller is in one transaction from beginning to end.
-        if (onlyLooks) return work()
+        if (isReadOnly) return work()
         db.exec('BEGIN IMMEDIATE')
         const value = work()
         db.exec('COMMIT')
         return value
       } catch (error) {
-        // After a full disk SQLite may have rolled back by itself.
-        if (db.isTransaction && !onlyLooks) db.exec('ROLLBACK')
+        // With a full disk SQLite may have rolled back already.
+        if (db.isTransaction && !isReadOnly) db.exec('ROLLBACK')
         throw sqliteCode(error) === undefined ? error : stateError(error, path, 'reading resumes automatically then')
       }
     },
     close() {
-      if (isOpen && onlyLooks && db.isTransaction) db.exec('ROLLBACK')
+      if (isOpen && isReadOnly && db.isTransaction) db.exec('ROLLBACK')
       if (isOpen) db.close()
       isOpen = false
     },

@@ -142,7 +142,7 @@ interface LimitProblem {
   text(): string | undefined
 }
 
-/** Then counting ends: by then the node is known. At most 4 MiB while the limit lasts. */
+/** Then counting ends: by then the node is known. At most 6 MiB while the limit lasts. */
 const SERIES_MAX = 200_000
 const NODES_MAX = 1_000
 

@@ -13,7 +13,7 @@ export interface Known {
   refused(detail: string, isAllKnown: boolean): void
 }
 
-/** Beyond this nothing more is remembered. At most 8 MiB. */
+/** Beyond this nothing more is remembered. At most 12 MiB. */
 const KNOWN_MAX = 400_000
 const FULL_MAX = 100
 /** The measurement, then each tag with its value, as they stand in a line. */

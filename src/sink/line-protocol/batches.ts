@@ -15,7 +15,7 @@ export interface LineLimits {
 }
 
 const BUFFERS = 8
-/** No line is longer: twelve tags of at most 256 bytes, every byte of them escaped, and what lies between. */
+/** No line is longer: twelve tags of at most 256 bytes, each byte escaped, plus keys and fields. */
 const LINE_BYTES_MAX = 8192
 
 /** A batch that is being filled. Call `begin`, write a line into `bytes` or `view` from `used` on, then say where it ends. */
@@ -40,7 +40,7 @@ class OpenBatch {
     this.view = NOTHING.view
   }
 
-  /** Lines that it may still take. */
+  /** How many more lines fit. */
   get linesLeft(): number {
     return this.limits.batchLinesMax - this.lineCount
   }
@@ -50,10 +50,10 @@ class OpenBatch {
     if (this.memory === undefined) this.use(this.pool.take())
   }
 
-  /** The line is complete. Closes the batch when it is full, and before the line when it would grow too large by it. */
+  /** The line is complete. Closes the batch when it is full; closes it before this line when the line would make it too large. */
   lineEndsAt(end: number): void {
     if (end > this.limits.batchBytesMax && this.lineCount > 0) {
-      // It was written behind the last line that fits: move it to the next batch.
+      // The line was written after the last one that fits: move it to the next batch.
       const line = this.bytes.subarray(this.used, end)
       this.close()
       this.use(this.pool.take())
@@ -62,7 +62,7 @@ class OpenBatch {
     } else this.took(1, end)
   }
 
-  /** So many lines are complete, the last one up to `end`. Closes the batch when it is full. */
+  /** A number of lines is complete, the last one ends at `end`. Closes the batch when it is full. */
   took(lines: number, end: number): void {
     this.used = end
     this.lineCount += lines
@@ -78,13 +78,13 @@ class OpenBatch {
     this.use(undefined)
   }
 
-  /** From here on lines may be taken back. */
+  /** `rollback` returns to this state. */
   mark(): void {
     this.markedUsed = this.used
     this.markedLines = this.lineCount
   }
 
-  /** As it was at `mark`. `first`: the memory of what was open then, if it was closed since. */
+  /** Returns to the state at `mark`. `first`: the memory of the batch that was open then, if it was closed since. */
   rollback(first: Memory | undefined): void {
     if (first !== undefined) {
       this.drop()
@@ -137,7 +137,7 @@ export function createBatches(limits: LineLimits) {
 
   function release(batch: Batch): void {
     const memory = memories.get(batch)
-    // Twice is harmless: the first one takes the memory away.
+    // A second call does nothing, because the first one took the memory.
     if (memory === undefined) return
     memories.delete(batch)
     pool.keep(memory)
@@ -151,7 +151,7 @@ export function createBatches(limits: LineLimits) {
     if (nodes !== main) nodes.mark()
   }
 
-  /** Takes back what was written since `mark`, in closed batches too. */
+  /** Removes what was written since `mark`, also from closed batches. */
   function rollback(): void {
     const undone = closed.splice(closedAtMark)
     for (const open of nodes === main ? [main] : [main, nodes]) {

@@ -1,7 +1,6 @@
-/** Bytes that are copied a word at a time: a line is put together from some fifteen short pieces, and eight bytes at once make that
- * several times faster than one by one. Most pieces have at most 16 bytes: two words are always copied, so that the processor need not guess
- * how many there are (a tenth off the time of a line). What is copied too much, the next piece overwrites, and every memory has SPARE bytes
- * behind what counts. */
+/** Copies bytes eight at a time. A line consists of some fifteen short texts, and copying eight bytes at once is several times faster than one by one.
+ * Most texts have at most 16 bytes, so 16 bytes are always copied: without a condition there is no branch that the processor can mispredict, which
+ * saves a tenth of the time of a line. The next text overwrites what was copied too much, and each memory has SPARE bytes at its end. */
 import { NEEDS_ESCAPE } from './escape.ts'
 
 const SPARE = 16
@@ -28,7 +27,7 @@ export function copyWords(to: DataView, p: number, from: DataView, start: number
 
 const encoder = new TextEncoder()
 
-/** Chunks of text that occur in many lines, one after the other in one memory. */
+/** Texts that occur in many lines, one after the other in one memory. */
 export class TextChunks {
   private readonly memory: Memory
   readonly view: DataView
@@ -49,7 +48,7 @@ export class TextChunks {
     this.append(text, true)
   }
 
-  /** Appends a piece that lies elsewhere, or further up in here. */
+  /** Appends text from another memory, or from earlier in this one. */
   copy(from: DataView, start: number, end: number): void {
     this.used = copyWords(this.view, this.used, from, start, end)
   }

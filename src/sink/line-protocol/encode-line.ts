@@ -8,7 +8,7 @@ const INT64_MIN = -(1n << 63n)
 const encoder = new TextEncoder()
 
 /** The bytes of one line, its line end included: tags in the order given, sanitised as in points (never empty, at most 256 bytes); a
- * field is an integer (`i`; a number must be a whole one), a truth value, or a text (at most 16 Ki characters, control characters
+ * field is an integer (`i`; a number must be an integer), a boolean, or a text (at most 16 Ki characters, control characters
  * replaced). Throws a RangeError for no fields, a number that is not whole, or an integer beyond int64. */
 export function encodeLine(
   measurement: string,

@@ -1,8 +1,8 @@
-/** The hot loop of writing: points of one message become lines.
+/** The hot loop of encoding: the points of one message become lines.
  *
- * A line is put together from some twenty prefixes. As calls of a function for each piece, most of the time went into the calls; so this is one
- * function into which the engine can put all of them (each is small enough), what is the same in many lines was put together before
- * (prefix-cache.ts), and keys are stored as numbers. */
+ * A line consists of some twenty texts. With one function call for each, most of the time was spent in the calls. So this is one function into which
+ * the engine can inline all others (each is small enough), texts that many lines share are made once per message (prefix-cache.ts), and keys are
+ * stored as numbers. */
 import {
   ADDRESS_BARE,
   ADDRESS_CELLS,
@@ -37,7 +37,7 @@ const encoder = new TextEncoder()
 
 const PHYSICAL = KINDS.indexOf('physical')
 
-// Keys as words; what the last word has too much, the value overwrites.
+// Keys as words of four bytes. The value overwrites the part of the last word that is not part of the key.
 const [DST_A, DST_B] = words(',dst=')
 const [PORT_A, PORT_B] = words(',port=')
 const [DST_NAME_A, DST_NAME_B, DST_NAME_C] = words(',dst_name=')
@@ -60,8 +60,8 @@ function words(text: string): [number, number, number, number] {
 }
 
 /** Writes flow points from `index` on, from `start` on, until they are all written, or `linesMax` lines, or `bytesMax` would be exceeded. A line that alone
- * is too long is written when `start` is 0. `end[0]`: where the last line ends. Returns the index of the first point that was not written.
- * `out` must have room for one more line after `bytesMax`. */
+ * is too long is written when `start` is 0. `end[0]` is set to where the last line ends. Returns the index of the first point that was not written.
+ * `out` must have space for one more line after `bytesMax`. */
 export function writeFlowLines(
   points: Points,
   prefixes: PrefixCache,

@@ -12,7 +12,7 @@ export function unescapeTag(text: string): string {
   return text.replace(/\\([, =])/g, '$1')
 }
 
-/** A measurement: `=` means nothing there. */
+/** For a measurement, where `=` needs no backslash. */
 export function escapeMeasurement(text: string): string {
   return text.replace(/[, ]/g, '\\$&')
 }

@@ -1,10 +1,10 @@
-/** Where lines begin and end in the bytes of a batch, and whose they are. Our lines hold no newline but the one at their end. */
+/** Where lines begin and end in the bytes of a batch, and which node and tailnet they are about. A line has no newline except the one at its end. */
 import { compare } from '../../base/order.ts'
 import { unescapeTag } from './escape.ts'
 
 export interface LineSpan {
   readonly start: number
-  /** Behind the line's newline. */
+  /** After the newline. */
   readonly end: number
   readonly timestampNs: bigint
 }
@@ -40,7 +40,7 @@ export function textOf(line: Uint8Array): string {
   return Buffer.from(line).toString().replace(/\n$/, '')
 }
 
-/** The lines one behind the other: a view of `bytes` where they lie so, else a copy. */
+/** The lines one after the other: a view of `bytes` if they are adjacent there, otherwise a copy. */
 export function bytesOf(bytes: Uint8Array, lines: readonly LineSpan[]): Uint8Array {
   const isWhole = lines.every(({ start }, index) => index === 0 || start === lines[index - 1]?.end)
   if (isWhole) return bytes.subarray(lines[0]?.start ?? 0, lines.at(-1)?.end ?? 0)
@@ -52,7 +52,7 @@ export function oldestFirst(lines: readonly LineSpan[]): LineSpan[] {
   return lines.toSorted((one, other) => compare(one.timestampNs, other.timestampNs))
 }
 
-/** The reporting node of a line, from its tag `node`, still escaped; undefined for a line that is about no node. */
+/** The reporting node of a line: its tag `node`, still escaped; undefined when it has none. */
 export function nodeOf(text: string): string | undefined {
   return NODE.exec(text)?.[1]
 }
@@ -64,6 +64,6 @@ export function tailnetOf(bytes: Uint8Array): string | undefined {
   return escaped === undefined ? undefined : unescapeTag(escaped)
 }
 
-/** In the tags: what is escaped there (`\,` and the like) is passed over in pairs, so no value is taken for a tag. */
+/** Backslashes and the escaped character are skipped in pairs, so that a part of a value is never taken for a tag. */
 const NODE = /^(?:\\.|[^\\ ])*?,node=((?:\\.|[^\\, ])*)/
 const TAILNET = /^(?:\\.|[^\\ ])*?,tailnet=((?:\\.|[^\\, ])*)/

@@ -7,17 +7,17 @@ import { writeFlowLines, writeNodeLine } from './encode.ts'
 import { PrefixCache } from './prefix-cache.ts'
 
 export interface LineWriter {
-  /** Encodes all points of one message. When that throws, none of them stays. */
+  /** Encodes all points of one message. When it throws, none of them is kept. */
   append(points: Points): void
   /** True when there is a full batch. */
   hasFull(): boolean
   /** A full batch, if there is one; call until undefined after each append. */
   full(): Batch | undefined
-  /** What is left, at the end of a window. */
+  /** Batches that are not full, at the end of a window. */
   rest(): readonly Batch[]
-  /** Returns the memory of a batch after its receipt, or after a failure. */
+  /** Takes back the memory of a batch, after its receipt or after a failure. */
   release(batch: Batch): void
-  /** Forgets everything that was appended and not taken. */
+  /** Drops everything that was appended and not returned yet. */
   reset(): void
 }
 
@@ -41,7 +41,7 @@ export function createLineWriter(limits: LineLimits): LineWriter {
     for (let i = 0; i < points.flowCount; ) {
       main.begin()
       const next = writeFlowLines(points, prefixes, i, main.view, main.used, limits.batchBytesMax, main.linesLeft, end)
-      // Not one more line fits: the rest goes to the next batch.
+      // No further line fits: the rest belongs in the next batch.
       if (next === i) main.close()
       else main.took(next - i, end[0]!)
       i = next

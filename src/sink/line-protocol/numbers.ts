@@ -1,4 +1,4 @@
-/** Digits of numbers, four at a time from a table: one by one, the processor would have to guess the length of each number. */
+/** Writes numbers as digits, four at a time from a table. Digit by digit, the processor would mispredict the length of most numbers. */
 import { highOf, lowOf } from '../../source/parse/int64.ts'
 import { wordOf } from '../../source/parse/words.ts'
 
@@ -14,7 +14,7 @@ for (let value = 0; value < CHUNK; value++) {
   LENGTHS[value] = digits.length
 }
 
-/** Writes a whole number from 0 to 2^53 at `p` and returns the position after it; up to three bytes behind that are written too. */
+/** Writes a whole number from 0 to 2^53 at `p` and returns the position after it; up to three bytes after that are written too. */
 export function writeNumber(view: DataView, p: number, value: number): number {
   if (value < CHUNK) {
     view.setInt32(p, LEFT[value]!, true)
@@ -31,7 +31,7 @@ export function writeNumber(view: DataView, p: number, value: number): number {
   return writePadded8(view, writeNumber(view, p, high), (value - high * 100_000_000) | 0)
 }
 
-/** Eight digits, zeros before the first one. */
+/** Eight digits, with leading zeros. */
 function writePadded8(view: DataView, p: number, value: number): number {
   const high = (value / CHUNK) | 0
   view.setInt32(p, FULL[high]!, true)
@@ -39,14 +39,14 @@ function writePadded8(view: DataView, p: number, value: number): number {
   return p + 8
 }
 
-/** Nine digits, zeros before the first one. */
+/** Nine digits, with leading zeros. */
 function writePadded9(view: DataView, p: number, value: number): number {
   const high = (value / 100_000_000) | 0
   view.setInt32(p, LEFT[high]!, true)
   return writePadded8(view, p + 1, value - high * 100_000_000)
 }
 
-/** Writes an int64. Negative ones, from before 1970, go the way of texts. */
+/** Writes an int64. Negative ones (times before 1970) are rare and written digit by digit. */
 export function writeInt64(view: DataView, p: number, value: bigint): number {
   const high = highOf(value)
   if (high < 0) {

@@ -1,4 +1,4 @@
-/** The parts that many lines of one message share: built once per message and then copied. */
+/** Texts that many lines of one message share: made once per message and then copied. */
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { PROTO_TAGS } from '../../source/parse/protocol.ts'
@@ -31,7 +31,7 @@ export function protoKey(kind: number, proto: number): number {
   return kind * PROTOS + proto
 }
 
-/** The same for `,kind=K` alone. */
+/** The same for `,kind=K` without a protocol. */
 export function kindKey(kind: number): number {
   return KINDS.length * PROTOS + kind
 }
@@ -41,7 +41,7 @@ export class PrefixCache {
   readonly view = this.own.view
   private tailnet: string | undefined
 
-  // `,port=none,path=none,tailnet=T,node_name=N,src_name=`: where its parts begin, and where it ends.
+  // In `,port=none,path=none,tailnet=T,node_name=N,src_name=`: where each part begins, and where it ends.
   readonly portNone = 0
   readonly pathNone = ',port=none'.length
   readonly common = ',port=none,path=none'.length

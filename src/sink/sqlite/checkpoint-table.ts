@@ -1,5 +1,5 @@
-/** Checkpoints in the embedded store: the points of `tailflux_window` once more, in a table of their own, because points lie in order of time
- * and picking these out would mean reading all others. */
+/** Checkpoints in the embedded store: the points of `tailflux_window` are stored again in a table of their own. Points are ordered by time, so without
+ * this table all other points would be read to find them. */
 import type { DatabaseSync } from 'node:sqlite'
 import { DAY } from '../../base/clock.ts'
 import { prepareExact } from '../../base/sqlite.ts'
@@ -13,15 +13,15 @@ CREATE TABLE checkpoint (
 CREATE INDEX checkpoint_watermark ON checkpoint (watermark);
 `
 export const CHECKPOINT_SERIES = 'tailflux_window,'
-/** From an older layout only the newest are copied: older ones are never compared. */
-const TAKEN_OVER_DAYS = 2n
+/** Only the newest checkpoints of a file of an older layout are copied: older ones are never compared. */
+const COPIED_DAYS = 2n
 
 export function prepareCheckpoint(db: DatabaseSync) {
   const put = db.prepare('INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, ?)')
   const find = prepareExact(db, 'SELECT * FROM checkpoint WHERE ns BETWEEN ?2 AND ?3 AND tailnet = ?1')
   const drop = db.prepare('DELETE FROM checkpoint WHERE ns < ?')
   return {
-    /** `key` and `fields` of one of our own lines of `tailflux_window`. */
+    /** `key` and `fields` of a line of `tailflux_window` that tailflux wrote. */
     put(key: string, ns: bigint, fields: string): void {
       const tag = (name: string) => new RegExp(`,${name}=((?:[^\\\\,]|\\\\.)*)`).exec(key)?.[1] ?? ''
       const field = (name: string) => {
@@ -56,7 +56,7 @@ interface Row {
 }
 
 /** Fills the table from the points of a file that had none. */
-export function takeOverCheckpoints(db: DatabaseSync): void {
+export function copyCheckpoints(db: DatabaseSync): void {
   const named = db.prepare(
     "SELECT id, key, day FROM series WHERE key >= 'tailflux_window,' AND key < 'tailflux_window-'",
   )
@@ -69,7 +69,7 @@ export function takeOverCheckpoints(db: DatabaseSync): void {
     'SELECT ns, series, fields FROM point WHERE ns >= ? AND series IN (SELECT value FROM json_each(?))',
   )
   const checkpoint = prepareCheckpoint(db)
-  const fromNs = (BigInt(newestDay) - TAKEN_OVER_DAYS + 1n) * DAY
+  const fromNs = (BigInt(newestDay) - COPIED_DAYS + 1n) * DAY
   const rows = points.iterate(fromNs, JSON.stringify([...series.keys()]))
   for (const { ns, series: id, fields } of rows as Iterable<{ ns: bigint; series: bigint; fields: string }>)
     checkpoint.put(series.get(Number(id))?.key ?? '', ns, fields)

@@ -17,14 +17,14 @@ import { openStoreFile, type StoreFile, storeError } from './store-file.ts'
 export { exportLines } from './export.ts'
 
 export interface EmbeddedStore extends Sink {
-  /** Points and series held, and the time of the newest point, for the status page; undefined when the store cannot be read just now. */
+  /** Number of points and series, and the time of the newest point, for the status page; undefined while the store cannot be read. */
   stats(): { points: number; series: number; newestNs: bigint | undefined } | undefined
 }
 
 /** Maximum ids of series in memory; a port scan makes a new one per point. */
 const SERIES_CACHED_MAX = 50_000
 const CLEAN_EVERY_MS = 600_000
-/** Rows that expire in one go, so that no batch waits long. */
+/** Maximum rows that are removed at once, so that no batch waits long. */
 const CLEAN_ROWS = 20_000
 /** How long a write waits for another process that writes. */
 const BUSY_MS_MAX = 30_000
@@ -100,15 +100,15 @@ export function createEmbeddedStore(
     } catch (error) {
       const reason = storeError(path, error)
       if (now.db.isTransaction) now.db.exec('ROLLBACK')
-      // Ids handed out in this transaction are gone with it.
+      // Ids that were assigned in this transaction are invalid now.
       now.series.clear()
       if (reason.reaction !== 'retry') close()
       throw reason
     }
   }
 
-  /** Waits, outside of SQLite, while another process writes. */
-  async function patiently<T>(
+  /** Retries while another process writes. */
+  async function retryWhileBusy<T>(
     work: () => T,
     signal: AbortSignal,
     onFailed?: (error: CollectorError) => void,
@@ -147,8 +147,8 @@ export function createEmbeddedStore(
     return known.id
   }
 
-  /** Retention counts back from the earlier of the local clock and the newest watermark: a clock that is a month ahead for a minute must not
-   * throw a month away. */
+  /** The retention ends at the earlier of the local clock and the newest watermark: a clock that is a month ahead for a minute must not delete a
+   * month of points. */
   function oldestKeptNs({ sql }: Opened): bigint {
     const { ns } = sql.newest.get() as { ns: bigint | null }
     const nowNs = clock.now()
@@ -180,7 +180,7 @@ export function createEmbeddedStore(
     })
   }
 
-  /** Retention, one bounded step after each batch until nothing is too old. */
+  /** Removes points that are too old: one bounded step after each batch, until none is left. */
   function clean(): void {
     if (clock.monotonicMs() < cleanDueMs) return
     transaction((now) => {
@@ -209,21 +209,21 @@ export function createEmbeddedStore(
       opened()
     },
     async probe(signal, line) {
-      if (line === undefined) await patiently(() => transaction(() => undefined), signal)
-      else await patiently(() => put({ bytes: line, lineCount: 1, target: 'main' }), signal)
+      if (line === undefined) await retryWhileBusy(() => transaction(() => undefined), signal)
+      else await retryWhileBusy(() => put({ bytes: line, lineCount: 1, target: 'main' }), signal)
     },
     async write(batch, signal) {
       const beganMs = clock.monotonicMs()
-      const heard = batch.isBestEffort ? undefined : listeners
-      const receipt = await patiently(() => put(batch), signal, heard?.failed)
-      heard?.succeeded(receipt.written)
+      const hearing = batch.isBestEffort ? undefined : listeners
+      const receipt = await retryWhileBusy(() => put(batch), signal, hearing?.failed)
+      hearing?.succeeded(receipt.written)
       metrics.request('ok', clock.monotonicMs() - beganMs)
       metrics.written(receipt.written, batch.bytes.length)
       if (receipt.expired > 0) metrics.rejected(receipt.expired, 'expired')
       try {
         clean()
       } catch (error) {
-        // The batch is safe. The next write reports what is wrong with the file.
+        // The batch is stored. The next write reports what is wrong with the file.
         log.warn({ err: error }, 'old points could not be removed from the embedded store')
       }
       return receipt

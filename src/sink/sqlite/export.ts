@@ -10,8 +10,8 @@ export interface ExportRange {
   readonly measurement?: string | undefined
 }
 
-/** Lines of a store file, oldest first, byte for byte as they were written. Reads beside a running service, as the store is at the
- * beginning. Throws a CollectorError when the file cannot be read. */
+/** Lines of a store file, oldest first, byte for byte as they were written. Also while the service runs: the lines are those of the moment when the
+ * export begins. Throws a CollectorError when the file cannot be read. */
 export function* exportLines(path: string, range: ExportRange = {}): Iterable<string> {
   const db = openStoreReader(path)
   try {

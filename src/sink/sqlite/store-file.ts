@@ -5,18 +5,18 @@
  *   checkpoint   the points of `tailflux_window` once more (checkpoint-table.ts)
  *   total    one row: how many points and series there are
  *
- * So a line can be given back byte for byte, which is what `export` does. Points lie in order of time, because they come, are read and
- * expire in that order. A series is in use as long as its day is not over; no other bookkeeping tells when it may go.
+ * So `export` can return each line byte for byte. Points are ordered by time, because they are written, read and removed in that order. A series is
+ * kept until its day is older than the retention.
  *
- * WAL, because readers (export, status page) look in while the service writes; `synchronous=FULL` makes each commit durable. A write that
- * fails is rolled back as a whole, and the file is opened anew for the next one. */
+ * WAL, because export and status page read while the service writes; `synchronous=FULL` makes each commit durable. A write that fails is rolled
+ * back as a whole, and the file is opened again for the next one. */
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { CollectorError, messageOf } from '../../base/errors.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
 import { isBusyCode, isDamageCode, sqliteCode } from '../../base/sqlite.ts'
-import { CHECKPOINT_SCHEMA, takeOverCheckpoints } from './checkpoint-table.ts'
+import { CHECKPOINT_SCHEMA, copyCheckpoints } from './checkpoint-table.ts'
 
 const LAYOUT = 3
 const SCHEMA = `
@@ -27,7 +27,7 @@ INSERT INTO total VALUES (0, 0);
 ${CHECKPOINT_SCHEMA}
 PRAGMA user_version = ${LAYOUT};
 `
-/** The WAL file shrinks to that after a large transaction. */
+/** The WAL file shrinks to this size after a large transaction. */
 const WAL_BYTES_MAX = 64 << 20
 
 export interface StoreFile {
@@ -36,19 +36,19 @@ export interface StoreFile {
   isInPlace(): boolean
 }
 
-/** Opens the file, made with its folder if need be. Throws a CollectorError. */
+/** Opens the file; creates it and its folder if they are missing. Throws a CollectorError. */
 export function openStoreFile(path: string): StoreFile {
   let db: DatabaseSync | undefined
   try {
     makePrivateFolder(dirname(path))
     makePrivateFile(path)
     tightenDatabase(path)
-    // No waiting in here: that would stop the whole service.
+    // SQLite must not wait for a lock: that would block the whole service.
     db = new DatabaseSync(path, { timeout: 0 })
     db.exec(
       `PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA journal_size_limit=${WAL_BYTES_MAX}`,
     )
-    lay(db, path)
+    createOrMigrate(db, path)
     const { ino } = statSync(path)
     return { db, isInPlace: () => statSync(path, { throwIfNoEntry: false })?.ino === ino }
   } catch (error) {
@@ -69,7 +69,7 @@ export function openStoreReader(path: string): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
-    // Points lie in all layouts alike; only who writes brings the file up to date.
+    // All layouts store points in the same way; only the service migrates the file.
     if (![1, 2].includes(versionOf(db))) checkLayout(db, path)
     return db
   } catch (error) {
@@ -78,17 +78,17 @@ export function openStoreReader(path: string): DatabaseSync {
   }
 }
 
-function lay(db: DatabaseSync, path: string): void {
+function createOrMigrate(db: DatabaseSync, path: string): void {
   if (versionOf(db) < LAYOUT) {
-    // Another process may do the same just now: whoever has the lock looks again.
+    // Another process may do the same now, so the version is read again with the lock.
     db.exec('BEGIN IMMEDIATE')
     try {
       const version = versionOf(db)
       if (version === 0) db.exec(SCHEMA)
       else if (version < LAYOUT) {
-        // Both older layouts kept the highest of each tailnet only.
+        // Both older layouts kept only the highest checkpoint of each tailnet.
         db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}`)
-        takeOverCheckpoints(db)
+        copyCheckpoints(db)
         db.exec(`PRAGMA user_version = ${LAYOUT}`)
       }
       db.exec('COMMIT')
@@ -113,7 +113,7 @@ function versionOf(db: DatabaseSync): number {
   return (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
 }
 
-/** What SQLite or the file system said, as an error for the operator. */
+/** An error of SQLite or the file system, as an error for the operator. */
 export function storeError(path: string, error: unknown): CollectorError {
   if (error instanceof CollectorError) return error
   const code = sqliteCode(error)
