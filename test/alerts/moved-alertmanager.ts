@@ -1,9 +1,7 @@
 /** A real Alertmanager for a service whose clock is not ours: on the way to it the times of alerts are moved by as much as that clock is away from
  * the present, because Alertmanager takes what ended in the past for over. Nothing else is touched. */
-import { EventEmitter, once } from 'node:events'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { startHttpServer } from '../helpers/http-server.ts'
 
 export interface WireAlert {
   readonly labels: Readonly<Record<string, string>>
@@ -32,8 +30,7 @@ export interface MovedAlertmanager extends AsyncDisposable {
 
 export async function moveAlertmanager(target: string, now: () => bigint): Promise<MovedAlertmanager> {
   const taken: Taken[] = []
-  const changes = new EventEmitter().setMaxListeners(0)
-  const server = http.createServer(async (request, response) => {
+  const server = await startHttpServer(undefined, async (request, response) => {
     const alerts = JSON.parse(await text(request)) as WireAlert[]
     const nowMs = Number(now() / 1_000_000n)
     const byMs = Date.now() - nowMs
@@ -51,20 +48,11 @@ export async function moveAlertmanager(target: string, now: () => bigint): Promi
       }
     }
     response.writeHead(answer.status).end(said)
-    changes.emit('change')
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: server.url,
     taken,
-    async until(fits) {
-      while (!fits(taken)) await once(changes, 'change')
-    },
-    async [Symbol.asyncDispose]() {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
+    until: (fits) => server.until(() => fits(taken)),
+    [Symbol.asyncDispose]: server.close,
   }
 }

@@ -1,10 +1,10 @@
 /** A server that takes messages as ntfy does: one JSON object per POST to its root, checked, answered with the message as it is kept, and given back
  * to whoever polls the topic. Documented at https://docs.ntfy.sh/publish/#publish-as-json and https://docs.ntfy.sh/subscribe/api/#poll-for-messages.
  * What it answers can be scripted. */
-import { EventEmitter, once } from 'node:events'
-import http, { type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { startHttpServer } from '../helpers/http-server.ts'
+import { linesOf } from '../helpers/lines.ts'
 
 export interface NtfyMessage {
   readonly id: string
@@ -46,7 +46,6 @@ export interface NtfyServer extends AsyncDisposable {
 export async function startNtfy(now: () => bigint = () => 0n): Promise<NtfyServer> {
   const published: Published[] = []
   const refused: number[] = []
-  const changes = new EventEmitter().setMaxListeners(0)
   let scripted: number[] = []
 
   function take(request: IncomingMessage, body: string): { status: number; answer: object } {
@@ -60,7 +59,7 @@ export async function startNtfy(now: () => bigint = () => 0n): Promise<NtfyServe
     return { status: 200, answer: message }
   }
 
-  const server = http.createServer(async (request, response) => {
+  const server = await startHttpServer(undefined, async (request, response) => {
     const body = await text(request)
     const [, topic] = /^\/([\w-]{1,64})\/json\?poll=1$/.exec(request.url ?? '') ?? []
     if (request.method === 'GET' && topic !== undefined) {
@@ -73,18 +72,8 @@ export async function startNtfy(now: () => bigint = () => 0n): Promise<NtfyServe
     const { status, answer } = isPublish ? take(request, body) : { status: 404, answer: { http: 404 } }
     if (status !== 200) refused.push(status)
     response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(answer)}\n`)
-    changes.emit('change')
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-
-  async function close(): Promise<void> {
-    if (!server.listening) return
-    server.close()
-    server.closeAllConnections()
-    await once(server, 'close')
-  }
+  const { url, close } = server
 
   return {
     url,
@@ -93,15 +82,10 @@ export async function startNtfy(now: () => bigint = () => 0n): Promise<NtfyServe
     script(...statuses) {
       scripted = [...scripted, ...statuses]
     },
-    async until(fits) {
-      while (!fits(published)) await once(changes, 'change')
-    },
+    until: (fits) => server.until(() => fits(published)),
     async poll(topic) {
       const answer = await (await fetch(`${url}/${topic}/json?poll=1`)).text()
-      return answer
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
+      return linesOf(answer).map((line) => JSON.parse(line))
     },
     close,
     [Symbol.asyncDispose]: close,

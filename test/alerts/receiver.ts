@@ -1,8 +1,7 @@
 /** A real HTTP server that takes what notifiers send, and answers what a test scripts. */
-import { EventEmitter, once } from 'node:events'
-import http, { type IncomingHttpHeaders, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
+import { startHttpServer } from '../helpers/http-server.ts'
 
 export interface Received {
   readonly path: string
@@ -38,11 +37,10 @@ export interface Receiver extends AsyncDisposable {
 /** `now`: the clock of the service that sends. */
 export async function startReceiver(now: () => bigint = () => 0n): Promise<Receiver> {
   const received: Received[] = []
-  const changes = new EventEmitter().setMaxListeners(0)
   let answers: Script[] = []
   let fallback: Script = 200
   let decide: ((request: Pick<Received, 'path' | 'body'>) => number) | undefined
-  const server = http.createServer(async (request, response) => {
+  const server = await startHttpServer(undefined, async (request, response) => {
     const content = await text(request)
     const path = request.url ?? ''
     const body = content === '' ? undefined : JSON.parse(content)
@@ -55,24 +53,13 @@ export async function startReceiver(now: () => bigint = () => 0n): Promise<Recei
       atMs: performance.now(),
       atNs: now(),
     })
-    changes.emit('change')
+    server.changed()
     if (typeof answer === 'function') return answer(response)
     response.writeHead(answer, { 'content-type': 'text/plain' }).end(answer < 300 ? '' : `answer ${answer}`)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  async function until(fits: (received: readonly Received[]) => boolean): Promise<void> {
-    while (!fits(received)) await once(changes, 'change')
-  }
-  async function close(): Promise<void> {
-    if (!server.listening) return
-    server.close()
-    server.closeAllConnections()
-    await once(server, 'close')
-  }
+  const until = (fits: (received: readonly Received[]) => boolean) => server.until(() => fits(received))
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: server.url,
     received,
     script(...more) {
       answers = [...answers, ...more]
@@ -85,7 +72,7 @@ export async function startReceiver(now: () => bigint = () => 0n): Promise<Recei
     },
     arrived: (count) => until((all) => all.length >= count),
     until,
-    close,
-    [Symbol.asyncDispose]: close,
+    close: server.close,
+    [Symbol.asyncDispose]: server.close,
   }
 }

@@ -6,6 +6,7 @@ import { influxSource, linesSource, suggest } from '../../src/alerts/rules/sugge
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet } from './demo-truth.ts'
@@ -16,7 +17,7 @@ test('the database and the embedded store suggest the same', { skip: await missi
   const tailnet = createTailnet({ seed: 5, nodes: 30, oldClients: 0 })
   const endNs = recentWorkday()
   // A record that was uploaded twice is stored once.
-  const lines = [...new Set(linesOf([...tailnet.messages(endNs - 150n * MIN, endNs)]))]
+  const lines = [...new Set(writtenOf([...tailnet.messages(endNs - 150n * MIN, endNs)]))]
   for (let i = 0; i < lines.length; i += 20_000) {
     const body = lines.slice(i, i + 20_000).join('\n')
     assert.equal((await fetch(`${server.url}/write?db=flows`, { method: 'POST', body })).status, 204)
@@ -60,13 +61,13 @@ function recentWorkday(): bigint {
   return BigInt(day.getTime()) * 1_000_000n
 }
 
-function linesOf(messages: readonly string[]): string[] {
+function writtenOf(messages: readonly string[]): string[] {
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
   const names = { nameOf: () => undefined, version: () => 0 }
   const flattener = createFlattener({ tailnet: 'default', ports: 'service' }, { names })
   const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000, splitNodes: false })
   const lines: string[] = []
-  const take = (bytes: Uint8Array) => lines.push(...Buffer.from(bytes).toString().split('\n').filter(Boolean))
+  const take = (bytes: Uint8Array) => lines.push(...linesOf(bytes))
   for (const message of reader.push(Buffer.from(`{"logs":[${messages.join()}]}`))) {
     if (message.entryCount === 0) continue
     writer.append(flattener.flatten(message))

@@ -23,6 +23,7 @@ import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 
 export const MIN = 60_000_000_000n
@@ -112,7 +113,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         sink: {
           async write(batch: Batch) {
             await options.takes?.(batch)
-            for (const line of Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)) {
+            for (const line of linesOf(batch.bytes)) {
               events.push(line)
               eventTimes.push(clock.now())
             }

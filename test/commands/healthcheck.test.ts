@@ -1,22 +1,19 @@
 /** `tailflux healthcheck`, as containers run it. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { runCli } from '../helpers/cli.ts'
+import { startHttpServer } from '../helpers/http-server.ts'
 
 /** Answers `/readyz` with this on this port. */
 async function startReady(t: TestContext, port: number, status: number, body: string): Promise<void> {
-  const server = createServer((request, response) => {
-    const isStrict = request.url === '/readyz?strict=1'
-    response.writeHead(request.url === '/readyz' ? status : isStrict ? 503 : 404).end(body)
-  })
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
+  await startHttpServer(
+    t,
+    (request, response) => {
+      const isStrict = request.url === '/readyz?strict=1'
+      response.writeHead(request.url === '/readyz' ? status : isStrict ? 503 : 404).end(body)
+    },
+    { port },
+  )
 }
 
 test('a healthy service is healthy on every port, also on those that browsers refuse', async (t) => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readControlToken } from '../../src/http/control-token.ts'
 import { runCli, startCli } from '../helpers/cli.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
@@ -222,7 +223,7 @@ async function startRival(t: TestContext, path: string) {
   let taken = 0
   const got = Promise.withResolvers<void>()
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    for (const line of text.trim().split('\n')) {
+    for (const line of linesOf(text)) {
       if (line === 'taken') {
         taken += 1
         got.resolve()

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { ValidationSeverity, validate } from 'dockerfile-utils'
+import { linesOf } from '../helpers/lines.ts'
 import { imageConfig, ROOT, stages, TEXT } from './dockerfile.ts'
 
 const config = imageConfig()
@@ -61,9 +62,7 @@ test('an unprivileged user by number, commands in exec form, one volume, a healt
 })
 
 test('the build gets what the Dockerfile copies and nothing else', () => {
-  const ignore = readFileSync(resolve(ROOT, '.dockerignore'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
+  const ignore = linesOf(readFileSync(resolve(ROOT, '.dockerignore'), 'utf8')).filter((line) => !line.startsWith('#'))
   assert.equal(ignore[0], '*', 'nothing gets in that is not named')
   const allowed = ignore.slice(1).map((line) => line.replace(/^!/, ''))
   const copied = [...build!.instructions, ...final!.instructions]

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { linesOf } from '../helpers/lines.ts'
 import { freePort } from '../services/server-process.ts'
 import { imageConfig } from './dockerfile.ts'
 import { buildImage, type Image, inContainer, isRoot, packagesOf } from './sandbox.ts'
@@ -116,7 +117,7 @@ test('nothing but the data directory can be written, and nothing else is open fo
       try { writeFileSync(place + '/probe', ''); console.log('wrote ' + place) } catch (error) { console.log(error.code + ' ' + place) }
     }`
   const { output } = await run(['node', '-e', probe])
-  const lines = output.trim().split('\n')
+  const lines = linesOf(output)
   for (const place of places)
     assert.ok(
       lines.some((line) => /^(EROFS|EACCES) /.test(line) && line.endsWith(` ${place}`)),

@@ -1,10 +1,9 @@
 /** A small real HTTP server that answers as InfluxDB 2.x and 3.x do where they differ from 1.x: the shapes are those of the handlers of 2.7
  * (http/write_handler.go, http/legacy, tenant/http_server_bucket.go) and 3.x (influxdb3_server/src/http.rs, http/v1). It keeps the sample
  * point in memory, so that what is written can be read back. */
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import { startHttpServer } from '../helpers/http-server.ts'
+import { linesOf } from '../helpers/lines.ts'
 
 export interface ScriptedInflux {
   readonly version: string
@@ -28,7 +27,7 @@ export interface ScriptedInflux {
 export async function startScriptedInflux(t: TestContext, script: ScriptedInflux): Promise<{ url: string }> {
   const isV3 = script.version.startsWith('3')
   let lines: string[] = []
-  const server = createServer(async (request, response) => {
+  return await startHttpServer(t, async (request, response) => {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += chunk
     const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://influx')
@@ -59,7 +58,7 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
       if (body.startsWith('#')) {
         return isV3 ? send(400, { error: 'incoming write was empty' }) : send(204)
       }
-      if (!script.forgets) lines = [...lines, ...body.trim().split('\n')]
+      if (!script.forgets) lines = [...lines, ...linesOf(body)]
       return send(204)
     }
     if (pathname === '/api/v2/buckets' && !isV3) {
@@ -101,11 +100,4 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
     }
     return send(404, { code: 'not found', message: 'path not found' })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
 }

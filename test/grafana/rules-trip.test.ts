@@ -1,8 +1,6 @@
 /** The real service makes each alert fire once, in a real Prometheus: what the metrics say in trouble is what the rules look for. */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parse } from 'yaml'
@@ -10,6 +8,7 @@ import { type Clock, HOUR, MINUTE, systemClock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { startHttpServer } from '../helpers/http-server.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
@@ -143,7 +142,7 @@ test('a range that no request gets, counters below zero, a database that keeps a
     status: 504,
     overlaps: { fromNs: nowNs - 70n * MINUTE, toNs: nowNs - 70n * MINUTE + 5n },
   })
-  const proxy = createServer(async (request, response) => {
+  await using proxy = await startHttpServer(undefined, async (request, response) => {
     const { authorization = '' } = request.headers
     const answer = await fetch(`${api.url}${request.url}`, { headers: { authorization } })
     const text = (await answer.text()).replace(/"txPkts":\d+/, '"txPkts":-1')
@@ -151,20 +150,13 @@ test('a range that no request gets, counters below zero, a database that keeps a
       .writeHead(answer.status, { 'content-type': 'application/json', date: answer.headers.get('date') ?? '' })
       .end(text)
   })
-  proxy.listen(0, '127.0.0.1')
-  await new Promise((done) => proxy.once('listening', done))
-  try {
-    const apiUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-    const changes = {
-      dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }),
-      'tailscale.apiUrl': apiUrl,
-      ...influxOf('short'),
-      'poll.lookback': '2h',
-    }
-    await withService(changes, () => fires('TailfluxGap', 'TailfluxQuarantine', 'TailfluxPointsDropped'))
-  } finally {
-    proxy.close()
+  const changes = {
+    dataDir: temporaryFolder({ after: (stop) => void stops.push(stop) }),
+    'tailscale.apiUrl': proxy.url,
+    ...influxOf('short'),
+    'poll.lookback': '2h',
   }
+  await withService(changes, () => fires('TailfluxGap', 'TailfluxQuarantine', 'TailfluxPointsDropped'))
 })
 
 test('away for longer than the API keeps flow logs: data lost', async () => {

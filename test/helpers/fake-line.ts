@@ -12,6 +12,7 @@ import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-lis
 import type { Message } from '../../src/source/parse/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
 import { parseLine } from '../sink/line-protocol/parse-lines.ts'
+import { linesOf } from './lines.ts'
 
 export interface FakeRecord {
   readonly id: string
@@ -184,7 +185,7 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
         if (error instanceof CollectorError) listeners.failed(error)
         throw error
       }
-      const lines = Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
+      const lines = linesOf(batch.bytes)
       for (const line of lines) {
         if (line.startsWith('tailflux_window')) {
           const { tags, fields, timestampNs } = parseLine(line)

@@ -1,9 +1,7 @@
 /** A small real HTTP(S) server that answers what a test scripts, and keeps what it was asked. */
-import { EventEmitter, once } from 'node:events'
-import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import https from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import { startHttpServer } from './http-server.ts'
 
 export interface Asked {
   readonly method: string
@@ -38,9 +36,6 @@ export interface ScriptedApi extends AsyncDisposable {
 export async function startScriptedApi(tls?: { key: string; cert: string }): Promise<ScriptedApi> {
   const replies = new Map<string, Reply[]>()
   const asked: { route: string; asked: Asked }[] = []
-  const sockets = new Set<Socket>()
-  const changes = new EventEmitter().setMaxListeners(0)
-  let seen = 0
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const pieces: Buffer[] = []
@@ -56,53 +51,26 @@ export async function startScriptedApi(tls?: { key: string; cert: string }): Pro
     const route =
       /(logging\/network|devices|settings|oauth\/token-exchange|oauth\/token)$/.exec(url.pathname)?.[1] ?? url.pathname
     asked.push({ route, asked: one })
-    changes.emit('change')
+    server.changed()
     const script = replies.get(route)
     const reply = (script && script.length > 1 ? script.shift() : script?.[0]) ?? json(404, { message: 'not found' })
     await reply(response, one, request)
   }
 
-  const listener = (request: IncomingMessage, response: ServerResponse) => {
-    // A client that hangs up while it is answered is what many tests are about.
-    handle(request, response).catch(() => response.destroy())
-  }
-  const server = tls ? https.createServer(tls, listener) : http.createServer(listener)
-  server.keepAliveTimeout = 60_000
-  server.on('connection', (socket) => {
-    seen += 1
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.once('close', () => {
-      sockets.delete(socket)
-      changes.emit('change')
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-
-  async function until(condition: () => boolean): Promise<void> {
-    while (!condition()) await once(changes, 'change')
-  }
-  async function close(): Promise<void> {
-    if (!server.listening) return
-    server.close()
-    for (const socket of sockets) socket.destroy()
-    await once(server, 'close')
-  }
+  const server = await startHttpServer(undefined, handle, { tls })
   const of = (route?: Route) =>
     asked.filter((one) => route === undefined || one.route === route).map((one) => one.asked)
 
   return {
-    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    url: server.url,
     on: (route, ...list) => void replies.set(route, [...list]),
     asked: of,
-    arrived: (route, count) => until(() => of(route).length >= count),
-    openSockets: () => sockets.size,
-    socketsSeen: () => seen,
-    allClosed: () => until(() => sockets.size === 0),
-    close,
-    [Symbol.asyncDispose]: close,
+    arrived: (route, count) => server.until(() => of(route).length >= count),
+    openSockets: server.openSockets,
+    socketsSeen: server.socketsSeen,
+    allClosed: () => server.until(() => server.openSockets() === 0),
+    close: server.close,
+    [Symbol.asyncDispose]: server.close,
   }
 }
 

@@ -1,8 +1,8 @@
 /** One request with a small answer, against servers that behave and servers that do not. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net'
+import type { RequestListener } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { ask } from '../../src/http-client/ask.ts'
@@ -11,19 +11,13 @@ import { createInfluxHttp } from '../../src/sink/influxdb/transport.ts'
 import { createTailscaleSource } from '../../src/source/client.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
 import type { SourceMetrics } from '../../src/source/source.ts'
+import { startHttpServer } from '../helpers/http-server.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 
 const signal = () => AbortSignal.timeout(5_000)
 
 async function serve(t: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return (await startHttpServer(t, listener)).url
 }
 
 test('the beginning of a body without an end is read, and the connection closed', async (t) => {
@@ -69,7 +63,7 @@ test('an answer that breaks off, one that never comes, and one that is none are 
 
 test('a proxy that never answers holds nobody up', async (t) => {
   const sockets = new Set<Socket>()
-  const proxy = createSocketServer((socket) => void sockets.add(socket.on('error', () => undefined)))
+  const proxy = createServer((socket) => void sockets.add(socket.on('error', () => undefined)))
   proxy.listen(0, '127.0.0.1')
   await once(proxy, 'listening')
   const before = process.env['HTTPS_PROXY']

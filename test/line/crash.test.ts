@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -45,7 +46,7 @@ for (const [name, fault] of Object.entries(FAULTS)) {
       assert.equal(await inTime('the end', child.kill('SIGUSR2')), 1, child.output())
       assert.ok(performance.now() - beganMs < STOP_MS_MAX)
       if (redirection !== '') return
-      const lines = child.output().trimEnd().split('\n')
+      const lines = linesOf(child.output())
       for (const line of lines) JSON.parse(line)
       assert.match(child.output(), /"level":"fatal".*programmer error, the process ends/)
       // The stop takes some milliseconds, so an error that follows may come after its last words.

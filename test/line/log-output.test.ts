@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -119,7 +120,7 @@ test('a reader that comes back gets what waited, then how many lines were lost',
   assert.deepEqual({ lostCount, code, level }, { lostCount: await lostOf(child), code: 'EAGAIN', level: 'warn' })
   const { health } = await statusOf(child)
   assert.equal(health.components.find(({ component }) => component === 'log')?.status, 'ok')
-  const lines = text.split('\n').slice(0, -1)
+  const lines = linesOf(text)
   for (const line of lines) JSON.parse(line)
   assert.match(lines[0] ?? '', /tailflux starts/, 'nothing of what waited is missing')
   close()

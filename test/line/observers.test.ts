@@ -4,6 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { HealthState } from '../../src/observe/health.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
@@ -55,7 +56,7 @@ test('alerts that throw at every message: the truth is in the database, /health 
   rmSync(poison)
   await eventually('alerts to be well', async () => (await alertsHealth()).code === undefined)
   assert.match((await child.get('/api/status')).body, /"alerting":/)
-  const lines = child.output().split('\n')
+  const lines = linesOf(child.output())
   const told = lines.filter((line) => line.includes('"observer failed, ingestion continues"'))
   assert.ok(told.length > 0 && told.length <= 3, `${told.length} log lines`)
   assert.match(told[0] ?? '', /poisoned/)

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { renameSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { startHttpServer } from '../helpers/http-server.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { type Reply, type Route, startScriptedApi } from '../helpers/scripted-api.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
@@ -93,13 +94,7 @@ test('a running service shows its secrets nowhere, takes a new one from its file
   assert.deepEqual({ code, output }, { code: 0, output: '' })
   assert.equal(await inTime('an orderly end', child.kill('SIGTERM')), 0)
   assertClean(child.output(), 'the log')
-  assert.ok(
-    child
-      .output()
-      .split('\n')
-      .filter((line) => line.includes('"level":"debug"')).length > 10,
-    'it is a long log',
-  )
+  assert.ok(linesOf(child.output()).filter((line) => line.includes('"level":"debug"')).length > 10, 'it is a long log')
 })
 
 test('secrets that others throw back do not show either', async (t) => {
@@ -197,20 +192,12 @@ test('the path of a webhook and the topic of ntfy show nowhere, whatever the rec
   }
   // The worst of all answers: everything that was sent.
   const asked: string[] = []
-  const receiver = createServer((request, response) => {
-    let body = ''
-    request.setEncoding('utf8').on('data', (piece: string) => {
-      body += piece
-    })
-    request.on('end', () => {
-      asked.push(request.url ?? '')
-      response.writeHead(400)
-      response.end(`refused: http://${request.headers.host}${request.url} ${request.headers.authorization} ${body}`)
-    })
+  const { url } = await startHttpServer(t, async (request, response) => {
+    const body = await textOf(request)
+    asked.push(request.url ?? '')
+    response.writeHead(400)
+    response.end(`refused: http://${request.headers.host}${request.url} ${request.headers.authorization} ${body}`)
   })
-  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
-  t.after(() => receiver.close())
-  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
   const api = createSimulatedApi(createTailnet({ nodes: 6 }))
   await api.start()
   t.after(() => api.stop())

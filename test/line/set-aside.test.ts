@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { FlatPoints } from '../../src/flatten/flat-points.ts'
+import { jsonLinesOf } from '../helpers/lines.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
@@ -13,7 +14,7 @@ test('a message that makes flatten throw is set aside, everybody else is written
   const database = await startInfluxd(t, { databases: ['flows'] })
   const { tailnet, service, api } = await startWorld(t, { tailnet: { nodes: 10 } })
   const truthOf = () => [...tailnet.truth(originOf(api), NOON + HOUR_NS - LAG_NS, { ports: 'service' })]
-  const broken = [...tailnet.messages(NOON, NOON + 60_000_000_000n)].map((text) => JSON.parse(text).nodeId)[0]
+  const broken = [...tailnet.messages(NOON, NOON + 60_000_000_000n)].map((text) => JSON.parse(text ?? '').nodeId)[0]
   const finish = FlatPoints.prototype.finish
   t.mock.method(FlatPoints.prototype, 'finish', function of(this: FlatPoints, digest: bigint) {
     if (this.node === broken) throw new TypeError('a bug of ours')
@@ -35,16 +36,13 @@ test('a message that makes flatten throw is set aside, everybody else is written
   const points = await assertTruth(storedIn({ url: database.url, db: 'flows' }), honest)
   const dir = join(dataDir, 'dead-letters')
   const letters = readdirSync(dir).flatMap((name) =>
-    readFileSync(join(dir, name), 'utf8')
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line)),
+    jsonLinesOf<{ reason: string; node: string; text?: string }>(readFileSync(join(dir, name))),
   )
   const starts = new Set(truthOf().flatMap((one) => (one.tags['node'] === broken ? [one.timestampNs] : [])))
   const kept = letters.filter(({ text }) => text !== undefined)
   assert.ok(kept.length >= starts.size && starts.size > 50, `${kept.length} letters of ${starts.size} messages`)
   for (const { reason, node, text } of kept) {
-    assert.deepEqual([reason, node, JSON.parse(text).nodeId], ['flatten_failed', broken, broken])
+    assert.deepEqual([reason, node, JSON.parse(text ?? '').nodeId], ['flatten_failed', broken, broken])
   }
   running.pipeline.watch()
   const health = await fetch(`${url}/health`)

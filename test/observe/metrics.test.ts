@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { CODES } from '../../src/base/errors.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { linesOf } from '../helpers/lines.ts'
 
 function made(t: { after(end: () => void): void }) {
   const metrics = createMetrics({ version: '1.2.3', clock: createFakeClock() })
@@ -17,7 +18,7 @@ function parse(text: string): Map<string, number> {
   const values = new Map<string, number>()
   const types = new Map<string, string>()
   const helps = new Set<string>()
-  for (const line of text.split('\n')) {
+  for (const line of linesOf(text)) {
     if (line === '') continue
     const [, kind, name, rest] = /^# (HELP|TYPE) (\S+) (.+)$/.exec(line) ?? []
     if (kind === 'HELP') helps.add(name ?? '')

@@ -10,6 +10,7 @@ import type { Batch } from '../../src/sink/sink.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
 import type { FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld, type LineWorld } from '../helpers/line-world.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { keptLog } from '../helpers/silent.ts'
 
@@ -32,7 +33,7 @@ function traffic(fromNs: bigint, seconds: number, scanUntilNs: bigint): FakeReco
 function limited(world: LineWorld): { hasLimit: boolean; refusals: number } {
   const limit = { hasLimit: true, refusals: 0 }
   world.db.fault = (batch) => {
-    const lines = linesOf(batch)
+    const lines = linesIn(batch)
     if (!limit.hasLimit || !lines.some((line) => line.startsWith('scanner'))) return
     for (const line of lines) if (line.startsWith('honest')) world.db.rows.set(line.split(' ')[0]!, '1')
     limit.refusals += 1
@@ -41,8 +42,8 @@ function limited(world: LineWorld): { hasLimit: boolean; refusals: number } {
   return limit
 }
 
-function linesOf(batch: Batch | undefined): string[] {
-  return batch === undefined ? [] : Buffer.from(batch.bytes).toString().split('\n').filter(Boolean)
+function linesIn(batch: Batch | undefined): string[] {
+  return batch === undefined ? [] : linesOf(batch.bytes)
 }
 
 function missing(world: LineWorld, name: string, untilNs: bigint): number {
@@ -154,7 +155,7 @@ test('the node with the most new series of all that waits is named, whoever was 
   let refusals = 0
   let isRaised = false
   world.db.fault = (batch) => {
-    const lines = linesOf(batch)
+    const lines = linesIn(batch)
     if (isRaised || lines.length === 0 || lines[0]!.startsWith('tailflux')) return
     refusals += 1
     const isScan = lines.some((line) => line.startsWith('scanner'))
@@ -258,7 +259,7 @@ for (const code of ['db_conflict', 'db_rejected', 'db_unavailable'] as const) {
     world.healthChanges = 0
     // Points of the service's own and probes go through: they prove nothing.
     world.db.fault = (batch) => {
-      if (linesOf(batch).some((line) => !line.startsWith('tailflux_window'))) throw sinkError(code, `${code}: fix it`)
+      if (linesIn(batch).some((line) => !line.startsWith('tailflux_window'))) throw sinkError(code, `${code}: fix it`)
     }
     const asked = world.api.asked.length
     await world.run(90_000)

@@ -18,6 +18,7 @@ import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { timeText } from '../../tools/simulation/sim-records.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
@@ -73,7 +74,7 @@ function setUp(t: TestContext) {
               world.failures -= 1
               throw AWAY
             }
-            world.lines.push(...Buffer.from(bytes).toString().split('\n').filter(Boolean))
+            world.lines.push(...linesOf(bytes))
             return { written: lineCount, rejected: 0, expired: 0, sentMs: 0 }
           },
         },
@@ -111,7 +112,7 @@ function setUp(t: TestContext) {
 const FROM = NOON_NS - 120n * MINUTE
 
 function lettersIn(dir: string) {
-  const lines = readdirSync(dir).flatMap((name) => readFileSync(join(dir, name), 'utf8').split('\n').filter(Boolean))
+  const lines = readdirSync(dir).flatMap((name) => linesOf(readFileSync(join(dir, name), 'utf8')))
   const all = lines.map(
     (line) => JSON.parse(line) as Record<string, string> & { count?: number; more?: number; bytes?: number },
   )

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { startHttpServer } from '../helpers/http-server.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startAlertmanager } from './alertmanager.ts'
 import { chromium } from './chromium.ts'
@@ -166,16 +166,13 @@ test('strace and libfaketime are there', { skip: await missing('strace', 'libfak
 test('the proxy passes everything on, and has one fault at a time', async (t) => {
   const body = 'x'.repeat(10_000)
   let requests = 0
-  const server = createServer((asked, response) => {
+  const server = await startHttpServer(t, (asked, response) => {
     asked.resume().on('end', () => {
       requests += 1
       response.end(body)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => void server.close())
-  const proxy = await startProxy(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const proxy = await startProxy(t, server.url)
   // A connection of its own for each request: a pool would choose one that was reset a moment ago.
   const ask = async (signal = AbortSignal.timeout(20_000)) => {
     const asking = request(proxy.url, { method: 'POST', agent: false, signal }).end('y'.repeat(50_000))

@@ -1,5 +1,6 @@
 /** A real VictoriaMetrics, single node. */
 import { join } from 'node:path'
+import { jsonLinesOf } from '../helpers/lines.ts'
 import { type Scope, type ServerProcess, startServer } from './server-process.ts'
 import { ensure } from './servers.ts'
 
@@ -45,10 +46,7 @@ export async function startVictoriaMetrics(
       const answer = await fetch(`${server.url}/api/v1/export?match[]=${encodeURIComponent(match)}`)
       if (!answer.ok) throw new Error(`export ${match}: ${answer.status} ${await answer.text()}`)
       const text = await answer.text()
-      return text
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Series)
+      return jsonLinesOf<Series>(text)
     },
   })
 }

@@ -19,6 +19,7 @@ import { BYTES_PER_NODE_HOUR, LETTER_BYTES_MAX, LETTERS_PER_NODE_HOUR } from '..
 import { createDeadLetters } from '../../src/sink/dead-letters.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { linesOf } from '../helpers/lines.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { ensure, missing } from '../services/servers.ts'
@@ -44,8 +45,7 @@ const letter = (text: string, more: Partial<DeadLetter> = {}): DeadLetter => ({
 const linesIn = (dir: string) =>
   readdirSync(dir)
     .toSorted()
-    .flatMap((name) => readFileSync(join(dir, name), 'utf8').split('\n'))
-    .filter((line) => line !== '')
+    .flatMap((name) => linesOf(readFileSync(join(dir, name))))
 const textsIn = (dir: string) => linesIn(dir).map((line) => (JSON.parse(line) as { text: string }).text)
 
 test('each letter is one line of JSON with its time, for the owner only', async (t) => {

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createDice } from '../../src/demo/random.ts'
+import { linesOf } from '../../test/helpers/lines.ts'
 import { assertTruth, storedIn } from '../../test/line/truth-in.ts'
 import type { Toxic } from '../../test/services/proxy.ts'
 import type { Scope } from '../../test/services/server-process.ts'
@@ -283,7 +284,7 @@ function harmState(dataDir: string, draw: number, bite: (name: string) => void):
 function learn(run: ServiceRun, bites: Map<string, number>): void {
   const text = run.output()
   assert.ok(!text.includes(CANARY), 'I9: the API key was printed')
-  for (const line of text.split('\n')) {
+  for (const line of linesOf(text)) {
     const message = /"msg":"([^"]*)"/.exec(line)?.[1]
     if (message === undefined) continue
     const code = /"code":"([a-z_]+)"/.exec(line)?.[1]

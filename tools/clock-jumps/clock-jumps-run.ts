@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { START_ENV, START_FLAGS } from '../../bench/start-flags.ts'
 import { parseSchedule } from '../../src/schedule/poll-times.ts'
+import { linesOf } from '../../test/helpers/lines.ts'
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
 import { ensure } from '../../test/services/servers.ts'
@@ -163,7 +164,7 @@ export async function startJumpWorld(
         },
       )
       const said = output.slice(from.output)
-      const lines = said.split('\n').filter((line) => line !== '')
+      const lines = linesOf(said)
       const [firstMs, ...laterMs] = polls.slice(from.polls)
       const newMs = jumpedMs + 1000 * offsetSeconds
       return {

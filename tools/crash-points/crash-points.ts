@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
+import { linesOf } from '../../test/helpers/lines.ts'
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { assertTruth, MEASUREMENTS, type StoredPoint } from '../../test/line/truth-in.ts'
 import { freePort, type Scope } from '../../test/services/server-process.ts'
@@ -132,7 +133,7 @@ export async function runCrashPoints(scope: Scope, plan: CrashPointsPlan): Promi
   ])
   assert.ok(watched.isDone, watched.output)
   const calls = new Map<string, number>()
-  for (const line of readFileSync(log, 'utf8').split('\n')) {
+  for (const line of linesOf(readFileSync(log))) {
     const name = /^\d+\s+([a-z0-9]+)\(/.exec(line)?.[1]
     if (name) calls.set(name, (calls.get(name) ?? 0) + 1)
   }

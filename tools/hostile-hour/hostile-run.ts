@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.ts'
+import { linesOf } from '../../test/helpers/lines.ts'
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
 import { type Influxd, startInfluxd } from '../../test/services/influxd.ts'
 import type { Scope } from '../../test/services/server-process.ts'
@@ -477,8 +478,7 @@ function lettersIn(dir: string): Letters {
     // There are none.
   }
   for (const name of names.sort()) {
-    for (const line of readFileSync(join(dir, name), 'utf8').split('\n')) {
-      if (line === '') continue
+    for (const line of linesOf(readFileSync(join(dir, name)))) {
       sums.lines += 1
       try {
         const letter = JSON.parse(line) as { stage?: string; reason?: string; count?: number; more?: number }

@@ -3,6 +3,7 @@
 import { CollectorError } from '../../src/base/errors.ts'
 import type { RawAnswer } from '../../src/sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../../src/sink/influxdb/transport.ts'
+import { linesOf } from '../../test/helpers/lines.ts'
 import { parseLine } from '../../test/sink/line-protocol/parse-lines.ts'
 import { keyOf, POISON_ADDRESS } from './sim-records.ts'
 
@@ -78,7 +79,7 @@ export function createSimDb(deps: SimDbDeps): SimDb {
   }
 
   function write(body: string): RawAnswer {
-    const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    const lines = linesOf(body).filter((line) => !line.startsWith('#'))
     const oldestMs = deps.nowMs() - UNDO_MS
     if (undo.length > 5_000) undo = undo.filter((one) => one.atMs >= oldestMs)
     const refused = lines.filter((line) => !put(line))

@@ -18,6 +18,7 @@ import { CollectorError } from '../../../src/base/errors.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
+import { linesOf } from '../../helpers/lines.ts'
 import { silentLog } from '../../helpers/silent.ts'
 import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 
@@ -157,7 +158,7 @@ test('windows that were reported done survive kill -9 at any moment', async (t) 
     let lines = 0
     const after = 3 + kill * 5
     child.stdout.on('data', (bytes: Buffer) => {
-      const whole = bytes.toString().split('\n').filter(Boolean)
+      const whole = linesOf(bytes)
       lines += whole.length
       told = BigInt(whole.at(-1) ?? told)
       if (lines >= after) child.kill('SIGKILL')

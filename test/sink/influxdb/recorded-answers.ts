@@ -1,6 +1,7 @@
 /** What real servers answered, word for word: InfluxDB 2.9.1 and 3 Core 3.10.1, one request and answer per line of `answers/*.ndjson`. */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { jsonLinesOf } from '../../helpers/lines.ts'
 
 export interface RecordedAnswer {
   readonly title: string
@@ -15,9 +16,6 @@ export interface RecordedAnswer {
 /** `version`: as the file's name says, or all. */
 export function recordedAnswers(version: '2.9.1' | '3.10.1' | '*' = '*'): RecordedAnswer[] {
   return globSync(join(import.meta.dirname, `answers/influxdb-${version}.ndjson`)).flatMap((file) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as RecordedAnswer),
+    jsonLinesOf<RecordedAnswer>(readFileSync(file, 'utf8')),
   )
 }

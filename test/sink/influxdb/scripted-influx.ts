@@ -1,10 +1,10 @@
 /** A small real HTTP server that answers as a test scripts, and three imitations of how InfluxDB 1.x, 2.x and 3.x refuse lines, as 1.6.7, 2.9.1 and 3.10.1 answered. */
-import { EventEmitter, once } from 'node:events'
-import http, { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import https from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
+import { startHttpServer } from '../../helpers/http-server.ts'
+import { linesOf } from '../../helpers/lines.ts'
 import type { Scope } from '../../services/server-process.ts'
 
 export interface Asked {
@@ -56,10 +56,7 @@ export function fault(status: number, error: string, headers: Readonly<Record<st
 
 export async function startScriptedInflux(t: Scope, tls?: { key: string; cert: string }): Promise<ScriptedInflux> {
   let replies: Reply[] = [OK]
-  let seen = 0
   const asked: Asked[] = []
-  const sockets = new Set<Socket>()
-  const changes = new EventEmitter().setMaxListeners(0)
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const raw = await buffer(request)
@@ -71,54 +68,22 @@ export async function startScriptedInflux(t: Scope, tls?: { key: string; cert: s
       query: Object.fromEntries(url.searchParams),
       headers: request.headers,
       body,
-      lines: body.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+      lines: linesOf(body).filter((line) => !line.startsWith('#')),
     }
     asked.push(one)
     const reply = (replies.length > 1 ? replies.shift() : replies[0]) as Reply
     const answer = typeof reply === 'function' ? reply(one, response) : reply
     if (answer) response.writeHead(answer.status, answer.headers).end(answer.body)
-    changes.emit('change')
   }
 
-  const listener = (request: IncomingMessage, response: ServerResponse) => {
-    // A client that hangs up in the middle is what some tests are about.
-    handle(request, response).catch(() => response.destroy())
-  }
-  const server = tls ? https.createServer(tls, listener) : http.createServer(listener)
-  server.keepAliveTimeout = 60_000
-  server.on('connection', (socket) => {
-    seen += 1
-    sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.once('close', () => {
-      sockets.delete(socket)
-      changes.emit('change')
-    })
-  })
-  let port = 0
-  async function open(): Promise<void> {
-    server.listen(port, '127.0.0.1')
-    await once(server, 'listening')
-    port = (server.address() as AddressInfo).port
-  }
-  async function close(): Promise<void> {
-    if (!server.listening) return
-    const closed = once(server, 'close')
-    server.close()
-    for (const socket of sockets) socket.destroy()
-    await closed
-  }
-  await open()
-  t.after(close)
+  const { url, openSockets, socketsSeen, until, close, open } = await startHttpServer(t, handle, { tls })
   return {
-    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    url,
     asked,
     script: (...given) => void (replies = [...given]),
-    openSockets: () => sockets.size,
-    socketsSeen: () => seen,
-    async until(condition) {
-      while (!condition()) await once(changes, 'change')
-    },
+    openSockets,
+    socketsSeen,
+    until,
     close,
     open,
   }

@@ -7,6 +7,7 @@ import { CollectorError } from '../../../src/base/errors.ts'
 import { createFlattener } from '../../../src/flatten/flatten.ts'
 import { createLineWriter } from '../../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../../src/source/parse/message-reader.ts'
+import { linesOf } from '../../helpers/lines.ts'
 import { iteratePoints } from '../../services/influx-read.ts'
 import { startInfluxd } from '../../services/influxd.ts'
 import { missing } from '../../services/servers.ts'
@@ -79,7 +80,7 @@ const flattener = createFlattener({ tailnet: 'default', ports: 'full' }, { names
 const writer = createLineWriter({ batchLinesMax: 1_000, batchBytesMax: 1 << 20, splitNodes: false })
 
 /** Lines of an answer, and how many entries it had; a CollectorError is a good end too. */
-function linesOf(body: Uint8Array, cut: number): { lines: string[]; refused: boolean } {
+function linesMadeOf(body: Uint8Array, cut: number): { lines: string[]; refused: boolean } {
   const reader = createMessageReader(LIMITS)
   const lines: string[] = []
   try {
@@ -88,7 +89,7 @@ function linesOf(body: Uint8Array, cut: number): { lines: string[]; refused: boo
     }
     reader.end()
     for (const batch of writer.rest()) {
-      lines.push(...Buffer.from(batch.bytes).toString().split('\n').filter(Boolean))
+      lines.push(...linesOf(batch.bytes))
       writer.release(batch)
     }
     return { lines, refused: false }
@@ -106,7 +107,7 @@ test('answers with any byte changed end in messages or in an error of ours, neve
     fc.property(fc.array(message, { maxLength: 3 }), fc.nat(), fc.nat(255), fc.nat(), (messages, at, byte, cut) => {
       const body = Buffer.from(`{"logs":[${messages.map(jsonOf).join(',')}]}`)
       body[at % body.length] = byte
-      if (linesOf(body, cut % body.length).refused) refused += 1
+      if (linesMadeOf(body, cut % body.length).refused) refused += 1
     }),
     { numRuns: RUNS, seed: SEED },
   )
@@ -121,7 +122,7 @@ test('no answer reaches the prototype', (t) => {
   ])
   for (const body of bodies) {
     const bytes = Buffer.from(body)
-    for (let cut = 0; cut < bytes.length; cut += 7) assert.ok(linesOf(bytes, cut).lines.length > 0, body)
+    for (let cut = 0; cut < bytes.length; cut += 7) assert.ok(linesMadeOf(bytes, cut).lines.length > 0, body)
   }
   assert.equal(({} as Record<string, unknown>)['polluted'], undefined)
   assert.deepEqual(Object.getOwnPropertyNames(Object.prototype).sort(), before)
@@ -138,7 +139,7 @@ test('whatever line is made of a hostile message, a real InfluxDB takes it, and 
   for (let at = 0; at < samples.length; at += 200) {
     const lines = samples.slice(at, at + 200).flatMap((one) => {
       const body = Buffer.from(`{"logs":[${jsonOf(one)}]}`)
-      return linesOf(body, body.length).lines
+      return linesMadeOf(body, body.length).lines
     })
     lineCount += lines.length
     for (const line of lines)
