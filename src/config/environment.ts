@@ -108,7 +108,7 @@ function yamlOf(text: string): unknown {
   }
 }
 
-/** Undefined for what is not set; an empty variable is not set, as compose files pass on what nobody filled in. */
+/** Undefined for what is not set; an empty variable is not set, as compose files pass on variables that have no value. */
 export function filled(text: string | undefined): string | undefined {
   return text === undefined || text.trim() === '' ? undefined : text
 }

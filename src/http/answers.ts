@@ -4,7 +4,7 @@ import type { HealthState, Status } from '../observe/health.ts'
 import type { BackfillStatus, TickResult } from '../observe/line/status.ts'
 import type { StatusAnswer } from '../observe/status.ts'
 
-/** `hangs`: polls no longer begin or end, and only a restart helps. */
+/** `hangs`: the poll loop is stuck, and only a restart helps. */
 export interface LivenessAnswer {
   readonly status: 'alive' | 'hangs'
 }
@@ -15,7 +15,7 @@ export interface ReadinessAnswer {
   readonly status: Status
 }
 
-/** Components only with access; all others get the status. */
+/** The components only with access; without it the status alone. */
 export type HealthAnswer = HealthState | { readonly status: Status }
 
 /** `result` as soon as the poll has ended. */

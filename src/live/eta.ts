@@ -16,7 +16,7 @@ export function createEta(monotonicMs: () => number): Eta {
     of(backlogSeconds) {
       const ms = monotonicMs()
       samples = samples.filter((sample) => sample.ms > ms - SPAN_MS).slice(-SAMPLES_MAX)
-      // It grew: something was asked for that was not before.
+      // It grew: more was requested than before.
       if ((samples.at(-1)?.backlog ?? backlogSeconds) < backlogSeconds) samples = []
       const last = samples.at(-1)
       if (last === undefined || ms - last.ms >= SPAN_MS / SAMPLES_MAX) samples.push({ ms, backlog: backlogSeconds })

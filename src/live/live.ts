@@ -1,4 +1,4 @@
-/** live/: what passes along the line, for those who look at the status page. An observer beside the line; what it
+/** live/: what passes along the line, for the status page. An observer beside the line; what it
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../base/clock.ts'
 import { createHashSet, type HashSet } from '../base/hash-set.ts'
@@ -28,7 +28,7 @@ export interface Live {
   nodesReporting(): number
   /** Distinct series that points were written to within the last day, estimated. */
   seriesEstimate(measurement: Measurement): number
-  /** For those who hear how the stages are doing (observe/reports.ts). */
+  /** For the reports of how the stages are doing (observe/reports.ts). */
   readonly stages: Readonly<Record<StageName, Stage>>
   view(): LiveView
 }
@@ -37,7 +37,7 @@ const TALKERS_SHOWN = 10
 /** What is older does not matter on the page. */
 const SPAN_NS = HOUR
 const NODES_SPAN_SECONDS = 15 * 60
-/** Reporting nodes that are told apart. */
+/** Maximum reporting nodes that are counted. */
 const NODES_MAX = 100_000
 /** Messages that a copy is recognised of. */
 const RECENT_MAX = 50_000
@@ -46,8 +46,8 @@ const LOGGED_AFTER_NS = 6n * SECOND
 /** Cell of the bytes received among the totals of a kind; the bytes sent are the first. */
 const RX_BYTES = 2
 
-/** What a window told, until it is known whether it counts. */
-interface Staged {
+/** What a window brought, until it is known whether it counts. */
+interface Pending {
   /** When its reading began. */
   readonly nowNs: bigint
   /** Neither older than what is shown, nor seen already. */
@@ -75,15 +75,15 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   const series = createSeries()
   const peekWriter = createPeekWriter()
   const peek = createPeek(peekWriter)
-  const staged = new Map<ObservedWindow, Staged>()
+  const pending = new Map<ObservedWindow, Pending>()
   const nodes = new Map<string, number>()
   /** Messages of windows that are done, in two halves: when the younger one is full, the older one is forgotten. */
   let recent = createHashSet(RECENT_MAX)
   let earlier = createHashSet(RECENT_MAX)
   let covered: Interval[] = []
 
-  function stage(window: ObservedWindow): Staged {
-    const found = staged.get(window)
+  function pendingOf(window: ObservedWindow): Pending {
+    const found = pending.get(window)
     if (found) return found
     const nowNs = clock.now()
     const made = {
@@ -96,18 +96,18 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
       peek: createPeek(peekWriter),
       messages: createHashSet(RECENT_MAX),
     }
-    staged.set(window, made)
+    pending.set(window, made)
     return made
   }
 
-  /** Read again, after the database was away. When exactly a message was logged is not told here, but it was soon after its start. */
+  /** Read again, after the database was away. When exactly a message was logged is not known here, but it was soon after its start. */
   function isCovered(startNs: bigint): boolean {
     const loggedNs = startNs + LOGGED_AFTER_NS
     return covered.some((one) => one.fromNs <= loggedNs && loggedNs <= one.toNs)
   }
 
   function take(window: ObservedWindow, points: Points): void {
-    const mine = stage(window)
+    const mine = pendingOf(window)
     series.take(points, mine.nowNs)
     if (!mine.isOfInterest) return
     if (mine.isAgain && isCovered(points.startNs)) return
@@ -132,8 +132,8 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
     stages.parse.succeeded()
     stages.aggregate.add(result.points)
     stages.aggregate.succeeded()
-    const mine = staged.get(window)
-    staged.delete(window)
+    const mine = pending.get(window)
+    pending.delete(window)
     const { doneToNs } = result
     if (!mine?.isOfInterest || doneToNs === undefined) return
     const nowNs = clock.now()
@@ -167,7 +167,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   }
 
   return {
-    observer: { points: take, done, failed: (window) => staged.delete(window) },
+    observer: { points: take, done, failed: (window) => pending.delete(window) },
     stages,
     seriesEstimate: (measurement) => series.estimate(measurement, clock.now()),
     nodesReporting: () => nodesReporting(clock.now()),

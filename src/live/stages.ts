@@ -1,4 +1,4 @@
-/** How each stage of the line is doing: how much passed in the last minute, when it went well last, and what went wrong last. */
+/** How each stage of the line is doing: how much passed in the last minute, the last success and the last error. */
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 
@@ -13,7 +13,7 @@ export interface StageView {
   /** Local clock, RFC 3339; null when it never happened. */
   readonly lastSuccess: string | null
   readonly lastError: { readonly at: string; readonly text: string } | null
-  /** The middle and the slow end of the last 64 requests, ms. */
+  /** Median and 95th percentile of the last 64 requests, ms. */
   readonly durationMs: { readonly p50: number; readonly p95: number } | null
 }
 
@@ -25,39 +25,39 @@ export interface Stage {
   view(): StageView
 }
 
-const SLOT_MS = 5_000
-const SLOTS = 12
+const BUCKET_MS = 5_000
+const BUCKETS = 12
 const DURATIONS_KEPT = 64
 
 export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
   const beganMs = clock.monotonicMs()
-  // A ring by time: a slot is cleared when its turn comes again.
-  const counts = new Float64Array(SLOTS)
-  const bytes = new Float64Array(SLOTS)
+  // A ring by time: a bucket is cleared when its turn comes again.
+  const counts = new Float64Array(BUCKETS)
+  const bytes = new Float64Array(BUCKETS)
   const durations: number[] = []
-  let newest = slotAt(beganMs)
+  let newest = bucketAt(beganMs)
   let lastSuccess: string | null = null
   let lastError: StageView['lastError'] = null
 
-  function slotAt(ms: number): number {
-    return Math.floor(ms / SLOT_MS)
+  function bucketAt(ms: number): number {
+    return Math.floor(ms / BUCKET_MS)
   }
 
   function turn(): number {
-    const now = slotAt(clock.monotonicMs())
-    for (let slot = Math.max(newest + 1, now - SLOTS + 1); slot <= now; slot += 1) {
-      counts[slot % SLOTS] = 0
-      bytes[slot % SLOTS] = 0
+    const now = bucketAt(clock.monotonicMs())
+    for (let bucket = Math.max(newest + 1, now - BUCKETS + 1); bucket <= now; bucket += 1) {
+      counts[bucket % BUCKETS] = 0
+      bytes[bucket % BUCKETS] = 0
     }
     newest = Math.max(newest, now)
-    return newest % SLOTS
+    return newest % BUCKETS
   }
 
   return {
     add(count, more = 0) {
-      const slot = turn()
-      counts[slot] = (counts[slot] ?? 0) + count
-      bytes[slot] = (bytes[slot] ?? 0) + more
+      const bucket = turn()
+      counts[bucket] = (counts[bucket] ?? 0) + count
+      bytes[bucket] = (bytes[bucket] ?? 0) + more
     },
     succeeded() {
       lastSuccess = isoOf(clock.now())
@@ -72,8 +72,8 @@ export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): 
     view() {
       turn()
       const nowMs = clock.monotonicMs()
-      // The newest slot is not over yet: the ring holds so much time.
-      const heldMs = (SLOTS - 1) * SLOT_MS + (nowMs % SLOT_MS)
+      // The newest bucket is not over yet: the ring holds so much time.
+      const heldMs = (BUCKETS - 1) * BUCKET_MS + (nowMs % BUCKET_MS)
       const seconds = Math.max(1, Math.min(nowMs - beganMs, heldMs) / 1000)
       const sorted = durations.toSorted((one, other) => one - other)
       const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0

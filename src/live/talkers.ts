@@ -20,16 +20,16 @@ export const PAIRS_MAX = 4_096
 const TAKEN_PER_SECOND = 5_000
 const TAKEN_SPARE_MAX = 100_000
 const THRESHOLD_MIN = 1_024
-/** Reporters of one pair: both ends, or the routers of a subnet. */
+/** Reporters of one pair: both endpoints, or the routers of a subnet. */
 const REPORTERS_MAX = 8
-/** A share of traffic below which the other way does not count. */
+/** A share of traffic below which the other path does not count. */
 const NEGLIGIBLE = 0.01
-/** The far end of exit traffic, unless the tailnet records it (log-exit-flows). */
+/** The remote endpoint of exit traffic, unless the tailnet records it (log-exit-flows). */
 export const INTERNET = 'the internet'
 
 export interface Talker {
   readonly kind: Kind
-  /** Names where they are known, otherwise addresses. `one` is the end that reports more. */
+  /** Names where they are known, otherwise addresses. `one` is the endpoint that reports more. */
   readonly one: string
   readonly other: string
   /** Sent by `one` and received by it. */
@@ -42,7 +42,7 @@ export interface Talker {
 export interface TalkersView {
   readonly spanMinutes: number
   readonly top: readonly Talker[]
-  /** Some small flows were sampled. */
+  /** Some flows are sampled. */
   readonly isEstimate: boolean
   /** All pairs together; the shares of the top ones refer to it. */
   readonly totalBytes: number
@@ -57,8 +57,8 @@ interface Slice {
 }
 interface Pair {
   readonly kind: Kind
-  readonly ends: readonly [string, string]
-  /** Per reporting node: bytes from the first end to the second, and back. Each reporter saw all of it, so they are never added up. */
+  readonly endpoints: readonly [string, string]
+  /** Per reporting node: bytes from the first endpoint to the second, and back. Each reporter saw all of it, so they are never added up. */
   readonly reports: Map<string, { forth: number; back: number }>
 }
 interface Path {
@@ -112,7 +112,7 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
         const bytes = flowCounters[at]! + flowCounters[at + 2]!
         if (bytes === 0 || (bytes < threshold && bytes < threshold * deps.random())) continue
         taken += 1
-        // What was sampled stands for those that were not.
+        // A sampled flow stands for those that were left out.
         const factor = Math.max(1, threshold / bytes)
         if (factor > 1) slice.isEstimate = true
         const flow = points.flow(index)
@@ -138,7 +138,7 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
         .toSorted((one, other) => other.bytes - one.bytes)
       return {
         spanMinutes: SPAN_MINUTES,
-        top: talkers.slice(0, count).map(({ pair }) => talkerOf(pair, pathOf(merged.paths, pair.ends))),
+        top: talkers.slice(0, count).map(({ pair }) => talkerOf(pair, pathOf(merged.paths, pair.endpoints))),
         isEstimate: merged.isEstimate,
         totalBytes: Math.round(talkers.reduce((sum, { bytes }) => sum + bytes, 0)),
       }
@@ -160,7 +160,7 @@ function sliceAt(slices: Slices, number: number): Slice {
   return slice
 }
 
-/** Exit traffic is recorded without one end or both; the node stands for the near one. */
+/** Exit traffic is recorded without one endpoint or both; the node stands for its own. */
 function addFlow(slice: Slice, node: string, flow: FlowPoint, tx: number, rx: number): void {
   const hasNone = flow.src === 'none' && flow.dst === 'none'
   const near = hasNone ? node : flow.src === 'none' ? INTERNET : flow.srcName
@@ -170,12 +170,12 @@ function addFlow(slice: Slice, node: string, flow: FlowPoint, tx: number, rx: nu
   report(pair, node, isForth ? tx : rx, isForth ? rx : tx)
 }
 
-function pairAt(slice: Slice, kind: Kind, ends: Pair['ends'], most: number): Pair {
-  const key = `${kind}\n${ends[0]}\n${ends[1]}`
+function pairAt(slice: Slice, kind: Kind, endpoints: Pair['endpoints'], most: number): Pair {
+  const key = `${kind}\n${endpoints[0]}\n${endpoints[1]}`
   const found = slice.pairs.get(key)
   if (found) return found
   if (slice.pairs.size >= most) forgetSmaller(slice.pairs, weightOf)
-  const made = { kind, ends, reports: new Map() }
+  const made = { kind, endpoints, reports: new Map() }
   slice.pairs.set(key, made)
   return made
 }
@@ -188,7 +188,7 @@ function report({ reports }: Pair, node: string, forth: number, back: number): v
   } else if (reports.size < REPORTERS_MAX) reports.set(node, { forth, back })
 }
 
-/** Physical traffic tells by which way a node reaches another one: `src` is the other one's address, `dst` the endpoint. */
+/** Physical traffic shows by which path a node reaches another one: `src` is the address of the other one, `dst` where it is reached. */
 function addPath(slice: Slice, node: string, flow: FlowPoint, bytes: number): void {
   const path = pathAt(slice, pathKey(node, flow.srcName), PAIRS_MAX)
   if (flow.path === 'direct') path.direct += bytes
@@ -206,8 +206,8 @@ function pathAt(slice: Slice, key: string, most: number): Path {
 
 function mergeInto(into: Slice, from: Slice, most = PAIRS_MAX): void {
   into.isEstimate ||= from.isEstimate
-  for (const { kind, ends, reports } of from.pairs.values()) {
-    const pair = pairAt(into, kind, ends, most)
+  for (const { kind, endpoints, reports } of from.pairs.values()) {
+    const pair = pairAt(into, kind, endpoints, most)
     for (const [node, { forth, back }] of reports) report(pair, node, forth, back)
   }
   for (const [key, { direct, relayed }] of from.paths) {
@@ -235,18 +235,18 @@ function forgetSmaller<T>(entries: Map<string, T>, weight: (entry: T) => number)
   for (const [key] of sorted.slice(sorted.length / 2)) entries.delete(key)
 }
 
-function talkerOf({ kind, ends, reports }: Pair, path: string | null): Talker {
+function talkerOf({ kind, endpoints, reports }: Pair, path: string | null): Talker {
   const best = [...reports.values()].reduce((one, other) =>
     other.forth + other.back > one.forth + one.back ? other : one,
   )
-  const [one, other] = ends
+  const [one, other] = endpoints
   return best.forth >= best.back
     ? { kind, one, other, txBytes: best.forth, rxBytes: best.back, path }
     : { kind, one: other, other: one, txBytes: best.back, rxBytes: best.forth, path }
 }
 
-/** By which way the two ends reach each other, as either of them saw it. */
-function pathOf(paths: Slice['paths'], [one, other]: Pair['ends']): string | null {
+/** The path between the two endpoints, as either of them saw it. */
+function pathOf(paths: Slice['paths'], [one, other]: Pair['endpoints']): string | null {
   const seen = [paths.get(pathKey(one, other)), paths.get(pathKey(other, one))].filter((path) => path !== undefined)
   const direct = seen.reduce((sum, path) => sum + path.direct, 0)
   const through = seen.reduce((sum, path) => sum + relayedBytes(path), 0)

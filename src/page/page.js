@@ -10,12 +10,12 @@ function morph(old, fresh) {
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name)
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
   if (old.hasAttribute('data-keep')) return
-  const [here, wanted] = [[...old.childNodes], [...fresh.childNodes]]
-  for (const [index, child] of wanted.entries()) {
+  const [here, target] = [[...old.childNodes], [...fresh.childNodes]]
+  for (const [index, child] of target.entries()) {
     if (here[index]) morph(here[index], child)
     else old.append(child)
   }
-  for (const child of here.slice(wanted.length)) child.remove()
+  for (const child of here.slice(target.length)) child.remove()
 }
 
 const KINDS = [
