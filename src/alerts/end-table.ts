@@ -1,6 +1,5 @@
 /** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
-import { hashWords, spreadHash } from '../base/hash.ts'
-import { isSameText } from '../base/text-words.ts'
+import { hashWords, isSameText, spreadHash } from '../base/hash.ts'
 import { doubled } from '../base/typed-array.ts'
 
 const ENDS_MIN = 1024

@@ -1,8 +1,7 @@
 /** The distinct addresses of one message with their names. Later steps compare small numbers instead of texts. The memory is reused for
  * each message. */
-import { hashBytes } from '../base/hash.ts'
-import { RowIndex } from '../base/row-index.ts'
-import { isSameText } from '../base/text-words.ts'
+import { hashBytes, isSameText } from '../base/hash.ts'
+import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
 import { textOf } from '../source/parse/text.ts'
 import type { NameCache } from './name-cache.ts'

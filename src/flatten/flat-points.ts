@@ -1,6 +1,6 @@
 /** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
 
-import { RowIndex } from '../base/row-index.ts'
+import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind, type Message, type QuarantinedPart } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'

@@ -4,8 +4,7 @@
  *
  * The size is fixed: a new address replaces another one. All workers share one cache. */
 
-import { spreadHash } from '../base/hash.ts'
-import { areWordsOf, putWords } from '../base/text-words.ts'
+import { areWordsOf, putWords, spreadHash } from '../base/hash.ts'
 import { isItsTurn } from '../source/parse/string-interner.ts'
 
 const PLACES = 16_384

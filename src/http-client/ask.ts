@@ -4,8 +4,8 @@ import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { createAgent } from './agent.ts'
-import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
+import { boundInterim } from './timeouts.ts'
 
 export interface Ask {
   readonly url: string

@@ -7,10 +7,10 @@ import { CollectorError } from '../base/errors.ts'
 import { createAgent } from './agent.ts'
 import { codeOf, isTlsFault } from './error-codes.ts'
 import { type Exchange, type ExchangeMetrics, type HttpAnswer, type HttpAsk, startExchange } from './exchange.ts'
-import { boundInterim } from './interim.ts'
 import { http, https } from './node-http.ts'
 import { retry } from './retry.ts'
 import type { WaitLimits } from './timeouts.ts'
+import { boundInterim } from './timeouts.ts'
 
 export interface HttpMetrics extends ExchangeMetrics {
   /** `code`: HTTP status as text, or `error` when there was none. */

@@ -1,4 +1,6 @@
 /** Watches over one request: no wait for the other side lasts too long. One sleeper per request, however many chunks there are. */
+
+import type { ClientRequest } from 'node:http'
 import type { Clock } from '../base/clock.ts'
 
 /** All in ms. */
@@ -75,4 +77,21 @@ export function createWatch(limits: WaitLimits, clock: Clock, onLate: (what: Lat
     },
     end: () => over.abort(),
   }
+}
+
+/** Interim answers (100 Continue, 103 Early Hints) may come before an answer, as many as a server likes. Without a bound they fill memory and take the
+ * whole event loop until the time-out for the head. */
+
+/** Servers send one or two. */
+const INTERIM_MAX = 20
+
+/** Gives the request up with `HPE_TOO_MANY_INTERIM` when there are too many. Returns it. */
+export function boundInterim(request: ClientRequest): ClientRequest {
+  let count = 0
+  request.on('information', () => {
+    count += 1
+    if (count <= INTERIM_MAX) return
+    request.destroy(Object.assign(new Error('too many interim answers'), { code: 'HPE_TOO_MANY_INTERIM' }))
+  })
+  return request
 }

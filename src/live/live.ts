@@ -1,7 +1,7 @@
 /** live/: what passes along the line, for the status page. An observer beside the line; what it
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../base/clock.ts'
-import { createHashSet, type HashSet } from '../base/hash-set.ts'
+import { createHashSet, type HashSet } from '../base/hash-tables.ts'
 import { type Points, TOTALS } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'

@@ -7,7 +7,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import { createHashSet } from '../base/hash-set.ts'
+import { createHashSet } from '../base/hash-tables.ts'
 import type { Semaphore } from '../base/semaphore.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Points } from '../flatten/points.ts'

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { HOUR } from '../base/clock.ts'
 import { excerpt } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
-import { createHashSet, type HashSet } from '../base/hash-set.ts'
+import { createHashSet, type HashSet } from '../base/hash-tables.ts'
 import { nodeOf as nodeOfLine } from './line-protocol/line-spans.ts'
 import type { DeadLetter } from './sink.ts'
 

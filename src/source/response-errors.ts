@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
 import { PROXY_AUTH_REQUIRED, proxyUserRemedy } from '../http-client/error-codes.ts'
 import type { Endpoint } from '../http-client/exchange.ts'
-import { retryAfterMs } from '../http-client/retry-after.ts'
+import { retryAfterMs } from '../http-client/retry.ts'
 
 /** How the service signs in. */
 const SIGN_INS = ['api_key', 'oauth_client', 'workload_identity'] as const

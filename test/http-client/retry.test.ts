@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
-import { backoffMs, retry } from '../../src/http-client/retry.ts'
+import { backoffMs, retry, retryAfterMs } from '../../src/http-client/retry.ts'
 
 const fault = (reaction: 'retry' | 'hold', retryAfterMs?: number) =>
   new CollectorError('It failed.', { stage: 'sink', code: 'db_unavailable', reaction, retryAfterMs })
@@ -66,4 +66,24 @@ test('the backoff doubles up to its maximum', () => {
     [1, 2, 3, 4, 5, 5_000].map((attempt) => backoffMs(attempt, range)),
     [1_000, 2_000, 4_000, 8_000, 15_000, 15_000],
   )
+})
+
+test('Retry-After: seconds, a date, or nothing that can be read; at most ten minutes', () => {
+  const nowMs = Date.parse('2026-11-01T12:00:00Z')
+  const cases: readonly [header: string | readonly string[] | undefined, ms: number | undefined][] = [
+    [undefined, undefined],
+    ['', undefined],
+    ['soon', undefined],
+    ['-5', undefined],
+    ['1.5', undefined],
+    ['0', 0],
+    [' 7 ', 7_000],
+    [['7', '8'], 7_000],
+    ['99999999999999999999999', 600_000],
+    ['Sun, 01 Nov 2026 12:00:30 GMT', 30_000],
+    ['Sun, 01 Nov 2026 11:00:00 GMT', 0],
+    ['Sun, 01 Nov 2026 23:00:00 GMT', 600_000],
+    ['2026-11-01T12:00:30Z', undefined],
+  ]
+  for (const [header, ms] of cases) assert.equal(retryAfterMs(header, nowMs), ms, String(header))
 })

@@ -1,7 +1,7 @@
 /** Remembers what a database at its limit has accepted: such lines fit, so they are sent separately from lines that may be new. It only orders
  * the lines; the database decides whether they fit. */
 import { hash } from 'node:crypto'
-import { createHashSet, type HashSet } from '../../base/hash-set.ts'
+import { createHashSet, type HashSet } from '../../base/hash-tables.ts'
 import type { Limit } from './response-policy.ts'
 
 export interface Known {

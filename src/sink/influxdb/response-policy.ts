@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Code, CollectorError, type Reaction } from '../../base/errors.ts'
 import { PROXY_AUTH_REQUIRED, proxyUserRemedy } from '../../http-client/error-codes.ts'
-import { retryAfterMs } from '../../http-client/retry-after.ts'
+import { retryAfterMs } from '../../http-client/retry.ts'
 import { LimitError, type NewSeries } from '../limit-error.ts'
 import { droppedOf, messageOf, type NamedLines, namedLines } from './error-message.ts'
 import { AGAIN, type Cause, isRefusal, meaningOf } from './error-texts.ts'

@@ -28,7 +28,7 @@ import {
 } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { wordOf } from '../../source/parse/words.ts'
-import { copyWords } from './buffers.ts'
+import { copyWords } from './batches.ts'
 import { escapeTag, NEEDS_ESCAPE } from './escape.ts'
 import { writeInt64, writeNumber } from './numbers.ts'
 import { FIXED, FIXED_STARTS, kindKey, type PrefixCache, protoKey } from './prefix-cache.ts'

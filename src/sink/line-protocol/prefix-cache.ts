@@ -2,7 +2,7 @@
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { PROTO_TAGS } from '../../source/parse/protocol.ts'
-import { TextChunks } from './buffers.ts'
+import { TextChunks } from './batches.ts'
 import { writeInt64 } from './numbers.ts'
 
 const PROTOS = PROTO_TAGS.length

@@ -1,7 +1,6 @@
 /** Short texts that come again and again, such as the ids of nodes: each is made once. Making a string takes longer than finding it, and one that was
  * used as a key of a Map before is found there faster. Bounded: a text takes the place of another one. */
-import { hashWords } from '../../base/hash.ts'
-import { areWordsOf, putWords } from '../../base/text-words.ts'
+import { areWordsOf, hashWords, putWords } from '../../base/hash.ts'
 import { textOf } from './text.ts'
 
 const PLACES = 16_384

@@ -178,7 +178,7 @@ try {`,
   },
   {
     name: 'interim answers have no bound',
-    file: 'src/http-client/interim.ts',
+    file: 'src/http-client/timeouts.ts',
     in: 'boundInterim',
     find: 'if (count <= INTERIM_MAX) return',
     replace: 'if (count > 0) return',
