@@ -7,7 +7,7 @@ import type { GroupValues } from './series.ts'
 import type { GroupLabels } from './summary.ts'
 
 /** What a notifier was told last about an alert: when it began to fire, and when that ended (0: it was told as firing). */
-export interface Told {
+export interface Notified {
   readonly firedNs: bigint
   readonly resolvedNs: bigint
 }
@@ -26,11 +26,11 @@ export interface Alert {
   /** What the group is called; stays as it is while the alert fires, because labels are its identity for others. */
   group: GroupLabels
   /** By notifier. */
-  readonly told: Map<string, Told>
+  readonly notified: Map<string, Notified>
 }
 
 export function createAlert(rule: Rule, id: number, values: GroupValues, group: GroupLabels): Alert {
-  return { rule, id, values, marks: [NEVER], value: 0, firedValue: 0, seenNs: 0n, group, told: new Map() }
+  return { rule, id, values, marks: [NEVER], value: 0, firedValue: 0, seenNs: 0n, group, notified: new Map() }
 }
 
 /** The names of a group as they are now. `names`: what the ends are called where the values are ids. */

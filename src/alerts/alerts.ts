@@ -155,7 +155,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     notifiers,
     alerts: () => notifications(judge.rules, orphans, tailnet),
     isCatchingUp: () => catchUp.isCatchingUp,
-    onTold: () => wake(),
+    onNotified: () => wake(),
     clock,
     log,
     metrics,
@@ -258,7 +258,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       }
     }
     if (orphans.length > 0) {
-      orphans = orphans.filter((orphan) => [...orphan.told.values()].some(({ resolvedNs }) => resolvedNs === 0n))
+      orphans = orphans.filter((orphan) => [...orphan.notified.values()].some(({ resolvedNs }) => resolvedNs === 0n))
     }
     const restedMs = clock.monotonicMs() - prunedMs
     // Best when nothing waits: what waits has numbers of groups in hand.

@@ -1,6 +1,6 @@
 /** Alerts as rows of the state file, and what becomes of those whose rule is gone. */
 import { createHash } from 'node:crypto'
-import { type Alert, createAlert, fingerprintOf, labelsOf, type Told } from './alert.ts'
+import { type Alert, createAlert, fingerprintOf, labelsOf, type Notified } from './alert.ts'
 import type { RuleState } from './judge.ts'
 import { type Mark, NEVER, STATES, type State } from './machine.ts'
 import type { Rule } from './rules/rule.ts'
@@ -22,7 +22,7 @@ export interface Orphan {
   readonly summary: string
   readonly firedNs: bigint
   readonly resolvedNs: bigint
-  readonly told: Map<string, Told>
+  readonly notified: Map<string, Notified>
 }
 
 interface Wire {
@@ -62,7 +62,7 @@ export function storedAlert(alert: Alert, tailnet: string, summary: string): Sto
     group: alert.group,
     labels: labelsOf(alert, tailnet),
     summary,
-    told: toldToWire(alert.told),
+    told: toldToWire(alert.notified),
   }
   return { rule: alert.rule.name, key: keyOfValues(alert.values), text: JSON.stringify(wire) }
 }
@@ -79,7 +79,7 @@ export function storedOrphan(orphan: Orphan): StoredAlert {
     group: {},
     labels,
     summary,
-    told: toldToWire(orphan.told),
+    told: toldToWire(orphan.notified),
   }
   return { rule: orphan.rule, key: orphan.key, text: JSON.stringify(wire) }
 }
@@ -94,7 +94,7 @@ export function reviveAlert(state: RuleState, { text }: StoredAlert): void {
   alert.value = wire.value ?? Number.NaN
   alert.firedValue = wire.fired ?? Number.NaN
   alert.seenNs = BigInt(wire.seen)
-  for (const [notifier, told] of toldOf(wire)) alert.told.set(notifier, told)
+  for (const [notifier, told] of toldOf(wire)) alert.notified.set(notifier, told)
   state.alerts.set(id, alert)
 }
 
@@ -107,7 +107,15 @@ export function orphanOf({ rule, key, text }: StoredAlert, nowNs: bigint): Orpha
   const resolvedNs = mark.resolvedNs === 0n ? nowNs : mark.resolvedNs
   // The same alert is the same row, whatever became of the rule; but not the row of one that the new rule may make.
   const orphanKey = key.startsWith('gone ') ? key : `gone ${fingerprintOf(wire.labels)}`
-  return { rule, key: orphanKey, labels: wire.labels, summary: wire.summary, firedNs: mark.firedNs, resolvedNs, told }
+  return {
+    rule,
+    key: orphanKey,
+    labels: wire.labels,
+    summary: wire.summary,
+    firedNs: mark.firedNs,
+    resolvedNs,
+    notified: told,
+  }
 }
 
 /** Changes when alerts of the rule would mean something else. */
@@ -132,11 +140,11 @@ function marksOf(wire: Wire): Mark[] {
   }))
 }
 
-function toldToWire(told: ReadonlyMap<string, Told>): Wire['told'] {
+function toldToWire(told: ReadonlyMap<string, Notified>): Wire['told'] {
   return Object.fromEntries([...told].map(([name, one]) => [name, [String(one.firedNs), String(one.resolvedNs)]]))
 }
 
-function toldOf(wire: Wire): Map<string, Told> {
+function toldOf(wire: Wire): Map<string, Notified> {
   return new Map(
     Object.entries(wire.told).map(([name, [fired, resolved]]) => [
       name,

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { News, NotifierDeps } from '../../src/alerts/notify/notifier.ts'
+import type { Notification, NotifierDeps } from '../../src/alerts/notify/notifier.ts'
 import { createWebhook } from '../../src/alerts/notify/webhook.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
@@ -139,7 +139,7 @@ test('whatever a webhook answers: a status that takes the alert takes it once, a
     pageUrl: undefined,
     secrets: createSecretRegistry(),
   }
-  const news: News = {
+  const news: Notification = {
     ...{ fingerprint: 'f', status: 'firing', labels: { alertname: 'a' }, summary: 's', title: 't' },
     ...{ annotations: {}, startsNs: 1n, endsNs: 0n },
   }

@@ -1,8 +1,17 @@
-/** Alertmanager, API v2. It forgets what it is not told again: what fires is sent every minute with an end a few minutes ahead, so that
+/** Alertmanager, API v2. It forgets what is not sent again: what fires is sent every minute with an end a few minutes ahead, so that
  * alerts end by themselves when we die; what is over is sent with its end. Grouping, silences and repeats are its own business.
  * https://prometheus.io/docs/alerting/latest/alerts_api/ */
 import type { NotifierConfig } from '../config.ts'
-import { cutInto, idOf, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+import {
+  cutInto,
+  idOf,
+  labelOf,
+  type Notification,
+  type Notifier,
+  type NotifierDeps,
+  post,
+  timeOf,
+} from './notifier.ts'
 
 const REPEAT_MS = 60_000
 /** Ends so far ahead: three rounds may fail. */
@@ -17,7 +26,7 @@ export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): 
     kind: 'alertmanager',
     label: labelOf(config),
     repeatMs: REPEAT_MS,
-    portions: (news) => cutInto(news, BATCH),
+    portions: (notifications) => cutInto(notifications, BATCH),
     send(portion, signal) {
       const nowNs = deps.clock.now()
       return post(
@@ -31,12 +40,12 @@ export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): 
   }
 }
 
-function wireOf(news: News, nowNs: bigint, pageUrl: string | undefined) {
+function wireOf(notification: Notification, nowNs: bigint, pageUrl: string | undefined) {
   return {
-    labels: news.labels,
-    annotations: { summary: news.summary, title: news.title, ...news.annotations },
-    startsAt: timeOf(news.startsNs),
-    endsAt: timeOf(news.status === 'firing' ? nowNs + AHEAD_NS : news.endsNs),
+    labels: notification.labels,
+    annotations: { summary: notification.summary, title: notification.title, ...notification.annotations },
+    startsAt: timeOf(notification.startsNs),
+    endsAt: timeOf(notification.status === 'firing' ? nowNs + AHEAD_NS : notification.endsNs),
     ...(pageUrl === undefined ? {} : { generatorURL: `${pageUrl.replace(/\/$/, '')}/#alerts` }),
   }
 }

@@ -1,23 +1,25 @@
 /** Keeps notifiers in step with the state of alerts. Each has a loop of its own, so a slow one holds up nobody. What counts is the state,
- * not a queue of messages: whatever an alert is now and was not told as yet is told, so a notifier that was away for an hour misses nothing and
+ * not a queue of messages: a state that a notifier has not received is sent, so a notifier that was away for an hour misses nothing and
  * is not flooded either. */
 import type { Logger } from 'pino'
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
-import type { Told } from '../alert.ts'
+import type { Notified } from '../alert.ts'
 import type { AlertsMetrics } from '../metrics.ts'
-import type { News, Notifier } from './notifier.ts'
+import type { Notification, Notifier } from './notifier.ts'
 
-/** An alert as notifiers may have to hear of it. */
-export interface Notification {
+/** An alert, with what each notifier received of it. */
+export interface NotifiableAlert {
   readonly fingerprint: string
   /** When it last began to fire; 0: it never did, as far as is known now. */
   readonly firedNs: bigint
   /** When that ended; 0 while it fires. */
   readonly resolvedNs: bigint
-  readonly told: Map<string, Told>
-  /** How it is told. */
-  readonly news: (status: News['status']) => Omit<News, 'fingerprint' | 'status' | 'startsNs' | 'endsNs'>
+  readonly notified: Map<string, Notified>
+  /** Its texts. */
+  readonly textsOf: (
+    status: Notification['status'],
+  ) => Omit<Notification, 'fingerprint' | 'status' | 'startsNs' | 'endsNs'>
 }
 
 export interface Dispatcher {
@@ -28,8 +30,8 @@ export interface Dispatcher {
   forget(fingerprint: string): void
   stop(): Promise<void>
   status(): DispatcherStatus[]
-  /** True when no notifier has anything left to hear of it. */
-  isDone(alert: Notification): boolean
+  /** True when nothing of it is left to send to any notifier. */
+  isDone(alert: NotifiableAlert): boolean
 }
 
 export interface DispatcherStatus {
@@ -42,22 +44,22 @@ export interface DispatcherStatus {
 
 export interface DispatcherDeps {
   readonly notifiers: readonly Notifier[]
-  readonly alerts: () => Iterable<Notification>
-  /** While the past is being caught up, an alert of hours ago that is about to end is not yet news. */
+  readonly alerts: () => Iterable<NotifiableAlert>
+  /** While the past is being caught up, an alert of hours ago that is about to end is not sent yet. */
   readonly isCatchingUp: () => boolean
-  /** Something was told: keep it. */
-  readonly onTold: () => void
+  /** Something was received: keep that. */
+  readonly onNotified: () => void
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: Pick<AlertsMetrics, 'notified'>
 }
 
-/** What ended longer ago, unheard, is in the events and not told. */
-const UNHEARD_NS = 86_400_000_000_000n
-/** A notifier that repeats hears for so long that something is over. */
+/** What ended longer ago and was never sent is in the events, and is not sent. */
+const UNSENT_NS = 86_400_000_000_000n
+/** For how long a notifier that repeats receives that an alert is over. */
 const RESOLVED_REPEAT_MS = 900_000
-/** How long one that repeats hears that something fires which was over before it heard of it. */
-const UNHEARD_FIRING_MS = 120_000
+/** For how long one that repeats receives an alert as firing when it was over before anything of it was sent. */
+const UNSENT_FIRING_MS = 120_000
 const BACKOFF_MIN_MS = 5_000
 const BACKOFF_MAX_MS = 300_000
 const ROUND_MS = 5_000
@@ -67,9 +69,9 @@ const BROKEN =
 interface Memory {
   /** By fingerprint: when it was sent last. */
   readonly sentMs: Map<string, number>
-  /** By fingerprint: since when it hears that the alert is over. */
+  /** By fingerprint: since when it receives that the alert is over. */
   readonly overMs: Map<string, number>
-  /** By fingerprint: not to be told as over before. */
+  /** By fingerprint: not sent as over before. */
   readonly heldMs: Map<string, number>
 }
 
@@ -90,27 +92,27 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     return memory
   }
 
-  /** What the notifier has to hear about an alert now, if anything. */
-  function due(notifier: Notifier, alert: Notification): 'firing' | 'resolved' | undefined {
+  /** What to send to the notifier about an alert now, if anything. */
+  function due(notifier: Notifier, alert: NotifiableAlert): 'firing' | 'resolved' | undefined {
     const memory = memoryOf(notifier)
-    const told = alert.told.get(notifier.id)
+    const received = alert.notified.get(notifier.id)
     const nowMs = clock.monotonicMs()
     const isRepeat = (sinceMs: number | undefined) =>
       notifier.repeatMs !== undefined && nowMs - (sinceMs ?? Number.NEGATIVE_INFINITY) >= notifier.repeatMs
     const isFiring = alert.firedNs !== 0n && alert.resolvedNs === 0n
     if (isFiring) {
-      if (told === undefined || told.resolvedNs !== 0n) return deps.isCatchingUp() ? undefined : 'firing'
+      if (received === undefined || received.resolvedNs !== 0n) return deps.isCatchingUp() ? undefined : 'firing'
       return isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'firing' : undefined
     }
-    if (told?.resolvedNs === 0n) {
+    if (received?.resolvedNs === 0n) {
       const heldMs = memory.heldMs.get(alert.fingerprint) ?? Number.NEGATIVE_INFINITY
       if (nowMs >= heldMs) return deps.isCatchingUp() ? undefined : 'resolved'
       return isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'firing' : undefined
     }
-    if (isUnheard(alert, told)) {
+    if (isUnsent(alert, received)) {
       if (deps.isCatchingUp()) return undefined
-      if (alert.resolvedNs >= clock.now() - UNHEARD_NS) return notifier.repeatMs === undefined ? 'resolved' : 'firing'
-      alert.told.set(notifier.id, { firedNs: alert.firedNs, resolvedNs: alert.resolvedNs })
+      if (alert.resolvedNs >= clock.now() - UNSENT_NS) return notifier.repeatMs === undefined ? 'resolved' : 'firing'
+      alert.notified.set(notifier.id, { firedNs: alert.firedNs, resolvedNs: alert.resolvedNs })
       return undefined
     }
     const overMs = memory.overMs.get(alert.fingerprint)
@@ -118,40 +120,42 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     return isOver && isRepeat(memory.sentMs.get(alert.fingerprint)) ? 'resolved' : undefined
   }
 
-  function newsOf(alert: Notification, status: News['status']): News {
+  function notificationOf(alert: NotifiableAlert, status: Notification['status']): Notification {
     const { firedNs, resolvedNs, fingerprint } = alert
     // Records that came late may have shown that it never fired: then it is over now.
     const endsNs = status === 'firing' ? 0n : resolvedNs === 0n ? clock.now() : resolvedNs
     const startsNs = firedNs === 0n || (status === 'resolved' && firedNs > endsNs) ? endsNs : firedNs
-    return { ...alert.news(status), fingerprint, status, startsNs, endsNs }
+    return { ...alert.textsOf(status), fingerprint, status, startsNs, endsNs }
   }
 
-  function mark(notifier: Notifier, alert: Notification, news: News): void {
+  function mark(notifier: Notifier, alert: NotifiableAlert, notification: Notification): void {
     const memory = memoryOf(notifier)
     const { fingerprint, firedNs, resolvedNs } = alert
     const nowMs = clock.monotonicMs()
     memory.sentMs.set(fingerprint, nowMs)
-    if (news.status === 'firing') {
-      if (resolvedNs !== 0n && !memory.heldMs.has(fingerprint))
-        memory.heldMs.set(fingerprint, nowMs + UNHEARD_FIRING_MS)
-      alert.told.set(notifier.id, { firedNs, resolvedNs: 0n })
+    if (notification.status === 'firing') {
+      if (resolvedNs !== 0n && !memory.heldMs.has(fingerprint)) memory.heldMs.set(fingerprint, nowMs + UNSENT_FIRING_MS)
+      alert.notified.set(notifier.id, { firedNs, resolvedNs: 0n })
       memory.overMs.delete(fingerprint)
       return
     }
-    alert.told.set(notifier.id, { firedNs: firedNs === 0n ? news.startsNs : firedNs, resolvedNs: news.endsNs })
+    alert.notified.set(notifier.id, {
+      firedNs: firedNs === 0n ? notification.startsNs : firedNs,
+      resolvedNs: notification.endsNs,
+    })
     memory.heldMs.delete(fingerprint)
     if (!memory.overMs.has(fingerprint)) memory.overMs.set(fingerprint, nowMs)
   }
 
   /** One round; the failure, if there was one. */
   async function round(notifier: Notifier): Promise<{ error: unknown } | undefined> {
-    const wanted = new Map<string, { alert: Notification; news: News }>()
+    const wanted = new Map<string, { alert: NotifiableAlert; notification: Notification }>()
     for (const alert of deps.alerts()) {
       const status = due(notifier, alert)
-      if (status) wanted.set(alert.fingerprint, { alert, news: newsOf(alert, status) })
+      if (status) wanted.set(alert.fingerprint, { alert, notification: notificationOf(alert, status) })
     }
     if (wanted.size === 0) return undefined
-    for (const portion of notifier.portions([...wanted.values()].map(({ news }) => news))) {
+    for (const portion of notifier.portions([...wanted.values()].map(({ notification }) => notification))) {
       try {
         await notifier.send(portion, stopping.signal)
       } catch (error) {
@@ -161,11 +165,11 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       }
       for (const { fingerprint } of portion) {
         const one = wanted.get(fingerprint)
-        if (one) mark(notifier, one.alert, one.news)
+        if (one) mark(notifier, one.alert, one.notification)
       }
       metrics.notified(notifier.kind, 'sent', portion.length)
       states.set(notifier.id, { lastSent: new Date(Number(clock.now() / 1_000_000n)).toISOString(), error: null })
-      deps.onTold()
+      deps.onNotified()
     }
     return undefined
   }
@@ -220,9 +224,9 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     isDone(alert) {
       const nowMs = clock.monotonicMs()
       return deps.notifiers.every((notifier) => {
-        const told = alert.told.get(notifier.id)
-        if (isUnheard(alert, told)) return false
-        if (told?.resolvedNs === 0n) return false
+        const received = alert.notified.get(notifier.id)
+        if (isUnsent(alert, received)) return false
+        if (received?.resolvedNs === 0n) return false
         const overMs = memoryOf(notifier).overMs.get(alert.fingerprint)
         return notifier.repeatMs === undefined || overMs === undefined || nowMs - overMs >= RESOLVED_REPEAT_MS
       })
@@ -230,7 +234,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   }
 }
 
-/** It fired after all that was told. Late records may move the begin of what was told as over; that is no other alert. */
-function isUnheard({ firedNs }: Notification, told: Told | undefined): boolean {
-  return firedNs !== 0n && (told === undefined || (told.resolvedNs !== 0n && told.resolvedNs <= firedNs))
+/** It fired after all that was sent. Late records may move the begin of what was sent as over; that is no other alert. */
+function isUnsent({ firedNs }: NotifiableAlert, received: Notified | undefined): boolean {
+  return firedNs !== 0n && (received === undefined || (received.resolvedNs !== 0n && received.resolvedNs <= firedNs))
 }

@@ -1,39 +1,39 @@
-/** Alerts as notifiers are told them, and those whose rule went away. */
+/** Alerts as notifiers receive them, and those whose rule was removed. */
 import { type Alert, fingerprintOf, labelsOf } from '../alert.ts'
 import type { RuleState } from '../judge.ts'
 import { NEVER } from '../machine.ts'
 import type { Orphan } from '../store-alerts.ts'
 import { renderSummary, thresholdText, valueText, windowText } from '../summary.ts'
-import type { Notification } from './dispatcher.ts'
+import type { NotifiableAlert } from './dispatcher.ts'
 import { timeOf } from './notifier.ts'
 
 export function* notifications(
   rules: readonly RuleState[],
   orphans: readonly Orphan[],
   tailnet: string,
-): Iterable<Notification> {
+): Iterable<NotifiableAlert> {
   for (const state of rules) for (const alert of state.alerts.values()) yield notification(alert, tailnet)
   for (const orphan of orphans) {
     const { labels, summary } = orphan
-    const news = () => ({
+    const textsOf = () => ({
       labels,
       summary,
       title: orphan.rule,
       annotations: { note: 'the rule was changed or removed' },
     })
-    yield { ...orphan, fingerprint: fingerprintOf(labels), news }
+    yield { ...orphan, fingerprint: fingerprintOf(labels), textsOf }
   }
 }
 
-export function notification(alert: Alert, tailnet: string): Notification {
+export function notification(alert: Alert, tailnet: string): NotifiableAlert {
   const mark = alert.marks.at(-1) ?? NEVER
   const labels = labelsOf(alert, tailnet)
   return {
     fingerprint: fingerprintOf(labels),
     firedNs: mark.firedNs,
     resolvedNs: mark.resolvedNs,
-    told: alert.told,
-    news(status) {
+    notified: alert.notified,
+    textsOf(status) {
       const { rule, group } = alert
       const value = status === 'firing' && mark.state === 'firing' ? alert.value : alert.firedValue
       const isOver = status === 'firing' && mark.state !== 'firing'
@@ -53,7 +53,7 @@ export function notification(alert: Alert, tailnet: string): Notification {
   }
 }
 
-/** `status`: what the notifier hears, `firing` also for an alert that is over already. Without it: what the alert is now. */
+/** `status`: what the notifier receives, `firing` also for an alert that is over already. Without it: what the alert is now. */
 export function summaryOf(alert: Alert, tailnet: string, status?: 'firing' | 'resolved'): string {
   const { rule, group } = alert
   const mark = alert.marks.at(-1) ?? NEVER

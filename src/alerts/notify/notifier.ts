@@ -1,4 +1,4 @@
-/** Whoever is told about alerts. What they share: the news as this component has it, and one POST with deadline and retries. */
+/** What notifiers share: the notification before it has their form, and one POST with deadline and retries. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
@@ -8,8 +8,8 @@ import { backoffMs, retry, retryAfterMs } from '../../http-client/retry.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
 import type { NotifierConfig, NotifierKind } from '../config.ts'
 
-/** What is to be told about one alert. */
-export interface News {
+/** What is sent about one alert. */
+export interface Notification {
   readonly fingerprint: string
   readonly status: 'firing' | 'resolved'
   readonly labels: Readonly<Record<string, string>>
@@ -29,12 +29,12 @@ export interface Notifier {
   readonly kind: NotifierKind
   /** For people, without secrets. */
   readonly label: string
-  /** ms after which what still fires is told again; undefined: each change is told once. */
+  /** ms after which what still fires is sent again; undefined: each change is sent once. */
   readonly repeatMs: number | undefined
   /** What goes into one request each. */
-  portions(news: readonly News[]): News[][]
+  portions(notifications: readonly Notification[]): Notification[][]
   /** Resolves when the portion was taken. Rejects with a CollectorError (stage `alerts`). Retries inside. */
-  send(portion: readonly News[], signal: AbortSignal): Promise<void>
+  send(portion: readonly Notification[], signal: AbortSignal): Promise<void>
 }
 
 export interface NotifierDeps {
@@ -50,7 +50,7 @@ export interface NotifierDeps {
 
 /** For one request, from the name look-up to the end of the answer. */
 const DEADLINE_MS = 10_000
-/** Then the state as it is by then is told instead. */
+/** Then the state as it is by then is sent instead. */
 const ATTEMPTS_MAX = 4
 const BACKOFF = { minMs: 1_000, maxMs: 15_000 } as const
 /** A longer Retry-After is left to the next round of the dispatcher. */
@@ -192,14 +192,14 @@ export function idOf({ kind, url }: NotifierConfig): string {
   return `${kind} ${url.reveal()}`
 }
 
-/** Cut into pieces of at most so many. */
+/** Parts of at most `most` each. */
 export function cutInto<T>(all: readonly T[], most: number): T[][] {
   return Array.from({ length: Math.ceil(all.length / most) }, (_, index) => all.slice(index * most, (index + 1) * most))
 }
 
-/** News of one rule together. */
-export function byRule(news: readonly News[]): News[][] {
-  return [...Map.groupBy(news, (one) => one.labels['alertname'] ?? '').values()]
+/** Notifications of one rule together. */
+export function byRule(notifications: readonly Notification[]): Notification[][] {
+  return [...Map.groupBy(notifications, (one) => one.labels['alertname'] ?? '').values()]
 }
 
 /** RFC 3339 with milliseconds. */

@@ -5,7 +5,7 @@ import type { SecretRegistry } from '../../secrets/redactor.ts'
 import { fingerprintOf } from '../alert.ts'
 import type { AlertsConfig, NotifierConfig } from '../config.ts'
 import { createAlertmanager } from './alertmanager.ts'
-import type { News, Notifier, NotifierDeps } from './notifier.ts'
+import type { Notification, Notifier, NotifierDeps } from './notifier.ts'
 import { createNtfy } from './ntfy.ts'
 import { createWebhook } from './webhook.ts'
 
@@ -14,13 +14,13 @@ const CREATE = { alertmanager: createAlertmanager, webhook: createWebhook, ntfy:
 export function createNotifiers(configs: readonly NotifierConfig[], deps: NotifierDeps): Notifier[] {
   const notifiers = configs.map((config) => CREATE[config.kind](config, deps))
   const isAlone = (label: string) => notifiers.filter((one) => one.label === label).length === 1
-  // The host alone does not tell several channels of one service apart.
+  // Several channels of one service have the same host.
   return notifiers.map((one, index) =>
     isAlone(one.label) ? one : { ...one, label: `${one.label} (number ${index + 1} of alerts.notify)` },
   )
 }
 
-/** Tells everybody of an alert that is none, and that it is over: what came of it, per notifier. */
+/** Sends a test alert to each notifier, and that it is over. Returns the result of each. */
 export async function testNotifiers(
   config: Pick<AlertsConfig, 'notify' | 'url'>,
   tailnet: string,
@@ -35,7 +35,7 @@ export async function testNotifiers(
   })
   const labels = { alertname: 'tailflux-test', severity: 'info', tailnet }
   const nowNs = clock.now()
-  const news = (status: News['status']): News => ({
+  const notification = (status: Notification['status']): Notification => ({
     fingerprint: fingerprintOf(labels),
     status,
     labels,
@@ -48,9 +48,10 @@ export async function testNotifiers(
   return await Promise.all(
     notifiers.map(async (notifier) => {
       try {
-        await notifier.send([news('firing')], new AbortController().signal)
-        // Alertmanager would not tell of what is over before it has told that it began; there it ends by itself.
-        if (notifier.repeatMs === undefined) await notifier.send([news('resolved')], new AbortController().signal)
+        await notifier.send([notification('firing')], new AbortController().signal)
+        // Alertmanager does not pass on the end of an alert before its beginning; there it ends by itself.
+        if (notifier.repeatMs === undefined)
+          await notifier.send([notification('resolved')], new AbortController().signal)
         return { label: notifier.label, error: undefined }
       } catch (error) {
         if (!(error instanceof CollectorError)) throw error

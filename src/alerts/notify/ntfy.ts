@@ -1,7 +1,7 @@
 /** ntfy: a message on the phone per change, or one for many changes of a rule at once. Sent as JSON, so that names stay text in every
  * alphabet, which headers would not let them be. https://docs.ntfy.sh/publish/#publish-as-json */
 import { type NotifierConfig, topicOf } from '../config.ts'
-import { byRule, idOf, labelOf, type News, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
+import { byRule, idOf, labelOf, type Notification, type Notifier, type NotifierDeps, post, timeOf } from './notifier.ts'
 
 const PRIORITY: Readonly<Record<string, number>> = { critical: 5, warning: 4, info: 3 }
 /** More changes of one rule at once are one message. */
@@ -17,22 +17,22 @@ export function createNtfy(config: NotifierConfig, deps: NotifierDeps): Notifier
     kind: 'ntfy',
     label: labelOf(config),
     repeatMs: undefined,
-    portions: (news) =>
-      byRule(news).flatMap((some) => (some.length <= MESSAGES_MAX ? some.map((one) => [one]) : [some])),
+    portions: (notifications) =>
+      byRule(notifications).flatMap((some) => (some.length <= MESSAGES_MAX ? some.map((one) => [one]) : [some])),
     send: (portion, signal) => post(config, server, { topic, ...messageOf(portion, deps.pageUrl) }, deps, signal),
   }
 }
 
-function messageOf(news: readonly News[], pageUrl: string | undefined) {
-  const firing = news.filter((one) => one.status === 'firing')
-  const [first] = firing.length > 0 ? firing : news
-  const count = firing.length > 0 ? firing.length : news.length
+function messageOf(notifications: readonly Notification[], pageUrl: string | undefined) {
+  const firing = notifications.filter((one) => one.status === 'firing')
+  const [first] = firing.length > 0 ? firing : notifications
+  const count = firing.length > 0 ? firing.length : notifications.length
   const word = firing.length > 0 ? 'firing' : 'resolved'
   const severity = first?.labels['severity'] ?? 'warning'
-  const listed = news
+  const listed = notifications
     .slice(0, LISTED_MAX)
-    .map((one) => (news.length === 1 ? lineOf(one) : `${one.status}: ${lineOf(one)}`))
-  if (news.length > LISTED_MAX) listed.push(`and ${news.length - LISTED_MAX} more`)
+    .map((one) => (notifications.length === 1 ? lineOf(one) : `${one.status}: ${lineOf(one)}`))
+  if (notifications.length > LISTED_MAX) listed.push(`and ${notifications.length - LISTED_MAX} more`)
   return {
     title: cut(`${first?.title ?? ''} (${count > 1 ? `${count} ` : ''}${word})`, 200),
     message: cut(listed.join('\n'), MESSAGE_BYTES_MAX),
@@ -42,11 +42,11 @@ function messageOf(news: readonly News[], pageUrl: string | undefined) {
   }
 }
 
-function lineOf(news: News): string {
-  const times = `since ${shortTime(news.startsNs)}`
-  return news.status === 'firing'
-    ? `${news.summary} (${times})`
-    : `${news.summary} (${times}, over at ${shortTime(news.endsNs)})`
+function lineOf(notification: Notification): string {
+  const times = `since ${shortTime(notification.startsNs)}`
+  return notification.status === 'firing'
+    ? `${notification.summary} (${times})`
+    : `${notification.summary} (${times}, over at ${shortTime(notification.endsNs)})`
 }
 
 function shortTime(ns: bigint): string {

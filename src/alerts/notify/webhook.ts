@@ -6,7 +6,7 @@ import {
   cutInto,
   idOf,
   labelOf,
-  type News,
+  type Notification,
   type Notifier,
   type NotifierDeps,
   post,
@@ -22,15 +22,15 @@ export function createWebhook(config: NotifierConfig, deps: NotifierDeps): Notif
     kind: 'webhook',
     label: labelOf(config),
     repeatMs: undefined,
-    portions: (news) => byRule(news).flatMap((some) => cutInto(some, BATCH)),
+    portions: (notifications) => byRule(notifications).flatMap((some) => cutInto(some, BATCH)),
     send: (portion, signal) => post(config, config.url.reveal(), bodyOf(portion, deps.pageUrl), deps, signal),
   }
 }
 
-function bodyOf(news: readonly News[], pageUrl: string | undefined) {
-  const rule = news[0]?.labels['alertname'] ?? ''
+function bodyOf(notifications: readonly Notification[], pageUrl: string | undefined) {
+  const rule = notifications[0]?.labels['alertname'] ?? ''
   const link = pageUrl ?? ''
-  const alerts = news.map((one) => ({
+  const alerts = notifications.map((one) => ({
     status: one.status,
     labels: one.labels,
     annotations: { summary: one.summary, title: one.title, ...one.annotations },
@@ -44,7 +44,7 @@ function bodyOf(news: readonly News[], pageUrl: string | undefined) {
     version: '4',
     groupKey: `{}:{alertname=${JSON.stringify(rule)}}`,
     truncatedAlerts: 0,
-    status: news.some((one) => one.status === 'firing') ? 'firing' : 'resolved',
+    status: notifications.some((one) => one.status === 'firing') ? 'firing' : 'resolved',
     receiver: 'tailflux',
     groupLabels: { alertname: rule },
     commonLabels: common(alerts.map((one) => one.labels)),
