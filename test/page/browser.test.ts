@@ -44,7 +44,7 @@ test('the page lives: figures move, the plot is drawn, nothing is asked of other
   const plot = await page.locator('#plot .u-over').boundingBox()
   assert.ok(plot !== null)
   await page.mouse.move(plot.x + plot.width * 0.9, plot.y + plot.height / 2)
-  await until(`/UTC: virtual .*bit\\/s/.test(document.getElementById('traffic-at').textContent)`)
+  await until(`/UTC: virtual .*bps/.test(document.getElementById('traffic-at').textContent)`)
 
   for (const scheme of ['light', 'dark'] as const) {
     for (const width of [1440, 390]) {
