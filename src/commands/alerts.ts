@@ -92,7 +92,7 @@ async function withSource<T>(settings: Settings, work: (source: SuggestSource) =
   try {
     const influxql = createInfluxQl({ ...influx, url }, { http, label, clock: systemClock })
     const ask = async (query: string) => {
-      const tables = await influxql.ask(query, AbortSignal.timeout(60_000))
+      const tables = await influxql.query(query, AbortSignal.timeout(60_000))
       return tables.map(({ tags, columns, rows }) => ({
         tags,
         row: Object.fromEntries(columns.map((column, index) => [column, Number(rows[0]?.[index] ?? 0)])),

@@ -114,8 +114,8 @@ function later(atNs: bigint, lastNs: bigint | undefined): bigint {
 const BITS_PER_HASH = 64
 const BITS_MIN = 1 << 12
 
-/** Which hashes were ever added, by one bit each: small enough to lie in the cache of the processor, where a Set of 15,000 numbers does not.
- * Never wrong about what was added, and at most once in 64 about what was not. */
+/** Remembers which hashes were added, with one bit each, as a Bloom filter does. It fits into the cache of the processor, which a Set of 15,000 numbers
+ * does not. `has` is always true for an added hash, and wrongly true for at most one in 64 others. */
 interface HashFilter {
   add(hash: number): void
   /** False: it was never added. */

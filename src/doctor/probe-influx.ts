@@ -87,7 +87,7 @@ export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal
   const [queried, retention, nodesRetention] = await Promise.all([
     product === 'victoria-metrics'
       ? undefined
-      : outcomeOf(async () => void (await influxql.ask('SHOW MEASUREMENTS LIMIT 1', signal))),
+      : outcomeOf(async () => void (await influxql.query('SHOW MEASUREMENTS LIMIT 1', signal))),
     outcomeOf(() => retentionOf('main')),
     nodes === undefined ? undefined : outcomeOf(() => retentionOf('nodes')),
   ])
@@ -146,12 +146,12 @@ export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal
   }
 
   async function limitsOf(): Promise<SeriesLimits> {
-    const [table] = await influxql.ask(`SHOW DIAGNOSTICS FOR 'config-data'`, signal)
+    const [table] = await influxql.query(`SHOW DIAGNOSTICS FOR 'config-data'`, signal)
     const cell = (name: string) => (table === undefined ? null : cellOf(table, table.rows[0] ?? [], name))
     const [series, valuesPerTag] = [cell('max-series-per-database'), cell('max-values-per-tag')]
     if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not show the limits')
     const { db } = placeOf(config)
-    const shards = await influxql.ask(`SHOW STATS FOR 'shard'`, signal)
+    const shards = await influxql.query(`SHOW STATS FOR 'shard'`, signal)
     const newest = shards
       .filter(({ tags }) => tags['database'] === db)
       .toSorted((one, other) => Number(other.tags['id']) - Number(one.tags['id']))[0]

@@ -34,7 +34,7 @@ export async function policyRetention(
   signal: AbortSignal,
 ): Promise<RetentionFacts> {
   const { db, rp } = placeOf(config)
-  const [table] = await influxql.ask(`SHOW RETENTION POLICIES ON ${identifier(db)}`, signal)
+  const [table] = await influxql.query(`SHOW RETENTION POLICIES ON ${identifier(db)}`, signal)
   const policy = target === 'nodes' ? config.nodesBucket : rp
   const row = table?.rows.find((one) =>
     policy === undefined ? cellOf(table, one, 'default') === true : cellOf(table, one, 'name') === policy,

@@ -84,7 +84,7 @@ export async function writeAndRead(
         : influxql.from(MEASUREMENT)
     // For InfluxQL another bucket (2.x) or database (3.x) is another database, and this client reads from the main one only.
     if (target === 'nodes' && config.api !== 'v1') throw unreadable('reads the main bucket only')
-    const tables = await influxql.ask(
+    const tables = await influxql.query(
       `SELECT "nonce" FROM ${from} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
       signal,
     )

@@ -4,6 +4,7 @@
 import { hashBytes, hashStep, hashText, secondHashStep } from '../base/hash.ts'
 import { highOf, int64Of, lowOf } from '../source/parse/int64.ts'
 import {
+  COUNTERS,
   DST,
   END_ADDRESS_END,
   END_ADDRESS_START,
@@ -224,4 +225,19 @@ export function createDigest(): MessageDigest {
 /** The part above the lower 32 bits. */
 function upper(value: number): number {
   return value < 4294967296 ? 0 : (value / 4294967296) | 0
+}
+
+/** An entry as JSON again, for quarantine. */
+export function entryText(message: Message, index: number, counters: BigInt64Array): string {
+  const cell = index * ENTRY_CELLS
+  const proto = message.cells[cell + PROTO]!
+  const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]
+  for (const [name, at] of [['src', cell + SRC] as const, ['dst', cell + DST] as const]) {
+    const text = textIn(message, message.cells[at + END_TEXT_START]!, message.cells[at + END_TEXT_END]!)
+    if (text !== '') parts.push(`"${name}":${JSON.stringify(text)}`)
+  }
+  counters.forEach((value, k) => {
+    parts.push(`"${COUNTERS[k]}":${value}`)
+  })
+  return `{${parts.join()}}`
 }

@@ -1,21 +1,9 @@
 /** A message becomes points: entries with equal tags are summed, each address gets the name that it had at the message's time, and the sums are
  * checked. The same message always becomes the same points, whenever it is read. */
 import { CollectorError } from '../base/errors.ts'
-import {
-  COUNTERS,
-  DST,
-  END_TEXT_END,
-  END_TEXT_START,
-  ENTRY_CELLS,
-  KIND,
-  KINDS,
-  type Message,
-  PROTO,
-  SRC,
-} from '../source/parse/message.ts'
+import { ENTRY_CELLS, KIND, KINDS, type Message } from '../source/parse/message.ts'
 import { PROTO_TAGS } from '../source/parse/protocol.ts'
-import { textIn } from '../source/parse/text.ts'
-import { type Aggregation, aggregateEntries, createDigest } from './aggregate.ts'
+import { type Aggregation, aggregateEntries, createDigest, entryText } from './aggregate.ts'
 import { ExactSums } from './exact-sums.ts'
 import { FlatPoints } from './flat-points.ts'
 import { NameCache } from './name-cache.ts'
@@ -96,19 +84,4 @@ export function createFlattener(
   }
 
   return { flatten }
-}
-
-/** The entry as JSON again. */
-function entryText(message: Message, index: number, counters: BigInt64Array): string {
-  const cell = index * ENTRY_CELLS
-  const proto = message.cells[cell + PROTO]!
-  const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]
-  for (const [name, at] of [['src', cell + SRC] as const, ['dst', cell + DST] as const]) {
-    const text = textIn(message, message.cells[at + END_TEXT_START]!, message.cells[at + END_TEXT_END]!)
-    if (text !== '') parts.push(`"${name}":${JSON.stringify(text)}`)
-  }
-  counters.forEach((value, k) => {
-    parts.push(`"${COUNTERS[k]}":${value}`)
-  })
-  return `{${parts.join()}}`
 }

@@ -44,7 +44,7 @@ export const ADDRESS_HASH = 7
 /** Cells per kind in `Points.totals`: its four counters, DERP tx and rx bytes. */
 export const TOTALS = 6
 
-/** Counters that doubles do not tell exactly, as int64. */
+/** Counters as int64, for messages whose counters are too large for doubles. */
 export interface ExactCounters {
   /** As `Points.flowCounters`. */
   readonly flows: BigInt64Array

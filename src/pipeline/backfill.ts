@@ -86,7 +86,7 @@ export function createBackfill(deps: {
         )
       }
       if (again) ledger.forget(request)
-      requests.ask(request)
+      requests.put(request)
       Object.assign(counts, { windows: 0, messages: 0, points: 0 })
       last = null
       log.info({ from: isoOf(request.fromNs), to: isoOf(request.toNs), again }, 'backfill requested')

@@ -87,7 +87,7 @@ export async function flowsOfInflux(
   ]
   const select = FIELDS.map((name) => `sum("${name}") AS "${name}"`).join(', ')
   const by = TAGS.map((name) => `"${name}"`).join(', ')
-  const tables = await influxql.ask(
+  const tables = await influxql.query(
     `SELECT ${select} FROM ${influxql.from('tailnet_flow')} WHERE ${where.join(' AND ')} GROUP BY ${by}`,
     signal,
   )

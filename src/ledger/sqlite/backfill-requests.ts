@@ -12,7 +12,7 @@ export interface BackfillRequest extends Interval {
 export interface BackfillRequests {
   range(): BackfillRequest | undefined
   /** Replaces an earlier request. Durable when it returns; throws a CollectorError (stage `ledger`). */
-  ask(range: BackfillRequest): void
+  put(range: BackfillRequest): void
   drop(): void
 }
 
@@ -26,13 +26,13 @@ export function createBackfillRequests({ db, transaction }: StateFile, tailnet: 
     db,
     'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_backfill_request WHERE tailnet = ?',
   )
-  const put = db.prepare('INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
+  const insert = db.prepare('INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
   const remove = db.prepare('DELETE FROM ledger_backfill_request WHERE tailnet = ?')
   let request = find.get(tailnet) as unknown as BackfillRequest | undefined
   return {
     range: () => request,
-    ask(range) {
-      transaction(() => put.run(tailnet, range.fromNs, range.toNs, range.askedNs))
+    put(range) {
+      transaction(() => insert.run(tailnet, range.fromNs, range.toNs, range.askedNs))
       request = { ...range }
     },
     drop() {

@@ -5,7 +5,7 @@ import { tagValue } from '../../flatten/tag-value.ts'
 import type { InfluxConfig } from '../config.ts'
 import type { CheckpointAnswer, CheckpointPoint, Sink } from '../sink.ts'
 import { messageOf } from './error-message.ts'
-import { type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
+import { type Cell, type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
 import type { InfluxHttp } from './transport.ts'
 
 /** The query has a shorter timeout than a write. */
@@ -89,8 +89,8 @@ export function createCheckpointQuestion(
     }
   }
 
-  function read({ series, isPartial }: InfluxqlAnswer): CheckpointAnswer {
-    const [table] = series
+  function read({ tables, isPartial }: InfluxqlAnswer): CheckpointAnswer {
+    const [table] = tables
     if (table === undefined) return { points: [] }
     const at = (name: string) => table.columns.indexOf(name)
     const [time, acked, watermark, passed, pass, writer] = ['time', ...COLUMNS].map(at) as [
@@ -133,6 +133,7 @@ export function createCheckpointQuestion(
   }
 }
 
-function integer(cell: unknown): bigint | undefined {
+function integer(cell: Cell | undefined): bigint | undefined {
+  if (typeof cell === 'bigint') return cell
   return typeof cell === 'string' && /^-?\d+$/.test(cell) ? BigInt(cell) : undefined
 }

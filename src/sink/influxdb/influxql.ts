@@ -28,33 +28,48 @@ function quoted(text: string, quote: string): string {
   return `${quote}${text.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`)}${quote}`
 }
 
-/** What the first statement was answered, as 1.x, 2.x and 3.x all do at `/query`. */
+/** Integers are bigint, whatever their size: times are nanoseconds, counters go up to 2^63-1. */
+export type Cell = bigint | number | string | boolean | null
+
+/** One series of a response. */
+export interface Table {
+  readonly name: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly Cell[])[]
+}
+
+/** The response to the first statement, as 1.x, 2.x and 3.x all give it at `/query`. */
 export interface InfluxqlAnswer {
   readonly error?: string | undefined
   /** Rows are missing because of a limit of the server. */
   readonly isPartial: boolean
-  /** Whole numbers stay the text that they were, exact beyond 2^53. */
-  readonly series: readonly { readonly columns: readonly string[]; readonly rows: readonly (readonly unknown[])[] }[]
+  readonly tables: readonly Table[]
 }
 
-/** Undefined when the text is no such answer. */
+/** Undefined when the text is not such a response. Integers are read from their text, so that none is rounded. */
 export function readInfluxql(body: string): InfluxqlAnswer | undefined {
   let parsed: { error?: unknown; results?: readonly WireResult[] }
   try {
     parsed = JSON.parse(body, (_key, value: unknown, context?: { source?: string }) =>
-      typeof value === 'number' ? (context?.source ?? value) : value,
+      typeof value === 'number' && /^-?\d+$/.test(context?.source ?? '') ? BigInt(context?.source ?? '') : value,
     ) as typeof parsed
   } catch {
     return undefined
   }
   const result = Array.isArray(parsed?.results) ? parsed.results[0] : undefined
   const error = parsed?.error ?? result?.error
-  if (error !== undefined) return { error: String(error), isPartial: false, series: [] }
+  if (error !== undefined) return { error: String(error), isPartial: false, tables: [] }
   if (result === undefined || result === null) return undefined
   const series: NonNullable<WireResult['series']> = Array.isArray(result.series) ? result.series : []
   return {
     isPartial: result.partial === true || series.some((one) => one.partial === true),
-    series: series.map(({ columns = [], values = [] }) => ({ columns, rows: values })),
+    tables: series.map(({ name = '', tags = {}, columns = [], values = [] }) => ({
+      name,
+      tags,
+      columns,
+      rows: values,
+    })),
   }
 }
 
@@ -62,8 +77,10 @@ interface WireResult {
   readonly error?: unknown
   readonly partial?: unknown
   readonly series?: readonly {
+    readonly name?: string
+    readonly tags?: Readonly<Record<string, string>>
     readonly columns?: readonly string[]
-    readonly values?: readonly (readonly unknown[])[]
+    readonly values?: readonly (readonly Cell[])[]
     readonly partial?: unknown
   }[]
 }

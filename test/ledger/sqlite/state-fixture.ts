@@ -34,7 +34,7 @@ export function writeStateFile(path: string): void {
   ledger.done({ fromNs: at(300n), toNs: at(600n) }, { ...record, pass: 2 })
   ledger.beginAttempt({ fromNs: at(600n), toNs: at(660n) })
   ledger.openGap({ fromNs: at(700n), toNs: at(701n) }, 'truncated', at(900n), at(1_200n))
-  createBackfillRequests(state, TAILNET).ask({ fromNs: at(-1_000_000n), toNs: at(-500_000n), askedNs: at(800n) })
+  createBackfillRequests(state, TAILNET).put({ fromNs: at(-1_000_000n), toNs: at(-500_000n), askedNs: at(800n) })
   const names = createNames(state, TAILNET)
   names.observe([{ nodeId: 'nodeOne', name: 'web', addresses: ['100.64.0.1'] }], BASE)
   names.readingBegins(BASE)
