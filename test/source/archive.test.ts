@@ -83,6 +83,53 @@ test('what is no flow log is counted and left out', async () => {
   assert.ok(long.others >= 1)
 })
 
+test('lists of anything, and answers whose list is not their first member', () => {
+  const [one = '', two = '', three = ''] = MESSAGES
+  assert.deepEqual(read(`[${hec(one)},${answer([two])},{"next":{"logs":[1]},"logs":[${three}]},5,"x",{}]`), {
+    found: [one, two, three],
+    others: 3,
+  })
+  assert.deepEqual(read(`{"logs":null}{"logs":[]}\n[]{"next":1,"l\\u006fgs" : [ ${one} ]}`), {
+    found: [one],
+    others: 0,
+  })
+})
+
+test('what log streaming wraps is told from a message that has such members itself', () => {
+  const itself = '{"nodeId":"n1","start":"2026-08-01T10:00:00Z","event":{"a":1},"exitTraffic":[{"txBytes":7}]}'
+  assert.deepEqual(read(`${itself}{"event":{"nodeId":"n2"}}{"event":{"exitTraffic":5}}{"event":[{"nodeId":"n3"}]}`), {
+    found: [itself, '{"nodeId":"n2"}', '{"exitTraffic":5}'],
+    others: 1,
+  })
+})
+
+test('a message of a list that is too large is set aside with its head; by itself it is no message', () => {
+  const large = `{"nodeId":"n1","x":"${'y'.repeat(5_000)}"}`
+  for (const size of [700, 65_536]) {
+    assert.deepEqual(
+      read(answer([MESSAGES[0]!, large, MESSAGES[1]!]), size, 4_500).found.map((text) => text.slice(0, 20)),
+      [MESSAGES[0]!.slice(0, 20), large.slice(0, 20), MESSAGES[1]!.slice(0, 20)],
+    )
+    const { found, others } = read(`${MESSAGES[0]}${large}${MESSAGES[1]}`, size, 4_500)
+    assert.deepEqual([found, others], [[MESSAGES[0], MESSAGES[1]], 1])
+  }
+})
+
+test('an answer of a file is not held, however long it is', () => {
+  const reader = createMessageReader(
+    { ...LIMITS, answerBytesMax: 1 },
+    { onOther: () => assert.fail(), fault: ({ what }) => new SyntaxError(what) },
+  )
+  for (const _ of reader.push(Buffer.from('{"logs":['))) assert.fail()
+  const chunk = Buffer.from(`${MESSAGES[0]},`.repeat(2_000))
+  const before = process.memoryUsage().arrayBuffers
+  let count = 0
+  for (let i = 0; i < 40; i++) for (const _ of reader.push(chunk)) count += 1
+  const grown = process.memoryUsage().arrayBuffers - before
+  assert.equal(count, 80_000)
+  assert.ok(grown < 4 * chunk.length + 16e6, `${grown} bytes held of ${40 * chunk.length}`)
+})
+
 test('a message of many lists is not put together again at each of them', async (t) => {
   const message = `{"nodeId":"n1","start":"2026-08-01T10:00:00Z",${Array.from({ length: 20_000 }, (_, index) => `"x${index}":[1]`)}}`
   const concat = Buffer.concat

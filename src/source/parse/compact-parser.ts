@@ -2,8 +2,7 @@
  *
  * Members may come in any order, with white space between them, and with members that nobody knows. Whatever it is not sure about (escapes or
  * non-ASCII in texts that matter, members twice, counters beyond 15 digits, wrong types, invalid JSON) it calls ODD, and the exact parser reads
- * the message instead; so it never decides that something is bad. What it takes, the exact parser would take the same way: a property test
- * compares the two.
+ * the message instead; so it never decides that something is bad. What it takes, the exact parser would take the same way.
  *
  * The bytes may end anywhere. `bytes[end]` is 0, which no JSON holds outside of a mistake, so every loop stops there by itself: a mismatch at or
  * after `end` means MORE bytes are needed, before it ODD. Progress is kept after each entry, node and member, and inside an unknown member at any
@@ -169,6 +168,7 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
         place = AT_MEMBER
         return end + 1
       }
+      if (p >= input.end) return MORE // more white space may come
       scanner.begin()
       place = IN_UNKNOWN
       return p

@@ -274,3 +274,52 @@ test('the compact parser meets its limit of nesting as the cutter does', () => {
   assert.ok(readCompactly(encoder.encode(nested(8))).result > 0)
   assert.equal(readCompactly(encoder.encode(nested(9))).result, ODD)
 })
+
+test('wherever the bytes break off, the compact parser takes what it would take of the whole', () => {
+  let taken = 0
+  fc.assert(
+    fc.property(message, fc.array(fc.nat(), { maxLength: 6 }), (json, places) => {
+      const bytes = encoder.encode(json)
+      const stops = places.map((place) => place % bytes.length).toSorted((a, b) => a - b)
+      const whole = readCompactly(bytes)
+      const { result, length, told } = readCompactly(bytes, stops)
+      // The position in its own memory differs; whether it is one does not.
+      assert.deepEqual([Math.min(result, 0), length, told], [Math.min(whole.result, 0), whole.length, whole.told])
+      if (result >= 0) taken += 1
+    }),
+    { seed: SEED, numRuns: 1_500 },
+  )
+  assert.ok(taken > 150, `only ${taken} messages were usual: the test compares too little`)
+})
+
+test('the compact parser takes what is printed for people, and members that nobody knows', () => {
+  const value = JSON.parse(USUAL)
+  value.virtualTraffic[0].txPktsLost = 5
+  value.virtualTraffic[0].more = { a: ['b"', -1.5e3, null] }
+  value.dstNodes[0].user = 'jürgen\n@example.com'
+  value.dstNodes[0].location = { city: 'Zürich', at: [47.4, 8.5] }
+  for (const indent of [undefined, 1, '\t']) {
+    const bytes = encoder.encode(JSON.stringify(value, null, indent))
+    const { told, length } = readCompactly(bytes)
+    assert.equal(length, bytes.length, `indent ${indent}`)
+    assert.deepEqual(told, readExactly(bytes))
+  }
+})
+
+test('the compact parser goes on inside an unknown member, however long it is, and finds out at its end whether it is JSON', () => {
+  const filler = '"é\\u00e9\\"[{",-1.5e-3,{"a":[true,null,{}]},'.repeat(2_000)
+  for (const [last, isTaken] of [
+    ['0', true],
+    ['00', false],
+    ['"\\x"', false],
+    ['[1,]', false],
+    ['{"a"}', false],
+  ] as const) {
+    const json = `{"more":[${filler}${last}],"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[{"txBytes":7}]}`
+    const bytes = encoder.encode(json)
+    const stops = Array.from({ length: Math.floor(bytes.length / 997) }, (_, index) => index * 997)
+    const { result, told } = readCompactly(bytes, stops)
+    assert.equal(result >= 0, isTaken, last)
+    if (isTaken) assert.deepEqual(told, readExactly(bytes))
+  }
+})
