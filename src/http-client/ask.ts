@@ -84,7 +84,7 @@ export async function askWith(
     // A connection whose answer was read to its end goes back to the agent.
     if (!response.complete || !response.readableEnded) sent.destroy()
   }
-  // Until the text is read nobody listens; an error without a listener would end the process.
+  // Until the text is read nothing listens; an error without a listener would end the process.
   response.on('error', () => undefined)
   return {
     status: response.statusCode ?? 0,
@@ -110,7 +110,7 @@ export async function askWith(
   }
 }
 
-/** Nobody asked for compression; a proxy in between may compress all the same. */
+/** Compression was not requested; a proxy in between may compress all the same. */
 function decoded(response: IncomingMessage): Readable {
   const encoding = response.headers['content-encoding']?.trim().toLowerCase()
   if (encoding !== 'gzip' && encoding !== 'x-gzip') return response

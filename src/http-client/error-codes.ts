@@ -51,7 +51,7 @@ export function proxyRemedies(
   return { proxy: `the proxy cannot be reached; check ${variable}, and that the proxy runs` }
 }
 
-/** Nobody there refused the connection: there was no way to a host. */
+/** No server refused the connection: there was no way to a host. */
 const NO_WAY = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'ETIMEDOUT'])
 
 /** The status of a proxy that wants a user and a password. For an https URL it is an error instead, because no connection is opened. */

@@ -24,7 +24,7 @@ export interface HttpAsk {
   readonly body?: string
   /** Decoded bytes; more is `api_too_large`. */
   readonly bytesMax: number
-  /** What to do when the answer is too much for somebody: `split` where less can be asked for. */
+  /** What to do when the answer is too large or too slow: `split` where less can be asked for. */
   readonly tooMuch: Reaction
 }
 
@@ -197,7 +197,7 @@ export function startExchange(
   })
   const closed = new Promise<void>((done) => {
     request.once('close', () => {
-      // Without head and without error, as after an upgrade that nobody asked for.
+      // Without head and without error, as after an upgrade that was not requested.
       if (!hasHead) fail(broken(undefined))
       done()
     })

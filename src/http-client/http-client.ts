@@ -107,7 +107,7 @@ export function createHttp(config: HttpConfig, deps: { clock: Clock; metrics: Ht
       return await exchange.head
     } catch (error) {
       const code = error instanceof CollectorError ? codeOf(error.cause) : ''
-      // caFile may be mended meanwhile: the next request reads it again. The old agent may still carry others.
+      // caFile may be corrected meanwhile: the next request reads it again. The old agent may still carry others.
       if (isTlsFault(code) && agent === current) agent = undefined
       onFailed(request.reusedSocket && (code === 'ECONNRESET' || code === 'EPIPE'))
       throw error

@@ -16,7 +16,7 @@ export interface WaitLimits {
 export type Late = 'head' | 'idle' | 'total'
 
 export interface Watch {
-  /** The head is there. We go on waiting: a body that nobody comes for is not kept open for ever. */
+  /** The head is there. Waiting continues: a body that is not read is not kept open forever. */
   head(): void
   /** Bytes came from the other side. */
   bytes(): void

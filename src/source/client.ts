@@ -28,7 +28,7 @@ export interface SourceDeps {
 export interface TailscaleSource extends Source {
   /** Signs in. `scopes`: what the token may do, undefined for API keys. Rejects with a CollectorError. */
   signIn(signal: AbortSignal): Promise<{ signIn: SignIn; scopes: readonly string[] | undefined }>
-  /** `networkFlowLoggingOn` is undefined when the API does not tell. Rejects with a CollectorError. */
+  /** `networkFlowLoggingOn` is undefined when the API does not say. Rejects with a CollectorError. */
   settings(signal: AbortSignal): Promise<{ networkFlowLoggingOn?: boolean | undefined }>
 }
 

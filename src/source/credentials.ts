@@ -85,7 +85,7 @@ function createKey(key: ReadableSecret, deps: CredentialsDeps): Credentials {
   }
 }
 
-/** A token is used for this share of its life; the rest is for clocks that differ and requests under way. */
+/** A token is used for this share of its life; the rest is for clocks that differ and requests in flight. */
 const LIFE_USED = 0.8
 /** If the response has no lifetime: the value from Tailscale's documentation ("OAuth clients"). */
 const LIFE_SECONDS = 3600

@@ -70,7 +70,7 @@ test('the store and InfluxDB tell the same, and it is the truth', { skip: await 
   const reports = new Map<string, Map<string, bigint>>()
   for (const { measurement, tags, fields } of tailnet.truth(fromNs, toNs)) {
     if (measurement !== 'tailnet_flow' || tags['kind'] !== 'virtual') continue
-    // Without an end nothing tells which two reports belong together.
+    // Without an end nothing shows which two reports belong together.
     if (tags['src'] === 'none' || tags['dst'] === 'none') continue
     const key = [tags['proto'], tags['port'], ...[tags['src'], tags['dst']].toSorted()].join('\n')
     const sums = reports.get(key) ?? new Map<string, bigint>()

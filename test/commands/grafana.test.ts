@@ -108,7 +108,7 @@ test('what only the service can judge is named, the contact point has no secret,
   assert.ok(!texts.join().includes(SECRET))
   const [point] = (await read(CONTACT_POINT_FILE)).contactPoints ?? []
   assert.deepEqual([point?.name, point?.receivers[0]?.settings.url], ['net', 'https://example.com/hook'])
-  // A contact point that somebody changed by hand is found too.
+  // A contact point that was changed by hand is found too.
   await writeFile(join(out, CONTACT_POINT_FILE), `${texts[1]}\n`)
   const checked = await run('--out', out, '--check')
   assert.equal(checked.code, 1)

@@ -61,7 +61,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
   await run.until(/settings unchanged/)
   const horizon = new Date(Number((nowNs - MINUTE_NS) / 1_000_000n)).toISOString()
   const url = addressOf()
-  // Told at the end of a poll, which comes a little later than its last window.
+  // Reported at the end of a poll, which comes a little later than its last window.
   let gauges = ''
   while (!/^tailflux_nodes_reporting [1-9]\d*$/m.test(gauges)) gauges = await (await fetch(`${url}/metrics`)).text()
   for (const measurement of ['tailnet_flow', 'tailnet_node'])

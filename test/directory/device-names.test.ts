@@ -1,4 +1,4 @@
-/** The devices API is a comfort: whatever it does, no window waits for it, and what is wrong is told. */
+/** The devices API is a comfort: whatever it does, no window waits for it, and what is wrong is reported. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
@@ -80,7 +80,7 @@ test('one that never answers holds no window up: the first one waits five second
   await world.pipeline.stop()
 })
 
-test('a minute for an answer, then a warning, and longer and longer pauses; its recovery is told', async () => {
+test('a minute for an answer, then a warning, and longer and longer pauses; its recovery is reported', async () => {
   let isBad = true
   const { entries, health, observed, asked, run } = setUp((signal) => (isBad ? never(signal) : Promise.resolve([WEB])))
   await run(3_600)
@@ -116,7 +116,7 @@ test('how long the API wants to be left alone counts', async () => {
   assert.deepEqual(asked, [0, 600])
 })
 
-test('stopping breaks it off at once, told to nobody', async () => {
+test('stopping breaks it off at once, and nothing is reported', async () => {
   const { clock, names, health, entries } = setUp(never)
   names.refresh()
   await clock.advance(1_000)

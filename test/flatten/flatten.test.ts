@@ -17,7 +17,7 @@ import { modelOf } from './model.ts'
 const SEED = 20_260_803
 const LIMITS = { answerBytesMax: 1 << 28, messageBytesMax: 1 << 24, depthMax: 8 }
 
-/** A name in in.json: what the devices API told from a time on; without `name`, that the device was gone. */
+/** A name in in.json: what the devices API reported from a time on; without `name`, that the device was gone. */
 interface KnownName {
   of: string
   fromNs?: string
@@ -28,8 +28,8 @@ function namesOf(known: readonly KnownName[]) {
   return {
     version: () => 1,
     nameOf(of: string, atNs: bigint) {
-      const told = known.filter((one) => one.of === of && BigInt(one.fromNs ?? 0) <= atNs)
-      return told.at(-1)?.name
+      const reported = known.filter((one) => one.of === of && BigInt(one.fromNs ?? 0) <= atNs)
+      return reported.at(-1)?.name
     },
   }
 }
@@ -227,7 +227,7 @@ for (const ports of PORTS) {
 test('points tell as objects what the lines say', () => {
   fc.assert(
     fc.property(message, fc.constantFrom(...PORTS), (json, ports) => {
-      const told: unknown[] = []
+      const reported: unknown[] = []
       const { lines } = run(`{"logs":[${json}]}`, ports, NAMES, (points) => {
         const base = { tailnet: points.tailnet, node: points.node, node_name: points.nodeName }
         const counters = (one: {
@@ -246,19 +246,19 @@ test('points tell as objects what the lines say', () => {
         for (let i = 0; i < points.flowCount; i++) {
           const { kind, proto, src, dst, port, path, srcName, dstName, ...rest } = points.flow(i)
           const tags = { ...base, kind, proto, src, dst, port, path, src_name: srcName, dst_name: dstName }
-          told.push({ measurement: 'tailnet_flow', tags, fields: counters(rest), timestampNs: points.startNs })
+          reported.push({ measurement: 'tailnet_flow', tags, fields: counters(rest), timestampNs: points.startNs })
         }
         for (const kind of KINDS) {
           const point = points.nodePoint(kind)
           if (point === undefined) continue
           const derp = kind === 'physical' ? { derp_tx_bytes: point.derpTxBytes, derp_rx_bytes: point.derpRxBytes } : {}
           const fields = { ...counters(point), peers: BigInt(point.peers), ...derp }
-          told.push({ measurement: 'tailnet_node', tags: { ...base, kind }, fields, timestampNs: points.startNs })
+          reported.push({ measurement: 'tailnet_node', tags: { ...base, kind }, fields, timestampNs: points.startNs })
         }
-        assert.equal(told.length, points.count)
+        assert.equal(reported.length, points.count)
         assert.throws(() => points.flow(points.flowCount), RangeError)
       })
-      assert.deepEqual(sorted(told), sorted(parseLines(lines)))
+      assert.deepEqual(sorted(reported), sorted(parseLines(lines)))
     }),
     { seed: SEED, numRuns: 200 },
   )

@@ -5,9 +5,9 @@ import { type Clock, MS } from '../../src/base/clock.ts'
 export interface FakeClock extends Clock {
   /** Moves both clocks on, waking sleepers one by one and letting everything that they set off come to rest. */
   advance(ms: number): Promise<void>
-  /** The wall clock jumps, as when somebody sets it; monotonic time does not. */
+  /** The wall clock jumps, as when it is set; monotonic time does not. */
   jump(ms: number): void
-  /** Milliseconds until the next sleeper wakes; undefined when nobody sleeps. */
+  /** Milliseconds until the next sleeper wakes; undefined when nothing sleeps. */
   nextWakeMs(): number | undefined
 }
 

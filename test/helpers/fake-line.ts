@@ -126,16 +126,16 @@ export interface FakeDb extends Sink {
   readonly rows: Map<string, string>
   /** Points of tailflux_window, by identity. */
   windows: Map<string, CheckpointPoint>
-  /** The highest that they tell. */
+  /** The highest of them. */
   readonly highest: { readonly watermarkNs: bigint; readonly ackedNs: bigint }
-  /** Puts a point of tailflux_window there as if somebody had written it. */
+  /** Puts a point of tailflux_window there as if another writer had written it. */
   show(point: Partial<CheckpointPoint> & { timeNs: bigint }): void
   /** Questions for the checkpoint, in order, and what they are answered instead of the truth. */
   readonly questions: TimeRange[]
   answer: ((range: TimeRange) => CheckpointAnswer | undefined) | undefined
   /** Makes a write or probe fail: throw. */
   fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
-  /** Those who hear of each request; a test may tell them of an outage that `write` got over by itself. */
+  /** Those who hear of each request; a test may report an outage to them that `write` got over by itself. */
   readonly listeners: SinkListeners
   /** Write requests of flow lines. */
   writes: number

@@ -1,4 +1,4 @@
-/** What a hostile or broken network answers to a request, byte by byte. Everything that goes on ends with its socket. */
+/** What a hostile or broken network answers to a request, byte by byte. Everything that continues ends with its socket. */
 import type { Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import type { RawAnswer } from './raw-server.ts'

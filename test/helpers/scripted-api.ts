@@ -23,7 +23,7 @@ export interface ScriptedApi extends AsyncDisposable {
   on(route: Route, ...replies: [Reply, ...Reply[]]): void
   /** What came in so far, in order; of one route or of all. */
   asked(route?: Route): readonly Asked[]
-  /** Resolves when so many requests of the route have come in. */
+  /** Resolves when this many requests of the route have come in. */
   arrived(route: Route, count: number): Promise<void>
   openSockets(): number
   /** Sockets that were ever opened. */

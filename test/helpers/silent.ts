@@ -1,4 +1,4 @@
-/** Stand-ins for what a component tells others: a log that nobody reads and metrics that count calls. */
+/** Stand-ins for what a component reports: a log that is not read and metrics that count calls. */
 import { type Logger, pino } from 'pino'
 import type { DeadLetter, DeadLetters } from '../../src/sink/sink.ts'
 

@@ -11,7 +11,7 @@ import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.t
 
 export interface Through {
   readonly lines: readonly ParsedLine[]
-  /** Set aside by the reader and by the flattener. */
+  /** Quarantined by the reader and by the flattener. */
   readonly quarantined: readonly QuarantinedPart[]
   readonly messageCount: number
   readonly entryCount: number
@@ -59,7 +59,7 @@ export function throughTheLine(chunks: Iterable<Uint8Array>, options: ThroughOpt
   return { lines, quarantined, messageCount, entryCount }
 }
 
-/** The list of an answer in pieces of so many bytes, as a network may cut it. */
+/** The list of an answer in pieces of this many bytes, as a network may cut it. */
 export function* answerOf(messages: Iterable<string>, chunkBytes = 10_007): Generator<Uint8Array> {
   let text = '{"logs":['
   let isFirst = true

@@ -7,7 +7,7 @@ import { NOON } from '../simulator/ranges.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf, startWorld } from './world.ts'
 
-/** What goes wrong, how it is called, and the words that tell a person what to do. */
+/** What goes wrong, how it is called, and the words that say what to do. */
 const FAULTS: readonly (readonly [what: string, fault: Fault, code: string, remedy: RegExp])[] = [
   ['401', { kind: 'status', status: 401 }, 'api_unauthorized', /expired .*create a new one .*TAILSCALE_API_KEY/],
   ['403', { kind: 'status', status: 403 }, 'api_forbidden', /logs:network:read.*Premium or Enterprise/],
@@ -51,11 +51,11 @@ test('refusals and broken answers of the API: the watermark stays, health names 
       await until(() => new RegExp(`^(${code})$`).test(source()?.code ?? ''))
       const beforeNs = watermarkNs()
       const { answered, components } = await health()
-      const told = components.find(({ component }) => component === 'source')
-      assert.match(told?.text ?? '', remedy)
+      const reported = components.find(({ component }) => component === 'source')
+      assert.match(reported?.text ?? '', remedy)
       // What waits for a person is an error at once; what may pass by itself is a warning at first.
       const backoff = ['401', '403', 'feature off', '404'].includes(what)
-      assert.deepEqual([told?.status, answered], backoff ? ['error', 503] : ['warning', 200])
+      assert.deepEqual([reported?.status, answered], backoff ? ['error', 503] : ['warning', 200])
       // It is retried, in vain.
       const asked = api.count('logs')
       await until(() => api.count('logs') > asked)

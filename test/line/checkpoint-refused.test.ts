@@ -1,5 +1,5 @@
-/** A database that takes points and does not answer the question for the checkpoint, or answers it for another database: ingestion goes on, `/health`
- * says so with the fix, and nobody believes the answer. In front of a real InfluxDB 1.x stands what answers this one question otherwise. */
+/** A database that takes points and does not answer the question for the checkpoint, or answers it for another database: ingestion continues, `/health`
+ * says so with the fix, and the answer is not believed. In front of a real InfluxDB 1.x stands what answers this one question otherwise. */
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
@@ -150,7 +150,7 @@ const sinkOf = ({ service }: Running) => service.health.state().components.find(
 test('a question for the checkpoint that is refused, or answered by somebody else', { concurrency: 3 }, async (t) => {
   const influxd = await startInfluxd(t)
   const cases = CASES.map(([what, api, instead, code, fix], index) =>
-    t.test(`${what}: ingestion goes on, the warning has the fix, nothing is read twice`, async (t) => {
+    t.test(`${what}: ingestion continues, the warning has the fix, nothing is read twice`, async (t) => {
       const db = `flows${index}`
       for (const name of [db, `${db}-empty`, `${db}-foreign`, `${db}-before`])
         await influxd.query(`CREATE DATABASE "${name}"`)
@@ -180,7 +180,7 @@ test('a question for the checkpoint that is refused, or answered by somebody els
         )
 
       const isBefore = typeof instead === 'object' && 'elsewhere' in instead && instead.elsewhere === 'before'
-      // At a first start nobody knows anything yet; the bucket of before an upgrade begins to differ later.
+      // At a first start nothing is known yet; the bucket of before an upgrade begins to differ later.
       if (!isBefore) front.answer(instead)
       const startedNs = clock.now()
       const first = open()
@@ -201,7 +201,7 @@ test('a question for the checkpoint that is refused, or answered by somebody els
       assert.equal(first.service.pipeline.status().database.state, 'closed')
       await first.service.stop()
 
-      // Over a restart: what was acknowledged in the last ten minutes is read again, no more, and nobody is told of a loss.
+      // Over a restart: what was acknowledged in the last ten minutes is read again, no more, and no loss is reported.
       const asked = front.questions()
       const points = first.service.pipeline.status().totals.points
       const second = open()

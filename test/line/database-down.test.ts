@@ -44,9 +44,9 @@ test('InfluxDB killed while it is written to and away for a while: no fetching m
   assert.equal(asked(), askedAtNotice, 'nothing is fetched that cannot be written')
   assert.equal(watermarkNs(), stoodAtNs)
   const answer = await fetch(`${url}/health`)
-  const told = (await answer.json()) as { components: { component: string; status: string; text?: string }[] }
+  const reported = (await answer.json()) as { components: { component: string; status: string; text?: string }[] }
   assert.match(
-    told.components.find(({ component }) => component === 'sink')?.text ?? '',
+    reported.components.find(({ component }) => component === 'sink')?.text ?? '',
     /InfluxDB .*(INFLUX_URL|running|reach)/,
   )
   assert.equal((await fetch(`${url}/livez`)).status, 200, 'no reason to restart the service')

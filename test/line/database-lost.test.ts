@@ -26,7 +26,7 @@ interface Stage {
 }
 
 /** Some two hours were read; the older database holds the first of them. What it lacks was acknowledged more than ten minutes ago, mostly, so that only
- * the checkpoint can tell. The service has nothing under way. */
+ * the checkpoint can show. The service has nothing in progress. */
 async function stage(t: TestContext, speed: number, interval = '5s'): Promise<Stage & { readonly first: Running }> {
   const [influxd, older] = await Promise.all([startInfluxd(t, { databases: [DB] }), startInfluxd(t)])
   const proxy = await startProxy(t, influxd.url)
@@ -79,13 +79,13 @@ async function lose(how: Losses, { influxd, proxy, older }: Stage): Promise<stri
     await influxd.query(`CREATE DATABASE "${DB}"`)
     return influxd.url
   }
-  // Between two requests: nobody meets a connection that breaks.
+  // Between two requests: no request meets a connection that breaks.
   proxy.retarget(older.url)
   return older.url
 }
 
 /** Content equals the truth; resolves with the number of points. */
-async function assertHealed({ world, proxy }: Stage, running: Running): Promise<number> {
+async function assertRecovered({ world, proxy }: Stage, running: Running): Promise<number> {
   const { clock, api, tailnet } = world
   await running.catchUp()
   const nowNs = clock.freeze()
@@ -110,7 +110,7 @@ test('what a real InfluxDB lost is noticed and read again', { concurrency: 3 }, 
         const lostNs = world.clock.now()
         await first.until(() => hasNoticed(first))
         const seconds = secondsBetween(lostNs, world.clock.now())
-        const points = await assertHealed(one, first)
+        const points = await assertRecovered(one, first)
         t.diagnostic(
           `${how}: ${before} points, ${left} left; noticed after ${seconds} s, then ${points} as the truth has them`,
         )
@@ -130,7 +130,7 @@ test('what a real InfluxDB lost is noticed and read again', { concurrency: 3 }, 
         const second = open()
         await second.until(() => hasNoticed(second))
         const seconds = secondsBetween(startedNs, world.clock.now())
-        const points = await assertHealed(one, second)
+        const points = await assertRecovered(one, second)
         t.diagnostic(
           `${how}, restart: ${before} points, ${left} left; noticed ${seconds} s after the start, then ${points} as the truth has them`,
         )
@@ -158,7 +158,7 @@ test('what a real InfluxDB lost is noticed and read again', { concurrency: 3 }, 
           const running = isRestarted ? open() : first
           await running.until(() => hasNoticed(running))
           const seconds = secondsBetween(backNs, world.clock.now())
-          const points = await assertHealed(one, running)
+          const points = await assertRecovered(one, running)
           t.diagnostic(
             `${what}: ${before} points, ${left} left; noticed ${seconds} s after it was back, then ${points} as the truth has them`,
           )

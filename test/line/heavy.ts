@@ -96,11 +96,11 @@ async function main(): Promise<void> {
       const what = Object.keys(wanted).map((field) => `sum(${field}) AS ${field}`)
       const [result] = await database.query(`SELECT ${what} FROM ${measurement} WHERE kind = '${kind}'`, 'flows')
       const series = result?.series?.[0]
-      const told = Object.fromEntries(
+      const reported = Object.fromEntries(
         Object.keys(wanted).map((field) => [field, BigInt(series?.values[0]?.[series.columns.indexOf(field)] ?? 0)]),
       )
-      assert.deepEqual(told, wanted, `${measurement} ${kind}`)
-      console.log(measurement, kind, told)
+      assert.deepEqual(reported, wanted, `${measurement} ${kind}`)
+      console.log(measurement, kind, reported)
     }
   }
   await worker.terminate()

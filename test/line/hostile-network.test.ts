@@ -29,7 +29,7 @@ const KEY = 'tskey-api-canary'
 const TOKEN = 'canary-influx-token'
 const HOOK = 'canary-webhook-path'
 
-/** What is told about one hostile answer; undefined when it was taken as good. */
+/** What is reported about one hostile answer; undefined when it was taken as good. */
 type Ask = () => Promise<unknown>
 
 /** Plays each answer once, then a good one to the same client: nothing of the bad one may be left in its connections. */

@@ -80,7 +80,7 @@ test('any text in any place is one line, and comes back as one tag value', async
     subnetTraffic: [{ proto: 6, src: '100.64.0.1:50000', dst: '100.64.0.2:443', rxBytes: index + 1 }],
   }))
   api.on('devices', json(200, { devices: [] }, date))
-  // Whatever the window, the same; what lies outside of it is nobody's.
+  // Whatever the window, the same; what lies outside of it belongs to no window.
   api.on('logging/network', json(200, { logs: messages }, date))
   const { service: running, catchUp } = service({
     ...INFLUX,

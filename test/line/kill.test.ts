@@ -69,7 +69,7 @@ test('killed in mid-window it goes on where it was, and the database holds the t
   assert.ok(earliest >= doneNs, 'what was done is not read again')
   assert.match(child.output(), /alerts ended without saving and restart/)
 
-  // While one has the data directory, nobody else gets it.
+  // While one has the data directory, no other process gets it.
   const second = await startChild(t, { ...env, TAILFLUX_HTTP_PORT: '0' })
   assert.equal(await inTime('the end of the second process', second.ended), 75)
   assert.match(second.output(), /another (process|tailflux)/i)

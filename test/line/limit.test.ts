@@ -43,11 +43,11 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   })
   const url = await running.start()
   const place = { url: database.url, db: 'flows' }
-  const told: string[] = []
+  const reported: string[] = []
   running.health.onChange(() => {
     const sink = running.health.state().components.find(({ component }) => component === 'sink')
     const said = `${sink?.status} ${sink?.code ?? ''}`
-    if (said !== told.at(-1)) told.push(said)
+    if (said !== reported.at(-1)) reported.push(said)
   })
   const passed = async (minutes: bigint) => {
     await eventually(`minute ${minutes}`, () => clock.now() > NOON + minutes * MINUTE_NS)
@@ -82,7 +82,7 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
   const sink = components.find(({ component }) => component === 'sink')
   assert.deepEqual([answer.status, sink?.status, sink?.code], [503, 'error', 'db_limit'])
   assert.match(sink?.text ?? '', new RegExp(`max-values-per-tag.*${HOSTILE_ID}.*retried every ten minutes`))
-  const changes = told.slice(told.indexOf('error db_limit'))
+  const changes = reported.slice(reported.indexOf('error db_limit'))
   assert.deepEqual(changes, ['error db_limit'], 'steady')
   const { gaps, database: breaker } = running.pipeline.status()
   assert.ok(gaps.length > 0 && gaps.length <= 4, `${gaps.length} gaps`)
@@ -104,6 +104,6 @@ test('a scan beyond max-values-per-tag: the others are stored all the time, one 
     assert.deepEqual([missing.length, foreign.length, wrong.length], [0, 0, 0])
   assert.notEqual(running.health.state().components.find(({ component }) => component === 'sink')?.code, 'db_limit')
   t.diagnostic(
-    `${all.honest.due} honest points; of ${all.hostile.due} of the scan ${refused.missing.length} were refused, in ${gaps.length} gaps, and there ${minutes.toFixed(1)} minutes after the limit was raised; health: ${told.join(', ')}; ${sink?.text}`,
+    `${all.honest.due} honest points; of ${all.hostile.due} of the scan ${refused.missing.length} were refused, in ${gaps.length} gaps, and there ${minutes.toFixed(1)} minutes after the limit was raised; health: ${reported.join(', ')}; ${sink?.text}`,
   )
 })

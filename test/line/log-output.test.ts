@@ -1,4 +1,4 @@
-/** A log that nobody takes costs log lines and nothing else: the service as a process, with a standard output that is full, unread or gone. */
+/** A log that is not read costs log lines and nothing else: the service as a process, with a standard output that is full, unread or gone. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
@@ -46,7 +46,7 @@ async function lostOf(child: Child): Promise<number> {
   return Number(/^tailflux_log_lines_lost_total (\d+)$/m.exec((await child.get('/metrics')).body)?.[1])
 }
 
-/** Asks until lines are lost; tells the longest wait for a probe. */
+/** Asks until lines are lost; returns the time of the slowest probe. */
 async function untilLost(child: Child): Promise<{ lost: number; worstMs: number; probes: number }> {
   let worstMs = 0
   let probes = 0
@@ -63,7 +63,7 @@ async function untilLost(child: Child): Promise<{ lost: number; worstMs: number;
 }
 
 /** Ingestion continues, probes answer, the warning is there, and SIGTERM ends it well and soon. */
-async function assertGoesOn(t: TestContext, child: Child, text: RegExp): Promise<void> {
+async function assertContinues(t: TestContext, child: Child, text: RegExp): Promise<void> {
   const { lost, worstMs, probes } = await untilLost(child)
   const before = await statusOf(child)
   await child.until(
@@ -86,20 +86,20 @@ async function assertGoesOn(t: TestContext, child: Child, text: RegExp): Promise
 test('a standard output that is full: all goes on, lost lines are counted, SIGTERM ends it', async (t) => {
   const child = await startWith(t, '> /dev/full')
   await child.until(({ watermarkNs }) => watermarkNs !== null)
-  await assertGoesOn(t, child, /disk is full \(ENOSPC\); \d+ log lines are lost .*Free space/)
+  await assertContinues(t, child, /disk is full \(ENOSPC\); \d+ log lines are lost .*Free space/)
 })
 
 test('both outputs full', async (t) => {
   const child = await startWith(t, '> /dev/full 2>&1')
   await child.until(({ watermarkNs }) => watermarkNs !== null)
-  await assertGoesOn(t, child, /ENOSPC/)
+  await assertContinues(t, child, /ENOSPC/)
 })
 
 test('a pipe that nobody reads: all goes on, lost lines are counted, SIGTERM ends it', async (t) => {
   const { path } = unreadPipe(t)
   const child = await startWith(t, `> ${path} 2>&1`)
   await child.until(({ watermarkNs }) => watermarkNs !== null)
-  await assertGoesOn(t, child, /Standard output is not read; \d+ log lines are lost .*Check the program/)
+  await assertContinues(t, child, /Standard output is not read; \d+ log lines are lost .*Check the program/)
 })
 
 test('a reader that comes back gets what waited, then how many lines were lost', async (t) => {
@@ -113,10 +113,10 @@ test('a reader that comes back gets what waited, then how many lines were lost',
   stream.on('data', (piece) => {
     text += piece
   })
-  const told = await eventually('the number of lost lines', () =>
+  const reported = await eventually('the number of lost lines', () =>
     text.split('\n').find((line) => /"msg":"log lines were lost/.test(line)),
   )
-  const { lostCount, code, level } = JSON.parse(told) as { lostCount: number; code: string; level: string }
+  const { lostCount, code, level } = JSON.parse(reported) as { lostCount: number; code: string; level: string }
   assert.deepEqual({ lostCount, code, level }, { lostCount: await lostOf(child), code: 'EAGAIN', level: 'warn' })
   const { health } = await statusOf(child)
   assert.equal(health.components.find(({ component }) => component === 'log')?.status, 'ok')
@@ -134,7 +134,7 @@ test('a reader that ends (EPIPE): all goes on', async (t) => {
   const child = await startWith(t, `> ${path}`)
   await child.until(({ watermarkNs }) => watermarkNs !== null)
   close()
-  await assertGoesOn(t, child, /has ended; \d+ log lines are lost .*Restart/)
+  await assertContinues(t, child, /has ended; \d+ log lines are lost .*Restart/)
 })
 
 /** A named pipe that can be opened for writing, because it is held open here. */

@@ -1,4 +1,4 @@
-/** The service as a process, with an observer that throws at every message: ingestion goes on, people are told, and it heals by itself. */
+/** The service as a process, with an observer that throws at every message: ingestion goes on, people are reported, and it heals by itself. */
 import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -57,11 +57,11 @@ test('alerts that throw at every message: the truth is in the database, /health 
   await eventually('alerts to be well', async () => (await alertsHealth()).code === undefined)
   assert.match((await child.get('/api/status')).body, /"alerting":/)
   const lines = linesOf(child.output())
-  const told = lines.filter((line) => line.includes('"observer failed, ingestion continues"'))
-  assert.ok(told.length > 0 && told.length <= 3, `${told.length} log lines`)
-  assert.match(told[0] ?? '', /poisoned/)
+  const reported = lines.filter((line) => line.includes('"observer failed, ingestion continues"'))
+  assert.ok(reported.length > 0 && reported.length <= 3, `${reported.length} log lines`)
+  assert.match(reported[0] ?? '', /poisoned/)
   t.diagnostic(
-    `${failed} failures, ${told.length} log lines, lag ${lagBad} s beside them and ${await lag()} s afterwards`,
+    `${failed} failures, ${reported.length} log lines, lag ${lagBad} s beside them and ${await lag()} s afterwards`,
   )
 
   assert.equal(await child.kill('SIGTERM'), 0)

@@ -71,8 +71,8 @@ test('a webhook is reached through the proxy, over TLS and without; its errors n
   writeFileSync(config, JSON.stringify({ alerts: { notify } }))
   const url = `http://${USER}@${proxy.host}`
   const env = { HTTPS_PROXY: url, HTTP_PROXY: url }
-  const told = await runCli(t, ['alerts', 'test', '-c', config], env)
-  assert.equal(told.code, 0, told.stdout + told.stderr)
+  const reported = await runCli(t, ['alerts', 'test', '-c', config], env)
+  assert.equal(reported.code, 0, reported.stdout + reported.stderr)
   assert.deepEqual(receiver.received.map(({ path, body }) => `${path} ${body.status}`).toSorted(), [
     '/plain firing',
     '/plain resolved',

@@ -17,7 +17,7 @@ export const LAG_NS = 60_000_000_000n
 export const HOUR_NS = 3_600_000_000_000n
 
 export interface LineClock extends Clock {
-  /** Stands still from now on, on a whole second: the last edge is known then. Sleepers and timeouts go on. */
+  /** Stands still from now on, on a whole second: the last edge is known then. Sleepers and timeouts continue. */
   freeze(): bigint
   /** So much time has passed, for the wall clock and the monotonic one, as if nothing had run meanwhile. */
   skip(ms: number): void
@@ -81,7 +81,7 @@ export interface WorldOptions {
   /** What the API serves in place of `tailnet`, which stays the truth of its own part. */
   readonly served?: Tailnet
   readonly speed?: number
-  /** NOON + 1 h unless told otherwise. */
+  /** NOON + 1 h unless given. */
   readonly startNs?: bigint
 }
 
@@ -129,8 +129,8 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
             await clock.sleep(1_000)
           }
         })()
-        const told = () => JSON.stringify([result, service.health.state().components, service.pipeline.status()])
-        const reached = eventually(told, () => isReached(result), 10).finally(() => {
+        const reported = () => JSON.stringify([result, service.health.state().components, service.pipeline.status()])
+        const reached = eventually(reported, () => isReached(result), 10).finally(() => {
           isOver = true
         })
         await Promise.race([reached, ticking.then(() => reached)])

@@ -7,7 +7,7 @@ import { countsOf } from './counts-of.ts'
 import { live } from './influxdb/influx-world.ts'
 import { parseLine } from './line-protocol/parse-lines.ts'
 
-/** A point as the database tells it. */
+/** A point as the database returns it. */
 export interface ReadBack {
   readonly measurement: string
   readonly tags: Readonly<Record<string, string>>
@@ -32,7 +32,7 @@ export interface SinkKind {
   stage(t: TestContext): Promise<SinkStage>
   /** Keeps integers of all 64 bits; a store of floats does not. */
   readonly isExact: boolean
-  /** ns that it tells apart. */
+  /** ns that it distinguishes. */
   readonly resolutionNs: bigint
   /** Points of this age are beyond its retention; undefined: it drops them without a word, or never. */
   readonly expiredAgeNs: bigint | undefined

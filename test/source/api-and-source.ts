@@ -1,4 +1,4 @@
-/** A source that talks to a scripted API; both end with the test, and a socket that outlives `stop()` keeps the test from ending. */
+/** A source that talks to a scripted API; they end with the test, and a socket that outlives `stop()` keeps the test from ending. */
 import type { TestContext } from 'node:test'
 import type { z } from 'zod'
 import { type CollectorError, CollectorError as ErrorClass } from '../../src/base/errors.ts'
@@ -17,7 +17,7 @@ export interface Setup {
   readonly source: TailscaleSource
   readonly clock: FakeClock
   readonly metrics: SourceMetrics & { calls: Map<string, unknown[][]> }
-  /** Aborted by nobody but the test. */
+  /** Aborted only by the test. */
   readonly controller: AbortController
   readonly signal: AbortSignal
 }

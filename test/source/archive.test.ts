@@ -21,7 +21,7 @@ const MESSAGES = [
   ),
 ]
 
-/** The text of each message in a file, also of what is set aside, and how much else there is. */
+/** The text of each message in a file, also of what is quarantined, and how much else there is. */
 function read(text: string, size = 65_536, messageBytesMax = LIMITS.messageBytesMax) {
   let others = 0
   const found: string[] = []

@@ -53,7 +53,7 @@ test('a body that stands still is too late after idleTimeout', async (t) => {
     const fault = faultOf(runWorkers(answer)).finally(() => {
       isOver = true
     })
-    // Bytes that were still on their way start the wait anew.
+    // Bytes that were still on their way restart the wait.
     while (!isOver) await clock.advance(3001)
     const { code, reaction, message } = await fault
     assert.deepEqual([code, reaction], ['api_timeout', 'split'])
@@ -298,7 +298,7 @@ test('an abort rejects with its own reason and closes the socket, wherever it co
   }, reason)
   await api.allClosed()
 
-  // Before anybody reads.
+  // Before anything reads.
   const unread = new AbortController()
   const unreadAnswer = await source.open(WINDOW, unread.signal)
   unread.abort(reason)

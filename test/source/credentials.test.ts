@@ -249,7 +249,7 @@ test('an API key from a file: a replaced file counts at once, and a 401 is repea
   await runWorkers(await source.open(WINDOW, signal))
   assert.deepEqual(keys().at(-1), 'tskey-api-new:')
 
-  // Replaced while the request is under way.
+  // Replaced while the request is in flight.
   api.on(
     'logging/network',
     async (response, asked, request) => {

@@ -60,7 +60,7 @@ export const SENSES: readonly Sense[] = [
   { say: 'unknown; DERP', not: /\bnot told\b/gi },
   // The manner of a native reader.
   { say: 'no answer; it; other machines', not: /\b(?:nobody|somebody|anybody|everybody)\b/gi },
-  { say: 'OK, success', not: /\b(?:all is|is|are|went|goes|nothing is|not) well\b/gi },
+  { say: 'OK, success', not: /\b(?:all is|is|are|went|goes|nothing is|not) well\b(?! formed)/gi },
   { say: 'sampled', not: /\bby lot\b/gi },
   { say: 'because of missing', not: /\bfor want of\b/gi },
   { say: 'that many, how many', not: /\bso many\b/gi, plain: [/so many (?:event streams|flows) (?:are|that)/gi] },

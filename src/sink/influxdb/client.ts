@@ -2,7 +2,7 @@
  * go the same way out as all others.
  *
  * With its own transport four promises could not be kept, because nothing in its interface reaches them: interim answers without an end are
- * bounded, the text of a refusal is bounded (it grows in one string until that throws where nobody catches it), a compressed body has a
+ * bounded, the text of a refusal is bounded (it grows in one string until that throws where it cannot be caught), a compressed body has a
  * length (some proxies refuse one without: 411), and bodies are sent as bytes. Its `WriteApi` takes text only: 4 MB as bytes, as one text
  * and as bytes again cost more than all the steps before (docs/internals.md has the figures). */
 import { createRequire } from 'node:module'

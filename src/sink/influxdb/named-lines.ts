@@ -24,7 +24,7 @@ export interface Lines {
   deliver(batch: Batch, deadlineMs: number, sender: LineSender): Promise<Counts>
 }
 
-/** A proxy that refuses everything must not reduce us to one line per request for ever. */
+/** A proxy that refuses everything must not reduce us to one line per request forever. */
 const BYTES_CEILING_MIN = 16_384
 /** After this time a larger batch is tried again: the database may have memory again, or the proxy a higher limit. */
 const CEILING_MS = { passing: 600_000, standing: 3_600_000 } as const

@@ -64,7 +64,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
     }
   }
 
-  /** The next request makes connections anew, and reads `caFile` again. */
+  /** The next request makes new connections, and reads `caFile` again. */
   function forget(): void {
     agent?.then(
       (made) => made.destroy(),

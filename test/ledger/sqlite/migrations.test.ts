@@ -147,8 +147,8 @@ test('each step is one transaction: one that fails leaves the file at the layout
     assert.equal(layoutOf(path), mustBeWhole ? '1' : String(NEWEST))
     assert.ok(!tablesOf(path).includes('half.a'))
   }
-  const mended: Migration = { ...broken, up: (db) => db.exec('CREATE TABLE whole (a INTEGER) STRICT') }
-  const state = open(path, { migrations: [...MIGRATIONS, mended] })
+  const fixed: Migration = { ...broken, up: (db) => db.exec('CREATE TABLE whole (a INTEGER) STRICT') }
+  const state = open(path, { migrations: [...MIGRATIONS, fixed] })
   assert.equal(createLedger(state, TAILNET).originNs(), BASE)
   state.close()
   assert.equal(layoutOf(path), String(NEWEST + 1))

@@ -74,7 +74,7 @@ const UGLY: Record<string, (path: string) => void> = {
   },
 }
 for (const [name, spoil] of Object.entries(UGLY)) {
-  test(`a state file that is ${name} is set aside, told, and replaced`, (t) => {
+  test(`a state file that is ${name} is set aside, reported, and replaced`, (t) => {
     const folder = temporaryFolder(t)
     const path = join(folder, 'state.db')
     const first = open(path)
@@ -150,7 +150,7 @@ test('windows that were reported done survive kill -9 at any moment', async (t) 
       ledger.endAttempt(attempt)
     }`
   const path = join(folder, 'state.db')
-  let told = 0n
+  let reported = 0n
   for (let kill = 0; kill < 8; kill += 1) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -160,14 +160,14 @@ test('windows that were reported done survive kill -9 at any moment', async (t) 
     child.stdout.on('data', (bytes: Buffer) => {
       const whole = linesOf(bytes)
       lines += whole.length
-      told = BigInt(whole.at(-1) ?? told)
+      reported = BigInt(whole.at(-1) ?? reported)
       if (lines >= after) child.kill('SIGKILL')
     })
     await once(child, 'close')
     const file = open(path)
     assert.equal(file.recovered, undefined)
     const watermarkNs = createLedger(file, 'default').watermarkNs() ?? 0n
-    assert.ok(watermarkNs >= told && watermarkNs <= told + 10n, `told ${told}, found ${watermarkNs}`)
+    assert.ok(watermarkNs >= reported && watermarkNs <= reported + 10n, `reported ${reported}, found ${watermarkNs}`)
     file.close()
   }
 })

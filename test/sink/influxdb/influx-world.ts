@@ -16,7 +16,7 @@ export interface InfluxWorld {
   readonly metrics: SinkMetrics & { calls: Map<string, unknown[][]> }
   /** Writes while time passes as fast as the sink sleeps. */
   write(lines: readonly string[], signal?: AbortSignal, target?: Target): Promise<Omit<Receipt, 'sentMs'>>
-  /** Lets time pass as fast as somebody sleeps, until the promise is settled. */
+  /** Lets time pass as fast as the code sleeps, until the promise is settled. */
   pass<T>(promise: Promise<T>): Promise<T>
 }
 

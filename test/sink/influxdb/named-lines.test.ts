@@ -277,7 +277,7 @@ test('413 for a single line: it lies in the dead letters, the others are written
   assert.ok(server.asked.length <= 2, `${server.asked.length} requests for 20 kB`)
 })
 
-/** Keeps lines from `floorNs` up to below `ceilingNs` as 1.x does; `lie` makes the number that it tells from the true one. */
+/** Keeps lines from `floorNs` up to below `ceilingNs` as 1.x does; `lie` makes the number that it reports from the true one. */
 function imitateRetention(
   stored: Set<string>,
   lie: (dropped: number, lines: number) => number | undefined,
@@ -290,8 +290,11 @@ function imitateRetention(
     for (const line of kept) stored.add(line)
     const dropped = lines.length - kept.length
     if (dropped === 0) return OK
-    const told = lie(dropped, lines.length)
-    return fault(400, `partial write: points beyond retention policy${told === undefined ? '' : ` dropped=${told}`}`)
+    const reported = lie(dropped, lines.length)
+    return fault(
+      400,
+      `partial write: points beyond retention policy${reported === undefined ? '' : ` dropped=${reported}`}`,
+    )
   }
 }
 
@@ -337,7 +340,7 @@ test('lines that are too new for the database end the search soon as well, and n
   assert.ok(server.asked.length < 40, `${server.asked.length} requests`)
 })
 
-test('2.x: lines outside of the retention are told in other words', async (t) => {
+test('2.x: lines outside of the retention are reported in other words', async (t) => {
   const server = await startScriptedInflux(t)
   const lines = someLines(20)
   server.script((asked) => {

@@ -170,7 +170,7 @@ test('at the limit of values of one tag lines that fit are stored wherever they 
     )
   const scan = (first: number) =>
     Array.from({ length: 400 }, (_, index) => `m,node=nScan,dst=${first + index} v=${index}i ${nowNs()}`)
-  /** Each honest node meets somebody new in each round as well. */
+  /** Each honest node meets a new node in each round as well. */
   const fresh = (round: number) =>
     Array.from({ length: 40 }, (_, index) => `m,node=n${index}CNTRL,dst=new${round}x${index} v=0i ${nowNs()}`)
   await write([...honest(1_000), ...scan(0)])

@@ -1,4 +1,4 @@
-/** Lines refused for what they are stop nobody: what one node, or many, with hundreds of them cost, against a real InfluxDB 1.x and servers that
+/** Lines refused for what they are stop nothing else: what one node, or many, with hundreds of them cost, against a real InfluxDB 1.x and servers that
  * answer as 2.9.1 and 3 Core 3.10.1 did; and what is left to wait for a person. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -65,14 +65,14 @@ for (const [name, api, imitate, requestsMax] of SERVERS) {
       const lines = batchWith300Bad(kind, unparsable)
       const beganMs = performance.now()
       let receipt: Awaited<ReturnType<typeof world.write>> | undefined
-      // Where nobody names them, one attempt may not find all.
+      // Where the answer does not name them, one attempt may not find all.
       while (receipt === undefined) {
         receipt = await world.write(lines).catch((error) => {
           assert.equal(error.reaction, 'retry', error.message)
           return undefined
         })
       }
-      tell(t, server.asked.length, beganMs)
+      show(t, server.asked.length, beganMs)
       assert.deepEqual(receipt, { written: 3_700, rejected: 300, expired: 0 })
       assert.deepEqual(new Set(world.letters.map(({ text }) => text)), new Set(lines.filter(isUnparsable)))
       assert.equal(world.letters.length, 300)
@@ -98,7 +98,7 @@ for (const kind of KINDS) {
     const lines = batchWith300Bad(kind, (node, index) => line(node, index, `tx_bytes=${index}i`, AT_THE_END))
     const beganMs = performance.now()
     const receipt = countsOf(await sink.write(batchOf(lines), live()))
-    tell(t, metrics.calls.get('request')?.length ?? 0, beganMs)
+    show(t, metrics.calls.get('request')?.length ?? 0, beganMs)
     assert.deepEqual(receipt, { written: 3_700, rejected: 300, expired: 0 })
     assert.ok(letters.every(({ text }) => text.endsWith(`${AT_THE_END}`)))
     assert.match(letters[0]?.detail ?? '', /time outside range/)
@@ -108,7 +108,7 @@ for (const kind of KINDS) {
   })
 }
 
-function tell(t: TestContext, requests: number, beganMs: number): void {
+function show(t: TestContext, requests: number, beganMs: number): void {
   t.diagnostic(`${requests} requests, ${((performance.now() - beganMs) / 1000).toFixed(2)} s`)
 }
 

@@ -111,7 +111,7 @@ test('each answer has one meaning', () => {
   ]
   for (const [status, body, meaning] of table) {
     const outcome = outcomeOf(status, body)
-    const told =
+    const reported =
       outcome.kind === 'error'
         ? `${outcome.error.code} ${outcome.error.reaction}${outcome.isAboutSize ? ', fewer lines may help' : ''}`
         : outcome.kind === 'expired'
@@ -121,7 +121,7 @@ test('each answer has one meaning', () => {
             : outcome.kind === 'limit'
               ? `limit of ${outcome.counts}`
               : outcome.kind
-    assert.equal(told, meaning, `${status} ${body}`)
+    assert.equal(reported, meaning, `${status} ${body}`)
     if (outcome.kind === 'error') assert.match(outcome.error.message, /^db .*\. .*\.$/, 'it ends with what to do')
   }
 })
@@ -151,7 +151,7 @@ test('the recorded answers of 2.9.1 and 3.10.1 to writes have one meaning each',
     if (request.method !== 'POST' || !/write/.test(request.path)) continue
     count += 1
     const outcome = outcomeOf(response.status, response.body)
-    const told =
+    const reported =
       outcome.kind === 'error' || outcome.kind === 'unconfirmed'
         ? `${outcome.error.code} ${outcome.error.reaction}`
         : outcome.kind === 'refused'
@@ -159,7 +159,11 @@ test('the recorded answers of 2.9.1 and 3.10.1 to writes have one meaning each',
           : outcome.kind
     const meaning = meanings.find(([status, name]) => status === response.status && name.test(title))?.[2]
     // What stands behind a quoted line is looked at for each line by itself.
-    assert.equal(told.replace('content', 'syntax'), meaning?.replace('content', 'syntax'), `${title}: ${response.body}`)
+    assert.equal(
+      reported.replace('content', 'syntax'),
+      meaning?.replace('content', 'syntax'),
+      `${title}: ${response.body}`,
+    )
   }
   assert.ok(count > 60, `${count} answers`)
 })
@@ -176,7 +180,7 @@ test('lines that an answer names are found, and nothing else', () => {
     [1, 3, 4],
   )
   assert.equal(namedLines(quoting(row(bad)), texts)?.lines.get(1)?.why, 'invalid number')
-  // Cut by somebody in between: lines that are there as a whole count.
+  // Cut on the way: lines that are there as a whole count.
   const whole = quoting(row(bad), row(texts[4]!), row(bad))
   assert.deepEqual(placesIn(whole.slice(0, -30)), [1, 3, 4])
   assert.deepEqual(placesIn(quoting(row(bad)).slice(0, -9)), [1, 3])

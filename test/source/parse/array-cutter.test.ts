@@ -21,7 +21,7 @@ interface Told {
 /** Reads a body in these chunks, to its end. */
 function read(chunks: Iterable<Uint8Array>, limits: Partial<ReaderLimits> = {}): Told[] {
   const reader = createMessageReader({ ...LIMITS, ...limits })
-  const told: Told[] = []
+  const reported: Told[] = []
   for (const chunk of chunks) {
     // The reader copies: what happens to the chunk afterwards is none of its business.
     const lent = chunk.slice()
@@ -30,11 +30,16 @@ function read(chunks: Iterable<Uint8Array>, limits: Partial<ReaderLimits> = {}):
     for (const message of messages) {
       let txBytes = 0
       for (let i = 0; i < message.entryCount; i++) txBytes += message.counters[i * 4]!
-      told.push({ nodeId: message.nodeId, entries: message.entryCount, txBytes, quarantined: [...message.quarantined] })
+      reported.push({
+        nodeId: message.nodeId,
+        entries: message.entryCount,
+        txBytes,
+        quarantined: [...message.quarantined],
+      })
     }
   }
   reader.end()
-  return told
+  return reported
 }
 const readText = (text: string, limits: Partial<ReaderLimits> = {}) => read([bytesOf(text)], limits)
 
@@ -269,7 +274,7 @@ test('text that is not UTF-8 is replaced and never stops the line', () => {
   )
 })
 
-test('what cannot be taken is told with its reason, its kind and its text', () => {
+test('what cannot be taken is reported with its reason, its kind and its text', () => {
   const start = '"start":"2026-08-01T10:00:00Z"'
   const rows: [string, number, string[]][] = [
     ['{}', 0, ['no_node undefined {}']],
@@ -314,10 +319,10 @@ test('what cannot be taken is told with its reason, its kind and its text', () =
     [`{"nodeId":"n",${start},"virtualTraffic":[{"txBytes":null,"src":null,"dst":null,"proto":null}]}`, 1, []],
   ]
   for (const [json, entries, expected] of rows) {
-    const [told] = readText(`{"logs":[${json}]}`)
-    assert.equal(told?.entries, entries, json)
+    const [reported] = readText(`{"logs":[${json}]}`)
+    assert.equal(reported?.entries, entries, json)
     assert.deepEqual(
-      told?.quarantined.map((one) => `${one.reason} ${one.kind} ${one.text}`),
+      reported?.quarantined.map((one) => `${one.reason} ${one.kind} ${one.text}`),
       expected,
       json,
     )
@@ -328,13 +333,13 @@ test('what cannot be taken is told with its reason, its kind and its text', () =
 test('a start too far from logged, or without one from the window, sets its message aside with that reason', () => {
   const bounds = { clockBehindMax: 31 * 86_400_000, clockAheadMax: 3_600_000 }
   const text = readFileSync(new URL('../fixtures/clocks-out-of-bounds.json', import.meta.url), 'utf8')
-  const told = readText(text, bounds)
+  const reported = readText(text, bounds)
   assert.deepEqual(
-    told.map((one) => [one.entries, one.quarantined.map((part) => part.reason).join()]),
+    reported.map((one) => [one.entries, one.quarantined.map((part) => part.reason).join()]),
     Array.from({ length: 6 }, () => [0, 'clock_out_of_bounds']),
   )
   assert.deepEqual(
-    told.map((one) => JSON.parse(one.quarantined[0]!.text)),
+    reported.map((one) => JSON.parse(one.quarantined[0]!.text)),
     JSON.parse(text).logs,
   )
   const window = { fromNs: 1_785_578_400_000_000_000n, toNs: 1_785_578_460_000_000_000n }
@@ -380,23 +385,23 @@ test('a message that breaks the reader itself is set aside alone, with its text 
   const exact = message('n2', ',"\\u0078":"breaks the exact parser"')
   const body = bytesOf(`{"logs":[${message('n1')},${exact},${message('n3')}]}`)
   for (const chunks of [[body], [...oneByOne(body)]]) {
-    const told = read(chunks)
+    const reported = read(chunks)
     assert.deepEqual(
-      told.map((one) => [one.nodeId, one.entries, one.quarantined[0]?.reason]),
+      reported.map((one) => [one.nodeId, one.entries, one.quarantined[0]?.reason]),
       [
         ['n1', 1, undefined],
         ['', 0, 'read_failed'],
         ['n3', 1, undefined],
       ],
     )
-    const part: { text: string; detail?: string } | undefined = told[1]!.quarantined[0]
+    const part: { text: string; detail?: string } | undefined = reported[1]!.quarantined[0]
     assert.equal(part?.text, exact)
     assert.match(part?.detail ?? '', /TypeError: a bug/)
   }
   breaksIn = 3
-  const told = read([bytesOf(`{"logs":[${message('n1')},${message('n2')}]}`)])
+  const reported = read([bytesOf(`{"logs":[${message('n1')},${message('n2')}]}`)])
   assert.deepEqual(
-    told.map((one) => [one.nodeId, one.quarantined[0]?.reason, one.quarantined[0]?.text]),
+    reported.map((one) => [one.nodeId, one.quarantined[0]?.reason, one.quarantined[0]?.text]),
     [
       ['', 'read_failed', message('n1')],
       ['n2', undefined, undefined],
@@ -433,13 +438,13 @@ test('a part without end is looked through once, however many pieces it comes in
   for (const [what, before, after] of parts) {
     words = 0
     const body = Buffer.concat([Buffer.from(`{"logs":[${before}`), filler, Buffer.from(`${after}]}`)])
-    const told = read(
+    const reported = read(
       (function* pieces() {
         for (let at = 0; at < body.length; at += 65_536) yield body.subarray(at, at + 65_536)
       })(),
       limits,
     )
-    assert.deepEqual([told[0]?.entries, told[0]?.txBytes, told[0]?.quarantined], [1, 7, []], what)
+    assert.deepEqual([reported[0]?.entries, reported[0]?.txBytes, reported[0]?.quarantined], [1, 7, []], what)
     // Once is a quarter of its bytes; again with each piece would be 160 times as many.
     assert.ok(words < body.length / 3, `${what}: ${words} words of ${body.length} bytes`)
   }

@@ -24,7 +24,7 @@ const SEED = 20_260_801
 const encoder = new TextEncoder()
 
 /** Everything a message says, independent of where its texts lie. */
-function tell(message: Message): unknown {
+function shown(message: Message): unknown {
   const at = (start: number, end: number) => textOf(message.text, message.textStart + start, message.textStart + end)
   const end = (cell: number) => {
     const c = message.cells.subarray(cell, cell + 6)
@@ -66,7 +66,7 @@ function tell(message: Message): unknown {
 function readExactly(json: Uint8Array): unknown {
   const columns = createColumns()
   createExactParser(columns).read(json, 0, json.length)
-  return tell(columns)
+  return shown(columns)
 }
 
 /** Feeds the parser with the bytes up to each of `stops`, then all of them. */
@@ -85,7 +85,7 @@ function readCompactly(
     bytes.set(json.subarray(0, stop), base)
     bytes[base + stop] = 0
     result = parser.run(bytes, new DataView(bytes.buffer), base, base + stop)
-    if (result >= 0) return { result, length: result - base, told: tell(columns) }
+    if (result >= 0) return { result, length: result - base, told: shown(columns) }
     if (result === ODD) break
   }
   return { result, length: -1, told: undefined }
