@@ -5,7 +5,7 @@
  * The size is fixed: a new address replaces another one. All workers share one cache. */
 
 import { areWordsOf, putWords, spreadHash } from '../base/hash.ts'
-import { isItsTurn } from '../source/parse/string-interner.ts'
+import { isItsTurn } from '../source/parse/text.ts'
 
 const PLACES = 16_384
 /** 64 bytes per place: the address filled up with zeros, lengths and marks, the range of time as two 64-bit numbers. */

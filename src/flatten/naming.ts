@@ -2,8 +2,7 @@
  * comes first, then the one from the name history. */
 import type { NameRecord, Names } from '../directory/names.ts'
 import { type Message, NODE_ADDRESS_CELLS, NODE_CELLS } from '../source/parse/message.ts'
-import { StringInterner } from '../source/parse/string-interner.ts'
-import { textIn } from '../source/parse/text.ts'
+import { StringInterner, textIn } from '../source/parse/text.ts'
 import type { FlatPoints } from './flat-points.ts'
 import type { NameCache } from './name-cache.ts'
 import { TAG_BYTES_MAX } from './points.ts'

@@ -1,6 +1,6 @@
 /** Turns any text into a valid tag value. Escaping for line protocol is done later, in sink/. */
 
-import { firstByte } from '../source/parse/words.ts'
+import { firstByte } from '../source/parse/text.ts'
 import { TAG_BYTES_MAX } from './points.ts'
 
 const encoder = new TextEncoder()

@@ -27,7 +27,7 @@ import {
   TOTALS,
 } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
-import { wordOf } from '../../source/parse/words.ts'
+import { wordOf } from '../../source/parse/text.ts'
 import { copyWords } from './batches.ts'
 import { escapeTag, NEEDS_ESCAPE } from './escape.ts'
 import { writeInt64, writeNumber } from './numbers.ts'

@@ -1,6 +1,6 @@
 /** Writes numbers as digits, four at a time from a table. Digit by digit, the processor would mispredict the length of most numbers. */
 import { highOf, lowOf } from '../../source/parse/int64.ts'
-import { wordOf } from '../../source/parse/words.ts'
+import { wordOf } from '../../source/parse/text.ts'
 
 const CHUNK = 10_000
 /** The digits of 0 to 9999 as a little-endian word: from the first one on, and with zeros before it. */

@@ -5,9 +5,8 @@ import { excerpt } from '../../base/errors.ts'
 import type { CompactParser } from './compact-parser.ts'
 import { ChunkBuffer, CUT, createElementReader, type Element, NO_VALUE, NOTHING, TOO_LARGE } from './element-reader.ts'
 import { HeldDocument } from './held-document.ts'
-import { textOf } from './text.ts'
+import { spaceEnd, textOf } from './text.ts'
 import { createValueScanner } from './value-scanner.ts'
-import { spaceEnd } from './words.ts'
 
 /** Where the bytes stop being what was asked for. */
 export interface CutFault {

@@ -1,8 +1,8 @@
 /** What the parts of the compact parser share, and how they read what does not look as Go writes it. */
 import { ADDRESS_BYTES_MAX, splitAddress } from './address.ts'
 import type { Columns } from './columns.ts'
+import { plainTextEnd, spaceEnd } from './text.ts'
 import type { ValueScanner } from './value-scanner.ts'
-import { plainTextEnd, spaceEnd } from './words.ts'
 
 export interface CompactInput {
   bytes: Uint8Array

@@ -14,11 +14,9 @@ import type { CompactInput } from './compact-input.ts'
 import { readCompactEntries } from './entries.ts'
 import { KINDS } from './message.ts'
 import { readCompactNode } from './node-names.ts'
-import { StringInterner } from './string-interner.ts'
-import { isSame } from './text.ts'
+import { isSame, plainTextEnd, StringInterner, spaceEnd, wordOf } from './text.ts'
 import { createTimeParser } from './time.ts'
 import { createValueScanner } from './value-scanner.ts'
-import { plainTextEnd, spaceEnd, wordOf } from './words.ts'
 
 /** Results of `run` that are not a position. */
 export const MORE = -1

@@ -26,7 +26,6 @@ import {
   PROTO,
   SRC,
 } from './message.ts'
-import { textOf } from './text.ts'
 import {
   firstByte,
   fourDigits,
@@ -36,8 +35,9 @@ import {
   overNine,
   plainTextEnd,
   spaceEnd,
+  textOf,
   wordOf,
-} from './words.ts'
+} from './text.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c

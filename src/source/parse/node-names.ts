@@ -6,7 +6,7 @@ import { ADDRESS_BYTES_MAX } from './address.ts'
 import { growNodeAddresses, growNodes } from './columns.ts'
 import type { CompactInput } from './compact-input.ts'
 import { NODE_ADDRESS_CELLS, NODE_CELLS } from './message.ts'
-import { plainTextEnd, spaceEnd, wordOf } from './words.ts'
+import { plainTextEnd, spaceEnd, wordOf } from './text.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c

@@ -1,8 +1,7 @@
 /** Finds where a JSON value ends, and whether it is JSON at all, while its bytes come in; keeps none of them. Its end is found by brackets and texts
  * alone, so damage inside a value does not hide it. Brackets must match (the outermost 31 are watched): after one that does not, nobody knows
  * where the value ends. */
-import { textOf } from './text.ts'
-import { plainTextEnd } from './words.ts'
+import { plainTextEnd, textOf } from './text.ts'
 
 export interface ValueScanner {
   /** A value begins at the next byte. */
