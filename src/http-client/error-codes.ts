@@ -35,7 +35,7 @@ export function remedyOr(otherwise: string, error: unknown, url: string): string
 }
 
 /** What a proxy has to do with it. `proxy`: it is the cause. `noProxy`: there is none, and that may be the cause. */
-export function proxyRemedies(
+function proxyRemedies(
   error: unknown,
   url: string,
   settings: ProxySettings = readProxy(),

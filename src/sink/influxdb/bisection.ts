@@ -2,9 +2,8 @@
  * the retention, and lines that exceed a limit. Good lines may be sent more than once: writing them again changes nothing.
  *
  * Refused lines are removed where the answer names them. 1.x and 2.x name all of them. 3.x names the first one, so the search continues after
- * it, and the good lines before it follow in one request. Lines are halved only where none is named. When a node has a few refused lines, the
- * rest of its lines waits, so that the lines of other nodes go first. When many lines of a node were refused in a row, the search skips half of
- * the rest; what no skip has shown to be better goes to the dead letters untried. So one node costs some forty requests. */
+ * it, and the good lines before it follow in one request. Lines are halved only where none is named. What one node
+ * can cost is bounded in refused-nodes.ts. */
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { bytesOf, type LineSpan, linesOf, nodeOf, oldestFirst, textOf } from '../line-protocol/line-spans.ts'
@@ -13,6 +12,7 @@ import type { Brake } from './backpressure.ts'
 import type { Reason } from './error-message.ts'
 import { type Cause, causeOf } from './error-texts.ts'
 import type { Known } from './known-values.ts'
+import { createRefusedNodes } from './refused-nodes.ts'
 import type { WriteOutcome } from './response-policy.ts'
 import { createLimitSearch } from './series-limit.ts'
 
@@ -52,11 +52,6 @@ export interface SearchResult {
 /** Maximum requests of one batch once some lines are refused; and after how many the brake may end the search. */
 const REQUESTS_MAX = 1_000
 const BRAKE_REQUESTS_MIN = 64
-/** Refused lines of one node, found one by one, after which the rest of its lines waits. */
-const APART_MIN = 3
-/** Refused lines of one node in a row after which the search skips; and the number of skips after which its other lines are not tried. */
-const NODE_TRIES_MAX = 24
-const LEAPS_MAX = 8
 
 interface Piece {
   readonly lines: readonly LineSpan[]
@@ -89,12 +84,11 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
   const todo: Piece[] = []
   /** The database has parsed these without an error, and written none of them. */
   const checked: LineSpan[] = []
-  const apart = new Map<string, LineSpan[]>()
-  /** By node: refused lines found one by one, and how many of them since one of its lines was taken, and leaps since. */
-  const refusals = new Map<string, { all: number; inRow: number; leaps: number }>()
   const nodes = new Map<LineSpan, string | undefined>()
   const textIn = ({ start, end }: LineSpan) => textOf(bytes.subarray(start, end))
   const limits = createLimitSearch({ textOf: textIn, nodeOf: (line) => nodeIn(line) ?? 'none', known: search.known })
+
+  const refusedNodes = createRefusedNodes(nodeIn)
 
   function nodeIn(line: LineSpan): string | undefined {
     if (!nodes.has(line)) nodes.set(line, nodeOf(textIn(line)))
@@ -126,26 +120,23 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
     if (piece !== undefined) return piece
     // The good lines of other nodes go first; good lines found among waiting lines go last, all together.
     if (!isApartNext && checked.length > 0) return { lines: checked.splice(0), isWhole: true }
-    for (const [node, lines] of apart) {
-      if (lines.length === 0) continue
+    const waiting = refusedNodes.nextWaiting()
+    if (waiting !== undefined) {
       isApartNext = true
-      return { lines: lines.splice(0), isWhole: true, node }
+      return { ...waiting, isWhole: true }
     }
     return checked.length > 0 ? { lines: checked.splice(0), isWhole: true } : undefined
   }
 
   async function deliver(piece: Piece): Promise<void> {
-    const lines = piece.isWhole ? piece.lines : withoutApart(piece.lines)
+    const lines = piece.isWhole ? piece.lines : refusedNodes.withoutWaiting(piece.lines)
     if (lines.length === 0) return
-    const count = refusals.get(piece.node ?? '')
-    if (count !== undefined && count.inRow >= NODE_TRIES_MAX) {
-      if (lines.length > 1 && count.leaps < LEAPS_MAX) {
-        count.leaps += 1
-        const middle = lines.length >> 1
-        todo.push({ ...piece, lines: lines.slice(0, middle) })
-        return await send(piece, lines.slice(middle))
-      }
-      return untried(lines, count.inRow)
+    const plan = refusedNodes.plan(piece.node, lines.length)
+    if (plan.kind === 'give-up') return untried(lines, plan.tries)
+    if (plan.kind === 'skip') {
+      const middle = lines.length >> 1
+      todo.push({ ...piece, lines: lines.slice(0, middle) })
+      return await send(piece, lines.slice(middle))
     }
     return await send(piece, lines)
   }
@@ -196,7 +187,7 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
     if (named === undefined) {
       if (lines.length > 1) return halve(piece, lines)
       refuse(lines[0]!, 'rejected', outcome.detail, outcome.cause)
-      return searched(lines[0]!)
+      return refusedNodes.found(nodeIn(lines[0]!))
     }
     const reject = (line: LineSpan, { detail, why }: Reason) => refuse(line, 'rejected', detail, causeOf(why))
     for (const [index, reason] of named.lines) reject(lines[index]!, reason)
@@ -208,7 +199,7 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
       const before = lines.slice(0, index)
       checked.push(...before)
       took(before)
-      searched(lines[index]!)
+      refusedNodes.found(nodeIn(lines[index]!))
       todo.push({ ...piece, lines: lines.slice(index + 1) })
     }
   }
@@ -221,13 +212,12 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
   }
 
   function took(lines: readonly LineSpan[]): void {
-    if (lines.length === 0 || (isAnyTaken && refusals.size === 0)) return
+    if (lines.length === 0 || (isAnyTaken && refusedNodes.isEmpty())) return
     for (const line of lines) {
       const node = nodeIn(line)
       if (node === undefined) continue
       isAnyTaken = true
-      const count = refusals.get(node)
-      if (count !== undefined) Object.assign(count, { inRow: 0, leaps: 0 })
+      refusedNodes.taken(node)
     }
     if (isAnyTaken) brake.taken()
   }
@@ -238,30 +228,12 @@ export async function searchBatch(search: Search): Promise<SearchResult> {
     if (node !== undefined && !isAnyTaken) brake.refused(node, cause)
   }
 
-  /** It took a request to find this line. */
-  function searched(line: LineSpan): void {
-    const node = nodeIn(line)
-    if (node === undefined) return
-    const { all, inRow, leaps } = refusals.get(node) ?? { all: 0, inRow: 0, leaps: 0 }
-    refusals.set(node, { all: all + 1, inRow: inRow + 1, leaps })
-    if (all + 1 >= APART_MIN && !apart.has(node)) apart.set(node, [])
-  }
-
   function untried(lines: readonly LineSpan[], tries: number): void {
     const last = letters.at(-1)?.detail
     for (const line of lines) {
       const detail = `not tried, because the last ${tries} lines of this node were refused, the last one with: ${last}`
       refuse(line, 'rejected', detail, 'content')
     }
-  }
-
-  function withoutApart(lines: readonly LineSpan[]): readonly LineSpan[] {
-    if (apart.size === 0) return lines
-    return lines.filter((line) => {
-      const own = apart.get(nodeIn(line) ?? '')
-      own?.push(line)
-      return own === undefined
-    })
   }
 
   function halve(piece: Piece, lines: readonly LineSpan[]): void {
