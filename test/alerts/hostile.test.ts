@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
-import { inTime } from '../line/eventually.ts'
+import { inTime } from '../helpers/eventually.ts'
 import { missing } from '../services/servers.ts'
 import { HOSTILE_NAMES } from '../simulator/hostile.ts'
 import { createPresentWorld } from './present.ts'

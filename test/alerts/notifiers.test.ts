@@ -1,6 +1,7 @@
 /** Whoever is told: a real Alertmanager, asked what it holds; a real HTTP receiver behind it and beside it; a scripted ntfy server. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { eventually } from '../helpers/eventually.ts'
 import { startAlertmanager } from '../services/alertmanager.ts'
 import { missing } from '../services/servers.ts'
 import { createPresentWorld } from './present.ts'
@@ -254,7 +255,7 @@ test('faults of receivers are reported with the fix', async (t) => {
       world.read({ fromNs, toNs: fromNs + 3n * MIN }, minute(fromNs + MIN, { nA: 5_000_000 }))
       await world.judge()
       const failed = () => world.alerts.status().notifiers[0]?.error
-      while (failed() === null) await new Promise((go) => setTimeout(go, 20))
+      await eventually('an error of the notifier', () => failed() !== null)
       assert.match(failed() ?? '', wanted)
       assert.ok(!JSON.stringify(world.alerts.status()).includes('geheim'))
     })

@@ -2,7 +2,7 @@
  * ntfy server hear of what crosses the threshold, once, and of its end; of what just does not cross it nobody hears. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { inTime } from '../line/eventually.ts'
+import { inTime } from '../helpers/eventually.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import type { WireAlert } from './moved-alertmanager.ts'

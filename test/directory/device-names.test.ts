@@ -6,10 +6,10 @@ import { CollectorError } from '../../src/base/errors.ts'
 import { createDeviceNames } from '../../src/directory/device-names.ts'
 import type { PipelineMetrics } from '../../src/observe/metrics.ts'
 import type { Device } from '../../src/source/source.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
 import { countingMetrics, keptLog } from '../helpers/silent.ts'
-import { eventually } from '../line/eventually.ts'
 import { apiAndSource } from '../source/api-and-source.ts'
 
 const WEB: Device = { nodeId: 'n1CNTRL', name: 'web', addresses: ['100.64.0.1'] }

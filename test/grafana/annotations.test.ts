@@ -1,7 +1,7 @@
 /** Alerts as marks on graphs: the service writes them into a real InfluxDB, and the dashboards' queries find each with its title, text and tags. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { eventually } from '../line/eventually.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { HOUR_NS, startWorld } from '../line/world.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { NOON } from '../simulator/ranges.ts'

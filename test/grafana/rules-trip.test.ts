@@ -8,6 +8,7 @@ import { type Clock, HOUR, MINUTE, systemClock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startHttpServer } from '../helpers/http-server.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
@@ -90,7 +91,10 @@ async function dataDirAsOf(byNs: bigint): Promise<string> {
   const past = createSimulatedApi(tailnet, { nowNs: () => systemClock.now() + byNs })
   await past.start()
   const isRead = async (service: Service) => {
-    for (; service.status().totals.windows === 0; await systemClock.sleep(100)) await service.pipeline.tick()
+    await eventually('a window', async () => {
+      await service.pipeline.tick()
+      return service.status().totals.windows > 0
+    })
   }
   await withService({ dataDir, 'tailscale.apiUrl': past.url }, isRead, shifted(byNs))
   await past.stop()

@@ -1,8 +1,8 @@
 /** What the real service writes is what the dashboards ask for: the demo as people run it, into a real InfluxDB. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { startCli } from '../helpers/cli.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
@@ -23,11 +23,12 @@ test('after some windows of the demo, every dashboard shows something in every p
     TAILFLUX_POLL_LOOKBACK: '6h',
   })
   await cli.until(/Status page/, 'stderr')
-  for (let lagSeconds = Infinity; !(lagSeconds < 120); await sleep(100)) {
+  const readTo = async () => {
     assert.equal(cli.child.exitCode, null, cli.stderr())
     const status = (await (await fetch(`http://127.0.0.1:${port}/api/status`)).json()) as { lagSeconds: number | null }
-    lagSeconds = status.lagSeconds ?? Infinity
+    return status.lagSeconds !== null && status.lagSeconds < 120
   }
+  await eventually('the demo to be read', readTo, 100)
 
   const toMs = Date.now()
   const empty: string[] = []

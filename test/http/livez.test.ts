@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
-import { eventually } from '../line/eventually.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startWholeService } from './whole-service.ts'
 
 test('a service whose timers went dead answers /livez with 503, and with 200 once it polls again', async (t) => {

@@ -5,9 +5,9 @@ import { CollectorError } from '../../src/base/errors.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { createHealth } from '../../src/observe/health.ts'
 import { createFailures } from '../../src/observers/failures.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { keptLog, silentLog } from '../helpers/silent.ts'
-import { eventually } from '../line/eventually.ts'
 import { bearer, readEvent, serve, silentFailures, someStatus, TOKEN } from './serve.ts'
 
 test('probes answer while API and database are in trouble, and only an error makes /health and the strict probe 503', async (t) => {

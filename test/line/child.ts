@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { StatusAnswer } from '../../src/observe/status.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { freePort } from '../services/server-process.ts'
-import { eventually } from './eventually.ts'
 
 export interface Child {
   readonly url: string

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { inTime } from '../helpers/eventually.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
-import { inTime } from './eventually.ts'
 
 const STOP_MS_MAX = 10_000
 

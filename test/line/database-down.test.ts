@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inTime } from '../helpers/eventually.ts'
 import { startInfluxd } from '../services/influxd.ts'
-import { inTime } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { LAG_NS, originOf, startWorld } from './world.ts'
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { eventually, inTime } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
-import { eventually, inTime } from './eventually.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf } from './world.ts'
 

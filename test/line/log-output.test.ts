@@ -5,12 +5,12 @@ import { closeSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { eventually, inTime } from '../helpers/eventually.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { type Child, startChild } from './child.ts'
-import { eventually, inTime } from './eventually.ts'
 
 /** The whole stop may take so long: docker kills after 10 s. */
 const STOP_MS_MAX = 10_000

@@ -3,6 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { eventually, inTime } from '../helpers/eventually.ts'
 import { startHttpServer } from '../helpers/http-server.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { type Reply, type Route, startScriptedApi } from '../helpers/scripted-api.ts'
@@ -12,7 +13,6 @@ import { promtool } from '../services/promtool.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
-import { eventually, inTime } from './eventually.ts'
 
 /** Signs that many encodings change. */
 const CANARY = {

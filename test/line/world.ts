@@ -6,12 +6,12 @@ import { createService, type Service } from '../../src/main.ts'
 import type { TickResult } from '../../src/observe/line/status.ts'
 import { createLog, type LogLevel } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi, type SimulatedApi, type SimulatedApiOptions } from '../simulator/api.ts'
 import type { TailnetOptions } from '../simulator/options.ts'
 import { NOON } from '../simulator/ranges.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
-import { eventually } from './eventually.ts'
 
 export const LAG_NS = 60_000_000_000n
 export const HOUR_NS = 3_600_000_000_000n
