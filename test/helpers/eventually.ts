@@ -1,7 +1,7 @@
 /** Waiting for what must come, with an end for the case that it does not. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export const PATIENCE_MS = 60_000
+export const PATIENCE_MS = 120_000
 
 /** Asks again and again until the answer is not undefined or false. `what` completes "waited in vain for". */
 export async function eventually<T>(
