@@ -1,4 +1,4 @@
-/** The service as a process, with an observer that throws at every message: ingestion goes on, people are reported, and it heals by itself. */
+/** The service as a process, with an observer that throws at every message: ingestion continues, health reports it, and it recovers by itself. */
 import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
