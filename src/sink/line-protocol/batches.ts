@@ -195,7 +195,7 @@ export interface Memory {
   readonly view: DataView
 }
 
-export function createMemory(size: number): Memory {
+function createMemory(size: number): Memory {
   const bytes = new Uint8Array(size + SPARE)
   return { bytes, view: new DataView(bytes.buffer) }
 }
