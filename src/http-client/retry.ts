@@ -38,7 +38,7 @@ export function backoffMs(
 
 /** The times in the head of an answer. */
 
-/** Nobody is left waiting for longer, whatever the answer says. */
+/** No wait is longer, whatever the answer says. */
 const RETRY_AFTER_MAX_MS = 10 * 60_000
 
 /** `Retry-After` in ms, from 0 to ten minutes: seconds or an HTTP date (RFC 9110, 10.2.3). Undefined without a readable one. `nowMs`: the clock

@@ -58,7 +58,7 @@ const STATES = {
   keyText: 3,
   colon: 4,
   value: 5,
-  skip: 6, // inside a member that nobody needs
+  skip: 6, // inside a member that is not needed
   next: 7, // after a member
   firstElement: 8,
   element: 9, // after a comma

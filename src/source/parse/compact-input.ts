@@ -8,13 +8,13 @@ export interface CompactInput {
   bytes: Uint8Array
   /** Of the same bytes. */
   view: DataView
-  /** Where the message begins: texts are told by their distance from it. */
+  /** Where the message begins: texts are given by their distance from it. */
   base: number
   end: number
   /** Where a number or member ends that did not look as usual. */
   at: number
   readonly columns: Columns
-  /** For members that nobody knows. */
+  /** For unknown members. */
   readonly scanner: ValueScanner
   /** How deep such a member of an entry or node may be nested. */
   readonly memberDepthMax: number

@@ -1,6 +1,6 @@
 /** The compact parser: a message as Go's encoder writes it, read in one pass from the bytes of the answer into columns.
  *
- * Members may come in any order, with white space between them, and with members that nobody knows. Whatever it is not sure about (escapes or
+ * Members may come in any order, with white space between them, and with unknown members. Whatever it is not sure about (escapes or
  * non-ASCII in texts that matter, members twice, counters beyond 15 digits, wrong types, invalid JSON) it calls ODD, and the exact parser reads
  * the message instead; so it never decides that something is bad. What it takes, the exact parser would take the same way.
  *
@@ -60,7 +60,7 @@ const NAMES = MEMBERS.map((name) => new TextEncoder().encode(`${name}"`))
 const FIRST_LETTERS = Int32Array.from(MEMBERS, (name) => wordOf(`${name}"`.slice(0, 4)))
 const NULL = new TextEncoder().encode('null')
 
-// Where reading goes on.
+// Where reading continues.
 const AT_OPEN = 0
 const AT_FIRST_MEMBER = 1
 const AT_MEMBER = 2
@@ -197,7 +197,7 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
     return p
   }
 
-  /** A member that nobody needs, checked all the same: what this takes, JSON.parse would take. */
+  /** A member that is not needed, checked all the same: what this takes, JSON.parse would take. */
   function unknown(b: Uint8Array, p: number): number {
     const stop = scanner.run(b, input.view, p, input.end)
     if (stop < 0) {

@@ -4,7 +4,7 @@ import { headOf } from './text.ts'
 import { createValueScanner } from './value-scanner.ts'
 
 const BYTES_MIN = 256 * 1024
-/** A huge element must not keep its memory for ever. */
+/** A huge element must not keep its memory forever. */
 const KEPT_BYTES_MAX = 1 << 20
 /** Zeros after the bytes, so that a parser may look ahead. */
 const PADDING = 32

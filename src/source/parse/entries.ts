@@ -276,7 +276,7 @@ export function readCompactEntries(input: CompactInput, first: number, kind: num
   return done
 }
 
-/** Six cells for an end that a message does not tell. */
+/** Six cells for an endpoint that a message does not name. */
 function absentEnd(cells: Int32Array, at: number): void {
   cells[at + END_TEXT_START] = 0
   cells[at + END_TEXT_END] = 0

@@ -1,6 +1,6 @@
 /** The exact parser: any message, read by JSON.parse into the same columns as the compact parser fills. Slower, but it knows every spelling, and it alone
  * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be larger than a
- * double can tell exactly. */
+ * double can hold exactly. */
 
 import { hashBytes } from '../../base/hash.ts'
 import { doubled } from '../../base/typed-array.ts'
@@ -102,7 +102,7 @@ export function createExactParser(columns: Columns): ExactParser {
     }
   }
 
-  /** Appends an entry, or tells why not. */
+  /** Appends an entry, or returns why not. */
   function entry(value: unknown, kind: number, counters: bigint[]): QuarantineReason | undefined {
     if (!isObject(value)) return 'bad_entry'
     const src = textMember(value, 'src')
@@ -230,7 +230,7 @@ function textMember(object: JsonObject, key: string): string | undefined {
 function counterOf(value: unknown): bigint | undefined {
   if (value === undefined) return 0n
   if (typeof value === 'number') return value >= 0 ? BigInt(value) : undefined
-  // Up to 19 digits, so that nobody makes us read a number of a million digits.
+  // Up to 19 digits, so that no sender makes us read a number of a million digits.
   if (!JSON.isRawJSON(value) || !/^\d{1,19}$/.test(value.rawJSON)) return undefined
   const count = BigInt(value.rawJSON)
   return count <= COUNTER_MAX ? count : undefined

@@ -40,7 +40,7 @@ export class HeldDocument {
     if (this.eventStart >= 0 && this.eventStop === 0) this.eventStop = pos - this.start
   }
 
-  /** Start and stop of the message in it, as far as can be told: of its event, if it is no message itself. */
+  /** Start and stop of the message in it, as far as is known: of its event, if it is no message itself. */
   messageSpan(stop: number): readonly [start: number, stop: number] {
     if (this.hasNodeId || this.eventStart < 0) return [this.start, stop]
     return [this.start + this.eventStart, this.start + this.eventStop]

@@ -62,7 +62,7 @@ export function createMessageReader(limits: ReaderLimits, saved?: SavedForm): Me
       try {
         return compact.run(bytes, view, base, end)
       } catch (error) {
-        // A bug of ours that one message brings to light: it is set aside alone, once its end is known.
+        // A bug of ours that one message brings to light: it is quarantined alone, once its end is known.
         thrown = error
         return ODD
       }
@@ -176,7 +176,7 @@ export function createMessageReader(limits: ReaderLimits, saved?: SavedForm): Me
   }
 }
 
-/** Inside the list the rest of the answer cannot be trusted: asking for less helps when an answer broke off and went on as something else.
+/** Inside the list the rest of the answer cannot be trusted: asking for less helps when an answer broke off and continued as something else.
  * Elsewhere it is not the answer of the API at all. */
 function describeFault({ what, seen, bytesRead }: CutFault): CollectorError {
   const again = 'it is retried with a shorter window.'

@@ -1,6 +1,6 @@
 /** One message of the API, as the parsers give it to flatten/. */
 
-/** A message, or part of one, that cannot be taken. It is counted and goes to the dead-letter file; the line goes on. */
+/** A message, or part of one, that cannot be taken. It is counted and goes to the dead-letter file; the line continues. */
 export interface Quarantined {
   /** A closed list (metric label). */
   readonly reason: QuarantineReason
@@ -14,7 +14,7 @@ export interface Quarantined {
 export const QUARANTINE_REASONS = [
   'not_an_object',
   'bad_json', // invalid JSON inside the message
-  'no_node', // nodeId missing or empty: the zero message, or one that nobody vouches for
+  'no_node', // nodeId missing or empty: the zero message, or one without a verified sender
   'bad_time', // start missing, not RFC 3339, or outside int64 nanoseconds
   'clock_out_of_bounds', // start too far before or after logged
   'bad_counter', // not an integer from 0 to 2^63-1
@@ -41,7 +41,7 @@ export const ENTRY_CELLS = 14
 export const KIND = 0
 /** 0: none; 1 to 255: the IANA number; 256 and up: `protoNames[cell - 256]`. */
 export const PROTO = 1
-/** Six cells each, see END_*: the near end and the far end as the reporting node wrote them. */
+/** Six cells each, see END_*: the near and the far endpoint as the reporting node wrote them. */
 export const SRC = 2
 export const DST = 8
 /** Cells of one end: the whole text, and in it the address without brackets and port. Equal start and end: absent. */
@@ -77,7 +77,7 @@ export interface Message {
   readonly quarantined: readonly QuarantinedPart[]
 
   /** Memory of all texts, UTF-8. It is that of the reader and holds more than this message; making a part of it an object of its own would
-   * be dearer than reading a time. */
+   * cost more than reading a time. */
   readonly text: Uint8Array
   readonly textStart: number
   /** The same memory; 16 bytes behind each text can be read, whatever they hold. */
@@ -93,7 +93,7 @@ export interface Message {
   /** Protocols that are not numbers from 0 to 255: lower-case names, decimal numbers. */
   readonly protoNames: readonly string[]
 
-  /** What the message itself tells about devices: srcNode and dstNodes in the order of the wire. */
+  /** What the message itself says about devices: srcNode and dstNodes in the order of the wire. */
   readonly nodeCount: number
   readonly nodeCells: Int32Array
   readonly nodeAddressCount: number
@@ -103,7 +103,7 @@ export interface Message {
   /** srcNode has the message's own nodeId. */
   readonly srcNodeIsReporter: boolean
 
-  /** The message as it was received: `json[jsonStart, jsonEnd)`, for the one that must be set aside after it was read. */
+  /** The message as it was received: `json[jsonStart, jsonEnd)`, for the one that must be quarantined after it was read. */
   readonly json: Uint8Array
   readonly jsonStart: number
   readonly jsonEnd: number

@@ -1,4 +1,4 @@
-/** A node that a message tells about, as Go writes it. Like entries.ts one function without outer variables, for the same reason: with node info
+/** A node that a message describes, as Go writes it. Like entries.ts one function without outer variables, for the same reason: with node info
  * these are a third of the bytes of an answer. */
 
 import { hashWords } from '../../base/hash.ts'

@@ -149,7 +149,7 @@ export class StringInterner {
 }
 
 /** Whether what is new takes the first of two places that are both taken. Seldom: nodes report in turn, and if each drove out the one before, none would
- * ever be found. But now and then, so that what nobody asks for any more goes. */
+ * ever be found. But now and then, so that what is no longer used goes. */
 export function isItsTurn(misses: number): boolean {
   return (misses & 7) === 0
 }

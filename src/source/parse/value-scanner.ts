@@ -1,5 +1,5 @@
 /** Finds where a JSON value ends, and whether it is JSON at all, while its bytes come in; keeps none of them. Its end is found by brackets and texts
- * alone, so damage inside a value does not hide it. Brackets must match (the outermost 31 are watched): after one that does not, nobody knows
+ * alone, so damage inside a value does not hide it. Brackets must match (the outermost 31 are watched): after one that does not, it is not known
  * where the value ends. */
 import { plainTextEnd, textOf } from './text.ts'
 
