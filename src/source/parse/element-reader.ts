@@ -1,4 +1,5 @@
-/** The bytes of an answer that are held, and where one element of its list ends in them: read in place by the compact parser, or cut by its brackets and texts, or dropped because it is too large. */
+/** The bytes of an answer that are held, and where one element of its list ends in them: read in place by the compact parser, or cut by its brackets
+ * and texts, or dropped because it is too large. */
 import { type CompactParser, MORE } from './compact-parser.ts'
 import { headOf } from './text.ts'
 import { createValueScanner } from './value-scanner.ts'
