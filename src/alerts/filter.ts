@@ -1,5 +1,5 @@
 /** What a scope leaves out, asked once for each node, protocol and end, and remembered by their numbers. */
-import { PROTO_TAGS } from '../source/parse/protocol.ts'
+import { PROTO_TAGS } from '../base/protocol.ts'
 import type { Ends } from './ends.ts'
 import { KIND_COUNT } from './node-tally.ts'
 import type { Nodes } from './nodes.ts'

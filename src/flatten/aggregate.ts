@@ -2,7 +2,7 @@
  * that uses no variables of an outer function, as in source/parse/entries.ts, because those would be loaded from memory at each step. */
 
 import { hashBytes, hashStep, hashText, secondHashStep } from '../base/hash.ts'
-import { highOf, int64Of, lowOf } from '../source/parse/int64.ts'
+import { highOf, int64Of, lowOf } from '../base/int64.ts'
 import {
   COUNTERS,
   DST,

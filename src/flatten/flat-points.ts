@@ -1,9 +1,9 @@
 /** The columns behind Points: one open-addressing table of distinct tag sets and their sums, kept from message to message. */
 
 import { RowIndex } from '../base/hash-tables.ts'
+import { PROTO_TAGS } from '../base/protocol.ts'
 import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind, type Message, type QuarantinedPart } from '../source/parse/message.ts'
-import { PROTO_TAGS } from '../source/parse/protocol.ts'
 import { textOf } from '../source/parse/text.ts'
 import { AddressTable } from './address-table.ts'
 import type { ExactSums } from './exact-sums.ts'

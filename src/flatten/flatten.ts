@@ -1,8 +1,8 @@
 /** A message becomes points: entries with equal tags are summed, each address gets the name that it had at the message's time, and the sums are
  * checked. The same message always becomes the same points, whenever it is read. */
 import { CollectorError } from '../base/errors.ts'
+import { PROTO_TAGS } from '../base/protocol.ts'
 import { ENTRY_CELLS, KIND, KINDS, type Message } from '../source/parse/message.ts'
-import { PROTO_TAGS } from '../source/parse/protocol.ts'
 import { type Aggregation, aggregateEntries, createDigest, entryText } from './aggregate.ts'
 import { ExactSums } from './exact-sums.ts'
 import { FlatPoints } from './flat-points.ts'

@@ -7,9 +7,9 @@ import { CollectorError } from '../base/errors.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
 import { idOf } from '../sink/dead-letter-quota.ts'
 import type { DeadLetter, DeadLetters } from '../sink/sink.ts'
-import { claimsOf } from '../source/parse/claims.ts'
 import type { Message, QuarantinedPart } from '../source/parse/message.ts'
 import { HEAD_BYTES_MAX, headWithLength } from '../source/parse/text.ts'
+import { claimsOf } from './claims.ts'
 
 export interface Quarantine {
   /** Messages and entries that were quarantined so far. */

@@ -1,7 +1,7 @@
 /** Devices of the tailnet, from the devices API: only what names and alerts need. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { CollectorError } from '../base/errors.ts'
+import { type Code, CollectorError } from '../base/errors.ts'
 import { type CutFault, createArrayCutter } from './parse/array-cutter.ts'
 import { NOTHING, TOO_LARGE } from './parse/element-reader.ts'
 import { textOf } from './parse/text.ts'
@@ -79,12 +79,9 @@ export function createElementList(name: string, elementBytesMax = DEVICE_BYTES_M
   const { buffer, element } = cutter
 
   function fault(what: CutFault['what'] | typeof TOO_LARGE, cause?: unknown): CollectorError {
-    const [code, is] =
-      what === TOO_LARGE
-        ? (['api_too_large', `has a part of more than ${elementBytesMax} bytes`] as const)
-        : what === 'ended'
-          ? (['api_truncated', 'ended before its JSON did'] as const)
-          : (['api_not_json', `is not JSON with a list "${name}"`] as const)
+    let [code, is]: [Code, string] = ['api_not_json', `is not JSON with a list "${name}"`]
+    if (what === TOO_LARGE) [code, is] = ['api_too_large', `has a part of more than ${elementBytesMax} bytes`]
+    if (what === 'ended') [code, is] = ['api_truncated', 'ended before its JSON did']
     const text = `The answer with the ${name} ${is}; look for a proxy or portal in between, and check TAILSCALE_API_URL.`
     return new CollectorError(text, { stage: 'source', code, reaction: 'retry', cause })
   }

@@ -1,5 +1,5 @@
 /** Writes numbers as digits, four at a time from a table. Digit by digit, the processor would mispredict the length of most numbers. */
-import { highOf, lowOf } from '../../source/parse/int64.ts'
+import { highOf, lowOf } from '../../base/int64.ts'
 import { wordOf } from '../../source/parse/text.ts'
 
 const CHUNK = 10_000

@@ -1,7 +1,8 @@
 /** Texts that many lines of one message share: made once per message and then copied. */
+
+import { PROTO_TAGS } from '../../base/protocol.ts'
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
 import { KINDS } from '../../source/parse/message.ts'
-import { PROTO_TAGS } from '../../source/parse/protocol.ts'
 import { TextChunks } from './batches.ts'
 import { writeInt64 } from './numbers.ts'
 

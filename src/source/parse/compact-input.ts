@@ -37,8 +37,7 @@ export function otherNumber(input: CompactInput, p: number): number {
   let end = start
   for (; bytes[end]! >= ZERO && bytes[end]! <= NINE; end++) value = value * 10 + bytes[end]! - ZERO
   input.at = end
-  const isNumber = end > start && end - start <= DIGITS_MAX && (bytes[start] !== ZERO || end === start + 1)
-  return isNumber ? value : -1
+  return end > start && end - start <= DIGITS_MAX && (bytes[start] !== ZERO || end === start + 1) ? value : -1
 }
 
 /** Any text in the place of an address, into the six cells from `to`. Returns its closing quote, or -1. */

@@ -3,6 +3,7 @@
  * double can hold exactly. */
 
 import { hashBytes } from '../../base/hash.ts'
+import { protoOf } from '../../base/protocol.ts'
 import { doubled } from '../../base/typed-array.ts'
 import { splitAddress } from './address.ts'
 import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './columns.ts'
@@ -20,7 +21,6 @@ import {
   type QuarantineReason,
   SRC,
 } from './message.ts'
-import { protoOf } from './protocol.ts'
 import { HEAD_BYTES_MAX, headWithLength, textOf } from './text.ts'
 import { parseTime } from './time.ts'
 

@@ -1,5 +1,5 @@
 /** RFC 3339 to nanoseconds, on bytes and by hand: `Date` knows only milliseconds. */
-import { int64Of } from './int64.ts'
+import { int64Of } from '../../base/int64.ts'
 
 const MAX_NS = (1n << 63n) - 1n
 const MIN_NS = -(1n << 63n)

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PROTO_TAGS, protoOf } from '../../../src/base/protocol.ts'
+import { claimsOf } from '../../../src/pipeline/claims.ts'
 import { splitAddress } from '../../../src/source/parse/address.ts'
-import { claimsOf } from '../../../src/source/parse/claims.ts'
-import { PROTO_TAGS, protoOf } from '../../../src/source/parse/protocol.ts'
 import { parseTime } from '../../../src/source/parse/time.ts'
 
 const encoder = new TextEncoder()

@@ -1,6 +1,6 @@
 /** What a message that cannot be read says about itself all the same, so that its dead letter counts for the right node and hour: the texts
  * `nodeId` and `logged` among its own members, as far as its text goes. */
-import { parseTime } from './time.ts'
+import { parseTime } from '../source/parse/time.ts'
 
 export interface Claims {
   readonly node?: string
