@@ -7,7 +7,7 @@ export interface Presence {
   wasIn(id: number, from: number, to: number): boolean
   forgetBefore(slot: number): void
   isIdle(id: number): boolean
-  /** Semaphore changed since the last `saved`; undefined for those that were forgotten. */
+  /** Places changed since the last `saved`; undefined for those that were forgotten. */
   changed(): Map<number, Uint8Array | undefined>
   saved(): void
   restore(slot: number, seen: Uint8Array): void

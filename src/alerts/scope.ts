@@ -183,7 +183,7 @@ function summed(scope: Scope, sum: Sum, stepNs: bigint, keepNs: bigint): SummedB
 }
 
 function present(scope: Scope, rule: Rule, withinNs: bigint, limits: ScopeLimits): SourceClockBy {
-  // Semaphore are never longer than the window, so that a group whose window is empty was seen in a slot that is over.
+  // Places are never longer than the window, so that a group whose window is empty was seen in a slot that is over.
   const slotNs = rule.windowNs >= 10n * MINUTE ? 10n * MINUTE : MINUTE
   let one = scope.present.find((other) => other.slotNs === slotNs)
   if (one === undefined) {

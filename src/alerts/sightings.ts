@@ -24,7 +24,7 @@ export interface Sightings {
   readonly overflowed: number
   /** Groups whose slot changed since the last `saved`; undefined for what was forgotten. */
   changed(): Map<string, number | undefined>
-  /** Semaphore whose waiting sightings changed. */
+  /** Places whose waiting sightings changed. */
   changedWaiting(): Map<number, readonly Sighting[] | undefined>
   saved(): void
   restore(key: string, slot: number): void

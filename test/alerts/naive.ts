@@ -72,7 +72,7 @@ function judge(
     return value >= (rule.atLeast ?? 0) && past > 0 && isAbove(value / past) ? 'yes' : 'no'
   }
   const value = rule.is === 'silent' ? now.length : sum(now)
-  // Semaphore of ten minutes, or of one where the window is shorter; only those that are over count.
+  // Places of ten minutes, or of one where the window is shorter; only those that are over count.
   const slot = windowNs >= 10n * MIN ? 10n * MIN : MIN
   const isKnown = value > 0 || within(((at - (rule.withinNs ?? 0n)) / slot) * slot, (at / slot) * slot).length > 0
   if (!isKnown) return complete ? 'no' : 'unknown'
