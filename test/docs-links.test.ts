@@ -58,7 +58,7 @@ for (const page of PAGES) {
 
 /** A path from the root, one below `src/` or `test/`, or a bare file name that some folder has. */
 function isThere(path: string): boolean {
-  if (['package.json', 'tsconfig.json', 'bench.json'].includes(path)) return true
+  if (['package.json', 'tsconfig.json', 'bench.json'].includes(path) || path.startsWith('.cache/')) return true
   if (!path.includes('/')) return NAMES.has(path)
   return ['', 'src', 'test'].some((folder) => existsSync(join(root, folder, path)))
 }

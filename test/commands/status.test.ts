@@ -31,7 +31,7 @@ test('the headline first, then the stages, the progress and the traffic', () => 
     /^Tailscale API .*no success yet$/m,
     /^complete up to {2}2026-11-02 12:00:00 UTC$/m,
     /^gaps +none$/m,
-    /^traffic now +virtual 0 bit\/s/m,
+    /^traffic now +virtual 0 bps/m,
   ])
     assert.match(text, line)
 })

@@ -20,6 +20,12 @@ const TAKEN_BACK: Readonly<Record<string, string>> = {
   'end of alert is taken back': 'alert is over',
 }
 
+/** Who it is about, and with whom. */
+const SENTENCES = {
+  firing: /^(.*) sent [\d.]+ [kMG]?B(?: to (.*))? in 5 min \(limit \d+ kB\)$/s,
+  resolved: /^(.*) is back below the limit \(was [\d.]+ [kMG]?B in 5 min, limit \d+ kB\)$/s,
+} as const
+
 test('every alert that begins or ends is a mark on the graphs of its tailnet', async (t) => {
   const influx = await startInfluxd(t, { databases: ['flows'] })
   const { service } = await startWorld(t, { tailnet: { nodes: 40, seed: 4, hostile: true } })
@@ -90,13 +96,11 @@ test('every alert that begins or ends is a mark on the graphs of its tailnet', a
       .filter((one) => one.msg === msg)
       .map(({ rule, group, at }) => {
         const who = rule === 'busy' ? group['node_name'] : `${group['src']} to ${group['dst']}`
-        return `${at.slice(0, 16)} ${rule === 'busy' ? 'Too busy' : rule}: ${state} | ${who}: | alert ${rule} ${state}`
+        return `${at.slice(0, 16)} ${rule === 'busy' ? 'Too busy' : rule}: ${state} | ${who} | alert ${rule} ${state}`
       })
     const found = marks.map(({ timeMs, title, text, tags }) => {
-      const [, who = ''] = /^(.*?:) [\d.]+ [kMG]?B in 5m, more than \d+(?:\.\d+)? kB$/s.exec(text) ?? [
-        text,
-        `?? ${text}`,
-      ]
+      const [, src, dst] = SENTENCES[state].exec(text) ?? [text, `?? ${text}`]
+      const who = dst === undefined ? src : `${src} to ${dst}`
       return `${new Date(timeMs).toISOString().slice(0, 16)} ${title} | ${who} | ${tags.join(' ')}`
     })
     assert.deepEqual(found.toSorted(), wanted.toSorted())

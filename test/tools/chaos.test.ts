@@ -24,6 +24,6 @@ test('killed again and again, between network, API, disk and clock that misbehav
   // I10: the faults bit.
   const count = (begin: string) =>
     [...report.bites].reduce((sum, [name, times]) => sum + (name.startsWith(begin) ? times : 0), 0)
-  for (const begin of ['service SIG', 'database SIGKILL', 'told: window done (late)', 'told: tailflux starts'])
+  for (const begin of ['service SIG', 'database SIGKILL', 'reported: window done (late)', 'reported: tailflux starts'])
     assert.ok(count(begin) > 0, `${begin} never happened`)
 })
