@@ -1,10 +1,16 @@
-/** Makes docs/openapi.json: what the routes of the HTTP server say about themselves. */
+/** Makes docs/openapi.json: what the routes of the HTTP server say about themselves, and the types of their answers (src/http/answers.ts). */
+import { fileURLToPath } from 'node:url'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
+import { createGenerator } from 'ts-json-schema-generator'
 import { systemClock } from '../src/base/clock.ts'
+import { compare } from '../src/base/order.ts'
 import { createApp, type HttpDeps } from '../src/http/app.ts'
 import { fixedSecret } from '../src/secrets/secret.ts'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const ROOT_TYPE = 'Answers'
 
 const DOCUMENT = {
   openapi: '3.1.1',
@@ -60,9 +66,29 @@ export function documentedApp(beforeRoutes: NonNullable<HttpDeps['beforeRoutes']
   ).app
 }
 
+/** The schema of each type in `Answers` and of all that they consist of, by name; comments are descriptions. */
+function answerSchemas(): readonly object[] {
+  const generator = createGenerator({
+    path: `${ROOT}src/http/answers.ts`,
+    tsconfig: `${ROOT}tsconfig.json`,
+    type: ROOT_TYPE,
+    // `npm run types` checks.
+    skipTypeCheck: true,
+    additionalProperties: false,
+  })
+  const { definitions = {} } = generator.createSchema(ROOT_TYPE)
+  // Fastify knows a shared schema by `Name#`.
+  const text = JSON.stringify(definitions).replaceAll(/"#\/definitions\/(\w+)"/g, '"$1#"')
+  return Object.entries(JSON.parse(text) as Record<string, object>)
+    .filter(([name]) => name !== ROOT_TYPE)
+    .toSorted(([one], [other]) => compare(one, other))
+    .map(([name, schema]) => ({ $id: name, ...schema }))
+}
+
 /** JSON text. */
 export async function openapi(): Promise<string> {
   const app = documentedApp((instance) => {
+    for (const schema of answerSchemas()) instance.addSchema(schema)
     instance.register(swagger, {
       openapi: DOCUMENT,
       refResolver: { buildLocalReference: ({ $id }) => String($id) },

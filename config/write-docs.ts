@@ -1,10 +1,10 @@
 /** Writes what is made from the code (`npm run docs`): from the schema of the settings config/tailflux.yaml, config/settings.schema.json,
- * docs/settings.md and the table in README.md; from types and routes of the HTTP server src/http/answers.json and docs/openapi.json. */
+ * docs/settings.md and the table in README.md; from types and routes of the HTTP server docs/openapi.json. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { SCHEMA_FILE, settingsJsonSchema } from '../src/config/json-schema.ts'
 import { sampleSettings, settingsTable } from '../src/config/print.ts'
-import { answerSchemas } from './answers.ts'
+import { openapi } from './openapi.ts'
 
 /** The keys that most people set. */
 const MAIN_KEYS = [
@@ -87,8 +87,5 @@ async function write(name: string, text: string): Promise<void> {
 
 if (import.meta.main) {
   for (const [name, text] of await documents()) await write(name, text)
-  await write('src/http/answers.json', answerSchemas())
-  // Only now, because the routes read that file when they are loaded.
-  const { openapi } = await import('./openapi.ts')
   await write('docs/openapi.json', await openapi())
 }

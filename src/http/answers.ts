@@ -1,5 +1,4 @@
-/** What the routes answer, beside the status. `npm run docs` makes answers.json of these types, by which routes describe themselves and tests check
- * real answers. */
+/** What the routes answer, beside the status. `npm run docs` writes these types to docs/openapi.json, and tests check real answers by it. */
 import type { HealthState, Status } from '../observe/health.ts'
 import type { BackfillStatus, TickResult } from '../observe/line/status.ts'
 import type { StatusAnswer } from '../observe/status.ts'
@@ -40,16 +39,15 @@ export interface ErrorAnswer {
   readonly error: string
 }
 
-/** All answers in JSON: config/answers.ts begins here.
- * @public */
+/** All answers in JSON, by the names of their types: config/openapi.ts makes their schemas. */
 export interface Answers {
-  readonly liveness: LivenessAnswer
-  readonly readiness: ReadinessAnswer
-  readonly health: HealthAnswer
-  readonly status: StatusAnswer
-  readonly run: RunAnswer
-  readonly done: DoneAnswer
-  readonly reload: ReloadAnswer
-  readonly backfill: BackfillStatus
-  readonly error: ErrorAnswer
+  readonly LivenessAnswer: LivenessAnswer
+  readonly ReadinessAnswer: ReadinessAnswer
+  readonly HealthAnswer: HealthAnswer
+  readonly StatusAnswer: StatusAnswer
+  readonly RunAnswer: RunAnswer
+  readonly DoneAnswer: DoneAnswer
+  readonly ReloadAnswer: ReloadAnswer
+  readonly BackfillStatus: BackfillStatus
+  readonly ErrorAnswer: ErrorAnswer
 }

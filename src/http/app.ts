@@ -23,7 +23,6 @@ import { createEvents, type Events } from './event-stream.ts'
 import { refuse, refuseBadRequest } from './refuse.ts'
 import { createRendering } from './rendering.ts'
 import { addRoutes, EVENTS } from './routes.ts'
-import { addAnswerSchemas } from './schemas.ts'
 
 export interface HttpDeps extends Actions {
   readonly log: Logger
@@ -161,7 +160,6 @@ export function createApp(
   deps.beforeRoutes?.(app)
   app.register(fastifyStatic, { serve: false, cacheControl: false })
   app.register(async (scope) => {
-    addAnswerSchemas(scope)
     addRoutes(scope, {
       ...deps,
       events,

@@ -1,16 +1,9 @@
-/** How routes describe their answers: for docs/openapi.json, and for the tests that check real answers. */
-import type { FastifyInstance } from 'fastify'
-import answers from './answers.json' with { type: 'json' }
-
-type AnswerName = keyof typeof answers
-
-/** Makes the names in answers.json known to the routes of this app. */
-export function addAnswerSchemas(app: FastifyInstance): void {
-  for (const [name, schema] of Object.entries(answers)) app.addSchema({ $id: name, ...schema })
-}
+/** How routes describe their answers, for docs/openapi.json. The running service does not need the schemas that the names stand for; config/openapi.ts
+ * makes them of the types. */
+import type { Answers } from './answers.ts'
 
 /** A JSON answer, by the name of its type. */
-export function json(name: AnswerName, description: string) {
+export function json(name: keyof Answers, description: string) {
   return { description, content: { 'application/json': { schema: { $ref: `${name}#` } } } }
 }
 
