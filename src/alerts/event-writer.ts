@@ -1,6 +1,8 @@
 /** Events on their way to the database: one batch at a time, and they stay with us until it took them. What becomes of them is told by the log
  * alone: a database that takes no events takes points all the same. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Sink } from '../sink/sink.ts'
@@ -20,8 +22,7 @@ export interface EventWriter {
 /** More are not kept, some hundred bytes each; the oldest go. A day of the past may be judged at once. */
 const EVENTS_MAX = 20_000
 const EVENTS_PER_BATCH = 1_000
-const BACKOFF_MIN_MS = 5_000
-const BACKOFF_MAX_MS = 300_000
+const BACKOFF = { minMs: 5_000, maxMs: 300_000 }
 
 export function createEventWriter(
   sink: Pick<Sink, 'write'>,
@@ -74,8 +75,8 @@ export function createEventWriter(
   function failed(error: unknown): void {
     if (signal.aborted) return
     if (!(error instanceof CollectorError)) return deps.onBroken(error)
-    const retryMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
     failures += 1
+    const retryMs = backoffAfter(failures, BACKOFF)
     dueMs = clock.monotonicMs() + retryMs
     log.warn({ code: error.code, retryMs, err: error }, 'events cannot be written, tried again later')
   }

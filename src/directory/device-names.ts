@@ -1,7 +1,9 @@
 /** Reads device names in the background. They are optional: clients from 1.92 on send names in their messages, and for other clients the known names
  * are kept. So no window waits for the devices API, with one exception: the first window of a new installation waits at most five seconds, because
  * its history would have no names otherwise. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { Device, Source } from '../source/source.ts'
@@ -62,10 +64,10 @@ export function createDeviceNames(
     const text = isBug
       ? 'device names cannot be read because of an error inside tailflux (see the log line "device names cannot be read"); known names are kept. If this continues, update tailflux, or report that log line'
       : error.message
-    const ceilingMs = Math.min(options.devicesIntervalMs, BACKOFF_MAX_MS)
-    const backoffMs = Math.min(ceilingMs, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16))
-    const retryMs = Math.max(backoffMs, isBug ? 0 : (error.retryAfterMs ?? 0))
     failures += 1
+    const maxMs = Math.min(options.devicesIntervalMs, BACKOFF_MAX_MS)
+    const backoffMs = backoffAfter(failures, { minMs: BACKOFF_MIN_MS, maxMs })
+    const retryMs = Math.max(backoffMs, isBug ? 0 : (error.retryAfterMs ?? 0))
     dueMs = clock.monotonicMs() + retryMs
     const code = isBug ? 'names_failed' : error.code
     health.set('names', 'warning', code, text)

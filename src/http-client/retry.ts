@@ -28,14 +28,6 @@ export async function retry<T>(attempt: () => Promise<T>, { clock, signal, waitM
   })
 }
 
-/** Exponential backoff without jitter: `minMs`, twice that, and so on up to `maxMs`. Attempts count from 1. */
-export function backoffMs(
-  attempt: number,
-  { minMs, maxMs }: { readonly minMs: number; readonly maxMs: number },
-): number {
-  return Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 16))
-}
-
 /** The times in the head of an answer. */
 
 /** No wait is longer, whatever the answer says. */

@@ -5,7 +5,9 @@
  * begin after that, because half a window would give wrong sums. The backoff grows from a second to five minutes, so an observer that throws
  * at every message costs the line one message per backoff. For `/health` it works again when a new instance has seen a whole window with
  * messages and has lasted as long as the backoff before it. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Points } from '../flatten/points.ts'
 import type { Interval } from '../ledger/ledger.ts'
@@ -77,8 +79,7 @@ export const NO_OBSERVERS: Pick<Observers, 'begin'> = {
   begin: () => ({ points: () => undefined, done: () => undefined, failed: () => undefined }),
 }
 
-const BACKOFF_MIN_MS = 1_000
-const BACKOFF_MAX_MS = 300_000
+const BACKOFF = { minMs: 1_000, maxMs: 300_000 }
 /** A failure after this long without one counts as the first. */
 const FORGIVEN_MS = 1_800_000
 const STOP_MS = 5_000
@@ -204,7 +205,7 @@ function supervise<T extends Instance>(
       if (made) made.isOver = true
       if (life === made) life = undefined
       failures = clock.monotonicMs() - beganMs > FORGIVEN_MS ? 1 : failures + 1
-      backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
+      backoffMs = backoffAfter(failures, BACKOFF)
       deps.failed(name, INSTANCE, error, backoffMs)
       restarting = restart(made?.instance)
     }

@@ -1,6 +1,8 @@
 /** How long reading waits after a failure of the API or of the state file, and what health and log report about it. For the database see
  * circuit-breaker.ts. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import type { HealthReport } from '../observe/health.ts'
@@ -71,10 +73,10 @@ export function createBackoff(
       metrics.apiUp(false)
       metrics.hold('source', error.reaction === 'hold' ? error.code : undefined)
       report(error, apiFailingSinceMs)
-      const [firstMs, mostMs] =
+      const [minMs, maxMs] =
         error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
-      const ceilingMs = Math.min(mostMs, firstMs * 2 ** Math.min(apiFailures, 16))
       apiFailures += 1
+      const ceilingMs = backoffAfter(apiFailures, { minMs, maxMs })
       // Half of it is fixed and half is random: never at once, and not all installations at the same moment.
       const waitMs = error.retryAfterMs ?? ceilingMs / 2 + (ceilingMs / 2) * deps.random()
       apiWaitUntilMs = Math.max(apiWaitUntilMs, clock.monotonicMs() + waitMs)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
-import { backoffMs, retry, retryAfterMs } from '../../src/http-client/retry.ts'
+import { retry, retryAfterMs } from '../../src/http-client/retry.ts'
 
 const fault = (reaction: 'retry' | 'hold', retryAfterMs?: number) =>
   new CollectorError('It failed.', { stage: 'sink', code: 'db_unavailable', reaction, retryAfterMs })
@@ -58,14 +58,6 @@ test('the signal ends a wait with its reason, and nothing more is tried', async 
   }
   await assert.rejects(retry(attempt, { clock, signal: stop.signal, waitMs: () => 1_000 }), /stopping/)
   assert.equal(attempts(), 1)
-})
-
-test('the backoff doubles up to its maximum', () => {
-  const range = { minMs: 1_000, maxMs: 15_000 }
-  assert.deepEqual(
-    [1, 2, 3, 4, 5, 5_000].map((attempt) => backoffMs(attempt, range)),
-    [1_000, 2_000, 4_000, 8_000, 15_000, 15_000],
-  )
 })
 
 test('Retry-After: seconds, a date, or nothing that can be read; at most ten minutes', () => {

@@ -1,7 +1,9 @@
 /** Keeps notifiers in step with the state of alerts. Each has a loop of its own, so a slow one holds up nobody. What counts is the state,
  * not a queue of messages: a state that a notifier has not received is sent, so a notifier that was away for an hour misses nothing and
  * is not flooded either. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import type { Notified } from '../alert.ts'
@@ -60,8 +62,7 @@ const UNSENT_NS = 86_400_000_000_000n
 const RESOLVED_REPEAT_MS = 900_000
 /** For how long one that repeats receives an alert as firing when it was over before anything of it was sent. */
 const UNSENT_FIRING_MS = 120_000
-const BACKOFF_MIN_MS = 5_000
-const BACKOFF_MAX_MS = 300_000
+const BACKOFF = { minMs: 5_000, maxMs: 300_000 }
 const ROUND_MS = 5_000
 const BROKEN =
   'An internal error of tailflux (see "notification failed, will retry" in the log); it is retried. If it persists, update tailflux, or report that log line.'
@@ -187,7 +188,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
         const { lastSent = null } = states.get(notifier.id) ?? {}
         states.set(notifier.id, { lastSent, error: text })
         log.warn({ notifier: notifier.label, code, err: error }, 'notification failed, will retry')
-        const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))
+        const waitMs = backoffAfter(failures, BACKOFF)
         await clock.sleep(waitMs, stopping.signal).catch(() => undefined)
         continue
       }

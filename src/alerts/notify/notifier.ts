@@ -1,10 +1,12 @@
 /** What notifiers share: the notification before it has their form, and one POST with deadline and retries. */
+
 import type { IncomingHttpHeaders } from 'node:http'
+import { backoffAfter } from '../../base/backoff.ts'
 import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { ask } from '../../http-client/ask.ts'
 import { codeOf, isTlsFault, PROXY_AUTH_REQUIRED, proxyUserRemedy, remedyOr } from '../../http-client/error-codes.ts'
-import { backoffMs, retry, retryAfterMs } from '../../http-client/retry.ts'
+import { retry, retryAfterMs } from '../../http-client/retry.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
 import type { NotifierConfig, NotifierKind } from '../config.ts'
 
@@ -70,7 +72,7 @@ export async function post(
     signal,
     waitMs(error, attempt) {
       if (attempt === ATTEMPTS_MAX) return undefined
-      const ceilingMs = backoffMs(attempt, BACKOFF)
+      const ceilingMs = backoffAfter(attempt, BACKOFF)
       const jittered = ceilingMs / 2 + (ceilingMs / 2) * deps.random()
       return Math.min(Math.max(jittered, error.retryAfterMs ?? 0), WAIT_MS_MAX)
     },

@@ -1,11 +1,13 @@
 /** InfluxDB 1.x, 2.x and 3.x as a sink: one request, one promise, one acknowledgement. Answers are classified in response-policy.ts, single
  * lines are handled in named-lines.ts. This file retries: it sends the same bytes until there is an answer about the lines, a person must
  * act, or the time is over. */
+
 import type { Logger } from 'pino'
+import { backoffAfter } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { type Code, CollectorError } from '../../base/errors.ts'
-import { backoffMs, retry } from '../../http-client/retry.ts'
+import { retry } from '../../http-client/retry.ts'
 import type { InfluxConfig } from '../config.ts'
 import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
 import { probePoint } from '../probe-point.ts'
@@ -150,7 +152,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
 
   /** Exponential with full jitter; at least as long as Retry-After says. */
   function waitAfter(error: CollectorError, attempt: number): number {
-    const jittered = random() * backoffMs(attempt, BACKOFF)
+    const jittered = random() * backoffAfter(attempt, BACKOFF)
     if (error.code === 'db_overloaded') return Math.max(jittered, error.retryAfterMs ?? 0)
     return error.retryAfterMs ?? jittered
   }

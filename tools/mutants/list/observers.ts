@@ -22,7 +22,7 @@ export const OBSERVERS_MUTANTS: readonly Mutant[] = [
     name: 'an observer that fails is restarted without a pause',
     file: 'src/observers/observers.ts',
     in: 'fail',
-    find: 'backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 16))',
+    find: 'backoffMs = backoffAfter(failures, BACKOFF)',
     replace: 'backoffMs = 1',
     tests: ['test/observers/observers.test.ts'],
   },
