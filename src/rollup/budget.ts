@@ -1,0 +1,137 @@
+/** The series budget of one UTC day: at most so many edges of one endpoint, and of the tailnet. Beyond it the far end becomes `other`, so that a scan
+ * costs the database a bounded number of series. Sums stay exact; only names are lost. */
+import { createHashSet } from '../base/hash-set.ts'
+import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
+import type { EdgeRow } from './rows.ts'
+import { bounded } from './sums.ts'
+
+export interface BudgetLimits {
+  readonly edgesPerEndpoint: number
+  readonly edgesPerDay: number
+}
+
+export interface Budget {
+  /** Rows that have a row of this day already. They are admitted, whatever the limits are. */
+  admit(rows: Iterable<EdgeTags>): void
+  /** The rows of a minute of this day, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
+  apply(rows: readonly EdgeRow[]): readonly EdgeRow[]
+  /** Edges admitted so far. */
+  readonly edges: number
+  /** The endpoint that most edges were refused of, for the operator; undefined while none was. */
+  readonly largestCause: { readonly name: string; readonly refused: number } | undefined
+}
+
+/** What makes an edge the same series. */
+export type EdgeTags = Pick<EdgeRow, 'kind' | 'proto' | 'port' | 'path' | 'src' | 'dst'>
+
+const TAILNET = 'tailnet'
+
+export function createBudget(limits: BudgetLimits): Budget {
+  /** More than the limit may be admitted: those that have a row already. */
+  const admitted = createHashSet(2 ** 24)
+  const counts = new Map<string, number>()
+  const refused = new Map<string, { readonly name: string; refused: number }>()
+
+  function add(row: EdgeTags): void {
+    if (!admitted.add(hashOf(row))) return
+    for (const { id } of [row.src, row.dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+
+  const isFull = ({ id }: Endpoint) => id !== NONE && (counts.get(id) ?? 0) >= limits.edgesPerEndpoint
+
+  function refuse(id: string, name: string): void {
+    const cause = refused.get(id) ?? { name, refused: 0 }
+    cause.refused += 1
+    refused.set(id, cause)
+  }
+
+  function admitOrFold(row: EdgeRow): EdgeRow {
+    if (row.src === OTHER || row.dst === OTHER || admitted.has(hashOf(row))) return row
+    const isTailnetFull = admitted.size >= limits.edgesPerDay
+    const [src, dst] = [isFull(row.src), isFull(row.dst)]
+    if (!isTailnetFull && !src && !dst) {
+      add(row)
+      return row
+    }
+    if (isTailnetFull) refuse(TAILNET, 'the tailnet')
+    if (src) refuse(row.src.id, row.src.name)
+    if (dst) refuse(row.dst.id, row.dst.name)
+    return {
+      ...row,
+      port: NONE,
+      path: NONE,
+      src: dst || isTailnetFull ? OTHER : row.src,
+      dst: src || isTailnetFull ? OTHER : row.dst,
+    }
+  }
+
+  return {
+    get edges() {
+      return admitted.size
+    },
+    get largestCause() {
+      return [...refused.values()].toSorted((one, other) => other.refused - one.refused)[0]
+    },
+    admit(rows) {
+      for (const row of rows) if (row.src.id !== OTHER.id && row.dst.id !== OTHER.id) add(row)
+    },
+    apply(rows) {
+      const merged = new Map<string, EdgeRow>()
+      const named: EdgeRow[] = []
+      for (const row of inOrder(rows, (one) => admitted.has(hashOf(one)))) {
+        const kept = admitOrFold(row)
+        if (kept === row) {
+          named.push(row)
+          continue
+        }
+        const key = keyOf(kept)
+        const known = merged.get(key)
+        merged.set(key, known === undefined ? kept : sumOf(known, kept))
+      }
+      return [...named, ...merged.values()]
+    },
+  }
+}
+
+/** Most bytes first, then byte order; those that are admitted need no order. */
+function inOrder(rows: readonly EdgeRow[], isAdmitted: (row: EdgeRow) => boolean): readonly EdgeRow[] {
+  const fresh: EdgeRow[] = []
+  const known: EdgeRow[] = []
+  for (const row of rows) (isAdmitted(row) ? known : fresh).push(row)
+  fresh.sort((one, other) => {
+    const difference = other.txBytes + other.rxBytes - one.txBytes - one.rxBytes
+    if (difference !== 0n) return difference > 0n ? 1 : -1
+    return compareBytes(keyOf(one), keyOf(other))
+  })
+  return [...known, ...fresh]
+}
+
+function sumOf(one: EdgeRow, other: EdgeRow): EdgeRow {
+  return {
+    ...one,
+    txBytes: bounded(one.txBytes + other.txBytes),
+    txPkts: bounded(one.txPkts + other.txPkts),
+    rxBytes: bounded(one.rxBytes + other.rxBytes),
+    rxPkts: bounded(one.rxPkts + other.rxPkts),
+    flows: bounded(one.flows + other.flows),
+    reporters: Math.max(one.reporters, other.reporters),
+  }
+}
+
+/** The full tag set. */
+function keyOf({ kind, proto, port, path, src, dst }: EdgeTags): string {
+  return [kind, proto, port, path, src.id, dst.id, src.name, dst.name, src.owner, dst.owner].join('\n')
+}
+
+function hashOf(row: EdgeTags): bigint {
+  const key = keyOf(row)
+  let one = 0x811c9dc5 | 0
+  let other = 0x2f0b4a73
+  for (let i = 0; i < key.length; i++) {
+    const unit = key.charCodeAt(i)
+    one = Math.imul(one ^ unit, 0x01000193)
+    other = Math.imul(other ^ unit, 0x9e3779b1)
+    other ^= other >>> 15
+  }
+  return (BigInt(one >>> 0) << 32n) | BigInt(other >>> 0)
+}

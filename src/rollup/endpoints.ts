@@ -1,0 +1,69 @@
+/** Who the two sides of an edge are, as of one minute (names, owners, networks). */
+
+/** The directory as of one minute. The same minute always gets the same answers, wherever its points come from. */
+export interface DirectoryView {
+  /** Id of the node that has this address; undefined when the directory does not know it. */
+  nodeOf(address: string): string | undefined
+  /** What is known about a node. */
+  device(node: string): DeviceLabels | undefined
+  /** The network of the settings with the longest prefix that holds this address. */
+  networkOf(address: string): Network | undefined
+}
+export interface DeviceLabels {
+  readonly name: string
+  /** Its tags in order, joined by commas, or else its user. */
+  readonly owner: string
+  readonly os: string
+}
+export interface Network {
+  readonly name: string
+  /** All addresses of it are one endpoint with this name. */
+  readonly isFolded: boolean
+}
+
+export interface Endpoint {
+  /** A node's id, a folded network's name, an address, or `none`. */
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  readonly isNode: boolean
+}
+
+export const NONE = 'none'
+export const NO_ENDPOINT: Endpoint = { id: NONE, name: NONE, owner: NONE, isNode: false }
+/** What is beyond the series budget. */
+export const OTHER: Endpoint = { id: 'other', name: 'other', owner: 'other', isNode: false }
+
+export function endpointOfNode(node: string, directory: DirectoryView): Endpoint {
+  const device = directory.device(node)
+  return { id: node, name: device?.name || node, owner: device?.owner || NONE, isNode: true }
+}
+
+/** `claimed`: the node to which an address belongs that the directory does not know, by the points of the minute. */
+export function endpointOfAddress(
+  address: string,
+  directory: DirectoryView,
+  claimed: (address: string) => string | undefined,
+): Endpoint {
+  if (address === NONE) return NO_ENDPOINT
+  const node = directory.nodeOf(address) ?? claimed(address)
+  if (node !== undefined) return endpointOfNode(node, directory)
+  const network = directory.networkOf(address)
+  if (network === undefined) return { id: address, name: address, owner: NONE, isNode: false }
+  return { id: network.isFolded ? network.name : address, name: network.name, owner: NONE, isNode: false }
+}
+
+/** The order of two endpoints where no port tells who serves: nodes before others before `none`, then byte order of the ids. */
+export function compareEndpoints(one: Endpoint, other: Endpoint): number {
+  return rankOf(one) - rankOf(other) || compareBytes(one.id, other.id)
+}
+
+function rankOf(endpoint: Endpoint): number {
+  return endpoint.isNode ? 0 : endpoint.id === NONE ? 2 : 1
+}
+
+/** The order of the UTF-8 bytes: that of the code points. */
+export function compareBytes(one: string, other: string): number {
+  if (one === other) return 0
+  return Buffer.compare(Buffer.from(one), Buffer.from(other))
+}

@@ -1,0 +1,176 @@
+/** The raw points (`tailnet_flow`) of one minute of `start`, in columns. A point is kept by its identity, tags and time: a copy takes the place of the
+ * one before, as in the database. */
+import { KINDS, type Kind } from '../source/parse/message.ts'
+import type { TextIds } from './text-ids.ts'
+import { createTuples } from './tuples.ts'
+
+/** One raw point. All texts are tag values. */
+export interface RawPoint {
+  readonly node: string
+  readonly kind: Kind
+  readonly proto: string
+  readonly src: string
+  readonly dst: string
+  /** -1 for `none`. */
+  readonly srcPort: number
+  readonly dstPort: number
+  readonly path: string
+  /** The node's clock, ns. */
+  readonly startNs: bigint
+  readonly txBytes: bigint
+  readonly txPkts: bigint
+  readonly rxBytes: bigint
+  readonly rxPkts: bigint
+  readonly flows: number
+}
+
+export const MINUTE_NS = 60_000_000_000n
+
+/** Cells of one point in `cells`. Texts are numbers of `TextIds`. */
+export const CELLS = 10
+export const NODE = 0
+/** Index into KINDS. */
+export const KIND = 1
+export const PROTO = 2
+export const SRC = 3
+export const DST = 4
+export const SRC_PORT = 5
+export const DST_PORT = 6
+export const PATH = 7
+/** `start` less the minute's begin, ns: seconds, and what is beyond them. */
+const SECOND = 8
+const NANOSECOND = 9
+
+/** Counters of a point, in this order. */
+export const TX_BYTES = 0
+export const TX_PKTS = 1
+export const RX_BYTES = 2
+export const RX_PKTS = 3
+export const COUNTERS = 4
+
+export interface RawPoints {
+  /** Begin of the minute, ns. */
+  readonly minuteNs: bigint
+  readonly count: number
+  readonly cells: Int32Array
+  /** Four per point. Exact where they are at most 2^53-1; `wideCounter` has the others. */
+  readonly counters: Float64Array
+  /** A counter above 2^53-1, by its index in `counters`. */
+  wideCounter(at: number): bigint | undefined
+  readonly flows: Float64Array
+  /** Adds the point, or takes it in place of the one with its identity. Throws a RangeError when it is not of this minute. */
+  put(point: RawPoint): void
+  /** Sum modulo 2^64 of a hash of each point, identity and values: 16 hexadecimal digits, the same in any order and on any machine. */
+  digest(): string
+}
+
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
+const SECOND_NS = 1_000_000_000n
+const TWO_32 = 0x1_0000_0000
+
+export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
+  const tuples = createTuples(CELLS)
+  const tuple = new Int32Array(CELLS)
+  let counters = new Float64Array(64 * COUNTERS)
+  let flows = new Float64Array(64)
+  const wide = new Map<number, bigint>()
+
+  function setCounter(at: number, value: bigint): void {
+    counters[at] = Number(value)
+    if (value > SAFE_MAX) wide.set(at, value)
+    else if (wide.size > 0) wide.delete(at)
+  }
+
+  return {
+    minuteNs,
+    get count() {
+      return tuples.count
+    },
+    get cells() {
+      return tuples.cells
+    },
+    get counters() {
+      return counters
+    },
+    get flows() {
+      return flows
+    },
+    wideCounter: (at) => (wide.size === 0 ? undefined : wide.get(at)),
+    put(point) {
+      const offsetNs = point.startNs - minuteNs
+      if (offsetNs < 0n || offsetNs >= MINUTE_NS)
+        throw new RangeError(`a point of ${point.startNs} is not of minute ${minuteNs}`)
+      tuple[NODE] = texts.idOf(point.node)
+      tuple[KIND] = KINDS.indexOf(point.kind)
+      tuple[PROTO] = texts.idOf(point.proto)
+      tuple[SRC] = texts.idOf(point.src)
+      tuple[DST] = texts.idOf(point.dst)
+      tuple[SRC_PORT] = point.srcPort
+      tuple[DST_PORT] = point.dstPort
+      tuple[PATH] = texts.idOf(point.path)
+      tuple[SECOND] = Number(offsetNs / SECOND_NS)
+      tuple[NANOSECOND] = Number(offsetNs % SECOND_NS)
+      const index = tuples.indexOf(tuple)
+      if (index === flows.length) {
+        counters = enlarged(counters)
+        flows = enlarged(flows)
+      }
+      const at = index * COUNTERS
+      setCounter(at + TX_BYTES, point.txBytes)
+      setCounter(at + TX_PKTS, point.txPkts)
+      setCounter(at + RX_BYTES, point.rxBytes)
+      setCounter(at + RX_PKTS, point.rxPkts)
+      flows[index] = point.flows
+    },
+    digest() {
+      let low = 0
+      let high = 0
+      const halves = new Int32Array(2)
+      for (let index = 0; index < tuples.count; index++) {
+        hashPoint(index, halves)
+        low += halves[0]! >>> 0
+        high = (high + (halves[1]! >>> 0) + (low >= TWO_32 ? 1 : 0)) % TWO_32
+        low %= TWO_32
+      }
+      return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0')
+    },
+  }
+
+  /** The two halves of the hash of a point: the same values, mixed in two ways. */
+  function hashPoint(index: number, halves: Int32Array): void {
+    const { cells } = tuples
+    const { low, high } = texts
+    let one = 0x243f6a88
+    let other = 0x85a308d3 | 0
+    const mix = (a: number, b: number) => {
+      one = Math.imul(one ^ a, 0x9e3779b1)
+      one ^= one >>> 15
+      other = Math.imul(other ^ b, 0x85ebca77)
+      other ^= other >>> 13
+    }
+    for (let cell = 0; cell < CELLS; cell++) {
+      const value = cells[index * CELLS + cell]!
+      if (cell === NODE || cell === PROTO || cell === SRC || cell === DST || cell === PATH)
+        mix(low[value]!, high[value]!)
+      else mix(value, value)
+    }
+    for (let at = index * COUNTERS; at < (index + 1) * COUNTERS; at++) {
+      const value = wide.get(at)
+      const [bottom, top] =
+        value === undefined
+          ? [counters[at]! | 0, Math.floor(counters[at]! / TWO_32)]
+          : [Number(BigInt.asIntN(32, value)), Number(value >> 32n)]
+      mix(bottom, bottom)
+      mix(top, top)
+    }
+    mix(flows[index]!, flows[index]!)
+    halves[0] = one ^ (one >>> 16)
+    halves[1] = other ^ (other >>> 16)
+  }
+}
+
+function enlarged(from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const to = new Float64Array(from.length * 2)
+  to.set(from)
+  return to
+}
