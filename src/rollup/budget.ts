@@ -4,6 +4,7 @@ import { createHashSet } from '../base/hash-set.ts'
 import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
 import type { EdgeRow } from './rows.ts'
 import { bounded } from './sums.ts'
+import { hashesOf } from './text-ids.ts'
 
 export interface BudgetLimits {
   readonly edgesPerEndpoint: number
@@ -32,9 +33,9 @@ export function createBudget(limits: BudgetLimits): Budget {
   const counts = new Map<string, number>()
   const refused = new Map<string, { readonly name: string; refused: number }>()
 
-  function add(row: EdgeTags): void {
-    if (!admitted.add(hashOf(row))) return
-    for (const { id } of [row.src, row.dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
+  function add({ src, dst }: EdgeTags, hash: bigint): void {
+    if (!admitted.add(hash)) return
+    for (const { id } of [src, dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
   }
 
   const isFull = ({ id }: Endpoint) => id !== NONE && (counts.get(id) ?? 0) >= limits.edgesPerEndpoint
@@ -45,12 +46,11 @@ export function createBudget(limits: BudgetLimits): Budget {
     refused.set(id, cause)
   }
 
-  function admitOrFold(row: EdgeRow): EdgeRow {
-    if (row.src === OTHER || row.dst === OTHER || admitted.has(hashOf(row))) return row
+  function admitOrFold({ row, hash }: Candidate): EdgeRow {
     const isTailnetFull = admitted.size >= limits.edgesPerDay
     const [src, dst] = [isFull(row.src), isFull(row.dst)]
     if (!isTailnetFull && !src && !dst) {
-      add(row)
+      add(row, hash)
       return row
     }
     if (isTailnetFull) refuse(TAILNET, 'the tailnet')
@@ -73,37 +73,45 @@ export function createBudget(limits: BudgetLimits): Budget {
       return [...refused.values()].toSorted((one, other) => other.refused - one.refused)[0]
     },
     admit(rows) {
-      for (const row of rows) if (row.src.id !== OTHER.id && row.dst.id !== OTHER.id) add(row)
+      for (const row of rows) if (row.src.id !== OTHER.id && row.dst.id !== OTHER.id) add(row, hashOf(keyOf(row)))
     },
     apply(rows) {
-      const merged = new Map<string, EdgeRow>()
       const named: EdgeRow[] = []
-      for (const row of inOrder(rows, (one) => admitted.has(hashOf(one)))) {
-        const kept = admitOrFold(row)
-        if (kept === row) {
+      const candidates: Candidate[] = []
+      for (const row of rows) {
+        const key = keyOf(row)
+        const hash = hashOf(key)
+        if (admitted.has(hash)) named.push(row)
+        else candidates.push({ row, key, hash, bytes: row.txBytes + row.rxBytes })
+      }
+      const folded = new Map<string, EdgeRow>()
+      for (const candidate of candidates.sort(byBytes)) {
+        const row = admitOrFold(candidate)
+        if (row === candidate.row) {
           named.push(row)
           continue
         }
-        const key = keyOf(kept)
-        const known = merged.get(key)
-        merged.set(key, known === undefined ? kept : sumOf(known, kept))
+        const key = keyOf(row)
+        const known = folded.get(key)
+        folded.set(key, known === undefined ? row : sumOf(known, row))
       }
-      return [...named, ...merged.values()]
+      return [...named, ...folded.values()]
     },
   }
 }
 
-/** Most bytes first, then byte order; those that are admitted need no order. */
-function inOrder(rows: readonly EdgeRow[], isAdmitted: (row: EdgeRow) => boolean): readonly EdgeRow[] {
-  const fresh: EdgeRow[] = []
-  const known: EdgeRow[] = []
-  for (const row of rows) (isAdmitted(row) ? known : fresh).push(row)
-  fresh.sort((one, other) => {
-    const difference = other.txBytes + other.rxBytes - one.txBytes - one.rxBytes
-    if (difference !== 0n) return difference > 0n ? 1 : -1
-    return compareBytes(keyOf(one), keyOf(other))
-  })
-  return [...known, ...fresh]
+/** An edge that has no row of this day yet. */
+interface Candidate {
+  readonly row: EdgeRow
+  readonly key: string
+  readonly hash: bigint
+  readonly bytes: bigint
+}
+
+/** Most bytes first, then byte order. */
+function byBytes(one: Candidate, other: Candidate): number {
+  if (one.bytes !== other.bytes) return one.bytes < other.bytes ? 1 : -1
+  return compareBytes(one.key, other.key)
 }
 
 function sumOf(one: EdgeRow, other: EdgeRow): EdgeRow {
@@ -123,15 +131,7 @@ function keyOf({ kind, proto, port, path, src, dst }: EdgeTags): string {
   return [kind, proto, port, path, src.id, dst.id, src.name, dst.name, src.owner, dst.owner].join('\n')
 }
 
-function hashOf(row: EdgeTags): bigint {
-  const key = keyOf(row)
-  let one = 0x811c9dc5 | 0
-  let other = 0x2f0b4a73
-  for (let i = 0; i < key.length; i++) {
-    const unit = key.charCodeAt(i)
-    one = Math.imul(one ^ unit, 0x01000193)
-    other = Math.imul(other ^ unit, 0x9e3779b1)
-    other ^= other >>> 15
-  }
+function hashOf(key: string): bigint {
+  const [one, other] = hashesOf(key)
   return (BigInt(one >>> 0) << 32n) | BigInt(other >>> 0)
 }

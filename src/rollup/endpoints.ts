@@ -62,8 +62,16 @@ function rankOf(endpoint: Endpoint): number {
   return endpoint.isNode ? 0 : endpoint.id === NONE ? 2 : 1
 }
 
-/** The order of the UTF-8 bytes: that of the code points. */
+/** The order of the UTF-8 bytes, which is that of the code points: surrogates, though lower as code units, come last. */
 export function compareBytes(one: string, other: string): number {
-  if (one === other) return 0
-  return Buffer.compare(Buffer.from(one), Buffer.from(other))
+  const length = Math.min(one.length, other.length)
+  for (let i = 0; i < length; i++) {
+    const [a, b] = [one.charCodeAt(i), other.charCodeAt(i)]
+    if (a !== b) return inOrder(a) - inOrder(b)
+  }
+  return one.length - other.length
+}
+
+function inOrder(unit: number): number {
+  return unit >= 0xe000 ? unit - 0x800 : unit >= 0xd800 ? unit + 0x2000 : unit
 }

@@ -1,5 +1,7 @@
 /** The raw points (`tailnet_flow`) of one minute of `start`, in columns. A point is kept by its identity, tags and time: a copy takes the place of the
  * one before, as in the database. */
+import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
+import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import type { TextIds } from './text-ids.ts'
 import { createTuples } from './tuples.ts'
@@ -112,8 +114,8 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       tuple[NANOSECOND] = Number(offsetNs % SECOND_NS)
       const index = tuples.indexOf(tuple)
       if (index === flows.length) {
-        counters = enlarged(counters)
-        flows = enlarged(flows)
+        counters = doubled(counters, Float64Array)
+        flows = doubled(flows, Float64Array)
       }
       const at = index * COUNTERS
       setCounter(at + TX_BYTES, point.txBytes)
@@ -140,13 +142,11 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
   function hashPoint(index: number, halves: Int32Array): void {
     const { cells } = tuples
     const { low, high } = texts
-    let one = 0x243f6a88
-    let other = 0x85a308d3 | 0
+    let one = HASH_SEED
+    let other = HASH_SEED
     const mix = (a: number, b: number) => {
-      one = Math.imul(one ^ a, 0x9e3779b1)
-      one ^= one >>> 15
-      other = Math.imul(other ^ b, 0x85ebca77)
-      other ^= other >>> 13
+      one = hashStep(one, a)
+      other = secondHashStep(other, b)
     }
     for (let cell = 0; cell < CELLS; cell++) {
       const value = cells[index * CELLS + cell]!
@@ -164,13 +164,7 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       mix(top, top)
     }
     mix(flows[index]!, flows[index]!)
-    halves[0] = one ^ (one >>> 16)
-    halves[1] = other ^ (other >>> 16)
+    halves[0] = avalanche(one)
+    halves[1] = avalanche(other)
   }
-}
-
-function enlarged(from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const to = new Float64Array(from.length * 2)
-  to.set(from)
-  return to
 }

@@ -1,5 +1,7 @@
 /** Texts of tags as small numbers, so that raw points take little memory and are compared fast. The same text has the same number as long as the table
  * lives, and the same hash on every machine. */
+import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
+import { doubled } from '../base/typed-array.ts'
 
 export interface TextIds {
   readonly count: number
@@ -11,10 +13,6 @@ export interface TextIds {
   readonly high: Int32Array
 }
 
-const FNV_PRIME = 0x01000193
-const SEED_LOW = 0x811c9dc5 | 0
-const SEED_HIGH = 0x2f0b4a73
-
 export function createTextIds(): TextIds {
   const ids = new Map<string, number>()
   const texts: string[] = []
@@ -24,11 +22,12 @@ export function createTextIds(): TextIds {
   function add(text: string): number {
     const id = texts.push(text) - 1
     if (id === low.length) {
-      low = grown(low)
-      high = grown(high)
+      low = doubled(low, Int32Array)
+      high = doubled(high, Int32Array)
     }
-    low[id] = hashText(text, SEED_LOW)
-    high[id] = hashText(text, SEED_HIGH)
+    const [one, other] = hashesOf(text)
+    low[id] = one
+    high[id] = other
     ids.set(text, id)
     return id
   }
@@ -52,17 +51,14 @@ export function createTextIds(): TextIds {
   }
 }
 
-/** Over UTF-16 units; the last step spreads every unit over all bits. */
-function hashText(text: string, seed: number): number {
-  let hash = seed
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
-}
-
-function grown(from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const to = new Int32Array(from.length * 2)
-  to.set(from)
-  return to
+/** Two independent hashes of a text, over its UTF-16 code units. */
+export function hashesOf(text: string): readonly [number, number] {
+  let one = HASH_SEED
+  let other = HASH_SEED
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    one = hashStep(one, unit)
+    other = secondHashStep(other, unit)
+  }
+  return [avalanche(one), avalanche(other)]
 }

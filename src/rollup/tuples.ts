@@ -1,4 +1,7 @@
 /** A table of distinct tuples of 32-bit numbers: each has an index, from 0 in order of arrival. */
+import { HASH_SEED, hashStep } from '../base/hash.ts'
+import { RowIndex } from '../base/row-index.ts'
+import { doubled } from '../base/typed-array.ts'
 
 export interface Tuples {
   readonly count: number
@@ -13,35 +16,32 @@ const COUNT_MIN = 64
 export function createTuples(width: number): Tuples {
   let count = 0
   let cells = new Int32Array(COUNT_MIN * width)
-  /** Index plus 1; 0 is empty. At most half of them are taken. */
-  let places = new Int32Array(COUNT_MIN * 2)
+  const index = new RowIndex(COUNT_MIN)
 
   function hashOf(from: Int32Array, at: number): number {
-    let hash = 0x811c9dc5
-    for (let i = at; i < at + width; i++) {
-      hash = Math.imul(hash ^ from[i]!, 0x9e3779b1)
-      hash ^= hash >>> 15
-    }
+    let hash = HASH_SEED
+    for (let i = at; i < at + width; i++) hash = hashStep(hash, from[i]!)
     return hash
   }
 
-  function isAt(index: number, tuple: Int32Array): boolean {
-    const at = index * width
+  function isAt(row: number, tuple: Int32Array): boolean {
+    const at = row * width
     for (let i = 0; i < width; i++) if (cells[at + i] !== tuple[i]) return false
     return true
   }
 
+  /** Where the tuple is, or where the search for it ends. */
+  function placeOf(tuple: Int32Array): number {
+    let place = index.first(hashOf(tuple, 0))
+    for (let row = index.rowAt(place); row >= 0 && !isAt(row, tuple); row = index.rowAt(place))
+      place = index.next(place)
+    return place
+  }
+
   function grow(): void {
-    const more = new Int32Array(cells.length * 2)
-    more.set(cells)
-    cells = more
-    places = new Int32Array((cells.length / width) * 2)
-    const mask = places.length - 1
-    for (let index = 0; index < count; index++) {
-      let place = hashOf(cells, index * width) & mask
-      while (places[place] !== 0) place = (place + 1) & mask
-      places[place] = index + 1
-    }
+    cells = doubled(cells, Int32Array)
+    index.clear(cells.length / width)
+    for (let row = 0; row < count; row++) index.put(placeOf(cells.subarray(row * width, (row + 1) * width)), row)
   }
 
   return {
@@ -52,13 +52,10 @@ export function createTuples(width: number): Tuples {
       return cells
     },
     indexOf(tuple) {
-      const mask = places.length - 1
-      let place = hashOf(tuple, 0) & mask
-      for (let found = places[place]!; found !== 0; found = places[place]!) {
-        if (isAt(found - 1, tuple)) return found - 1
-        place = (place + 1) & mask
-      }
-      places[place] = count + 1
+      const place = placeOf(tuple)
+      const known = index.rowAt(place)
+      if (known >= 0) return known
+      index.put(place, count)
       cells.set(tuple, count * width)
       count += 1
       if (count * width === cells.length) grow()

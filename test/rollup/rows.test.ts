@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { DirectoryView } from '../../src/rollup/endpoints.ts'
+import { compareBytes, type DirectoryView } from '../../src/rollup/endpoints.ts'
 import { createRawPoints, type RawPoint } from '../../src/rollup/raw-points.ts'
 import { type MinuteRows, rowsOfMinute } from '../../src/rollup/rows.ts'
 import { createTextIds } from '../../src/rollup/text-ids.ts'
@@ -145,5 +145,14 @@ test('the digest does not depend on order or copies, and changes with every valu
       assert.notEqual(digest(distinct), digest(changed))
     }),
     { numRuns: 500 },
+  )
+})
+
+test('texts are in the order of their bytes', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (one, other) => {
+      const bytes = Buffer.compare(Buffer.from(one), Buffer.from(other))
+      assert.equal(Math.sign(compareBytes(one, other)), bytes)
+    }),
   )
 })
