@@ -1,6 +1,8 @@
 /** The ledger: which windows are done. It stores facts, not a position. A fact can be removed, and then the window is read again; it is never made up.
  * All times are `logged` time in ns; intervals are closed, and two that share an end are contiguous. */
 
+import type { UnsettledList } from './unsettled.ts'
+
 export interface Interval {
   readonly fromNs: bigint
   readonly toNs: bigint
@@ -54,6 +56,8 @@ export interface Attempt extends Interval {}
 export interface Ledger {
   /** Names this ledger in the database (tag `writer` of `tailflux_window`): random, made with the state file. */
   readonly writer: string
+  /** Whose derived rows are not settled. */
+  readonly unsettled: UnsettledList
   /** Where reading began; undefined on a first installation. */
   originNs(): bigint | undefined
   /** What expires unread from here on is a loss. Before it lies history from before the first start, which is read as far as the API still has
@@ -71,8 +75,9 @@ export interface Ledger {
   /** Parts of [fromNs, toNs] that are not settled, ascending. */
   missing(fromNs: bigint, toNs: bigint): readonly Interval[]
   /** The receipt of a window. Also closes open gaps, and forgets the crashed attempts that it covers; keeps the record for late passes.
-   * `attempt`, if given, ends in the same transaction, which saves one wait for the disk per window. */
-  done(window: Interval, record: DoneRecord, attempt?: Attempt): void
+   * `attempt`, if given, ends in the same transaction, which saves one wait for the disk per window. `minutes`: the begins of all
+   * minutes of `start` of which the window held points; their rows are not settled now. */
+  done(window: Interval, record: DoneRecord, attempt?: Attempt, minutes?: readonly bigint[]): void
   /** Forgets that a range is done (recovery, or a database restored from a backup). Lost gaps stay. */
   forget(range: Interval): void
   /** Written before the request, so that after a crash during the window the next process finds it. */

@@ -1,6 +1,7 @@
 /** A ledger in memory, as simple as can be: for tests of what stands around the ledger. */
 import { intersects, merge, subtract } from '../../src/ledger/intervals.ts'
 import type { Attempt, DoneWindow, Gap, Interval, Ledger } from '../../src/ledger/ledger.ts'
+import { createMemoryUnsettled, type MemoryUnsettled } from './memory-unsettled.ts'
 
 interface Content {
   originNs: bigint | undefined
@@ -10,6 +11,7 @@ interface Content {
   done: Interval[]
   records: DoneWindow[]
   gaps: Gap[]
+  unsettled?: MemoryUnsettled
 }
 export interface MemoryLedger extends Ledger {
   readonly attempts: Attempt[]
@@ -25,13 +27,14 @@ export function createMemoryLedger(
 ): MemoryLedger {
   let { originNs, promisedNs, isOriginGuessed = false, done, records, gaps } = content
   writers += 1
-  const { writer = `writer${writers}` } = content
+  const { writer = `writer${writers}`, unsettled = createMemoryUnsettled() } = content
   const attempts: Attempt[] = [...crashed]
   const same = (one: Interval, other: Interval) => one.fromNs === other.fromNs && one.toNs === other.toNs
   const lost = () => gaps.filter((gap) => gap.state === 'lost')
   const settled = () => merge([...done, ...lost()])
   return {
     attempts,
+    unsettled,
     originNs: () => originNs,
     promisedNs: () => promisedNs,
     writer,
@@ -50,7 +53,8 @@ export function createMemoryLedger(
       return settled().find((one) => one.fromNs <= from && one.toNs >= from)?.toNs ?? from
     },
     missing: (fromNs, toNs) => subtract([{ fromNs, toNs }], settled()),
-    done(window, record, attempt) {
+    done(window, record, attempt, minutes = []) {
+      if (minutes.length > 0) unsettled.read(minutes, record.atNs)
       if (attempt) this.endAttempt(attempt)
       done = merge([...done, window])
       records = [...records.filter((one) => !same(one, window)), { ...window, ...record }]

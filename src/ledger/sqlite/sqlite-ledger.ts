@@ -10,12 +10,15 @@
  *   ledger_attempt   windows whose reading began and has not ended
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in
  * memory too; memory changes only after the commit. */
+ *   ledger_unsettled minutes, hours and days whose derived rows are not settled (unsettled-list.ts)
+
 import { randomBytes } from 'node:crypto'
 import { compare } from '../../base/order.ts'
 import { prepareExact } from '../../base/sqlite.ts'
 import { byStart, intersects, merge, subtract } from '../intervals.ts'
 import type { Attempt, DoneRecord, DoneWindow, Gap, GapReason, Interval, Ledger } from '../ledger.ts'
 import type { StateFile } from './state-file.ts'
+import { createUnsettledList } from './unsettled-list.ts'
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS ledger_writer (tailnet TEXT PRIMARY KEY, id TEXT NOT NULL, is_origin_guessed INTEGER NOT NULL) STRICT;
@@ -36,6 +39,7 @@ CREATE TABLE IF NOT EXISTS ledger_attempt (tailnet TEXT, from_ns INTEGER, to_ns 
 /** Opens the ledger of one tailnet. Throws a CollectorError (stage `ledger`). */
 export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   const { db, transaction } = stateFile
+  const unsettled = createUnsettledList(stateFile, tailnet)
   transaction(() => {
     db.exec(TABLES)
     db.prepare('INSERT OR IGNORE INTO ledger_writer VALUES (?, ?, 0)').run(tailnet, randomBytes(6).toString('hex'))
@@ -95,6 +99,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
 
   return {
     writer: named.id,
+    unsettled,
     originNs: () => originNs,
     promisedNs: () => promisedNs,
     setOrigin(ns, promiseNs = promisedNs) {
@@ -118,9 +123,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
     },
     missing: (fromNs, toNs) => (fromNs < toNs ? subtract([{ fromNs, toNs }], known) : []),
 
-    done(window: Interval, record: DoneRecord, attempt?: Attempt) {
+    done(window: Interval, record: DoneRecord, attempt?: Attempt, minutes: readonly bigint[] = []) {
       const { fromNs, toNs } = window
+      let listed: (() => void) | undefined
       change(() => {
+        if (minutes.length > 0) listed = unsettled.writeRead(minutes, record.atNs)
         sql.putWindow.run(
           tailnet,
           fromNs,
@@ -137,6 +144,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
         if (attempt && ownsRow(attempt)) sql.dropAttempt.run(tailnet, attempt.fromNs, attempt.toNs)
         return { done: merge([...done, { fromNs, toNs }]), gaps: withoutOpen(gaps, { fromNs, toNs }) }
       })
+      listed?.()
       windows.set(keyOf(window), { fromNs, toNs, ...pick(record) })
       if (attempt) attempts.delete(attempt)
     },
