@@ -62,6 +62,8 @@ export interface RawPoints {
   readonly flows: Float64Array
   /** Adds the point, or takes it in place of the one with its identity. Throws a RangeError when it is not of this minute. */
   put(point: RawPoint): void
+  /** Puts all points of another table of this minute, made with the same `TextIds`. */
+  putAll(other: RawPoints): void
   /** Sum modulo 2^64 of a hash of each point, identity and values: 16 hexadecimal digits, the same in any order and on any machine. */
   digest(): string
 }
@@ -76,6 +78,16 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
   let counters = new Float64Array(64 * COUNTERS)
   let flows = new Float64Array(64)
   const wide = new Map<number, bigint>()
+
+  /** Index of the point of `tuple`, with place for its values. */
+  function place(): number {
+    const index = tuples.indexOf(tuple)
+    if (index === flows.length) {
+      counters = doubled(counters, Float64Array)
+      flows = doubled(flows, Float64Array)
+    }
+    return index
+  }
 
   function setCounter(at: number, value: bigint): void {
     counters[at] = Number(value)
@@ -112,17 +124,28 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       tuple[PATH] = texts.idOf(point.path)
       tuple[SECOND] = Number(offsetNs / SECOND_NS)
       tuple[NANOSECOND] = Number(offsetNs % SECOND_NS)
-      const index = tuples.indexOf(tuple)
-      if (index === flows.length) {
-        counters = doubled(counters, Float64Array)
-        flows = doubled(flows, Float64Array)
-      }
+      const index = place()
       const at = index * COUNTERS
       setCounter(at + TX_BYTES, point.txBytes)
       setCounter(at + TX_PKTS, point.txPkts)
       setCounter(at + RX_BYTES, point.rxBytes)
       setCounter(at + RX_PKTS, point.rxPkts)
       flows[index] = point.flows
+    },
+    putAll(other) {
+      if (other.minuteNs !== minuteNs) throw new RangeError(`points of ${other.minuteNs} are not of minute ${minuteNs}`)
+      for (let from = 0; from < other.count; from++) {
+        tuple.set(other.cells.subarray(from * CELLS, (from + 1) * CELLS))
+        const index = place()
+        flows[index] = other.flows[from]!
+        for (let counter = 0; counter < COUNTERS; counter++) {
+          const [at, source] = [index * COUNTERS + counter, from * COUNTERS + counter]
+          counters[at] = other.counters[source]!
+          const exact = other.wideCounter(source)
+          if (exact !== undefined) wide.set(at, exact)
+          else if (wide.size > 0) wide.delete(at)
+        }
+      }
     },
     digest() {
       let low = 0
