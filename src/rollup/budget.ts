@@ -1,6 +1,6 @@
 /** The series budget of one UTC day: at most so many edges of one endpoint, and of the tailnet. Beyond it the far end becomes `other`, so that a scan
  * costs the database a bounded number of series. Sums stay exact; only names are lost. */
-import { createHashSet } from '../base/hash-set.ts'
+import { createHashSet } from '../base/hash-tables.ts'
 import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
 import type { EdgeRow } from './rows.ts'
 import { bounded } from './sums.ts'

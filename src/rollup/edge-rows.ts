@@ -7,9 +7,10 @@
  *   one node (the client)          the client for both directions, if it reports, else the sum of what routers say
  *   no node                        those who had the sender as `src`, if any has a point of this edge in this minute, else the others
  *   both ends are the same node    as it was told */
+
+import { protoOf } from '../base/protocol.ts'
 import { NO_PORT, servicePort } from '../flatten/ports.ts'
 import { KINDS } from '../source/parse/message.ts'
-import { protoOf } from '../source/parse/protocol.ts'
 import { compareEndpoints, type Endpoint } from './endpoints.ts'
 import type { Parties } from './parties.ts'
 import { CELLS, COUNTERS, DST_PORT, KIND, PATH, PROTO, type RawPoints, SRC_PORT } from './raw-points.ts'

@@ -1,6 +1,6 @@
 /** A table of distinct tuples of 32-bit numbers: each has an index, from 0 in order of arrival. */
 import { HASH_SEED, hashStep } from '../base/hash.ts'
-import { RowIndex } from '../base/row-index.ts'
+import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
 
 export interface Tuples {

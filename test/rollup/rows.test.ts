@@ -150,9 +150,13 @@ test('the digest does not depend on order or copies, and changes with every valu
 
 test('texts are in the order of their bytes', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 8 }), fc.string({ unit: 'binary', maxLength: 8 }), (one, other) => {
-      const bytes = Buffer.compare(Buffer.from(one), Buffer.from(other))
-      assert.equal(Math.sign(compareBytes(one, other)), bytes)
-    }),
+    fc.property(
+      fc.string({ unit: 'binary', maxLength: 8 }),
+      fc.string({ unit: 'binary', maxLength: 8 }),
+      (one, other) => {
+        const bytes = Buffer.compare(Buffer.from(one), Buffer.from(other))
+        assert.equal(Math.sign(compareBytes(one, other)), bytes)
+      },
+    ),
   )
 })

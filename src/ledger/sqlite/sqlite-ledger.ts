@@ -8,10 +8,9 @@
  *   ledger_window    one row per window that may still get a late pass, or that recovery may have to forget
  *   ledger_gap       open and lost gaps
  *   ledger_attempt   windows whose reading began and has not ended
+ *   ledger_unsettled minutes, hours and days whose derived rows are not settled (unsettled-list.ts)
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in
  * memory too; memory changes only after the commit. */
- *   ledger_unsettled minutes, hours and days whose derived rows are not settled (unsettled-list.ts)
-
 import { randomBytes } from 'node:crypto'
 import { compare } from '../../base/order.ts'
 import { prepareExact } from '../../base/sqlite.ts'
