@@ -1,0 +1,53 @@
+/** What is read back from the database to make derived rows and to show them: raw points, rows that stand, and how they were made. This file is the
+ * interface; query/ implements it by InfluxQL and for the embedded store. */
+import type { DeviceStore } from '../directory/device-store.ts'
+import type { RawPoint } from './raw-points.ts'
+import type { RowTable } from './row-table.ts'
+
+export const ROW_MEASUREMENTS = [
+  'tailnet_edge',
+  'tailnet_edge_1h',
+  'tailnet_edge_1d',
+  'tailnet_node',
+  'tailnet_node_1h',
+  'tailnet_node_1d',
+] as const
+export type RowMeasurement = (typeof ROW_MEASUREMENTS)[number]
+
+/** A point of `tailflux_minute`: how the rows of a minute were made. */
+export interface MinuteRecord {
+  /** Begin of the minute, ns. */
+  readonly startNs: bigint
+  readonly digest: string
+  /** Number of raw points. */
+  readonly points: number
+  readonly rows: number
+  readonly writer: string
+  readonly isGap: boolean
+}
+
+/** The rows of one tailnet. All ranges of time are [fromNs, toNs). Every call rejects with a CollectorError (stage `sink`) whose text ends with the fix,
+ * or with the signal's reason. An answer that is not complete (row limits of the server) is an error, never a shorter answer. */
+export interface RowStore extends DeviceStore {
+  /** False: this kind of database has no such queries (VictoriaMetrics), so that nothing needs to be fixed. Asked at most once. */
+  canQuery(signal: AbortSignal): Promise<boolean>
+  /** Calls `each` for every raw point of this minute of `start`. Points without tag `src_port` (version 0.1.0) are passed over. */
+  rawPoints(minuteNs: bigint, each: (point: RawPoint) => void, signal: AbortSignal): Promise<void>
+  /** Raw points of this minute: their number alone. */
+  rawPointCount(minuteNs: bigint, signal: AbortSignal): Promise<number>
+  /** Rows that stand at exactly this time: keys and fields as row-table.ts makes them; rows of zeros included. */
+  standing(measurement: RowMeasurement, timeNs: bigint, signal: AbortSignal): Promise<RowTable>
+  /** Rows of a range, summed by series (of `reporters` and `peers` the largest); rows of zeros left out. */
+  summed(measurement: RowMeasurement, fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<RowTable>
+  /** By minute (its begin, ns): the ids of nodes with a row of `tailnet_node` that counts anything. */
+  reporting(fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<ReadonlyMap<bigint, ReadonlySet<string>>>
+  /** For each of these addresses: the nodes that wrote it as `src` of a virtual raw point in the range. */
+  usersOf(
+    addresses: readonly string[],
+    fromNs: bigint,
+    toNs: bigint,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, ReadonlySet<string>>>
+  /** Points of `tailflux_minute`, ascending. */
+  minutes(fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<readonly MinuteRecord[]>
+}
