@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 
 /** Components beside the line; each is a component in `/health`. */
-export const OBSERVERS = ['alerts', 'page', 'metrics'] as const
+export const OBSERVERS = ['alerts', 'page', 'metrics', 'directory'] as const
 export type ObserverName = (typeof OBSERVERS)[number]
 
 export interface Failures {
@@ -34,6 +34,8 @@ const CALM_MS = 60_000
 const OFF: Record<ObserverName, string> = {
   alerts: 'alerts are off: no rule is evaluated and no notification is sent',
   page: 'the status page is incomplete: its live view, or the requested page, is missing',
+  directory:
+    'names and owners of devices are not learnt from messages: new devices get them from the devices API alone',
   metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',
 }
 

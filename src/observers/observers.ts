@@ -11,6 +11,7 @@ import { backoffAfter } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Points } from '../flatten/points.ts'
 import type { Interval } from '../ledger/ledger.ts'
+import type { Message } from '../source/parse/message.ts'
 import { createFailures, type Failures, type FailuresDeps, type ObserverName, rejection } from './failures.ts'
 
 /** A window that is being read; the same object in all calls about it. */
@@ -32,8 +33,8 @@ export interface ObservedResult {
 
 /** Looks at points as they pass. */
 export interface Observer {
-  /** The points of one message of a window that is being read; valid only during the call. */
-  points(window: ObservedWindow, points: Points): void
+  /** The points of one message of a window that is being read, and the message itself, with no mask applied; both valid only during the call. */
+  points(window: ObservedWindow, points: Points, message: Message): void
   /** The window is done: its points count from now on. */
   done(window: ObservedWindow, result: ObservedResult): void
   /** The window failed: its points must not count. */
@@ -42,7 +43,7 @@ export interface Observer {
 
 /** All observers of one window. Nothing here ever throws. */
 export interface WindowObserver {
-  points(points: Points): void
+  points(points: Points, message: Message): void
   done(result: ObservedResult): void
   failed(): void
 }
@@ -148,13 +149,13 @@ export function createObservers(deps: Deps): Observers {
         }
       }
       return {
-        points(points) {
+        points(points, message) {
           hasPoints = true
           for (let index = 0; index < lives.length; index += 1) {
             const life = lives[index]!
             if (life.isOver) continue
             try {
-              const answer: unknown = life.instance.observer.points(window, points)
+              const answer: unknown = life.instance.observer.points(window, points, message)
               if (answer !== undefined) rejection(answer, life.fail)
             } catch (error) {
               life.fail(error)

@@ -15,6 +15,7 @@ const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
   alerts: 'Alerts',
   page: 'Status page',
   metrics: 'Metrics',
+  directory: 'Directory',
   log: 'Log',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }

@@ -162,7 +162,7 @@ async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<
     counts.entries += message.entryCount
     counts.points += points.count
     digest.add(points.digest)
-    observer.points(points)
+    observer.points(points, message)
   }
 
   /** The points of a message, after their lines were appended; undefined when our own code fails on it: then no line was appended. */

@@ -1,25 +1,6 @@
 /** Who the two sides of an edge are, as of one minute (names, owners, networks). */
 
-/** The directory as of one minute. The same minute always gets the same answers, wherever its points come from. */
-export interface DirectoryView {
-  /** Id of the node that has this address; undefined when the directory does not know it. */
-  nodeOf(address: string): string | undefined
-  /** What is known about a node. */
-  device(node: string): DeviceLabels | undefined
-  /** The network of the settings with the longest prefix that holds this address. */
-  networkOf(address: string): Network | undefined
-}
-export interface DeviceLabels {
-  readonly name: string
-  /** Its tags in order, joined by commas, or else its user. */
-  readonly owner: string
-  readonly os: string
-}
-export interface Network {
-  readonly name: string
-  /** All addresses of it are one endpoint with this name. */
-  readonly isFolded: boolean
-}
+import type { DirectoryView } from '../directory/view.ts'
 
 export interface Endpoint {
   /** A node's id, a folded network's name, an address, or `none`. */

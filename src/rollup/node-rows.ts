@@ -1,6 +1,7 @@
 /** `tailnet_node`: what each node itself reported in a minute, by kind and by the part that it played. */
+import type { DirectoryView } from '../directory/view.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
-import { type DirectoryView, NONE } from './endpoints.ts'
+import { NONE } from './endpoints.ts'
 import type { Parties } from './parties.ts'
 import { CELLS, COUNTERS, KIND, PATH, type RawPoints, RX_BYTES, TX_BYTES } from './raw-points.ts'
 import { type NodeRow, ROLES, type Role } from './rows.ts'

@@ -1,6 +1,7 @@
 /** The two sides of each raw point of a minute, as endpoints: who reports it, and who is at the other end. */
+import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
-import { type DirectoryView, type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
+import { type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
 import { CELLS, DST, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
 import type { HourBefore } from './rows.ts'
 import type { TextIds } from './text-ids.ts'

@@ -4,9 +4,10 @@
  *
  * A pure function of the points, of the directory as of the minute, and of what the hour before says (who reports, who used an address). Where
  * the points come from does not matter. */
+import type { DirectoryView } from '../directory/view.ts'
 import type { Kind } from '../source/parse/message.ts'
 import { sumByEdge } from './edge-rows.ts'
-import type { DirectoryView, Endpoint } from './endpoints.ts'
+import type { Endpoint } from './endpoints.ts'
 import { sumByNode } from './node-rows.ts'
 import { createParties } from './parties.ts'
 import type { RawPoints } from './raw-points.ts'

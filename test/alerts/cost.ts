@@ -120,7 +120,7 @@ async function walk(answers: readonly Answer[], withAlerts: boolean): Promise<nu
     for (const message of reader.push(body)) {
       if (message.entryCount === 0) continue
       const points = flattener.flatten(message)
-      if (withAlerts) alerts.observer.points(window, points)
+      if (withAlerts) alerts.observer.points(window, points, message)
       writer.append(points)
       for (let batch = writer.full(); batch; batch = writer.full()) writer.release(batch)
       messages += 1
@@ -203,7 +203,7 @@ async function measureMemory(): Promise<void> {
       const window: PlannedWindow = { fromNs, toNs: fromNs + MIN / windows + 1n, queue: 'live', pass: 1 }
       const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
       for (const message of reader.push(body)) {
-        if (message.entryCount > 0) alerts.observer.points(window, later(flattener.flatten(message), shiftNs))
+        if (message.entryCount > 0) alerts.observer.points(window, later(flattener.flatten(message), shiftNs), message)
       }
       await finish(window)
     }

@@ -144,7 +144,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
     const texts = [...messages].map((one) => (typeof one === 'string' ? one : messageText(one)))
     for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
-      if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message))
+      if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message), message)
     reader.end()
     return {
       done() {

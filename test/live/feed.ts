@@ -29,7 +29,7 @@ export function readInto(
       if (message.entryCount === 0) continue
       const points = flattener.flatten(message)
       onPoints(points)
-      observer.points(window, points)
+      observer.points(window, points, message)
     }
   }
   reader.end()

@@ -8,6 +8,7 @@ import { createMetrics } from '../../src/observe/metrics.ts'
 import { createObservers, type Instance, type Observer } from '../../src/observers/observers.ts'
 import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
+import type { Message } from '../../src/source/parse/message.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
 import { keptLog } from '../helpers/silent.ts'
@@ -15,6 +16,7 @@ import { keptLog } from '../helpers/silent.ts'
 const WINDOW: PlannedWindow = { fromNs: NOON_NS, toNs: NOON_NS + MINUTE, queue: 'live', pass: 1 }
 const RESULT = {} as WindowResult
 const POINTS = {} as Points
+const MESSAGE = {} as Message
 
 function setUp() {
   const clock = createFakeClock()
@@ -84,7 +86,7 @@ for (const [how, fail] of [
     await observers.start()
 
     const first = observers.begin(WINDOW)
-    first.points(POINTS)
+    first.points(POINTS, MESSAGE)
     await clock.advance(0)
     assert.equal(component('alerts')?.status, 'warning')
     assert.match(
@@ -95,10 +97,10 @@ for (const [how, fail] of [
     await clock.advance(1_000)
     assert.equal(bad.lives.length, 2)
     // The window that was half over when the second life began.
-    first.points(POINTS)
+    first.points(POINTS, MESSAGE)
     first.done(RESULT)
     const second = observers.begin(WINDOW)
-    second.points(POINTS)
+    second.points(POINTS, MESSAGE)
     assert.equal(component('alerts')?.status, 'warning', 'nothing is proven yet')
     await clock.advance(1_000)
     second.done(RESULT)
@@ -132,7 +134,7 @@ test('one that throws at every message costs a message per backoff, a log line a
   async function anHour(): Promise<void> {
     for (let second = 0; second < 3_600; second += 1) {
       const window = observers.begin(WINDOW)
-      for (let index = 0; index < 10; index += 1) window.points(POINTS)
+      for (let index = 0; index < 10; index += 1) window.points(POINTS, MESSAGE)
       messages += 10
       window.done(RESULT)
       await clock.advance(1_000)
@@ -148,7 +150,7 @@ test('one that throws at every message costs a message per backoff, a log line a
   isBad = false
   for (let second = 0; second < 900 && component('alerts')?.status !== 'ok'; second += 1) {
     const window = observers.begin(WINDOW)
-    window.points(POINTS)
+    window.points(POINTS, MESSAGE)
     window.done(RESULT)
     await clock.advance(1_000)
   }
@@ -170,7 +172,7 @@ test('one whose timer fails is restarted too, and is not well while the timer fa
   await observers.start()
   for (let second = 0; second < 300; second += 1) {
     const window = observers.begin(WINDOW)
-    window.points(POINTS)
+    window.points(POINTS, MESSAGE)
     window.done(RESULT)
     await clock.advance(1_000)
   }
@@ -199,7 +201,7 @@ test('one that cannot start does not keep the others from starting, and is tried
     handle.use(() => 'here'),
     undefined,
   )
-  observers.begin(WINDOW).points(POINTS)
+  observers.begin(WINDOW).points(POINTS, MESSAGE)
   assert.deepEqual([heard, good.heard], [[], ['1 points']])
   assert.equal(component('alerts')?.status, 'warning')
   await clock.advance(3_000)
@@ -207,7 +209,7 @@ test('one that cannot start does not keep the others from starting, and is tried
     handle.use(() => 'here'),
     'here',
   )
-  observers.begin(WINDOW).points(POINTS)
+  observers.begin(WINDOW).points(POINTS, MESSAGE)
   assert.deepEqual(heard, ['late'])
   await observers.stop()
 })
