@@ -36,6 +36,8 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'sink',
     'schedule',
     'privacy',
+    'directory',
+    'rollup',
     'http',
     'observe',
     'alerts',

@@ -2,10 +2,12 @@
 import { z } from 'zod'
 import { alertsFaults, alertsSchema } from '../alerts/config.ts'
 import { durationSchema } from '../base/units.ts'
+import { networksSchema } from '../directory/networks.ts'
 import { portsSchema } from '../flatten/ports.ts'
 import { httpSchema } from '../http/config.ts'
 import { LOG_LEVELS } from '../observe/log.ts'
 import { privacySchema } from '../privacy/config.ts'
+import { edgesSchema } from '../rollup/config.ts'
 import { pollSchema } from '../schedule/config.ts'
 import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
@@ -41,6 +43,8 @@ const settingsShape = z.strictObject({
   deadLetters: deadLettersSchema.prefault({}),
   poll: pollSchema.prefault({}),
   names: namesSchema.prefault({}),
+  networks: networksSchema,
+  edges: edgesSchema.prefault({}),
   privacy: privacySchema.prefault({}),
   http: httpSchema.prefault({}),
   log: logSchema.prefault({}),
