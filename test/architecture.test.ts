@@ -19,7 +19,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   rollup: ['source', 'flatten', 'sink', 'directory', 'ledger'],
   flatten: ['source', 'directory'],
   sink: ['source', 'flatten', 'http-client', 'secrets'],
-  query: ['sink'],
+  query: ['sink', 'source', 'directory', 'rollup'],
   privacy: ['source', 'flatten', 'directory', 'ledger'],
   observers: ['source', 'flatten', 'ledger'],
   live: ['source', 'flatten', 'sink', 'ledger', 'observers'],

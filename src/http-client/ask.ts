@@ -20,6 +20,8 @@ export interface SmallAnswer {
   readonly headers: IncomingHttpHeaders
   /** The first bytes of the body, decompressed, read once. `isCut`: there are more. Rejects as `ask` does. */
   text(bytesMax: number): Promise<{ readonly text: string; readonly isCut: boolean }>
+  /** The same in place of `text`, chunk by chunk, without a bound. */
+  chunks(): AsyncIterable<Uint8Array>
   /** Closes the connection unless the body was read to its end. Needed when the text is not read. */
   close(): void
 }
@@ -40,6 +42,13 @@ export async function ask(
     return {
       ...answer,
       text: (bytesMax) => answer.text(bytesMax).finally(() => agent.destroy()),
+      async *chunks() {
+        try {
+          yield* answer.chunks()
+        } finally {
+          agent.destroy()
+        }
+      },
       close() {
         answer.close()
         agent.destroy()
@@ -84,27 +93,31 @@ export async function askWith(
     // A connection whose answer was read to its end goes back to the agent.
     if (!response.complete || !response.readableEnded) sent.destroy()
   }
+  async function* chunks(): AsyncIterable<Uint8Array> {
+    try {
+      yield* decoded(response) as AsyncIterable<Uint8Array>
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      close()
+    }
+  }
   // Until the text is read nothing listens; an error without a listener would end the process.
   response.on('error', () => undefined)
   return {
     status: response.statusCode ?? 0,
     headers: response.headers,
+    chunks,
     async text(bytesMax) {
-      const chunks: Uint8Array[] = []
+      const taken: Uint8Array[] = []
       let size = 0
-      try {
-        for await (const chunk of decoded(response) as AsyncIterable<Uint8Array>) {
-          chunks.push(chunk)
-          size += chunk.length
-          if (size > bytesMax) break
-        }
-      } catch (error) {
-        signal.throwIfAborted()
-        throw error
-      } finally {
-        close()
+      for await (const chunk of chunks()) {
+        taken.push(chunk)
+        size += chunk.length
+        if (size > bytesMax) break
       }
-      return { text: Buffer.concat(chunks).toString('utf8', 0, Math.min(size, bytesMax)), isCut: size > bytesMax }
+      return { text: Buffer.concat(taken).toString('utf8', 0, Math.min(size, bytesMax)), isCut: size > bytesMax }
     },
     close,
   }

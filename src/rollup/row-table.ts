@@ -6,38 +6,48 @@ import { bounded } from './sums.ts'
 /** Tags of a series as line protocol, and its fields in the order of the measurement. */
 export type RowTable = Map<string, readonly bigint[]>
 
-interface Shape {
+export interface Shape {
+  /** In byte order, which is what InfluxDB wants. */
+  readonly tags: readonly string[]
   readonly fields: readonly string[]
   /** The field of which a longer tier keeps the largest value; all others are summed. */
   readonly largest: string
 }
 
 export const EDGE: Shape = {
+  tags: ['dst', 'dst_name', 'dst_owner', 'kind', 'path', 'port', 'proto', 'src', 'src_name', 'src_owner', 'tailnet'],
   fields: ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts', 'flows', 'reporters'],
   largest: 'reporters',
 }
 export const NODE: Shape = {
+  tags: ['kind', 'node', 'node_name', 'os', 'owner', 'role', 'tailnet'],
   fields: ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts', 'flows', 'peers', 'derp_tx_bytes', 'derp_rx_bytes'],
   largest: 'peers',
 }
+
+/** Tiers have the shape of their measurement. */
+export function shapeOf(measurement: string): Shape {
+  return measurement.startsWith('tailnet_edge') ? EDGE : NODE
+}
+
 /** Fields that make a row exist: bytes and packets. */
 const COUNTED = 4
 
 export function edgeTable(tailnet: string, rows: readonly EdgeRow[]): RowTable {
   return new Map(
     rows.map((row) => [
-      series([
-        ['dst', row.dst.id],
-        ['dst_name', row.dst.name],
-        ['dst_owner', row.dst.owner],
-        ['kind', row.kind],
-        ['path', row.path],
-        ['port', row.port],
-        ['proto', row.proto],
-        ['src', row.src.id],
-        ['src_name', row.src.name],
-        ['src_owner', row.src.owner],
-        ['tailnet', tailnet],
+      seriesKey(EDGE, [
+        row.dst.id,
+        row.dst.name,
+        row.dst.owner,
+        row.kind,
+        row.path,
+        row.port,
+        row.proto,
+        row.src.id,
+        row.src.name,
+        row.src.owner,
+        tailnet,
       ]),
       [row.txBytes, row.rxBytes, row.txPkts, row.rxPkts, row.flows, BigInt(row.reporters)],
     ]),
@@ -47,15 +57,7 @@ export function edgeTable(tailnet: string, rows: readonly EdgeRow[]): RowTable {
 export function nodeTable(tailnet: string, rows: readonly NodeRow[]): RowTable {
   return new Map(
     rows.map((row) => [
-      series([
-        ['kind', row.kind],
-        ['node', row.node.id],
-        ['node_name', row.node.name],
-        ['os', row.os],
-        ['owner', row.node.owner],
-        ['role', row.role],
-        ['tailnet', tailnet],
-      ]),
+      seriesKey(NODE, [row.kind, row.node.id, row.node.name, row.os, row.node.owner, row.role, tailnet]),
       [
         row.txBytes,
         row.rxBytes,
@@ -70,9 +72,11 @@ export function nodeTable(tailnet: string, rows: readonly NodeRow[]): RowTable {
   )
 }
 
-/** In the order of their names, which is what InfluxDB wants. */
-function series(tags: readonly (readonly [name: string, value: string])[]): string {
-  return tags.map(([name, value]) => `${name}=${escapeTag(value)}`).join()
+/** The key of a row in a table: values in the order of `shape.tags`. */
+export function seriesKey({ tags }: Shape, values: readonly string[]): string {
+  let key = ''
+  for (const [i, tag] of tags.entries()) key += `${i === 0 ? '' : ','}${tag}=${escapeTag(values[i]!)}`
+  return key
 }
 
 /** What must be written so that `standing` becomes `wanted`. A row that is no longer true is overwritten with zeros. */
@@ -116,7 +120,8 @@ export function linesOf(measurement: string, rows: RowTable, shape: Shape, timeN
   return text
 }
 
-function exists(fields: readonly bigint[]): boolean {
+/** Only such rows exist; others are left out of tables. */
+export function exists(fields: readonly bigint[]): boolean {
   return fields.slice(0, COUNTED).some((value) => value > 0n)
 }
 

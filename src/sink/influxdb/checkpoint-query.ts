@@ -6,6 +6,7 @@ import type { InfluxConfig } from '../config.ts'
 import type { CheckpointAnswer, CheckpointPoint, Sink } from '../sink.ts'
 import { messageOf } from './error-message.ts'
 import { type Cell, type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
+import { isNothingYet, readRefusal } from './read-refusals.ts'
 import type { InfluxHttp } from './transport.ts'
 
 /** The query has a shorter timeout than a write. */
@@ -13,32 +14,6 @@ const QUESTION_MS_MAX = 10_000
 /** Twelve hours of windows of a few seconds, with their late passes. */
 const ANSWER_BYTES_MAX = 64 << 20
 const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
-
-/** Refusals by the text of the database, each with its fix. The first match counts; `api`: only for that version. */
-const REFUSALS: readonly { readonly says: RegExp; readonly api?: InfluxConfig['api']; readonly fix: string }[] = [
-  {
-    says: /would scan \d+ parquet files|file limit/i,
-    fix: 'Raise --query-file-limit of InfluxDB 3 Core, or compact (Enterprise)',
-  },
-  {
-    says: /max-select-(series|point|buckets)/i,
-    fix: 'Raise that limit under [coordinator] in influxdb.conf, or set it to 0',
-  },
-  { says: /max-concurrent-queries/i, fix: 'Raise max-concurrent-queries under [coordinator] in influxdb.conf' },
-  {
-    says: /query-timeout|time-?out|timed out|deadline/i,
-    fix: 'Raise query-timeout of the database, or check its load',
-  },
-  {
-    says: /unauthorized|not authorized|not authenticated|authoriz|authenticat|forbidden|permission/i,
-    fix: 'Give the token or user of tailflux read access to this database or bucket as well',
-  },
-  {
-    says: /not found|dbrp/i,
-    api: 'v2',
-    fix: 'Give the token read access to the bucket as well; if it has it, map the bucket for InfluxQL: influx v1 dbrp create --db NAME --rp autogen --default --bucket-id ID',
-  },
-]
 
 export function createCheckpointQuestion(
   config: InfluxConfig,
@@ -50,10 +25,7 @@ export function createCheckpointQuestion(
   const from = rp === undefined ? measurement : `${identifier(db)}.${identifier(rp)}.${measurement}`
 
   function refused(status: number | undefined, said: string): CheckpointAnswer {
-    const fix =
-      status === 401 || status === 403
-        ? 'Give the token or user of tailflux read access to this database or bucket as well'
-        : REFUSALS.find(({ says, api }) => says.test(said) && (api === undefined || api === config.api))?.fix
+    const fix = readRefusal(status, said, config.api)?.fix
     const text = [status, said].filter((part) => part !== undefined && part !== '').join(': ')
     return {
       cannotBeQueried: `${label} does not show its checkpoint (${text}). ${fix ?? 'Run `tailflux check`, and see the log of the database'}.`,
@@ -78,8 +50,7 @@ export function createCheckpointQuestion(
       if (status === 200 && answer !== undefined && answer.error === undefined) return read(answer)
       const said = answer?.error ?? messageOf(body)
       // A database of 3.x that was deleted is created again by the next write: until then it is empty.
-      if (config.api === 'v3' && (status === 200 || status === 404) && /(database|table) not found/i.test(said))
-        return { points: [] }
+      if (isNothingYet(status, said, config.api)) return { points: [] }
       return refused(status, said)
     } catch (error) {
       signal.throwIfAborted()

@@ -28,6 +28,8 @@ interface InfluxRequest {
   readonly gzip?: boolean
   /** Of the answer; more is an error. Without it the first megabyte is taken and the rest broken off: for answers of which only the beginning matters. */
   readonly answerBytesMax?: number
+  /** Takes the bytes of an answer below 300 as they come, in place of its `body`, which is then empty. Must not throw. */
+  readonly onChunk?: (chunk: Uint8Array) => void
 }
 
 /** Of an answer; writes have none, queries of ours small ones. */
@@ -74,11 +76,20 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   }
 
   async function exchange(request: InfluxRequest, signal: AbortSignal): Promise<RawAnswer> {
-    const { method, path, headers = {}, body = '', answerBytesMax } = request
+    const { method, path, headers = {}, body = '', answerBytesMax, onChunk } = request
     const answer = await askWith(await currentAgent(), { url: base + path, method, headers, body }, signal)
     const { status, headers: answered } = answer
     const isRefusal = status >= 300
     const bytesMax = isRefusal ? REFUSAL_BYTES_MAX : (answerBytesMax ?? BODY_BYTES_MAX)
+    if (onChunk !== undefined && !isRefusal) {
+      let bytes = 0
+      for await (const chunk of answer.chunks()) {
+        bytes += chunk.length
+        if (bytes > bytesMax) throw tooLong(bytesMax)
+        onChunk(chunk)
+      }
+      return { status, headers: answered, body: '' }
+    }
     const { text, isCut } = await answer.text(bytesMax)
     // It may have no end, so the rest is not waited for.
     if (isCut && isRefusal) throw endlessRefusal(label, status, bytesMax)

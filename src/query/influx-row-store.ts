@@ -1,0 +1,301 @@
+/** Reads back by InfluxQL: raw points, rows that stand, and how they were made. Every query is bounded in time, because a query without bounds opens
+ * everything there is, which InfluxDB 3 Core refuses. */
+import { DAY, HOUR } from '../base/clock.ts'
+import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
+import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
+import type { MinuteRecord, RowMeasurement, RowStore } from '../rollup/row-store.ts'
+import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf } from '../rollup/row-table.ts'
+import type { InfluxApi } from '../sink/config.ts'
+import { type Cell, identifier, literal } from '../sink/influxdb/influxql.ts'
+import type { Kind } from '../source/parse/message.ts'
+import { createInfluxReader, type InfluxReaderDeps, integerOf, NoInfluxql, textOf } from './influx-reader.ts'
+
+export interface InfluxRowStoreOptions {
+  readonly api: InfluxApi
+  /** The value of tag `tailnet`. */
+  readonly tailnet: string
+}
+
+const RAW_COLUMNS = [
+  'time',
+  'node',
+  'kind',
+  'proto',
+  'src',
+  'dst',
+  'src_port',
+  'dst_port',
+  'path',
+  'tx_bytes',
+  'tx_pkts',
+  'rx_bytes',
+  'rx_pkts',
+  'flows',
+]
+/** Points of version 0.1.0 have no such tag. */
+const HAS_PORTS = `"src_port" != ''`
+const MINUTE_COLUMNS = ['time', 'digest', 'points', 'rows', 'writer', 'gap']
+const DEVICE_COLUMNS = ['time', 'node', 'name', 'owner', 'os', 'addresses', 'source', 'logged']
+/** Addresses in one query: they stand in its URL. */
+const ADDRESSES_MAX = 50
+/** Each known device is written again every day, and a record comes at most 31 days late. */
+const DEVICES_REACH = 62n * DAY
+/** InfluxDB 3 Core reads at most 432 files of ten minutes. */
+const CORE_REACH = 3n * DAY
+const INTEGER_MAX = (1n << 63n) - 1n
+
+/** Between two rows of a series. */
+function stepNs(measurement: RowMeasurement): bigint {
+  if (measurement.endsWith('_1d')) return DAY
+  return measurement.endsWith('_1h') ? HOUR : MINUTE_NS
+}
+
+export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, deps: InfluxReaderDeps): RowStore {
+  const reader = createInfluxReader({ api }, deps)
+
+  function where(fromNs: bigint, toNs: bigint, ...conditions: readonly string[]): string {
+    return ['', `"tailnet" = ${literal(tailnet)}`, `time >= ${fromNs}`, `time < ${toNs}`, ...conditions]
+      .join(' AND ')
+      .replace(/^ AND/, 'WHERE')
+  }
+
+  const names = (columns: readonly string[]) =>
+    columns
+      .filter((name) => name !== 'time')
+      .map(identifier)
+      .join(', ')
+  const select = (columns: readonly string[], measurement: string, condition: string) =>
+    `SELECT ${names(columns)} FROM ${reader.from(measurement)} ${condition}`
+
+  /** Rows of a range as they stand, in the order of `shape.fields`. */
+  async function eachRow(
+    measurement: RowMeasurement,
+    condition: string,
+    each: (key: string, fields: readonly bigint[]) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const shape = shapeOf(measurement)
+    const columns = [...shape.tags, ...shape.fields]
+    await reader.rows(select(columns, measurement, condition), columns, splitRow(shape, each), signal)
+  }
+
+  /** True when sums of the range may exceed what an integer of the database holds: there they would begin again from below. */
+  async function hasWide(
+    measurement: RowMeasurement,
+    fromNs: bigint,
+    toNs: bigint,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { fields, largest } = shapeOf(measurement)
+    const limit = INTEGER_MAX / ((toNs - fromNs) / stepNs(measurement) + 1n)
+    const wide = fields.filter((name) => name !== largest).map((name) => `${identifier(name)} > ${limit}`)
+    let found = false
+    const condition = where(fromNs, toNs, `(${wide.join(' OR ')})`)
+    await reader.rows(
+      `${select([largest], measurement, condition)} LIMIT 1`,
+      ['time'],
+      () => {
+        found = true
+      },
+      signal,
+    )
+    return found
+  }
+
+  return {
+    async canQuery(signal) {
+      const nowNs = deps.clock.now()
+      try {
+        await reader.rows(
+          select(['points'], 'tailflux_minute', where(nowNs - MINUTE_NS, nowNs)),
+          ['points'],
+          () => undefined,
+          signal,
+        )
+        return true
+      } catch (error) {
+        if (error instanceof NoInfluxql) return false
+        throw error
+      }
+    },
+
+    async rawPoints(minuteNs, each, signal) {
+      const range = where(minuteNs, minuteNs + MINUTE_NS, HAS_PORTS)
+      const query = select(RAW_COLUMNS, 'tailnet_flow', range)
+      await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)
+    },
+
+    async rawPointCount(minuteNs, signal) {
+      let count = 0
+      await reader.rows(
+        `SELECT count("flows") FROM ${reader.from('tailnet_flow')} ${where(minuteNs, minuteNs + MINUTE_NS, HAS_PORTS)}`,
+        ['count'],
+        ([cell]) => {
+          count += Number(integerOf(cell))
+        },
+        signal,
+      )
+      return count
+    },
+
+    async standing(measurement, timeNs, signal) {
+      const table: RowTable = new Map()
+      await eachRow(measurement, where(timeNs, timeNs + 1n), (key, fields) => table.set(key, fields), signal)
+      return table
+    },
+
+    async summed(measurement, fromNs, toNs, signal) {
+      const shape = shapeOf(measurement)
+      const table: RowTable = new Map()
+      if (await hasWide(measurement, fromNs, toNs, signal)) {
+        const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
+        await eachRow(measurement, where(fromNs, toNs), add, signal)
+        return table
+      }
+      const totals = shape.fields.map((name) => {
+        const field = identifier(name)
+        return `${name === shape.largest ? 'max' : 'sum'}(${field}) AS ${field}`
+      })
+      const put = splitRow(shape, (key, fields) => {
+        if (exists(fields)) table.set(key, fields)
+      })
+      await reader.rows(
+        `SELECT ${totals.join(', ')} FROM ${reader.from(measurement)} ${where(fromNs, toNs)} GROUP BY ${names(shape.tags)}`,
+        [...shape.tags, ...shape.fields],
+        put,
+        signal,
+      )
+      return table
+    },
+
+    async reporting(fromNs, toNs, signal) {
+      const minutes = new Map<bigint, Set<string>>()
+      const query = select(['flows'], 'tailnet_node', where(fromNs, toNs, '"flows" > 0'))
+      await reader.rows(
+        `${query} GROUP BY "node"`,
+        ['time', 'node'],
+        ([time, node]) => {
+          const minuteNs = integerOf(time)
+          const nodes = minutes.get(minuteNs)
+          if (nodes === undefined) minutes.set(minuteNs, new Set([textOf(node)]))
+          else nodes.add(textOf(node))
+        },
+        signal,
+      )
+      return minutes
+    },
+
+    async usersOf(addresses, fromNs, toNs, signal) {
+      const users = new Map(addresses.map((address) => [address, new Set<string>()]))
+      for (let at = 0; at < addresses.length; at += ADDRESSES_MAX) {
+        const any = addresses.slice(at, at + ADDRESSES_MAX).map((address) => `"src" = ${literal(address)}`)
+        const range = where(fromNs, toNs, `"kind" = 'virtual'`, HAS_PORTS, `(${any.join(' OR ')})`)
+        await reader.rows(
+          `SELECT count("flows") FROM ${reader.from('tailnet_flow')} ${range} GROUP BY "src", "node"`,
+          ['src', 'node', 'count'],
+          ([src, node, count]) => {
+            if (integerOf(count) > 0n) users.get(textOf(src))?.add(textOf(node))
+          },
+          signal,
+        )
+      }
+      return users
+    },
+
+    async minutes(fromNs, toNs, signal) {
+      const records: MinuteRecord[] = []
+      await reader.rows(
+        select(MINUTE_COLUMNS, 'tailflux_minute', where(fromNs, toNs)),
+        MINUTE_COLUMNS,
+        ([time, digest, points, rows, writer, gap]) =>
+          records.push({
+            startNs: integerOf(time),
+            digest: textOf(digest),
+            points: Number(integerOf(points)),
+            rows: Number(integerOf(rows)),
+            writer: textOf(writer),
+            isGap: gap === true,
+          }),
+        signal,
+      )
+      return records.toSorted((one, other) => Number(one.startNs - other.startNs))
+    },
+
+    async devices(fromNs, toNs, signal) {
+      const versions: DeviceVersion[] = []
+      const query = select(DEVICE_COLUMNS, 'tailnet_device', where(fromNs, toNs))
+      await reader.rows(query, DEVICE_COLUMNS, (cells) => versions.push(deviceOf(cells)), signal)
+      return versions.toSorted((one, other) => one.from - other.from)
+    },
+
+    async newestDevices(beforeNs, signal) {
+      const versions = new Map<string, DeviceVersion>()
+      const oldestNs = beforeNs - DEVICES_REACH
+      const step = api === 'v3' ? CORE_REACH : DEVICES_REACH
+      for (let toNs = beforeNs; toNs > oldestNs; toNs -= step) {
+        const fromNs = toNs - step > oldestNs ? toNs - step : oldestNs
+        const query = select(
+          DEVICE_COLUMNS.filter((name) => name !== 'node'),
+          'tailnet_device',
+          where(fromNs, toNs),
+        )
+        await reader.rows(
+          `${query} GROUP BY "node" ORDER BY time DESC LIMIT 1`,
+          DEVICE_COLUMNS,
+          (cells) => {
+            const version = deviceOf(cells)
+            if (!versions.has(version.node)) versions.set(version.node, version)
+          },
+          signal,
+        )
+      }
+      return [...versions.values()]
+    },
+  }
+}
+
+function rawPointOf(cells: readonly Cell[]): RawPoint {
+  const [time, node, kind, proto, src, dst, srcPort, dstPort, path, txBytes, txPkts, rxBytes, rxPkts, flows] = cells
+  return {
+    node: textOf(node),
+    kind: textOf(kind) as Kind,
+    proto: textOf(proto),
+    src: textOf(src),
+    dst: textOf(dst),
+    srcPort: portOf(srcPort),
+    dstPort: portOf(dstPort),
+    path: textOf(path),
+    startNs: integerOf(time),
+    txBytes: integerOf(txBytes),
+    txPkts: integerOf(txPkts),
+    rxBytes: integerOf(rxBytes),
+    rxPkts: integerOf(rxPkts),
+    flows: Number(integerOf(flows)),
+  }
+}
+
+function portOf(cell: Cell | undefined): number {
+  return cell === 'none' ? -1 : Number(cell)
+}
+
+/** Cells of tags and fields, in the order of the shape, as a key and fields. */
+function splitRow(shape: Shape, each: (key: string, fields: readonly bigint[]) => void) {
+  const tagCount = shape.tags.length
+  return (cells: readonly Cell[]) =>
+    each(seriesKey(shape, cells.slice(0, tagCount).map(textOf)), cells.slice(tagCount).map(integerOf))
+}
+
+function deviceOf([time, node, name, owner, os, addresses, source, logged]: readonly Cell[]): DeviceVersion {
+  return {
+    node: textOf(node),
+    name: textOf(name),
+    owner: textOf(owner),
+    os: textOf(os),
+    addresses: textOf(addresses)
+      .split(' ')
+      .filter((address) => address !== ''),
+    source: SOURCES.find((one) => one === source) ?? 'peer',
+    loggedNs: integerOf(logged),
+    from: minuteOf(integerOf(time)),
+  }
+}

@@ -1,0 +1,371 @@
+/** What every row store must do, whatever database it reads. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Endpoint } from '../../src/rollup/endpoints.ts'
+import type { RawPoint } from '../../src/rollup/raw-points.ts'
+import type { RowStore } from '../../src/rollup/row-store.ts'
+import { addTo, EDGE, edgeTable, linesOf, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
+import type { EdgeRow, NodeRow } from '../../src/rollup/rows.ts'
+import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
+
+export interface World {
+  readonly store: RowStore
+  /** Lines of line protocol. */
+  write(lines: string): Promise<void>
+}
+
+export const TAILNET = 'ex=ample, net'
+/** Begin of a day. */
+export const DAY_NS = 1_795_910_400_000_000_000n
+const MINUTE = 60_000_000_000n
+const HOUR = 60n * MINUTE
+const INTEGER_MAX = (1n << 63n) - 1n
+const signal = AbortSignal.timeout(600_000)
+
+/** Names as a hostile node may choose them; control characters and backslashes are replaced before they become tags. */
+const HOSTILE = [
+  'none',
+  'a b',
+  'a,b=c',
+  '"quoted"',
+  "o'brien",
+  '"values":[["x"]]',
+  ']}',
+  'ü 漢字 😀',
+  'name,tags,time',
+  '1',
+  'null',
+  '-- "',
+  '#',
+]
+
+const point = (more: Partial<RawPoint> = {}): RawPoint => ({
+  node: 'n1CNTRL',
+  kind: 'virtual',
+  proto: 'tcp',
+  src: '100.64.0.1',
+  dst: '100.64.0.2',
+  srcPort: -1,
+  dstPort: 443,
+  path: 'none',
+  startNs: DAY_NS,
+  txBytes: 1n,
+  txPkts: 2n,
+  rxBytes: 3n,
+  rxPkts: 4n,
+  flows: 1,
+  ...more,
+})
+
+function rawLine(one: RawPoint, tailnet = TAILNET): string {
+  const port = (value: number) => (value < 0 ? 'none' : String(value))
+  const tags = [
+    ['dst', one.dst],
+    ['dst_port', port(one.dstPort)],
+    ['kind', one.kind],
+    ['node', one.node],
+    ['path', one.path],
+    ['proto', one.proto],
+    ['src', one.src],
+    ['src_port', port(one.srcPort)],
+    ['tailnet', tailnet],
+  ].map(([name, value]) => `,${name}=${escapeTag(value!)}`)
+  return `tailnet_flow${tags.join('')} tx_bytes=${one.txBytes}i,tx_pkts=${one.txPkts}i,rx_bytes=${one.rxBytes}i,rx_pkts=${one.rxPkts}i,flows=${one.flows}i ${one.startNs}\n`
+}
+
+const end = (id: string, name: string, owner: string): Endpoint => ({ id, name, owner, isNode: true })
+
+const edge = (more: Partial<EdgeRow> = {}): EdgeRow => ({
+  kind: 'virtual',
+  proto: 'tcp',
+  port: '443',
+  path: 'none',
+  src: end('n1CNTRL', 'one', 'ann@example.com'),
+  dst: end('n2CNTRL', 'two', 'tag:web,tag:db'),
+  txBytes: 10n,
+  rxBytes: 20n,
+  txPkts: 1n,
+  rxPkts: 2n,
+  flows: 3n,
+  reporters: 2,
+  ...more,
+})
+
+const nodeRow = (more: Partial<NodeRow> = {}): NodeRow => ({
+  node: end('n1CNTRL', 'one', 'ann@example.com'),
+  os: 'linux',
+  kind: 'virtual',
+  role: 'peer',
+  txBytes: 1n,
+  rxBytes: 2n,
+  txPkts: 3n,
+  rxPkts: 4n,
+  flows: 5n,
+  peers: 6,
+  derpTxBytes: 7n,
+  derpRxBytes: 8n,
+  ...more,
+})
+
+const ZEROS = { txBytes: 0n, rxBytes: 0n, txPkts: 0n, rxPkts: 0n, flows: 0n } as const
+
+const sorted = <T>(all: readonly T[]) =>
+  all.map((one) => JSON.stringify(one, (_key, value) => (typeof value === 'bigint' ? `${value}n` : value))).toSorted()
+const asObject = (table: RowTable) =>
+  Object.fromEntries([...table].toSorted(([one], [other]) => (one < other ? -1 : 1)))
+
+export function rowStoreContract(
+  name: string,
+  create: (t: TestContext) => Promise<World>,
+  options: { skip?: string | false } = {},
+) {
+  const contract = (title: string, run: (world: World) => Promise<void>) =>
+    test(`${name}: ${title}`, { skip: options.skip ?? false }, async (t) => run(await create(t)))
+
+  contract('nothing stored is nothing found', async ({ store }) => {
+    assert.equal(await store.canQuery(signal), true)
+    assert.deepEqual(await rawOf(store, DAY_NS), [])
+    assert.equal(await store.rawPointCount(DAY_NS, signal), 0)
+    assert.equal((await store.standing('tailnet_edge', DAY_NS, signal)).size, 0)
+    assert.equal((await store.summed('tailnet_node_1h', DAY_NS, DAY_NS + HOUR, signal)).size, 0)
+    assert.equal((await store.reporting(DAY_NS, DAY_NS + HOUR, signal)).size, 0)
+    assert.deepEqual(
+      await store.usersOf(['100.64.0.1'], DAY_NS, DAY_NS + HOUR, signal),
+      new Map([['100.64.0.1', new Set()]]),
+    )
+    assert.deepEqual(await store.minutes(DAY_NS, DAY_NS + HOUR, signal), [])
+    assert.deepEqual(await store.devices(DAY_NS, DAY_NS + HOUR, signal), [])
+    assert.deepEqual(await store.newestDevices(DAY_NS, signal), [])
+  })
+
+  contract('raw points of one minute, whatever they hold, and of one tailnet', async ({ store, write }) => {
+    const points = [
+      ...HOSTILE.map((text, i) => point({ node: text, src: text, dst: text, startNs: DAY_NS + BigInt(i) })),
+      point({
+        kind: 'physical',
+        path: 'derp-2',
+        proto: 'none',
+        srcPort: 0,
+        dstPort: 65_535,
+        startNs: DAY_NS + MINUTE - 1n,
+      }),
+      point({
+        txBytes: INTEGER_MAX,
+        txPkts: INTEGER_MAX - 1n,
+        rxBytes: (1n << 53n) + 1n,
+        rxPkts: 0n,
+        flows: 70_000,
+        startNs: DAY_NS + 7n,
+      }),
+    ]
+    const others = [
+      rawLine(point({ startNs: DAY_NS - 1n })),
+      rawLine(point({ startNs: DAY_NS + MINUTE })),
+      rawLine(point(), 'other'),
+      // Version 0.1.0.
+      `tailnet_flow,dst=b,dst_name=b,kind=virtual,node=n1CNTRL,node_name=one,path=none,port=443,proto=tcp,src=a,src_name=a,tailnet=${escapeTag(TAILNET)} tx_bytes=1i,tx_pkts=1i,rx_bytes=1i,rx_pkts=1i,flows=1i ${DAY_NS}\n`,
+    ]
+    await write(points.map((one) => rawLine(one)).join('') + others.join(''))
+    assert.deepEqual(sorted(await rawOf(store, DAY_NS)), sorted(points))
+    assert.equal(await store.rawPointCount(DAY_NS, signal), points.length)
+    assert.equal((await rawOf(store, DAY_NS + MINUTE)).length, 1)
+  })
+
+  contract('a minute of many points is whole', async ({ store, write }) => {
+    const points = Array.from({ length: 25_001 }, (_, i) =>
+      point({
+        node: `n${i % 500}CNTRL`,
+        src: `100.64.${i >> 8}.${i & 255}`,
+        txBytes: BigInt(i),
+        startNs: DAY_NS + BigInt(i % 9_000),
+      }),
+    )
+    for (let at = 0; at < points.length; at += 5_000)
+      await write(
+        points
+          .slice(at, at + 5_000)
+          .map((one) => rawLine(one))
+          .join(''),
+      )
+    const found = await rawOf(store, DAY_NS)
+    assert.equal(found.length, points.length)
+    assert.deepEqual(sorted(found), sorted(points))
+    assert.equal(await store.rawPointCount(DAY_NS, signal), points.length)
+  })
+
+  contract('what `each` throws is what the call rejects with', async ({ store, write }) => {
+    await write(rawLine(point()))
+    const failure = new RangeError('not taken')
+    await assert.rejects(
+      store.rawPoints(
+        DAY_NS,
+        () => {
+          throw failure
+        },
+        signal,
+      ),
+      failure,
+    )
+  })
+
+  contract('rows that stand, zeros included, with the keys that they were written with', async ({ store, write }) => {
+    const edges = edgeTable(TAILNET, [
+      edge(),
+      edge({ port: '22', ...ZEROS }),
+      edge({ txBytes: INTEGER_MAX, rxBytes: (1n << 53n) + 1n, port: '1' }),
+      ...HOSTILE.map((text) => edge({ src: end(text, text, text), dst: end(`n2${text}`, text, text) })),
+    ])
+    const nodes = nodeTable(TAILNET, [nodeRow(), nodeRow({ kind: 'exit', role: 'exit', os: 'a b,c=d' })])
+    await write(
+      linesOf('tailnet_edge', edges, EDGE, DAY_NS) +
+        linesOf('tailnet_edge', edgeTable(TAILNET, [edge({ port: '80' })]), EDGE, DAY_NS + MINUTE) +
+        linesOf('tailnet_edge', edgeTable('other', [edge()]), EDGE, DAY_NS) +
+        linesOf('tailnet_node', nodes, NODE, DAY_NS) +
+        linesOf('tailnet_edge_1h', edgeTable(TAILNET, [edge({ port: '81' })]), EDGE, DAY_NS) +
+        linesOf('tailnet_node_1d', nodes, NODE, DAY_NS),
+    )
+    assert.deepEqual(asObject(await store.standing('tailnet_edge', DAY_NS, signal)), asObject(edges))
+    assert.deepEqual(asObject(await store.standing('tailnet_node', DAY_NS, signal)), asObject(nodes))
+    assert.deepEqual(asObject(await store.standing('tailnet_node_1d', DAY_NS, signal)), asObject(nodes))
+    assert.equal((await store.standing('tailnet_edge_1h', DAY_NS, signal)).size, 1)
+    assert.equal((await store.standing('tailnet_edge_1d', DAY_NS, signal)).size, 0)
+  })
+
+  contract('sums of a range by series, without rows of zeros', async ({ store, write }) => {
+    const minutes = Array.from({ length: 60 }, (_, i) =>
+      edgeTable(TAILNET, [
+        edge({ txBytes: (1n << 53n) + BigInt(i), reporters: 1 + (i % 2) }),
+        edge({ port: '22', txBytes: BigInt(i % 3), ...(i % 3 === 0 ? ZEROS : {}) }),
+        edge({ port: '23', ...ZEROS, reporters: 0 }),
+        edge({ src: end(HOSTILE[i % HOSTILE.length]!, 'a b', 'x,y=z') }),
+      ]),
+    )
+    const expected: RowTable = new Map()
+    for (const rows of minutes) addTo(expected, rows, EDGE)
+    await write(minutes.map((rows, i) => linesOf('tailnet_edge', rows, EDGE, DAY_NS + BigInt(i) * MINUTE)).join(''))
+    await write(
+      linesOf('tailnet_edge', minutes[0]!, EDGE, DAY_NS + HOUR) +
+        linesOf('tailnet_edge', minutes[0]!, EDGE, DAY_NS - MINUTE) +
+        linesOf('tailnet_edge', edgeTable('other', [edge()]), EDGE, DAY_NS),
+    )
+    assert.deepEqual(asObject(await store.summed('tailnet_edge', DAY_NS, DAY_NS + HOUR, signal)), asObject(expected))
+    assert.equal(expected.size, 2 + HOSTILE.length)
+  })
+
+  contract('sums beyond what the database can hold', async ({ store, write }) => {
+    const hours = [INTEGER_MAX, INTEGER_MAX, 2n].map((rxBytes) =>
+      nodeTable(TAILNET, [nodeRow({ rxBytes, derpTxBytes: rxBytes, peers: Number(rxBytes % 7n) })]),
+    )
+    await write(hours.map((rows, i) => linesOf('tailnet_node_1h', rows, NODE, DAY_NS + BigInt(i) * HOUR)).join(''))
+    const expected: RowTable = new Map()
+    for (const rows of hours) addTo(expected, rows, NODE)
+    const found = await store.summed('tailnet_node_1h', DAY_NS, DAY_NS + 24n * HOUR, signal)
+    assert.deepEqual(asObject(found), asObject(expected))
+    assert.equal([...found.values()][0]?.[1], INTEGER_MAX)
+  })
+
+  contract('who reports, minute by minute', async ({ store, write }) => {
+    const row = (id: string, more: Partial<NodeRow> = {}) => nodeRow({ node: end(id, 'x', 'none'), ...more })
+    const lines = (at: bigint, rows: readonly NodeRow[]) => linesOf('tailnet_node', nodeTable(TAILNET, rows), NODE, at)
+    await write(
+      lines(DAY_NS - MINUTE, [row('n0')]) +
+        lines(DAY_NS, [row('n1'), row('n1', { kind: 'physical' }), row('n2', { ...ZEROS, derpTxBytes: 0n })]) +
+        lines(DAY_NS + MINUTE, [row('n2'), row('n 3,=')]) +
+        lines(DAY_NS + 2n * MINUTE, [row('n4')]) +
+        linesOf('tailnet_node', nodeTable('other', [row('n9')]), NODE, DAY_NS),
+    )
+    assert.deepEqual(
+      await store.reporting(DAY_NS, DAY_NS + 2n * MINUTE, signal),
+      new Map([
+        [DAY_NS, new Set(['n1'])],
+        [DAY_NS + MINUTE, new Set(['n2', 'n 3,='])],
+      ]),
+    )
+  })
+
+  contract('who used an address as its own', async ({ store, write }) => {
+    const at = (i: number) => `100.64.1.${i}`
+    await write(
+      Array.from({ length: 130 }, (_, i) =>
+        rawLine(point({ node: `n${i}`, src: at(i), startNs: DAY_NS + BigInt(i) })),
+      ).join('') +
+        rawLine(point({ node: 'n200', src: at(5) })) +
+        rawLine(point({ node: 'n201', src: at(5), kind: 'physical' })) +
+        rawLine(point({ node: 'n202', src: at(6), startNs: DAY_NS + HOUR })) +
+        rawLine(point({ node: 'n203', src: at(7), dst: at(8) })) +
+        rawLine(point({ node: 'n204', src: at(9) }), 'other'),
+    )
+    const asked = [...Array.from({ length: 130 }, (_, i) => at(i)), "it's", 'fd7a::1']
+    const users = await store.usersOf(asked, DAY_NS, DAY_NS + HOUR, signal)
+    const expected = new Map(asked.map((address, i) => [address, new Set(i < 130 ? [`n${i}`] : [])]))
+    expected.get(at(5))?.add('n200')
+    expected.get(at(7))?.add('n203')
+    assert.deepEqual(users, expected)
+  })
+
+  contract('how minutes were made, ascending', async ({ store, write }) => {
+    const line = (at: bigint, digest: string, gap: boolean, tailnet = TAILNET) =>
+      `tailflux_minute,tailnet=${escapeTag(tailnet)} digest="${digest}",points=12i,rows=3i,writer="ab\\"c",gap=${gap},nodes=1i,nodes_silent=0i,edges=1i,edges_both=1i,clock_off=0i ${at}\n`
+    await write(
+      line(DAY_NS + MINUTE, '00ff', true) +
+        line(DAY_NS, 'ffffffffffffffff', false) +
+        line(DAY_NS + HOUR, '1', false) +
+        line(DAY_NS, '2', true, 'other'),
+    )
+    const common = { points: 12, rows: 3, writer: 'ab"c' }
+    assert.deepEqual(await store.minutes(DAY_NS, DAY_NS + HOUR, signal), [
+      { startNs: DAY_NS, digest: 'ffffffffffffffff', ...common, isGap: false },
+      { startNs: DAY_NS + MINUTE, digest: '00ff', ...common, isGap: true },
+    ])
+  })
+
+  contract('devices of a range, and the newest of each node', async ({ store, write }) => {
+    const line = (at: bigint, node: string, name: string, more = {}) => {
+      const { owner, addresses } = { owner: 'tag:a,tag:b', addresses: '100.64.0.1 fd7a::1', ...more }
+      return `tailnet_device,node=${escapeTag(node)},tailnet=${escapeTag(TAILNET)} name="${name}",owner="${owner}",os="linux",addresses="${addresses}",source="self",logged=${at - 5n}i ${at}\n`
+    }
+    const version = (at: bigint, node: string, name: string, more = {}) => ({
+      node,
+      name,
+      owner: 'tag:a,tag:b',
+      os: 'linux',
+      addresses: ['100.64.0.1', 'fd7a::1'],
+      source: 'self',
+      loggedNs: at - 5n,
+      from: Number(at / MINUTE),
+      ...more,
+    })
+    const [old, first, second] = [DAY_NS - 240n * HOUR, DAY_NS, DAY_NS + 2n * MINUTE]
+    await write(
+      line(old, 'n1', 'older') +
+        line(old, 'n2', 'gone, but = known', { owner: '', addresses: '' }) +
+        line(first, 'n1', 'one') +
+        line(second, 'n1', 'new "name"'.replaceAll('"', '\\"')) +
+        line(second, 'n 3', 'three'),
+    )
+    assert.deepEqual(await store.devices(first, second, signal), [version(first, 'n1', 'one')])
+    const later = await store.devices(first, second + 1n, signal)
+    assert.deepEqual(
+      sorted(later),
+      sorted([version(first, 'n1', 'one'), version(second, 'n1', 'new "name"'), version(second, 'n 3', 'three')]),
+    )
+    const newest = await store.newestDevices(second, signal)
+    assert.deepEqual(
+      sorted(newest),
+      sorted([version(first, 'n1', 'one'), version(old, 'n2', 'gone, but = known', { owner: '', addresses: [] })]),
+    )
+  })
+
+  contract('a signal ends it with its reason', async ({ store, write }) => {
+    await write(rawLine(point()))
+    const reason = new Error('stopped')
+    await assert.rejects(rawOf(store, DAY_NS, AbortSignal.abort(reason)), reason)
+    await assert.rejects(store.summed('tailnet_edge', DAY_NS, DAY_NS + HOUR, AbortSignal.abort(reason)), reason)
+  })
+}
+
+async function rawOf(store: RowStore, minuteNs: bigint, until = signal): Promise<RawPoint[]> {
+  const points: RawPoint[] = []
+  await store.rawPoints(minuteNs, (one) => points.push(one), until)
+  return points
+}
