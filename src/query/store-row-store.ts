@@ -1,0 +1,200 @@
+/** Reads back from the embedded store: raw points, rows that stand, and how they were made. It reads by a connection of its own, so it can run beside the
+ * service that writes; what it sees is the state when a call begins. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { DAY } from '../base/clock.ts'
+import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
+import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
+import type { MinuteRecord, RowMeasurement, RowStore } from '../rollup/row-store.ts'
+import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'
+import { type StoredPoint, storedPoints } from '../sink/sqlite/export.ts'
+import type { Kind } from '../source/parse/message.ts'
+import { fieldsOf, integerIn, tagsOf, textIn } from './stored-fields.ts'
+
+export interface StoreRowStoreOptions {
+  /** The file. */
+  readonly path: string
+  /** The value of tag `tailnet`. */
+  readonly tailnet: string
+}
+
+type Tags = ReadonlyMap<string, string>
+
+/** Reading holds up the process that does it: after so many points others have their turn. */
+const POINTS_PER_TURN = 2_000
+/** As far as devices are looked for; each known one is written again every day. */
+const DEVICES_REACH = 62n * DAY
+
+export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): RowStore {
+  /** Points of one measurement and of this tailnet in [fromNs, toNs), ascending. */
+  async function each(
+    measurement: string,
+    fromNs: bigint,
+    toNs: bigint,
+    take: (point: StoredPoint, tags: Tags) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted()
+    const known = new Map<string, Tags>()
+    let count = 0
+    for (const point of storedPoints(path, { measurement, fromNs, toNs: toNs - 1n })) {
+      let tags = known.get(point.key)
+      if (tags === undefined) {
+        tags = tagsOf(point.key)
+        known.set(point.key, tags)
+      }
+      if (tags.get('tailnet') === tailnet) take(point, tags)
+      if (++count % POINTS_PER_TURN > 0) continue
+      await nextTurn()
+      signal.throwIfAborted()
+    }
+  }
+
+  /** Calls `take` for points that this version wrote. */
+  function eachRaw(
+    fromNs: bigint,
+    toNs: bigint,
+    take: (point: StoredPoint, tags: Tags) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const takeOwn = (point: StoredPoint, tags: Tags) => {
+      if (tags.has('src_port')) take(point, tags)
+    }
+    return each('tailnet_flow', fromNs, toNs, takeOwn, signal)
+  }
+
+  async function eachRow(
+    measurement: RowMeasurement,
+    fromNs: bigint,
+    toNs: bigint,
+    take: (key: string, fields: readonly bigint[]) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { fields: names } = shapeOf(measurement)
+    const begin = measurement.length + 1
+    const split = ({ key, fields }: StoredPoint) => {
+      const values = fieldsOf(fields)
+      take(
+        key.slice(begin),
+        names.map((name) => integerIn(values, name)),
+      )
+    }
+    await each(measurement, fromNs, toNs, split, signal)
+  }
+
+  return {
+    canQuery: async () => true,
+
+    async rawPoints(minuteNs, take, signal) {
+      await eachRaw(minuteNs, minuteNs + MINUTE_NS, (point, tags) => take(rawPointOf(point, tags)), signal)
+    },
+
+    async rawPointCount(minuteNs, signal) {
+      let count = 0
+      await eachRaw(minuteNs, minuteNs + MINUTE_NS, () => void count++, signal)
+      return count
+    },
+
+    async standing(measurement, timeNs, signal) {
+      const table: RowTable = new Map()
+      await eachRow(measurement, timeNs, timeNs + 1n, (key, fields) => table.set(key, fields), signal)
+      return table
+    },
+
+    async summed(measurement, fromNs, toNs, signal) {
+      const shape = shapeOf(measurement)
+      const table: RowTable = new Map()
+      const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
+      await eachRow(measurement, fromNs, toNs, add, signal)
+      return table
+    },
+
+    async reporting(fromNs, toNs, signal) {
+      const minutes = new Map<bigint, Set<string>>()
+      const take = ({ ns, fields }: StoredPoint, tags: Tags) => {
+        if (integerIn(fieldsOf(fields), 'flows') === 0n) return
+        const nodes = minutes.get(ns) ?? new Set()
+        minutes.set(ns, nodes.add(tags.get('node') ?? ''))
+      }
+      await each('tailnet_node', fromNs, toNs, take, signal)
+      return minutes
+    },
+
+    async usersOf(addresses, fromNs, toNs, signal) {
+      const users = new Map(addresses.map((address) => [address, new Set<string>()]))
+      const take = (_point: StoredPoint, tags: Tags) => {
+        if (tags.get('kind') === 'virtual') users.get(tags.get('src') ?? '')?.add(tags.get('node') ?? '')
+      }
+      if (users.size > 0) await eachRaw(fromNs, toNs, take, signal)
+      return users
+    },
+
+    async minutes(fromNs, toNs, signal) {
+      const records: MinuteRecord[] = []
+      const take = ({ ns, fields }: StoredPoint) => {
+        const values = fieldsOf(fields)
+        records.push({
+          startNs: ns,
+          digest: textIn(values, 'digest'),
+          points: Number(integerIn(values, 'points')),
+          rows: Number(integerIn(values, 'rows')),
+          writer: textIn(values, 'writer'),
+          isGap: values.get('gap') === true,
+        })
+      }
+      await each('tailflux_minute', fromNs, toNs, take, signal)
+      return records
+    },
+
+    async devices(fromNs, toNs, signal) {
+      const versions: DeviceVersion[] = []
+      const take = (point: StoredPoint, tags: Tags) => versions.push(deviceOf(point, tags))
+      await each('tailnet_device', fromNs, toNs, take, signal)
+      return versions
+    },
+
+    async newestDevices(beforeNs, signal) {
+      const versions = new Map<string, DeviceVersion>()
+      const take = (point: StoredPoint, tags: Tags) => versions.set(tags.get('node') ?? '', deviceOf(point, tags))
+      await each('tailnet_device', beforeNs - DEVICES_REACH, beforeNs, take, signal)
+      return [...versions.values()]
+    },
+  }
+}
+
+function rawPointOf({ ns, fields }: StoredPoint, tags: Tags): RawPoint {
+  const values = fieldsOf(fields)
+  const tag = (name: string) => tags.get(name) ?? ''
+  const port = (name: string) => (tag(name) === 'none' ? -1 : Number(tag(name)))
+  return {
+    node: tag('node'),
+    kind: tag('kind') as Kind,
+    proto: tag('proto'),
+    src: tag('src'),
+    dst: tag('dst'),
+    srcPort: port('src_port'),
+    dstPort: port('dst_port'),
+    path: tag('path'),
+    startNs: ns,
+    txBytes: integerIn(values, 'tx_bytes'),
+    txPkts: integerIn(values, 'tx_pkts'),
+    rxBytes: integerIn(values, 'rx_bytes'),
+    rxPkts: integerIn(values, 'rx_pkts'),
+    flows: Number(integerIn(values, 'flows')),
+  }
+}
+
+function deviceOf({ ns, fields }: StoredPoint, tags: Tags): DeviceVersion {
+  const values = fieldsOf(fields)
+  return {
+    node: tags.get('node') ?? '',
+    name: textIn(values, 'name'),
+    owner: textIn(values, 'owner'),
+    os: textIn(values, 'os'),
+    addresses: textIn(values, 'addresses')
+      .split(' ')
+      .filter((address) => address !== ''),
+    source: SOURCES.find((one) => one === values.get('source')) ?? 'peer',
+    loggedNs: integerIn(values, 'logged'),
+    from: minuteOf(ns),
+  }
+}
