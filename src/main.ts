@@ -14,9 +14,9 @@ import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
 import { alsoObserved } from './directory/names.ts'
+import type { NodeNames } from './directory/node-names.ts'
 import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
-import { NameCache } from './flatten/name-cache.ts'
 import { serviceActions } from './http/actions.ts'
 import type { ReloadAnswer } from './http/answers.ts'
 import { createControlToken } from './http/control-token.ts'
@@ -118,7 +118,12 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
   // What was carried over serves once: if it fails, the next instance starts empty.
   const lives = [carriedOver?.live]
-  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random }))
+  const nodeNames: NodeNames = {
+    nodeOf: () => undefined,
+    nameOf: (addressOrId) => names.nameOf(addressOrId, clock.now()),
+  }
+  carriedOver?.live?.useNames(nodeNames)
+  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random, names: nodeNames }))
   const reports = createReports({ metrics, health, observers, page })
   const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { ...common('log'), health, metrics: metrics.log })
 
@@ -138,11 +143,18 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const ledger = createLedger(state, tailnet)
   const privacy = createPrivacy(settings.privacy, state)
   const names = privacy.names(createNames(state, tailnet))
-  const nameCache = new NameCache()
 
   function newAlerts(onFailed: (error: unknown) => void) {
     const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
-    const given = { ...common('alerts'), stateFile: state, ledger, sink, metrics: reports.alerts, secrets }
+    const given = {
+      ...common('alerts'),
+      stateFile: state,
+      ledger,
+      sink,
+      names: nodeNames,
+      metrics: reports.alerts,
+      secrets,
+    }
     return createAlerts(settings.alerts, limits, { ...given, random: Math.random, onBroken: onFailed })
   }
   const alerts = settings.alerts.rules.length > 0 ? observers.add('alerts', newAlerts) : undefined
@@ -169,7 +181,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       health: reports.health,
       random: Math.random,
       createWorker: () => ({
-        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names, nameCache })),
+        flattener: privacy.flattener(createFlattener({ tailnetAt: () => tailnet, portsAt: () => settings.ports })),
         lines: createLineWriter(lineLimits(influx)),
       }),
     },

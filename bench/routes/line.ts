@@ -5,6 +5,7 @@ import type { Names } from '../../src/directory/names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
+import type { Batch } from '../../src/sink/sink.ts'
 import { tailscaleSchema } from '../../src/source/config.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 
@@ -19,21 +20,20 @@ export interface LineResult {
 const CHUNK_BYTES = 64 * 1024
 
 /** `onBatch` sees the finished bytes, which are used again afterwards. */
-export function createLine(names: Names, onBatch?: (bytes: Uint8Array, lineCount: number) => void) {
+export function createLine(_names: Names, onBatch?: (bytes: Uint8Array, lineCount: number) => void) {
   const limits = influxSchema.parse({})
   const source = { ...tailscaleSchema.parse({}), answerBytesMax: 16 * 2 ** 30 }
-  const flattener = createFlattener({ tailnet: '-', ports: 'service' }, { names })
+  const flattener = createFlattener({ tailnetAt: () => '-', portsAt: () => 'service' })
   const lines = createLineWriter({
     batchLinesMax: limits.batchLinesMax,
     batchBytesMax: limits.batchBytesMax,
-    splitNodes: false,
   })
 
   /** One answer, given in pieces. */
   function begin() {
     const reader = createMessageReader(source)
     const result: LineResult = { entries: 0, points: 0, bytes: 0, quarantined: 0 }
-    const take = (batch: { bytes: Uint8Array; lineCount: number; target: 'main' | 'nodes' }) => {
+    const take = (batch: Batch) => {
       result.bytes += batch.bytes.length
       onBatch?.(batch.bytes, batch.lineCount)
       lines.release(batch)

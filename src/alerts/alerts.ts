@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import { max } from '../base/bigint.ts'
 import { type Clock, MINUTE, MS, SECOND } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
+import type { NodeNames } from '../directory/node-names.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import type { Observer } from '../observers/observers.ts'
@@ -57,6 +58,8 @@ export interface AlertsDeps {
   /** To read only: receipts are the pipeline's. */
   readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs'>
   readonly sink: Pick<Sink, 'write'>
+  /** What nodes are called. */
+  readonly names: NodeNames
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AlertsMetrics
@@ -125,6 +128,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       identities,
       coverage,
       people,
+      directory: deps.names,
       judgedNs: () => judge.judgedNs,
       onAdded: (added) => judge.added(added),
       onFilled: (fromNs) => judge.filled(fromNs - graceNs),

@@ -3,6 +3,7 @@
  * read again, so the message comes back; when it is done, the claim becomes an identity that is remembered. */
 
 import { max } from '../base/bigint.ts'
+import type { NodeNames } from '../directory/node-names.ts'
 import type { Points } from '../flatten/points.ts'
 import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
 import type { Coverage } from './coverage.ts'
@@ -25,6 +26,7 @@ export interface CollectorDeps {
   readonly identities: Identities
   readonly coverage: Coverage
   readonly people: People
+  readonly directory: NodeNames
   /** Messages that do not count: too old, or from a clock far ahead. */
   readonly onIgnored: (reason: 'late' | 'ahead', messages: number) => void
   /** The newest step that any rule was judged at. */
@@ -56,7 +58,7 @@ const SECOND = 1_000_000_000n
 
 export function createCollector(options: CollectorOptions, deps: CollectorDeps): Collector {
   const { identities, coverage } = deps
-  const feed = createFeed(deps.scopes, deps.people, options)
+  const feed = createFeed(deps.scopes, deps.people, deps.directory, options)
   /** Windows in flight. */
   const staged = new Map<ObservedWindow, Staged>()
   /** Windows that are done, and what they are done to; as for rules they still pass by. */

@@ -1,24 +1,24 @@
-/** Pairs of texts (an address and its name) as small numbers, found by their bytes with one look-up: both texts lie behind one another. */
+/** Addresses as small numbers, found by their bytes with one look-up. */
 import { hashWords, isSameText, spreadHash } from '../base/hash.ts'
 import { doubled } from '../base/typed-array.ts'
 
 const ENDS_MIN = 1024
 /** Words are read four bytes at a time, past the end of a text. */
 const SPARE = 16
-/** Cells of an end: its hash, where its address begins, where its name begins, where that ends. */
-const CELLS = 4
+/** Cells of an address: its hash, where it begins and ends. */
+const CELLS = 3
 
 export class EndTable {
   count = 0
-  private bytes: Uint8Array = new Uint8Array(ENDS_MIN * 32)
+  private bytes: Uint8Array = new Uint8Array(ENDS_MIN * 16)
   private view = new DataView(this.bytes.buffer)
   private used = 0
   private cells = new Int32Array(ENDS_MIN * CELLS)
   /** Number + 1 by place, 0 where it is free. At most half are taken. */
   private slots = new Int32Array(ENDS_MIN * 2)
 
-  /** The number of an end; `count` is one more afterwards when it is new. Up to 16 bytes behind both texts are read. */
-  numberOf(view: DataView, start: number, end: number, nameStart: number, nameEnd: number): number {
+  /** The number of an address; `count` is one more afterwards when it is new. Up to 16 bytes behind it are read. */
+  numberOf(view: DataView, start: number, end: number): number {
     const hash = hashWords(view, start, end)
     const { slots, cells } = this
     const mask = slots.length - 1
@@ -26,18 +26,11 @@ export class EndTable {
     for (let number = slots[slot]! - 1; number >= 0; number = slots[slot]! - 1) {
       const cell = number * CELLS
       const own = cells[cell + 1]!
-      const ownName = cells[cell + 2]!
-      if (
-        cells[cell] === hash &&
-        ownName - own === end - start &&
-        cells[cell + 3]! - ownName === nameEnd - nameStart &&
-        isSameText(this.view, own, view, start, end - start) &&
-        isSameText(this.view, ownName, view, nameStart, nameEnd - nameStart)
-      )
-        return number
+      const isAlike = cells[cell] === hash && cells[cell + 2]! - own === end - start
+      if (isAlike && isSameText(this.view, own, view, start, end - start)) return number
       slot = (slot + 1) & mask
     }
-    return this.add(slot, hash, view, start, end, nameStart, nameEnd)
+    return this.add(slot, hash, view, start, end)
   }
 
   /** Numbers given before mean nothing any more. */
@@ -51,15 +44,7 @@ export class EndTable {
     return this.bytes.byteLength + this.cells.byteLength + this.slots.byteLength
   }
 
-  private add(
-    slot: number,
-    hash: number,
-    view: DataView,
-    start: number,
-    end: number,
-    nameStart: number,
-    nameEnd: number,
-  ): number {
+  private add(slot: number, hash: number, view: DataView, start: number, end: number): number {
     const number = this.count++
     const cell = number * CELLS
     if (cell === this.cells.length) this.cells = doubled(this.cells, Int32Array)
@@ -67,8 +52,6 @@ export class EndTable {
     this.cells[cell + 1] = this.used
     this.copy(view, start, end)
     this.cells[cell + 2] = this.used
-    this.copy(view, nameStart, nameEnd)
-    this.cells[cell + 3] = this.used
     this.slots[slot] = number + 1
     if (this.count * 2 > this.slots.length) this.spread()
     return number

@@ -1,9 +1,9 @@
-/** The ends of flows as small numbers that stay the same from message to message. An end is an address with the name that the message has for it.
- * Everything that is asked about an end is answered once and remembered by its number. */
+/** The ends of flows as small numbers that stay the same from message to message. An end is an address with the name that the directory has for it
+ * when it is read. Everything that is asked about an end is answered once and remembered by its number. */
 
 import { doubled } from '../base/typed-array.ts'
-import type { Points } from '../flatten/points.ts'
-import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_NAME_END, ADDRESS_NAME_START, ADDRESS_START } from '../flatten/points.ts'
+import type { NodeNames } from '../directory/node-names.ts'
+import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_START, type Points } from '../flatten/points.ts'
 import { textOf } from '../source/parse/text.ts'
 import { EndTable } from './end-table.ts'
 import { TAILNET_ADDRESS } from './scope.ts'
@@ -11,6 +11,8 @@ import { TAILNET_ADDRESS } from './scope.ts'
 type Matcher = (...names: string[]) => boolean
 
 export interface Ends {
+  /** Names may have changed: each end is looked up again when it is next seen. With another name it is another end. */
+  refreshNames(): void
   /** A message begins. */
   begin(points: Points): void
   /** The number of the end with this address (index into the message's address cells). */
@@ -35,10 +37,15 @@ const ENDS_MAX = 200_000
 const TEXT_BYTES = 100
 const UNKNOWN = -1
 
-export function createEnds(endsMax = ENDS_MAX): Ends {
+export function createEnds(directory: NodeNames, endsMax = ENDS_MAX): Ends {
   const tailnet = new RegExp(TAILNET_ADDRESS)
   const inTailnet: Matcher = (address) => tailnet.test(address ?? '')
   const table = new EndTable()
+  // By number in `table`: its newest end, and in which round of names that was looked up.
+  let newest = new Int32Array(256)
+  let lookedUp = new Int32Array(256)
+  let namesRound = 1
+  let count = 0
   /** By end: its address and name, as numbers of texts. */
   let addresses = new Int32Array(256)
   let names = new Int32Array(256)
@@ -56,21 +63,30 @@ export function createEnds(endsMax = ENDS_MAX): Ends {
     const cell = address * ADDRESS_CELLS
     const start = cells[cell + ADDRESS_START]!
     const end = cells[cell + ADDRESS_END]!
-    // The far end of physical traffic has no name.
-    const hasName = cells[cell + ADDRESS_NAME_START]! >= 0
-    const nameStart = hasName ? cells[cell + ADDRESS_NAME_START]! : start
-    const nameEnd = hasName ? cells[cell + ADDRESS_NAME_END]! : end
     const before = table.count
-    const number = table.numberOf(view, start, end, nameStart, nameEnd)
-    if (number === before) {
-      if (number === names.length) {
-        addresses = doubled(addresses, Int32Array)
-        names = doubled(names, Int32Array)
-      }
-      addresses[number] = textNumberOf(textOf(points.texts, start, end))
-      names[number] = textNumberOf(textOf(points.texts, nameStart, nameEnd))
+    const place = table.numberOf(view, start, end)
+    const isNew = place === before
+    if (isNew && place === newest.length) {
+      newest = doubled(newest, Int32Array)
+      lookedUp = doubled(lookedUp, Int32Array)
     }
-    return number
+    if (isNew || lookedUp[place] !== namesRound) {
+      const text = isNew ? textNumberOf(textOf(points.texts, start, end)) : addresses[newest[place]!]!
+      const name = textNumberOf(directory.nameOf(texts[text]!) ?? texts[text]!)
+      if (isNew || names[newest[place]!] !== name) newest[place] = add(text, name)
+      lookedUp[place] = namesRound
+    }
+    return newest[place]!
+  }
+
+  function add(address: number, name: number): number {
+    if (count === names.length) {
+      addresses = doubled(addresses, Int32Array)
+      names = doubled(names, Int32Array)
+    }
+    addresses[count] = address
+    names[count] = name
+    return count++
   }
 
   function textNumberOf(text: string): number {
@@ -93,6 +109,9 @@ export function createEnds(endsMax = ENDS_MAX): Ends {
   }
 
   return {
+    refreshNames() {
+      namesRound += 1
+    },
     begin(next) {
       points = next
       round += 1
@@ -115,10 +134,11 @@ export function createEnds(endsMax = ENDS_MAX): Ends {
     numberOf: textNumberOf,
     matches,
     get isFull() {
-      return table.count >= endsMax || texts.length >= endsMax
+      return count >= endsMax || texts.length >= endsMax
     },
     forget() {
       table.clear()
+      count = 0
       numbers = new Map()
       texts = []
       memories = new Map()
@@ -126,7 +146,7 @@ export function createEnds(endsMax = ENDS_MAX): Ends {
       round += 1
     },
     get bytes() {
-      return table.memoryBytes + 2 * names.byteLength + texts.length * TEXT_BYTES
+      return table.memoryBytes + 2 * (names.byteLength + newest.byteLength) + texts.length * TEXT_BYTES
     },
   }
 }

@@ -1,7 +1,18 @@
 /** From the points of a message to a tally, and from there to what rules read. The hot part of the room. While a window is read, a message costs what
  * it takes to add its numbers up: nodes and ends become small numbers, and nothing is allocated. Windows that are done wait together until
  * rules need them; then each scope goes through what they have by itself. */
-import { FLOW_CELLS, FLOW_DST, FLOW_KIND, FLOW_PORT, FLOW_PROTO, FLOW_SRC, type Points } from '../flatten/points.ts'
+import type { NodeNames } from '../directory/node-names.ts'
+import {
+  FLOW_CELLS,
+  FLOW_DST,
+  FLOW_DST_PORT,
+  FLOW_KIND,
+  FLOW_PROTO,
+  FLOW_SRC,
+  FLOW_SRC_PORT,
+  type Points,
+} from '../flatten/points.ts'
+import { servicePort } from '../flatten/ports.ts'
 import { createEnds } from './ends.ts'
 import type { Known } from './filter.ts'
 import { COUNTERS, FlowTally } from './flow-tally.ts'
@@ -50,9 +61,9 @@ const TUPLES_MAX = 262_144
 /** Windows whose memory is kept for the next ones. */
 const SPARE_MAX = 4
 
-export function createFeed(scopes: readonly Scope[], people: People, limits: FeedLimits): Feed {
+export function createFeed(scopes: readonly Scope[], people: People, directory: NodeNames, limits: FeedLimits): Feed {
   const { rowsMax = ROWS_MAX, endsMax } = limits
-  const known: Known = { nodes: createNodes(), ends: createEnds(endsMax), tuples: new Tuples(), people }
+  const known: Known = { nodes: createNodes(), ends: createEnds(directory, endsMax), tuples: new Tuples(), people }
   const { nodes, ends, tuples } = known
   const flowScopes = scopes.filter(({ byNode }) => !byNode)
   const groups: readonly Groups[] = [
@@ -72,10 +83,11 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
   let spills: Spill[] = []
 
   function drain(nodeTally: NodeTally, flowTally: FlowTally, target: Target): void {
-    const { heads, newest } = nodeTally
+    const { heads } = nodeTally
     for (let head = 0; head < heads.count; head++) {
-      const node = heads.keys[head * KEYS + 1]!
-      people.named(nodes.idOf(node), nodes.nameOf(node), newest[head]!)
+      const id = nodes.idOf(heads.keys[head * KEYS + 1]!)
+      const name = directory.nameOf(id)
+      if (name !== undefined) people.named(id, name)
     }
     for (const one of groups) one.take(nodeTally, flowTally, target)
     nodeTally.clear()
@@ -102,9 +114,9 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
   }
 
   function takeFlows({ flows: log }: Staged, points: Points, node: number, minute: number): void {
-    const { flowCount, flowCells: cells, flowCounters } = points
+    const { count, flowCells: cells, flowCounters } = points
     ends.begin(points)
-    for (let i = 0; i < flowCount; i++) {
+    for (let i = 0; i < count; i++) {
       const flow = i * FLOW_CELLS
       const kind = cells[flow + FLOW_KIND]!
       if ((flowKinds & (1 << kind)) === 0) continue
@@ -112,7 +124,8 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
       const src = needsSrc ? ends.endOf(cells[flow + FLOW_SRC]!) : 0
       const dst = needsDst ? ends.endOf(cells[flow + FLOW_DST]!) : 0
       const protoNumber = proto < 256 ? proto : 256 + ends.numberOf(points.protoTags[proto - 256]!)
-      const row = log.add(minute, tuples.numberOf(node, src, dst, cells[flow + FLOW_PORT]!, protoNumber, kind))
+      const port = servicePort(kind, proto, cells[flow + FLOW_SRC_PORT]!, cells[flow + FLOW_DST_PORT]!)
+      const row = log.add(minute, tuples.numberOf(node, src, dst, port, protoNumber, kind))
       const { counters } = log
       const at = row * COUNTERS
       const from = i * COUNTERS
@@ -124,13 +137,14 @@ export function createFeed(scopes: readonly Scope[], people: People, limits: Fee
     stage() {
       const staged = spare.pop() ?? new Staged()
       inFlight.add(staged)
+      ends.refreshNames()
       return staged
     },
     take(staged, points, seconds) {
       if (staged.rows >= rowsMax) spill(staged)
       const minute = Math.floor(seconds / 60)
-      const node = nodes.numberOf(points.node, points.nodeName)
-      takeTotals(staged.nodes, points, staged.nodes.headOf(minute, node, seconds))
+      const node = nodes.numberOf(points.node, directory.nameOf(points.node) ?? points.node)
+      takeTotals(staged.nodes, points, staged.nodes.headOf(minute, node))
       if (flowKinds !== 0) takeFlows(staged, points, node, minute)
     },
     hasRoom: () => waiting.nodes.heads.count + waiting.flows.count < rowsMax,

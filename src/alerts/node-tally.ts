@@ -13,33 +13,29 @@ const ROWS_MIN = 256
 export class NodeTally {
   /** Minutes since the epoch in which messages began, and the number of the node. */
   readonly heads = new IntTable()
-  /** By head: the newest second in which a message began. */
-  newest = new Float64Array(ROWS_MIN)
   /** By head and kind. */
   totals = new Float64Array(ROWS_MIN * KIND_COUNT * TOTALS)
   messages = new Float64Array(ROWS_MIN * KIND_COUNT)
 
   /** The number of a minute of a node, in which one more message began. */
-  headOf(minute: number, node: number, seconds: number): number {
+  headOf(minute: number, node: number): number {
     const before = this.heads.count
     const head = this.heads.rowOf(minute, node, 0, 0, 0)
     if (head === before) {
-      if (head === this.newest.length) {
-        this.newest = doubled(this.newest, Float64Array)
+      if ((head + 1) * KIND_COUNT > this.messages.length) {
         this.totals = doubled(this.totals, Float64Array)
         this.messages = doubled(this.messages, Float64Array)
       }
-      this.newest[head] = seconds
       this.totals.fill(0, head * KIND_COUNT * TOTALS, (head + 1) * KIND_COUNT * TOTALS)
       this.messages.fill(0, head * KIND_COUNT, (head + 1) * KIND_COUNT)
-    } else if (seconds > this.newest[head]!) this.newest[head] = seconds
+    }
     return head
   }
 
   add(other: NodeTally): void {
     const { keys, count } = other.heads
     for (let head = 0; head < count; head++) {
-      const own = this.headOf(keys[head * KEYS]!, keys[head * KEYS + 1]!, other.newest[head]!)
+      const own = this.headOf(keys[head * KEYS]!, keys[head * KEYS + 1]!)
       for (let kind = 0; kind < KIND_COUNT; kind++) {
         const cell = head * KIND_COUNT + kind
         if (other.messages[cell] === 0) continue
@@ -57,6 +53,6 @@ export class NodeTally {
   }
 
   get bytes(): number {
-    return this.heads.bytes + this.newest.byteLength + this.totals.byteLength + this.messages.byteLength
+    return this.heads.bytes + this.totals.byteLength + this.messages.byteLength
   }
 }

@@ -15,8 +15,8 @@ export interface People {
   nameOf(nodeId: string): string
   /** The node with an address; the address itself when nobody told. */
   nodeOf(address: string): string
-  /** A message that began at `seconds` called its node so. */
-  named(nodeId: string, name: string, seconds: number): void
+  /** The directory calls the node so. */
+  named(nodeId: string, name: string): void
   /** Takes an answer of the devices API. */
   observe(devices: readonly Device[]): void
   /** Changes whenever owners may differ: caches compare it. */
@@ -36,8 +36,6 @@ const NODES_MAX = 200_000
 export function createPeople(): People {
   const people = new Map<string, Person>()
   const nodes = new Map<string, string>()
-  /** What each node was called last, and when. */
-  const named = new Map<string, { name: string; seconds: number }>()
   let changed = new Set<string>()
   let version = 0
   let namesVersion = 0
@@ -56,14 +54,7 @@ export function createPeople(): People {
     ownerOf: (nodeId) => people.get(nodeId)?.owner ?? UNKNOWN,
     nameOf: (nodeId) => people.get(nodeId)?.name ?? nodeId,
     nodeOf: (address) => nodes.get(address) ?? address,
-    named(nodeId, name, seconds) {
-      const before = named.get(nodeId)
-      if (before !== undefined && before.seconds > seconds) return
-      if (before?.name === name) {
-        before.seconds = seconds
-        return
-      }
-      if (named.size < NODES_MAX || before !== undefined) named.set(nodeId, { name, seconds })
+    named(nodeId, name) {
       const person = personOf(nodeId)
       if (person.name === name) return
       change(nodeId, { ...person, name })

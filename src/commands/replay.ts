@@ -94,7 +94,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       }
       if (!options.print) names.readingBegins(clock.now())
       const worker = {
-        flattener: privacy.flattener(createFlattener({ tailnet, ports: settings.ports }, { names })),
+        flattener: privacy.flattener(createFlattener({ tailnetAt: () => tailnet, portsAt: () => settings.ports })),
         lines: createLineWriter(lineLimits(settings.influx)),
       }
       for (const file of files) await replayOne(file)

@@ -23,11 +23,10 @@ import { textIn } from '../source/parse/text.ts'
 import { type AddressTable, NONE } from './address-table.ts'
 import type { FlatPoints } from './flat-points.ts'
 import { PATH_DIRECT, PATH_NONE, TOTALS } from './points.ts'
-import { NO_PORT, servicePort } from './ports.ts'
+import { NO_PORT, type Ports, servicePort } from './ports.ts'
 
 export interface Aggregation {
-  readonly full: boolean
-  readonly keepsPort: boolean
+  ports: Ports
   /** Protocol cell of the points for each of `message.protoNames`. */
   protoCells: readonly number[]
 }
@@ -47,8 +46,9 @@ export function aggregateEntries(
   options: Aggregation,
 ): number {
   const { view, textStart, cells, counters, plain } = message
-  const { full, keepsPort } = options
-  const { table, totals, flows, peers } = points
+  const isFull = options.ports === 'full'
+  const hasService = options.ports === 'service'
+  const { table, totals, flows } = points
   let at = 0
   for (let i = from; i < to; i++) {
     const cell = i * ENTRY_CELLS
@@ -60,20 +60,25 @@ export function aggregateEntries(
     const dstPort = cells[cell + DST + END_PORT]!
 
     const src = plain
-      ? endpointOf(table, view, textStart, cells, cell + SRC, full)
-      : endpointOfAny(table, message, cell + SRC, full)
+      ? endpointOf(table, view, textStart, cells, cell + SRC)
+      : endpointOfAny(table, message, cell + SRC)
     const dst = plain
-      ? endpointOf(table, view, textStart, cells, cell + DST, full)
-      : endpointOfAny(table, message, cell + DST, full)
-    const bareSrc = full ? table.bare(src) : src
-    const bareDst = full ? table.bare(dst) : dst
-    table.needName(bareSrc)
-    if (!physical) table.needName(bareDst)
+      ? endpointOf(table, view, textStart, cells, cell + DST)
+      : endpointOfAny(table, message, cell + DST)
 
     let path = PATH_NONE
     if (physical) path = dstPort >= 0 && isDerp(message, cell + DST) ? dstPort : PATH_DIRECT
-    const port = keepsPort ? servicePort(kind, proto, srcPort, dstPort) : NO_PORT
-    at = points.add(kind, proto, src, dst, port, path) * 4
+    let srcKept = NO_PORT
+    let dstKept = NO_PORT
+    if (isFull) {
+      srcKept = srcPort
+      dstKept = dstPort
+    } else if (hasService) {
+      const port = servicePort(kind, proto, srcPort, dstPort)
+      if (srcPort === port) srcKept = port
+      if (dstPort === port) dstKept = port
+    }
+    at = points.add(kind, proto, src, dst, srcKept, dstKept, path) * 4
 
     const c = i * 4
     const txBytes = counters[c]!
@@ -95,8 +100,6 @@ export function aggregateEntries(
       totals[t + 5] = totals[t + 5]! + rxBytes
     }
     flows[kind] = flows[kind]! + 1
-    const peer = physical ? bareSrc : bareDst
-    if (peer !== NONE && table.isNewPeer(peer, kind)) peers[kind] = peers[kind]! + 1
 
     const tag = proto < 256 ? proto : hashText(points.protoTags[proto - 256]!)
     digest.add(cells, cell, tag, counters, c)
@@ -104,39 +107,18 @@ export function aggregateEntries(
   return at / 4
 }
 
-/** Index of one endpoint of an entry: of its address, or with `full` of its text with the port. */
-function endpointOf(
-  table: AddressTable,
-  view: DataView,
-  textStart: number,
-  cells: Int32Array,
-  at: number,
-  full: boolean,
-): number {
-  const start = cells[at + END_TEXT_START]!
-  const end = cells[at + END_TEXT_END]!
-  if (start === end) return NONE
-  const hash = cells[at + END_HASH]!
-  const addressStart = cells[at + END_ADDRESS_START]!
-  const addressEnd = cells[at + END_ADDRESS_END]!
-  const address = table.intern(view, textStart + addressStart, textStart + addressEnd, hash)
-  // Without brackets and port the text is the address, and must not get an index of its own.
-  if (!full || end - start === addressEnd - addressStart) return address
-  // The hash may be any function of the text.
-  const whole = table.intern(view, textStart + start, textStart + end, hashStep(hash, cells[at + END_PORT]!))
-  table.setBare(whole, address)
-  return whole
+/** Index of the address of one endpoint of an entry. */
+function endpointOf(table: AddressTable, view: DataView, textStart: number, cells: Int32Array, at: number): number {
+  if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
+  const start = textStart + cells[at + END_ADDRESS_START]!
+  return table.intern(view, start, textStart + cells[at + END_ADDRESS_END]!, cells[at + END_HASH]!)
 }
 
 /** The same in a message whose texts may not be valid tag values. */
-function endpointOfAny(table: AddressTable, message: Message, at: number, full: boolean): number {
+function endpointOfAny(table: AddressTable, message: Message, at: number): number {
   const { cells } = message
   if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
-  const address = table.internText(textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!))
-  if (!full) return address
-  const whole = table.internText(textIn(message, cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!))
-  table.setBare(whole, address)
-  return whole
+  return table.internText(textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!))
 }
 
 function isDerp(message: Message, at: number): boolean {

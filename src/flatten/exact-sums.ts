@@ -25,9 +25,9 @@ export class ExactSums implements ExactCounters {
   }
 
   /** The first kind whose flow points do not add up to its total, if there is one. */
-  firstImbalance(flowCells: Int32Array, flowCount: number): Kind | undefined {
+  firstImbalance(flowCells: Int32Array, count: number): Kind | undefined {
     const sums = new BigInt64Array(KINDS.length * TOTALS)
-    for (let i = 0; i < flowCount; i++) addTo(sums, flowCells, i, this.flows.subarray(i * 4, i * 4 + 4))
+    for (let i = 0; i < count; i++) addTo(sums, flowCells, i, this.flows.subarray(i * 4, i * 4 + 4))
     return KINDS[Math.floor(sums.findIndex((sum, at) => sum !== this.totals[at]) / TOTALS)]
   }
 }

@@ -8,22 +8,20 @@ import { textOf } from '../source/parse/text.ts'
 import { AddressTable } from './address-table.ts'
 import type { ExactSums } from './exact-sums.ts'
 import {
-  ADDRESS_BARE,
   ADDRESS_CELLS,
   ADDRESS_END,
-  ADDRESS_NAME_START,
   ADDRESS_START,
   FLOW_CELLS,
   FLOW_COUNT,
   FLOW_DST,
+  FLOW_DST_PORT,
   FLOW_KIND,
   FLOW_PATH,
-  FLOW_PORT,
   FLOW_PROTO,
   FLOW_SRC,
+  FLOW_SRC_PORT,
   type FlowPoint,
   hashTags,
-  type NodePoint,
   PATH_NONE,
   type Points,
   TOTALS,
@@ -32,12 +30,10 @@ import {
 export class FlatPoints implements Points {
   count = 0
   digest = 0n
-  readonly tailnet: string
+  tailnet = ''
   node = ''
-  nodeName = ''
   startNs = 0n
   loggedNs = 0n
-  flowCount = 0
   flowCells = new Int32Array(256 * FLOW_CELLS)
   flowCounters = new Float64Array(256 * 4)
   /** Set while a message is added whose counters need it. */
@@ -45,17 +41,12 @@ export class FlatPoints implements Points {
   protoTags: string[] = []
   readonly totals = new Float64Array(KINDS.length * TOTALS)
   readonly flows = new Int32Array(KINDS.length)
-  readonly peers = new Int32Array(KINDS.length)
   quarantined: QuarantinedPart[] = []
   readonly table = new AddressTable()
   private readonly index = new RowIndex()
   private readonly checkSums = new Float64Array(KINDS.length * TOTALS)
   private readonly checkFlows = new Int32Array(KINDS.length)
   private readonly protoIndex = new Map<string, number>()
-
-  constructor(tailnet: string) {
-    this.tailnet = tailnet
-  }
 
   get addressCells(): Int32Array {
     return this.table.cells
@@ -69,18 +60,20 @@ export class FlatPoints implements Points {
     return this.table.texts
   }
 
-  begin(message: Message, addressesMax: number): void {
-    this.table.begin(addressesMax)
+  /** A message begins. `tailnet` and `node`: tag values. */
+  begin(message: Message, tailnet: string, node: string): void {
+    this.table.begin(message.entryCount * 2 + 1)
     this.index.clear(message.entryCount)
     this.startNs = message.startNs
     this.loggedNs = message.loggedNs
-    this.flowCount = 0
+    this.tailnet = tailnet
+    this.node = node
+    this.count = 0
     this.exact = undefined
     if (this.protoTags.length > 0) this.protoTags = []
     if (this.protoIndex.size > 0) this.protoIndex.clear()
     this.totals.fill(0)
     this.flows.fill(0)
-    this.peers.fill(0)
     if (this.quarantined.length > 0) this.quarantined = []
   }
 
@@ -92,10 +85,10 @@ export class FlatPoints implements Points {
   }
 
   /** Index of the point with these tags, with one entry more in it. A new one has counters of 0. */
-  add(kind: number, proto: number, src: number, dst: number, port: number, path: number): number {
+  add(kind: number, proto: number, src: number, dst: number, srcPort: number, dstPort: number, path: number): number {
     const index = this.index
     const cells = this.flowCells
-    let place = index.first(hashTags(kind, proto, src, dst, port, path))
+    let place = index.first(hashTags(kind, proto, src, dst, srcPort, dstPort, path))
     for (let row = index.rowAt(place); row >= 0; row = index.rowAt(place)) {
       const cell = row * FLOW_CELLS
       if (
@@ -103,7 +96,8 @@ export class FlatPoints implements Points {
         cells[cell + FLOW_DST] === dst &&
         cells[cell + FLOW_PROTO] === proto &&
         cells[cell + FLOW_KIND] === kind &&
-        cells[cell + FLOW_PORT] === port &&
+        cells[cell + FLOW_SRC_PORT] === srcPort &&
+        cells[cell + FLOW_DST_PORT] === dstPort &&
         cells[cell + FLOW_PATH] === path
       ) {
         cells[cell + FLOW_COUNT] = cells[cell + FLOW_COUNT]! + 1
@@ -111,7 +105,7 @@ export class FlatPoints implements Points {
       }
       place = index.next(place)
     }
-    const row = this.flowCount++
+    const row = this.count++
     index.put(place, row)
     const cell = row * FLOW_CELLS
     if (cell + FLOW_CELLS > cells.length) {
@@ -123,7 +117,8 @@ export class FlatPoints implements Points {
     grown[cell + FLOW_PROTO] = proto
     grown[cell + FLOW_SRC] = src
     grown[cell + FLOW_DST] = dst
-    grown[cell + FLOW_PORT] = port
+    grown[cell + FLOW_SRC_PORT] = srcPort
+    grown[cell + FLOW_DST_PORT] = dstPort
     grown[cell + FLOW_PATH] = path
     grown[cell + FLOW_COUNT] = 1
     const at = row * 4
@@ -135,13 +130,6 @@ export class FlatPoints implements Points {
     return row
   }
 
-  /** All entries are added. */
-  finish(digest: bigint): void {
-    this.digest = digest
-    this.count = this.flowCount
-    for (let kind = 0; kind < KINDS.length; kind++) if (this.flows[kind]! > 0) this.count += 1
-  }
-
   /** The kind whose points do not hold what its entries held, if there is one. */
   firstImbalance(): Kind | undefined {
     const { checkSums: sums, checkFlows: flows } = this
@@ -149,7 +137,7 @@ export class FlatPoints implements Points {
     flows.fill(0)
     const cells = this.flowCells
     const counters = this.flowCounters
-    for (let i = 0; i < this.flowCount; i++) {
+    for (let i = 0; i < this.count; i++) {
       const kind = cells[i * FLOW_CELLS + FLOW_KIND]!
       const derp = cells[i * FLOW_CELLS + FLOW_PATH]! >= 0
       const at = kind * TOTALS
@@ -163,57 +151,37 @@ export class FlatPoints implements Points {
         if (sums[k] !== this.totals[k]) return KINDS[kind]
       }
     }
-    return this.exact?.firstImbalance(cells, this.flowCount)
+    return this.exact?.firstImbalance(cells, this.count)
   }
 
   flow(index: number): FlowPoint {
-    if (!(index >= 0 && index < this.flowCount)) throw new RangeError(`no point ${index} of ${this.flowCount}`)
+    if (!(index >= 0 && index < this.count)) throw new RangeError(`no point ${index} of ${this.count}`)
     const cell = index * FLOW_CELLS
-    const [kind, proto, src, dst, port, region, flows] = this.flowCells.subarray(
+    const [kind, proto, src, dst, srcPort, dstPort, region, flows] = this.flowCells.subarray(
       cell,
       cell + FLOW_CELLS,
     ) as unknown as number[]
-    const kindName = KINDS[kind!]!
-    const path = region === PATH_NONE ? 'none' : region! >= 0 ? `derp-${region}` : 'direct'
     return {
-      kind: kindName,
+      kind: KINDS[kind!]!,
       proto: proto! < 256 ? PROTO_TAGS[proto!]! : this.protoTags[proto! - 256]!,
-      src: this.text(src!, ADDRESS_START),
-      dst: this.text(dst!, ADDRESS_START),
-      port: port! < 0 ? 'none' : String(port),
-      path,
-      srcName: this.text(src!, ADDRESS_NAME_START),
-      dstName:
-        region! >= 0
-          ? path
-          : kindName === 'physical'
-            ? this.text(this.addressCells[dst! * ADDRESS_CELLS + ADDRESS_BARE]!, ADDRESS_START)
-            : this.text(dst!, ADDRESS_NAME_START),
+      src: this.text(src!),
+      dst: this.text(dst!),
+      srcPort: portText(srcPort!),
+      dstPort: portText(dstPort!),
+      path: region === PATH_NONE ? 'none' : region! >= 0 ? `derp-${region}` : 'direct',
       ...fourCounters(this.exact?.flows ?? this.flowCounters, index * 4),
       flows: flows!,
     }
   }
 
-  nodePoint(kind: Kind): NodePoint | undefined {
-    const index = KINDS.indexOf(kind)
-    if (this.flows[index] === 0) return undefined
-    const at = index * TOTALS
-    const totals = this.exact?.totals ?? this.totals
-    return {
-      kind,
-      ...fourCounters(totals, at),
-      flows: this.flows[index]!,
-      peers: this.peers[index]!,
-      derpTxBytes: BigInt(totals[at + 4]!),
-      derpRxBytes: BigInt(totals[at + 5]!),
-    }
+  private text(address: number): string {
+    const cell = address * ADDRESS_CELLS
+    return textOf(this.texts, this.addressCells[cell + ADDRESS_START]!, this.addressCells[cell + ADDRESS_END]!)
   }
+}
 
-  /** `start`: ADDRESS_START or ADDRESS_NAME_START; the end lies in the cell after it. */
-  private text(address: number, start: typeof ADDRESS_START | typeof ADDRESS_NAME_START): string {
-    const cell = address * ADDRESS_CELLS + start
-    return textOf(this.texts, this.addressCells[cell]!, this.addressCells[cell + ADDRESS_END - ADDRESS_START]!)
-  }
+function portText(port: number): string {
+  return port < 0 ? 'none' : String(port)
 }
 
 /** Adds four counters, and again the bytes of what went through DERP. */

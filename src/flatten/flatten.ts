@@ -1,21 +1,20 @@
-/** A message becomes points: entries with equal tags are summed, each address gets the name that it had at the message's time, and the sums are
- * checked. The same message always becomes the same points, whenever it is read. */
+/** A message becomes points: entries with equal tags are summed, and the sums are checked. The points depend on the message and on the settings that
+ * were valid at its `start`, on nothing else. So the same message always becomes the same points, whenever and wherever it is read. */
 import { CollectorError } from '../base/errors.ts'
 import { PROTO_TAGS } from '../base/protocol.ts'
 import { ENTRY_CELLS, KIND, KINDS, type Message } from '../source/parse/message.ts'
 import { type Aggregation, aggregateEntries, createDigest, entryText } from './aggregate.ts'
 import { ExactSums } from './exact-sums.ts'
 import { FlatPoints } from './flat-points.ts'
-import { NameCache } from './name-cache.ts'
-import { createNaming, type NameSource } from './naming.ts'
 import type { Points } from './points.ts'
 import type { Ports } from './ports.ts'
 import { tagValue } from './tag-value.ts'
 
+/** What enters the identity of points, by the `start` of their message. */
 export interface FlattenOptions {
   /** Value of the tag `tailnet`; `-` (the token's own tailnet) becomes `default`. */
-  readonly tailnet: string
-  readonly ports: Ports
+  tailnetAt(startNs: bigint): string
+  portsAt(startNs: bigint): Ports
 }
 
 export interface Flattener {
@@ -24,29 +23,31 @@ export interface Flattener {
   flatten(message: Message): Points
 }
 
-export function createFlattener(
-  options: FlattenOptions,
-  deps: { readonly names: NameSource; readonly nameCache?: NameCache },
-): Flattener {
-  const tailnet = tagValue(options.tailnet === '-' ? 'default' : options.tailnet)
-  const full = options.ports === 'full'
-  const points = new FlatPoints(tailnet)
-  const naming = createNaming(points, deps.names, deps.nameCache ?? new NameCache())
+export function createFlattener({ tailnetAt, portsAt }: FlattenOptions): Flattener {
+  const points = new FlatPoints()
   const digest = createDigest()
-  const aggregation: Aggregation = { full, keepsPort: options.ports !== 'none', protoCells: [] }
+  const aggregation: Aggregation = { ports: 'service', protoCells: [] }
+  let tailnet: string | undefined
+  let tailnetTag = ''
 
   function flatten(message: Message): Points {
-    const addressesMax = message.entryCount * (full ? 4 : 2) + message.nodeAddressCount + 1
-    points.begin(message, addressesMax)
+    const { startNs } = message
+    useTailnet(tailnetAt(startNs))
+    aggregation.ports = portsAt(startNs)
+    points.begin(message, tailnetTag, tagValue(message.nodeId))
     digest.begin()
     if (message.protoNames.length > 0) aggregation.protoCells = message.protoNames.map(protoCell)
     if (message.exact) aggregateExactly(message, message.exact)
     else aggregateEntries(message, 0, message.entryCount, points, digest, aggregation)
-    naming.name(message)
-    if (full) points.table.shareNames()
-    points.finish(digest.of(message.nodeId, message.startNs))
+    points.digest = digest.of(message.nodeId, startNs)
     checkSums()
     return points
+  }
+
+  function useTailnet(name: string): void {
+    if (name === tailnet) return
+    tailnet = name
+    tailnetTag = tagValue(name === '-' ? 'default' : name)
   }
 
   /** For counters so large that a sum may leave int64: an entry whose counters no longer fit is quarantined before it is added. */

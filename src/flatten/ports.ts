@@ -9,7 +9,7 @@ export const portsSchema = z
   .enum(PORTS)
   .default('service')
   .describe(
-    'Which ports points keep: `service` the port of the side that offers the service, `none` no port, `full` both ports of every connection (one series per connection).',
+    'Which ports raw points keep: `service` the port of the side that offers the service, `none` no port, `full` both ports of every connection (one series per connection). A change is valid from the first whole minute that begins more than an hour later.',
   )
 
 /** The ports of clients begin here (Linux 32768 to 60999, IANA and others 49152 to 65535), so a lower port belongs to a service. */

@@ -2,13 +2,14 @@
  * keeps is bounded, however much passes. Only windows that are done count, and each stretch of time once; what late passes bring is left out. */
 import { type Clock, HOUR, SECOND, secondsOf } from '../base/clock.ts'
 import { createHashSet, type HashSet } from '../base/hash-tables.ts'
+import type { NodeNames } from '../directory/node-names.ts'
 import { type Points, TOTALS } from '../flatten/points.ts'
 import { intersects, merge } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { createPeek, createPeekWriter, type Peek, type PeekView } from './peek.ts'
-import { createSeries, type Measurement } from './series.ts'
+import { createSeries } from './series.ts'
 import { createStage, STAGES, type Stage, type StageName, type StageView } from './stages.ts'
 import { createTalkers, type Slices, type TalkersView } from './talkers.ts'
 import { addTo, bucketOf, createThroughput, type Sums, type ThroughputView } from './throughput.ts'
@@ -26,10 +27,12 @@ export interface Live {
   readonly observer: Observer
   /** Nodes that reported within the last 15 minutes. */
   nodesReporting(): number
-  /** Distinct series that points were written to within the last day, estimated. */
-  seriesEstimate(measurement: Measurement): number
+  /** Distinct series of `tailnet_flow` that points were written to within the last day, estimated. */
+  seriesEstimate(): number
   /** For the reports of how the stages are doing (observe/reports.ts). */
   readonly stages: Readonly<Record<StageName, Stage>>
+  /** Names from now on, after a reload. */
+  useNames(names: NodeNames): void
   view(): LiveView
 }
 
@@ -62,8 +65,9 @@ interface Pending {
   readonly messages: HashSet
 }
 
-export function createLive(deps: { clock: Clock; random: () => number }): Live {
+export function createLive(deps: { clock: Clock; random: () => number; names: NodeNames }): Live {
   const { clock } = deps
+  let { names } = deps
   const stages = {
     api: createStage('api', clock, true),
     parse: createStage('parse', clock, true),
@@ -123,7 +127,7 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
       addTo(mine.sums, bucket, kind, totals[at] ?? 0, totals[at + RX_BYTES] ?? 0)
     }
     if (mine.nodes.size < NODES_MAX) mine.nodes.set(points.node, startSeconds)
-    talkers.take(points, startSeconds, mine.talkers, secondsOf(mine.nowNs))
+    talkers.take(points, names, startSeconds, mine.talkers, secondsOf(mine.nowNs))
     mine.peek.take(points)
   }
 
@@ -169,8 +173,11 @@ export function createLive(deps: { clock: Clock; random: () => number }): Live {
   return {
     observer: { points: take, done, failed: (window) => pending.delete(window) },
     stages,
-    seriesEstimate: (measurement) => series.estimate(measurement, clock.now()),
+    seriesEstimate: () => series.estimate(clock.now()),
     nodesReporting: () => nodesReporting(clock.now()),
+    useNames(next) {
+      names = next
+    },
     view() {
       const nowNs = clock.now()
       return {

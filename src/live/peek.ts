@@ -21,7 +21,7 @@ export interface Peek {
 
 /** For the peeks of one view: they hold nothing of it between calls. */
 export function createPeekWriter(): LineWriter {
-  return createLineWriter({ batchLinesMax: POINTS_MAX + 8, batchBytesMax: BYTES_MAX, splitNodes: false, buffers: 1 })
+  return createLineWriter({ batchLinesMax: POINTS_MAX + 8, batchBytesMax: BYTES_MAX, buffers: 1 })
 }
 
 export function createPeek(writer: LineWriter): Peek {

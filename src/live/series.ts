@@ -1,22 +1,15 @@
-/** How many series of the database points were written to within the last day, estimated: what the database keeps in memory, and what a port
+/** How many series of `tailnet_flow` points were written to within the last day, estimated: what the database keeps in memory, and what a port
  * scan or `ports: full` drives up. HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007): of many random numbers the one with the most leading
- * zeros tells how many different ones there were, and saying one twice changes nothing. One sketch per hour and measurement; their union is
- * the day.
- *
- * Names are left out, because they follow from the address: a device that is renamed counts once, though it begins new series. */
+ * zeros tells how many different ones there were, and saying one twice changes nothing. One sketch per hour; their union is the day. */
 import { HOUR } from '../base/clock.ts'
-import { avalanche, hashStep, hashText } from '../base/hash.ts'
+import { avalanche, hashText } from '../base/hash.ts'
 import { hashOfFlow, type Points } from '../flatten/points.ts'
-import { KINDS } from '../source/parse/message.ts'
-
-export const MEASUREMENTS = ['tailnet_flow', 'tailnet_node'] as const
-export type Measurement = (typeof MEASUREMENTS)[number]
 
 export interface Series {
   /** Counts the points of a message; those of a window that fails too, because the database may have taken some of them. */
   take(points: Points, nowNs: bigint): void
   /** Distinct series of the last 23 to 24 hours, or since the start; the standard error is 1.6 %, and less below some thousand. */
-  estimate(measurement: Measurement, nowNs: bigint): number
+  estimate(nowNs: bigint): number
 }
 
 const HOURS = 24
@@ -27,7 +20,6 @@ const ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
 export function createSeries(): Series {
   const flows = Array.from({ length: HOURS }, () => new Uint8Array(REGISTERS))
-  const nodes = Array.from({ length: HOURS }, () => new Uint8Array(REGISTERS))
   let place = 0
   let hourEndNs = 0n
 
@@ -38,7 +30,6 @@ export function createSeries(): Series {
     for (let count = 0; count < hours && count < HOURS; count += 1) {
       place = (place + 1) % HOURS
       flows[place]!.fill(0)
-      nodes[place]!.fill(0)
     }
     hourEndNs += hours * HOUR
   }
@@ -48,13 +39,11 @@ export function createSeries(): Series {
       turn(nowNs)
       const node = avalanche(hashText(points.node))
       const flowSketch = flows[place]!
-      for (let index = 0; index < points.flowCount; index += 1) put(flowSketch, node ^ hashOfFlow(points, index))
-      for (let kind = 0; kind < KINDS.length; kind += 1)
-        if (points.flows[kind]! > 0) put(nodes[place]!, hashStep(node, kind + 1))
+      for (let index = 0; index < points.count; index += 1) put(flowSketch, node ^ hashOfFlow(points, index))
     },
-    estimate(measurement, nowNs) {
+    estimate(nowNs) {
       turn(nowNs)
-      return estimateOf(measurement === 'tailnet_flow' ? flows : nodes)
+      return estimateOf(flows)
     },
   }
 }

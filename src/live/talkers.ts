@@ -6,6 +6,7 @@
  *
  * Sums are kept in slices of time, so that old ones can be dropped as a whole; a slice that is full forgets its smaller half. */
 import { secondsOf } from '../base/clock.ts'
+import type { NodeNames } from '../directory/node-names.ts'
 import type { FlowPoint, Points } from '../flatten/points.ts'
 import type { Kind } from '../source/parse/message.ts'
 
@@ -68,7 +69,7 @@ interface Path {
 
 export interface Talkers {
   /** Adds the flows of a message to the sums of its window. Times: seconds since the epoch. */
-  take(points: Points, startSeconds: number, into: Slices, nowSeconds: number): void
+  take(points: Points, names: NodeNames, startSeconds: number, into: Slices, nowSeconds: number): void
   /** The window is done: its sums count. */
   add(sums: Slices, nowNs: bigint): void
   view(nowNs: bigint, count: number): TalkersView
@@ -102,12 +103,14 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
   }
 
   return {
-    take(points, startSeconds, into, nowSeconds) {
+    take(points, names, startSeconds, into, nowSeconds) {
       if (startSeconds < nowSeconds - SLICES * SLICE_SECONDS || startSeconds > nowSeconds + AHEAD_SECONDS) return
       turn()
       const slice = sliceAt(into, sliceOf(startSeconds))
-      const { flowCount, flowCounters } = points
-      for (let index = 0; index < flowCount; index += 1) {
+      const { count, flowCounters } = points
+      const nameOf = (addressOrId: string) => names.nameOf(addressOrId) ?? addressOrId
+      let node: string | undefined
+      for (let index = 0; index < count; index += 1) {
         const at = 4 * index
         const bytes = flowCounters[at]! + flowCounters[at + 2]!
         if (bytes === 0 || (bytes < threshold && bytes < threshold * deps.random())) continue
@@ -118,8 +121,10 @@ export function createTalkers(deps: { monotonicMs: () => number; random: () => n
         const flow = points.flow(index)
         const tx = Number(flow.txBytes) * factor
         const rx = Number(flow.rxBytes) * factor
-        if (flow.kind === 'physical') addPath(slice, points.nodeName, flow, tx + rx)
-        else addFlow(slice, points.nodeName, flow, tx, rx)
+        node ??= nameOf(points.node)
+        const named = { ...flow, src: nameOf(flow.src), dst: nameOf(flow.dst) }
+        if (flow.kind === 'physical') addPath(slice, node, named, tx + rx)
+        else addFlow(slice, node, named, tx, rx)
       }
     },
 
@@ -160,11 +165,11 @@ function sliceAt(slices: Slices, number: number): Slice {
   return slice
 }
 
-/** Exit traffic is recorded without one endpoint or both; the node stands for its own. */
+/** Exit traffic is recorded without one endpoint or both; the node stands for its own. `src` and `dst` of the flow are names. */
 function addFlow(slice: Slice, node: string, flow: FlowPoint, tx: number, rx: number): void {
   const hasNone = flow.src === 'none' && flow.dst === 'none'
-  const near = hasNone ? node : flow.src === 'none' ? INTERNET : flow.srcName
-  const far = flow.dst === 'none' ? INTERNET : flow.dstName
+  const near = hasNone ? node : flow.src === 'none' ? INTERNET : flow.src
+  const far = flow.dst === 'none' ? INTERNET : flow.dst
   const isForth = near <= far
   const pair = pairAt(slice, flow.kind, isForth ? [near, far] : [far, near], PAIRS_MAX)
   report(pair, node, isForth ? tx : rx, isForth ? rx : tx)
@@ -188,9 +193,9 @@ function report({ reports }: Pair, node: string, forth: number, back: number): v
   } else if (reports.size < REPORTERS_MAX) reports.set(node, { forth, back })
 }
 
-/** Physical traffic shows by which path a node reaches another one: `src` is the address of the other one, `dst` where it is reached. */
+/** Physical traffic shows by which path a node reaches another one: `src` is the name of the other one, `dst` where it is reached. */
 function addPath(slice: Slice, node: string, flow: FlowPoint, bytes: number): void {
-  const path = pathAt(slice, pathKey(node, flow.srcName), PAIRS_MAX)
+  const path = pathAt(slice, pathKey(node, flow.src), PAIRS_MAX)
   if (flow.path === 'direct') path.direct += bytes
   else path.relayed.set(flow.path, (path.relayed.get(flow.path) ?? 0) + bytes)
 }

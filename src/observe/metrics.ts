@@ -269,7 +269,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
     live: {
       nodesReporting: (count) => nodes.set(count),
-      series: (measurement, estimate) => series.set({ measurement }, estimate),
+      series: (estimate) => series.set({ measurement: 'tailnet_flow' }, estimate),
     },
     observers: { failed: (observer) => observerFailures.inc({ observer }) },
     log: {

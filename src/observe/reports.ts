@@ -1,7 +1,6 @@
 /** What the components report goes to metrics and health, and from here also to the live view, which shows how each stage is doing. A failure here
  * fails the live view and nothing else. */
 import type { Live } from '../live/live.ts'
-import { MEASUREMENTS } from '../live/series.ts'
 import type { StageName } from '../live/stages.ts'
 import type { Handle, Observers } from '../observers/observers.ts'
 import type { SinkListener } from '../sink/sink.ts'
@@ -80,7 +79,7 @@ export function createReports(deps: {
         pipeline.tick(result)
         page.use(({ nodesReporting, seriesEstimate }) => {
           live.nodesReporting(nodesReporting())
-          for (const measurement of MEASUREMENTS) live.series(measurement, seriesEstimate(measurement))
+          live.series(seriesEstimate())
         })
       },
       quarantined(reason, count) {

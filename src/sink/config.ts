@@ -75,8 +75,8 @@ export const influxSchema = z
 export type InfluxConfig = z.output<typeof influxSchema>
 
 /** How lines become batches. */
-export function lineLimits({ batchLinesMax, batchBytesMax, nodesBucket }: InfluxConfig) {
-  return { batchLinesMax, batchBytesMax, splitNodes: nodesBucket !== undefined }
+export function lineLimits({ batchLinesMax, batchBytesMax }: InfluxConfig) {
+  return { batchLinesMax, batchBytesMax }
 }
 
 export const storeSchema = z.strictObject({

@@ -11,7 +11,6 @@ import { join } from 'node:path'
 import { createAlerts } from '../../src/alerts/alerts.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
-import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
@@ -21,7 +20,9 @@ import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { namesOf } from '../simulator/names.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { costRules, MIXES } from './cost-rules.ts'
 import { MIN, SEC, T0 } from './world.ts'
@@ -64,6 +65,7 @@ const alerts = createAlerts(
     stateFile,
     ledger,
     sink: { write: async (batch) => ({ written: batch.lineCount, rejected: 0, expired: 0, sentMs: 0 }) },
+    names: namesOf(tailnet),
     clock: paced,
     log: silentLog,
     metrics,
@@ -75,11 +77,8 @@ const alerts = createAlerts(
   },
 )
 await alerts.start()
-const flattener = createFlattener(
-  { tailnet: 'default', ports: 'service' },
-  { names: { nameOf: () => undefined, version: () => 0 } },
-)
-const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000, splitNodes: false })
+const flattener = flattenerOf()
+const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000 })
 
 interface Answer {
   readonly window: PlannedWindow

@@ -1,15 +1,50 @@
 /** What a simulated tailnet did, minute by minute, from its own truth: the oracle for rules over it. */
+import { namesOf } from '../simulator/names.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import type { TruthPoint } from '../simulator/truth.ts'
 import { MIN } from './world.ts'
 
 export interface DemoTruth {
   readonly tailnet: Tailnet
-  readonly points: readonly TruthPoint[]
+  readonly points: readonly DemoPoint[]
 }
 
-export function demoTruth(tailnet: Tailnet, fromNs: bigint, toNs: bigint): TruthPoint[] {
-  return [...tailnet.truth(fromNs, toNs, { nameAsOf: () => undefined })]
+/** A flow with the names of its ends and its service port; or what a message has of one kind, with what went through relays. */
+export interface DemoPoint extends Omit<TruthPoint, 'measurement'> {
+  readonly measurement: 'flow' | 'message'
+}
+
+export function demoTruth(tailnet: Tailnet, fromNs: bigint, toNs: bigint): DemoPoint[] {
+  return demoPoints(tailnet, tailnet.truth(fromNs, toNs))
+}
+
+export function demoPoints(tailnet: Tailnet, truth: Iterable<TruthPoint>): DemoPoint[] {
+  const { nameOf } = namesOf(tailnet)
+  const flows: DemoPoint[] = []
+  const messages = new Map<
+    string,
+    { tags: Record<string, string>; fields: Record<string, bigint>; timestampNs: bigint }
+  >()
+  for (const { tags, fields, timestampNs } of truth) {
+    const { node = '', kind = '', path = '', src = '', dst = '', src_port = '', dst_port = '' } = tags
+    const more = {
+      src_name: nameOf(src) ?? src,
+      dst_name: path.startsWith('derp-') ? path : (nameOf(dst) ?? dst),
+      port: src_port === 'none' ? dst_port : src_port,
+    }
+    flows.push({ measurement: 'flow', tags: { ...tags, ...more }, fields, timestampNs })
+    const all = messages.getOrInsertComputed(`${node} ${kind} ${timestampNs}`, () => ({
+      tags: { node, kind },
+      fields: {},
+      timestampNs,
+    }))
+    const add = (name: string, value = 0n) => {
+      all.fields[name] = (all.fields[name] ?? 0n) + value
+    }
+    for (const [name, value] of Object.entries(fields)) add(name, value)
+    if (path.startsWith('derp-')) for (const way of ['tx', 'rx']) add(`derp_${way}_bytes`, fields[`${way}_bytes`])
+  }
+  return [...flows, ...messages.values().map((one) => ({ measurement: 'message' as const, ...one }))]
 }
 
 export { createTailnet }
@@ -18,9 +53,9 @@ export { createTailnet }
 export type Minutes = ReadonlyMap<string, ReadonlyMap<number, number>>
 
 export function minutesOf(
-  points: Iterable<TruthPoint>,
-  group: (point: TruthPoint) => string | undefined,
-  value: (point: TruthPoint) => number,
+  points: Iterable<DemoPoint>,
+  group: (point: DemoPoint) => string | undefined,
+  value: (point: DemoPoint) => number,
 ): Minutes {
   const groups = new Map<string, Map<number, number>>()
   for (const point of points) {
@@ -42,7 +77,7 @@ export function windowSum(minutes: ReadonlyMap<number, number>, to: number, coun
 }
 
 /** Readers of points. */
-export const field = (name: string) => (point: TruthPoint) => Number(point.fields[name] ?? 0n)
-export const tag = (name: string) => (point: TruthPoint) => point.tags[name]
+export const field = (name: string) => (point: DemoPoint) => Number(point.fields[name] ?? 0n)
+export const tag = (name: string) => (point: DemoPoint) => point.tags[name]
 /** Sent and received. */
-export const both = (point: TruthPoint) => field('tx_bytes')(point) + field('rx_bytes')(point)
+export const both = (point: DemoPoint) => field('tx_bytes')(point) + field('rx_bytes')(point)

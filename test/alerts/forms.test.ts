@@ -3,8 +3,18 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
-import type { TruthPoint } from '../simulator/truth.ts'
-import { both, createTailnet, demoTruth, field, type Minutes, minutesOf, tag, windowSum } from './demo-truth.ts'
+import { namesOf } from '../simulator/names.ts'
+import {
+  both,
+  createTailnet,
+  type DemoPoint,
+  demoTruth,
+  field,
+  type Minutes,
+  minutesOf,
+  tag,
+  windowSum,
+} from './demo-truth.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
 
 const HOURS = 3
@@ -19,11 +29,11 @@ const LAST_MINUTE = Number((END - GRACE) / MIN)
 const tailnet = createTailnet({ seed: 7, nodes: 60, oldClients: 0, scan: { nodes: 1, tuples: 40 } })
 const all = demoTruth(tailnet, T0, END)
 const points = all.filter(({ timestampNs }) => timestampNs >= T0)
-const flows = points.filter(({ measurement }) => measurement === 'tailnet_flow')
-const totals = points.filter(({ measurement }) => measurement === 'tailnet_node')
-const ofKind = (some: readonly TruthPoint[], kind: string) => some.filter(({ tags }) => tags['kind'] === kind)
+const flows = points.filter(({ measurement }) => measurement === 'flow')
+const totals = points.filter(({ measurement }) => measurement === 'message')
+const ofKind = (some: readonly DemoPoint[], kind: string) => some.filter(({ tags }) => tags['kind'] === kind)
 const TAILNET = /^(100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|fd7a:115c:a1e0:)/
-const isRouter = ({ tags }: TruthPoint) => TAILNET.test(tags['dst'] ?? '') && !TAILNET.test(tags['src'] ?? '')
+const isRouter = ({ tags }: DemoPoint) => TAILNET.test(tags['dst'] ?? '') && !TAILNET.test(tags['src'] ?? '')
 const owners = new Map(
   tailnet.nodes.map(({ nodeId, tags, user }) => [nodeId, tags ? tags.toSorted().join() : (user ?? '')]),
 )
@@ -100,7 +110,7 @@ function belowForm(): Form {
 /** The longest time that a node which was there was not heard of, in whole minutes. */
 function silentForm(): Form {
   const heard = minutesOf(
-    all.filter(({ measurement, tags }) => measurement === 'tailnet_node' && tags['kind'] === 'physical'),
+    all.filter(({ measurement, tags }) => measurement === 'message' && tags['kind'] === 'physical'),
     tag('node'),
     () => 1,
   )
@@ -200,8 +210,8 @@ function ratioForm(): Form {
 function distinctForm(
   name: string,
   rule: Record<string, unknown>,
-  group: (point: TruthPoint) => string | undefined,
-  item: (point: TruthPoint) => string | undefined,
+  group: (point: DemoPoint) => string | undefined,
+  item: (point: DemoPoint) => string | undefined,
   key: string,
 ): Form {
   const seen = new Map<string, Map<number, Set<string>>>()
@@ -282,7 +292,7 @@ function newForm(): Form {
 }
 
 const virtual = ofKind(flows, 'virtual')
-const pair = ({ tags }: TruthPoint) => `${tags['src_name']} ${tags['dst_name']}`
+const pair = ({ tags }: DemoPoint) => `${tags['src_name']} ${tags['dst_name']}`
 const FORMS: Form[] = [
   sumForm('above, by node', { summary: '{node_id}' }, nodeBytes, 15, bytes('above')),
   sumForm(
@@ -408,7 +418,7 @@ function quotaForm(): Form {
   const last = LAST_MINUTE - (LAST_MINUTE % 5)
   let most = 0
   const nodes = minutesOf(
-    all.filter(({ measurement, tags }) => measurement === 'tailnet_node' && tags['kind'] === 'virtual'),
+    all.filter(({ measurement, tags }) => measurement === 'message' && tags['kind'] === 'virtual'),
     tag('node'),
     field('tx_bytes'),
   )
@@ -435,7 +445,7 @@ before(async () => {
     { name: `fires-${index}`, ...rules[0] },
     { name: `never-${index}`, ...rules[1] },
   ])
-  world = await createWorld({ settings: { rules, lateness: '48h' }, clock })
+  world = await createWorld({ settings: { rules, lateness: '48h' }, clock, names: namesOf(tailnet) })
   world.alerts.devices(
     tailnet.nodes.map((node) => ({
       nodeId: node.nodeId,

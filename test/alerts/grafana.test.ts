@@ -4,10 +4,10 @@ import { test } from 'node:test'
 import { parse } from 'yaml'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import { CONTACT_POINT_FILE, grafanaExport, RULES_FILE, uidOf } from '../../src/alerts/export/grafana.ts'
-import { createFlattener } from '../../src/flatten/flatten.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet } from './demo-truth.ts'
@@ -106,11 +106,8 @@ function keyOf(labels: Readonly<Record<string, string>>): string {
 
 async function write(messages: readonly string[], url: string): Promise<void> {
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
-  const flattener = createFlattener(
-    { tailnet: 'default', ports: 'service' },
-    { names: { nameOf: () => undefined, version: () => 0 } },
-  )
-  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000, splitNodes: false })
+  const flattener = flattenerOf()
+  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000 })
   const send = async (bytes: Uint8Array) => {
     const answer = await fetch(url, { method: 'POST', body: Buffer.from(bytes) })
     assert.equal(answer.status, 204)

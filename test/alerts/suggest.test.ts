@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import { influxSource, linesSource, suggest } from '../../src/alerts/rules/suggest.ts'
-import { createFlattener } from '../../src/flatten/flatten.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
@@ -63,9 +63,8 @@ function recentWorkday(): bigint {
 
 function writtenOf(messages: readonly string[]): string[] {
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
-  const names = { nameOf: () => undefined, version: () => 0 }
-  const flattener = createFlattener({ tailnet: 'default', ports: 'service' }, { names })
-  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000, splitNodes: false })
+  const flattener = flattenerOf()
+  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000 })
   const lines: string[] = []
   const take = (bytes: Uint8Array) => lines.push(...linesOf(bytes))
   for (const message of reader.push(Buffer.from(`{"logs":[${messages.join()}]}`))) {

@@ -1,6 +1,5 @@
 /** One case for each form of rule, and for everything that a rule may group by: what fires, and what just does not. */
-import type { TruthPoint } from '../simulator/truth.ts'
-import { both, type DemoTruth, field, type Minutes, minutesOf, tag } from './demo-truth.ts'
+import { both, type DemoPoint, type DemoTruth, field, type Minutes, minutesOf, tag } from './demo-truth.ts'
 import {
   belowCase,
   distinctCase,
@@ -20,12 +19,12 @@ import { bytes, count, type Evening, type ToldCase } from './told-pick.ts'
 /** By name. Undefined where no group of this tailnet does what the case needs. */
 export type ToldCases = ReadonlyMap<string, ToldCase | undefined>
 
-const pairOf = ({ tags }: TruthPoint) => `${tags['src_name']} to ${tags['dst_name']}`
+const pairOf = ({ tags }: DemoPoint) => `${tags['src_name']} to ${tags['dst_name']}`
 const TAILNET = /^(100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|fd7a:115c:a1e0:)/
-const isRouter = ({ tags }: TruthPoint) => TAILNET.test(tags['dst'] ?? '') && !TAILNET.test(tags['src'] ?? '')
+const isRouter = ({ tags }: DemoPoint) => TAILNET.test(tags['dst'] ?? '') && !TAILNET.test(tags['src'] ?? '')
 export function nodeBytesOf({ points }: DemoTruth): Minutes {
   return minutesOf(
-    points.filter(({ measurement, tags }) => measurement === 'tailnet_node' && tags['kind'] === 'virtual'),
+    points.filter(({ measurement, tags }) => measurement === 'message' && tags['kind'] === 'virtual'),
     tag('node'),
     field('tx_bytes'),
   )
@@ -35,20 +34,16 @@ export function nodeBytesOf({ points }: DemoTruth): Minutes {
 export function eveningCases(truth: DemoTruth, evening: Evening): ToldCases {
   const of = (measurement: string, kind: string) =>
     truth.points.filter((point) => point.measurement === measurement && point.tags['kind'] === kind)
-  const virtual = of('tailnet_flow', 'virtual')
-  const totals = truth.points.filter(({ measurement }) => measurement === 'tailnet_node')
+  const virtual = of('flow', 'virtual')
+  const totals = truth.points.filter(({ measurement }) => measurement === 'message')
   const owners = new Map(
     truth.tailnet.nodes.map(({ nodeId, tags, user }) => [nodeId, tags ? tags.toSorted().join() : (user ?? '')]),
   )
   const nodes = nodeBytesOf(truth)
   const pairs = minutesOf(virtual, pairOf, field('tx_bytes'))
-  const owned = minutesOf(
-    of('tailnet_node', 'virtual'),
-    ({ tags }) => owners.get(tags['node'] ?? ''),
-    field('tx_bytes'),
-  )
-  const exits = minutesOf(of('tailnet_flow', 'exit').filter(isRouter), tag('node'), both)
-  const routers = minutesOf(of('tailnet_flow', 'subnet').filter(isRouter), tag('node'), both)
+  const owned = minutesOf(of('message', 'virtual'), ({ tags }) => owners.get(tags['node'] ?? ''), field('tx_bytes'))
+  const exits = minutesOf(of('flow', 'exit').filter(isRouter), tag('node'), both)
+  const routers = minutesOf(of('flow', 'subnet').filter(isRouter), tag('node'), both)
   const kinds = minutesOf(totals, tag('kind'), field('tx_bytes'))
   const ports = minutesOf(
     virtual.filter(({ tags }) => tags['port'] !== 'none'),
@@ -60,7 +55,7 @@ export function eveningCases(truth: DemoTruth, evening: Evening): ToldCases {
     tag('node'),
     field('tx_pkts'),
   )
-  const heard = minutesOf(of('tailnet_node', 'physical'), tag('node'), () => 1)
+  const heard = minutesOf(of('message', 'physical'), tag('node'), () => 1)
   const node = (group: string) => ({ where: { node: group } })
   const between = (pair: string) => ({ by: 'pair', where: ends(pair) })
   const sum = (minutes: Minutes, common: (group: string) => object, thresholds = bytes('above')) =>
@@ -78,7 +73,7 @@ export function eveningCases(truth: DemoTruth, evening: Evening): ToldCases {
     ['above, with for', forCase(evening, nodes)],
     ['below', belowCase(evening, nodes)],
     ['silentFor', silentCase(evening, heard)],
-    ['relayShareAbove', shareCase(evening, of('tailnet_node', 'physical'))],
+    ['relayShareAbove', shareCase(evening, of('message', 'physical'))],
     ['ratioToPreviousAbove, hour', ratioCase(evening, 'hour', nodes)],
     [
       'newFor',

@@ -1,5 +1,5 @@
 /** How each form of rule is made a case of: which number decides, and which thresholds are just crossed and just not. */
-import type { TruthPoint } from '../simulator/truth.ts'
+import type { DemoPoint } from './demo-truth.ts'
 import { both, field, type Minutes, minutesOf, tag, windowSum } from './demo-truth.ts'
 import {
   above,
@@ -151,7 +151,7 @@ export function silentCase(evening: Evening, heard: Minutes): ToldCase | undefin
   )
 }
 
-export function shareCase(evening: Evening, physical: readonly TruthPoint[]): ToldCase | undefined {
+export function shareCase(evening: Evening, physical: readonly DemoPoint[]): ToldCase | undefined {
   const window = 30
   const whole = minutesOf(physical, tag('node'), both)
   const relayed = minutesOf(
@@ -223,9 +223,9 @@ export function newCase(evening: Evening, minutes: Minutes): ToldCase | undefine
 
 export function distinctCase(
   evening: Evening,
-  points: readonly TruthPoint[],
-  group: (point: TruthPoint) => string | undefined,
-  item: (point: TruthPoint) => string | undefined,
+  points: readonly DemoPoint[],
+  group: (point: DemoPoint) => string | undefined,
+  item: (point: DemoPoint) => string | undefined,
   common: (group: string) => object,
   form: string,
 ): ToldCase | undefined {

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { inTime } from '../helpers/eventually.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
+import { demoPoints } from './demo-truth.ts'
 import type { WireAlert } from './moved-alertmanager.ts'
 import { eveningCases, nodeBytesOf, type ToldCases } from './told-cases.ts'
 import { ratioCase } from './told-forms.ts'
@@ -79,8 +80,7 @@ const endOf = ({ last }: Evening) => BigInt(last + 2) * MIN
 /** What was logged from the begin of reading on. */
 function truthOf(tailnet: Tailnet, logged: readonly Range[]) {
   const nowNs = logged.at(-1)!.toNs
-  // Names are those that the messages tell.
-  return logged.flatMap(({ fromNs, toNs }) => [...tailnet.truth(fromNs, toNs, { nameAsOf: () => undefined, nowNs })])
+  return logged.flatMap(({ fromNs, toNs }) => demoPoints(tailnet, tailnet.truth(fromNs, toNs, { nowNs })))
 }
 
 /** Nothing is made for the days between, which would take longer than all the rest. */

@@ -12,7 +12,7 @@ import type { Transition } from '../../src/alerts/judge.ts'
 import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
 import { type Clock, MS } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
-import { createFlattener } from '../../src/flatten/flatten.ts'
+import type { NodeNames } from '../../src/directory/node-names.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
@@ -23,12 +23,15 @@ import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
 
 export const MIN = 60_000_000_000n
 export const SEC = 1_000_000_000n
 export const T0 = NOON_NS
+const NODE = 'nACNTRL'
+const ADDRESS = '100.64.0.1'
 
 export interface Traffic {
   readonly node?: string
@@ -75,6 +78,8 @@ export interface World {
 export interface WorldOptions {
   readonly settings: Record<string, unknown>
   readonly ports?: Ports
+  /** Instead of what messages tell. */
+  readonly names?: NodeNames
   readonly graceMs?: number
   readonly limits?: FeedLimits
   /** T0 unless told otherwise; `later`: a first installation that asks where reading begins when it has started. */
@@ -97,8 +102,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   let ledger = createLedger(stateFile, 'default')
   if (options.originNs !== 'later') ledger.setOrigin(options.originNs ?? T0)
   let settings = options.settings
-  const names = { nameOf: () => undefined, version: () => 0 }
-  const flattener = createFlattener({ tailnet: 'default', ports: options.ports ?? 'service' }, { names })
+  /** What the messages of these worlds tell: their own name, and whose address it is. */
+  const told = new Map<string, string>()
+  const names = options.names ?? { nameOf: (key) => told.get(key), nodeOf: () => undefined }
+  const flattener = flattenerOf(options.ports)
   let ackNs = 1n
   let life = { isOver: false }
 
@@ -110,6 +117,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       {
         stateFile: mortal(stateFile, life),
         ledger,
+        names,
         sink: {
           async write(batch: Batch) {
             await options.takes?.(batch)
@@ -142,7 +150,13 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       pass: read.pass ?? 1,
     }
     const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 16 })
-    const texts = [...messages].map((one) => (typeof one === 'string' ? one : messageText(one)))
+    const all = [...messages]
+    for (const one of all) {
+      if (typeof one === 'string' || one.name === undefined) continue
+      told.set(one.node ?? NODE, one.name)
+      told.set(ADDRESS, one.name)
+    }
+    const texts = all.map((one) => (typeof one === 'string' ? one : messageText(one)))
     for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
       if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message), message)
     reader.end()
@@ -213,10 +227,10 @@ function mortal(stateFile: StateFile, life: { isOver: boolean }): StateFile {
 }
 
 export function messageText(one: Traffic): string {
-  const { node = 'nACNTRL', kind = 'virtual', name } = one
+  const { node = NODE, kind = 'virtual', name } = one
   const entry = {
     proto: one.proto ?? 6,
-    src: one.src ?? '100.64.0.1:40000',
+    src: one.src ?? `${ADDRESS}:40000`,
     dst: one.dst ?? '100.64.0.2:443',
     txPkts: one.txPkts ?? 1,
     txBytes: one.tx ?? 0,
@@ -228,9 +242,7 @@ export function messageText(one: Traffic): string {
     nodeId: node,
     start: rfc3339(one.start),
     end: rfc3339(one.start + 5n * SEC),
-    ...(name === undefined
-      ? {}
-      : { srcNode: { nodeId: node, name: `${name}.tail1234.ts.net`, addresses: ['100.64.0.1'] } }),
+    ...(name === undefined ? {} : { srcNode: { nodeId: node, name: `${name}.tail1234.ts.net`, addresses: [ADDRESS] } }),
     [`${kind}Traffic`]: [entry],
   })
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { statusText } from '../../src/commands/status.ts'
+import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
 import { createLive } from '../../src/live/live.ts'
 import type { StatusAnswer } from '../../src/observe/status.ts'
 import { runCli } from '../helpers/cli.ts'
@@ -18,7 +19,7 @@ const answer: StatusAnswer = {
   uptimeSeconds: 3_600,
   nextPoll: '2026-11-02T12:00:50.000Z',
   health: { status: 'ok', components: [] },
-  live: createLive({ clock: createFakeClock(), random: () => 0.5 }).view(),
+  live: createLive({ clock: createFakeClock(), random: () => 0.5, names: NO_NODE_NAMES }).view(),
 }
 
 test('the headline first, then the stages, the progress and the traffic', () => {

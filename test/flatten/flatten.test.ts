@@ -3,7 +3,6 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { CollectorError } from '../../src/base/errors.ts'
-import { hashBytes } from '../../src/base/hash.ts'
 import { ExactSums } from '../../src/flatten/exact-sums.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import { FLOW_CELLS, FLOW_KIND, FLOW_PATH, PATH_DIRECT, type Points } from '../../src/flatten/points.ts'
@@ -11,28 +10,12 @@ import { PORTS, type Ports, portsSchema, servicePort } from '../../src/flatten/p
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { ENTRY_CELLS, KIND, KINDS, type Message } from '../../src/source/parse/message.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
 import { modelOf } from './model.ts'
 
 const SEED = 20_260_803
 const LIMITS = { answerBytesMax: 1 << 28, messageBytesMax: 1 << 24, depthMax: 8 }
-
-/** A name in in.json: what the devices API reported from a time on; without `name`, that the device was gone. */
-interface KnownName {
-  of: string
-  fromNs?: string
-  name?: string
-}
-
-function namesOf(known: readonly KnownName[]) {
-  return {
-    version: () => 1,
-    nameOf(of: string, atNs: bigint) {
-      const reported = known.filter((one) => one.of === of && BigInt(one.fromNs ?? 0) <= atNs)
-      return reported.at(-1)?.name
-    },
-  }
-}
 
 interface Result {
   /** All lines, each ended by "\n". */
@@ -41,19 +24,14 @@ interface Result {
   readonly quarantined: readonly string[]
 }
 
-function flattenerOf(ports: Ports, names: readonly KnownName[]): ReturnType<typeof createFlattener> {
-  return createFlattener({ tailnet: '-', ports }, { names: namesOf(names) })
-}
-
 function run(
   body: string | Uint8Array,
   ports: Ports,
-  names: readonly KnownName[] = [],
   look?: (points: Points) => void,
-  flattener = flattenerOf(ports, names),
+  flattener = flattenerOf(ports, '-'),
 ): Result {
   const reader = createMessageReader(LIMITS)
-  const writer = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 16, splitNodes: false })
+  const writer = createLineWriter({ batchLinesMax: 5_000, batchBytesMax: 1 << 16 })
   const quarantined: string[] = []
   const lines: string[] = []
   const note = (parts: Message['quarantined']) => {
@@ -80,7 +58,7 @@ test('every case gives the lines that its folder expects', async (t) => {
     await t.test(name, () => {
       const body = readFileSync(new URL(`${name}/in.json`, cases), 'utf8')
       for (const ports of PORTS) {
-        const { lines, quarantined } = run(body, ports, JSON.parse(body).names)
+        const { lines, quarantined } = run(body, ports)
         const actual = lines + quarantined.map((one) => `# quarantined ${one}\n`).join('')
         const file = new URL(`${name}/expected.${ports}.lp`, cases)
         if (process.env['UPDATE_CASES']) writeFileSync(file, actual)
@@ -174,14 +152,6 @@ const message = fc.boolean().chain((huge) => {
     )
     .map((value) => JSON.stringify(value).replace(/\{"digits":"(\d+)"\}/g, '$1'))
 })
-const NAMES: KnownName[] = [
-  { of: '10.0.0.9', name: 'printer, old' },
-  { of: '10.0.0.9', fromNs: '1785578400000000000', name: 'printer=new' },
-  { of: '100.64.0.2', name: 'stale' },
-  { of: 'n1', name: 'from the API' },
-  { of: '8.8.8.8', name: '\\\n' },
-]
-
 const sorted = (points: Iterable<unknown>) =>
   [...points]
     .map((point) =>
@@ -198,12 +168,12 @@ const sorted = (points: Iterable<unknown>) =>
 for (const ports of PORTS) {
   test(`any message gives the points of the naive model, one line each, ports ${ports}`, () => {
     // One for all, so that what it remembers of earlier messages counts too.
-    const flattener = flattenerOf(ports, NAMES)
+    const flattener = flattenerOf(ports, '-')
     fc.assert(
       fc.property(message, (json) => {
-        const { lines, quarantined } = run(`{"logs":[${json}]}`, ports, NAMES, undefined, flattener)
+        const { lines, quarantined } = run(`{"logs":[${json}]}`, ports, undefined, flattener)
         const parsed = parseLines(lines)
-        const model = modelOf(json, { ports, tailnet: 'default', nameOf: namesOf(NAMES).nameOf })
+        const model = modelOf(json, { ports, tailnet: 'default' })
         assert.deepEqual(sorted(parsed), sorted(model.points))
         const identities = new Set(
           parsed.map((line) => JSON.stringify([line.measurement, Object.entries(line.tags).sort()])),
@@ -228,35 +198,22 @@ test('points tell as objects what the lines say', () => {
   fc.assert(
     fc.property(message, fc.constantFrom(...PORTS), (json, ports) => {
       const reported: unknown[] = []
-      const { lines } = run(`{"logs":[${json}]}`, ports, NAMES, (points) => {
-        const base = { tailnet: points.tailnet, node: points.node, node_name: points.nodeName }
-        const counters = (one: {
-          txBytes: bigint
-          txPkts: bigint
-          rxBytes: bigint
-          rxPkts: bigint
-          flows: number
-        }) => ({
-          tx_bytes: one.txBytes,
-          tx_pkts: one.txPkts,
-          rx_bytes: one.rxBytes,
-          rx_pkts: one.rxPkts,
-          flows: BigInt(one.flows),
-        })
-        for (let i = 0; i < points.flowCount; i++) {
-          const { kind, proto, src, dst, port, path, srcName, dstName, ...rest } = points.flow(i)
-          const tags = { ...base, kind, proto, src, dst, port, path, src_name: srcName, dst_name: dstName }
-          reported.push({ measurement: 'tailnet_flow', tags, fields: counters(rest), timestampNs: points.startNs })
-        }
-        for (const kind of KINDS) {
-          const point = points.nodePoint(kind)
-          if (point === undefined) continue
-          const derp = kind === 'physical' ? { derp_tx_bytes: point.derpTxBytes, derp_rx_bytes: point.derpRxBytes } : {}
-          const fields = { ...counters(point), peers: BigInt(point.peers), ...derp }
-          reported.push({ measurement: 'tailnet_node', tags: { ...base, kind }, fields, timestampNs: points.startNs })
+      const { lines } = run(`{"logs":[${json}]}`, ports, (points) => {
+        const { tailnet, node } = points
+        for (let i = 0; i < points.count; i++) {
+          const { kind, proto, src, dst, srcPort, dstPort, path, ...counters } = points.flow(i)
+          const tags = { tailnet, node, kind, proto, src, dst, src_port: srcPort, dst_port: dstPort, path }
+          const fields = {
+            tx_bytes: counters.txBytes,
+            tx_pkts: counters.txPkts,
+            rx_bytes: counters.rxBytes,
+            rx_pkts: counters.rxPkts,
+            flows: BigInt(counters.flows),
+          }
+          reported.push({ measurement: 'tailnet_flow', tags, fields, timestampNs: points.startNs })
         }
         assert.equal(reported.length, points.count)
-        assert.throws(() => points.flow(points.flowCount), RangeError)
+        assert.throws(() => points.flow(points.count), RangeError)
       })
       assert.deepEqual(sorted(reported), sorted(parseLines(lines)))
     }),
@@ -266,7 +223,7 @@ test('points tell as objects what the lines say', () => {
 
 function digestsOf(body: string): bigint[] {
   const digests: bigint[] = []
-  run(body, 'service', [], (points) => digests.push(points.digest))
+  run(body, 'service', (points) => digests.push(points.digest))
   return digests
 }
 
@@ -325,7 +282,7 @@ test('counters that do not add up throw: nothing of the message may be written',
   for (const message of reader.push(Buffer.from(body))) {
     // Beyond 2^53 a double forgets ones, and it depends on the order which; a reader never fills columns like this.
     const broken: Message = { ...message, counters: Float64Array.from([2 ** 53, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]) }
-    const flattener = createFlattener({ tailnet: '-', ports: 'service' }, { names: namesOf([]) })
+    const flattener = flattenerOf()
     assert.throws(
       () => flattener.flatten(broken),
       (error) =>
@@ -335,7 +292,7 @@ test('counters that do not add up throw: nothing of the message may be written',
         error.stage === 'flatten',
     )
     // The next message is none the worse for it.
-    assert.equal(flattener.flatten(message).flowCount, 2)
+    assert.equal(flattener.flatten(message).count, 2)
   }
 })
 
@@ -354,28 +311,35 @@ test('counters beyond 2^53 are balanced too: a point that lost one is found', ()
   }
 })
 
-test('an address that nobody can know is not asked for', () => {
-  const hashOf = (text: string) => hashBytes(Buffer.from(text), 0, text.length)
-  const asked: string[] = []
-  const names = {
-    version: () => 1,
-    mayKnow: (hash: number) => hash === hashOf('100.64.0.1') || hash === hashOf('fd7a::1'),
-    nameOf(of: string) {
-      asked.push(of)
-      return `name-${of}`
-    },
-  }
-  const entries = '{"src":"100.64.0.1:1","dst":"8.8.8.8:53"},{"src":"[fd7a::1]:1","dst":"8.8.4.4:53"}'
-  const body = `{"logs":[{"nodeId":"n1","start":"2026-08-01T10:00:00Z","exitTraffic":[${entries}]}]}`
+test('settings of identity are those of the message’s own start, in whatever order messages are read', () => {
+  const changeNs = 1785578460000000000n
+  const flattener = createFlattener({
+    tailnetAt: (startNs) => (startNs < changeNs ? '-' : 'example.com'),
+    portsAt: (startNs) => (startNs < changeNs ? 'service' : 'full'),
+  })
+  const message = (start: string) =>
+    `{"nodeId":"n1","start":"2026-08-01T10:00:${start}Z","virtualTraffic":[{"proto":6,"src":"100.64.0.1:40000","dst":"100.64.0.2:443","txBytes":1}]}`
+  const [before, after] = [message('59.999999999'), message('60').replace('10:00:60', '10:01:00')]
+  const tags = (body: string) =>
+    parseLines(run(`{"logs":[${body}]}`, 'none', undefined, flattener).lines).map(
+      ({ tags: { tailnet, src_port, dst_port } }) => [tailnet, src_port, dst_port],
+    )
+  assert.deepEqual(tags([before, after, before].join()), [
+    ['default', 'none', '443'],
+    ['example.com', '40000', '443'],
+    ['default', 'none', '443'],
+  ])
+})
+
+test('nothing that a message says about devices changes its points', () => {
+  const bare =
+    '{"nodeId":"n1","start":"2026-08-01T10:00:00Z",N"exitTraffic":[{"src":"100.64.0.1:1","dst":"8.8.8.8:53"}]}'
+  const nodes =
+    '"srcNode":{"nodeId":"n1","name":"pc.example","addresses":["100.64.0.1"]},"dstNodes":[{"nodeId":"n2","name":"dns","addresses":["8.8.8.8"]}],'
   for (const ports of PORTS) {
-    const flattener = createFlattener({ tailnet: '-', ports }, { names })
-    for (const message of createMessageReader(LIMITS).push(Buffer.from(body))) {
-      const points = flattener.flatten(message)
-      assert.deepEqual([points.flow(0).srcName, points.flow(0).dstName], ['name-100.64.0.1', '8.8.8.8'])
-      assert.deepEqual([points.flow(1).srcName, points.flow(1).dstName], ['name-fd7a::1', '8.8.4.4'])
-    }
+    const [one, other] = ['', nodes].map((more) => run(`{"logs":[${bare.replace('N', more)}]}`, ports).lines)
+    assert.equal(one, other)
   }
-  assert.deepEqual([...new Set(asked)].sort(), ['100.64.0.1', 'fd7a::1', 'n1'])
 })
 
 test('a message of very many distinct tuples after small ones, and small ones after it', () => {
@@ -388,8 +352,8 @@ test('a message of very many distinct tuples after small ones, and small ones af
   )
   const big = `{"nodeId":"n2","start":"2026-08-01T10:00:00Z","subnetTraffic":[${scan}]}`
   const parsed = parseLines(run(`{"logs":[${small},${big},${small}]}`, 'full').lines)
-  assert.equal(parsed.length, 2 + 5_001 + 2)
-  const flows = parsed.filter((line) => line.measurement === 'tailnet_flow' && line.tags['node'] === 'n2')
+  assert.equal(parsed.length, 1 + 5_000 + 1)
+  const flows = parsed.filter((line) => line.tags['node'] === 'n2')
   assert.equal(
     flows.reduce((sum, line) => sum + line.fields['tx_pkts']!, 0n),
     (4_999n * 5_000n) / 2n,
@@ -483,24 +447,17 @@ test('every recorded sample goes through: counters in are counters out and quara
           }
         }
         const outwards: Record<string, bigint> = {}
-        const byNode: Record<string, bigint> = {}
         const { lines, quarantined } = run(body, ports)
-        for (const { measurement, tags, fields } of parseLines(lines)) {
+        for (const { tags, fields } of parseLines(lines)) {
           const { tx_bytes: txBytes, tx_pkts: txPkts, rx_bytes: rxBytes, rx_pkts: rxPkts } = fields
-          count(measurement === 'tailnet_flow' ? outwards : byNode, tags['kind']!, { txBytes, txPkts, rxBytes, rxPkts })
+          count(outwards, tags['kind']!, { txBytes, txPkts, rxBytes, rxPkts })
         }
         for (const one of quarantined) {
           const [, , kind, json] = /^(\S+) (\S+) (.*)$/s.exec(one)!
           if (kind === '-') continue
           count(outwards, kind!, exact(json!))
-          count(byNode, kind!, exact(json!))
         }
         assert.deepEqual(Object.entries(outwards).sort(), Object.entries(inwards).sort(), `${file}, ports ${ports}`)
-        assert.deepEqual(
-          Object.entries(byNode).sort(),
-          Object.entries(inwards).sort(),
-          `${file}, ports ${ports}, tailnet_node`,
-        )
       }
     }
   }

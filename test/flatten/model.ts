@@ -15,7 +15,6 @@ export interface ModelResult {
 export interface ModelOptions {
   readonly ports: 'service' | 'none' | 'full'
   readonly tailnet: string
-  nameOf(addressOrId: string, atNs: bigint): string | undefined
 }
 
 const INT64_MAX = 9223372036854775807n
@@ -46,33 +45,16 @@ export function modelOf(json: string, options: ModelOptions): ModelResult {
     typeof value === 'number' && /^\d+$/.test(context?.source ?? '') ? BigInt(context?.source ?? '') : value,
   )
   const timestampNs = nsOf(message.start)
-  const loggedNs = message.logged === undefined ? timestampNs : nsOf(message.logged)
-  const asOfNs = loggedNs < timestampNs ? loggedNs : timestampNs
-  const nodes: Json[] = [...(message.srcNode ? [message.srcNode] : []), ...(message.dstNodes ?? [])]
-  const nodeName =
-    (message.srcNode?.nodeId === message.nodeId ? shortName(message.srcNode.name) : undefined) ??
-    options.nameOf(message.nodeId, asOfNs) ??
-    message.nodeId
-
-  const nameOf = (address: string): string => {
-    if (address === 'none') return 'none'
-    for (const node of nodes) {
-      const listed = (node.addresses ?? []).some((one: string) => one !== '' && tag(one) === address)
-      if (listed && shortName(node.name) !== undefined) return tag(shortName(node.name)!)
-    }
-    return tag(options.nameOf(address, asOfNs) ?? address)
-  }
-
   const flows = new Map<string, { tags: Record<string, string>; fields: Record<string, bigint> }>()
-  const kinds = new Map<string, { sums: bigint[]; flows: bigint; peers: Set<string>; derpTx: bigint; derpRx: bigint }>()
+  const kinds = new Map<string, bigint[]>()
   const quarantined: Record<string, number> = {}
-  const base = { node: tag(message.nodeId), tailnet: tag(options.tailnet), node_name: tag(nodeName) }
+  const base = { node: tag(message.nodeId), tailnet: tag(options.tailnet) }
 
   for (const kind of ['virtual', 'subnet', 'exit', 'physical']) {
     for (const entry of message[`${kind}Traffic`] ?? []) {
       const counters: bigint[] = [entry.txBytes ?? 0n, entry.txPkts ?? 0n, entry.rxBytes ?? 0n, entry.rxPkts ?? 0n]
-      const total = kinds.get(kind) ?? { sums: [0n, 0n, 0n, 0n], flows: 0n, peers: new Set(), derpTx: 0n, derpRx: 0n }
-      if (counters.some((one, i) => one > INT64_MAX || one + total.sums[i]! > INT64_MAX)) {
+      const total = kinds.get(kind) ?? [0n, 0n, 0n, 0n]
+      if (counters.some((one, i) => one > INT64_MAX || one + total[i]! > INT64_MAX)) {
         quarantined[kind] = (quarantined[kind] ?? 0) + 1
         continue
       }
@@ -82,16 +64,20 @@ export function modelOf(json: string, options: ModelOptions): ModelResult {
       const proto = protoTag(entry.proto)
       const physical = kind === 'physical'
       const path = !physical ? 'none' : dst === '127.3.3.40' && dstPort !== undefined ? `derp-${dstPort}` : 'direct'
+      const service = physical ? undefined : servicePort(proto, srcPort, dstPort)
+      const portTag = (port: number | undefined) =>
+        port !== undefined && (options.ports === 'full' || (options.ports === 'service' && port === service))
+          ? String(port)
+          : 'none'
       const tags = {
         ...base,
         kind,
         proto,
-        src: tag(options.ports === 'full' ? (entry.src ?? '') : src),
-        dst: tag(options.ports === 'full' ? (entry.dst ?? '') : dst),
-        port: options.ports === 'none' || physical ? 'none' : servicePort(proto, srcPort, dstPort),
+        src: tag(src),
+        dst: tag(dst),
+        src_port: portTag(srcPort),
+        dst_port: portTag(dstPort),
         path,
-        src_name: nameOf(tag(src)),
-        dst_name: !physical ? nameOf(tag(dst)) : path.startsWith('derp-') ? path : tag(dst),
       }
       const key = JSON.stringify(Object.entries(tags).sort())
       const fields: Record<string, bigint> = { tx_bytes: 0n, tx_pkts: 0n, rx_bytes: 0n, rx_pkts: 0n, flows: 0n }
@@ -99,16 +85,9 @@ export function modelOf(json: string, options: ModelOptions): ModelResult {
       flows.set(key, flow)
       ;['tx_bytes', 'tx_pkts', 'rx_bytes', 'rx_pkts'].forEach((name, i) => {
         flow.fields[name]! += counters[i]!
-        total.sums[i]! += counters[i]!
+        total[i]! += counters[i]!
       })
       flow.fields['flows']! += 1n
-      total.flows += 1n
-      if (path.startsWith('derp-')) {
-        total.derpTx += counters[0]!
-        total.derpRx += counters[2]!
-      }
-      const far = tag(physical ? src : dst)
-      if (far !== 'none') total.peers.add(far)
     }
   }
 
@@ -117,12 +96,6 @@ export function modelOf(json: string, options: ModelOptions): ModelResult {
     ...flow,
     timestampNs,
   }))
-  for (const [kind, total] of kinds) {
-    const [tx_bytes, tx_pkts, rx_bytes, rx_pkts] = total.sums as [bigint, bigint, bigint, bigint]
-    const fields = { tx_bytes, tx_pkts, rx_bytes, rx_pkts, flows: total.flows, peers: BigInt(total.peers.size) }
-    const derp = kind === 'physical' ? { derp_tx_bytes: total.derpTx, derp_rx_bytes: total.derpRx } : {}
-    points.push({ measurement: 'tailnet_node', tags: { ...base, kind }, fields: { ...fields, ...derp }, timestampNs })
-  }
   return { points, quarantined }
 }
 
@@ -130,10 +103,6 @@ export function modelOf(json: string, options: ModelOptions): ModelResult {
 function nsOf(time: string): bigint {
   const [, whole, fraction, zone] = /^(.*?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$/.exec(time)!
   return BigInt(Date.parse(whole! + zone!)) * 1_000_000n + BigInt((fraction ?? '').padEnd(9, '0').slice(0, 9))
-}
-
-function shortName(fqdn: string | undefined): string | undefined {
-  return fqdn?.split('.')[0] || undefined
 }
 
 function split(text: string | undefined | null): [string, number | undefined] {
@@ -153,11 +122,10 @@ function protoTag(proto: Json): string {
   return ALIASES.get(text) ?? NUMBERS.get(number) ?? tag(number)
 }
 
-function servicePort(proto: string, one: number | undefined, other: number | undefined): string {
-  if (!['tcp', 'udp', 'sctp', 'dccp'].includes(proto)) return 'none'
+function servicePort(proto: string, one: number | undefined, other: number | undefined): number | undefined {
+  if (!['tcp', 'udp', 'sctp', 'dccp'].includes(proto)) return undefined
   const real = [one, other].filter((port) => port !== undefined && port > 0) as number[]
-  if (real.length === 0 || Math.min(...real) >= 32768) return 'none'
-  return String(Math.min(...real))
+  return real.length === 0 || Math.min(...real) >= 32768 ? undefined : Math.min(...real)
 }
 
 function tag(text: string): string {

@@ -1,12 +1,12 @@
 /** A real InfluxDB 1.x that holds a stretch of the demo tailnet's life: the simulation's messages, through the real reader, flattener
  * and line writer. Only the polling is left out, so that a day is filled in within a minute. */
 
-import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import { encodeLine } from '../../src/sink/line-protocol/encode-line.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
+import { flattenerOf } from '../helpers/flattener.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import type { Scope } from '../services/server-process.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
@@ -62,8 +62,8 @@ export async function startDemoInflux(options: DemoOptions): Promise<DemoInflux>
   })
   const tailnet = createTailnet({ nodes, seed })
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 1 << 24, depthMax: 8 })
-  const flattener = createFlattener({ tailnet: TAILNET, ports }, { names: namesOf(tailnet) })
-  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000, splitNodes: false })
+  const flattener = flattenerOf(ports, TAILNET)
+  const writer = createLineWriter({ batchLinesMax: 20_000, batchBytesMax: 4_000_000 })
   const begun = performance.now()
   const windows: DemoWindow[] = []
   let messages = 0
@@ -131,13 +131,4 @@ export async function startDemoInflux(options: DemoOptions): Promise<DemoInflux>
   for (const batch of writer.rest()) await send(batch)
   await closeWindow()
   return { influx, tailnet, options, messages, lines, windows, fillMs: performance.now() - begun }
-}
-
-function namesOf(tailnet: Tailnet) {
-  const names = new Map(
-    tailnet.nodes.flatMap((node) =>
-      [node.nodeId, node.v4.text, node.v6.text].map((key) => [key, node.hostname] as const),
-    ),
-  )
-  return { version: () => 1, nameOf: (addressOrId: string) => names.get(addressOrId) }
 }

@@ -1,13 +1,13 @@
 /** The pure part of the line: bytes of an answer through the real reader, flattener and line writer, and the lines read back. */
 
-import type { Names } from '../../src/directory/names.ts'
-import { createFlattener, type Flattener } from '../../src/flatten/flatten.ts'
+import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import type { QuarantinedPart } from '../../src/source/parse/message.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
+import { flattenerOf } from './flattener.ts'
 
 export interface Through {
   readonly lines: readonly ParsedLine[]
@@ -20,18 +20,15 @@ export interface Through {
 export interface ThroughOptions {
   readonly ports?: Ports
   readonly tailnet?: string
-  readonly names?: Pick<Names, 'nameOf' | 'version' | 'mayKnow' | 'recordOf'>
   /** In place of one made from the other options. */
   readonly flattener?: Flattener
 }
 
-const NOBODY: ThroughOptions['names'] = { nameOf: () => undefined, version: () => 0 }
-
 export function throughTheLine(chunks: Iterable<Uint8Array>, options: ThroughOptions = {}): Through {
-  const { ports = 'service', tailnet = '-', names = NOBODY } = options
+  const { ports = 'service', tailnet = '-' } = options
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 4 * 1024 * 1024, depthMax: 64 })
-  const flattener = options.flattener ?? createFlattener({ tailnet, ports }, { names: names! })
-  const writer = createLineWriter({ batchLinesMax: 500, batchBytesMax: 64 * 1024, splitNodes: true })
+  const flattener = options.flattener ?? flattenerOf(ports, tailnet)
+  const writer = createLineWriter({ batchLinesMax: 500, batchBytesMax: 64 * 1024 })
   const lines: ParsedLine[] = []
   const quarantined: QuarantinedPart[] = []
   let messageCount = 0

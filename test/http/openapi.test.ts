@@ -9,6 +9,7 @@ import { Ajv } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { createGenerator } from 'ts-json-schema-generator'
 import { documentedApp, openapi } from '../../config/openapi.ts'
+import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
 import { createLive } from '../../src/live/live.ts'
 import type { ServiceStatus } from '../../src/observe/status.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -152,7 +153,7 @@ test('the whole service answers every route as it says, and as it says without a
 
 test('what a component tells arrives whole, in every answer', async (t) => {
   const clock = createFakeClock()
-  const live = createLive({ clock, random: () => 0.5 }).view()
+  const live = createLive({ clock, random: () => 0.5, names: NO_NODE_NAMES }).view()
   const full: ServiceStatus = {
     ...someStatus,
     live,

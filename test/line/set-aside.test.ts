@@ -15,10 +15,10 @@ test('a message that makes flatten throw is set aside, everybody else is written
   const { tailnet, service, api } = await startWorld(t, { tailnet: { nodes: 10 } })
   const truthOf = () => [...tailnet.truth(originOf(api), NOON + HOUR_NS - LAG_NS, { ports: 'service' })]
   const broken = [...tailnet.messages(NOON, NOON + 60_000_000_000n)].map((text) => JSON.parse(text ?? '').nodeId)[0]
-  const finish = FlatPoints.prototype.finish
-  t.mock.method(FlatPoints.prototype, 'finish', function of(this: FlatPoints, digest: bigint) {
+  const { add } = FlatPoints.prototype
+  t.mock.method(FlatPoints.prototype, 'add', function of(this: FlatPoints, ...tags: Parameters<typeof add>) {
     if (this.node === broken) throw new TypeError('a bug of ours')
-    finish.call(this, digest)
+    return add.apply(this, tags)
   })
   const {
     service: running,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type InfluxPlace, iteratePoints } from '../services/influx-read.ts'
 import { type TruthPoint, truthKey } from '../simulator/truth.ts'
 
-export const MEASUREMENTS = ['tailnet_flow', 'tailnet_node'] as const
+export const MEASUREMENTS = ['tailnet_flow'] as const
 
 export interface StoredPoint {
   readonly measurement: string
@@ -38,7 +38,7 @@ export async function assertTruth(
   return count
 }
 
-/** All points of the two measurements in a real InfluxDB 1.x. */
+/** All points in a real InfluxDB 1.x. */
 export async function* storedIn(place: InfluxPlace): AsyncGenerator<StoredPoint> {
   for (const measurement of MEASUREMENTS) yield* iteratePoints(place, measurement)
 }

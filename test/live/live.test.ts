@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MINUTE, SECOND } from '../../src/base/clock.ts'
+import { NO_NODE_NAMES, type NodeNames } from '../../src/directory/node-names.ts'
 import { createLive } from '../../src/live/live.ts'
 import { INTERNET, PAIRS_MAX, type Talker } from '../../src/live/talkers.ts'
 import { BUCKET_SECONDS, BUCKETS } from '../../src/live/throughput.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { namesOf } from '../simulator/names.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { readInto, windowOf } from './feed.ts'
 
@@ -22,9 +24,9 @@ function randomOf(seed: number): () => number {
   }
 }
 
-function world() {
+function world(names: NodeNames = NO_NODE_NAMES) {
   const clock = createFakeClock()
-  const live = createLive({ clock, random: randomOf(SEED) })
+  const live = createLive({ clock, random: randomOf(SEED), names })
   return { clock, live, observer: live.observer }
 }
 
@@ -39,8 +41,7 @@ test('traffic by kind is that of the truth, whatever the windows are, with copie
     readInto(observer, windowOf(from, to), tailnet)
   }
   const expected = new Map<string, number>()
-  for (const { measurement, tags, fields, timestampNs } of tailnet.truth(fromNs + 1n, NOON_NS)) {
-    if (measurement !== 'tailnet_node') continue
+  for (const { tags, fields, timestampNs } of tailnet.truth(fromNs + 1n, NOON_NS)) {
     for (const direction of ['tx', 'rx']) {
       const key = `${direction} ${tags['kind']} ${timestampNs / SECOND / BigInt(BUCKET_SECONDS)}`
       expected.set(key, (expected.get(key) ?? 0) + Number(fields[`${direction}_bytes`]))
@@ -85,21 +86,22 @@ test('what failed never happened, what is read again counts once, and late passe
 
 test('top talkers: each byte once though both ends report it, with the way they take', () => {
   const tailnet = createTailnet({ nodes: 14, seed: 6, disorder: false })
-  const { live, observer } = world()
+  const names = namesOf(tailnet)
+  const nameOf = (addressOrId = '') => names.nameOf(addressOrId) ?? addressOrId
+  const { live, observer } = world(names)
   const from = NOON_NS - 10n * MINUTE
   readInto(observer, windowOf(from, NOON_NS), tailnet)
   const reports = new Map<string, Map<string, number>>()
   const ways = new Map<string, Set<string>>()
-  for (const { measurement, tags, fields } of tailnet.truth(from + 1n, NOON_NS)) {
-    if (measurement !== 'tailnet_flow') continue
-    const node = tags['node_name'] ?? ''
+  for (const { tags, fields } of tailnet.truth(from + 1n, NOON_NS)) {
+    const node = nameOf(tags['node'])
     if (tags['kind'] === 'physical') {
-      const key = [node, tags['src_name']].toSorted().join(' ')
+      const key = [node, nameOf(tags['src'])].toSorted().join(' ')
       ways.set(key, (ways.get(key) ?? new Set()).add(tags['path'] ?? ''))
       continue
     }
-    const near = tags['src'] === 'none' ? (tags['dst'] === 'none' ? node : INTERNET) : tags['src_name']
-    const far = tags['dst'] === 'none' ? INTERNET : tags['dst_name']
+    const near = tags['src'] === 'none' ? (tags['dst'] === 'none' ? node : INTERNET) : nameOf(tags['src'])
+    const far = tags['dst'] === 'none' ? INTERNET : nameOf(tags['dst'])
     const key = `${tags['kind']} ${[near, far].toSorted().join(' ')}`
     const sums = reports.get(key) ?? new Map<string, number>()
     sums.set(node, (sums.get(node) ?? 0) + Number(fields['tx_bytes']) + Number(fields['rx_bytes']))
@@ -139,13 +141,13 @@ test('a port scan neither fills the memory nor hides the big ones; estimates are
   // Time stands still while it is read: everything is too much at once.
   for (let at = from; at < NOON_NS; at += MINUTE) {
     readInto(observer, windowOf(at, at + MINUTE), scanned, 'done', (points) => {
-      flows += points.flowCount
+      flows += points.count
     })
   }
   assert.ok(flows > 400_000, `only ${flows} flows`)
   const { talkers } = live.view()
   assert.equal(talkers.isEstimate, true)
-  const exact = createLive({ clock, random: randomOf(SEED) })
+  const exact = createLive({ clock, random: randomOf(SEED), names: NO_NODE_NAMES })
   const quiet = createTailnet({ nodes: 8, seed: 7, disorder: false })
   readInto(exact.observer, windowOf(from, NOON_NS), quiet)
   const [biggest] = exact.view().talkers.top
@@ -162,7 +164,7 @@ test('the last points are those lines that were written, byte for byte', () => {
   const tailnet = createTailnet({ nodes: 6, seed: 8, hostile: true })
   const { live, observer } = world()
   const from = NOON_NS - MINUTE
-  const writer = createLineWriter({ batchLinesMax: 1e6, batchBytesMax: 1 << 24, splitNodes: false })
+  const writer = createLineWriter({ batchLinesMax: 1e6, batchBytesMax: 1 << 24 })
   readInto(observer, windowOf(from, NOON_NS), tailnet, 'done', (points) => writer.append(points))
   const written = new Set(writer.rest().flatMap((batch) => Buffer.from(batch.bytes).toString().split('\n')))
   const { peek } = live.view()

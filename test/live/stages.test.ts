@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
+import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
 import { createEta } from '../../src/live/eta.ts'
 import { createLive } from '../../src/live/live.ts'
 import { createStage } from '../../src/live/stages.ts'
@@ -34,7 +35,7 @@ test('durations: the middle and the slow end of the last ones', () => {
 
 test('the stages hear what the components tell, and the components are heard all the same', async () => {
   const clock = createFakeClock()
-  const live = createLive({ clock, random: () => 0.5 })
+  const live = createLive({ clock, random: () => 0.5, names: NO_NODE_NAMES })
   const told = {
     source: { ...methods(['request', 'bytes', 'clockSkew']) },
     sink: { ...methods(['request', 'written', 'rejected', 'retried']) },

@@ -78,7 +78,7 @@ test('whatever the components tell shows up', async (t) => {
   pipeline.devicesKnown(50)
   pipeline.inFlight(2)
   live.nodesReporting(7)
-  live.series('tailnet_flow', 4_613)
+  live.series(4_613)
   const values = await read()
   const noon = Number(NOON_NS / 1_000_000_000n)
   const wanted: Record<string, number> = {

@@ -9,7 +9,7 @@ import { createTraffic } from '../../src/demo/traffic.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
 import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
 import { type Sums, sumsOf } from './sums.ts'
-import { createTruth, type TruthOptions, type TruthPoint } from './truth.ts'
+import { type TruthOptions, type TruthPoint, truthOf } from './truth.ts'
 
 export interface RangeOptions {
   /** Only records that the API returns at this time. */
@@ -45,7 +45,6 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
   const nameOf = namesAfter(full.renames)
   const allRecords = recordsOf(full, nodes)
   const messageText = createMessageWriter(nameOf)
-  const { pointsOf } = createTruth(nodes, nameOf)
   const firstSlot = slotOf(epochNs + SLOT_NS - 1n)
 
   function* records(fromNs: bigint, toNs: bigint, { nowNs, once = false }: RangeOptions = {}): Generator<DemoRecord> {
@@ -71,9 +70,9 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
     },
     messageText,
     *truth(fromNs, toNs, options = {}) {
-      for (const record of records(fromNs, toNs, { ...shownAt(options), once: true })) yield* pointsOf(record, options)
+      for (const record of records(fromNs, toNs, { ...shownAt(options), once: true })) yield* truthOf(record, options)
     },
-    pointsOf,
+    pointsOf: truthOf,
     sums(fromNs, toNs, range = {}) {
       const messages = records(fromNs, toNs, shownAt(range)).reduce((count) => count + 1, 0)
       return { messages, ...sumsOf(records(fromNs, toNs, { ...shownAt(range), once: true })) }

@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createNames } from '../../src/directory/sqlite-names.ts'
 import { PORTS } from '../../src/flatten/ports.ts'
-import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
-import { deviceOf } from '../../src/source/devices.ts'
-import { createFakeClock } from '../helpers/fake-clock.ts'
-import { silentLog } from '../helpers/silent.ts'
 import { answerOf, throughTheLine } from '../helpers/through-the-line.ts'
 import type { ParsedLine } from '../sink/line-protocol/parse-lines.ts'
 import type { TailnetOptions } from './options.ts'
-import { assertSame, HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
-import { createTailnet, type Tailnet } from './tailnet.ts'
-import { type TruthOptions, type TruthPoint, truthKey } from './truth.ts'
+import { assertSame, MINUTE, NOON, SECOND } from './ranges.ts'
+import { createTailnet } from './tailnet.ts'
+import { type TruthPoint, truthKey } from './truth.ts'
 
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
 const FROM = NOON
@@ -42,29 +37,6 @@ function assertTruth(lines: readonly ParsedLine[], truth: Iterable<TruthPoint>):
   return count
 }
 
-/** A reader of the device list at certain times: the names that tailflux knows then, and a second, simple implementation of them. */
-function observer(tailnet: Tailnet, atNs: readonly bigint[]) {
-  const names = createNames(
-    openStateFile({ path: ':memory:' }, { clock: createFakeClock(), log: silentLog }),
-    'default',
-  )
-  const observed = atNs.map((ns) => {
-    const devices = [...tailnet.devices(ns)].map((text) => JSON.parse(text))
-    names.observe(
-      devices.map(deviceOf).filter((one) => one !== undefined),
-      ns,
-    )
-    names.readingBegins(ns)
-    const known = new Map<string, string>()
-    for (const { nodeId, addresses, hostname } of devices)
-      if (hostname !== '') for (const key of [nodeId, ...addresses]) known.set(key, hostname.split('.')[0])
-    return { ns, known }
-  })
-  const nameAsOf: TruthOptions['nameAsOf'] = (addressOrId, atNs) =>
-    (observed.findLast(({ ns }) => ns <= atNs) ?? observed[0])?.known.get(addressOrId)
-  return { names, nameAsOf }
-}
-
 const RENAMES = [
   { node: 2, atNs: FROM + 30n * SECOND, name: 'second-name' },
   { node: 2, atNs: FROM + 80n * SECOND, name: 'third, name=\\' },
@@ -87,11 +59,10 @@ for (const [what, options] of tailnets) {
   test(`reader, flattener and line writer give the truth: ${what}`, () => {
     const tailnet = createTailnet(options)
     const toNs = options.scan ? FROM + 20n * SECOND : TO
-    const { names, nameAsOf } = observer(tailnet, [FROM - HOUR, FROM + MINUTE, FROM + 2n * MINUTE])
     for (const ports of PORTS) {
-      const { lines, quarantined } = throughTheLine(answerOf(tailnet.messages(FROM, toNs)), { ports, names })
+      const { lines, quarantined } = throughTheLine(answerOf(tailnet.messages(FROM, toNs)), { ports })
       assert.deepEqual(quarantined, [])
-      const count = assertTruth(lines, tailnet.truth(FROM, toNs, { ports, nameAsOf }))
+      const count = assertTruth(lines, tailnet.truth(FROM, toNs, { ports }))
       assert.ok(count > 100, `${count} points`)
     }
   })
@@ -101,40 +72,33 @@ test('the truth holds what the entries hold, in every mode, by kind', () => {
   const tailnet = createTailnet({ nodes: 30, hostile: true, bigCounters: true })
   const sums = tailnet.sums(FROM, TO)
   for (const ports of PORTS) {
-    for (const measurement of ['tailnet_flow', 'tailnet_node']) {
-      const points = [...tailnet.truth(FROM, TO, { ports })].filter((point) => point.measurement === measurement)
-      for (const kind of KINDS) {
-        const total = (field: string) =>
-          points.filter((point) => point.tags['kind'] === kind).reduce((sum, point) => sum + point.fields[field]!, 0n)
-        assert.deepEqual(
-          {
-            entries: Number(total('flows')),
-            txBytes: total('tx_bytes'),
-            txPkts: total('tx_pkts'),
-            rxBytes: total('rx_bytes'),
-            rxPkts: total('rx_pkts'),
-          },
-          sums[kind],
-        )
-      }
+    const points = [...tailnet.truth(FROM, TO, { ports })]
+    for (const kind of KINDS) {
+      const total = (field: string) =>
+        points.filter((point) => point.tags['kind'] === kind).reduce((sum, point) => sum + point.fields[field]!, 0n)
+      assert.deepEqual(
+        {
+          entries: Number(total('flows')),
+          txBytes: total('tx_bytes'),
+          txPkts: total('tx_pkts'),
+          rxBytes: total('rx_bytes'),
+          rxPkts: total('rx_pkts'),
+        },
+        sums[kind],
+      )
     }
   }
 })
 
-test('a window read again, in other pieces and later, gives the same lines', () => {
+test('a window read again in other pieces gives the same lines, whatever devices are called', () => {
   const tailnet = createTailnet({ nodes: 30, oldClients: 0.3, renames: RENAMES })
-  const early = observer(tailnet, [FROM - HOUR, FROM + MINUTE])
-  const late = observer(tailnet, [FROM - HOUR, FROM + MINUTE, TO + HOUR])
-  const read = (names: typeof early.names, stepNs: bigint) => {
+  const read = (stepNs: bigint) => {
     const keys: string[] = []
     for (let fromNs = FROM; fromNs < TO; fromNs += stepNs) {
-      const { lines } = throughTheLine(
-        answerOf(tailnet.messages(fromNs, fromNs + stepNs < TO ? fromNs + stepNs : TO)),
-        { names },
-      )
+      const { lines } = throughTheLine(answerOf(tailnet.messages(fromNs, fromNs + stepNs < TO ? fromNs + stepNs : TO)))
       for (const line of lines) keys.push(JSON.stringify([truthKey(line), String(line.fields['tx_bytes'])]))
     }
     return [...new Set(keys)].toSorted()
   }
-  assertSame(read(late.names, 7n * SECOND), read(early.names, TO - FROM))
+  assertSame(read(7n * SECOND), read(TO - FROM))
 })

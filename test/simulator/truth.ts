@@ -2,12 +2,10 @@
  * starts from the objects of the simulation and shares no code with the components that tests compare with it. */
 
 import type { DemoEntry } from '../../src/demo/entries.ts'
-import type { NameOf } from '../../src/demo/messages.ts'
-import type { DemoNode } from '../../src/demo/nodes.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
 
 export interface TruthPoint {
-  readonly measurement: 'tailnet_flow' | 'tailnet_node'
+  readonly measurement: 'tailnet_flow'
   /** Without escapes, in the order of the line. */
   readonly tags: Readonly<Record<string, string>>
   readonly fields: Readonly<Record<string, bigint>>
@@ -19,9 +17,6 @@ export interface TruthOptions {
   readonly ports?: 'service' | 'none' | 'full'
   /** The tag `tailnet`. Default: `default`. */
   readonly tailnet?: string
-  /** The name of the device with this address or stable id that a reader of the device list knew at `atNs`.
-   * Default: the name that the device had then. */
-  readonly nameAsOf?: (addressOrId: string, atNs: bigint) => string | undefined
 }
 
 const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
@@ -56,110 +51,48 @@ export function truthKey(point: {
   return key
 }
 
-export function createTruth(nodes: readonly DemoNode[], nameOf: NameOf) {
-  const byAddress = new Map(
-    nodes.flatMap((node) => [node.nodeId, node.v4.text, node.v6.text].map((key) => [key, node])),
-  )
-
-  /** Undefined for a device without a name. */
-  function nameAt(node: DemoNode, atNs: bigint): string | undefined {
-    const [label] = nameOf(node, atNs).split('.')
-    return label || undefined
-  }
-
-  function realName(addressOrId: string, atNs: bigint): string | undefined {
-    const node = byAddress.get(addressOrId)
-    return node && nameAt(node, atNs)
-  }
-
-  /** All points of one message. */
-  function pointsOf(record: DemoRecord, options: TruthOptions = {}): TruthPoint[] {
-    const { ports = 'service', tailnet = 'default', nameAsOf = realName } = options
-    const { startNs, loggedNs } = record
-    const asOfNs = startNs < loggedNs ? startNs : loggedNs
-    const described = record.dstNodes === undefined ? [] : [record.node, ...record.dstNodes]
-
-    const nameOfAddress = (address: string): string => {
-      if (address === 'none') return 'none'
-      const found = described.find((node) => node.v4.text === address || node.v6.text === address)
-      const name = (found && nameAt(found, startNs)) ?? nameAsOf(address, asOfNs)
-      return clean(name ?? address)
-    }
-    const { nodeId } = record.node
-    const ownName = record.dstNodes === undefined ? undefined : nameAt(record.node, startNs)
-    const node = clean(nodeId)
-    const nodeName = clean(ownName ?? nameAsOf(nodeId, asOfNs) ?? nodeId)
-
-    const points: TruthPoint[] = []
-    KINDS.forEach((kind, index) => {
-      const entries = record.entries[index]!
-      if (entries.length === 0) return
-      const flows = new Map<string, { tags: Record<string, string>; fields: Record<string, bigint> }>()
-      const total = noCounters()
-      const derp = { tx: 0n, rx: 0n }
-      const peers = new Set<string>()
-      for (const entry of entries) {
-        const srcAddress = entry.src === undefined ? 'none' : entry.src.text
-        const dstAddress = entry.dst === undefined ? 'none' : entry.dst.text
-        const isDerp = kind === 'physical' && dstAddress === '127.3.3.40'
-        const proto = protoOf(entry.proto)
-        const path = kind !== 'physical' ? 'none' : isDerp ? `derp-${entry.dstPort}` : 'direct'
-        const tags = {
-          node,
-          kind,
-          proto,
-          src: clean(ports === 'full' ? wireText(entry.src, entry.srcPort) : srcAddress),
-          dst: clean(ports === 'full' ? wireText(entry.dst, entry.dstPort) : dstAddress),
-          port: ports === 'none' || kind === 'physical' ? 'none' : servicePort(proto, entry),
-          path,
-          tailnet: clean(tailnet),
-          node_name: nodeName,
-          src_name: nameOfAddress(srcAddress),
-          dst_name: isDerp ? path : kind === 'physical' ? clean(dstAddress) : nameOfAddress(dstAddress),
-        }
-        const key = JSON.stringify(tags)
-        const flow = flows.get(key) ?? { tags, fields: noCounters() }
-        flows.set(key, flow)
-        for (const sums of [flow.fields, total]) {
-          sums['tx_bytes']! += BigInt(entry.txBytes)
-          sums['tx_pkts']! += BigInt(entry.txPkts)
-          sums['rx_bytes']! += BigInt(entry.rxBytes)
-          sums['rx_pkts']! += BigInt(entry.rxPkts)
-          sums['flows']! += 1n
-        }
-        if (isDerp) {
-          derp.tx += BigInt(entry.txBytes)
-          derp.rx += BigInt(entry.rxBytes)
-        }
-        const peer = kind === 'physical' ? entry.src : entry.dst
-        if (peer !== undefined) peers.add(peer.text)
+/** All points of one message. */
+export function truthOf(record: DemoRecord, options: TruthOptions = {}): TruthPoint[] {
+  const { ports = 'service', tailnet = 'default' } = options
+  const node = clean(record.node.nodeId)
+  const flows = new Map<string, { tags: Record<string, string>; fields: Record<string, bigint> }>()
+  KINDS.forEach((kind, index) => {
+    for (const entry of record.entries[index]!) {
+      const isDerp = kind === 'physical' && entry.dst?.text === '127.3.3.40'
+      const proto = protoOf(entry.proto)
+      const service = kind === 'physical' ? 'none' : servicePort(proto, entry)
+      const portOf = (address: DemoEntry['src'], port: number): string => {
+        if (ports === 'none' || address === undefined || port < 0) return 'none'
+        return ports === 'full' || String(port) === service ? String(port) : 'none'
       }
-      for (const { tags, fields } of flows.values())
-        points.push({ measurement: 'tailnet_flow', tags, fields, timestampNs: startNs })
-      points.push({
-        measurement: 'tailnet_node',
-        tags: { node, kind, tailnet: clean(tailnet), node_name: nodeName },
-        fields: {
-          ...total,
-          peers: BigInt(peers.size),
-          ...(kind === 'physical' ? { derp_tx_bytes: derp.tx, derp_rx_bytes: derp.rx } : {}),
-        },
-        timestampNs: startNs,
-      })
-    })
-    return points
-  }
-
-  return { pointsOf }
+      const tags = {
+        dst: entry.dst === undefined ? 'none' : clean(entry.dst.text),
+        dst_port: portOf(entry.dst, entry.dstPort),
+        kind,
+        node,
+        path: kind !== 'physical' ? 'none' : isDerp ? `derp-${entry.dstPort}` : 'direct',
+        proto,
+        src: entry.src === undefined ? 'none' : clean(entry.src.text),
+        src_port: portOf(entry.src, entry.srcPort),
+        tailnet: clean(tailnet),
+      }
+      const key = JSON.stringify(tags)
+      const { fields } = flows.getOrInsertComputed(key, () => ({ tags, fields: noCounters() }))
+      fields['tx_bytes']! += BigInt(entry.txBytes)
+      fields['tx_pkts']! += BigInt(entry.txPkts)
+      fields['rx_bytes']! += BigInt(entry.rxBytes)
+      fields['rx_pkts']! += BigInt(entry.rxPkts)
+      fields['flows']! += 1n
+    }
+  })
+  return flows
+    .values()
+    .map((flow) => ({ measurement: 'tailnet_flow' as const, ...flow, timestampNs: record.startNs }))
+    .toArray()
 }
 
 function noCounters(): Record<string, bigint> {
   return { tx_bytes: 0n, tx_pkts: 0n, rx_bytes: 0n, rx_pkts: 0n, flows: 0n }
-}
-
-function wireText(address: DemoEntry['src'], port: number): string {
-  if (address === undefined) return 'none'
-  return port < 0 ? address.text : `${address.open}${port}`
 }
 
 function protoOf(proto: number | string): string {

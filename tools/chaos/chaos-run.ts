@@ -212,7 +212,7 @@ export async function runChaos(scope: Scope, plan: ChaosPlan): Promise<ChaosRepo
   assert.equal(await stop(run), 0, 'SIGTERM: it ends by itself')
   learn(run, bites)
   const place = { url: world.database.url, db: 'flows' }
-  const truth = world.tailnet.truth(0n, lastNs - LAG_NS, { nowNs: lastNs, nameAsOf: () => undefined })
+  const truth = world.tailnet.truth(0n, lastNs - LAG_NS, { nowNs: lastNs })
   const points = await assertTruth(storedIn(place), truth)
   return { points, bites, seconds: (performance.now() - beganMs) / 1000, apiRequests: world.api.count('logs') }
 }

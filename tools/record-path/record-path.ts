@@ -16,7 +16,6 @@ import { createSemaphore } from '../../src/base/semaphore.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
-import { NameCache } from '../../src/flatten/name-cache.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { deliverWindow } from '../../src/pipeline/deliver-window.ts'
@@ -93,7 +92,7 @@ export async function recordPath(): Promise<readonly string[]> {
   const names = createNames(state, 'default')
   names.observe([{ nodeId: 'n9CNTRL', name: 'nine', addresses: ['100.64.9.9'] }], 0n)
   const worker = {
-    flattener: createFlattener({ tailnet: 'default', ports: settings.ports }, { names, nameCache: new NameCache() }),
+    flattener: createFlattener({ tailnetAt: () => 'default', portsAt: () => settings.ports }),
     lines: createLineWriter(lineLimits(settings.influx)),
   }
   const ledger = createLedger(state, 'default')

@@ -20,7 +20,7 @@ import { silentLog } from '../../test/helpers/silent.ts'
 import type { Fate, SimState } from './sim-state.ts'
 
 const INFLUX = influxSchema.parse({ url: 'http://simulated:8086', api: 'v1', db: 'flows' })
-const BATCH = { batchLinesMax: 4, batchBytesMax: 1_200, splitNodes: false, buffers: 2 }
+const BATCH = { batchLinesMax: 4, batchBytesMax: 1_200, buffers: 2 }
 
 export interface SimProcess {
   readonly pipeline: Pipeline
@@ -157,7 +157,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       },
     },
     createWorker: () => ({
-      flattener: createFlattener({ tailnet: options.tailnet, ports: 'service' }, { names }),
+      flattener: createFlattener({ tailnetAt: () => options.tailnet, portsAt: () => 'service' }),
       lines: createLineWriter(BATCH),
     }),
     clock: ownClock,

@@ -54,7 +54,7 @@ const MAD_YEARS = [
 export function pointsOf(record: SimRecord): readonly ModelPoint[] {
   const { start } = JSON.parse(record.text) as { start: string }
   if (!start.includes('T')) return []
-  return modelOf(record.text, { ports: 'service', tailnet: 'default', nameOf: () => undefined }).points.filter(
+  return modelOf(record.text, { ports: 'service', tailnet: 'default' }).points.filter(
     ({ timestampNs }) =>
       timestampNs >= record.loggedNs - CLOCK_BEHIND_NS && timestampNs <= record.loggedNs + CLOCK_AHEAD_NS,
   )

@@ -13,17 +13,17 @@ export interface LineLimits {
   readonly batchLinesMax: number
   /** Maximum bytes of one batch; a single line may be longer and is then a batch of its own. */
   readonly batchBytesMax: number
-  /** True: `tailnet_node` lines go to batches with target `nodes`. */
-  readonly splitNodes: boolean
   /** How many buffers of `batchBytesMax` are kept for reuse (8). More may be in flight; they are then left to the garbage collector. */
   readonly buffers?: number
 }
 
 const BUFFERS = 8
-/** No line is longer: twelve tags of at most 256 bytes, each byte escaped, plus keys and fields. */
-const LINE_BYTES_MAX = 8192
+/** Where raw points live. */
+const TARGET: Target = 'main'
+/** No line is longer: five tags of at most 256 bytes, each byte escaped, the short ones, keys and fields. */
+const LINE_BYTES_MAX = 4096
 
-/** A batch that is being filled. Call `begin`, write a line into `bytes` or `view` from `used` on, then say where it ends. */
+/** A batch that is being filled. Call `begin`, write lines into `view` from `used` on, then `took`. */
 class OpenBatch {
   bytes: Uint8Array<ArrayBuffer>
   view: DataView
@@ -33,12 +33,10 @@ class OpenBatch {
   /** Where `mark` was called. */
   private markedUsed = 0
   private markedLines = 0
-  readonly target: Target
   private readonly limits: LineLimits
   private readonly pool: Pool
 
-  constructor(target: Target, limits: LineLimits, pool: Pool) {
-    this.target = target
+  constructor(limits: LineLimits, pool: Pool) {
     this.limits = limits
     this.pool = pool
     this.bytes = NOTHING.bytes
@@ -55,18 +53,6 @@ class OpenBatch {
     if (this.memory === undefined) this.use(this.pool.take())
   }
 
-  /** The line is complete. Closes the batch when it is full; closes it before this line when the line would make it too large. */
-  lineEndsAt(end: number): void {
-    if (end > this.limits.batchBytesMax && this.lineCount > 0) {
-      // The line was written after the last one that fits: move it to the next batch.
-      const line = this.bytes.subarray(this.used, end)
-      this.close()
-      this.use(this.pool.take())
-      this.bytes.set(line)
-      this.took(1, line.length)
-    } else this.took(1, end)
-  }
-
   /** A number of lines is complete, the last one ends at `end`. Closes the batch when it is full. */
   took(lines: number, end: number): void {
     this.used = end
@@ -77,7 +63,7 @@ class OpenBatch {
   close(): void {
     if (this.memory === undefined) return
     this.pool.close(
-      { bytes: this.bytes.subarray(0, this.used), lineCount: this.lineCount, target: this.target },
+      { bytes: this.bytes.subarray(0, this.used), lineCount: this.lineCount, target: TARGET },
       this.memory,
     )
     this.use(undefined)
@@ -137,8 +123,7 @@ export function createBatches(limits: LineLimits) {
       closed.push(batch)
     },
   }
-  const main = new OpenBatch('main', limits, pool)
-  const nodes = limits.splitNodes ? new OpenBatch('nodes', limits, pool) : main
+  const open = new OpenBatch(limits, pool)
 
   function release(batch: Batch): void {
     const memory = memories.get(batch)
@@ -152,38 +137,31 @@ export function createBatches(limits: LineLimits) {
 
   function mark(): void {
     closedAtMark = closed.length
-    main.mark()
-    if (nodes !== main) nodes.mark()
+    open.mark()
   }
 
   /** Removes what was written since `mark`, also from closed batches. */
   function rollback(): void {
-    const undone = closed.splice(closedAtMark)
-    for (const open of nodes === main ? [main] : [main, nodes]) {
-      const [first, ...others] = undone.filter(({ target }) => target === open.target)
-      const memory = first && memories.get(first)
-      if (first) memories.delete(first)
-      open.rollback(memory)
-      for (const one of others) release(one)
-    }
+    const [first, ...others] = closed.splice(closedAtMark)
+    const memory = first && memories.get(first)
+    if (first) memories.delete(first)
+    open.rollback(memory)
+    for (const one of others) release(one)
   }
 
   return {
-    main,
-    nodes,
+    open,
     mark,
     rollback,
     hasFull: (): boolean => closed.length > 0,
     full: (): Batch | undefined => closed.shift(),
     rest(): readonly Batch[] {
-      main.close()
-      nodes.close()
+      open.close()
       return closed.splice(0)
     },
     release,
     reset(): void {
-      main.drop()
-      nodes.drop()
+      open.drop()
       for (const batch of closed.splice(0)) release(batch)
     },
   }

@@ -1,9 +1,8 @@
 /** Points become lines of line protocol, written as bytes into batches. */
 import type { Points } from '../../flatten/points.ts'
-import { KINDS } from '../../source/parse/message.ts'
 import type { Batch } from '../sink.ts'
 import { createBatches, type LineLimits } from './batches.ts'
-import { writeFlowLines, writeNodeLine } from './encode.ts'
+import { writeLines } from './encode.ts'
 import { PrefixCache } from './prefix-cache.ts'
 
 export interface LineWriter {
@@ -22,7 +21,7 @@ export interface LineWriter {
 }
 
 export function createLineWriter(limits: LineLimits): LineWriter {
-  const { main, nodes, mark, rollback, ...batches } = createBatches(limits)
+  const { open, mark, rollback, ...batches } = createBatches(limits)
   const prefixes = new PrefixCache()
   const end = new Int32Array(1)
 
@@ -38,18 +37,13 @@ export function createLineWriter(limits: LineLimits): LineWriter {
 
   function write(points: Points): void {
     prefixes.begin(points)
-    for (let i = 0; i < points.flowCount; ) {
-      main.begin()
-      const next = writeFlowLines(points, prefixes, i, main.view, main.used, limits.batchBytesMax, main.linesLeft, end)
+    for (let i = 0; i < points.count; ) {
+      open.begin()
+      const next = writeLines(points, prefixes, i, open.view, open.used, limits.batchBytesMax, open.linesLeft, end)
       // No further line fits: the rest belongs in the next batch.
-      if (next === i) main.close()
-      else main.took(next - i, end[0]!)
+      if (next === i) open.close()
+      else open.took(next - i, end[0]!)
       i = next
-    }
-    for (let kind = 0; kind < KINDS.length; kind++) {
-      if (points.flows[kind] === 0) continue
-      nodes.begin()
-      nodes.lineEndsAt(writeNodeLine(points, prefixes, kind, nodes.view, nodes.used))
     }
   }
 

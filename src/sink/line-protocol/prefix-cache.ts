@@ -1,4 +1,4 @@
-/** Texts that many lines of one message share: made once per message and then copied. */
+/** Texts that many lines share, made once and then copied: those of all messages, and those of one message. */
 
 import { PROTO_TAGS } from '../../base/protocol.ts'
 import { type Points, TAG_BYTES_MAX } from '../../flatten/points.ts'
@@ -8,85 +8,66 @@ import { writeInt64 } from './numbers.ts'
 
 const PROTOS = PROTO_TAGS.length
 
-/** `,kind=virtual,proto=tcp,src=` and so on for every kind and protocol, and then `,kind=virtual` for every kind. */
-const fixed = new TextChunks(64 * 1024)
+const fixed = new TextChunks(32 * 1024)
 const starts: number[] = []
-for (const kind of KINDS) {
-  for (const proto of PROTO_TAGS) {
-    starts.push(fixed.used)
-    fixed.add(`,kind=${kind},proto=${proto},src=`)
-  }
-}
-for (const kind of KINDS) {
+function addFixed(text: string): void {
   starts.push(fixed.used)
-  fixed.add(`,kind=${kind}`)
+  fixed.add(text)
 }
+for (const kind of KINDS) addFixed(`,dst_port=none,kind=${kind}`)
+for (const path of ['none', 'direct']) for (const proto of PROTO_TAGS) addFixed(`${path},proto=${proto},src=`)
+for (const proto of PROTO_TAGS) addFixed(`,proto=${proto},src=`)
+addFixed('tailnet_flow,dst=')
 starts.push(fixed.used)
 
 export const FIXED = fixed.view
-/** Where `,kind=K,proto=P,src=` begins in FIXED: at index `protoKey(K, P)`; it ends where the next one begins. */
+/** Where each text begins in FIXED, by its key; it ends where the next one begins. `,dst_port=none,kind=K` has the kind as its key. */
 export const FIXED_STARTS = Int32Array.from(starts)
-
-/** `proto` below 256. */
-export function protoKey(kind: number, proto: number): number {
-  return kind * PROTOS + proto
-}
-
-/** The same for `,kind=K` without a protocol. */
-export function kindKey(kind: number): number {
-  return KINDS.length * PROTOS + kind
-}
+/** `,dst_port=none`, which is left out where a port follows. */
+export const DST_PORT_NONE = ',dst_port=none'.length
+/** Keys of `none,proto=P,src=`, `direct,proto=P,src=` and `,proto=P,src=`: these, and the protocol (below 256) added. */
+export const NO_PATH = KINDS.length
+export const DIRECT = NO_PATH + PROTOS
+export const BARE_PROTO = DIRECT + PROTOS
+/** Key of `tailnet_flow,dst=`. */
+export const HEAD = BARE_PROTO + PROTOS
 
 export class PrefixCache {
-  private readonly own = new TextChunks(TAG_BYTES_MAX * 16)
+  private readonly own = new TextChunks(TAG_BYTES_MAX * 8)
   readonly view = this.own.view
   private tailnet: string | undefined
 
-  // In `,port=none,path=none,tailnet=T,node_name=N,src_name=`: where each part begins, and where it ends.
-  readonly portNone = 0
-  readonly pathNone = ',port=none'.length
-  readonly common = ',port=none,path=none'.length
-  private nodeName = 0
-  /** Where the tags of a node line end, which has no `src_name`. */
-  nodeTagsEnd = 0
+  // `,src_port=none,tailnet=T tx_bytes=`: where it begins, where `,tailnet` does, and where it ends.
+  readonly noSrcPort = 0
+  readonly common = ',src_port=none'.length
   commonEnd = 0
+  /** `,node=N,path=` */
+  node = 0
+  nodeEnd = 0
   /** `i 1761691191890385065` and the end of the line. */
   tail = 0
   tailEnd = 0
-  /** `tailnet_flow,node=N`, and `tailnet_node,node=N`. */
-  flowHead = 0
-  flowHeadEnd = 0
-  nodeHead = 0
-  nodeHeadEnd = 0
 
   begin(points: Points): void {
     const { own } = this
     if (points.tailnet !== this.tailnet) {
       this.tailnet = points.tailnet
       own.used = 0
-      own.add(',port=none,path=none,tailnet=')
+      own.add(',src_port=none,tailnet=')
       own.addTag(points.tailnet)
-      own.add(',node_name=')
-      this.nodeName = own.used
+      own.add(' tx_bytes=')
+      this.commonEnd = own.used
     }
-    own.used = this.nodeName
-    own.addTag(points.nodeName)
-    this.nodeTagsEnd = own.used
-    own.add(',src_name=')
-    this.commonEnd = own.used
+    own.used = this.commonEnd
+    this.node = own.used
+    own.add(',node=')
+    own.addTag(points.node)
+    own.add(',path=')
+    this.nodeEnd = own.used
     this.tail = own.used
     own.add('i ')
     own.used = writeInt64(own.view, own.used, points.startNs)
     own.add('\n')
     this.tailEnd = own.used
-    this.flowHead = own.used
-    own.add('tailnet_flow,node=')
-    const node = own.used
-    own.addTag(points.node)
-    this.flowHeadEnd = own.used
-    this.nodeHead = own.used
-    own.add('tailnet_node,node=')
-    own.copy(own.view, node, this.flowHeadEnd)
-    this.nodeHeadEnd = own.used
   }
 }

@@ -1,25 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createFlattener } from '../../../src/flatten/flatten.ts'
 import type { Points } from '../../../src/flatten/points.ts'
 import type { LineLimits } from '../../../src/sink/line-protocol/batches.ts'
 import { encodeLine } from '../../../src/sink/line-protocol/encode-line.ts'
 import { createLineWriter } from '../../../src/sink/line-protocol/line-writer.ts'
 import type { Batch } from '../../../src/sink/sink.ts'
 import { createMessageReader } from '../../../src/source/parse/message-reader.ts'
+import { flattenerOf } from '../../helpers/flattener.ts'
 import { linesOf } from '../../helpers/lines.ts'
 import { parseLine, parseLines } from './parse-lines.ts'
 
 const SEED = 20_260_804
-const LIMITS: LineLimits = { batchLinesMax: 5_000, batchBytesMax: 1 << 16, splitNodes: false }
+const LIMITS: LineLimits = { batchLinesMax: 5_000, batchBytesMax: 1 << 16 }
 const textOf = (batch: Batch) => new TextDecoder('utf-8', { fatal: true }).decode(batch.bytes)
 
 /** Flattens messages one after the other, as they are asked for. */
 function* pointsOf(messages: readonly string[]): Iterable<Points> {
   const reader = createMessageReader({ answerBytesMax: 1 << 28, messageBytesMax: 1 << 24, depthMax: 8 })
-  const names = { nameOf: () => undefined, version: () => 0 }
-  const flattener = createFlattener({ tailnet: 'example.com', ports: 'full' }, { names })
+  const flattener = flattenerOf('full', 'example.com')
   for (const message of reader.push(Buffer.from(`{"logs":[${messages}]}`))) yield flattener.flatten(message)
 }
 
@@ -47,7 +46,7 @@ test('batches keep their limits, and no line is split or lost, whatever the limi
   const all = batchesOf(messages, { ...LIMITS, batchLinesMax: 1e6, batchBytesMax: 1e7 })
   assert.equal(all.length, 1)
   const expected = textOf(all[0]!)
-  assert.equal(all[0]!.lineCount, 3 + 200 + 1 + 60 + 4)
+  assert.equal(all[0]!.lineCount, 3 + 200 + 1 + 60)
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 300 }),
@@ -71,7 +70,7 @@ test('a batch that is exactly full is handed over, and the next one begins empty
   const [whole] = batchesOf([messageOf(2, 1)], LIMITS)
   const writer = createLineWriter({ ...LIMITS, batchBytesMax: whole!.bytes.length })
   for (const points of pointsOf([messageOf(2, 1)])) writer.append(points)
-  assert.equal(writer.full()?.lineCount, 3)
+  assert.equal(writer.full()?.lineCount, 2)
   assert.equal(writer.full(), undefined)
   assert.deepEqual(writer.rest(), [])
 })
@@ -101,42 +100,35 @@ test('the longest lines fit', () => {
   })
   const [batch] = batchesOf(messages, LIMITS)
   const parsed = parseLines(textOf(batch!))
-  assert.equal(parsed.length, 2 * names.length)
+  assert.equal(parsed.length, names.length)
   for (const [i, line] of parsed.entries()) {
     assert.equal(line.fields['rx_pkts'], 9223372036854775807n)
-    const letter = names[Math.floor(i / 2)]!
+    const letter = names[i]!
     const cut = letter === '\u2028' ? '_'.repeat(256) : letter.repeat(256 / Buffer.byteLength(letter))
-    for (const key of ['node', 'node_name']) assert.equal(line.tags[key], cut, `${key} of ${JSON.stringify(letter)}`)
-    if (line.measurement === 'tailnet_flow')
-      for (const key of ['proto', 'src', 'dst']) assert.equal(line.tags[key], cut)
+    for (const key of ['node', 'proto', 'src', 'dst'])
+      assert.equal(line.tags[key], cut, `${key} of ${JSON.stringify(letter)}`)
   }
 })
 
-test('tailnet_node lines go to their own batches when they have their own bucket', () => {
-  const batches = batchesOf([messageOf(3, 1), messageOf(4, 2)], { ...LIMITS, splitNodes: true })
-  assert.deepEqual(batches.map((batch) => [batch.target, batch.lineCount]).sort(), [
-    ['main', 7],
-    ['nodes', 2],
-  ])
-  for (const batch of batches) {
-    for (const line of parseLines(textOf(batch)))
-      assert.equal(line.measurement, batch.target === 'nodes' ? 'tailnet_node' : 'tailnet_flow')
-  }
-})
-
-test('tags and fields stand in the order that the database keeps', () => {
-  const [batch] = batchesOf(
-    [
-      '{"nodeId":"n1","start":"2026-08-01T10:00:01Z","physicalTraffic":[{"src":"100.64.0.2:0","dst":"127.3.3.40:9","rxPkts":1}]}',
-    ],
-    LIMITS,
+test('tags stand in byte order of their keys, `none` where something is absent, fields in the order of the data model', () => {
+  const of = (traffic: string) =>
+    textOf(batchesOf([`{"nodeId":"n1","start":"2026-08-01T10:00:01Z",${traffic}}`], LIMITS)[0]!)
+  const end = 'flows=1i 1785578401000000000\n'
+  assert.equal(
+    of('"physicalTraffic":[{"src":"100.64.0.2:0","dst":"127.3.3.40:9","rxPkts":1}]'),
+    `tailnet_flow,dst=127.3.3.40,dst_port=9,kind=physical,node=n1,path=derp-9,proto=none,src=100.64.0.2,src_port=0,tailnet=example.com tx_bytes=0i,tx_pkts=0i,rx_bytes=0i,rx_pkts=1i,${end}`,
   )
   assert.equal(
-    textOf(batch!),
-    'tailnet_flow,node=n1,kind=physical,proto=none,src=100.64.0.2:0,dst=127.3.3.40:9,port=none,path=derp-9,tailnet=example.com,node_name=n1,src_name=100.64.0.2,dst_name=derp-9 ' +
-      'tx_bytes=0i,tx_pkts=0i,rx_bytes=0i,rx_pkts=1i,flows=1i 1785578401000000000\n' +
-      'tailnet_node,node=n1,kind=physical,tailnet=example.com,node_name=n1 ' +
-      'tx_bytes=0i,tx_pkts=0i,rx_bytes=0i,rx_pkts=1i,flows=1i,peers=1i,derp_tx_bytes=0i,derp_rx_bytes=0i 1785578401000000000\n',
+    of('"physicalTraffic":[{"proto":17,"src":"100.64.0.2","dst":"[2001:db8::1]:41641","txBytes":5}]'),
+    `tailnet_flow,dst=2001:db8::1,dst_port=41641,kind=physical,node=n1,path=direct,proto=udp,src=100.64.0.2,src_port=none,tailnet=example.com tx_bytes=5i,tx_pkts=0i,rx_bytes=0i,rx_pkts=0i,${end}`,
+  )
+  assert.equal(
+    of('"exitTraffic":[{"proto":"odd one","src":"100.64.0.2:5"}]'),
+    `tailnet_flow,dst=none,dst_port=none,kind=exit,node=n1,path=none,proto=odd\\ one,src=100.64.0.2,src_port=5,tailnet=example.com tx_bytes=0i,tx_pkts=0i,rx_bytes=0i,rx_pkts=0i,${end}`,
+  )
+  assert.equal(
+    of('"physicalTraffic":[{"proto":"odd","dst":"127.3.3.40:12"}]'),
+    `tailnet_flow,dst=127.3.3.40,dst_port=12,kind=physical,node=n1,path=derp-12,proto=odd,src=none,src_port=none,tailnet=example.com tx_bytes=0i,tx_pkts=0i,rx_bytes=0i,rx_pkts=0i,${end}`,
   )
 })
 
@@ -148,7 +140,7 @@ test('every count is written with the digits it has', () => {
   )
   const parsed = parseLines(batchesOf(messages, LIMITS).map(textOf).join(''))
   assert.deepEqual(
-    parsed.filter((line) => line.measurement === 'tailnet_flow').map((line) => line.fields['tx_bytes']),
+    parsed.map((line) => line.fields['tx_bytes']),
     values,
   )
   fc.assert(
@@ -167,7 +159,7 @@ test('memory of a batch is used again after its release, never before, and twice
   const limits = { ...LIMITS, batchLinesMax: 2, buffers: 2 }
   const writer = createLineWriter(limits)
   const take = (second: number): Batch[] => {
-    for (const points of pointsOf([messageOf(5, second)])) writer.append(points)
+    for (const points of pointsOf([messageOf(6, second)])) writer.append(points)
     const batches: Batch[] = []
     for (let batch = writer.full(); batch; batch = writer.full()) batches.push(batch)
     return batches
@@ -191,7 +183,7 @@ test('memory of a batch is used again after its release, never before, and twice
 })
 
 test('after a reset nothing of what was appended comes out', () => {
-  const writer = createLineWriter({ ...LIMITS, batchLinesMax: 2, splitNodes: true })
+  const writer = createLineWriter({ ...LIMITS, batchLinesMax: 2 })
   for (const points of pointsOf([messageOf(5, 1)])) writer.append(points)
   writer.reset()
   assert.equal(writer.full(), undefined)
@@ -199,7 +191,7 @@ test('after a reset nothing of what was appended comes out', () => {
   for (const points of pointsOf([messageOf(1, 2)])) writer.append(points)
   assert.deepEqual(
     writer.rest().map((batch) => batch.lineCount),
-    [1, 1],
+    [1],
   )
 })
 
@@ -248,12 +240,11 @@ test('a message whose encoding throws leaves no line, and those before and after
     DataView.prototype.setBigUint64 = setBigUint64
   })
   const messages = [messageOf(3, 1), messageOf(40, 2), messageOf(2, 3), messageOf(9, 4)]
-  const linesFor = (batches: readonly Batch[], target: string) =>
-    batches.flatMap((batch) => (batch.target === target ? linesOf(batch.bytes) : []))
+  const linesIn = (batches: readonly Batch[]) => batches.flatMap((batch) => linesOf(batch.bytes))
   const known = new Map<string, Batch[]>()
-  function expectedOf(whole: readonly string[], splitNodes: boolean): Batch[] {
-    const key = `${splitNodes} ${whole.map((message) => messages.indexOf(message))}`
-    return known.getOrInsertComputed(key, () => batchesOf(whole, { ...LIMITS, splitNodes }))
+  function expectedOf(whole: readonly string[]): Batch[] {
+    const key = String(whole.map((message) => messages.indexOf(message)))
+    return known.getOrInsertComputed(key, () => batchesOf(whole, LIMITS))
   }
   fc.assert(
     fc.property(
@@ -261,9 +252,8 @@ test('a message whose encoding throws leaves no line, and those before and after
       fc.nat(1_500),
       fc.integer({ min: 1, max: 60 }),
       fc.integer({ min: 1, max: 4_000 }),
-      fc.boolean(),
-      (broken, calls, batchLinesMax, batchBytesMax, splitNodes) => {
-        const writer = createLineWriter({ batchLinesMax, batchBytesMax, splitNodes })
+      (broken, calls, batchLinesMax, batchBytesMax) => {
+        const writer = createLineWriter({ batchLinesMax, batchBytesMax })
         const batches: Batch[] = []
         const whole: string[] = []
         let index = 0
@@ -279,10 +269,7 @@ test('a message whose encoding throws leaves no line, and those before and after
           index += 1
         }
         batches.push(...writer.rest())
-        const expected = expectedOf(whole, splitNodes)
-        for (const target of ['main', 'nodes']) {
-          assert.deepEqual(linesFor(batches, target), linesFor(expected, target))
-        }
+        assert.deepEqual(linesIn(batches), linesIn(expectedOf(whole)))
         for (const batch of batches) {
           assert.equal(textOf(batch).split('\n').length - 1, batch.lineCount)
           assert.ok(batch.lineCount >= 1 && batch.lineCount <= batchLinesMax)

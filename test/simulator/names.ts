@@ -1,0 +1,19 @@
+/** What the devices API says of a simulated tailnet, as names for alerts and the live view. */
+import type { NodeNames } from '../../src/directory/node-names.ts'
+import { deviceOf } from '../../src/source/devices.ts'
+import { NOON_NS } from '../helpers/fake-clock.ts'
+import type { Tailnet } from './tailnet.ts'
+
+export function namesOf(tailnet: Tailnet, atNs = NOON_NS): NodeNames {
+  const names = new Map<string, string>()
+  const ids = new Map<string, string>()
+  for (const text of tailnet.devices(atNs)) {
+    const device = deviceOf(JSON.parse(text))
+    if (device === undefined) continue
+    for (const key of [device.nodeId, ...device.addresses]) {
+      names.set(key, device.name)
+      ids.set(key, device.nodeId)
+    }
+  }
+  return { nameOf: (key) => names.get(key), nodeOf: (address) => ids.get(address) }
+}
