@@ -13,6 +13,7 @@ import { createSemaphore } from './base/semaphore.ts'
 import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetTag } from './config/settings.ts'
+import { missingKey, settingsShape, tailnetNames } from './config/settings-in-force.ts'
 import { alsoObserved } from './directory/names.ts'
 import type { NodeNames } from './directory/node-names.ts'
 import { createNames } from './directory/sqlite-names.ts'
@@ -22,6 +23,7 @@ import type { ReloadAnswer } from './http/answers.ts'
 import { createControlToken } from './http/control-token.ts'
 import { createHttpServer } from './http/server.ts'
 import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
+import { createSettingsHistory } from './ledger/sqlite/settings-table.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
 import { createLive, type Live } from './live/live.ts'
@@ -141,6 +143,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   if (state.recovered && state !== carriedOver?.state) reports.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
+  const history = createSettingsHistory(state, tailnet, settingsShape(settings))
   const privacy = createPrivacy(settings.privacy, state)
   const names = privacy.names(createNames(state, tailnet))
 
@@ -172,6 +175,11 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       source,
       sink,
       ledger,
+      settings: {
+        ...history,
+        names: () => tailnetNames(settings, history.changes()),
+        problem: (nowNs) => missingKey(settings, history.changes(), nowNs),
+      },
       deadLetters,
       observers,
       backfillRequests: createBackfillRequests(state, tailnet),

@@ -133,7 +133,7 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
       tailnet,
       createSink: (deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
         createInfluxSink(config, { clock, log, metrics: unheardSink, deadLetters }),
-      probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, until: AbortSignal) =>
+      probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>, until: AbortSignal) =>
         probeCheckpoint(sink, { tailnet, clock }, until),
     }
     return diagnoseInflux(await probeInflux(config, ask, signal), config, plan)
@@ -144,7 +144,7 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
 
 /** Runs the same queries as the service: all that it compares, and a probe point that belongs to no window. */
 async function probeCheckpoint(
-  sink: Pick<Sink, 'write' | 'checkpoint'>,
+  sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>,
   { tailnet, clock }: { readonly tailnet: string; readonly clock: Clock },
   signal: AbortSignal,
 ): Promise<CheckpointFacts> {

@@ -1,8 +1,11 @@
 /** The settings that decide what a record becomes, as the ledger keeps them through time. */
 import { z } from 'zod'
+import { isoOf } from '../base/format.ts'
 import { networksSchema } from '../directory/networks.ts'
 import { portsSchema } from '../flatten/ports.ts'
+import type { SettingsChange } from '../ledger/settings-history.ts'
 import { privacySchema } from '../privacy/config.ts'
+import { keyFingerprint } from '../privacy/key.ts'
 import { edgesSchema } from '../rollup/config.ts'
 import { type Settings, tailnetTag } from './settings.ts'
 
@@ -37,13 +40,47 @@ export function settingsShape(settings: Settings) {
 
 function currentOf(settings: Settings): SettingsInForce {
   const { ports, privacy, networks, edges } = settings
+  const isHashed = [privacy.names, privacy.externalAddresses].includes('hash')
   return {
     ports,
     tailnet: tailnetTag(settings),
     externalAddresses: privacy.externalAddresses,
     names: privacy.names,
+    ...(isHashed && privacy.key ? { keyFingerprint: keyFingerprint(privacy.key.reveal()) } : {}),
     networks,
     edgesPerEndpoint: edges.perEndpoint,
     edgesPerDay: edges.perDay,
+  }
+}
+
+/** The key with this fingerprint, as text; undefined when it is not in the settings. */
+export function keyWith(fingerprint: string, { privacy }: Pick<Settings, 'privacy'>): string | undefined {
+  const keys = [privacy.key, privacy.formerKey].flatMap((one) => (one === undefined ? [] : [one.reveal()]))
+  return keys.find((key) => keyFingerprint(key) === fingerprint)
+}
+
+/** Every name that the tailnet had, that of now first. */
+export function tailnetNames(
+  settings: Settings,
+  changes: readonly SettingsChange<SettingsInForce>[],
+): readonly string[] {
+  return [...new Set([tailnetTag(settings), ...changes.map(({ settings }) => settings.tailnet).toReversed()])]
+}
+
+/** What cannot be hashed as it was, because the key is not in the settings. An error while that is so for records of now. */
+export function missingKey(
+  settings: Settings,
+  changes: readonly SettingsChange<SettingsInForce>[],
+  nowNs: bigint,
+): { readonly status: 'warning' | 'error'; readonly text: string } | undefined {
+  const isMissing = ({ keyFingerprint: key }: SettingsInForce) =>
+    key !== undefined && keyWith(key, settings) === undefined
+  const last = changes.findLastIndex((change) => isMissing(change.settings))
+  if (last < 0) return undefined
+  const endNs = changes[last + 1]?.fromNs
+  const until = endNs === undefined ? 'What is read' : `What starts before ${isoOf(endNs)}`
+  return {
+    status: endNs === undefined || endNs > nowNs ? 'error' : 'warning',
+    text: `${until} was hashed with a privacy.key that is not in the settings any more, and is quarantined when it is read. Set privacy.formerKey (TAILFLUX_PRIVACY_FORMER_KEY) to the key before the change.`,
   }
 }

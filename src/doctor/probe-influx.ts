@@ -58,7 +58,10 @@ export interface InfluxFacts {
 
 export interface InfluxDeps extends SampleDeps {
   /** Runs the same query as the service. Rejects with a CollectorError when its point cannot be written. */
-  readonly probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint'>, signal: AbortSignal) => Promise<CheckpointFacts>
+  readonly probeCheckpoint: (
+    sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>,
+    signal: AbortSignal,
+  ) => Promise<CheckpointFacts>
 }
 
 export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal: AbortSignal): Promise<InfluxFacts> {

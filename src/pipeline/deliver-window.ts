@@ -5,7 +5,7 @@
  * The ledger moves on receipts alone. After any failure before that the window is not done and is read again. Points have the same
  * identity every time, so they overwrite themselves. */
 import type { Logger } from 'pino'
-import type { Clock } from '../base/clock.ts'
+import { type Clock, MINUTE } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { createHashSet } from '../base/hash-tables.ts'
 import type { Semaphore } from '../base/semaphore.ts'
@@ -130,6 +130,7 @@ async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<
   const digest = createWindowDigest()
   const quarantine = createQuarantine(digest, deps)
   const counts = { messages: 0, entries: 0, points: 0 }
+  const minutes = createMinutes()
   let held: Batch[] | undefined = window.previous ? [] : undefined
   let heldBytes = 0
   let serverNs: bigint | undefined
@@ -161,6 +162,7 @@ async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<
     counts.messages += 1
     counts.entries += message.entryCount
     counts.points += points.count
+    if (points.count > 0) minutes.add(message.startNs)
     digest.add(points.digest)
     observer.points(points, message)
   }
@@ -222,6 +224,8 @@ async function readAndDeliver(run: WindowRun, deps: DeliverWindowDeps): Promise<
           atNs: isWritten ? ackedNs : (window.previous?.atNs ?? ackedNs),
         },
         attempt,
+        // What was not written changes no row.
+        isWritten ? minutes.all() : [],
       )
     }
     const durationMs = deps.clock.monotonicMs() - run.beganMs
@@ -323,6 +327,21 @@ function createDelivery(
       return sentMs
     },
     totals,
+  }
+}
+
+/** The minutes of `start` whose points a window holds. */
+function createMinutes() {
+  const begins = new Set<bigint>()
+  /** The last one again, mostly: messages of one minute come together. */
+  let lastNs = -1n
+  return {
+    add(startNs: bigint): void {
+      if (startNs >= lastNs && startNs < lastNs + MINUTE) return
+      lastNs = startNs - (startNs % MINUTE)
+      begins.add(lastNs)
+    },
+    all: (): readonly bigint[] => [...begins],
   }
 }
 

@@ -21,6 +21,7 @@ import { createDeviceNames } from '../directory/device-names.ts'
 import type { Names } from '../directory/names.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
+import { unsettledText } from '../ledger/unsettled-text.ts'
 import type { HealthReport } from '../observe/health.ts'
 import { createDatabaseHealth } from '../observe/line/database-health.ts'
 import { createLineHealth } from '../observe/line/line-health.ts'
@@ -39,7 +40,7 @@ import type { DeliverWindowDeps, WorkerParts } from './deliver-window.ts'
 import { createExpiry } from './expiry.ts'
 import { createPlanner, type Planner } from './planner.ts'
 import { createCheckpoint } from './recovery/checkpoint.ts'
-import { createRecovery, isOutage, isRefusal } from './recovery/recovery.ts'
+import { createRecovery, isOutage, isRefusal, type LineSettings } from './recovery/recovery.ts'
 import { createSafeReadHorizon, createSourceClock } from './source-clock.ts'
 import { createWindowRunner } from './window-runner.ts'
 import { runWorkers } from './worker-pool.ts'
@@ -65,6 +66,7 @@ export interface PipelineDeps {
   readonly source: Source
   readonly sink: Sink
   readonly ledger: Ledger
+  readonly settings: LineSettings
   readonly names: Names
   /** History that was requested. */
   readonly backfillRequests?: BackfillRequests
@@ -142,13 +144,14 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       if (error && !isRefusal(error)) recovery.databaseWasAway()
     },
   })
+  const carried = () => ({ unsettled: unsettledText(ledger.unsettled), settings: deps.settings.text() })
   const recovery = createRecovery(
     { ...options, lagNs, lastPassNs },
-    { source, sink, ledger, sourceClock, backoff, breaker, health, clock, log },
+    { source, sink, ledger, settings: deps.settings, carried, sourceClock, backoff, breaker, health, clock, log },
   )
   const checkpoint = createCheckpoint(
     { ...options, latePasses: latePassesNs.length },
-    { ...deps, sourceClock, breaker, recovery },
+    { ...deps, carried, sourceClock, breaker, recovery },
   )
   sink.listen(database.listener)
   sink.listen({

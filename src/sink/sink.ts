@@ -43,15 +43,26 @@ export interface CheckpointPoint {
   readonly passedNs: bigint | undefined
 }
 
-/** The points, or why they cannot be queried. */
-export type CheckpointAnswer =
-  | { readonly points: readonly CheckpointPoint[] }
-  | {
-      /** A sentence with the fix. */
-      readonly cannotBeQueried: string
-      /** This kind of database has no such queries (write-only stores), so there is nothing to fix. */
-      readonly isByNature?: boolean
-    }
+/** What a point of `tailflux_window` carries of the ledger that wrote it, for a new ledger that continues; undefined where it carries none. */
+export interface CheckpointState {
+  readonly pass: string
+  readonly writer: string | undefined
+  /** The list of what is not settled (ledger/unsettled-text.ts). */
+  readonly unsettled: string | undefined
+  /** The changes of settings (ledger/settings-history.ts). */
+  readonly settings: string | undefined
+}
+
+/** Why the checkpoint cannot be queried. */
+export interface Unanswered {
+  /** A sentence with the fix. */
+  readonly cannotBeQueried: string
+  /** This kind of database has no such queries (write-only stores), so there is nothing to fix. */
+  readonly isByNature?: boolean
+}
+
+export type CheckpointAnswer = { readonly points: readonly CheckpointPoint[] } | Unanswered
+export type CheckpointStatesAnswer = { readonly states: readonly CheckpointState[] } | Unanswered
 
 /** Both ends inclusive, ns. */
 export interface TimeRange {
@@ -74,6 +85,8 @@ export interface Sink {
   /** The points of `tailflux_window` of one tailnet whose time lies in `range` (both ends inclusive; at most twelve hours, or InfluxDB 3 Core
    * may refuse the query). A failure is returned as a text. Rejects with the signal's reason only. */
   checkpoint(tailnet: string, range: TimeRange, signal: AbortSignal): Promise<CheckpointAnswer>
+  /** What the points of `tailflux_window` of exactly this time carry: texts, so it is asked for the newest points only. Fails as `checkpoint`. */
+  checkpointStates(tailnet: string, timeNs: bigint, signal: AbortSignal): Promise<CheckpointStatesAnswer>
   /** Calls `listener` for each request of `write`; returns a function that removes it. Any number of listeners; none may throw. */
   listen(listener: SinkListener): () => void
   stop(): Promise<void>

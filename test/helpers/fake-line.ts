@@ -7,7 +7,16 @@ import type { Flattener } from '../../src/flatten/flatten.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { WorkerParts } from '../../src/pipeline/deliver-window.ts'
 import type { LineWriter } from '../../src/sink/line-protocol/line-writer.ts'
-import type { Batch, CheckpointAnswer, CheckpointPoint, Receipt, Sink, TimeRange } from '../../src/sink/sink.ts'
+import type {
+  Batch,
+  CheckpointAnswer,
+  CheckpointPoint,
+  CheckpointState,
+  CheckpointStatesAnswer,
+  Receipt,
+  Sink,
+  TimeRange,
+} from '../../src/sink/sink.ts'
 import { createSinkListeners, type SinkListeners } from '../../src/sink/sink-listeners.ts'
 import type { Message } from '../../src/source/parse/message.ts'
 import type { Answer, Source, Window } from '../../src/source/source.ts'
@@ -17,6 +26,8 @@ import { linesOf } from './lines.ts'
 export interface FakeRecord {
   readonly id: string
   readonly loggedNs: bigint
+  /** Its `logged` when absent. */
+  readonly startNs?: bigint
   /** When the API begins to return it; its `logged` when absent. */
   readonly visibleNs?: bigint
   readonly value?: number
@@ -75,7 +86,7 @@ function toMessage(record: FakeRecord): Message {
   const message: FakeMessage = {
     record,
     nodeId: record.id,
-    startNs: record.loggedNs,
+    startNs: record.startNs ?? record.loggedNs,
     loggedNs: record.loggedNs,
     hasLogged: true,
     json: Buffer.from(record.id),
@@ -121,18 +132,23 @@ export function createFakeWorker(batchLines = 3): WorkerParts {
   return { flattener, lines }
 }
 
+/** A point of tailflux_window, with what it carries. */
+export interface FakeWindow extends CheckpointPoint, Partial<Omit<CheckpointState, keyof CheckpointPoint>> {}
+
 export interface FakeDb extends Sink {
   /** Lines of the service's flows, by id: the last value wins, as in the database. */
   readonly rows: Map<string, string>
   /** Points of tailflux_window, by identity. */
-  windows: Map<string, CheckpointPoint>
+  windows: Map<string, FakeWindow>
   /** The highest of them. */
   readonly highest: { readonly watermarkNs: bigint; readonly ackedNs: bigint }
   /** Puts a point of tailflux_window there as if another writer had written it. */
-  show(point: Partial<CheckpointPoint> & { timeNs: bigint }): void
+  show(point: Partial<FakeWindow> & { timeNs: bigint }): void
   /** Questions for the checkpoint, in order, and what they are answered instead of the truth. */
   readonly questions: TimeRange[]
   answer: ((range: TimeRange) => CheckpointAnswer | undefined) | undefined
+  /** The same for what points carry. */
+  stateAnswer: CheckpointStatesAnswer | undefined
   /** Makes a write or probe fail: throw. */
   fault: ((batch: Batch | undefined) => Promise<void> | void) | undefined
   /** Those who hear of each request; a test may report an outage to them that `write` got over by itself. */
@@ -167,6 +183,7 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
     },
     questions: [],
     answer: undefined,
+    stateAnswer: undefined,
     fault: undefined,
     writes: 0,
     listeners,
@@ -188,7 +205,7 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
       const lines = linesOf(batch.bytes)
       for (const line of lines) {
         if (line.startsWith('tailflux_window')) {
-          const { tags, fields, timestampNs } = parseLine(line)
+          const { tags, fields, texts, timestampNs } = parseLine(line)
           db.show({
             timeNs: timestampNs,
             pass: tags['pass'] ?? '',
@@ -196,6 +213,8 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
             ackedNs: fields['acked'],
             watermarkNs: fields['watermark'],
             passedNs: fields['passed'],
+            unsettled: texts?.['unsettled'],
+            settings: texts?.['settings'],
           })
           continue
         }
@@ -211,6 +230,13 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
       db.questions.push(range)
       const isIn = ({ timeNs }: CheckpointPoint) => timeNs >= range.fromNs && timeNs <= range.toNs
       return db.answer?.(range) ?? { points: [...db.windows.values()].filter(isIn) }
+    },
+    async checkpointStates(_tailnet, timeNs, signal) {
+      signal.throwIfAborted()
+      const states = [...db.windows.values()]
+        .filter((one) => one.timeNs === timeNs)
+        .map(({ pass, writer, unsettled, settings }) => ({ pass, writer, unsettled, settings }))
+      return db.stateAnswer ?? { states }
     },
   }
   return db

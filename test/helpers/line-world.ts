@@ -10,6 +10,7 @@ import type { TickResult } from '../../src/observe/line/status.ts'
 import type { PipelineMetrics } from '../../src/observe/metrics.ts'
 import { NO_OBSERVERS, type Observers } from '../../src/observers/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
+import type { LineSettings } from '../../src/pipeline/recovery/recovery.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
 import type { Device } from '../../src/source/source.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
@@ -29,6 +30,15 @@ export const OPTIONS: PipelineOptions = {
   latePassesMs: [900_000, 86_400_000],
   devicesIntervalMs: 300_000,
   stepMaxMs: 900_000,
+}
+
+/** Settings that never change. */
+export const NO_SETTINGS: LineSettings = {
+  settle: () => undefined,
+  text: () => '',
+  restore: () => true,
+  names: () => ['default'],
+  problem: () => undefined,
 }
 
 export interface LineWorld {
@@ -63,6 +73,7 @@ export function createLineWorld(
     backfillRequests?: BackfillRequests
     log?: Logger
     observers?: Pick<Observers, 'begin'>
+    settings?: LineSettings
   } = {},
 ): LineWorld {
   const options = { ...OPTIONS, ...changes }
@@ -81,6 +92,7 @@ export function createLineWorld(
     source: { open: api.open, devices: given.devices ?? (async () => []), stop: async () => undefined },
     sink: db,
     ledger,
+    settings: given.settings ?? NO_SETTINGS,
     names: {
       nameOf: () => undefined,
       observe: () => undefined,

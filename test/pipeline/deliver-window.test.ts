@@ -227,3 +227,94 @@ test('a stop in the middle rejects with the reason of the stop and leaves the wi
   await assert.rejects(deliverWindow(WINDOW, worker, deps, stop.signal), /stopping/)
   assert.deepEqual(ledger.settled(), [])
 })
+
+/** The minutes on the list, as minutes from FROM on. */
+function listedIn({ ledger }: ReturnType<typeof setUp>): bigint[] {
+  return ledger.unsettled.all('minute').map(({ startNs }) => (startNs - FROM) / MINUTE)
+}
+
+test('a window that is done lists each minute of `start` that it has points of, in the transaction that makes it done', async () => {
+  const world = setUp()
+  world.api.records = [
+    { id: 'a', loggedNs: FROM, startNs: FROM - 3n * MINUTE },
+    { id: 'b', loggedNs: FROM, startNs: FROM - 2n * MINUTE - 1n },
+    { id: 'c', loggedNs: FROM, startNs: FROM - 2n * MINUTE },
+    { id: 'd', loggedNs: FROM, startNs: FROM + 30n * MINUTE + SECOND },
+    { id: 'e', loggedNs: FROM, startNs: FROM - 3n * MINUTE + SECOND },
+    { id: 'bad', loggedNs: FROM, startNs: FROM + 7n * MINUTE, quarantined: true },
+  ]
+  const before = world.ledger.unsettled.all('minute')
+  await deliverWindow(WINDOW, world.worker, world.deps, never)
+  assert.deepEqual([before, listedIn(world)], [[], [-3n, -2n, 30n]])
+  assert.ok(world.ledger.unsettled.all('minute').every(({ read, must }) => read > 0 && must === 0))
+})
+
+test('what is beyond the end of a window that was cut is listed when it is done', async () => {
+  const world = setUp(() => FROM + MINUTE + 30n * SECOND)
+  world.api.records = [
+    { id: 'a', loggedNs: FROM + 10n * SECOND, startNs: FROM },
+    { id: 'b', loggedNs: FROM + 50n * SECOND, startNs: FROM - 5n * MINUTE },
+  ]
+  await deliverWindow(WINDOW, world.worker, world.deps, never)
+  assert.deepEqual(listedIn(world), [0n])
+})
+
+test('a late pass lists minutes only if it wrote', async () => {
+  const world = setUp()
+  const { api, ledger, deps, worker } = world
+  await deliverWindow(WINDOW, worker, deps, never)
+  const strike = () => {
+    for (const one of ledger.unsettled.all('minute'))
+      ledger.unsettled.strikeOff({ tier: 'minute', startNs: one.startNs }, one, [], NOON_NS)
+  }
+  strike()
+  const [previous] = ledger.recent(1)
+  assert.ok(previous)
+  const late: PlannedWindow = { ...WINDOW, queue: 'late', pass: 2, previous }
+  await deliverWindow(late, worker, deps, never)
+  assert.deepEqual(listedIn(world), [])
+  api.records.push({ id: 'came-late', loggedNs: FROM + 5n * SECOND, startNs: FROM - 9n * MINUTE })
+  await deliverWindow(late, worker, deps, never)
+  assert.deepEqual(listedIn(world), [-9n, 0n], 'all of the window, because all of it was written')
+  strike()
+  const [changed] = ledger.recent(1)
+  assert.ok(changed)
+  await deliverWindow({ ...late, previous: changed }, worker, { ...deps, heldBytesMax: 20 }, never)
+  assert.deepEqual(listedIn(world), [-9n, 0n], 'too large to hold: written without waiting for the digest')
+})
+
+test('a window that is not done lists nothing: a limit, an outage, a batch that fails, a state file that cannot be written', async () => {
+  const limited = setUp()
+  let calls = 0
+  limited.db.fault = () => {
+    calls += 1
+    if (calls === 2) throw new CollectorError('full', { stage: 'sink', code: 'db_limit', reaction: 'hold' })
+  }
+  await deliverWindow(WINDOW, limited.worker, limited.deps, never)
+  assert.deepEqual(listedIn(limited), [])
+  limited.db.fault = undefined
+  await deliverWindow({ ...WINDOW, queue: 'gap' }, limited.worker, limited.deps, never)
+  assert.deepEqual(listedIn(limited), [0n], 'when it is done later')
+
+  const away = setUp()
+  const recovery = { ...away.deps.recovery, wasAwaySince: () => true }
+  await assert.rejects(deliverWindow(WINDOW, away.worker, { ...away.deps, recovery }, never), /away/)
+  assert.deepEqual(listedIn(away), [])
+
+  const broken = setUp()
+  broken.db.fault = () => {
+    throw new CollectorError('no', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
+  }
+  await assert.rejects(deliverWindow(WINDOW, broken.worker, broken.deps, never), /no/)
+  assert.deepEqual(listedIn(broken), [])
+
+  const full = setUp()
+  const done = () => {
+    throw new CollectorError('no space', { stage: 'ledger', code: 'state_full', reaction: 'retry' })
+  }
+  await assert.rejects(
+    deliverWindow(WINDOW, full.worker, { ...full.deps, ledger: { ...full.ledger, done } }, never),
+    /no space/,
+  )
+  assert.deepEqual(listedIn(full), [])
+})

@@ -99,17 +99,20 @@ export function createSimDb(deps: SimDbDeps): SimDb {
 
   /** The question for the checkpoint, as 1.x answers it. */
   function checkpoint(query: string): RawAnswer {
-    const [fromNs, toNs] = [/time >= (\d+)/, /time <= (\d+)/].map((bound) => BigInt(bound.exec(query)?.[1] ?? '-1'))
+    const [fromNs, toNs] = [/time >?= (\d+)/, /time <?= (\d+)/].map((bound) => BigInt(bound.exec(query)?.[1] ?? '-1'))
     const values: string[] = []
     for (const [key, fields] of db.rows) {
       if (!key.startsWith('tailflux_window')) continue
       const timeNs = BigInt(key.slice(key.lastIndexOf(' ') + 1))
       if (timeNs < (fromNs ?? 0n) || timeNs > (toNs ?? 0n)) continue
       const field = (name: string) => new RegExp(`(?:^|,)${name}=(-?\\d+)i`).exec(fields)?.[1] ?? 'null'
+      const text = (name: string) => new RegExp(`(?:^|,)${name}=("[^"]*")`).exec(fields)?.[1] ?? 'null'
       const tag = (name: string) => `"${new RegExp(`,${name}=([^, ]*)`).exec(key)?.[1] ?? ''}"`
-      values.push(`[${[timeNs, ...['acked', 'watermark', 'passed'].map(field), tag('pass'), tag('writer')].join()}]`)
+      const numbers = ['acked', 'watermark', 'passed'].map(field)
+      const cells = [timeNs, ...numbers, tag('pass'), tag('writer'), text('unsettled'), text('settings')]
+      values.push(`[${cells.join()}]`)
     }
-    const columns = '["time","acked","watermark","passed","pass","writer"]'
+    const columns = '["time","acked","watermark","passed","pass","writer","unsettled","settings"]'
     const series = `,"series":[{"name":"tailflux_window","columns":${columns},"values":[${values.join()}]}]`
     return { status: 200, headers: {}, body: `{"results":[{"statement_id":0${values.length === 0 ? '' : series}}]}` }
   }

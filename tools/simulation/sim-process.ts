@@ -16,6 +16,7 @@ import type { InfluxHttp } from '../../src/sink/influxdb/transport.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { DeadLetter, SinkMetrics } from '../../src/sink/sink.ts'
 import type { Source } from '../../src/source/source.ts'
+import { NO_SETTINGS } from '../../test/helpers/line-world.ts'
 import { silentLog } from '../../test/helpers/silent.ts'
 import type { Fate, SimState } from './sim-state.ts'
 
@@ -104,12 +105,12 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       real.setOrigin(ns, promisedNs)
       world.onOrigin(ns)
     },
-    done(window, record) {
+    done(window, record, ...rest) {
       // What was not written keeps the time of its last acknowledgement.
       const isWritten = !real
         .recent(Number.MAX_SAFE_INTEGER)
         .some(({ fromNs, atNs }) => fromNs === window.fromNs && atNs === record.atNs)
-      real.done(window, record)
+      real.done(window, record, ...rest)
       world.onDone(self, window, isWritten)
     },
   }
@@ -142,6 +143,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     },
     sink,
     ledger,
+    settings: NO_SETTINGS,
     names,
     deadLetters: letters,
     semaphore: createSemaphore(4),

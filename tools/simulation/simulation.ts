@@ -1,7 +1,7 @@
 /** One simulated history: processes of the service between an API and a database in memory, on virtual time, with the faults of its steps. The oracle knows every message that there was. Invariants have the numbers of docs/reliability.md. */
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
-import { MS, SECOND } from '../../src/base/clock.ts'
+import { MINUTE, MS, SECOND } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import type { PipelineOptions } from '../../src/pipeline/pipeline.ts'
@@ -503,9 +503,16 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
       if (found === undefined && isDeadLetter(key)) continue
       assert.ok(found !== undefined, `I1: ${key} is missing`)
       assert.equal(fieldsText(integersOf(found)), fields, `I2: ${key}`)
+      const startNs = BigInt(key.slice(key.lastIndexOf(' ') + 1))
+      assert.ok(isListed(startNs - (startNs % MINUTE)), `I8: the minute of ${key} is not listed`)
     }
     for (const key of db.rows.keys())
       assert.ok(mayBe.has(key) || key.startsWith('tailflux_window'), `I3: ${key} was never issued`)
+  }
+
+  /** Nothing is struck off here, so whatever was written stays listed by whoever wrote it, and by whoever came after. */
+  function isListed(minuteNs: bigint): boolean {
+    return [main, second].some((one) => one?.ledger.unsettled.find('minute', minuteNs) !== undefined)
   }
 
   return { step, finish }

@@ -8,11 +8,14 @@ import { CollectorError } from '../../base/errors.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
 import type { HealthReport } from '../../observe/health.ts'
 import { encodeLine } from '../../sink/line-protocol/encode-line.ts'
-import type { CheckpointPoint, Sink } from '../../sink/sink.ts'
+import type { CheckpointPoint, CheckpointState, Sink, Unanswered } from '../../sink/sink.ts'
 import type { CircuitBreaker } from '../circuit-breaker.ts'
 import type { WindowResult } from '../deliver-window.ts'
 import type { PlannedWindow } from '../planner.ts'
 import type { SourceClock } from '../source-clock.ts'
+
+/** What each point carries for a ledger that starts without a state file (take-over.ts): the field of each text. */
+export type CarriedTexts = () => { readonly unsettled: string; readonly settings: string }
 
 /** Returns a function that writes the point of a window that is done as far as `doneToNs`. Resolves with true when it is stored. It rejects only on a programmer's error. */
 export function createCheckpoint(
@@ -23,6 +26,7 @@ export function createCheckpoint(
     readonly sourceClock: Pick<SourceClock, 'runningNs'>
     readonly breaker: Pick<CircuitBreaker, 'failed'>
     readonly recovery: { compareSoon(): void }
+    readonly carried: CarriedTexts
     readonly health: HealthReport
   },
 ): (window: PlannedWindow, doneToNs: bigint, result: WindowResult, signal: AbortSignal) => Promise<boolean> {
@@ -52,6 +56,7 @@ export function createCheckpoint(
       entries: BigInt(result.entries),
       points: BigInt(result.points),
       duration_ms: BigInt(Math.round(result.durationMs)),
+      ...deps.carried(),
     }
     const tags = { pass: String(window.pass), tailnet: options.tailnet, writer: ledger.writer }
     const bytes = encodeLine('tailflux_window', tags, fields, doneToNs)
@@ -91,6 +96,11 @@ export interface CheckpointReader {
   /** Writes a point of that time and reads it back. `unkept`: it was accepted and cannot be read, or is beyond the retention. Rejects with
    * the CollectorError of the write, or the signal's reason. */
   probe(timeNs: bigint, signal: AbortSignal): Promise<'shown' | 'unkept' | Unproven>
+  /** What this point carries; undefined when the database does not show it any more. */
+  state(
+    point: CheckpointPoint,
+    signal: AbortSignal,
+  ): Promise<{ readonly state: CheckpointState | undefined } | Unproven>
   /** Writes that reading went back to this watermark, for a later start without the state file. Rejects as `probe`. */
   wentBack(timeNs: bigint, watermarkNs: bigint, signal: AbortSignal): Promise<void>
 }
@@ -113,25 +123,31 @@ const UNSEEN =
 const REFUSED =
   'the database refuses the points of tailflux_window, so lost points are not noticed. The dead letters say why: a field type conflict (drop that measurement), or a retention of minutes (raise it)'
 
+/** `tailnets`: the names that the tailnet had, also that of now; its points are looked for under each. */
 export function createCheckpointReader(
-  options: { readonly tailnet: string },
+  options: { readonly tailnet: string; readonly tailnets?: () => readonly string[] },
   deps: {
-    readonly sink: Pick<Sink, 'write' | 'checkpoint'>
+    readonly sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>
     readonly writer: string
     readonly nextAckNs: () => bigint
+    readonly carried?: CarriedTexts
     readonly clock: Pick<Clock, 'sleep' | 'monotonicMs'>
   },
 ): CheckpointReader {
   const { sink, writer } = deps
-  const { tailnet } = options
+  const { tailnet, tailnets = () => [tailnet] } = options
 
   async function ask(range: Interval, signal: AbortSignal): Promise<Read> {
-    const answer = await sink.checkpoint(tailnet, range, signal)
-    if ('points' in answer) return answer
-    return { code: 'checkpoint_unanswered', text: answer.cannotBeQueried, isByNature: answer.isByNature ?? false }
+    const points: CheckpointPoint[] = []
+    for (const name of tailnets()) {
+      const answer = await sink.checkpoint(name, range, signal)
+      if (!('points' in answer)) return unproven(answer)
+      points.push(...answer.points)
+    }
+    return { points }
   }
 
-  async function write(pass: string, fields: Record<string, bigint>, timeNs: bigint, signal: AbortSignal) {
+  async function write(pass: string, fields: Record<string, bigint | string>, timeNs: bigint, signal: AbortSignal) {
     const bytes = encodeLine('tailflux_window', { pass, tailnet, writer }, fields, timeNs)
     return await sink.write({ bytes, lineCount: 1, target: 'main' }, signal)
   }
@@ -150,8 +166,18 @@ export function createCheckpointReader(
       return { points }
     },
 
+    async state({ timeNs, writer: author, pass }, signal) {
+      for (const name of tailnets()) {
+        const answer = await sink.checkpointStates(name, timeNs, signal)
+        if (!('states' in answer)) return unproven(answer)
+        const state = answer.states.find((one) => one.writer === author && one.pass === pass)
+        if (state !== undefined) return { state }
+      }
+      return { state: undefined }
+    },
+
     async wentBack(timeNs, watermarkNs, signal) {
-      const fields = { acked: deps.nextAckNs(), watermark: watermarkNs, passed: watermarkNs }
+      const fields = { acked: deps.nextAckNs(), watermark: watermarkNs, passed: watermarkNs, ...deps.carried?.() }
       await write('recovery', fields, timeNs, signal)
     },
 
@@ -169,6 +195,10 @@ export function createCheckpointReader(
       return 'unkept'
     },
   }
+}
+
+function unproven({ cannotBeQueried, isByNature = false }: Unanswered): Unproven {
+  return { code: 'checkpoint_unanswered', text: cannotBeQueried, isByNature }
 }
 
 /** The meaning of `unkept` for a point that was written just now. */

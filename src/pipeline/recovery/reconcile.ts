@@ -21,8 +21,10 @@ import { max, min } from '../../base/bigint.ts'
 import { DAY, END_OF_TIME, HOUR, MINUTE } from '../../base/clock.ts'
 import { ageText, isoOf } from '../../base/format.ts'
 import type { DoneWindow, Ledger } from '../../ledger/ledger.ts'
+import type { SettingsHistory } from '../../ledger/settings-history.ts'
 import type { CheckpointPoint } from '../../sink/sink.ts'
 import { type CheckpointReader, UNSHOWN, type Unproven } from './checkpoint.ts'
+import { type EarlierLedger, takeOver } from './take-over.ts'
 
 /** How much is read again at least when it is unknown what was lost. */
 export const REWIND_NS = 10n * MINUTE
@@ -63,7 +65,12 @@ export interface Reconciled {
   readonly unkeptToNs?: bigint | undefined
 }
 
-type Deps = { readonly ledger: Ledger; readonly reader: CheckpointReader; readonly log: Logger }
+interface Deps {
+  readonly ledger: Ledger
+  readonly settings: Pick<SettingsHistory<unknown>, 'restore'>
+  readonly reader: CheckpointReader
+  readonly log: Logger
+}
 
 /** Rejects with a CollectorError when the state file or the database could not be written. */
 export async function reconcile(options: ReconcileOptions, deps: Deps, signal: AbortSignal): Promise<Reconciled> {
@@ -85,6 +92,8 @@ async function begin(options: ReconcileOptions, deps: Deps, signal: AbortSignal)
     return { ackedNs: 0n, unproven: earlier }
   }
   const { fromNs, promisedNs, ackedNs } = earlier
+  // The origin comes last: after a crash before it, all of this is done again.
+  takeOver(earlier.ledgers, options.nowNs, deps)
   ledger.setOriginGuessed(false)
   // With a local clock that is years behind, those years must not count as lost.
   ledger.setOrigin(fromNs ?? firstNs, promisedNs)
@@ -109,6 +118,7 @@ async function correctOrigin(
   if ('code' in earlier) return { ...compared, unproven: earlier }
   const originNs = ledger.originNs() ?? options.nowNs
   const fromNs = min(earlier.fromNs ?? originNs, originNs)
+  takeOver(earlier.ledgers, options.nowNs, deps)
   ledger.setOrigin(fromNs, fromNs < originNs ? earlier.promisedNs : undefined)
   ledger.setOriginGuessed(false)
   if (fromNs < originNs)
@@ -116,12 +126,19 @@ async function correctOrigin(
   return { ...compared, ackedNs: max(compared.ackedNs, earlier.ackedNs) }
 }
 
+interface Earlier {
+  readonly fromNs: bigint | undefined
+  readonly promisedNs: bigint
+  readonly ackedNs: bigint
+  readonly ledgers: readonly EarlierLedger[]
+}
+
 /** Where earlier ledgers ended; `fromNs` is undefined when there was none. `promisedNs`: what expires unread from here on is a loss. */
 async function earlierLedgers(
   options: ReconcileOptions,
   { ledger, reader }: Deps,
   signal: AbortSignal,
-): Promise<{ fromNs: bigint | undefined; promisedNs: bigint; ackedNs: bigint } | Unproven> {
+): Promise<Earlier | Unproven> {
   const shown = await reader.probe(options.nowNs, signal)
   if (shown !== 'shown') return shown === 'unkept' ? UNSHOWN : shown
   const range = { fromNs: options.floorNs, toNs: options.nowNs }
@@ -134,13 +151,20 @@ async function earlierLedgers(
     (one, other) => (one === undefined || (other.watermarkNs ?? 0n) > (one.watermarkNs ?? 0n) ? other : one),
     undefined,
   )
-  if (last?.watermarkNs === undefined) return { fromNs: undefined, promisedNs: options.serverNowNs, ackedNs }
+  if (last?.watermarkNs === undefined)
+    return { fromNs: undefined, promisedNs: options.serverNowNs, ackedNs, ledgers: [] }
+  const ledgers: EarlierLedger[] = []
+  for (const point of newest) {
+    const asked = await reader.state(point, signal)
+    if ('code' in asked) return asked
+    ledgers.push({ point, state: asked.state })
+  }
   // A watermark from the future (a wrong clock, or another program) must not let reading begin there, and never come back.
   const knownNs = min(last.watermarkNs, options.nowNs) - rewindOf(options)
   // Late passes that were overdue when the state file was lost are caught up on.
   const fromNs = max(min(knownNs, last.passedNs ?? knownNs), options.floorNs)
   const promisedNs = min(last.watermarkNs, options.serverNowNs) - rewindOf(options)
-  return { fromNs, promisedNs, ackedNs }
+  return { fromNs, promisedNs, ackedNs, ledgers }
 }
 
 async function compare(options: ReconcileOptions, deps: Deps, signal: AbortSignal): Promise<Reconciled> {

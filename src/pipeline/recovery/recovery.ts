@@ -5,6 +5,7 @@ import { max, min } from '../../base/bigint.ts'
 import { type Clock, HOUR, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
+import type { SettingsHistory } from '../../ledger/settings-history.ts'
 import type { HealthReport } from '../../observe/health.ts'
 import type { Sink } from '../../sink/sink.ts'
 import type { Source } from '../../source/source.ts'
@@ -12,7 +13,7 @@ import type { Backoff } from '../backoff.ts'
 import type { CircuitBreaker } from '../circuit-breaker.ts'
 import type { WriteWatch } from '../deliver-window.ts'
 import type { SourceClock } from '../source-clock.ts'
-import { createCheckpointReader } from './checkpoint.ts'
+import { type CarriedTexts, createCheckpointReader } from './checkpoint.ts'
 import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
 
 export interface Recovery extends WriteWatch {
@@ -69,12 +70,22 @@ export function isRefusal({ code }: CollectorError): boolean {
   ].includes(code)
 }
 
+/** The settings that decide what records become, without what they are. */
+export interface LineSettings extends Pick<SettingsHistory<unknown>, 'settle' | 'text' | 'restore'> {
+  /** Every name that the tailnet had while its changes of settings are kept, that of now first. */
+  names(): readonly string[]
+  /** Why some records cannot be written as they were written before; the text is a sentence that ends with the fix. */
+  problem(nowNs: bigint): { readonly status: 'warning' | 'error'; readonly text: string } | undefined
+}
+
 export function createRecovery(
   options: RecoveryOptions,
   deps: {
     readonly source: Pick<Source, 'open'>
-    readonly sink: Pick<Sink, 'checkpoint' | 'write'>
+    readonly sink: Pick<Sink, 'checkpoint' | 'checkpointStates' | 'write'>
     readonly ledger: Ledger
+    readonly settings: LineSettings
+    readonly carried: CarriedTexts
     readonly sourceClock: SourceClock
     readonly backoff: Backoff
     /** Opens when the database does not answer. */
@@ -84,8 +95,11 @@ export function createRecovery(
     readonly log: Logger
   },
 ): Recovery {
-  const { ledger, sourceClock, backoff, clock, log } = deps
-  const reader = createCheckpointReader(options, { ...deps, writer: ledger.writer, nextAckNs })
+  const { ledger, settings, sourceClock, backoff, clock, log } = deps
+  const reader = createCheckpointReader(
+    { tailnet: options.tailnet, tailnets: settings.names },
+    { ...deps, writer: ledger.writer, nextAckNs },
+  )
   let isStart = true
   let isReached = false
   let dueMs = Number.NEGATIVE_INFINITY
@@ -101,6 +115,7 @@ export function createRecovery(
   let doubt: { readonly fromNs: bigint; toNs: bigint } | undefined
   let unkeptToNs: bigint | undefined
   let reported: string | undefined
+  let hasProblem = false
   /** Comparisons in a row that had an outage in the middle. */
   let disturbed = 0
   /** How often each window was interrupted (by its start) since the last comparison without an outage. */
@@ -170,6 +185,17 @@ export function createRecovery(
     reported = code
   }
 
+  /** Only now it is known which settings an earlier ledger had, and what time it is: nothing was read with other settings yet. */
+  function settleSettings(): void {
+    const newestNs = ledger.settled().at(-1)?.toNs ?? 0n
+    const nowNs = max(sourceClock.serverNowNs(), newestNs)
+    settings.settle(nowNs)
+    const problem = settings.problem(nowNs)
+    if (problem) deps.health.set('line', problem.status, 'privacy_key_missing', problem.text, 'privacy key')
+    else if (hasProblem) deps.health.set('line', 'ok', undefined, undefined, 'privacy key')
+    hasProblem = problem !== undefined
+  }
+
   async function compare(signal: AbortSignal): Promise<void> {
     if (isStart) continueFrom(max(lastAckedNs, lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))))
     readDoubtfulAgain()
@@ -186,9 +212,10 @@ export function createRecovery(
         provenNs: isWhole ? undefined : provenNs,
         unkeptToNs,
       },
-      { ledger, reader, log },
+      { ledger, settings, reader, log },
       signal,
     )
+    settleSettings()
     // Also above the values that a lost ledger wrote.
     const recordedNs = lastOf(ledger.recent(Number.MAX_SAFE_INTEGER))
     const latestNs = max(lastAckedNs, reconciled.ackedNs, recordedNs)

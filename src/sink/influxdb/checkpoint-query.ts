@@ -3,7 +3,7 @@
 import { CollectorError } from '../../base/errors.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
 import type { InfluxConfig } from '../config.ts'
-import type { CheckpointAnswer, CheckpointPoint, Sink } from '../sink.ts'
+import type { CheckpointAnswer, CheckpointPoint, CheckpointState, Sink, Unanswered } from '../sink.ts'
 import { messageOf } from './error-message.ts'
 import { type Cell, type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
 import { isNothingYet, readRefusal } from './read-refusals.ts'
@@ -14,17 +14,18 @@ const QUESTION_MS_MAX = 10_000
 /** Twelve hours of windows of a few seconds, with their late passes. */
 const ANSWER_BYTES_MAX = 64 << 20
 const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
+const STATE_COLUMNS = ['pass', 'writer', 'unsettled', 'settings'] as const
 
-export function createCheckpointQuestion(
+export function createCheckpointQuestions(
   config: InfluxConfig,
   { http, label }: { readonly http: InfluxHttp; readonly label: string },
-): Sink['checkpoint'] {
+): Pick<Sink, 'checkpoint' | 'checkpointStates'> {
   const { db, rp } = placeOf(config)
   // "db"."rp"."measurement" reads the policy of 1.x, the bucket and the database called db/rp of 2.x and 3.x.
   const measurement = identifier('tailflux_window')
   const from = rp === undefined ? measurement : `${identifier(db)}.${identifier(rp)}.${measurement}`
 
-  function refused(status: number | undefined, said: string): CheckpointAnswer {
+  function refused(status: number | undefined, said: string): Unanswered {
     const fix = readRefusal(status, said, config.api)?.fix
     const text = [status, said].filter((part) => part !== undefined && part !== '').join(': ')
     return {
@@ -32,8 +33,13 @@ export function createCheckpointQuestion(
     }
   }
 
-  return async (tailnet, { fromNs, toNs }, signal) => {
-    const query = `SELECT ${COLUMNS.map(identifier).join(', ')} FROM ${from} WHERE "tailnet" = ${literal(tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
+  /** The rows of a question; undefined in place of a database that is not there yet. */
+  async function ask(
+    columns: readonly string[],
+    where: string,
+    signal: AbortSignal,
+  ): Promise<InfluxqlAnswer | Unanswered | undefined> {
+    const query = `SELECT ${columns.map(identifier).join(', ')} FROM ${from} WHERE ${where}`
     const patienceMs = Math.min(config.timeout, QUESTION_MS_MAX)
     const patience = AbortSignal.timeout(patienceMs)
     try {
@@ -47,10 +53,10 @@ export function createCheckpointQuestion(
         AbortSignal.any([signal, patience]),
       )
       const answer = readInfluxql(body)
-      if (status === 200 && answer !== undefined && answer.error === undefined) return read(answer)
+      if (status === 200 && answer !== undefined && answer.error === undefined) return answer
       const said = answer?.error ?? messageOf(body)
       // A database of 3.x that was deleted is created again by the next write: until then it is empty.
-      if (isNothingYet(status, said, config.api)) return { points: [] }
+      if (isNothingYet(status, said, config.api)) return undefined
       return refused(status, said)
     } catch (error) {
       signal.throwIfAborted()
@@ -58,6 +64,35 @@ export function createCheckpointQuestion(
       if (!(error instanceof CollectorError)) throw error
       return { cannotBeQueried: error.message }
     }
+  }
+
+  return {
+    async checkpoint(tailnet, { fromNs, toNs }, signal) {
+      const where = `"tailnet" = ${literal(tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
+      const answer = await ask(COLUMNS, where, signal)
+      if (answer === undefined) return { points: [] }
+      return 'cannotBeQueried' in answer ? answer : read(answer)
+    },
+    async checkpointStates(tailnet, timeNs, signal) {
+      const answer = await ask(STATE_COLUMNS, `"tailnet" = ${literal(tagValue(tailnet))} AND time = ${timeNs}`, signal)
+      if (answer === undefined) return { states: [] }
+      return 'cannotBeQueried' in answer ? answer : { states: readStates(answer) }
+    },
+  }
+
+  function readStates({ tables }: InfluxqlAnswer): CheckpointState[] {
+    const [table] = tables
+    if (table === undefined) return []
+    const textIn = (row: readonly Cell[], name: string) => {
+      const cell = row[table.columns.indexOf(name)]
+      return typeof cell === 'string' && cell !== '' ? cell : undefined
+    }
+    return table.rows.map((row) => ({
+      pass: textIn(row, 'pass') ?? '',
+      writer: textIn(row, 'writer'),
+      unsettled: textIn(row, 'unsettled'),
+      settings: textIn(row, 'settings'),
+    }))
   }
 
   function read({ tables, isPartial }: InfluxqlAnswer): CheckpointAnswer {

@@ -13,7 +13,7 @@ import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
 import { probePoint } from '../probe-point.ts'
 import type { Batch, DeadLetters, Sink, SinkMetrics, Target } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
-import { createCheckpointQuestion } from './checkpoint-query.ts'
+import { createCheckpointQuestions } from './checkpoint-query.ts'
 import { createLines } from './named-lines.ts'
 import { createQueries } from './query.ts'
 import { classify, type WriteOutcome } from './response-policy.ts'
@@ -202,7 +202,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       metrics.written(receipt.written, batch.bytes.length)
       return { ...receipt, sentMs }
     },
-    checkpoint: createCheckpointQuestion(config, { http, label }),
+    ...createCheckpointQuestions(config, { http, label }),
     listen: listeners.add,
     async stop() {
       http.stop()

@@ -9,7 +9,7 @@ import { tagValue } from '../../flatten/tag-value.ts'
 import { escapeTag } from '../line-protocol/escape.ts'
 import { splitLine } from '../line-protocol/line-parts.ts'
 import { linesOf } from '../line-protocol/line-spans.ts'
-import type { Batch, Receipt, Sink, SinkMetrics } from '../sink.ts'
+import type { Batch, Receipt, Sink, SinkMetrics, Unanswered } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
 import { CHECKPOINT_SERIES, prepareCheckpoint } from './checkpoint-table.ts'
 import { openStoreFile, type StoreFile, storeError } from './store-file.ts'
@@ -203,6 +203,16 @@ export function createEmbeddedStore(
     })
   }
 
+  function ask<T>(signal: AbortSignal, question: (checkpoint: Opened['checkpoint']) => T): T | Unanswered {
+    signal.throwIfAborted()
+    try {
+      return question(opened().checkpoint)
+    } catch (error) {
+      close()
+      return { cannotBeQueried: storeError(path, error).message }
+    }
+  }
+
   return {
     label: `embedded store ${path}`,
     async start() {
@@ -230,13 +240,10 @@ export function createEmbeddedStore(
     },
     listen: listeners.add,
     async checkpoint(tailnet, range, signal) {
-      signal.throwIfAborted()
-      try {
-        return { points: opened().checkpoint.find(escapeTag(tagValue(tailnet)), range) }
-      } catch (error) {
-        close()
-        return { cannotBeQueried: storeError(path, error).message }
-      }
+      return ask(signal, ({ find }) => ({ points: find(escapeTag(tagValue(tailnet)), range) }))
+    },
+    async checkpointStates(tailnet, timeNs, signal) {
+      return ask(signal, ({ states }) => ({ states: states(escapeTag(tagValue(tailnet)), timeNs) }))
     },
     stats() {
       try {

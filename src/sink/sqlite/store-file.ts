@@ -2,7 +2,7 @@
  *
  *   series   id, key: measurement and tags as in the line; day: of its newest point, in days since the epoch
  *   point    (ns, series) is the identity of a point, as in InfluxDB: writing again overwrites; fields as in the line
- *   checkpoint   the points of `tailflux_window` once more (checkpoint-table.ts)
+ *   checkpoint, checkpoint_state   the points of `tailflux_window` once more (checkpoint-table.ts)
  *   total    one row: how many points and series there are
  *
  * So `export` can return each line byte for byte. Points are ordered by time, because they are written, read and removed in that order. A series is
@@ -16,7 +16,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { CollectorError, messageOf } from '../../base/errors.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
 import { isBusyCode, isDamageCode, sqliteCode } from '../../base/sqlite.ts'
-import { CHECKPOINT_SCHEMA, copyCheckpoints } from './checkpoint-table.ts'
+import { CHECKPOINT_SCHEMA, CHECKPOINT_STATE_SCHEMA, copyCheckpoints } from './checkpoint-table.ts'
 
 const LAYOUT = 3
 const SCHEMA = `
@@ -87,7 +87,7 @@ function createOrMigrate(db: DatabaseSync, path: string): void {
       if (version === 0) db.exec(SCHEMA)
       else if (version < LAYOUT) {
         // Both older layouts kept only the highest checkpoint of each tailnet.
-        db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}`)
+        db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}${CHECKPOINT_STATE_SCHEMA}`)
         copyCheckpoints(db)
         db.exec(`PRAGMA user_version = ${LAYOUT}`)
       }
@@ -98,6 +98,7 @@ function createOrMigrate(db: DatabaseSync, path: string): void {
     }
   }
   checkLayout(db, path)
+  db.exec(CHECKPOINT_STATE_SCHEMA)
 }
 
 function checkLayout(db: DatabaseSync, path: string): void {

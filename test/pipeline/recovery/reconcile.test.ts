@@ -48,7 +48,12 @@ function dbOf(ledger: MemoryLedger, isKept: (atNs: bigint) => boolean = () => tr
   return db
 }
 
-async function agree(ledger: MemoryLedger, db: FakeDb, changes: Partial<ReconcileOptions> = {}) {
+async function agree(
+  ledger: MemoryLedger,
+  db: FakeDb,
+  changes: Partial<ReconcileOptions> = {},
+  settings = { restore: (_text: string) => true },
+) {
   const clock = createFakeClock()
   let acked = NOON_NS + DAY
   const reader = createCheckpointReader(
@@ -61,7 +66,7 @@ async function agree(ledger: MemoryLedger, db: FakeDb, changes: Partial<Reconcil
     },
   )
   const { log, entries } = keptLog()
-  const outcome = await reconcile({ ...OPTIONS, ...changes }, { ledger, reader, log }, never)
+  const outcome = await reconcile({ ...OPTIONS, ...changes }, { ledger, settings, reader, log }, never)
   return { ...outcome, warnings: entries.filter(({ level }) => level >= 40).map(({ msg }) => msg) }
 }
 const show = (points: readonly (Partial<CheckpointPoint> & { timeNs: bigint })[]) => {

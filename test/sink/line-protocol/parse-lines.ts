@@ -3,8 +3,10 @@
 export interface ParsedLine {
   readonly measurement: string
   readonly tags: Readonly<Record<string, string>>
-  /** Integers only. */
+  /** Integers. */
   readonly fields: Readonly<Record<string, bigint>>
+  /** Fields that are texts; absent without any. */
+  readonly texts?: Readonly<Record<string, string>>
   readonly timestampNs: bigint
 }
 
@@ -41,9 +43,27 @@ export function parseLine(line: string): ParsedLine {
   }
   expect(' ')
   const fields: Record<string, bigint> = {}
+  const texts: Record<string, string> = {}
+  /** Up to the quote that ends it; a quote inside has a backslash before it. */
+  function quoted(): string {
+    let text = ''
+    for (at += 1; line[at] !== '"'; at++) {
+      if (line[at] === '\\' && line[at + 1] === '"') at += 1
+      if (at >= line.length) throw new Error(`a text without end in ${line}`)
+      text += line[at]
+    }
+    at += 1
+    return text
+  }
   for (;;) {
     const key = token(', =')
     expect('=')
+    if (line[at] === '"') {
+      texts[key] = quoted()
+      if (line[at] !== ',') break
+      at += 1
+      continue
+    }
     const value = token(', ')
     if (!/^-?\d+i$/.test(value)) throw new Error(`field ${key} is no integer in ${line}`)
     fields[key] = BigInt(value.slice(0, -1))
@@ -53,5 +73,6 @@ export function parseLine(line: string): ParsedLine {
   expect(' ')
   const time = line.slice(at)
   if (!/^-?\d+$/.test(time)) throw new Error(`no timestamp at ${at} in ${line}`)
-  return { measurement, tags, fields, timestampNs: BigInt(time) }
+  const text = Object.keys(texts).length > 0 ? { texts } : {}
+  return { measurement, tags, fields, ...text, timestampNs: BigInt(time) }
 }
