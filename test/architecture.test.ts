@@ -15,7 +15,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   ledger: [],
   'http-client': [],
   source: ['http-client', 'secrets'],
-  directory: ['source', 'ledger', 'sink', 'privacy'],
+  directory: ['source', 'flatten', 'sink', 'ledger'],
   rollup: ['source', 'flatten', 'sink', 'directory', 'ledger'],
   flatten: ['source'],
   sink: ['source', 'flatten', 'http-client', 'secrets'],

@@ -9,7 +9,7 @@ import type { Tailnet } from '../../test/simulator/tailnet.ts'
 
 export function namesOf(tailnet: Tailnet, atNs: bigint): Names {
   const names = createNames(openStateFile({ path: ':memory:' }, { clock: systemClock, log: silentLog }), 'default')
-  const devices = Array.from(tailnet.devices(atNs), (text) => deviceOf(JSON.parse(text)))
+  const devices = Array.from(tailnet.devices(atNs), (text) => deviceOf(JSON.parse(text), 0))
   names.observe(
     devices.filter((device) => device !== undefined),
     atNs,

@@ -1,10 +1,13 @@
-/** Who a node is, through time: name, owner, OS and addresses, each with the minute from which it is valid. One answer for one minute, whoever asks and
+/** Who a node is through time: name, owner, OS and addresses, each with the minute from which it is valid. One answer for one minute, whoever asks and
  * in whatever order messages were read.
  *
  * Three sources, by precedence and never by recency: the devices API; what a node says about itself, when the message is its own, which is the only
  * thing that Tailscale verifies; what others say about it, only while neither of the first two knows the node or the address. So a node that lies
- * renames nobody but itself. */
-import { MINUTE } from '../base/clock.ts'
+ * renames nobody but itself.
+ *
+ * Who has an address is decided when a claim is learnt, and the version of the node that loses it says so. So versions hold no two claims to one
+ * address, and what is written and read back gives the same answers without knowing how they came about. */
+import { DAY, MINUTE } from '../base/clock.ts'
 
 export const SOURCES = ['api', 'self', 'peer'] as const
 export type DeviceSource = (typeof SOURCES)[number]
@@ -32,142 +35,215 @@ export interface DeviceVersion extends DeviceEntry {
 
 export interface DeviceHistory {
   readonly count: number
-  /** Takes an entry that was learnt at this time (source clock, ns). Returns the version that it makes; undefined when it changes nothing. */
-  learn(entry: DeviceEntry, learntNs: bigint): DeviceVersion | undefined
+  /** From this minute on, everything that was valid is held. */
+  readonly heldFrom: Minute
+  /** Takes an entry that was learnt at this time (source clock, ns). Returns the versions that it makes: of this node, and of nodes that lose an
+   * address to it; none when it changes nothing. */
+  learn(entry: DeviceEntry, learntNs: bigint): readonly DeviceVersion[]
   /** Puts back what was written before, such as after a restart. */
   restore(version: DeviceVersion): void
   /** The version of a node that is valid in a minute. With `countsBackwards` its first one counts before its time too. */
   at(node: string, minute: Minute, countsBackwards: boolean): DeviceVersion | undefined
   /** The node that has an address in a minute. */
   ownerOf(address: string, minute: Minute, countsBackwards: boolean): string | undefined
-  /** Addresses that several nodes claim about themselves. */
-  contested(minute: Minute): readonly string[]
+  newestOf(node: string): DeviceVersion | undefined
+  /** Addresses that another node was refused in the day before this time, because their owner says that it has them, and no device list decides. */
+  contested(nowNs: bigint): number
   /** The newest version of each device. */
   newest(): Iterable<DeviceVersion>
-  /** Forgets versions that were no longer valid in this minute, and devices whose newest entry was logged before `loggedBeforeNs`. */
-  forget(minute: Minute, loggedBeforeNs: bigint): void
+  /** All versions of this node that are held, ascending. */
+  versionsOf(node: string): readonly DeviceVersion[]
+  /** Forgets versions that were no longer valid in this minute, and devices whose newest entry was logged before `loggedBeforeNs`; returns those. */
+  forget(minute: Minute, loggedBeforeNs: bigint): readonly string[]
 }
 
-/** How long a node keeps an address that another one claims about itself too, after it last said so. */
-const KEPT_MINUTES = 24 * 60
+/** Contested addresses that are remembered. */
+const CONTESTED_MAX = 1_000
 
 export function minuteOf(ns: bigint): Minute {
   return Number(ns / MINUTE)
 }
 
-export function createDeviceHistory(): DeviceHistory {
-  /** Ascending by `from`, which differ. */
-  const versions = new Map<string, DeviceVersion[]>()
-  /** Nodes that have or had an address. */
-  const holders = new Map<string, Set<string>>()
+/** All versions of a device, ascending by `from`, which differ. Nearly all have one. */
+interface Known {
+  versions: readonly DeviceVersion[]
+  /** When its addresses were first claimed, as far as this process saw it: `logged`, ns. */
+  sinceNs: bigint
+}
 
-  function put(version: DeviceVersion): void {
-    const all = versions.get(version.node)
-    if (all === undefined) versions.set(version.node, [version])
-    else {
-      const at = all.findIndex((one) => one.from >= version.from)
-      if (at < 0) all.push(version)
-      else all.splice(at, all[at]!.from === version.from ? 1 : 0, version)
-    }
+export function createDeviceHistory(): DeviceHistory {
+  const devices = new Map<string, Known>()
+  /** Nodes that have or had an address; one is nearly always the only one. */
+  const holders = new Map<string, string | readonly string[]>()
+  const contested = new Map<string, bigint>()
+  let heldFrom = Number.NEGATIVE_INFINITY
+
+  const newestOf = (node: string) => devices.get(node)?.versions.at(-1)
+
+  function holdersOf(address: string): readonly string[] {
+    const nodes = holders.get(address)
+    return nodes === undefined ? [] : typeof nodes === 'string' ? [nodes] : nodes
+  }
+
+  function put(version: DeviceVersion, sinceNs: bigint): void {
+    const before = devices.get(version.node)?.versions ?? []
+    const versions = [...before.filter(({ from }) => from !== version.from), version]
+    if (before.length > 0) versions.sort((one, other) => one.from - other.from)
+    devices.set(version.node, { versions, sinceNs })
     for (const address of version.addresses) {
-      const nodes = holders.get(address)
-      if (nodes === undefined) holders.set(address, new Set([version.node]))
-      else nodes.add(version.node)
+      const nodes = holdersOf(address)
+      if (nodes.includes(version.node)) continue
+      holders.set(address, nodes.length === 0 ? version.node : [...nodes, version.node])
     }
   }
 
-  const newestOf = (node: string) => versions.get(node)?.at(-1)
-
-  /** The first two sources know who has the address. */
-  function isWellKnown(address: string): boolean {
-    for (const node of holders.get(address) ?? []) {
-      const newest = newestOf(node)
-      if (newest !== undefined && newest.source !== 'peer' && newest.addresses.includes(address)) return true
+  /** Whose the address is by the newest versions, other than this node. */
+  function otherOwner(address: string, node: string): DeviceVersion | undefined {
+    const nodes = holders.get(address)
+    if (nodes === undefined || nodes === node) return undefined
+    for (const one of holdersOf(address)) {
+      const newest = one === node ? undefined : newestOf(one)
+      if (newest?.addresses.includes(address)) return newest
     }
-    return false
+    return undefined
+  }
+
+  /** True when nobody has the address who has the better claim. */
+  function mayHave(address: string, entry: DeviceEntry): boolean {
+    const owner = otherOwner(address, entry.node)
+    if (owner === undefined || rankOf(entry) < rankOf(owner)) return true
+    if (rankOf(entry) > rankOf(owner)) return entry.source === 'self' && !isConfirmed(owner, entry.loggedNs)
+    // Within one answer of the API each address was given to one device before, so the owner is not in this list, or lost it.
+    if (entry.source === 'api') return entry.loggedNs >= owner.loggedNs
+    if (!isConfirmed(owner, entry.loggedNs)) return true
+    if (entry.source === 'self') contest(address, entry.loggedNs)
+    const { sinceNs } = devices.get(owner.node)!
+    return entry.loggedNs === sinceNs ? entry.node < owner.node : entry.loggedNs < sinceNs
+  }
+
+  function contest(address: string, loggedNs: bigint): void {
+    if (contested.size < CONTESTED_MAX || contested.has(address)) contested.set(address, loggedNs)
+  }
+
+  /** The owner's version without the addresses that it loses. */
+  function lose(addresses: readonly string[], node: string, from: Minute): DeviceVersion[] {
+    const lost: DeviceVersion[] = []
+    for (const address of addresses) {
+      const owner = otherOwner(address, node)
+      if (owner === undefined) continue
+      const left = owner.addresses.filter((one) => !addresses.includes(one))
+      const version = { ...owner, addresses: left, from: Math.max(from, owner.from) }
+      put(version, devices.get(owner.node)!.sinceNs)
+      lost.push(version)
+    }
+    return lost
   }
 
   function at(node: string, minute: Minute, countsBackwards: boolean): DeviceVersion | undefined {
-    const all = versions.get(node)
+    const all = devices.get(node)?.versions
     return all?.findLast((one) => one.from <= minute) ?? (countsBackwards ? all?.[0] : undefined)
   }
 
-  /** Those whose version of this minute has the address. A first version counts backwards only where no other device had the address. */
-  function claimsOf(address: string, minute: Minute, countsBackwards: boolean): DeviceVersion[] {
-    const valid: DeviceVersion[] = []
-    const earlier: DeviceVersion[] = []
-    for (const node of holders.get(address) ?? []) {
-      const version = at(node, minute, countsBackwards)
-      if (version?.addresses.includes(address)) (version.from <= minute ? valid : earlier).push(version)
-    }
-    return valid.length > 0 ? valid : earlier
+  function drop(address: string, node: string): void {
+    const left = holdersOf(address).filter((one) => one !== node)
+    if (left.length === 0) holders.delete(address)
+    else holders.set(address, left.length === 1 ? left[0]! : left)
   }
 
   return {
     get count() {
-      return versions.size
+      return devices.size
+    },
+    get heldFrom() {
+      return heldFrom
     },
 
     learn(entry, learntNs) {
-      const newest = newestOf(entry.node)
-      if (newest !== undefined && isOutdated(entry, newest)) return undefined
-      const addresses = entry.source === 'peer' ? entry.addresses.filter((one) => !isWellKnown(one)) : entry.addresses
-      if (newest !== undefined && isSame(newest, { ...entry, addresses })) {
-        put({ ...newest, loggedNs: entry.loggedNs })
-        return undefined
+      const known = devices.get(entry.node)
+      const newest = known?.versions.at(-1)
+      if (newest !== undefined && isOutdated(entry, newest)) return []
+      const addresses = entry.addresses.filter((address) => mayHave(address, entry))
+      const next = { ...entry, addresses }
+      const isLater = newest === undefined || entry.loggedNs > newest.loggedNs
+      if (newest !== undefined && isSame(newest, next)) {
+        if (isLater)
+          devices.set(entry.node, {
+            ...known!,
+            versions: [...known!.versions.slice(0, -1), { ...newest, loggedNs: entry.loggedNs }],
+          })
+        return []
       }
+      // Others do not contradict each other: the first who said something is believed as long as it is repeated.
+      if (newest?.source === 'peer' && entry.source === 'peer' && isConfirmed(newest, entry.loggedNs)) return []
       // A clock that went back changes nothing that was valid before.
       const from = Math.max(minuteOf(learntNs) + 1, newest?.from ?? 0)
-      const version = { ...entry, addresses, from }
-      put(version)
-      return version
+      const lost = lose(addresses, entry.node, from)
+      const version = { ...next, from }
+      const keepsAddresses = newest !== undefined && addresses.every((one) => newest.addresses.includes(one))
+      put(version, keepsAddresses ? known!.sinceNs : entry.loggedNs)
+      return [version, ...lost]
     },
 
-    restore: put,
+    restore: (version) => put(version, devices.get(version.node)?.sinceNs ?? version.loggedNs),
     at,
 
     ownerOf(address, minute, countsBackwards) {
-      const [first, ...others] = claimsOf(address, minute, countsBackwards)
-      return others.reduce((best, one) => (first && isBefore(one, best!, minute) ? one : best), first)?.node
+      let best: DeviceVersion | undefined
+      for (const node of holdersOf(address)) {
+        const version = at(node, minute, countsBackwards)
+        if (!version?.addresses.includes(address)) continue
+        if (best === undefined || isBefore(version, best, minute)) best = version
+      }
+      return best?.node
     },
 
-    contested(minute) {
-      return [...holders.keys()].filter(
-        (address) => claimsOf(address, minute, false).filter(({ source }) => source === 'self').length > 1,
-      )
+    newestOf,
+
+    contested(nowNs) {
+      for (const [address, loggedNs] of contested) if (nowNs - loggedNs > DAY) contested.delete(address)
+      return contested.size
     },
 
-    newest: () => [...versions.values()].map((all) => all.at(-1)!),
+    versionsOf: (node) => devices.get(node)?.versions ?? [],
+
+    newest: () => devices.values().map(({ versions }) => versions.at(-1)!),
 
     forget(minute, loggedBeforeNs) {
-      for (const [node, all] of versions) {
-        if (all.at(-1)!.loggedNs < loggedBeforeNs) {
-          versions.delete(node)
-          for (const { addresses } of all) for (const address of addresses) drop(address, node)
+      const forgotten: string[] = []
+      for (const [node, { versions, sinceNs }] of devices) {
+        if (versions.at(-1)!.loggedNs < loggedBeforeNs) {
+          devices.delete(node)
+          forgotten.push(node)
+          for (const { addresses } of versions) for (const address of addresses) drop(address, node)
           continue
         }
-        const first = Math.max(
-          0,
-          all.findLastIndex((one) => one.from <= minute),
-        )
-        const gone = all.splice(0, first)
-        for (const { addresses } of gone)
-          for (const address of addresses) if (!all.some((one) => one.addresses.includes(address))) drop(address, node)
+        const first = versions.findLastIndex((one) => one.from <= minute)
+        if (first <= 0) continue
+        const left = versions.slice(first)
+        // What was only said again is one version.
+        let same = first
+        while (same > 0 && isSame(versions[same - 1]!, left[0]!)) same -= 1
+        left[0] = { ...left[0]!, from: versions[same]!.from }
+        devices.set(node, { versions: left, sinceNs })
+        if (same > 0) heldFrom = Math.max(heldFrom, left[0].from)
+        for (const { addresses } of versions.slice(0, first))
+          for (const address of addresses) if (!left.some((one) => one.addresses.includes(address))) drop(address, node)
       }
+      return forgotten
     },
   }
+}
 
-  function drop(address: string, node: string): void {
-    const nodes = holders.get(address)
-    nodes?.delete(node)
-    if (nodes?.size === 0) holders.delete(address)
-  }
+/** What was said counts for a day after it was last said: so a device list that cannot be read any more does not stand in the way for good. */
+function isConfirmed(version: DeviceVersion, nowNs: bigint): boolean {
+  return nowNs - version.loggedNs < DAY
 }
 
 /** A lower source never changes what a higher one said; within one source an older message changes nothing. */
 function isOutdated(entry: DeviceEntry, newest: DeviceVersion): boolean {
   const lower = rankOf(entry) - rankOf(newest)
-  return lower > 0 || (lower === 0 && entry.loggedNs < newest.loggedNs)
+  if (lower === 0) return entry.loggedNs < newest.loggedNs
+  return lower > 0 && (entry.source === 'peer' || isConfirmed(newest, entry.loggedNs))
 }
 
 /** 0 for the source that is believed first. */
@@ -186,15 +262,13 @@ function isSame(one: DeviceEntry, other: DeviceEntry): boolean {
   )
 }
 
-/** Whose claim to an address is stronger. Of two nodes that claim it about themselves, the earlier one keeps it as long as it says so; otherwise the
- * better source, then the later claim, then the order of the ids. */
+/** Which of two versions has an address that both hold in a minute: what is valid then before what counts backwards, of the latter the earlier one; the
+ * others can only come from two services that wrote at the same time. */
 function isBefore(one: DeviceVersion, other: DeviceVersion, minute: Minute): boolean {
+  const isValid = one.from <= minute
+  if (isValid !== other.from <= minute) return isValid
+  if (!isValid && one.from !== other.from) return one.from < other.from
   if (one.source !== other.source) return rankOf(one) < rankOf(other)
-  if (one.source === 'self' && one.from !== other.from) {
-    const [earlier, later] = one.from < other.from ? [one, other] : [other, one]
-    const keeps = minuteOf(earlier.loggedNs) >= minute - KEPT_MINUTES
-    return (keeps ? earlier : later) === one
-  }
   if (one.from !== other.from) return one.from > other.from
   return one.node < other.node
 }

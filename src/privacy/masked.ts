@@ -2,7 +2,6 @@
 
 import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
-import { shortName } from '../flatten/tag-value.ts'
 import { splitAddress } from '../source/parse/address.ts'
 import {
   DST,
@@ -13,8 +12,6 @@ import {
   END_TEXT_START,
   ENTRY_CELLS,
   type Message,
-  NODE_ADDRESS_CELLS,
-  NODE_CELLS,
   SRC,
 } from '../source/parse/message.ts'
 import { textIn } from '../source/parse/text.ts'
@@ -26,8 +23,7 @@ const SPARE = 64
 
 /** A flattener that gets masked messages only. */
 export function maskedFlattener(flattener: Flattener, mask: Mask): Flattener {
-  const { names, externalAddresses } = mask.config
-  if (names === 'keep' && externalAddresses === 'keep') return flattener
+  if (mask.config.externalAddresses === 'keep') return flattener
   const masked = createMasked(mask)
   return { flatten: (message) => flattener.flatten(masked(message)) }
 }
@@ -73,8 +69,6 @@ function createMasked(mask: Mask): (message: Message) => Message {
   let view = new DataView(memory.buffer)
   let used = 0
   let cells = new Int32Array(0)
-  let nodeCells = new Int32Array(0)
-  let nodeAddressCells = new Int32Array(0)
 
   function reserve(bytes: number): void {
     if (used + bytes + SPARE <= memory.length) return
@@ -109,24 +103,6 @@ function createMasked(mask: Mask): (message: Message) => Message {
     splitAddress(memory, textAt, used, 0, cells, at)
   }
 
-  function maskNodes(message: Message): void {
-    for (let node = 0; node < message.nodeCount; node += 1) {
-      const at = node * NODE_CELLS
-      const [start, end] = [nodeCells[at]!, nodeCells[at + 1]!]
-      const name = shortName(textIn(message, start, end))
-      nodeCells[at] =
-        mask.config.names === 'keep'
-          ? copy(message, start, end)
-          : put(name === undefined ? '' : (mask.name(name) ?? ''))
-      nodeCells[at + 1] = used
-    }
-    for (let index = 0; index < message.nodeAddressCount; index += 1) {
-      const at = index * NODE_ADDRESS_CELLS
-      nodeAddressCells[at + 1] = copy(message, nodeAddressCells[at + 1]!, nodeAddressCells[at + 2]!)
-      nodeAddressCells[at + 2] = used
-    }
-  }
-
   return (message) => {
     used = 0
     cells = message.cells.slice(0, message.entryCount * ENTRY_CELLS)
@@ -134,24 +110,12 @@ function createMasked(mask: Mask): (message: Message) => Message {
       maskEndpoint(message, entry * ENTRY_CELLS + SRC)
       maskEndpoint(message, entry * ENTRY_CELLS + DST)
     }
-    const hasNodes = mask.config.names !== 'drop'
-    if (hasNodes) {
-      nodeCells = message.nodeCells.slice(0, message.nodeCount * NODE_CELLS)
-      nodeAddressCells = message.nodeAddressCells.slice(0, message.nodeAddressCount * NODE_ADDRESS_CELLS)
-      maskNodes(message)
-    }
     return {
       ...message,
       text: memory,
       textStart: 0,
       view,
       cells,
-      nodeCount: hasNodes ? message.nodeCount : 0,
-      nodeCells,
-      nodeAddressCount: hasNodes ? message.nodeAddressCount : 0,
-      nodeAddressCells,
-      srcNode: hasNodes ? message.srcNode : -1,
-      srcNodeIsReporter: hasNodes && message.srcNodeIsReporter,
     }
   }
 }

@@ -29,8 +29,6 @@ export interface MinuteRecord {
 /** The rows of one tailnet. All ranges of time are [fromNs, toNs). Every call rejects with a CollectorError (stage `sink`) whose text ends with the fix,
  * or with the signal's reason. An answer that is not complete (row limits of the server) is an error, never a shorter answer. */
 export interface RowStore extends DeviceStore {
-  /** False: this kind of database has no such queries (VictoriaMetrics), so that nothing needs to be fixed. Asked at most once. */
-  canQuery(signal: AbortSignal): Promise<boolean>
   /** Calls `each` for every raw point of this minute of `start`. Points without tag `src_port` (version 0.1.0) are passed over. */
   rawPoints(minuteNs: bigint, each: (point: RawPoint) => void, signal: AbortSignal): Promise<void>
   /** Raw points of this minute: their number alone. */

@@ -213,10 +213,11 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     const answer = await askSigned(get('devices', '', DEVICES_BYTES_MAX, 'retry'), signal)
     const list = createElementList('devices')
     const known: Device[] = []
+    const nowMs = Number(clock.now() / MS)
     let skippedCount = 0
     for await (const chunk of answer.body) {
       for (const wire of list.push(chunk)) {
-        const device = deviceOf(wire)
+        const device = deviceOf(wire, nowMs)
         if (device) known.push(device)
         else skippedCount += 1
         if (known.length > DEVICES_MAX) throw tooManyDevices()

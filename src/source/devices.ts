@@ -1,4 +1,4 @@
-/** Devices of the tailnet, from the devices API: only what names and alerts need. */
+/** Devices of the tailnet, from the devices API: only what the directory and alerts need. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { type Code, CollectorError } from '../base/errors.ts'
@@ -27,14 +27,22 @@ const wireDevice = z.object({
   user: text,
   tags: z.array(text).catch([]),
   isExternal: z.boolean().catch(false),
+  os: text,
+  connectedToControl: z.boolean().optional().catch(undefined),
+  lastSeen: text,
 })
 
+/** Older answers do not say whether a device is connected. Then it is, if it was seen this recently. */
+const CONNECTED_MS = 600_000
+
 /** Undefined for what has no id or no name, so that nothing could be named by it. Without a stable id, the older numeric one keeps the
- * device apart from others: it has a name by its addresses only. */
-export function deviceOf(wire: unknown): Device | undefined {
+ * device apart from others: it has a name by its addresses only. `nowMs`: the local clock. */
+export function deviceOf(wire: unknown, nowMs: number): Device | undefined {
   const parsed = wireDevice.safeParse(wire)
   if (!parsed.success) return undefined
-  const { nodeId, id, name, hostname, addresses, user, tags, isExternal } = parsed.data
+  const { nodeId, id, name, hostname, addresses, user, tags, isExternal, os, connectedToControl, lastSeen } =
+    parsed.data
+  const isConnected = connectedToControl ?? nowMs - Date.parse(lastSeen) < CONNECTED_MS
   const owner = tags.filter(Boolean).toSorted().join() || user
   const device = {
     nodeId: nodeId || id,
@@ -42,6 +50,8 @@ export function deviceOf(wire: unknown): Device | undefined {
     // A device without an address has a sentence in its place: the same one for all of them.
     addresses: addresses.filter((address) => isIP(address) !== 0).slice(0, ADDRESSES_MAX),
     ...(owner === '' ? {} : { owner }),
+    ...(os === '' ? {} : { os }),
+    ...(isConnected ? { isConnected } : {}),
     ...(isExternal ? { isExternal } : {}),
   }
   return device.nodeId === '' || device.name === '' ? undefined : device

@@ -29,6 +29,10 @@ export interface Device {
   readonly addresses: readonly string[]
   /** Whose it is: its tags in order, joined by commas, or else its user's login name. Absent when the API has neither. */
   readonly owner?: string
+  /** As the API writes it, such as `linux` or `macOS`. Absent when it does not say. */
+  readonly os?: string
+  /** It is connected to the control server; absent otherwise. */
+  readonly isConnected?: true
   /** It belongs to another tailnet and is shared into this one; absent otherwise. */
   readonly isExternal?: true
 }

@@ -40,7 +40,7 @@ function linesOf(
 ) {
   const mask = createMask(config, KEY)
   const names: Names = maskedNames(createNames(state(), 'x'), mask)
-  const devices = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text)) ?? [])
+  const devices = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text), 0) ?? [])
   names.observe(devices, FROM)
   const flattener = maskedFlattener(flattenerOf(ports, 'x'), mask)
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 2 ** 22, depthMax: 64 })
@@ -96,7 +96,7 @@ for (const [name, tailnet] of Object.entries(TAILNETS)) {
 
   test(`${name}: what names are masked like changes no line, because lines have no names`, () => {
     const plain = linesOf(tailnet, KEEP).text
-    const named = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text))?.name ?? [])
+    const named = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text), 0)?.name ?? [])
     const hosts = new Set(named.filter((one) => one.length > 4))
     assert.ok(hosts.size > 5)
     for (const host of hosts) assert.ok(!plain.includes(host), host)

@@ -8,7 +8,7 @@ export function namesOf(tailnet: Tailnet, atNs = NOON_NS): NodeNames {
   const names = new Map<string, string>()
   const ids = new Map<string, string>()
   for (const text of tailnet.devices(atNs)) {
-    const device = deviceOf(JSON.parse(text))
+    const device = deviceOf(JSON.parse(text), 0)
     if (device === undefined) continue
     for (const key of [device.nodeId, ...device.addresses]) {
       names.set(key, device.name)

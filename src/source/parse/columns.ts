@@ -1,7 +1,7 @@
 /** The memory of one message, filled again for each. It grows to the largest message and stays there. */
 import { doubled } from '../../base/typed-array.ts'
-import type { Message, QuarantinedPart } from './message.ts'
-import { ENTRY_CELLS, NODE_ADDRESS_CELLS, NODE_CELLS } from './message.ts'
+import type { Message, NodeInfo, QuarantinedPart } from './message.ts'
+import { ENTRY_CELLS } from './message.ts'
 
 export interface Columns extends Message {
   nodeId: string
@@ -19,11 +19,8 @@ export interface Columns extends Message {
   exact: BigInt64Array | undefined
   protoNames: string[]
   nodeCount: number
-  nodeCells: Int32Array
-  nodeAddressCount: number
-  nodeAddressCells: Int32Array
+  nodes: NodeInfo[]
   srcNode: number
-  srcNodeIsReporter: boolean
   json: Uint8Array
   jsonStart: number
   jsonEnd: number
@@ -49,11 +46,8 @@ export function createColumns(): Columns {
     exact: undefined,
     protoNames: [],
     nodeCount: 0,
-    nodeCells: new Int32Array(64 * NODE_CELLS),
-    nodeAddressCount: 0,
-    nodeAddressCells: new Int32Array(128 * NODE_ADDRESS_CELLS),
+    nodes: [],
     srcNode: -1,
-    srcNodeIsReporter: false,
     json: NOTHING,
     jsonStart: 0,
     jsonEnd: 0,
@@ -75,9 +69,7 @@ export function clear(columns: Columns): void {
   columns.exact = undefined
   if (columns.protoNames.length > 0) columns.protoNames = []
   columns.nodeCount = 0
-  columns.nodeAddressCount = 0
   columns.srcNode = -1
-  columns.srcNodeIsReporter = false
   columns.json = NOTHING
 }
 
@@ -86,13 +78,4 @@ export function growEntries(columns: Columns, count: number): void {
   if ((count + 1) * ENTRY_CELLS <= columns.cells.length) return
   columns.cells = doubled(columns.cells, Int32Array)
   columns.counters = doubled(columns.counters, Float64Array)
-}
-
-export function growNodes(columns: Columns, count: number): void {
-  if ((count + 1) * NODE_CELLS > columns.nodeCells.length) columns.nodeCells = doubled(columns.nodeCells, Int32Array)
-}
-
-export function growNodeAddresses(columns: Columns, count: number): void {
-  if ((count + 1) * NODE_ADDRESS_CELLS > columns.nodeAddressCells.length)
-    columns.nodeAddressCells = doubled(columns.nodeAddressCells, Int32Array)
 }

@@ -20,8 +20,6 @@ export interface CompactInput {
   readonly memberDepthMax: number
   /** Of all counters, in its one cell. */
   readonly sum: Float64Array
-  /** nodeId of the node that was read last: start and end, -1 without. */
-  readonly nodeId: Int32Array
 }
 
 const QUOTE = 0x22

@@ -13,8 +13,8 @@ import { type Columns, clear } from './columns.ts'
 import type { CompactInput } from './compact-input.ts'
 import { readCompactEntries } from './entries.ts'
 import { KINDS } from './message.ts'
-import { readCompactNode } from './node-names.ts'
-import { isSame, plainTextEnd, StringInterner, spaceEnd, wordOf } from './text.ts'
+import { createNodeReader } from './node-info.ts'
+import { plainTextEnd, StringInterner, spaceEnd, wordOf } from './text.ts'
 import { createTimeParser } from './time.ts'
 import { createValueScanner } from './value-scanner.ts'
 
@@ -53,7 +53,6 @@ const LOGGED = 6
 const SRC_NODE = 7
 const DST_NODES = 8
 const UNKNOWN = -1
-const SRC_NODE_ID = 6 // in `spans`
 
 /** Each with its closing quote, and its first four letters as a word. */
 const NAMES = MEMBERS.map((name) => new TextEncoder().encode(`${name}"`))
@@ -74,6 +73,7 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
   const parseTime = createTimeParser()
   const ids = new StringInterner()
   const scanner = createValueScanner()
+  const readNode = createNodeReader()
   const input: CompactInput = {
     bytes: new Uint8Array(0),
     view: new DataView(new ArrayBuffer(0)),
@@ -84,7 +84,6 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
     scanner: createValueScanner(),
     memberDepthMax: depthMax - MEMBER_DEPTH,
     sum: new Float64Array(1),
-    nodeId: new Int32Array(2),
   }
   let place = AT_OPEN
   /** Where `place` is, from the message's first byte on. */
@@ -95,8 +94,8 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
   let seen = 0
   /** Closing quote of the key that was read last. */
   let keyEnd = 0
-  /** Start and end of texts of the message: nodeId, start, logged, and nodeId of srcNode. A start of -1: it has none. */
-  const spans = new Int32Array(8)
+  /** Start and end of texts of the message: nodeId, start and logged. A start of -1: it has none. */
+  const spans = new Int32Array(6)
 
   function begin(): void {
     clear(columns)
@@ -177,8 +176,6 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
       p = node(b, p)
       if (p < 0) return p
       columns.srcNode = columns.nodeCount - 1
-      spans[SRC_NODE_ID] = input.nodeId[0]!
-      spans[SRC_NODE_ID + 1] = input.nodeId[1]!
     } else if (key === NODE_ID || key === START || key === LOGGED) {
       const end = b[p] === QUOTE ? plainTextEnd(input.view, p + 1) : p
       if (b[end] !== QUOTE || end === p) return miss(end)
@@ -234,11 +231,8 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
 
   /** A node of srcNode or dstNodes, appended to the columns. */
   function node(b: Uint8Array, p: number): number {
-    const addressCount = columns.nodeAddressCount
-    const after = readCompactNode(input, p)
-    if (after > p) return after
-    columns.nodeAddressCount = addressCount
-    return missObject(b, p)
+    const after = readNode(input, p)
+    return after > p ? after : missObject(b, p)
   }
 
   /** What an object means that was not taken: ODD if it is there to its end. */
@@ -282,9 +276,6 @@ export function createCompactParser(columns: Columns, depthMax: number): Compact
     const loggedNs = timeAt(LOGGED)
     columns.loggedNs = loggedNs ?? startNs
     columns.hasLogged = loggedNs !== undefined
-    const start = spans[SRC_NODE_ID]!
-    const end = spans[SRC_NODE_ID + 1]!
-    columns.srcNodeIsReporter = start >= 0 && isSame(bytes, base + start, base + end, base + idStart, base + idEnd)
     return true
   }
 

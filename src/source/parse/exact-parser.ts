@@ -2,11 +2,10 @@
  * decides what is quarantined. Numbers keep the digits of the wire (`context.source` of the reviver), because a counter may be larger than a
  * double can hold exactly. */
 
-import { hashBytes } from '../../base/hash.ts'
 import { protoOf } from '../../base/protocol.ts'
 import { doubled } from '../../base/typed-array.ts'
 import { splitAddress } from './address.ts'
-import { type Columns, clear, growEntries, growNodeAddresses, growNodes } from './columns.ts'
+import { type Columns, clear, growEntries } from './columns.ts'
 import {
   COUNTERS,
   DST,
@@ -14,13 +13,12 @@ import {
   KIND,
   KINDS,
   type Kind,
-  NODE_ADDRESS_CELLS,
-  NODE_CELLS,
   PROTO,
   type Quarantined,
   type QuarantineReason,
   SRC,
 } from './message.ts'
+import { nodeInfoOf } from './node-info.ts'
 import { HEAD_BYTES_MAX, headWithLength, textOf } from './text.ts'
 import { parseTime } from './time.ts'
 
@@ -78,7 +76,6 @@ export function createExactParser(columns: Columns): ExactParser {
       if (kind >= 0) list(value[key], kind, counters)
       if (key === 'srcNode' && isObject(value[key])) {
         columns.srcNode = columns.nodeCount
-        columns.srcNodeIsReporter = member(value[key], 'nodeId') === nodeId
         node(value[key])
       }
       const nodes = key === 'dstNodes' ? value[key] : undefined
@@ -146,21 +143,7 @@ export function createExactParser(columns: Columns): ExactParser {
   }
 
   function node(value: JsonObject): void {
-    const index = columns.nodeCount
-    const name = member(value, 'name')
-    growNodes(columns, index)
-    columns.nodeCells[index * NODE_CELLS] = used
-    if (typeof name === 'string') put(name)
-    columns.nodeCells[index * NODE_CELLS + 1] = used
-    columns.nodeCount = index + 1
-    const addresses = member(value, 'addresses')
-    for (const one of Array.isArray(addresses) ? addresses : []) {
-      if (typeof one !== 'string') continue
-      const start = used
-      put(one)
-      if (used - start > 256) columns.plain = false
-      nodeAddress(columns, index, scratch, start, used)
-    }
+    columns.nodes[columns.nodeCount++] = nodeInfoOf(value)
   }
 
   /** Appends UTF-8; a lone surrogate becomes U+FFFD. */
@@ -240,17 +223,6 @@ function protoCell(value: unknown): number | string | undefined {
   if (value === undefined) return 0
   if (typeof value === 'number') return protoOf(String(value))
   return typeof value === 'string' ? protoOf(value) : undefined
-}
-
-function nodeAddress(columns: Columns, node: number, bytes: Uint8Array, start: number, end: number): void {
-  const index = columns.nodeAddressCount
-  growNodeAddresses(columns, index)
-  const cell = index * NODE_ADDRESS_CELLS
-  columns.nodeAddressCells[cell] = node
-  columns.nodeAddressCells[cell + 1] = start
-  columns.nodeAddressCells[cell + 2] = end
-  columns.nodeAddressCells[cell + 3] = hashBytes(bytes, start, end)
-  columns.nodeAddressCount = index + 1
 }
 
 /** Doubles, and int64 beside them where a sum of the message would not stay exact in doubles. */

@@ -57,13 +57,23 @@ export const END_HASH = 5
 /** Counters per entry in `Message.counters`, in this order (bytes and packets that the reporter sent and received). */
 export const COUNTERS = ['txBytes', 'txPkts', 'rxBytes', 'rxPkts'] as const
 
-/** Cells per node in `Message.nodeCells`: start and end of its name (an FQDN, perhaps empty). */
-export const NODE_CELLS = 2
-/** Cells per address in `Message.nodeAddressCells`: index of the node, start, end, `hashBytes`. */
-export const NODE_ADDRESS_CELLS = 4
+/** What a message says about a node. Texts are as received; those that are missing are empty. A node that is described by the same bytes again is
+ * nearly always the same object, so that whoever learns from it can tell at once. */
+export interface NodeInfo {
+  readonly id: string
+  /** An FQDN. */
+  readonly name: string
+  readonly user: string
+  readonly tags: readonly string[]
+  readonly os: string
+  readonly addresses: readonly string[]
+  /** For the directory: in which of its rounds it last took this as the word of the node itself, and of another one. 0: in none. */
+  selfRound: number
+  peerRound: number
+}
 
 /** One node's record of about five seconds. Valid only until the next one is taken from its reader: the columns are reused, and
- * only their first `entryCount` (`nodeCount`, `nodeAddressCount`) rows count. Starts and ends are offsets from `textStart` in `text`. */
+ * only their first `entryCount` (`nodeCount`) rows count. Starts and ends are offsets from `textStart` in `text`. */
 export interface Message {
   readonly nodeId: string
   /** The node's clock, ns. */
@@ -95,13 +105,9 @@ export interface Message {
 
   /** What the message itself says about devices: srcNode and dstNodes in the order of the wire. */
   readonly nodeCount: number
-  readonly nodeCells: Int32Array
-  readonly nodeAddressCount: number
-  readonly nodeAddressCells: Int32Array
+  readonly nodes: readonly NodeInfo[]
   /** Index of srcNode, -1 without. */
   readonly srcNode: number
-  /** srcNode has the message's own nodeId. */
-  readonly srcNodeIsReporter: boolean
 
   /** The message as it was received: `json[jsonStart, jsonEnd)`, for the one that must be quarantined after it was read. */
   readonly json: Uint8Array

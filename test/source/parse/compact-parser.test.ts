@@ -49,17 +49,11 @@ function shown(message: Message): unknown {
       exact,
     ])
   }
-  const nodes = []
-  for (let i = 0; i < message.nodeCount; i++) nodes.push(at(message.nodeCells[i * 2]!, message.nodeCells[i * 2 + 1]!))
-  const addresses = []
-  for (let i = 0; i < message.nodeAddressCount; i++) {
-    const c = message.nodeAddressCells.subarray(i * 4, i * 4 + 4)
-    addresses.push([c[0], at(c[1]!, c[2]!), c[3]])
-  }
-  const { nodeId, startNs, loggedNs, plain, exact, protoNames, srcNode, srcNodeIsReporter, quarantined } = message
+  const nodes = message.nodes.slice(0, message.nodeCount)
+  const { nodeId, startNs, loggedNs, plain, exact, protoNames, srcNode, quarantined } = message
   return {
-    ...{ nodeId, startNs, loggedNs, plain, isExact: exact !== undefined, srcNode, srcNodeIsReporter },
-    ...{ entries, nodes, addresses, protoNames: [...protoNames], quarantined: [...quarantined] },
+    ...{ nodeId, startNs, loggedNs, plain, isExact: exact !== undefined, srcNode },
+    ...{ entries, nodes, protoNames: [...protoNames], quarantined: [...quarantined] },
   }
 }
 
@@ -322,4 +316,33 @@ test('the compact parser goes on inside an unknown member, however long it is, a
     assert.equal(result >= 0, isTaken, last)
     if (isTaken) assert.deepEqual(told, readExactly(bytes))
   }
+})
+
+test('a node that was described before is the same object, and one that differs in a byte is not', () => {
+  const columns = createColumns()
+  const parser = createCompactParser(columns, 8)
+  const read = (nodes: readonly object[], space = 0) => {
+    const json = Buffer.from(
+      JSON.stringify({ nodeId: 'n1CNTRL', start: '2026-11-02T12:00:00Z', dstNodes: nodes }, null, space),
+    )
+    const bytes = Buffer.concat([json, Buffer.alloc(64)])
+    parser.begin()
+    const result = parser.run(bytes, new DataView(bytes.buffer, bytes.byteOffset), 0, json.length)
+    assert.equal(result, json.length)
+    return columns.nodes.slice(0, columns.nodeCount)
+  }
+  const node = (name: string) => ({
+    nodeId: 'n123456789CNTRL',
+    name: `a-long-name-in-front-${name}.ts.net`,
+    addresses: ['100.64.0.1'],
+  })
+  const [first] = read([node('a')])
+  const again = read([node('a'), node('b'), node('a')])
+  assert.equal(again[0], first)
+  assert.equal(again[2], first)
+  assert.equal(again[1]?.name, 'a-long-name-in-front-b.ts.net')
+  assert.notEqual(read([node('a')], 2)[0], first, 'other bytes')
+  assert.deepEqual(read([node('a')], 2)[0], first, 'that say the same')
+  for (let count = 0; count < 20_000; count += 1) read([{ ...node('c'), nodeId: `n${count}CNTRL` }])
+  assert.deepEqual(read([node('a')])[0], first)
 })
