@@ -144,7 +144,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const control = createControlToken(settings.dataDir)
   const ledger = createLedger(state, tailnet)
   const history = createSettingsHistory(state, tailnet, settingsShape(settings))
-  const privacy = createPrivacy(settings.privacy, state)
+  const privacy = createPrivacy(settings.privacy, history.at)
   const names = privacy.names(createNames(state, tailnet))
 
   function newAlerts(onFailed: (error: unknown) => void) {
@@ -189,7 +189,12 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       health: reports.health,
       random: Math.random,
       createWorker: () => ({
-        flattener: privacy.flattener(createFlattener({ tailnetAt: () => tailnet, portsAt: () => settings.ports })),
+        flattener: privacy.flattener(
+          createFlattener({
+            tailnetAt: (startNs) => history.at(startNs).tailnet,
+            portsAt: (startNs) => history.at(startNs).ports,
+          }),
+        ),
         lines: createLineWriter(lineLimits(influx)),
       }),
     },

@@ -20,7 +20,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   flatten: ['source'],
   sink: ['source', 'flatten', 'http-client', 'secrets'],
   query: ['sink', 'source', 'directory', 'rollup'],
-  privacy: ['source', 'flatten', 'directory', 'ledger', 'secrets'],
+  privacy: ['source', 'flatten', 'directory', 'secrets'],
   observers: ['source', 'flatten', 'ledger'],
   live: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers'],
   alerts: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers', 'secrets', 'http-client'],

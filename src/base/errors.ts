@@ -27,6 +27,7 @@ export const CODES = [
   'api_credentials', // credentials cannot be read or exchanged
   // flatten
   'imbalance', // counters in differ from counters out: a bug
+  'privacy_key_missing', // addresses of that time were hashed with a key that is not in the settings
   // sink: the database
   'db_unreachable',
   'db_timeout',

@@ -7,9 +7,11 @@ import { createSemaphore } from '../base/semaphore.ts'
 import { VERSION } from '../base/version.ts'
 import { pathsIn } from '../config/data-dir.ts'
 import { hasCredentials, tailnetTag } from '../config/settings.ts'
+import { settingsShape } from '../config/settings-in-force.ts'
 import { devicesInTime } from '../directory/device-names.ts'
 import { createNames } from '../directory/sqlite-names.ts'
 import { createFlattener } from '../flatten/flatten.ts'
+import { createSettingsHistory } from '../ledger/sqlite/settings-table.ts'
 import { createLedger } from '../ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -59,7 +61,8 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       const tailnet = tailnetTag(settings)
       const state = openStateFile({ path: paths.state }, { clock, log })
       parts.defer(() => state.close())
-      const privacy = createPrivacy(settings.privacy, state)
+      const history = createSettingsHistory(state, tailnet, settingsShape(settings))
+      const privacy = createPrivacy(settings.privacy, history.at)
       const names = privacy.names(createNames(state, tailnet))
       const metrics = createMetrics({ version: VERSION, clock })
       parts.defer(() => metrics.stop())
@@ -94,7 +97,12 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       }
       if (!options.print) names.readingBegins(clock.now())
       const worker = {
-        flattener: privacy.flattener(createFlattener({ tailnetAt: () => tailnet, portsAt: () => settings.ports })),
+        flattener: privacy.flattener(
+          createFlattener({
+            tailnetAt: (startNs) => history.at(startNs).tailnet,
+            portsAt: (startNs) => history.at(startNs).ports,
+          }),
+        ),
         lines: createLineWriter(lineLimits(settings.influx)),
       }
       for (const file of files) await replayOne(file)

@@ -15,14 +15,13 @@ import {
   ENTRY_CELLS,
   KIND,
   KINDS,
-  type Message,
   PROTO,
   SRC,
 } from '../source/parse/message.ts'
 import { textIn } from '../source/parse/text.ts'
 import { type AddressTable, NONE } from './address-table.ts'
 import type { FlatPoints } from './flat-points.ts'
-import { PATH_DIRECT, PATH_NONE, TOTALS } from './points.ts'
+import { type Entries, PATH_DIRECT, PATH_NONE, TOTALS } from './points.ts'
 import { NO_PORT, type Ports, servicePort } from './ports.ts'
 
 export interface Aggregation {
@@ -38,7 +37,7 @@ const DERP_HASH = hashBytes(DERP, 0, DERP.length)
 
 /** Adds entries `from` to `to` (exclusive) of the message, after `points.begin`. Returns the index of the flow point of the last one. */
 export function aggregateEntries(
-  message: Message,
+  message: Entries,
   from: number,
   to: number,
   points: FlatPoints,
@@ -115,13 +114,13 @@ function endpointOf(table: AddressTable, view: DataView, textStart: number, cell
 }
 
 /** The same in a message whose texts may not be valid tag values. */
-function endpointOfAny(table: AddressTable, message: Message, at: number): number {
+function endpointOfAny(table: AddressTable, message: Entries, at: number): number {
   const { cells } = message
   if (cells[at + END_TEXT_START] === cells[at + END_TEXT_END]) return NONE
   return table.internText(textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!))
 }
 
-function isDerp(message: Message, at: number): boolean {
+function isDerp(message: Entries, at: number): boolean {
   const { cells, text } = message
   if (cells[at + END_HASH] !== DERP_HASH) return false
   const start = cells[at + END_ADDRESS_START]!
@@ -210,7 +209,7 @@ function upper(value: number): number {
 }
 
 /** An entry as JSON again, for quarantine. */
-export function entryText(message: Message, index: number, counters: BigInt64Array): string {
+export function entryText(message: Entries, index: number, counters: BigInt64Array): string {
   const cell = index * ENTRY_CELLS
   const proto = message.cells[cell + PROTO]!
   const parts = [`"proto":${proto < 256 ? proto : JSON.stringify(message.protoNames[proto - 256])}`]

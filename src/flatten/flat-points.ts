@@ -3,7 +3,7 @@
 import { RowIndex } from '../base/hash-tables.ts'
 import { PROTO_TAGS } from '../base/protocol.ts'
 import { doubled } from '../base/typed-array.ts'
-import { KINDS, type Kind, type Message, type QuarantinedPart } from '../source/parse/message.ts'
+import { KINDS, type Kind, type QuarantinedPart } from '../source/parse/message.ts'
 import { textOf } from '../source/parse/text.ts'
 import { AddressTable } from './address-table.ts'
 import type { ExactSums } from './exact-sums.ts'
@@ -11,6 +11,7 @@ import {
   ADDRESS_CELLS,
   ADDRESS_END,
   ADDRESS_START,
+  type Entries,
   FLOW_CELLS,
   FLOW_COUNT,
   FLOW_DST,
@@ -61,7 +62,7 @@ export class FlatPoints implements Points {
   }
 
   /** A message begins. `tailnet` and `node`: tag values. */
-  begin(message: Message, tailnet: string, node: string): void {
+  begin(message: Entries, tailnet: string, node: string): void {
     this.table.begin(message.entryCount * 2 + 1)
     this.index.clear(message.entryCount)
     this.startNs = message.startNs

@@ -2,11 +2,11 @@
  * were valid at its `start`, on nothing else. So the same message always becomes the same points, whenever and wherever it is read. */
 import { CollectorError } from '../base/errors.ts'
 import { PROTO_TAGS } from '../base/protocol.ts'
-import { ENTRY_CELLS, KIND, KINDS, type Message } from '../source/parse/message.ts'
+import { ENTRY_CELLS, KIND, KINDS } from '../source/parse/message.ts'
 import { type Aggregation, aggregateEntries, createDigest, entryText } from './aggregate.ts'
 import { ExactSums } from './exact-sums.ts'
 import { FlatPoints } from './flat-points.ts'
-import type { Points } from './points.ts'
+import type { Entries, Points } from './points.ts'
 import type { Ports } from './ports.ts'
 import { tagValue } from './tag-value.ts'
 
@@ -20,7 +20,7 @@ export interface FlattenOptions {
 export interface Flattener {
   /** The returned points are valid until the next call. Throws a CollectorError `imbalance` (reject) when the counters of the points are not
    * those of the entries. That is a bug, so no point of this message may be written. */
-  flatten(message: Message): Points
+  flatten(message: Entries): Points
 }
 
 export function createFlattener({ tailnetAt, portsAt }: FlattenOptions): Flattener {
@@ -30,7 +30,7 @@ export function createFlattener({ tailnetAt, portsAt }: FlattenOptions): Flatten
   let tailnet: string | undefined
   let tailnetTag = ''
 
-  function flatten(message: Message): Points {
+  function flatten(message: Entries): Points {
     const { startNs } = message
     useTailnet(tailnetAt(startNs))
     aggregation.ports = portsAt(startNs)
@@ -51,7 +51,7 @@ export function createFlattener({ tailnetAt, portsAt }: FlattenOptions): Flatten
   }
 
   /** For counters so large that a sum may leave int64: an entry whose counters no longer fit is quarantined before it is added. */
-  function aggregateExactly(message: Message, exact: BigInt64Array): void {
+  function aggregateExactly(message: Entries, exact: BigInt64Array): void {
     const sums = new ExactSums(message.entryCount)
     points.exact = sums
     for (let i = 0; i < message.entryCount; i++) {

@@ -1,6 +1,6 @@
 /** The points of a message: layout of their columns. flatten/ is pure and does no I/O. */
 import { hashNumbers } from '../base/hash.ts'
-import type { Kind, QuarantinedPart } from '../source/parse/message.ts'
+import type { Kind, Message, QuarantinedPart } from '../source/parse/message.ts'
 
 /** No tag value is longer, in bytes of UTF-8 before escaping. */
 export const TAG_BYTES_MAX = 256
@@ -44,6 +44,23 @@ export interface ExactCounters {
   /** As `Points.totals`. */
   readonly totals: BigInt64Array
 }
+
+/** What is flattened of a message: nothing that it says about devices. */
+export type Entries = Pick<
+  Message,
+  | 'nodeId'
+  | 'startNs'
+  | 'loggedNs'
+  | 'entryCount'
+  | 'text'
+  | 'textStart'
+  | 'view'
+  | 'plain'
+  | 'cells'
+  | 'counters'
+  | 'exact'
+  | 'protoNames'
+>
 
 /** A hash of the tags of a point, not spread yet. `src` and `dst`: numbers that stand for the addresses. */
 export function hashTags(

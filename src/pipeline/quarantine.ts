@@ -2,7 +2,8 @@
  * window is done.
  *
  * A message is quarantined alone, and the line continues. That holds for what the parser refuses, for entries whose counters do not fit, and
- * for a message on which our own code throws. Such a message is kept as it was received, and none of its points is sent. */
+ * for a message on which our own code throws: it is kept as it was received, and none of its points is sent. Of a message that lacks a setting, such as
+ * the key of its masks, only node and start are kept. */
 import { CollectorError } from '../base/errors.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
 import { idOf } from '../sink/dead-letter-quota.ts'
@@ -28,6 +29,7 @@ export interface Quarantine {
 const WAITING_BYTES_MAX = 1 << 20
 /** Kept of a message on which our own code throws: all that a client sends at once, so that the bug can be found. */
 const FAILED_BYTES_MAX = 512 << 10
+const NODE_LENGTH_MAX = 256
 
 export function createQuarantine(
   digest: { add(hash: bigint): void },
@@ -75,18 +77,22 @@ export function createQuarantine(
 
     failed(message, thrownAt, error) {
       if (error instanceof CollectorError && error.stage !== 'flatten') throw error
-      const { nodeId, loggedNs, hasLogged, json, jsonStart, jsonEnd } = message
+      const { nodeId, startNs, loggedNs, hasLogged, json, jsonStart, jsonEnd } = message
       const reason = error instanceof CollectorError ? error.code : thrownAt
-      const text = headWithLength(json, jsonStart, jsonEnd, FAILED_BYTES_MAX)
+      // It lacks something that a person must set, and can be read again then. What a mask would hide is not kept.
+      const isOurFault = !(error instanceof CollectorError && error.reaction === 'hold')
+      const text = isOurFault
+        ? headWithLength(json, jsonStart, jsonEnd, FAILED_BYTES_MAX)
+        : { text: JSON.stringify({ nodeId: nodeId.slice(0, NODE_LENGTH_MAX), startNs: String(startNs) }) }
       add({
         stage: 'flatten',
         reason,
         node: nodeId,
         ...(hasLogged ? { loggedNs } : {}),
-        detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        detail: error instanceof Error ? (isOurFault && error.stack) || error.message : String(error),
         ...text,
         id: idOf('flatten', reason, nodeId, text.text),
-        isOurFault: true,
+        isOurFault,
       })
     },
 

@@ -1,7 +1,9 @@
-/** Applies the masks: messages before they are flattened, devices before their names are kept, names when they are looked up. */
+/** Applies the masks: to the addresses of messages before they are flattened, to devices before their names are kept, to names when they are looked up. */
 
+import { CollectorError } from '../base/errors.ts'
 import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
+import type { Entries } from '../flatten/points.ts'
 import { splitAddress } from '../source/parse/address.ts'
 import {
   DST,
@@ -11,21 +13,33 @@ import {
   END_TEXT_END,
   END_TEXT_START,
   ENTRY_CELLS,
-  type Message,
   SRC,
 } from '../source/parse/message.ts'
 import { textIn } from '../source/parse/text.ts'
 import type { Device } from '../source/source.ts'
-import type { Mask } from './mask.ts'
+import type { AddressMask, Mask } from './mask.ts'
 
 /** Bytes after a text that may be read with it. */
 const SPARE = 64
 
-/** A flattener that gets masked messages only. */
-export function maskedFlattener(flattener: Flattener, mask: Mask): Flattener {
-  if (mask.config.externalAddresses === 'keep') return flattener
-  const masked = createMasked(mask)
-  return { flatten: (message) => flattener.flatten(masked(message)) }
+/** A flattener that gets messages with masked addresses. `maskAt`: the mask for a message with this `start`, ns; `keep` when addresses stay,
+ * `no_key` when it needs a key that is not in the settings: then `flatten` throws a CollectorError `privacy_key_missing` (hold). */
+export function maskedFlattener(
+  flattener: Flattener,
+  maskAt: (startNs: bigint) => AddressMask | 'keep' | 'no_key',
+): Flattener {
+  const masked = createMasked()
+  return {
+    flatten(message) {
+      const mask = maskAt(message.startNs)
+      if (mask === 'keep') return flattener.flatten(message)
+      if (mask !== 'no_key') return flattener.flatten(masked(message, mask))
+      throw new CollectorError(
+        'Addresses of this time were hashed with a key that is not in the settings any more: set privacy.formerKey (TAILFLUX_PRIVACY_FORMER_KEY) to it, and read that time again with tailflux backfill --again.',
+        { stage: 'flatten', code: 'privacy_key_missing', reaction: 'hold' },
+      )
+    },
+  }
 }
 
 /** Names that are masked when they are stored and when they are read. */
@@ -62,8 +76,8 @@ function withPort(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-/** Copies the texts of a message, masked, into new memory, because the memory of the reader also holds the messages that come next. */
-function createMasked(mask: Mask): (message: Message) => Message {
+/** Copies the texts of entries, masked, into new memory, because the memory of the reader also holds the messages that come next. */
+function createMasked(): (message: Entries, mask: AddressMask) => Entries {
   const encoder = new TextEncoder()
   let memory = new Uint8Array(16 * 1024)
   let view = new DataView(memory.buffer)
@@ -79,7 +93,7 @@ function createMasked(mask: Mask): (message: Message) => Message {
   }
 
   /** Returns where the bytes are in the new memory. */
-  function copy({ text, textStart }: Message, start: number, end: number): number {
+  function copy({ text, textStart }: Entries, start: number, end: number): number {
     reserve(end - start)
     const at = used
     memory.set(text.subarray(textStart + start, textStart + end), at)
@@ -94,28 +108,22 @@ function createMasked(mask: Mask): (message: Message) => Message {
     return at
   }
 
-  function maskEndpoint(message: Message, at: number): void {
+  function maskEndpoint(message: Entries, mask: AddressMask, at: number): void {
     const [start, end] = [cells[at + END_TEXT_START]!, cells[at + END_TEXT_END]!]
     const address = textIn(message, cells[at + END_ADDRESS_START]!, cells[at + END_ADDRESS_END]!)
-    const masked = start === end ? address : mask.address(address)
+    const masked = start === end ? address : mask(address)
     const port = cells[at + END_PORT]!
     const textAt = masked === address ? copy(message, start, end) : put(port < 0 ? masked : withPort(masked, port))
     splitAddress(memory, textAt, used, 0, cells, at)
   }
 
-  return (message) => {
+  return (message, mask) => {
     used = 0
     cells = message.cells.slice(0, message.entryCount * ENTRY_CELLS)
     for (let entry = 0; entry < message.entryCount; entry += 1) {
-      maskEndpoint(message, entry * ENTRY_CELLS + SRC)
-      maskEndpoint(message, entry * ENTRY_CELLS + DST)
+      maskEndpoint(message, mask, entry * ENTRY_CELLS + SRC)
+      maskEndpoint(message, mask, entry * ENTRY_CELLS + DST)
     }
-    return {
-      ...message,
-      text: memory,
-      textStart: 0,
-      view,
-      cells,
-    }
+    return { ...message, text: memory, textStart: 0, view, cells }
   }
 }

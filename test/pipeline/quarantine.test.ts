@@ -172,6 +172,34 @@ test('a message on which our own code throws is set aside alone, with its bytes,
   assert.equal(world.letters().all.length, 3)
 })
 
+test('a message that lacks the key of its masks is counted, nothing of its addresses is kept, and it is no bug of ours', async (t) => {
+  const world = setUp(t)
+  const missing = new CollectorError('set privacy.formerKey', {
+    stage: 'flatten',
+    code: 'privacy_key_missing',
+    reaction: 'hold',
+  })
+  const { add } = FlatPoints.prototype
+  t.mock.method(FlatPoints.prototype, 'add', function of(this: FlatPoints, ...tags: Parameters<typeof add>) {
+    if (this.node === 'nOldCNTRL') throw missing
+    return add.apply(this, tags)
+  })
+  world.logs = [message('nOldCNTRL', FROM), message('n1CNTRL', FROM + SECOND), message('nOldCNTRL', FROM + 2n * SECOND)]
+  const result = await world.run(FROM, FROM + MINUTE)
+  assert.deepEqual([result.messages, result.quarantined, world.lines.length], [1, 2, 1])
+  const { kept } = world.letters()
+  assert.deepEqual(
+    kept.map(({ reason, detail, text = '' }) => [reason, detail, JSON.parse(text)]),
+    [FROM, FROM + 2n * SECOND].map((loggedNs) => [
+      'privacy_key_missing',
+      'set privacy.formerKey',
+      { nodeId: 'nOldCNTRL', startNs: String(loggedNs - 6n * SECOND) },
+    ]),
+  )
+  assert.deepEqual(world.counted(), { privacy_key_missing: 2 })
+  assert.equal(world.deadLetters.problem(), undefined)
+})
+
 test('trouble of the state file while points are made is no fault of the message', async (t) => {
   const failing = new CollectorError('disk', { stage: 'ledger', code: 'state_failed', reaction: 'hold' })
   t.mock.method(FlatPoints.prototype, 'firstImbalance', () => {

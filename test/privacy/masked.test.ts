@@ -1,25 +1,27 @@
 /** Masks through the real line: nothing that is masked gets through, the numbers stay, and the same message stays the same points. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Names } from '../../src/directory/names.ts'
+import { CollectorError } from '../../src/base/errors.ts'
 import { createNames } from '../../src/directory/sqlite-names.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
-import type { PrivacyConfig } from '../../src/privacy/config.ts'
-import { createMask } from '../../src/privacy/mask.ts'
+import { type PrivacyConfig, privacySchema } from '../../src/privacy/config.ts'
+import { keyBytes, keyFingerprint } from '../../src/privacy/key.ts'
+import { type AddressMask, createAddressMask, createMask } from '../../src/privacy/mask.ts'
 import { maskedDevices, maskedFlattener, maskedNames } from '../../src/privacy/masked.ts'
-import { privacyKey } from '../../src/privacy/privacy.ts'
+import { createPrivacy } from '../../src/privacy/privacy.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { flattenerOf } from '../helpers/flattener.ts'
 import { silentLog } from '../helpers/silent.ts'
-import { answerOf } from '../helpers/through-the-line.ts'
-import { createTailnet } from '../simulator/tailnet.ts'
+import { answerOf, throughTheLine } from '../helpers/through-the-line.ts'
+import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
 
-const KEY = Buffer.alloc(32, 7)
-const KEEP: PrivacyConfig = { names: 'keep', externalAddresses: 'keep' }
+const KEY = 'k'.repeat(32)
+const BYTES = keyBytes(KEY)
+type Mode = PrivacyConfig['externalAddresses']
 const FROM = NOON_NS
 const TO = NOON_NS + 180_000_000_000n
 
@@ -32,17 +34,9 @@ function state() {
   return openStateFile({ path: ':memory:' }, { clock: createFakeClock(), log: silentLog })
 }
 
-function linesOf(
-  tailnet: (typeof TAILNETS)['hostile texts'],
-  config: PrivacyConfig,
-  ports: 'service' | 'full' = 'service',
-  chunk = 10_007,
-) {
-  const mask = createMask(config, KEY)
-  const names: Names = maskedNames(createNames(state(), 'x'), mask)
-  const devices = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text), 0) ?? [])
-  names.observe(devices, FROM)
-  const flattener = maskedFlattener(flattenerOf(ports, 'x'), mask)
+/** The lines of three minutes, with addresses masked in one way. */
+function linesOf(tailnet: Tailnet, mode: Mode, ports: 'service' | 'full' = 'service', chunk = 10_007) {
+  const flattener = maskedFlattener(flattenerOf(ports, 'x'), () => maskOf(mode))
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 2 ** 22, depthMax: 64 })
   const writer = createLineWriter({ batchLinesMax: 1e6, batchBytesMax: 1 << 26 })
   for (const bytes of answerOf(tailnet.messages(FROM, TO), chunk)) {
@@ -52,7 +46,7 @@ function linesOf(
     .rest()
     .map((batch) => Buffer.from(batch.bytes).toString())
     .join('')
-  return { text, lines: parseLines(text).filter(({ measurement }) => measurement === 'tailnet_flow') }
+  return { text, lines: parseLines(text) }
 }
 
 /** Sums per message and kind: what a mask must not change. */
@@ -67,6 +61,10 @@ function sumsOf(lines: readonly ParsedLine[]): Map<string, string> {
     )
   }
   return new Map([...sums].map(([key, values]) => [key, values.join()]))
+}
+
+function maskOf(mode: Mode): AddressMask | 'keep' {
+  return mode === 'keep' ? mode : createAddressMask(mode, BYTES)
 }
 
 function isPublic(address: string): boolean {
@@ -89,29 +87,27 @@ function isPublic(address: string): boolean {
 
 for (const [name, tailnet] of Object.entries(TAILNETS)) {
   test(`${name}: with nothing masked the lines are byte for byte those without masks`, () => {
-    const mask = createMask(KEEP, KEY)
-    const flattener = flattenerOf('service', 'x')
-    assert.equal(maskedFlattener(flattener, mask), flattener)
+    const { lines } = throughTheLine(answerOf(tailnet.messages(FROM, TO)), { tailnet: 'x' })
+    assert.deepEqual(linesOf(tailnet, 'keep').lines, lines)
   })
 
-  test(`${name}: what names are masked like changes no line, because lines have no names`, () => {
-    const plain = linesOf(tailnet, KEEP).text
+  test(`${name}: lines have no names of devices, whatever messages say`, () => {
+    const plain = linesOf(tailnet, 'keep').text
     const named = [...tailnet.devices(FROM)].flatMap((text) => deviceOf(JSON.parse(text), 0)?.name ?? [])
     const hosts = new Set(named.filter((one) => one.length > 4))
     assert.ok(hosts.size > 5)
     for (const host of hosts) assert.ok(!plain.includes(host), host)
-    for (const names of ['hash', 'drop'] as const) assert.equal(linesOf(tailnet, { ...KEEP, names }).text, plain)
   })
 
   test(`${name}: public addresses truncated, hashed or dropped never get through; entries that become equal are summed`, () => {
     for (const ports of ['service', 'full'] as const) {
-      const plain = linesOf(tailnet, KEEP, ports)
+      const plain = linesOf(tailnet, 'keep', ports)
       const secret = new Set(
         plain.lines.flatMap(({ tags }) => [tags['src'] ?? '', tags['dst'] ?? '']).filter((one) => isPublic(one)),
       )
       assert.ok(secret.size > 3)
       for (const externalAddresses of ['truncate', 'hash', 'drop'] as const) {
-        const masked = linesOf(tailnet, { ...KEEP, externalAddresses }, ports)
+        const masked = linesOf(tailnet, externalAddresses, ports)
         assert.deepEqual(sumsOf(masked.lines), sumsOf(plain.lines), externalAddresses)
         const seen = new Set<string>()
         for (const { tags, timestampNs } of masked.lines) {
@@ -129,8 +125,7 @@ for (const [name, tailnet] of Object.entries(TAILNETS)) {
   })
 
   test(`${name}: however the answer is cut, the masked lines are the same bytes`, () => {
-    const config: PrivacyConfig = { names: 'hash', externalAddresses: 'hash' }
-    assert.equal(linesOf(tailnet, config, 'service', 733).text, linesOf(tailnet, config).text)
+    assert.equal(linesOf(tailnet, 'hash', 'service', 733).text, linesOf(tailnet, 'hash').text)
   })
 }
 
@@ -138,9 +133,8 @@ test('entries that look alike behind the mask become one point, with their sum',
   const entry = (dst: string, bytes: number) =>
     `{"proto":6,"src":"100.64.0.1:50000","dst":"${dst}","txBytes":${bytes},"txPkts":1}`
   const message = `{"nodeId":"n1","start":"2026-11-02T12:00:00Z","exitTraffic":[${entry('203.0.113.7:443', 10)},${entry('203.0.113.9:443', 200)},${entry('[2001:db8::1]:443', 3_000)},${entry('10.0.0.1:443', 40_000)}]}`
-  const fold = (externalAddresses: PrivacyConfig['externalAddresses']) => {
-    const flattener = flattenerOf('service', 'x')
-    const masked = maskedFlattener(flattener, createMask({ names: 'keep', externalAddresses }, KEY))
+  const fold = (mode: Mode) => {
+    const masked = maskedFlattener(flattenerOf(), () => maskOf(mode))
     const reader = createMessageReader({ answerBytesMax: 1e6, messageBytesMax: 1e6, depthMax: 8 })
     const flows: [string, bigint, number][] = []
     for (const one of reader.push(Buffer.from(`{"logs":[${message}]}`))) {
@@ -164,8 +158,7 @@ test('entries that look alike behind the mask become one point, with their sum',
 })
 
 test('masks: what is public, and what is not', () => {
-  const of = (externalAddresses: PrivacyConfig['externalAddresses']) =>
-    createMask({ names: 'keep', externalAddresses }, KEY)
+  const of = (mode: Exclude<Mode, 'keep'>) => createAddressMask(mode, BYTES)
   for (const own of [
     '100.64.1.2',
     'fd7a:115c:a1e0::1',
@@ -177,7 +170,7 @@ test('masks: what is public, and what is not', () => {
     '::1',
     '172.16.0.9',
   ]) {
-    for (const how of ['truncate', 'hash', 'drop'] as const) assert.equal(of(how).address(own), own)
+    for (const how of ['truncate', 'hash', 'drop'] as const) assert.equal(of(how)(own), own)
   }
   const rows: [string, string][] = [
     ['203.0.113.77', '203.0.113.0'],
@@ -186,36 +179,77 @@ test('masks: what is public, and what is not', () => {
     ['::ffff:198.51.100.7', '198.51.100.0'],
     ['not-an-address', 'external'],
   ]
-  for (const [address, network] of rows) assert.equal(of('truncate').address(address), network)
-  assert.match(of('hash').address('8.8.8.8'), /^ext-[0-9a-f]{12}$/)
-  assert.equal(of('hash').address('2001:DB8::1'), of('hash').address('2001:db8:0::1'))
-  assert.notEqual(
-    createMask({ names: 'keep', externalAddresses: 'hash' }, Buffer.alloc(32, 8)).address('8.8.8.8'),
-    of('hash').address('8.8.8.8'),
-  )
-  assert.equal(of('drop').address('8.8.8.8'), 'external')
+  for (const [address, network] of rows) assert.equal(of('truncate')(address), network)
+  assert.match(of('hash')('8.8.8.8'), /^ext-[0-9a-f]{12}$/)
+  assert.equal(of('hash')('2001:DB8::1'), of('hash')('2001:db8:0::1'))
+  assert.notEqual(createAddressMask('hash', Buffer.alloc(32, 8))('8.8.8.8'), of('hash')('8.8.8.8'))
+  assert.equal(of('drop')('8.8.8.8'), 'external')
 })
 
-test('the key stays the same in a state file, and devices are masked for all who hear of them', () => {
-  const file = state()
-  assert.deepEqual([...privacyKey(file)], [...privacyKey(file)])
-  assert.notDeepEqual([...privacyKey(file)], [...privacyKey(state())])
+test('devices are masked for all who hear of them', () => {
   const device = { nodeId: 'n1', name: 'alice-laptop', addresses: ['100.64.0.1'], owner: 'alice' }
-  const hash = createMask({ ...KEEP, names: 'hash' }, KEY)
-  assert.match(maskedDevices([device], hash)[0]?.name ?? '', /^name-/)
-  assert.match(maskedDevices([device], hash)[0]?.owner ?? '', /^user-[0-9a-f]{12}$/)
-  const drop = createMask({ ...KEEP, names: 'drop' }, KEY)
+  const hash = createMask({ names: 'hash' }, BYTES)
+  const [once] = maskedDevices([device], hash)
+  assert.match(once?.name ?? '', /^name-[0-9a-f]{12}$/)
+  assert.match(once?.owner ?? '', /^user-[0-9a-f]{12}$/)
+  assert.deepEqual(maskedDevices([once!], hash), [once], 'what is masked already stays as it is')
+  const drop = createMask({ names: 'drop' }, BYTES)
   assert.deepEqual(maskedDevices([device], drop), [{ nodeId: 'n1', name: '', addresses: ['100.64.0.1'] }])
   const tagged = { ...device, owner: 'tag:db,tag:prod' }
   for (const mask of [hash, drop]) assert.equal(maskedDevices([tagged], mask)[0]?.owner, 'tag:db,tag:prod')
+  assert.notEqual(createMask({ names: 'hash' }, Buffer.alloc(32, 8)).name('alice-laptop'), once?.name)
   const unnamed = createNames(state(), 'x')
   maskedNames(unnamed, drop).observe([device], NOON_NS)
   assert.equal(unnamed.nameOf('n1', NOON_NS), undefined)
   // What was observed behind the mask is not masked a second time; what was kept before it is masked when it is shown.
-  const names = maskedNames(createNames(file, 'x'), hash)
+  const names = maskedNames(createNames(state(), 'x'), hash)
   names.observe([device], NOON_NS)
   assert.equal(names.nameOf('n1', NOON_NS), hash.name('alice-laptop'))
   const before = createNames(state(), 'x')
   before.observe([device], NOON_NS)
   assert.equal(maskedNames(before, hash).nameOf('n1', NOON_NS), hash.name('alice-laptop'))
+})
+
+test('a message gets the mask of its own start; where a key is gone it is refused, and nothing of it is written', () => {
+  const other = 'o'.repeat(40)
+  const changes = [
+    { externalAddresses: 'hash', keyFingerprint: keyFingerprint('lost'.repeat(10)) },
+    { externalAddresses: 'hash', keyFingerprint: keyFingerprint(other) },
+    { externalAddresses: 'truncate' },
+    { externalAddresses: 'hash', keyFingerprint: keyFingerprint(KEY) },
+  ] as const
+  const config = privacySchema.parse({ externalAddresses: 'hash', key: KEY, formerKey: other })
+  const privacy = createPrivacy(config, (startNs) => changes[Number(startNs / 60_000_000_000n) % 60]!)
+  const masked = privacy.flattener(flattenerOf())
+  const message = (minute: number) =>
+    `{"nodeId":"n1","start":"2026-11-02T12:0${minute}:59Z","exitTraffic":[{"src":"100.64.0.1:1","dst":"8.8.8.8:443"}]}`
+  const reader = createMessageReader({ answerBytesMax: 1e6, messageBytesMax: 1e6, depthMax: 8 })
+  const results: string[] = []
+  for (const one of reader.push(Buffer.from(`{"logs":[${[3, 0, 1, 2, 1, 3].map(message)}]}`))) {
+    try {
+      results.push(masked.flatten(one).flow(0).dst)
+    } catch (error) {
+      assert.ok(error instanceof CollectorError)
+      assert.match(error.message, /set privacy.formerKey .*backfill --again/)
+      results.push(`${error.stage} ${error.code} ${error.reaction}`)
+    }
+  }
+  const [now, former] = [KEY, other].map((key) => createAddressMask('hash', keyBytes(key))('8.8.8.8'))
+  assert.deepEqual(results, [now, 'flatten privacy_key_missing hold', former, '8.8.8.0', former, now])
+})
+
+test('a hash needs a key that nobody guesses, and the error says how to make one', () => {
+  const faults = (settings: object) =>
+    privacySchema.safeParse(settings).error?.issues.map(({ path, message }) => `${path.join('.')} ${message}`) ?? []
+  for (const hashed of [{ names: 'hash' }, { externalAddresses: 'hash' }]) {
+    assert.match(faults(hashed).join(), /^key is required .*run: openssl rand -hex 32$/)
+    assert.deepEqual(faults({ ...hashed, key: KEY, formerKey: KEY }), [])
+  }
+  for (const name of ['key', 'formerKey']) {
+    assert.match(
+      faults({ [name]: 'a'.repeat(31) }).join(),
+      new RegExp(`^${name} has 31 characters .*openssl rand -hex 32`),
+    )
+  }
+  assert.deepEqual(faults({ names: 'drop', externalAddresses: 'truncate' }), [])
 })

@@ -9,7 +9,6 @@ import { createBackfillRequests } from '../../../src/ledger/sqlite/backfill-requ
 import { MIGRATIONS, type Migration, newestLayout } from '../../../src/ledger/sqlite/migrations.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
-import { privacyKey } from '../../../src/privacy/privacy.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { BASE, TAILNET, writeStateFile } from './state-fixture.ts'
@@ -95,7 +94,8 @@ for (let layout = 1; layout <= NEWEST; layout++) {
         { fromNs: BASE - 10n ** 15n, toNs: BASE - 5n * 10n ** 14n, askedNs: BASE + 800_000_000_000n },
       )
       assert.equal(createNames(state, TAILNET).nameOf('nodeOne', BASE), 'web')
-      const key = Buffer.from(privacyKey(state)).toString('hex')
+      const row = state.db.prepare('SELECT key FROM privacy_key').get() as { key: Uint8Array }
+      const key = Buffer.from(row.key).toString('hex')
       assert.ok(readFileSync(new URL(`fixtures/state-${layout}.sql`, import.meta.url), 'utf8').includes(key))
       state.close()
     }

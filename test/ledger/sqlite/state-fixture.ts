@@ -10,7 +10,6 @@ import { createBackfillRequests } from '../../../src/ledger/sqlite/backfill-requ
 import { MIGRATIONS, newestLayout } from '../../../src/ledger/sqlite/migrations.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
-import { privacyKey } from '../../../src/privacy/privacy.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { silentLog } from '../../helpers/silent.ts'
 
@@ -38,7 +37,10 @@ export function writeStateFile(path: string): void {
   const names = createNames(state, TAILNET)
   names.observe([{ nodeId: 'nodeOne', name: 'web', addresses: ['100.64.0.1'] }], BASE)
   names.readingBegins(BASE)
-  privacyKey(state)
+  // As version 0.1.0 made it.
+  state.db.exec(`
+    CREATE TABLE IF NOT EXISTS privacy_key (id INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT;
+    INSERT INTO privacy_key VALUES (1, randomblob(32))`)
   createAlertsStore(state)
   state.close()
 }
