@@ -27,6 +27,7 @@ export interface Panel {
   readonly datasource?: { readonly type: string; readonly uid: string }
   readonly targets?: readonly Target[]
   readonly interval?: string
+  readonly maxDataPoints?: number
   readonly timeShift?: string
   readonly options?: Readonly<Record<string, unknown>>
   readonly transformations?: readonly { readonly id: string; readonly options: Readonly<Record<string, unknown>> }[]
@@ -43,6 +44,8 @@ export interface Variable {
   readonly multi?: boolean
   readonly includeAll?: boolean
   readonly allValue?: string
+  /** 2: not shown. */
+  readonly hide?: number
   readonly current?: { readonly text: string; readonly value: string }
   readonly options?: readonly { readonly text: string; readonly value: string; readonly selected?: boolean }[]
   readonly datasource?: { readonly type: string; readonly uid: string }

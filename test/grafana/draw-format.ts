@@ -26,6 +26,8 @@ export function formatValue(
         : value < 60_000
           ? `${trimmed(value / 1000, decimals)} s`
           : `${trimmed(value / 60_000, decimals)} min`
+    case 'dateTimeAsIso':
+      return new Date(value).toISOString().slice(0, 19).replace('T', ' ')
     case 'dateTimeFromNow':
       return `${Math.round(((nowMs ?? value) - value) / 1000)} seconds ago`
     case 'short':

@@ -43,11 +43,16 @@ export function durationMs(text: string): number {
   return Number(amount) * DURATION_MS[unit!]!
 }
 
-/** The interval of a panel's graph. */
-export function intervalMs(view: View, panel: Pick<Panel, 'interval'>): number {
-  const wanted = (view.toMs - view.fromMs) / (view.maxDataPoints ?? 800)
+/** The interval of a panel's graph. Its shortest may be a variable (`PanelQueryRunner`, `SceneQueryRunner`). */
+export function intervalMs(
+  view: View,
+  panel: Pick<Panel, 'interval' | 'maxDataPoints'>,
+  variables: readonly Variable[],
+): number {
+  const wanted = (view.toMs - view.fromMs) / (panel.maxDataPoints ?? view.maxDataPoints ?? 800)
   const rounded = ROUNDED.find(([upTo]) => wanted < upTo)?.[1] ?? 86_400_000
-  return Math.max(rounded, panel.interval === undefined ? 0 : durationMs(panel.interval))
+  const least = panel.interval === undefined ? 0 : durationMs(replaced(panel.interval, view, variables, new Map()))
+  return Math.max(rounded, least)
 }
 
 /** The range that a panel shows: its own shift applied. */
@@ -62,7 +67,6 @@ export function expanded(query: string, view: View, variables: readonly Variable
   const globals = new Map([
     ['__from', String(view.fromMs)],
     ['__to', String(view.toMs)],
-    ['__range_ms', String(view.toMs - view.fromMs)],
     ['__interval_ms', String(interval)],
     ['__interval', interval % 60_000 === 0 ? `${interval / 60_000}m` : `${interval / 1_000}s`],
     // Left alone by the browser, replaced by the backend.
@@ -100,8 +104,9 @@ function formatted(variable: Variable, value: string | readonly string[], format
     if (variable.allValue === undefined) throw new Error(`${variable.name} has no value for All`)
     return variable.allValue
   }
-  if (format !== undefined && format !== 'raw') throw new Error(`format ${format} is not interpreted here`)
-  if (format === 'raw' || (!variable.multi && !variable.includeAll))
+  if (format !== undefined && format !== 'raw' && format !== 'regex')
+    throw new Error(`format ${format} is not interpreted here`)
+  if (format === 'raw' || (format === undefined && !variable.multi && !variable.includeAll))
     return typeof value === 'string' ? value : value.join()
   const escaped = (typeof value === 'string' ? [value] : value).map((one) =>
     one.replace(/[\\^$*+?.()|[\]{}/]/g, '\\$&'),
@@ -161,6 +166,17 @@ export async function choices(
   const results = await influx.query(query, db)
   const found = (results[0]?.series ?? []).flatMap(({ values }) => values.map((row) => String(row[1])))
   return [...new Set(found)].sort()
+}
+
+/** The view with hidden variables asked for, as Grafana does when a dashboard opens and when its range changes: the first answer, or all. */
+export async function opened(influx: Influxd, db: string, view: View, variables: readonly Variable[]): Promise<View> {
+  let { values } = view
+  for (const variable of variables.filter(({ type, hide }) => type === 'query' && hide === 2)) {
+    const found = await choices(influx, db, variable, { ...view, values }, variables)
+    if (found.length === 0) throw new Error(`${variable.name} has no value: ${variable.query}`)
+    values = { ...values, [variable.name]: variable.multi ? found : found[0]! }
+  }
+  return { ...view, values }
 }
 
 export interface Mark {

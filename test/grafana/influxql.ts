@@ -21,7 +21,8 @@ const FORBIDDEN: readonly Rule[] = [
       /\b(SAMPLE|HOLT_WINTERS\w*|\w+_MOVING_AVERAGE|\w+_OSCILLATOR|\w+_RATIO|RELATIVE_STRENGTH_INDEX|TRIPLE_\w+|KAUFMANS_\w+)\s*\(/i,
     why: 'not in 3.x',
   },
-  { pattern: /"[^"]*"\."[^"]*"\.("[^"]*"|:MEASUREMENT)/i, why: 'database.policy.measurement: not in 3.x' },
+  { pattern: /\bFROM "[^"]*"\."[^"]*"(?!\.)/i, why: 'policy.measurement without the database: not in 3.x' },
+  { pattern: /__range/, why: 'Grafana has __range for Prometheus and Loki only' },
   { pattern: /\bORDER\s+BY\s+(?!time\b)/i, why: 'ORDER BY knows only time' },
   {
     pattern: /DISTINCT\s*\(\s*"(node|src|dst|kind|proto|port|path|\w+_name)"/i,
@@ -36,7 +37,7 @@ const FORBIDDEN: readonly Rule[] = [
 ]
 
 /** Functions that all three have and answer alike. */
-const FUNCTIONS = ['sum', 'max', 'mean', 'count', 'last', 'percentile', 'top', 'time', 'fill']
+const FUNCTIONS = ['sum', 'max', 'mean', 'count', 'last', 'percentile', 'top', 'bottom', 'now', 'time', 'fill']
 const STATEMENT = /^(SELECT|SHOW TAG VALUES FROM) /
 
 /** Faults of a query with Grafana's placeholders still in it; empty when it runs everywhere. */
@@ -45,7 +46,8 @@ export function portabilityFaults(query: string): string[] {
   if (!STATEMENT.test(query)) faults.push('neither SELECT nor SHOW TAG VALUES')
   const bare = query.replaceAll(/\/\^.*?\/(?= |\)|$)/g, '/x/')
   for (const [, name] of bare.matchAll(/(\w+)\s*\(/g)) {
-    if (!['FROM', 'SELECT'].includes(name!) && !FUNCTIONS.includes(name!.toLowerCase())) faults.push(`function ${name}`)
+    if (!['FROM', 'SELECT', 'AND', 'OR', 'WHERE'].includes(name!) && !FUNCTIONS.includes(name!.toLowerCase()))
+      faults.push(`function ${name}`)
   }
   // Identifiers are quoted with ", values with ': `kind = "virtual"` compares with a field of that name.
   if (/(?<!KEY )= "/.test(bare)) faults.push('a value in double quotes')

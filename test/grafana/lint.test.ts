@@ -27,17 +27,19 @@ test('the committed files are what the generator makes', () => {
     assert.equal(readFileSync(join(FOLDER, name), 'utf8'), text, `${name}: run npm run dashboards`)
 })
 
-test('npm run dashboards writes and checks, also for a tailnet_node with a place of its own', async (t) => {
+test('npm run dashboards writes and checks', async (t) => {
   const out = temporaryFolder(t)
   const main = resolve(import.meta.dirname, '../../config/grafana/generate/main.ts')
   const run = (...args: string[]) => promisify(execFile)(process.execPath, [main, '--out', out, ...args])
-  const place = ['--nodes', '"long"."tailnet_node"', '--nodes-datasource', 'tailflux-nodes']
-  await run(...place)
-  const overview = readFileSync(join(out, 'tailflux-overview.json'), 'utf8')
-  assert.match(overview, /"query": "\\"long\\"\.\\"tailnet_node\\""/)
-  assert.match(overview, /"value": "tailflux-nodes"/)
-  await run('--check', ...place)
   await assert.rejects(run('--check'), /is not what the generator makes/)
+  await run()
+  await run('--check')
+  assert.equal(
+    readFileSync(join(out, 'tailflux-node.json'), 'utf8'),
+    readFileSync(join(FOLDER, 'tailflux-node.json'), 'utf8'),
+  )
+  writeFileSync(join(out, 'tailflux-node.json'), '{}')
+  await assert.rejects(run('--check'), /tailflux-node\.json is not what the generator makes/)
   await run()
   writeFileSync(join(out, 'stray.json'), '{}')
   await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
@@ -122,26 +124,31 @@ for (const dashboard of dashboards) {
         const what = `${uid} panel ${panel.id}: ${query}`
         assert.equal(rawQuery, true)
         assert.equal(resultFormat, panel.type === 'table' ? 'table' : 'time_series', what)
-        const readsNodes = query.includes('${nodes:raw}')
-        assert.deepEqual(datasource, { type: 'influxdb', uid: readsNodes ? '${nodes_ds}' : '${ds}' }, what)
+        assert.deepEqual(datasource, { type: 'influxdb', uid: '${ds}' }, what)
         assert.deepEqual(panel.datasource, datasource, what)
         // The innermost SELECT is the one that reads points.
         const innermost = query.slice(query.lastIndexOf('SELECT'))
-        assert.match(innermost, /\$timeFilter|time >= \$\{__(from|to)\}ms - \S+ AND time < \$\{__(from|to)\}ms/, what)
+        assert.match(innermost, /\$timeFilter|time >= \$\{__(from|to)\}ms - .+ AND time < \$\{__(from|to)\}ms/, what)
         assert.match(innermost, /"tailnet" =~ \/\^\$tailnet\$\//, what)
-        if (query.includes('GROUP BY time($__interval)')) assert.match(panel.interval ?? '', /^[1-9]\d*[ms]$/, what)
+        if (!query.includes('GROUP BY time(')) continue
+        // Rows of a tier are as far apart as its step: a finer graph would fall to zero between them.
+        const isOfTier = /\$\{(edges|nodes):raw\}/.test(query)
+        assert.match(query, /GROUP BY time\(\$__interval\)/, what)
+        assert.match(panel.interval ?? '', isOfTier ? /^\$(step|mean)$/ : /^[1-9]\d*[ms]$/, what)
+        if (query.includes('percentile("bps"')) assert.equal(panel.interval, '$mean', what)
       }
     }
     assert.doesNotMatch(text, /"uid":"(?!\$\{|tailflux-)/, 'a data source named directly')
   })
 
-  test(`${uid}: alerts are marked on the graphs, firing and over, of the chosen tailnet and time`, () => {
+  test(`${uid}: alerts are marked on the graphs, firing and over, and gaps, of the chosen tailnet and time`, () => {
     const { list } = dashboard.annotations
     assert.deepEqual(
       list.map(({ name, enable, iconColor }) => [name, enable, iconColor]),
       [
         ['Alerts', true, 'red'],
         ['Alerts that are over', true, 'green'],
+        ['Minutes with a gap', true, 'yellow'],
       ],
     )
     for (const { datasource, target, name } of list) {
@@ -152,7 +159,11 @@ for (const dashboard of dashboards) {
       assert.deepEqual(columns, [target.titleColumn, target.textColumn, target.tagsColumn], name)
       // Grafana's backend calls a column `measurement.column`, and Grafana looks for a part of that name.
       const found = (part: string) => columns.filter((column) => `${selected?.[2]}.${column}`.includes(part))
-      assert.deepEqual([found(target.textColumn), found(target.tagsColumn)], [['text'], ['tags']], name)
+      assert.deepEqual(
+        [found(target.textColumn), found(target.tagsColumn)],
+        [[target.textColumn], [target.tagsColumn]],
+        name,
+      )
     }
   })
 
@@ -166,7 +177,8 @@ for (const dashboard of dashboards) {
     // Links carry them on.
     assert.deepEqual(unused, [])
     for (const variable of dashboard.templating.list) {
-      if (variable.includeAll) assert.equal(variable.allValue, '.*', variable.name)
+      // Of the ids only those behind the chosen names.
+      if (variable.includeAll && variable.name !== 'node_id') assert.equal(variable.allValue, '.*', variable.name)
       if (variable.type === 'custom')
         assert.ok(
           variable.options!.some(({ selected }) => selected),
@@ -226,11 +238,34 @@ for (const dashboard of dashboards) {
         const oneKind = /"kind" = '(\$kind|virtual|subnet|exit|physical)'/.test(query)
         const apart = /GROUP BY .*"kind"/.test(query)
         assert.ok(oneKind || apart, what)
-        assert.doesNotMatch(query, /tx_(bytes|pkts)"\) \+|\+ sum\("/, what)
+        // An edge has each byte once, and so has what one device carries. Of devices that talk to each other, one sends what the other receives.
+        const isOnce = query.includes('${edges:raw}') || query.includes(`"role" = 'exit'`)
+        if (!isOnce) assert.doesNotMatch(query, /tx_(bytes|pkts)"\) \+|\+ sum\("/, what)
         const stacked = JSON.stringify(panel.fieldConfig).includes('"mode":"normal"')
         if (stacked) assert.match(query, /"kind" = 'physical'/, `${what}: only parts of one kind may be stacked`)
       }
     }
+  })
+
+  test(`${uid}: every panel with bytes says how they are counted, and tables leave out rows of zeros`, () => {
+    for (const panel of askingPanels(dashboard)) {
+      const queries = panel.targets!.map(({ query }) => query)
+      const what = `${uid} panel ${panel.id} (${panel.title})`
+      if (queries.some((query) => /_bytes"/.test(query)))
+        assert.match(panel.description!, /counted (here|once)|own (view|report)|percent of/i, what)
+      const isRows = queries.some((query) => /\$\{(edges|nodes|flows):raw\}/.test(query))
+      if (panel.type === 'table' && isRows) assert.match(queries[0]!, /\) WHERE "\w+" > 0$/, what)
+      // Raw points are evidence, not what people count.
+      if (queries.some((query) => query.includes('${flows:raw}')))
+        assert.deepEqual([uid, panel.id], ['tailflux-node', 50])
+    }
+  })
+
+  test(`${uid}: no graph over time reads all edges`, () => {
+    for (const panel of askingPanels(dashboard))
+      for (const { query } of panel.targets!)
+        if (query.includes('${edges:raw}') && query.includes('GROUP BY time('))
+          assert.match(query, /"src_name" =~ \/\^\$\{src:regex\}\$\/|"path" =~ \/\^derp-\//, query)
   })
 
   test(`${uid}: the period before stands beside the one shown`, () => {
@@ -270,10 +305,11 @@ function linksOf(panel: Panel, title: string): boolean {
 test('the 95th percentile, totals and the view of the reporter are there', () => {
   const with95: Dashboard[] = dashboards.filter((dashboard) => JSON.stringify(dashboard).includes('percentile('))
   assert.equal(with95.length, dashboards.length)
-  for (const uid of ['tailflux-overview', 'tailflux-talkers', 'tailflux-paths'])
-    assert.ok(
-      dashboards
-        .find((dashboard) => dashboard.uid === uid)!
-        .panels.some((panel) => JSON.stringify(panel).includes('Reported by')),
-    )
+  for (const uid of ['tailflux-overview', 'tailflux-node', 'tailflux-talkers', 'tailflux-paths']) {
+    const { panels } = dashboards.find((dashboard) => dashboard.uid === uid)!
+    const has = (words: RegExp, source: string) =>
+      panels.some((panel) => words.test(panel.description ?? '') && JSON.stringify(panel).includes(source))
+    assert.ok(has(/Both ends report a connection; here it is one row/, '${edges:raw}'), uid)
+    assert.ok(has(/own view|by the report of the device that sent them/, '${nodes:raw}'), uid)
+  }
 })

@@ -1,230 +1,222 @@
-/** Every query of every panel and variable against a real InfluxDB that holds a stretch of the demo tailnet: the columns and the numbers
- * that it returns are those that the simulation's own records give. `TAILFLUX_TEST_GRAFANA=day` takes 50 nodes and a whole day. */
+/** Every query of every panel and variable against a real InfluxDB that holds rows of three tiers, in places of their own: the columns and the numbers that
+ * it returns are those that the rows give in plain JavaScript. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { after, before, test } from 'node:test'
-import { dashboardFiles } from '../../config/grafana/generate/all.ts'
+import { EDGE, edgeTable, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
 import { askingPanels, type Dashboard, type Panel, readDashboards, type Target } from './dashboards.ts'
-import { DB, type DemoInflux, startDemoInflux, TAILNET } from './demo-influx.ts'
 import { type Choice, EXPECTED, type Moment } from './expected.ts'
-import { ALL, ask, choices, expanded, type Frame, intervalMs, type View, viewOf } from './grafana.ts'
-import type { Answer, Truth } from './model.ts'
-import { truthOf } from './model.ts'
+import { ALL, ask, choices, expanded, type Frame, intervalMs, opened, type View, viewOf } from './grafana.ts'
+import { type Answer, type TierName, tierFor } from './model.ts'
+import { DB, type Stretch, TAILNET, TIERS } from './rows-influx.ts'
+import { DAY_MS, HOUR_MS, type Row } from './simulated-rows.ts'
+import { startWorld, type World } from './world.ts'
 
-const wholeDay = process.env['TAILFLUX_TEST_GRAFANA'] === 'day'
-const HOUR_MS = 3_600_000
-/** A Thursday, 14:00 UTC: office hours, with a night before them. */
+/** A Thursday, 14:00 UTC: office hours. */
 const TO_MS = Date.UTC(2026, 9, 15, 14, 0, 0)
-const DEMO = wholeDay
-  ? { nodes: 50, hours: 24, shownHours: 12, shift: '7d' }
-  : { nodes: 12, hours: 4, shownHours: 1.75, shift: '1d' }
-const SEED = 7
+const MIDNIGHT_MS = TO_MS - 14 * HOUR_MS
+const HOLDS: Readonly<Record<TierName, readonly Stretch[]>> = {
+  // As far as the views below look, and a day earlier what they compare with.
+  minutes: [
+    [TO_MS - 26 * HOUR_MS, TO_MS - 24 * HOUR_MS],
+    [TO_MS - 4 * HOUR_MS, TO_MS],
+  ],
+  hours: [[TO_MS - 13 * DAY_MS, TO_MS]],
+  days: [[MIDNIGHT_MS - 90 * DAY_MS, MIDNIGHT_MS]],
+}
+const OLDEST_MS = { minutes: HOLDS.minutes[0]![0], hours: HOLDS.hours[0]![0], days: HOLDS.days[0]![0] }
 
-let demo: DemoInflux
-let truth: Truth
+let world: World
 before(async () => {
-  const toNs = BigInt(TO_MS) * 1_000_000n
-  demo = await startDemoInflux({
-    nodes: DEMO.nodes,
-    seed: SEED,
-    fromNs: toNs - BigInt(DEMO.hours * HOUR_MS) * 1_000_000n,
-    toNs,
-  })
-  truth = truthOf(demo)
+  world = await startWorld({ nodes: 12, seed: 7, toMs: TO_MS, holds: HOLDS })
+})
+after(() => world?.stored.influx.stop())
+
+/** Ends are off every whole minute, as they are for people. */
+const END_MS = TO_MS - 73_456
+const RANGES: Readonly<Record<string, { readonly fromMs: number; readonly toMs: number; readonly tier: TierName }>> = {
+  'some hours': { fromMs: END_MS - 1.75 * HOUR_MS, toMs: END_MS, tier: 'minutes' },
+  'some days': { fromMs: END_MS - 5 * DAY_MS, toMs: END_MS, tier: 'hours' },
+  'some weeks': { fromMs: END_MS - 40 * DAY_MS, toMs: END_MS, tier: 'days' },
+  'some hours of last week, of which the minutes are gone': {
+    fromMs: END_MS - 8 * DAY_MS,
+    toMs: END_MS - 8 * DAY_MS + 7 * HOUR_MS,
+    tier: 'hours',
+  },
+  'two days of last month, of which the hours are gone': {
+    fromMs: END_MS - 20 * DAY_MS,
+    toMs: END_MS - 18 * DAY_MS,
+    tier: 'days',
+  },
+}
+
+const named = (rows: readonly Row[], tag: string) => [...new Set(rows.map(({ tags }) => tags[tag]!))].sort()
+
+/** What a person may have chosen. The first device has a name with everything that is special somewhere. */
+function choicesToTry(): Omit<Choice, 'nodeIds'>[] {
+  const { edges } = world.tables.tiers.minutes
+  const names = named(world.tables.tiers.hours.nodes, 'node_name')
+  const some = names.filter((name, index) => name.includes('(') || index % 4 === 0)
+  const busiest = (kind: string, src?: string) =>
+    edges.findLast(({ tags }) => tags['kind'] === kind && (src === undefined || tags['src_name'] === src))!.tags
+  const common = { node: undefined, owner: undefined, topn: 10 }
+  return [
+    { ...common, kind: 'virtual', src: busiest('virtual')['src_name']!, dst: busiest('virtual')['dst_name']! },
+    { ...common, kind: 'subnet', src: busiest('subnet')['src_name']!, dst: busiest('subnet')['dst_name']!, topn: 5 },
+    { ...common, kind: 'exit', src: busiest('exit')['src_name']!, dst: 'none', topn: 25 },
+    {
+      kind: 'virtual',
+      node: some,
+      owner: ['tag:db,tag:prod', 'ann@example.org'],
+      src: "ann's (old) p.c, =1",
+      dst: busiest('virtual', "ann's (old) p.c, =1")['dst_name']!,
+      topn: 50,
+    },
+  ]
+}
+
+function viewFor(choice: Omit<Choice, 'nodeIds'>, dashboard: Dashboard, range: Pick<View, 'fromMs' | 'toMs'>) {
+  const { kind, topn, owner = ALL, src, dst } = choice
+  // The node dashboard always has a choice.
+  const node = choice.node ?? (dashboard.uid === 'tailflux-node' ? choicesToTry()[3]!.node : undefined)
+  const nodeIds =
+    node &&
+    named(
+      world.tables.tiers.hours.nodes.filter(({ tags }) => node.includes(tags['node_name']!)),
+      'node',
+    )
+  const values = { kind, topn: String(topn), node: node ?? ALL, owner, src, dst, shift: '1d' }
+  const view: View = { fromMs: range.fromMs, toMs: range.toMs, values }
+  return { view, full: { ...choice, node, nodeIds } satisfies Choice }
+}
+
+test('the rows are what tailflux writes', () => {
+  const end = { id: 'n', name: 'n', owner: 'o', isNode: true }
+  const counters = { txBytes: 1n, rxBytes: 1n, txPkts: 1n, rxPkts: 1n, flows: 1n }
+  const edges = edgeTable('t', [
+    { kind: 'virtual', proto: 'tcp', port: '1', path: 'none', src: end, dst: end, ...counters, reporters: 1 },
+  ])
+  const nodes = nodeTable('t', [
+    { node: end, os: 'x', kind: 'virtual', role: 'peer', ...counters, peers: 1, derpTxBytes: 1n, derpRxBytes: 1n },
+  ])
+  const tagsOf = (table: RowTable) => [...table.keys()][0]!.split(',').map((text) => text.split('=')[0]!)
+  for (const [table, { fields }, [row]] of [
+    [edges, EDGE, world.tables.tiers.minutes.edges],
+    [nodes, NODE, world.tables.tiers.minutes.nodes],
+  ] as const) {
+    assert.deepEqual(Object.keys(row!.tags).sort(), tagsOf(table).sort())
+    assert.deepEqual(Object.keys(row!.fields).sort(), [...fields].sort())
+  }
 })
 
-after(() => demo?.influx.stop())
-
-/** The end is off every whole minute, as it is for people. */
-const SHOWN = { toMs: TO_MS - 73_456, fromMs: TO_MS - 73_456 - DEMO.shownHours * HOUR_MS }
-
-function firstNames(count: number): string[] {
-  const names = [
-    ...new Set(truth.nodes.filter((row) => row.tags['kind'] === 'virtual').map((row) => row.tags['node_name']!)),
-  ]
-  return names.sort().filter((_, index) => index % Math.ceil(names.length / count) === 0)
-}
-
-/** What a person may have chosen. */
-function choicesToTry(): Choice[] {
-  const some = firstNames(3)
-  return [
-    { kind: 'virtual', node: undefined, src: undefined, dst: undefined, topn: 10 },
-    { kind: 'subnet', node: undefined, src: undefined, dst: undefined, topn: 5 },
-    { kind: 'exit', node: undefined, src: undefined, dst: undefined, topn: 25 },
-    { kind: 'virtual', node: some, src: some.slice(0, 1), dst: undefined, topn: 50 },
-  ]
-}
-
-function viewFor(choice: Choice, dashboard: Dashboard): View {
-  const values: Record<string, string | readonly string[]> = { kind: choice.kind, topn: String(choice.topn) }
-  // The node dashboard always has a choice.
-  const chosen = choice.node ?? (dashboard.uid === 'tailflux-node' ? firstNames(2) : undefined)
-  values['node'] = chosen ?? ALL
-  values['src'] = choice.src ?? ALL
-  values['dst'] = choice.dst ?? ALL
-  values['shift'] = wholeDay ? '7d' : '1d'
-  return { ...SHOWN, values }
-}
+test('the tier is the one with the shortest steps that fits the range and still holds it', async () => {
+  const { templating } = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
+  const tierOf = async (fromMs: number, toMs: number) => {
+    const { values } = await opened(world.stored.influx, DB, { fromMs, toMs, values: {} }, templating.list)
+    const tier = TIERS.find(({ step }) => step === values['step'])!
+    const place = tier.policy === undefined ? '' : `"${DB}"."${tier.policy}".`
+    assert.deepEqual(
+      [values['edges'], values['nodes'], values['mean']],
+      [`${place}"tailnet_edge${tier.suffix}"`, `${place}"tailnet_node${tier.suffix}"`, tier.mean],
+    )
+    return tier.name
+  }
+  for (const [name, { fromMs, toMs, tier }] of Object.entries(RANGES))
+    assert.equal(await tierOf(fromMs, toMs), tier, name)
+  for (const [fromMs, toMs] of [
+    [TO_MS - 2 * DAY_MS, TO_MS],
+    [OLDEST_MS.minutes, TO_MS],
+    [OLDEST_MS.minutes - 1, TO_MS],
+    [OLDEST_MS.hours, TO_MS],
+    [OLDEST_MS.hours - 1, OLDEST_MS.hours + HOUR_MS],
+  ] as const)
+    assert.equal(await tierOf(fromMs, toMs), tierFor({ fromMs, toMs }, OLDEST_MS))
+})
 
 for (const dashboard of readDashboards()) {
-  test(`${dashboard.title}: every query returns its columns and the right numbers`, async () => {
-    const expected = EXPECTED[dashboard.uid] ?? {}
-    const asked: string[] = []
-    let withRows = 0
-    for (const choice of choicesToTry()) {
-      const view = viewFor(choice, dashboard)
-      const named = view.values['node'] === ALL ? undefined : (view.values['node'] as readonly string[])
-      for (const panel of askingPanels(dashboard)) {
-        // What lies earlier is in the database only if the demo reaches back so far: shifted panels are moved back to what there is.
-        const own = panel.timeShift === undefined ? view : earlier(view, panel, dashboard)
-        const interval = intervalMs(own, panel)
-        const moment: Moment = {
-          truth,
-          choice: { ...choice, node: named },
-          range: { fromNs: BigInt(own.fromMs) * 1_000_000n, toNs: BigInt(own.toMs) * 1_000_000n },
-          intervalNs: BigInt(interval) * 1_000_000n,
-        }
-        for (const target of panel.targets!) {
-          const key = `${panel.id}${target.refId}`
-          asked.push(key)
-          const query = expanded(target.query, own, dashboard.templating.list, interval)
-          const frames = await ask(demo.influx, DB, query, target)
-          const right = expected[key]
-          assert.ok(right, `${dashboard.uid} ${key} (${panel.title}) has no expectation`)
-          const answers = right(moment)
-          withRows += answers.length > 0 ? 1 : 0
-          compare(`${panel.title}, ${JSON.stringify(view.values)}: ${query}`, panel, target, frames, answers)
+  for (const [rangeName, range] of Object.entries(RANGES)) {
+    test(`${dashboard.title}, ${rangeName}: every query returns its columns and the right numbers`, async () => {
+      const expected = EXPECTED[dashboard.uid] ?? {}
+      const { tiers, ...others } = world.tables
+      const truth = { ...others, ...tiers[range.tier] }
+      const asked: string[] = []
+      let withRows = 0
+      for (const choice of choicesToTry()) {
+        const { view: chosen, full } = viewFor(choice, dashboard, range)
+        const variables = dashboard.templating.list
+        const view = await opened(world.stored.influx, DB, chosen, variables)
+        for (const panel of askingPanels(dashboard)) {
+          const own = viewOf(view, panel, variables)
+          const interval = intervalMs(own, panel, variables)
+          const moment: Moment = { truth, choice: full, range: own, intervalMs: interval }
+          for (const target of panel.targets!) {
+            const key = `${panel.id}${target.refId}`
+            asked.push(key)
+            const query = expanded(target.query, own, variables, interval)
+            const frames = await ask(world.stored.influx, DB, query, target)
+            const right = expected[key]
+            assert.ok(right, `${dashboard.uid} ${key} (${panel.title}) has no expectation`)
+            const answers = right(moment)
+            withRows += answers.length > 0 ? 1 : 0
+            compare(`${panel.title}, ${JSON.stringify(view.values)}: ${query}`, panel, target, frames, answers)
+          }
         }
       }
-    }
-    const unasked = Object.keys(expected).filter((key) => !asked.includes(key))
-    assert.deepEqual(unasked, [], 'expectations without a query')
-    // A model and a database that are both empty would agree about everything.
-    assert.ok(withRows > asked.length / 2, `${withRows} of ${asked.length} answers have rows`)
-  })
+      const unasked = Object.keys(expected).filter((key) => !asked.includes(key))
+      assert.deepEqual(unasked, [], 'expectations without a query')
+      // A model and a database that are both empty would agree about everything.
+      if (rangeName === 'some hours')
+        assert.ok(withRows > asked.length * 0.7, `${withRows} of ${asked.length} answers have rows`)
+    })
+  }
 
   test(`${dashboard.title}: every variable offers what there is`, async () => {
-    const view = viewFor(choicesToTry()[0]!, dashboard)
-    for (const variable of dashboard.templating.list.filter(({ type }) => type === 'query')) {
-      const offered = await choices(demo.influx, DB, variable, view, dashboard.templating.list)
+    const variables = dashboard.templating.list
+    const { view, full } = viewFor(choicesToTry()[0]!, dashboard, RANGES['some hours']!)
+    for (const variable of variables.filter(({ type, hide }) => type === 'query' && hide !== 2)) {
+      const offered = await choices(world.stored.influx, DB, variable, view, variables)
       assert.deepEqual(offered, rightChoices(variable.name), variable.name)
     }
+    const ids = variables.find(({ name }) => name === 'node_id')
+    if (ids) assert.deepEqual(await choices(world.stored.influx, DB, ids, view, variables), full.nodeIds)
   })
-}
-
-test('a total counts every byte once, though both ends report it', async () => {
-  const overview = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
-  const volume = overview.panels.find(({ id }) => id === 2)!.targets![0]!
-  const view = viewFor(choicesToTry()[0]!, overview)
-  const query = expanded(volume.query, view, overview.templating.list, 60_000)
-  const [frame] = await ask(demo.influx, DB, query, volume)
-  const total = Number(frame!.rows[0]![frame!.columns.indexOf('sent')])
-
-  // Of each direction between two addresses: the larger of what its sender says it sent and what its receiver says it received.
-  const reported = new Map<string, { sent: number; received: number }>()
-  const from = BigInt(view.fromMs) * 1_000_000n
-  const to = BigInt(view.toMs) * 1_000_000n
-  for (const { ns, tags, fields } of truth.flows) {
-    if (tags['kind'] !== 'virtual' || ns < from || ns > to) continue
-    const there = `${tags['src']} ${tags['dst']}`
-    const back = `${tags['dst']} ${tags['src']}`
-    const sent = reported.get(there) ?? { sent: 0, received: 0 }
-    reported.set(there, { ...sent, sent: sent.sent + fields['tx_bytes']! })
-    const received = reported.get(back) ?? { sent: 0, received: 0 }
-    reported.set(back, { ...received, received: received.received + fields['rx_bytes']! })
-  }
-  let once = 0
-  for (const { sent, received } of reported.values()) once += Math.max(sent, received)
-  // Records at the edges of the range have their twin outside it, and a sleeping node reports later.
-  assert.ok(total > once * 0.9 && total <= once, `${total} of ${once} bytes`)
-})
-
-test('a tailnet_node in a retention policy of its own gives the same numbers', async () => {
-  await demo.influx.query(`CREATE RETENTION POLICY "long" ON "${DB}" DURATION 104w REPLICATION 1`)
-  await demo.influx.query(`SELECT * INTO "${DB}"."long"."tailnet_node" FROM "tailnet_node" GROUP BY *`, DB)
-  const place = { source: '"long"."tailnet_node"', datasource: 'tailflux-influxdb' }
-  const usual = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
-  const own = JSON.parse(dashboardFiles(place).get('tailflux-overview.json')!) as Dashboard
-  const view = viewFor(choicesToTry()[0]!, usual)
-  for (const panel of askingPanels(own)) {
-    for (const target of panel.targets!) {
-      const query = expanded(target.query, view, own.templating.list, 60_000)
-      const same = expanded(target.query, view, usual.templating.list, 60_000)
-      assert.equal(query !== same, target.datasource.uid === '$' + '{nodes_ds}', query)
-      assert.deepEqual(await ask(demo.influx, DB, query, target), await ask(demo.influx, DB, same, target), query)
-    }
-  }
-})
-
-test('the hourly sums of the documentation give the same volumes', async () => {
-  const text = readFileSync(resolve(import.meta.dirname, '../../docs/grafana.md'), 'utf8')
-  const [, policy] = /^(CREATE RETENTION POLICY "hourly".*)$/m.exec(text)!
-  const [, query] = /RESAMPLE EVERY 30m FOR 26h BEGIN\n([\s\S]*?)\nEND/.exec(text)!
-  await demo.influx.query(policy!)
-  const toMs = TO_MS - HOUR_MS
-  const fromMs = toMs - 2 * HOUR_MS
-  const within = `WHERE time >= ${fromMs}ms AND time < ${toMs}ms GROUP BY`
-  await demo.influx.query(query!.replace('GROUP BY', within), DB)
-  const overview = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
-  const hourly = JSON.parse(
-    dashboardFiles({ source: '"hourly"."tailnet_node"', datasource: 'tailflux-influxdb' }).get(
-      'tailflux-overview.json',
-    )!,
-  ) as Dashboard
-  const view = { ...viewFor(choicesToTry()[0]!, overview), fromMs, toMs: toMs - 1 }
-  for (const [id, refId] of [
-    [2, 'A'],
-    [4, 'A'],
-    [5, 'A'],
-    [20, 'A'],
-  ] as const) {
-    const target = overview.panels.find((panel) => panel.id === id)!.targets!.find((one) => one.refId === refId)!
-    const answers = [overview, hourly].map(({ templating }) =>
-      ask(demo.influx, DB, expanded(target.query, view, templating.list, 60_000), target),
-    )
-    const [raw, summed] = await Promise.all(answers)
-    const cells = (frames: readonly Frame[]) => frames.map(({ rows }) => rows.map((row) => row.slice(1)).sort())
-    assert.deepEqual(cells(summed!), cells(raw!), `panel ${id}`)
-  }
-})
-
-/** A shift of days, on a demo that has hours: the same panel, shifted by as much as there is. */
-function earlier(view: View, panel: Panel, dashboard: Dashboard): View {
-  const shifted = viewOf(view, panel, dashboard.templating.list)
-  assert.equal(view.fromMs - shifted.fromMs, Number.parseInt(DEMO.shift, 10) * 24 * HOUR_MS)
-  const back = DEMO.shownHours * HOUR_MS
-  return { ...view, fromMs: view.fromMs - back, toMs: view.toMs - back }
 }
 
 function rightChoices(variable: string): string[] {
-  const names = (rows: Truth['flows'], tag: string) => [...new Set(rows.map((row) => row.tags[tag]!))].sort()
+  const { nodes } = world.tables.tiers.hours
   switch (variable) {
     case 'tailnet':
       return [TAILNET]
     case 'node':
-      return names(truth.nodes, 'node_name')
-    case 'src':
-    case 'dst':
-      return names(
-        truth.flows.filter((row) => row.tags['kind'] === 'virtual'),
-        `${variable}_name`,
-      )
+      return named(nodes, 'node_name')
+    case 'owner':
+      return named(nodes, 'owner')
     case 'router':
-      return names(
-        truth.flows.filter((row) => row.tags['kind'] === 'subnet' && row.role === 'router'),
-        'node_name',
-      )
     case 'exit_node':
-      return names(
-        truth.flows.filter((row) => row.tags['kind'] === 'exit' && row.role === 'exit' && row.tags['dst'] !== 'none'),
+      return named(
+        nodes.filter(({ tags }) => tags['role'] === (variable === 'router' ? 'router' : 'exit')),
         'node_name',
       )
     default:
       throw new Error(`no expectation for the variable ${variable}`)
   }
 }
+
+test('a total of edges and the sum of what each sender reports differ by what silent devices sent, and by nothing else', () => {
+  const { edges, nodes } = world.tables.tiers.minutes
+  const silent = new Set(world.rows.nodes.filter(({ isSilent }) => isSilent).map(({ id }) => id))
+  let once = 0
+  let bySilent = 0
+  for (const { tags, fields } of edges.filter(({ tags }) => tags['kind'] === 'virtual')) {
+    once += fields['tx_bytes']! + fields['rx_bytes']!
+    bySilent += silent.has(tags['src']!) ? fields['tx_bytes']! : 0
+    bySilent += silent.has(tags['dst']!) ? fields['rx_bytes']! : 0
+  }
+  const reported = nodes
+    .filter(({ tags }) => tags['kind'] === 'virtual')
+    .reduce((sum, { fields }) => sum + fields['tx_bytes']!, 0)
+  assert.ok(bySilent > 0)
+  assert.equal(reported, once - bySilent)
+})
 
 function compare(
   what: string,
@@ -258,7 +250,7 @@ function compare(
 /** Rows of equal size may stand for each other where the list ends. */
 function compareTop(what: string, found: readonly Answer[], expected: readonly Answer[]): void {
   assert.equal(found.length, expected.length, `${what}: rows`)
-  const column = Object.keys(expected[0] ?? {}).find((name) => name === 'sent' || name === 'download')!
+  const column = Object.keys(expected[0] ?? {}).find((name) => ['bytes', 'sent', 'download'].includes(name))!
   const sizes = (answers: readonly Answer[]) => answers.map((answer) => Number(answer[column])).sort((a, b) => b - a)
   assert.deepEqual(sizes(found), sizes(expected), `${what}: sizes`)
   const smallest = sizes(expected).at(-1)

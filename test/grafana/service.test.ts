@@ -7,7 +7,7 @@ import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { askingPanels, readDashboards } from './dashboards.ts'
-import { ALL, ask, choices, expanded, intervalMs, type View } from './grafana.ts'
+import { ALL, ask, choices, expanded, intervalMs, opened, type View } from './grafana.ts'
 
 const DB = 'tailflux'
 
@@ -37,11 +37,16 @@ test('after some windows of the demo, every dashboard shows something in every p
     const whole: View = { fromMs: toMs - 3 * 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
     const mustChoose = variables.find(({ name, includeAll }) => name === 'node' && !includeAll)
     const some = mustChoose ? (await choices(influx, DB, mustChoose, whole, variables)).slice(0, 5) : ALL
-    const view: View = { ...whole, values: { ...whole.values, node: some } }
+    const view = await opened(influx, DB, { ...whole, values: { ...whole.values, node: some } }, variables)
     // Shifted panels show a day that the demo has not read.
     for (const panel of askingPanels(dashboard).filter(({ timeShift }) => timeShift === undefined)) {
       for (const target of panel.targets!) {
-        const frames = await ask(influx, DB, expanded(target.query, view, variables, intervalMs(view, panel)), target)
+        const frames = await ask(
+          influx,
+          DB,
+          expanded(target.query, view, variables, intervalMs(view, panel, variables)),
+          target,
+        )
         if (frames.flatMap(({ rows }) => rows).length === 0)
           empty.push(`${dashboard.uid} ${panel.id}${target.refId} ${panel.title}`)
       }

@@ -6,15 +6,14 @@ import { overview } from './overview.ts'
 import { paths } from './paths.ts'
 import { subnetRouters } from './subnet.ts'
 import { talkers } from './talkers.ts'
-import { type NodesPlace, SAME_BUCKET } from './variables.ts'
 
 const DASHBOARDS = [overview, nodeDashboard, talkers, subnetRouters, exitNodes, paths, health]
 
 /** File names and contents. */
-export function dashboardFiles(place: NodesPlace = SAME_BUCKET): Map<string, string> {
+export function dashboardFiles(): Map<string, string> {
   return new Map(
     DASHBOARDS.map((build) => {
-      const dashboard = build(place)
+      const dashboard = build()
       return [`${dashboard.uid}.json`, `${JSON.stringify(dashboard, undefined, 2)}\n`]
     }),
   )

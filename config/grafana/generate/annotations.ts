@@ -1,4 +1,5 @@
-/** Alerts as marks on every graph: when one began to fire, and when it was over, from the points that tailflux writes about its own alerts.
+/** Marks on every graph: when an alert began to fire and when it was over, from the points that tailflux writes about its own alerts, and minutes
+ * whose records are not complete.
  *
  * The SDK knows nothing of what a data source asks for annotations: `target` is the query of Grafana's InfluxDB data source in its InfluxQL mode, with
  * the columns that it looks for. It reads `query`, `titleColumn`, `textColumn`, `tagsColumn` and `timeEndColumn` from there when `fromAnnotations` is
@@ -7,29 +8,55 @@
  * text nor tags is taken for the title (response_parser.ts): so the title is asked for first, and the names must not contain one another. */
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import { type AnnotationQuery, AnnotationQueryBuilder } from '@grafana/grafana-foundation-sdk/dashboard'
-import { where } from './influxql.ts'
+import { MINUTES, where } from './influxql.ts'
 import { DS } from './variables.ts'
 
 const EVENTS = '"tailflux_event"'
 
-export function alertMarks(): cog.Builder<AnnotationQuery>[] {
-  return [marks('Alerts', 'firing', 'red'), marks('Alerts that are over', 'resolved', 'green')]
+interface Marks {
+  readonly name: string
+  readonly color: string
+  readonly from: string
+  readonly conditions: readonly string[]
+  readonly title: string
+  readonly text: string
+  readonly tags: string
 }
 
-function marks(name: string, state: 'firing' | 'resolved', color: string): cog.Builder<AnnotationQuery> {
-  const datasource = { type: 'influxdb', uid: DS }
+export function marks(): cog.Builder<AnnotationQuery>[] {
+  return [
+    annotation(alerts('Alerts', 'firing', 'red')),
+    annotation(alerts('Alerts that are over', 'resolved', 'green')),
+    annotation({
+      name: 'Minutes with a gap',
+      color: 'yellow',
+      from: MINUTES,
+      conditions: ['"gap" = true'],
+      title: 'gap',
+      text: 'points',
+      tags: 'tailnet',
+    }),
+  ]
+}
+
+function alerts(name: string, state: 'firing' | 'resolved', color: string): Marks {
   // What late records disproved has been written once more, as such.
   const conditions = [`"type" = 'alert'`, `"state" = '${state}'`, '"refuted" = false']
+  return { name, color, from: EVENTS, conditions, title: 'title', text: 'text', tags: 'tags' }
+}
+
+function annotation({ name, color, from, conditions, title, text, tags }: Marks): cog.Builder<AnnotationQuery> {
+  const datasource = { type: 'influxdb', uid: DS }
   const target = {
     refId: 'Anno',
     datasource,
-    query: `SELECT "title", "text", "tags" FROM ${EVENTS} WHERE ${where({ from: EVENTS, where: conditions })}`,
+    query: `SELECT "${title}", "${text}", "${tags}" FROM ${from} WHERE ${where({ from, where: conditions })}`,
     rawQuery: true,
     textEditor: true,
     fromAnnotations: true,
-    titleColumn: 'title',
-    textColumn: 'text',
-    tagsColumn: 'tags',
+    titleColumn: title,
+    textColumn: text,
+    tagsColumn: tags,
     timeEndColumn: '',
     name,
   }

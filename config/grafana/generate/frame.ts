@@ -11,7 +11,7 @@ import {
   TimePickerBuilder,
   type VariableModel,
 } from '@grafana/grafana-foundation-sdk/dashboard'
-import { alertMarks } from './annotations.ts'
+import { marks } from './annotations.ts'
 import type { PanelBuilder } from './panels.ts'
 
 const COLUMNS = 24
@@ -48,7 +48,7 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
     .tooltip(DashboardCursorSync.Crosshair)
     // The newest two minutes are not in the database yet: a graph that falls to zero at its right end would lie.
     .timepicker(new TimePickerBuilder().nowDelay('2m').refreshIntervals(['30s', '1m', '5m', '15m', '1h']))
-    .annotations(alertMarks())
+    .annotations(marks())
     .variables([...variables])
     .link(
       new DashboardLinkBuilder('Tailnet dashboards')

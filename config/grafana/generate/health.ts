@@ -1,44 +1,36 @@
 /** How tailflux itself is doing, from what it writes to the same database: no Prometheus needed. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+
+import { completenessBand } from './completeness.ts'
 import { dashboardOf } from './frame.ts'
-import {
-  bothPeriods,
-  countRows,
-  countRowsOverTime,
-  FLOWS,
-  type From,
-  NODES,
-  overTime,
-  select,
-  sum,
-  WINDOWS,
-} from './influxql.ts'
+import { bothPeriods, type From, MINUTES, overTime, select, sum, WINDOWS } from './influxql.ts'
 import { series, stat, table, text } from './panels.ts'
-import { NODES_DS, type NodesPlace, sources, tailnet } from './variables.ts'
+import { common } from './variables.ts'
 import { BEFORE } from './words.ts'
 
 const FIRST = '"pass" = \'1\''
 const NO_TRAFFIC = 'Figures of tailflux itself; no traffic of the tailnet is summed here.'
 
-export function health(place: NodesPlace) {
+export function health() {
   const windows: From = { from: WINDOWS, where: [] }
   const firstPass: From = { from: WINDOWS, where: [FIRST] }
-  const everyNode: From = { from: NODES, where: [], by: ['node'] }
+  const minutes: From = { from: MINUTES, where: [] }
   const perPass: From = { ...windows, by: ['pass'] }
-  const amount = (id: number, title: string, field: string, what: string) =>
+  const amount = (id: number, title: string, field: string, what: string, from = firstPass) =>
     stat({
       id,
       title,
-      description: `${what} First readings only, so late passes do not count them again. ${NO_TRAFFIC} ${BEFORE}`,
+      description: `${what} ${from === firstPass ? 'First readings only, so late passes do not count them again. ' : ''}${NO_TRAFFIC} ${BEFORE}`,
       unit: 'short',
-      queries: bothPeriods((of) => select(sum(field, field), of), firstPass),
+      queries: bothPeriods((of) => select(sum(field, field), of), from),
     })
 
   return dashboardOf({
     uid: 'tailflux-health',
     title: 'Tailnet ingestion health',
-    description: 'Is tailflux keeping up: lag, watermark, windows, late records, reporting devices, series.',
-    variables: [...sources(place), tailnet()],
+    description:
+      'Is tailflux keeping up, and is what it shows complete: lag, watermark, windows, late records, silent devices.',
+    variables: common(),
     bands: [
       {
         height: 4,
@@ -70,20 +62,10 @@ export function health(place: NodesPlace) {
           ],
           [4, amount(4, 'Entries', 'entries', 'Connection entries in acknowledged windows.')],
           [4, amount(5, 'Points', 'points', 'Points made of acknowledged windows.')],
-          [
-            5,
-            stat({
-              ...{ datasource: NODES_DS },
-              id: 6,
-              title: 'Devices that report',
-              description: `Devices with at least one record in the period, each counted once. Devices that never report are old, have logging switched off, or are shared in. ${BEFORE}`,
-              unit: 'short',
-              color: 'green',
-              queries: bothPeriods((of) => countRows('nodes', of), everyNode),
-            }),
-          ],
+          [5, amount(6, 'Rows', 'rows', 'Rows of edges and nodes made of the minutes.', minutes)],
         ],
       },
+      { title: 'Completeness', height: 8, panels: completenessBand() },
       {
         title: 'Keeping up',
         height: 8,
@@ -95,6 +77,7 @@ export function health(place: NodesPlace) {
               title: 'Lag',
               description: `Largest lag per interval, at the acknowledgement of windows. It falls in a slope while a backlog is caught up. ${NO_TRAFFIC}`,
               unit: 'ms',
+              interval: '1m',
               queries: [['lag', overTime('max("lag_ms") AS "lag"', firstPass, 'none')]],
             }),
           ],
@@ -105,6 +88,7 @@ export function health(place: NodesPlace) {
               title: 'Time per window',
               description: `From the request for a window to its last acknowledgement: mean and 95th percentile per interval. ${NO_TRAFFIC}`,
               unit: 'ms',
+              interval: '1m',
               queries: [
                 ['mean', overTime('mean("duration_ms") AS "mean"', windows, 'none')],
                 ['95th percentile', overTime('percentile("duration_ms", 95) AS "p95"', windows, 'none')],
@@ -123,6 +107,7 @@ export function health(place: NodesPlace) {
               title: 'Entries per second',
               description: `By the time of the traffic, not of the reading; first readings only. A hole here is a hole in the data: compare with the gaps on the status page. ${NO_TRAFFIC}`,
               unit: 'cps',
+              interval: '1m',
               queries: [['entries', overTime('sum("entries") * 1000.0 / $__interval_ms AS "entries"', firstPass)]],
             }),
           ],
@@ -133,49 +118,32 @@ export function health(place: NodesPlace) {
               title: 'Windows by pass',
               description: `Acknowledged windows per interval. Pass 0 is a backfill or a gap read again, 1 the first reading, 2 and above the late passes. ${NO_TRAFFIC}`,
               unit: 'short',
+              interval: '1m',
               queries: [['pass $tag_pass', overTime('count("messages") AS "windows"', perPass)]],
             }),
           ],
           [
             8,
             series({
-              ...{ datasource: NODES_DS },
               id: 22,
-              title: 'Devices that report',
-              description:
-                'Devices with at least one record per interval. A step down is a site that went dark, or nightfall. No bytes are counted here.',
+              title: 'Raw points and rows per minute',
+              description: `Mean per minute: what the minutes were made from, and how many rows they have. Rows are fewer, because both ends and all records of a minute are one. ${NO_TRAFFIC}`,
               unit: 'short',
-              queries: [['devices', countRowsOverTime('nodes', everyNode)]],
+              interval: '1m',
+              queries: [
+                ['raw points', overTime('mean("points") AS "points"', minutes, 'none')],
+                ['rows', overTime('mean("rows") AS "rows"', minutes, 'none')],
+              ],
             }),
           ],
         ],
       },
       {
-        title: 'Size',
+        title: 'Work',
         height: 7,
         panels: [
           [
-            4,
-            stat({
-              id: 30,
-              title: 'Series of tailnet_flow',
-              description:
-                'Combinations of tags with points in the period: what the database has to index. It grows with ports: full. Slow over many days. No bytes are counted here.',
-              unit: 'short',
-              queries: [
-                [
-                  'series',
-                  countRows('series', {
-                    from: FLOWS,
-                    where: [],
-                    by: ['node', 'kind', 'proto', 'src', 'dst', 'port', 'path', 'node_name', 'src_name', 'dst_name'],
-                  }),
-                ],
-              ],
-            }),
-          ],
-          [
-            8,
+            12,
             table({
               id: 31,
               title: 'Work by pass',

@@ -5,32 +5,34 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 
-/** Hidden variable: where `tailnet_node` is read from, `"tailnet_node"` or, on 1.x and 2.x, `"policy"."tailnet_node"`. */
+/** Hidden variables with what stands after FROM: rows of the tier that fits the range shown, and raw points. */
+export const EDGES = '${edges:raw}'
 export const NODES = '${nodes:raw}'
-export const FLOWS = '"tailnet_flow"'
+export const FLOWS = '${flows:raw}'
+/** A tier that is in the main place and kept longest: SHOW TAG VALUES sees only that place on InfluxDB 2.x and 3.x. */
+export const NODES_KEPT = '"tailnet_node_1h"'
+export const DEVICES = '"tailnet_device"'
+export const MINUTES = '"tailflux_minute"'
 export const WINDOWS = '"tailflux_window"'
 
 export const OF_TAILNET = '"tailnet" =~ /^$tailnet$/'
 export const OF_KIND = `"kind" = '$kind'`
+/** The reporting device, of rows of nodes. */
 export const OF_NODES = '"node_name" =~ /^$node$/'
+/** One end or the other, of edges. */
+export const END_IS_NODE = '("src_name" =~ /^$node$/ OR "dst_name" =~ /^$node$/)'
+export const END_IS_OWNED = '("src_owner" =~ /^$owner$/ OR "dst_owner" =~ /^$owner$/)'
 export const kindIs = (kind: 'virtual' | 'subnet' | 'exit' | 'physical') => `"kind" = '${kind}'`
+export const roleIs = (role: 'peer' | 'client' | 'router' | 'exit') => `"role" = '${role}'`
+/** Edges of exit traffic with an end that is told. The others cannot be matched with what the exit node says, so they are in no total. */
+export const IS_MATCHED = `"path" != 'unknown'`
 
-/** An address that Tailscale gives to devices: 100.64.0.0/10 and fd7a:115c:a1e0::/48 without the 4via6 part, with or without port. */
-const DEVICE = String.raw`/^\[?(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:))/`
-export const SRC_IS_DEVICE = `"src" =~ ${DEVICE}`
-const SRC_IS_OTHER = `"src" !~ ${DEVICE}`
-export const DST_IS_DEVICE = `"dst" =~ ${DEVICE}`
-const DST_IS_OTHER = `"dst" !~ ${DEVICE}`
-/** What a subnet router or an exit node reports: its own side is not a device, the far side is the device that it serves. */
-export const AS_ROUTER = `${SRC_IS_OTHER} AND ${DST_IS_DEVICE}`
-/** What the device itself reports of the same traffic. */
-export const AS_CLIENT = `${SRC_IS_DEVICE} AND ${DST_IS_OTHER}`
+/** An address that Tailscale gives out, and that no device has: that of a service. */
+export const DST_IS_SERVICE = String.raw`"dst" =~ /^(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:))/`
 
 const PERIOD = '$timeFilter'
-const PREVIOUS = 'time >= ${__from}ms - ${__range_ms}ms AND time < ${__from}ms'
-/** The end of the range: a mean over whole minutes instead of a last bucket that is only partly filled. */
-const LAST_MINUTES = 'time >= ${__to}ms - 5m AND time < ${__to}ms'
-const LAST_MINUTES_SECONDS = 300
+/** Grafana has no length of the range for this data source, only its ends. */
+const PREVIOUS = 'time >= ${__from}ms - ${__to}ms + ${__from}ms AND time < ${__from}ms'
 
 export interface From {
   readonly from: string
@@ -60,7 +62,13 @@ export function select(what: string, source: From): string {
   return `SELECT ${what} FROM ${source.from} WHERE ${where(source)}${grouped(source.by)}`
 }
 
-/** One value per interval of the graph. `fill(0)` is right for traffic: no message means no traffic. */
+/** Groups in which anything was counted: rows that stand with zeros are no longer true. */
+export function selectCounted(what: string, counted: string, also: readonly string[], source: From): string {
+  const columns = [counted, ...also, ...(source.by ?? [])].map(quoted)
+  return `SELECT ${columns.join(', ')} FROM (${select(what, source)}) WHERE ${quoted(counted)} > 0`
+}
+
+/** One value per interval of the graph. `fill(0)` is right for traffic: no row means no traffic. */
 export function overTime(what: string, source: From, fill: '0' | 'none' = '0'): string {
   return `SELECT ${what} FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', fill)}`
 }
@@ -73,6 +81,9 @@ export function bothPeriods(ask: (source: From) => string, source: From): readon
   ]
 }
 
+/** Both directions of edges, or both of what one device carries for others. Never of devices that talk to each other: what one sends another receives. */
+export const BOTH_WAYS = 'sum("tx_bytes") + sum("rx_bytes")'
+export const bitsPerSecondBothWays = (as: string) => `(${BOTH_WAYS}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
 export const bitsPerSecond = (field: string, as: string) =>
   `sum(${quoted(field)}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
 export const packetsPerSecond = (field: string, as: string) =>
@@ -82,41 +93,35 @@ export const sum = (field: string, as: string) => `sum(${quoted(field)}) AS ${qu
 export const share = (part: string, whole: string, as: string) =>
   `100.0 * sum(${quoted(part)}) / sum(${quoted(whole)}) AS ${quoted(as)}`
 
-/** Mean bits/s of the last five minutes of the range. */
-export function currentRate(field: string, as: string, source: From): string {
-  return select(`sum(${quoted(field)}) * 8.0 / ${LAST_MINUTES_SECONDS} AS ${quoted(as)}`, {
-    ...source,
-    time: LAST_MINUTES,
-  })
-}
-
-/** The 95th percentile of five-minute means, as transit is billed. */
-export function percentile95(field: string, as: string, source: From): string {
-  const inner = `SELECT sum(${quoted(field)}) * 8.0 / 300 AS "bps" FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '5m', '0')}`
+/** The 95th percentile of means over the panel's interval, `$mean`: five minutes, as transit is billed, or the step of a longer tier. `bytes`: a sum. */
+export function percentile95(bytes: string, as: string, source: From): string {
+  const inner = `SELECT (${bytes}) * 8000.0 / $__interval_ms AS "bps" FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', '0')}`
   return `SELECT percentile("bps", 95) AS ${quoted(as)} FROM (${inner})${grouped(source.by)}`
 }
 
-/** The largest rows by `top`, as many as the variable says; `by` gives the tags that make a row, `also` further sums of it. */
-export function topRows(
-  top: readonly [field: string, as: string],
-  also: readonly (readonly [string, string])[],
-  source: From,
-): string {
-  const by = source.by ?? []
-  const columns = [...also.map(([, as]) => as), ...by].map(quoted)
-  const inner = select([top, ...also].map(([field, as]) => sum(field, as)).join(', '), source)
-  return `SELECT TOP(${quoted(top[1])}, $topn) AS ${quoted(top[1])}, ${columns.join(', ')} FROM (${inner})`
+/** The largest rows by the first column, as many as the variable says and without zeros; `source.by` gives the tags that make a row. Every field that
+ * is summed costs as much as the whole query with one, so that tables have few columns. */
+export function topRows(columns: readonly (readonly [expression: string, as: string])[], source: From): string {
+  const [largest, ...others] = columns.map(([, as]) => quoted(as))
+  const shown = [...others, ...(source.by ?? []).map(quoted)].join(', ')
+  const inner = select(columns.map(([expression, as]) => `${expression} AS ${quoted(as)}`).join(', '), source)
+  return `SELECT TOP(${largest}, $topn) AS ${largest}, ${shown} FROM (${inner}) WHERE ${largest} > 0`
 }
+/** Columns of a table of edges. An edge has each byte once, so both directions may be added. */
+export const EDGE_BYTES = [
+  [BOTH_WAYS, 'bytes'],
+  ['sum("tx_bytes")', 'forth'],
+  ['sum("rx_bytes")', 'back'],
+] as const
+/** Columns of a table of devices: what they sent and received themselves. */
+export const NODE_BYTES = [
+  ['sum("tx_bytes")', 'sent'],
+  ['sum("rx_bytes")', 'received'],
+] as const
 
-/** How many combinations of `by` there were. */
+/** How many combinations of `by` counted anything. */
 export function countRows(as: string, source: From): string {
-  return `SELECT count("n") AS ${quoted(as)} FROM (${select('sum("flows") AS "n"', source)})`
-}
-
-/** The same per interval of the graph. */
-export function countRowsOverTime(as: string, source: From): string {
-  const inner = `SELECT sum("flows") AS "n" FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', 'none')}`
-  return `SELECT count("n") AS ${quoted(as)} FROM (${inner}) WHERE ${source.time ?? PERIOD} GROUP BY time($__interval) fill(0)`
+  return `SELECT count("n") AS ${quoted(as)} FROM (${select('sum("flows") AS "n"', source)}) WHERE "n" > 0`
 }
 
 export interface QueryOptions {

@@ -1,22 +1,18 @@
-/** `npm run dashboards`: writes the dashboards' JSON files. `--check` only compares and exits with 1 when a file differs. For an
- * installation whose `tailnet_node` has a place of its own: `--nodes '"long"."tailnet_node"'` (retention policy of 1.x and 2.x), or
- * `--nodes-datasource UID` (data source of another bucket or database). `--out DIR` writes elsewhere. */
+/** `npm run dashboards`: writes the dashboards' JSON files. `--check` only compares and exits with 1 when a file differs. `--out DIR` writes
+ * elsewhere. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { dashboardFiles } from './all.ts'
-import { SAME_BUCKET } from './variables.ts'
 
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: resolve(import.meta.dirname, '../dashboards') },
     check: { type: 'boolean', default: false },
-    nodes: { type: 'string', default: SAME_BUCKET.source },
-    'nodes-datasource': { type: 'string', default: SAME_BUCKET.datasource },
   },
 })
 
-const files = dashboardFiles({ source: values.nodes, datasource: values['nodes-datasource'] })
+const files = dashboardFiles()
 mkdirSync(values.out, { recursive: true })
 const differing = [...files].filter(([name, text]) => contentOf(join(values.out, name)) !== text).map(([name]) => name)
 const unknown = readdirSync(values.out).filter((name) => name.endsWith('.json') && !files.has(name))

@@ -1,36 +1,75 @@
-/** One device (or a few): what it sends and receives, with whom, about what, over which paths. */
+/** One device (or a few): what it sends and receives, with whom, about what, over which paths, and its records as it wrote them. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
   bitsPerSecond,
   bothPeriods,
+  DEVICES,
+  EDGE_BYTES,
+  EDGES,
+  END_IS_NODE,
   FLOWS,
   type From,
+  IS_MATCHED,
   kindIs,
+  NODE_BYTES,
   NODES,
   OF_KIND,
   OF_NODES,
   overTime,
   percentile95,
   select,
+  selectCounted,
   sum,
   topRows,
 } from './influxql.ts'
 import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
 import { directAndRelayed, relayShare } from './relay.ts'
-import { kind, NODES_DS, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, KIND_COLORS, ONE_KIND, P95, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
+import { common, flows, kind, node, nodeIds, shift, topn } from './variables.ts'
+import {
+  BEFORE,
+  EDGE_ONCE,
+  KIND_COLORS,
+  NO_TRAFFIC,
+  ONE_KIND,
+  P95,
+  PHYSICAL,
+  RELAYED,
+  REPORTER_VIEW,
+  toNode,
+} from './words.ts'
 
-export function nodeDashboard(place: NodesPlace) {
+/** Devices are written again at midnight and at each start, so this finds each that is known. */
+const TWO_DAYS = 'time >= ${__to}ms - 2d AND time < ${__to}ms'
+
+export function nodeDashboard() {
   const chosen: From = { from: NODES, where: [OF_KIND, OF_NODES] }
   const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
-  const flows: From = { from: FLOWS, where: [OF_KIND, OF_NODES] }
-  const nodes = { datasource: NODES_DS }
+  const tunnelled: From = { from: NODES, where: [OF_NODES, '"kind" != \'physical\''], by: ['kind'] }
+  const edges: From = { from: EDGES, where: [OF_KIND, IS_MATCHED] }
+  const peers = (id: number, title: string, what: string, near: 'src' | 'dst', far: 'src' | 'dst') =>
+    table({
+      id,
+      title,
+      description: `${what} ${EDGE_ONCE} There: from the device that connects to the one that serves. ${ONE_KIND} "none" is an end that Tailscale leaves out of exit traffic.`,
+      query: topRows(EDGE_BYTES, {
+        ...edges,
+        where: [...edges.where, `"${near}_name" =~ /^$node$/`],
+        by: [`${far}_name`, `${far}_owner`, 'proto', 'port'],
+      }),
+      columns: [
+        { name: `${far}_name`, title: 'Peer', link: toNode },
+        columns.proto,
+        columns.port,
+        ...columns.edgeBytes,
+        { name: `${far}_owner`, title: 'Owner' },
+      ],
+      sortBy: columns.bytes.title,
+    })
 
   const volume = (id: number, title: string, field: string, as: string) =>
     stat({
-      ...nodes,
       id,
       title: `${title} ($kind)`,
       description: `Total over the period, by the device's own report. ${ONE_KIND} ${BEFORE}`,
@@ -38,28 +77,13 @@ export function nodeDashboard(place: NodesPlace) {
       queries: bothPeriods((of) => select(sum(field, as), of), chosen),
     })
   const rate: SeriesOptions = {
-    ...nodes,
     id: 10,
     title: 'Sent and received by kind',
     description: `${REPORTER_VIEW} Received is drawn below zero. One line per kind: they are never added up, physical has its own graph below.`,
     unit: 'bps',
     queries: [
-      [
-        'sent $tag_kind',
-        overTime(bitsPerSecond('tx_bytes', 'sent'), {
-          ...chosen,
-          where: [OF_NODES, '"kind" != \'physical\''],
-          by: ['kind'],
-        }),
-      ],
-      [
-        'received $tag_kind',
-        overTime(bitsPerSecond('rx_bytes', 'received'), {
-          ...chosen,
-          where: [OF_NODES, '"kind" != \'physical\''],
-          by: ['kind'],
-        }),
-      ],
+      ['sent $tag_kind', overTime(bitsPerSecond('tx_bytes', 'sent'), tunnelled)],
+      ['received $tag_kind', overTime(bitsPerSecond('rx_bytes', 'received'), tunnelled)],
     ],
     colors: Object.fromEntries(Object.entries(KIND_COLORS).map(([name, color]) => [`${name}$`, color])),
     below: '^received',
@@ -68,8 +92,8 @@ export function nodeDashboard(place: NodesPlace) {
   return dashboardOf({
     uid: 'tailflux-node',
     title: 'Tailnet node',
-    description: 'One device of a tailnet, as it reports itself.',
-    variables: [...sources(place), tailnet(), node(false), kind(), topn(), shift()],
+    description: 'One device of a tailnet: its own totals, its peers, and its records as it wrote them.',
+    variables: [...common('edges', 'nodes', 'step', 'mean'), flows(), node(false), nodeIds(), kind(), topn(), shift()],
     bands: [
       {
         height: 4,
@@ -79,14 +103,13 @@ export function nodeDashboard(place: NodesPlace) {
           [
             6,
             stat({
-              ...nodes,
               id: 3,
               title: '95th percentile ($kind)',
               description: `${P95} Sent and received apart, by the device's own report. ${ONE_KIND}`,
               unit: 'bps',
               queries: [
-                ['sent', percentile95('tx_bytes', 'p95', chosen)],
-                ['received', percentile95('rx_bytes', 'p95', chosen)],
+                ['sent', percentile95('sum("tx_bytes")', 'p95', chosen)],
+                ['received', percentile95('sum("rx_bytes")', 'p95', chosen)],
               ],
             }),
           ],
@@ -101,10 +124,9 @@ export function nodeDashboard(place: NodesPlace) {
           [
             4,
             stat({
-              ...nodes,
               id: 5,
               title: 'Peak peers ($kind)',
-              description: `The largest number of distinct peers in one record of about five seconds. Many peers and few bytes are what a scan looks like. ${ONE_KIND}`,
+              description: `The largest number of distinct peers in one minute, by the device's own report. Many peers and few bytes are what a scan looks like. ${ONE_KIND}`,
               unit: 'short',
               queries: [['peers', select('max("peers") AS "peers"', chosen)]],
             }),
@@ -120,80 +142,62 @@ export function nodeDashboard(place: NodesPlace) {
         title: 'With whom and about what',
         height: 10,
         panels: [
-          [
-            14,
-            table({
-              id: 20,
-              title: 'Top $topn peers ($kind)',
-              description: `${REPORTER_VIEW} ${ONE_KIND} "none" is an endpoint that Tailscale leaves out of exit traffic.`,
-              query: topRows(
-                ['tx_bytes', 'sent'],
-                [
-                  ['rx_bytes', 'received'],
-                  ['tx_pkts', 'packets'],
-                ],
-                { ...flows, by: ['dst_name', 'dst', 'src'] },
-              ),
-              columns: [
-                { name: 'dst_name', title: 'Peer', link: toNode },
-                columns.sent,
-                columns.received,
-                columns.packets,
-                columns.tag('dst', 'Its address'),
-                columns.tag('src', 'From address'),
-              ],
-              sortBy: 'Sent',
-            }),
-          ],
-          [
-            10,
-            table({
-              id: 21,
-              title: 'Top $topn protocols and ports ($kind)',
-              description: `${REPORTER_VIEW} The port is the one of the side that serves; "none" where there is none or ports are switched off. ${ONE_KIND}`,
-              query: topRows(
-                ['tx_bytes', 'sent'],
-                [
-                  ['rx_bytes', 'received'],
-                  ['flows', 'flows'],
-                ],
-                { ...flows, by: ['proto', 'port'] },
-              ),
-              columns: [
-                columns.tag('proto', 'Protocol'),
-                columns.tag('port', 'Port'),
-                columns.sent,
-                columns.received,
-                columns.flows,
-              ],
-              sortBy: 'Sent',
-            }),
-          ],
+          [12, peers(20, 'Top $topn services that it uses ($kind)', 'Peers that serve the port.', 'src', 'dst')],
+          [12, peers(21, 'Top $topn clients of its services ($kind)', 'Peers that connect to it.', 'dst', 'src')],
         ],
       },
       {
-        title: 'Paths',
+        title: 'Paths and roles',
         height: 9,
         panels: [
-          [10, series(directAndRelayed(30, `Physical bytes that the device sent. ${PHYSICAL} ${RELAYED}`, physical))],
           [
-            14,
+            8,
+            series(
+              directAndRelayed(
+                30,
+                `Physical bytes that the device sent, by its own report. ${PHYSICAL} ${RELAYED}`,
+                physical,
+              ),
+            ),
+          ],
+          [
+            9,
             table({
               id: 31,
               title: 'Top $topn paths to peers',
-              description: `Physical bytes that the device sent and received, per peer and path. ${PHYSICAL} ${RELAYED}`,
-              query: topRows(['tx_bytes', 'sent'], [['rx_bytes', 'received']], {
-                from: FLOWS,
-                where: [kindIs('physical'), OF_NODES],
-                by: ['src_name', 'src', 'path', 'dst'],
+              description: `${EDGE_ONCE} ${PHYSICAL} ${RELAYED}`,
+              query: topRows(EDGE_BYTES, {
+                from: EDGES,
+                where: [kindIs('physical'), END_IS_NODE],
+                by: ['src_name', 'dst_name', 'path'],
               }),
               columns: [
-                { name: 'src_name', title: 'Peer', link: toNode },
+                { ...columns.from, link: toNode },
+                { ...columns.to, link: toNode },
                 columns.tag('path', 'Path'),
-                columns.tag('dst', 'Endpoint'),
+                ...columns.edgeBytes,
+              ],
+              sortBy: columns.bytes.title,
+            }),
+          ],
+          [
+            7,
+            table({
+              id: 32,
+              title: 'Kinds and roles',
+              description: `${REPORTER_VIEW} A router or exit node carries traffic of others; kinds are never added up.`,
+              query: selectCounted(
+                `${sum('flows', 'flows')}, ${sum('tx_bytes', 'sent')}, ${sum('rx_bytes', 'received')}`,
+                'flows',
+                ['sent', 'received'],
+                { from: NODES, where: [OF_NODES], by: ['kind', 'role'] },
+              ),
+              columns: [
+                columns.tag('kind', 'Kind'),
+                columns.tag('role', 'Role'),
                 columns.sent,
                 columns.received,
-                columns.tag('src', 'Address'),
+                { name: 'flows', title: 'Flows', unit: 'short' },
               ],
               sortBy: 'Sent',
             }),
@@ -205,46 +209,56 @@ export function nodeDashboard(place: NodesPlace) {
         height: 6,
         panels: [
           [
-            12,
+            24,
             table({
-              ...nodes,
               id: 40,
-              title: 'Ids and names',
-              description:
-                'Ids behind the chosen names, with the last record of each: a renamed device has several rows with one id. The id is what Tailscale verifies. No bytes are counted here.',
-              query: select('last("flows") AS "flows"', {
-                from: NODES,
-                where: [OF_NODES],
-                by: ['node_name', 'node', 'tailnet', 'kind'],
-              }),
+              title: 'Ids, owners and addresses',
+              description: `What the directory knew of the chosen devices at the end of the range: a renamed device has one id under several names. The id is what Tailscale verifies. ${NO_TRAFFIC}`,
+              query: select(
+                'last("logged") AS "logged", "name" AS "name", "owner" AS "owner", "os" AS "os", "addresses" AS "addresses", "source" AS "source"',
+                { from: DEVICES, where: ['"name" =~ /^$node$/'], time: TWO_DAYS, by: ['node'] },
+              ),
               columns: [
-                columns.nodeName,
+                { name: 'name', title: 'Node', link: toNode },
                 columns.tag('node', 'Node id'),
-                columns.tag('kind', 'Kind'),
-                columns.tag('tailnet', 'Tailnet'),
-                { name: 'flows', title: 'Flows in the last record', unit: 'short' },
+                columns.tag('owner', 'Owner'),
+                columns.tag('os', 'System'),
+                columns.tag('addresses', 'Addresses'),
+                columns.tag('source', 'Known from'),
+                { name: 'logged', title: 'Logged', unit: 'dateTimeAsIso' },
               ],
-              sortBy: 'Last record',
-              time: 'Last record',
+              sortBy: 'Valid from',
+              time: 'Valid from',
             }),
           ],
+        ],
+      },
+      {
+        title: 'As the device wrote it',
+        height: 9,
+        panels: [
           [
-            12,
+            24,
             table({
-              id: 41,
-              title: 'Own addresses',
-              description: `Addresses that the device used as its own, with what it sent from them. Kind virtual only. ${REPORTER_VIEW}`,
-              query: select(`${sum('tx_bytes', 'sent')}, ${sum('rx_bytes', 'received')}`, {
+              id: 50,
+              title: 'Top $topn raw entries ($kind)',
+              description: `Raw points, by addresses and ports, before names and before both ends are brought together. ${REPORTER_VIEW} The peer reports the same bytes once more: not for totals. ${ONE_KIND} Empty where raw points are no longer kept.`,
+              query: topRows([...NODE_BYTES, ['sum("flows")', 'flows']], {
                 from: FLOWS,
-                where: [kindIs('virtual'), OF_NODES],
-                by: ['src', 'src_name', 'node'],
+                where: [OF_KIND, '"node" =~ /^$node_id$/'],
+                by: ['node', 'proto', 'src', 'src_port', 'dst', 'dst_port', 'path'],
               }),
               columns: [
-                columns.tag('src', 'Address'),
-                columns.tag('src_name', 'Name'),
+                columns.tag('node', 'Node id'),
+                columns.proto,
+                columns.tag('src', 'Own address'),
+                columns.tag('src_port', 'Own port'),
+                columns.tag('dst', 'Address of the peer'),
+                columns.tag('dst_port', 'Port of the peer'),
+                columns.tag('path', 'Path'),
                 columns.sent,
                 columns.received,
-                columns.tag('node', 'Node id'),
+                { name: 'flows', title: 'Flows', unit: 'short' },
               ],
               sortBy: 'Sent',
             }),

@@ -1,41 +1,81 @@
-/** The whole tailnet on one screen: how much, who, over which paths, and is the data fresh. */
+/** The whole tailnet on one screen: how much, who, over which paths, and is the data fresh and complete. */
 import * as columns from './columns.ts'
+import { completeness } from './completeness.ts'
 import { dashboardOf } from './frame.ts'
 import {
+  BOTH_WAYS,
   bitsPerSecond,
+  bitsPerSecondBothWays,
   bothPeriods,
   countRows,
-  currentRate,
-  FLOWS,
+  EDGE_BYTES,
+  EDGES,
   type From,
+  IS_MATCHED,
   kindIs,
+  NODE_BYTES,
   NODES,
   OF_KIND,
   overTime,
   percentile95,
+  roleIs,
   select,
-  sum,
   topRows,
   WINDOWS,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
+import { type PanelBuilder, type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
 import { relayShare, relayShareOverTime } from './relay.ts'
-import { kind, NODES_DS, type NodesPlace, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, KIND_COLORS, ONE_KIND, P95, PHYSICAL, RELAYED, SENT_ONCE, toPair } from './words.ts'
+import { common, kind, shift, topn } from './variables.ts'
+import {
+  BEFORE,
+  CARRIED,
+  EDGE_ONCE,
+  EDGE_WAYS,
+  KIND_COLORS,
+  NO_TRAFFIC,
+  ONE_KIND,
+  P95,
+  PHYSICAL,
+  RELAYED,
+  REPORTER_VIEW,
+  SENT_ONCE,
+} from './words.ts'
 
-export function overview(place: NodesPlace) {
+export function overview() {
   const chosen: From = { from: NODES, where: [OF_KIND] }
-  const physical: From = { from: NODES, where: [kindIs('physical')] }
-  const everyNode: From = { from: NODES, where: [], by: ['node'] }
-  const nodes = { datasource: NODES_DS }
+  const ofKind = (name: 'virtual' | 'subnet' | 'physical'): From => ({ from: NODES, where: [kindIs(name)] })
+  /** Exit nodes report both directions of all that they carry. What clients say of exit traffic has no ends to match it by. */
+  const exit: From = { from: NODES, where: [kindIs('exit'), roleIs('exit')] }
+  const physical = ofKind('physical')
 
+  const volume = (
+    id: number,
+    title: string,
+    description: string,
+    bytes: string,
+    of: From,
+    color: string,
+  ): PanelBuilder =>
+    stat({
+      id,
+      title,
+      description: `Total over the period. ${description} ${BEFORE}`,
+      unit: 'decbytes',
+      color,
+      queries: bothPeriods((one) => select(`${bytes} AS "sent"`, one), of),
+    })
   const byKind: SeriesOptions = {
-    ...nodes,
     id: 10,
     title: 'Throughput by kind',
-    description: `${SENT_ONCE} One line per kind, never stacked. ${PHYSICAL}`,
+    description: `${SENT_ONCE} Of exit traffic: what the exit nodes carried, both directions by their own report. One line per kind, never stacked. ${PHYSICAL}`,
     unit: 'bps',
-    queries: [['$tag_kind', overTime(bitsPerSecond('tx_bytes', 'sent'), { from: NODES, where: [], by: ['kind'] })]],
+    queries: [
+      [
+        '$tag_kind',
+        overTime(bitsPerSecond('tx_bytes', 'sent'), { from: NODES, where: ['"kind" != \'exit\''], by: ['kind'] }),
+      ],
+      ['$tag_kind', overTime(bitsPerSecondBothWays('sent'), { ...exit, by: ['kind'] })],
+    ],
     colors: Object.fromEntries(Object.entries(KIND_COLORS).map(([name, color]) => [`^${name}$`, color])),
     dashed: '^physical$',
   }
@@ -44,71 +84,82 @@ export function overview(place: NodesPlace) {
     uid: 'tailflux-overview',
     title: 'Tailnet overview',
     description: 'Throughput, volume, top talkers and relay share of a tailnet, from its flow logs.',
-    variables: [...sources(place), tailnet(), kind(), topn(), shift()],
+    variables: [...common('edges', 'nodes', 'step', 'mean'), kind(), topn(), shift()],
     bands: [
       {
         height: 4,
         panels: [
           [
-            3,
+            6,
+            volume(
+              1,
+              'Between devices',
+              `Kind virtual. ${SENT_ONCE}`,
+              'sum("tx_bytes")',
+              ofKind('virtual'),
+              KIND_COLORS.virtual,
+            ),
+          ],
+          [
+            6,
+            volume(2, 'Subnets', `Kind subnet. ${SENT_ONCE}`, 'sum("tx_bytes")', ofKind('subnet'), KIND_COLORS.subnet),
+          ],
+          [
+            6,
+            volume(
+              3,
+              'Through exit nodes',
+              `Kind exit, both directions. ${CARRIED}`,
+              BOTH_WAYS,
+              exit,
+              KIND_COLORS.exit,
+            ),
+          ],
+          [6, volume(4, 'On the wire', `${PHYSICAL} ${SENT_ONCE}`, 'sum("tx_bytes")', physical, KIND_COLORS.physical)],
+        ],
+      },
+      {
+        height: 4,
+        panels: [
+          [
+            6,
             stat({
-              ...nodes,
-              id: 1,
-              title: 'Throughput ($kind)',
-              description: `Mean of the last five minutes of the range. ${SENT_ONCE} ${ONE_KIND}`,
+              id: 5,
+              title: '95th percentile',
+              description: `${P95} Of kind virtual, and of kind physical, which is the same traffic on the wire. ${SENT_ONCE}`,
               unit: 'bps',
-              queries: [['now', currentRate('tx_bytes', 'rate', chosen)]],
+              queries: [
+                ['virtual', percentile95('sum("tx_bytes")', 'p95', ofKind('virtual'))],
+                ['physical', percentile95('sum("tx_bytes")', 'p95', physical)],
+              ],
             }),
           ],
           [
             5,
             stat({
-              ...nodes,
-              id: 2,
-              title: 'Volume ($kind)',
-              description: `Total over the period. ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
-              unit: 'decbytes',
-              queries: bothPeriods((of) => select(sum('tx_bytes', 'sent'), of), chosen),
-            }),
-          ],
-          [
-            5,
-            stat({
-              ...nodes,
-              id: 3,
-              title: '95th percentile ($kind)',
-              description: `${P95} ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
-              unit: 'bps',
-              queries: bothPeriods((of) => percentile95('tx_bytes', 'p95', of), chosen),
-            }),
-          ],
-          [
-            4,
-            stat({
-              ...nodes,
-              id: 4,
+              id: 6,
               title: 'Active nodes',
               description: `Devices that reported any traffic of any kind, each counted once. ${BEFORE}`,
               unit: 'short',
               color: 'green',
-              queries: bothPeriods((of) => countRows('nodes', of), everyNode),
+              queries: bothPeriods((of) => countRows('nodes', of), { from: NODES, where: [], by: ['node'] }),
             }),
           ],
           [
-            4,
+            5,
             relayShare(
-              5,
+              7,
               `Percent of physical bytes sent that went through DERP relays. ${PHYSICAL} ${RELAYED}`,
               physical,
             ),
           ],
+          [5, completeness(8)],
           [
             3,
             stat({
-              id: 6,
+              id: 9,
               title: 'Lag',
-              description:
-                'How far the data was behind the current time when tailflux acknowledged its newest window: no traffic is counted here. About a minute and a half is normal.',
+              description: `How far the data was behind the current time when tailflux acknowledged its newest window: no traffic is counted here. About a minute and a half is normal.`,
               unit: 'ms',
               queries: [['lag', select('last("lag_ms") AS "lag"', { from: WINDOWS, where: [] })]],
             }),
@@ -125,39 +176,36 @@ export function overview(place: NodesPlace) {
         height: 10,
         panels: [
           [
-            12,
+            7,
             table({
-              ...nodes,
               id: 20,
               title: 'Top $topn nodes ($kind)',
-              description: `Bytes that each device sent and received, by its own report. Do not add the two columns of several nodes: what one sent another received. ${ONE_KIND}`,
-              query: topRows(['tx_bytes', 'sent'], [['rx_bytes', 'received']], {
-                ...chosen,
-                by: ['node_name', 'node'],
-              }),
-              columns: [columns.nodeName, columns.sent, columns.received, columns.nodeId],
+              description: `Bytes that each device sent and received. ${REPORTER_VIEW} Do not add the two columns of several nodes: what one sent another received. ${ONE_KIND}`,
+              query: topRows(NODE_BYTES, { ...chosen, by: ['node_name'] }),
+              columns: [columns.nodeName, columns.sent, columns.received],
               sortBy: 'Sent',
             }),
           ],
           [
-            12,
+            7,
             table({
               id: 21,
-              title: 'Top $topn pairs ($kind)',
-              description: `Bytes from the first to the second, as reported by the sender; the way back is a row of its own. ${ONE_KIND} A name "none" is an endpoint that Tailscale leaves out of exit traffic.`,
-              query: topRows(['tx_bytes', 'sent'], [], {
-                from: FLOWS,
-                where: [OF_KIND],
-                by: ['src_name', 'dst_name', 'node_name', 'node'],
-              }),
-              columns: [
-                { name: 'src_name', title: 'From', link: toPair },
-                { name: 'dst_name', title: 'To', link: toPair },
-                columns.sent,
-                columns.reporter,
-                columns.nodeId,
-              ],
+              title: 'Top $topn owners ($kind)',
+              description: `What the devices of each owner sent and received: by their tags, else by their user. ${REPORTER_VIEW} Do not add the two columns of several owners. ${ONE_KIND}`,
+              query: topRows(NODE_BYTES, { ...chosen, by: ['owner'] }),
+              columns: [columns.owner, columns.sent, columns.received],
               sortBy: 'Sent',
+            }),
+          ],
+          [
+            10,
+            table({
+              id: 22,
+              title: 'Top $topn pairs ($kind)',
+              description: `${EDGE_ONCE} ${EDGE_WAYS} ${ONE_KIND} A name "none" is an end that Tailscale leaves out of exit traffic.`,
+              query: topRows(EDGE_BYTES, { from: EDGES, where: [OF_KIND, IS_MATCHED], by: ['src_name', 'dst_name'] }),
+              columns: [columns.from, columns.to, ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
             }),
           ],
         ],
@@ -178,10 +226,9 @@ export function overview(place: NodesPlace) {
           [
             12,
             series({
-              ...nodes,
               id: 31,
               title: 'Flows ($kind)',
-              description: `Connection entries in the flow logs per second, of both endpoints where both report. A jump without a jump in bytes is what a scan looks like. ${ONE_KIND}`,
+              description: `Connection entries in the flow logs per second, of both ends where both report. A jump without a jump in bytes is what a scan looks like. ${NO_TRAFFIC} ${ONE_KIND}`,
               unit: 'cps',
               queries: [['flows', overTime('sum("flows") * 1000.0 / $__interval_ms AS "flows"', chosen)]],
             }),

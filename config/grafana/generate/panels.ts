@@ -28,24 +28,25 @@ interface Common {
   /** What the numbers count. */
   readonly description: string
   readonly unit: string
-  /** `${ds}` unless given. */
-  readonly datasource?: string
   readonly decimals?: number
 }
 
 type Query = readonly [alias: string, query: string]
 
-/** Below this, points of five seconds and polls of half a minute would show as noise. */
-const INTERVAL_MIN = '1m'
+/** Shortest interval of graphs: a step of the tier that is read. */
+const STEP = '$step'
+/** Interval of what stands in one number: no width of a panel changes it. */
+const MEAN = '$mean'
+const POINTS_MAX = 1_000_000
 
 const REF_IDS = 'ABCDEFGH'
-function targets(queries: readonly Query[], datasource: string, table: boolean): cog.Builder<cog.Dataquery>[] {
+function targets(queries: readonly Query[], table: boolean): cog.Builder<cog.Dataquery>[] {
   return queries.map(([alias, query], i) =>
-    influxQuery(query, datasource, { refId: REF_IDS[i]!, table, ...(table ? {} : { alias }) }),
+    influxQuery(query, DS, { refId: REF_IDS[i]!, table, ...(table ? {} : { alias }) }),
   )
 }
 
-const reference = (uid: string) => ({ type: 'influxdb', uid })
+const DATASOURCE = { type: 'influxdb', uid: DS }
 
 export interface StatOptions extends Common {
   readonly queries: readonly Query[]
@@ -54,13 +55,13 @@ export interface StatOptions extends Common {
 
 /** Big numbers, one per query: this period, and where it makes sense the one before. */
 export function stat(options: StatOptions): PanelBuilder {
-  const { datasource = DS, color = 'blue' } = options
+  const { color = 'blue' } = options
   const panel = new StatBuilder()
     .id(options.id)
     .title(options.title)
     .description(options.description)
-    .datasource(reference(datasource))
-    .targets(targets(options.queries, datasource, false))
+    .datasource(DATASOURCE)
+    .targets(targets(options.queries, false))
     .unit(options.unit)
     .noValue('none')
     .reduceOptions(reduce('lastNotNull'))
@@ -69,6 +70,7 @@ export function stat(options: StatOptions): PanelBuilder {
     .textMode(options.queries.length > 1 ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Value)
     .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([{ value: null, color }]))
   if (options.decimals !== undefined) panel.decimals(options.decimals)
+  if (options.queries.some(([, query]) => query.includes('$__interval'))) panel.interval(MEAN).maxDataPoints(POINTS_MAX)
   return panel
 }
 
@@ -89,6 +91,8 @@ export interface SeriesOptions extends Common {
   /** Shows an earlier time: the variable `shift`. */
   readonly shifted?: boolean
   readonly max?: number
+  /** Shortest interval, for what is no row of a tier. */
+  readonly interval?: string
   /** What the legend shows of each series. Not the last value: its interval is rarely complete. */
   readonly calculations?: readonly string[]
 }
@@ -102,14 +106,14 @@ export function withEarlier(options: SeriesOptions): readonly (readonly [width: 
 }
 
 export function series(options: SeriesOptions): PanelBuilder {
-  const { datasource = DS, calculations = ['mean', 'max'] } = options
+  const { calculations = ['mean', 'max'], interval = STEP } = options
   const panel = new SeriesBuilder()
     .id(options.id)
     .title(options.shifted ? `${options.title}, $shift earlier` : options.title)
     .description(options.description)
-    .datasource(reference(datasource))
-    .targets(targets(options.queries, datasource, false))
-    .interval(INTERVAL_MIN)
+    .datasource(DATASOURCE)
+    .targets(targets(options.queries, false))
+    .interval(interval)
     .unit(options.unit)
     .lineWidth(1)
     .fillOpacity(options.stacked ? 40 : 12)
@@ -157,6 +161,7 @@ export interface Column {
 
 export interface TableOptions extends Omit<Common, 'unit'> {
   readonly query: string
+  /** In the order shown. */
   readonly columns: readonly Column[]
   /** Name of the column, largest first. */
   readonly sortBy: string
@@ -166,13 +171,13 @@ export interface TableOptions extends Omit<Common, 'unit'> {
 
 /** Columns come from Grafana in any order, so they are always put in order by name. */
 export function table(options: TableOptions): PanelBuilder {
-  const { datasource = DS, columns, time } = options
+  const { columns, time } = options
   const panel = new TableBuilder()
     .id(options.id)
     .title(options.title)
     .description(options.description)
-    .datasource(reference(datasource))
-    .targets(targets([['', options.query]], datasource, true))
+    .datasource(DATASOURCE)
+    .targets(targets([['', options.query]], true))
     .noValue('-')
     .cellHeight(common.TableCellHeight.Sm)
     .sortBy([{ build: () => ({ displayName: options.sortBy, desc: true }) }])

@@ -3,10 +3,12 @@
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
-  bitsPerSecond,
+  bitsPerSecondBothWays,
   bothPeriods,
   countRows,
-  FLOWS,
+  EDGE_BYTES,
+  EDGES,
+  END_IS_NODE,
   type From,
   kindIs,
   NODES,
@@ -14,28 +16,28 @@ import {
   overTime,
   percentile95,
   select,
+  selectCounted,
   sum,
   topRows,
 } from './influxql.ts'
 import { series, stat, table, withEarlier } from './panels.ts'
 import { direct, directAndRelayed, relayedShare, relayShare, relayShareOverTime } from './relay.ts'
-import { NODES_DS, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, P95, PHYSICAL, RELAYED, REPORTER_VIEW, toNode } from './words.ts'
+import { common, node, shift, topn } from './variables.ts'
+import { BEFORE, EDGE_ONCE, NO_TRAFFIC, P95, PHYSICAL, RELAYED, SENT_ONCE, toNode } from './words.ts'
 
 const RELAY = '"path" =~ /^derp-/'
 
-export function paths(place: NodesPlace) {
+export function paths() {
   const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
-  const flows: From = { from: FLOWS, where: [kindIs('physical'), OF_NODES] }
-  const relayed: From = { ...flows, where: [...flows.where, RELAY] }
-  const nodes = { datasource: NODES_DS }
-  const about = `Bytes sent, each reported by its sender. ${PHYSICAL} ${RELAYED}`
+  const relayed: From = { from: EDGES, where: [kindIs('physical'), RELAY, END_IS_NODE] }
+  const about = `${SENT_ONCE} ${PHYSICAL} ${RELAYED}`
+  const ofEdges = `${EDGE_ONCE} ${PHYSICAL}`
 
   return dashboardOf({
     uid: 'tailflux-paths',
     title: 'Tailnet paths',
     description: 'Direct paths, DERP relays and their regions. Everything here is kind physical.',
-    variables: [...sources(place), tailnet(), node(true), topn(), shift()],
+    variables: [...common('edges', 'nodes', 'step', 'mean'), node(true), topn(), shift()],
     bands: [
       {
         height: 4,
@@ -44,7 +46,6 @@ export function paths(place: NodesPlace) {
           [
             5,
             stat({
-              ...nodes,
               id: 2,
               title: 'Relayed',
               description: `Total over the period. ${about} ${BEFORE}`,
@@ -56,7 +57,6 @@ export function paths(place: NodesPlace) {
           [
             5,
             stat({
-              ...nodes,
               id: 3,
               title: 'Direct',
               description: `Total over the period. ${about} ${BEFORE}`,
@@ -68,14 +68,13 @@ export function paths(place: NodesPlace) {
           [
             5,
             stat({
-              ...nodes,
               id: 4,
               title: '95th percentile',
               description: `${P95} All bytes on the wire, and those through relays. ${about}`,
               unit: 'bps',
               queries: [
-                ['all', percentile95('tx_bytes', 'p95', physical)],
-                ['relayed', percentile95('derp_tx_bytes', 'p95', physical)],
+                ['all', percentile95('sum("tx_bytes")', 'p95', physical)],
+                ['relayed', percentile95('sum("derp_tx_bytes")', 'p95', physical)],
               ],
             }),
           ],
@@ -84,10 +83,10 @@ export function paths(place: NodesPlace) {
             stat({
               id: 5,
               title: 'Relayed pairs',
-              description: `Device and peer with any traffic through a relay, each direction counted by its own reporter. Kind physical. No bytes are counted here.`,
+              description: `Pairs of devices with any traffic through a relay. ${NO_TRAFFIC} Kind physical.`,
               unit: 'short',
               color: 'orange',
-              queries: [['pairs', countRows('pairs', { ...relayed, by: ['node', 'src'] })]],
+              queries: [['pairs', countRows('pairs', { ...relayed, by: ['src', 'dst'] })]],
             }),
           ],
         ],
@@ -115,10 +114,10 @@ export function paths(place: NodesPlace) {
             series({
               id: 21,
               title: 'Throughput by DERP region',
-              description: `Region numbers as in Tailscale's DERP map; 900 to 999 are the tailnet's own. ${about}`,
+              description: `Both directions. Region numbers as in Tailscale's DERP map; 900 to 999 are the tailnet's own. ${ofEdges}`,
               unit: 'bps',
               stacked: true,
-              queries: [['$tag_path', overTime(bitsPerSecond('tx_bytes', 'sent'), { ...relayed, by: ['path'] })]],
+              queries: [['$tag_path', overTime(bitsPerSecondBothWays('bytes'), { ...relayed, by: ['path'] })]],
             }),
           ],
           [
@@ -126,20 +125,10 @@ export function paths(place: NodesPlace) {
             table({
               id: 22,
               title: 'DERP regions',
-              description: `Per region, sent and received by the reports of all devices: what one sent another received, so do not add the two. ${about}`,
-              query: topRows(
-                ['tx_bytes', 'sent'],
-                [
-                  ['rx_bytes', 'received'],
-                  ['flows', 'flows'],
-                ],
-                {
-                  ...relayed,
-                  by: ['path'],
-                },
-              ),
-              columns: [columns.tag('path', 'Region'), columns.sent, columns.received, columns.flows],
-              sortBy: 'Sent',
+              description: `Per region. ${ofEdges}`,
+              query: topRows(EDGE_BYTES, { ...relayed, by: ['path'] }),
+              columns: [columns.tag('path', 'Region'), ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
             }),
           ],
         ],
@@ -151,14 +140,15 @@ export function paths(place: NodesPlace) {
           [
             12,
             table({
-              ...nodes,
               id: 30,
               title: 'Relay share of each node',
               description: `Percent of the bytes that each device sent through relays. ${about}`,
-              query: select(`${relayedShare}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`, {
-                ...physical,
-                by: ['node_name', 'node'],
-              }),
+              query: selectCounted(
+                `${relayedShare}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`,
+                'sent',
+                ['share', 'relayed'],
+                { ...physical, by: ['node_name', 'node'] },
+              ),
               columns: [
                 columns.nodeName,
                 { name: 'share', title: 'Relay share', unit: 'percent', decimals: 1, bar: true },
@@ -174,20 +164,15 @@ export function paths(place: NodesPlace) {
             table({
               id: 31,
               title: 'Top $topn relayed pairs',
-              description: `A device and its peer, per region. ${PHYSICAL} ${REPORTER_VIEW} The peer reports the same traffic in a row of its own.`,
-              query: topRows(['tx_bytes', 'sent'], [['rx_bytes', 'received']], {
-                ...relayed,
-                by: ['node_name', 'src_name', 'path', 'node'],
-              }),
+              description: `Pairs of devices, per region. ${ofEdges}`,
+              query: topRows(EDGE_BYTES, { ...relayed, by: ['src_name', 'dst_name', 'path'] }),
               columns: [
-                columns.reporter,
-                { name: 'src_name', title: 'Peer', link: toNode },
+                { ...columns.from, link: toNode },
+                { ...columns.to, link: toNode },
                 columns.tag('path', 'Region'),
-                columns.sent,
-                columns.received,
-                columns.nodeId,
+                ...columns.edgeBytes,
               ],
-              sortBy: 'Sent',
+              sortBy: columns.bytes.title,
             }),
           ],
         ],

@@ -1,8 +1,6 @@
-/** How much goes through relays: panels that the overview, the paths and a device's own page share. Kind physical only, read from
- * `tailnet_node`. */
+/** How much goes through relays: panels that the overview, the paths and a device's own page share. Kind physical only, from rows of nodes. */
 import { bitsPerSecond, bothPeriods, type From, overTime, select, share } from './influxql.ts'
 import { type PanelBuilder, type SeriesOptions, series, stat } from './panels.ts'
-import { NODES_DS } from './variables.ts'
 import { BEFORE, PATH_COLORS } from './words.ts'
 
 export const relayedShare = share('derp_tx_bytes', 'tx_bytes', 'share')
@@ -11,7 +9,6 @@ export const direct = (per: string) => `(sum("tx_bytes") - sum("derp_tx_bytes"))
 
 export function relayShare(id: number, description: string, physical: From): PanelBuilder {
   return stat({
-    datasource: NODES_DS,
     id,
     title: 'Relay share',
     description: `${description} ${BEFORE}`,
@@ -24,7 +21,6 @@ export function relayShare(id: number, description: string, physical: From): Pan
 
 export function relayShareOverTime(id: number, title: string, description: string, physical: From): PanelBuilder {
   return series({
-    datasource: NODES_DS,
     id,
     title,
     description,
@@ -37,7 +33,6 @@ export function relayShareOverTime(id: number, title: string, description: strin
 
 export function directAndRelayed(id: number, description: string, physical: From): SeriesOptions {
   return {
-    datasource: NODES_DS,
     id,
     title: 'Direct and relayed',
     description: `${description} Both parts are of the same kind, so they may be stacked.`,

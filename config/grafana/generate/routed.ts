@@ -1,25 +1,30 @@
-/** What subnet routers and exit nodes have in common: a device carries traffic of others, and both report it. */
+/** What subnet routers and exit nodes have in common: a device carries traffic of others. What each of them carries is its own report; who the clients are
+ * and whom they reach is in the edges, which do not say through which device. */
 import * as columns from './columns.ts'
 import type { Band } from './frame.ts'
 import {
-  AS_ROUTER,
   bitsPerSecond,
   bothPeriods,
   countRows,
-  FLOWS,
+  EDGE_BYTES,
+  EDGES,
   type From,
+  IS_MATCHED,
   kindIs,
+  NODES,
   overTime,
   percentile95,
+  roleIs,
   select,
   sum,
   topRows,
 } from './influxql.ts'
 import { type Column, type PanelBuilder, type SeriesOptions, stat, table, withEarlier } from './panels.ts'
-import { BEFORE, P95 } from './words.ts'
+import { BEFORE, CARRIED, EDGE_ONCE, NO_TRAFFIC, P95 } from './words.ts'
 
 export interface Routed {
   readonly kind: 'subnet' | 'exit'
+  readonly role: 'router' | 'exit'
   /** `subnet router` */
   readonly device: string
   /** `Subnet routers` */
@@ -28,21 +33,18 @@ export interface Routed {
   readonly chosen: string
 }
 
-export const VIEW =
-  'The view of the device that carries the traffic: sent is what it sent to the clients (their download), received is what it got from them (their upload). The clients report the same bytes once more, which is not added.'
-
 /** Columns, as the clients see it. */
-export const download: Column = { name: 'download', title: 'Download', unit: 'decbytes', bar: true }
-export const upload: Column = { name: 'upload', title: 'Upload', unit: 'decbytes' }
+const download: Column = { name: 'download', title: 'Download', unit: 'decbytes', bar: true }
+const upload: Column = { name: 'upload', title: 'Upload', unit: 'decbytes' }
 
-function routerView({ kind, chosen }: Routed): From {
-  return { from: FLOWS, where: [kindIs(kind), AS_ROUTER, chosen] }
+function carriedBy({ kind, role, chosen }: Routed): From {
+  return { from: NODES, where: [kindIs(kind), roleIs(role), chosen] }
 }
 
 /** Five numbers, 24 columns wide. */
 function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
-  const view = routerView(routed)
-  const about = `Kind ${routed.kind} only. ${VIEW}`
+  const view = carriedBy(routed)
+  const about = `Kind ${routed.kind} only. ${CARRIED}`
   const volume = (id: number, title: string, field: string) =>
     stat({
       id,
@@ -62,8 +64,8 @@ function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
         description: `${P95} ${about}`,
         unit: 'bps',
         queries: [
-          ['download', percentile95('tx_bytes', 'p95', view)],
-          ['upload', percentile95('rx_bytes', 'p95', view)],
+          ['download', percentile95('sum("tx_bytes")', 'p95', view)],
+          ['upload', percentile95('sum("rx_bytes")', 'p95', view)],
         ],
       }),
     ],
@@ -72,7 +74,7 @@ function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
       stat({
         id: 4,
         title: routed.devices,
-        description: `Devices that carried ${routed.kind} traffic of others in the period. No bytes are counted here.`,
+        description: `Devices that carried ${routed.kind} traffic of others in the period. ${NO_TRAFFIC}`,
         unit: 'short',
         color: 'green',
         queries: [['devices', countRows('devices', { ...view, by: ['node'] })]],
@@ -83,10 +85,15 @@ function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
       stat({
         id: 5,
         title: 'Clients',
-        description: `Devices that used one in the period, as the ${routed.device}s report them. No bytes are counted here.`,
+        description: `Devices with ${routed.kind} traffic of their own in the period, by their own report. ${NO_TRAFFIC}`,
         unit: 'short',
         color: 'green',
-        queries: [['clients', countRows('clients', { ...view, by: ['dst_name'] })]],
+        queries: [
+          [
+            'clients',
+            countRows('clients', { from: NODES, where: [kindIs(routed.kind), roleIs('client')], by: ['node'] }),
+          ],
+        ],
       }),
     ],
   ]
@@ -94,11 +101,11 @@ function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
 
 /** One line up and one down per device. */
 function perDevice(routed: Routed): SeriesOptions {
-  const view: From = { ...routerView(routed), by: ['node_name'] }
+  const view: From = { ...carriedBy(routed), by: ['node_name'] }
   return {
     id: 10,
     title: `Throughput per ${routed.device}`,
-    description: `Kind ${routed.kind} only; upload is drawn below zero. ${VIEW}`,
+    description: `Kind ${routed.kind} only; upload is drawn below zero. ${CARRIED}`,
     unit: 'bps',
     queries: [
       ['download $tag_node_name', overTime(bitsPerSecond('tx_bytes', 'download'), view)],
@@ -116,28 +123,46 @@ export function routedBands(routed: Routed): readonly Band[] {
   ]
 }
 
-/** The largest by download, as the devices report it that carry the traffic. */
-export function topOf(routed: Routed, by: readonly string[]): string {
-  return topRows(
-    ['tx_bytes', 'download'],
-    [
-      ['rx_bytes', 'upload'],
-      ['flows', 'flows'],
-    ],
-    { ...routerView(routed), by },
-  )
-}
-
 /** How much each device carries. */
-export function loadOf(routed: Routed, title: string, description: string): PanelBuilder {
+export function loadOf(routed: Routed): PanelBuilder {
   return table({
     id: 20,
-    title,
-    description,
-    query: topOf(routed, ['node_name', 'node']),
-    columns: [...deviceColumns, columns.flows, columns.nodeId],
+    title: `Load of the ${routed.device}s`,
+    description: `Kind ${routed.kind} only. ${CARRIED} Devices that stand in for each other show here how evenly they share the load.`,
+    query: topRows(
+      [
+        ['sum("tx_bytes")', 'download'],
+        ['sum("rx_bytes")', 'upload'],
+      ],
+      { ...carriedBy(routed), by: ['node_name', 'node'] },
+    ),
+    columns: [columns.nodeName, download, upload, columns.nodeId],
     sortBy: download.title,
   })
 }
 
-export const deviceColumns = [columns.nodeName, download, upload] as const
+export interface EdgeTable {
+  readonly id: number
+  readonly title: string
+  readonly description: string
+  /** More than the kind. */
+  readonly where?: readonly string[]
+  /** Tags that make a row. */
+  readonly by: readonly Column[]
+}
+
+/** The largest edges of the kind, of all devices that carry it. */
+export function edgesOf({ kind, device }: Routed, { id, title, description, where = [], by }: EdgeTable): PanelBuilder {
+  return table({
+    id,
+    title,
+    description: `${description} Kind ${kind} only, whichever ${device} carried it. ${EDGE_ONCE}`,
+    query: topRows(EDGE_BYTES, {
+      from: EDGES,
+      where: [kindIs(kind), IS_MATCHED, ...where],
+      by: by.map(({ name }) => name),
+    }),
+    columns: [...by, ...columns.edgeBytes],
+    sortBy: columns.bytes.title,
+  })
+}

@@ -1,56 +1,70 @@
-/** Who talks to whom, and about what. */
+/** Who talks to whom, and about what. Only tables read all edges, and each of them once: a graph over time of all edges would cost as much as all other
+ * panels together. What graphs show is one pair. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
 import {
+  BOTH_WAYS,
   bitsPerSecond,
   bothPeriods,
-  countRows,
-  FLOWS,
+  EDGE_BYTES,
+  EDGES,
+  END_IS_NODE,
+  END_IS_OWNED,
   type From,
+  IS_MATCHED,
+  NODE_BYTES,
+  NODES,
   OF_KIND,
   OF_NODES,
   overTime,
-  packetsPerSecond,
   percentile95,
   select,
-  sum,
   topRows,
 } from './influxql.ts'
-import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
-import { end, kind, type NodesPlace, node, shift, sources, tailnet, topn } from './variables.ts'
-import { BEFORE, ONE_KIND, P95, SENT_ONCE, toNode, toPair, toTalkersOf } from './words.ts'
+import { type SeriesOptions, stat, table, withEarlier } from './panels.ts'
+import { common, end, kind, node, owner, shift, topn } from './variables.ts'
+import { BEFORE, EDGE_ONCE, EDGE_WAYS, ONE_KIND, P95, REPORTER_VIEW, toTalkersOf } from './words.ts'
 
-const OF_PAIR = '"src_name" =~ /^$src$/ AND "dst_name" =~ /^$dst$/'
-
-export function talkers(place: NodesPlace) {
-  const chosen: From = { from: FLOWS, where: [OF_KIND, OF_NODES, OF_PAIR] }
-  const pair = { ...chosen, by: ['src_name', 'dst_name', 'node_name', 'node'] }
-  const volumes = [
-    ['rx_bytes', 'received'],
-    ['flows', 'flows'],
-  ] as const
+export function talkers() {
+  const chosen: From = { from: EDGES, where: [OF_KIND, IS_MATCHED, END_IS_NODE, END_IS_OWNED] }
+  const pair: From = {
+    from: EDGES,
+    where: [OF_KIND, IS_MATCHED, '"src_name" =~ /^${src:regex}$/ AND "dst_name" =~ /^${dst:regex}$/'],
+  }
+  const reporters: From = { from: NODES, where: [OF_KIND, OF_NODES, '"owner" =~ /^$owner$/'] }
+  const about = `${EDGE_ONCE} ${ONE_KIND}`
+  const ofPair = `Of the pair that is chosen by a click on "From" or "To" in the tables. ${about}`
 
   const rate: SeriesOptions = {
     id: 30,
-    title: 'Throughput of the selection ($kind)',
-    description: `Bytes that the near endpoint sent, and what it received on the same connections (below zero), as the near end reports them. Choose endpoints by a click in the tables. ${ONE_KIND}`,
+    title: 'Throughput of the pair ($kind)',
+    description: `There, and back below zero. ${ofPair}`,
     unit: 'bps',
     queries: [
-      ['sent', overTime(bitsPerSecond('tx_bytes', 'sent'), chosen)],
-      ['received', overTime(bitsPerSecond('rx_bytes', 'received'), chosen)],
+      ['there', overTime(bitsPerSecond('tx_bytes', 'there'), pair)],
+      ['back', overTime(bitsPerSecond('rx_bytes', 'back'), pair)],
     ],
-    below: '^received$',
+    below: '^back$',
   }
+  const volume = (id: number, title: string, bytes: string) =>
+    stat({
+      id,
+      title,
+      description: `Total over the period. ${ofPair} ${BEFORE}`,
+      unit: 'decbytes',
+      queries: bothPeriods((of) => select(`${bytes} AS "bytes"`, of), pair),
+    })
 
   return dashboardOf({
     uid: 'tailflux-talkers',
     title: 'Tailnet talkers',
-    description: 'Top pairs, sources, destinations and services of a tailnet.',
+    description: 'Top pairs, services, owners and devices of a tailnet; one pair in detail.',
     variables: [
-      ...sources(place),
-      tailnet(),
+      ...common('edges', 'nodes', 'step', 'mean'),
       kind(),
       node(true),
+      owner(),
       end('src', 'From'),
       end('dst', 'To'),
       topn(),
@@ -58,54 +72,7 @@ export function talkers(place: NodesPlace) {
     ],
     bands: [
       {
-        height: 4,
-        panels: [
-          [
-            6,
-            stat({
-              id: 1,
-              title: 'Volume of the selection ($kind)',
-              description: `Total over the period. ${SENT_ONCE} ${ONE_KIND} ${BEFORE} What the top tables leave out is this number less their sum.`,
-              unit: 'decbytes',
-              queries: bothPeriods((of) => select(sum('tx_bytes', 'sent'), of), chosen),
-            }),
-          ],
-          [
-            6,
-            stat({
-              id: 2,
-              title: '95th percentile ($kind)',
-              description: `${P95} ${SENT_ONCE} ${ONE_KIND} ${BEFORE}`,
-              unit: 'bps',
-              queries: bothPeriods((of) => percentile95('tx_bytes', 'p95', of), chosen),
-            }),
-          ],
-          [
-            6,
-            stat({
-              id: 3,
-              title: 'Pairs ($kind)',
-              description: `Distinct directed pairs of near and far endpoints with traffic. Where both endpoints report, both directions are there. ${ONE_KIND} ${BEFORE}`,
-              unit: 'short',
-              color: 'green',
-              queries: bothPeriods((of) => countRows('pairs', of), { ...chosen, by: ['src_name', 'dst_name'] }),
-            }),
-          ],
-          [
-            6,
-            stat({
-              id: 4,
-              title: 'Mean packet ($kind)',
-              description: `Bytes per packet sent. Far below 100 is keep-alives, scans or acknowledgements; above 1000 is bulk transfer. ${ONE_KIND}`,
-              unit: 'decbytes',
-              decimals: 0,
-              queries: [['bytes per packet', select('sum("tx_bytes") / sum("tx_pkts") AS "bytes"', chosen)]],
-            }),
-          ],
-        ],
-      },
-      {
-        title: 'Pairs',
+        title: 'Pairs and services',
         height: 11,
         panels: [
           [
@@ -113,18 +80,10 @@ export function talkers(place: NodesPlace) {
             table({
               id: 10,
               title: 'Top $topn pairs ($kind)',
-              description: `Bytes from the first to the second as reported by the near endpoint, and what it received back. The far endpoint reports the same traffic in a row of its own with the columns swapped, so do not add sent and received. ${ONE_KIND}`,
-              query: topRows(['tx_bytes', 'sent'], volumes, pair),
-              columns: [
-                { name: 'src_name', title: 'From', link: toPair },
-                { name: 'dst_name', title: 'To', link: toPair },
-                columns.sent,
-                columns.received,
-                columns.flows,
-                columns.reporter,
-                columns.nodeId,
-              ],
-              sortBy: 'Sent',
+              description: `${EDGE_WAYS} There: what "From" sent to "To"; back: what came from there. ${about}`,
+              query: topRows(EDGE_BYTES, { ...chosen, by: ['src_name', 'dst_name'] }),
+              columns: [columns.from, columns.to, ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
             }),
           ],
           [
@@ -132,91 +91,80 @@ export function talkers(place: NodesPlace) {
             table({
               id: 11,
               title: 'Top $topn services ($kind)',
-              description: `Bytes sent per protocol and service port, each reported by its sender, both directions together. Port "none": no port, or ports are switched off. ${ONE_KIND}`,
-              query: topRows(
-                ['tx_bytes', 'sent'],
-                [
-                  ['tx_pkts', 'packets'],
-                  ['flows', 'flows'],
-                ],
-                {
-                  ...chosen,
-                  by: ['proto', 'port'],
-                },
-              ),
-              columns: [
-                columns.tag('proto', 'Protocol'),
-                columns.tag('port', 'Port'),
-                columns.sent,
-                columns.packets,
-                columns.flows,
-              ],
-              sortBy: 'Sent',
+              description: `Per protocol and port of the side that serves. Port "none": no port, or ports are switched off. ${about}`,
+              query: topRows(EDGE_BYTES, { ...chosen, by: ['proto', 'port'] }),
+              columns: [columns.proto, columns.port, ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
             }),
           ],
         ],
       },
       {
-        title: 'Endpoints',
+        title: 'Owners and devices',
         height: 10,
         panels: [
           [
-            12,
+            14,
             table({
               id: 20,
-              title: 'Top $topn sources ($kind)',
-              description: `Bytes sent by each near endpoint, as it reports itself. ${ONE_KIND}`,
-              query: topRows(['tx_bytes', 'sent'], volumes, { ...chosen, by: ['src_name', 'node_name', 'node'] }),
+              title: 'Top $topn pairs of owners ($kind)',
+              description: `The tags of each end, else its user. ${EDGE_WAYS} ${about}`,
+              query: topRows(EDGE_BYTES, { ...chosen, by: ['src_owner', 'dst_owner'] }),
+              columns: [columns.fromOwner, columns.toOwners, ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
+            }),
+          ],
+          [
+            10,
+            table({
+              id: 21,
+              title: 'Top $topn devices ($kind)',
+              description: `${REPORTER_VIEW} Do not add the two columns of several devices: what one sent another received. ${ONE_KIND}`,
+              query: topRows(NODE_BYTES, { ...reporters, by: ['node_name', 'node'] }),
               columns: [
-                { name: 'src_name', title: 'Source', link: toTalkersOf('node_name') },
+                { ...columns.nodeName, link: toTalkersOf('node_name') },
                 columns.sent,
                 columns.received,
-                columns.flows,
-                columns.reporter,
                 columns.nodeId,
               ],
               sortBy: 'Sent',
             }),
           ],
-          [
-            12,
-            table({
-              id: 21,
-              title: 'Top $topn destinations ($kind)',
-              description: `Bytes sent to each far endpoint, as reported by the senders. A device that does not report appears here all the same. ${ONE_KIND}`,
-              query: topRows(['tx_bytes', 'sent'], volumes, { ...chosen, by: ['dst_name', 'dst'] }),
-              columns: [
-                { name: 'dst_name', title: 'Destination', link: toNode },
-                columns.sent,
-                columns.received,
-                columns.flows,
-                columns.tag('dst', 'Address'),
-              ],
-              sortBy: 'Sent',
-            }),
-          ],
         ],
       },
       {
-        title: 'Throughput',
-        height: 9,
-        panels: withEarlier(rate),
-      },
-      {
-        height: 7,
+        title: 'One pair: $src → $dst',
+        height: 4,
         panels: [
+          [6, volume(1, 'There', 'sum("tx_bytes")')],
+          [6, volume(2, 'Back', 'sum("rx_bytes")')],
           [
-            24,
-            series({
-              id: 32,
-              title: 'Packets of the selection ($kind)',
-              description: `Packets sent, each reported by its sender. ${ONE_KIND}`,
-              unit: 'pps',
-              queries: [['packets sent', overTime(packetsPerSecond('tx_pkts', 'packets'), chosen)]],
+            6,
+            stat({
+              id: 3,
+              title: '95th percentile',
+              description: `${P95} Both directions together, and the period before. ${ofPair} ${BEFORE}`,
+              unit: 'bps',
+              queries: bothPeriods((of) => percentile95(BOTH_WAYS, 'p95', of), pair),
+            }),
+          ],
+          [
+            6,
+            stat({
+              id: 4,
+              title: 'Mean packet',
+              description: `Bytes per packet there and back. Far below 100 is keep-alives, scans or acknowledgements; above 1000 is bulk transfer. ${ofPair}`,
+              unit: 'decbytes',
+              decimals: 0,
+              queries: [
+                ['there', select('sum("tx_bytes") / sum("tx_pkts") AS "bytes"', pair)],
+                ['back', select('sum("rx_bytes") / sum("rx_pkts") AS "bytes"', pair)],
+              ],
             }),
           ],
         ],
       },
+      { height: 9, panels: withEarlier(rate) },
     ],
   })
 }

@@ -1,94 +1,121 @@
 /** Variables of the dashboards. The same name means the same everywhere, so that links can carry them along. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as sdk from '@grafana/grafana-foundation-sdk/dashboard'
-import { AS_ROUTER, FLOWS, kindIs, NODES, OF_TAILNET } from './influxql.ts'
+import { NODES_KEPT, OF_NODES, OF_TAILNET, roleIs } from './influxql.ts'
 
 const DATASOURCE_UID = 'tailflux-influxdb'
-/** Data sources of the panels: of everything, and of `tailnet_node` where it has its own bucket (2.x) or database (3.x). */
+/** Data source of all panels. */
 export const DS = '${ds}'
-export const NODES_DS = '${nodes_ds}'
 
-/** What an installation with a long-lived `tailnet_node` changes. */
-export interface NodesPlace {
-  /** InfluxQL after FROM: `"tailnet_node"` or `"<retention policy>"."tailnet_node"`. */
-  readonly source: string
-  /** Uid of the data source that has it. */
-  readonly datasource: string
-}
-export const SAME_BUCKET: NodesPlace = { source: '"tailnet_node"', datasource: DATASOURCE_UID }
-
-function datasource(name: string, label: string, uid: string, hide: boolean): sdk.DatasourceVariableBuilder {
-  return new sdk.DatasourceVariableBuilder(name)
-    .label(label)
+export const source = () =>
+  new sdk.DatasourceVariableBuilder('ds')
+    .label('Data source')
     .type('influxdb')
-    .current({ text: uid, value: uid })
-    .hide(hide ? sdk.VariableHide.HideVariable : sdk.VariableHide.DontHide)
-}
-
-export function sources(place: NodesPlace) {
-  return [
-    datasource('ds', 'Data source', DATASOURCE_UID, false).description('The InfluxDB that tailflux writes to.'),
-    datasource('nodes_ds', 'Node totals', place.datasource, true).description(
-      'The data source of tailnet_node, where it has a bucket of its own.',
-    ),
-    new sdk.ConstantVariableBuilder('nodes').value(place.source).description('What tailnet_node is called in queries.'),
-  ]
-}
+    .current({ text: DATASOURCE_UID, value: DATASOURCE_UID })
+    .description('The InfluxDB that tailflux writes to.')
 
 const ALL = { text: 'All', value: '$__all' }
 
-function tagValues(name: string, label: string, query: string, datasourceUid: string): sdk.QueryVariableBuilder {
+function query(name: string, text: string): sdk.QueryVariableBuilder {
   return new sdk.QueryVariableBuilder(name)
-    .label(label)
-    .datasource({ type: 'influxdb', uid: datasourceUid })
-    .query(query)
-    .definition(query)
+    .datasource({ type: 'influxdb', uid: DS })
+    .query(text)
+    .definition(text)
     .refresh(sdk.VariableRefresh.OnTimeRangeChanged)
-    .sort(sdk.VariableSort.NaturalAsc)
+}
+
+function tagValues(name: string, label: string, text: string): sdk.QueryVariableBuilder {
+  return query(name, text).label(label).sort(sdk.VariableSort.NaturalAsc)
 }
 
 export const tailnet = () =>
-  tagValues('tailnet', 'Tailnet', `SHOW TAG VALUES FROM ${NODES} WITH KEY = "tailnet"`, NODES_DS)
+  tagValues('tailnet', 'Tailnet', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "tailnet"`)
     .includeAll(true)
     .allValue('.*')
     .current(ALL)
     .description('Which tailnet, where one database holds several.')
 
+/** What a tier of the rows is called in queries, or how long its steps are: a field of `tailflux_tier`. Chosen is the tier with the shortest steps that
+ * is meant for a range this long and still holds its beginning. */
+function ofTier(name: string, field: string, current: string): sdk.QueryVariableBuilder {
+  const tiers = `SELECT last("max_ms") AS "m", "oldest_ms" AS "o", "${field}" AS "${field}" FROM "tailflux_tier" WHERE ${OF_TAILNET} AND time > now() - 10d GROUP BY "tier"`
+  // Grafana has no length of the range for this data source: its ends stand on both sides of the comparison.
+  const fits = '"m" + ${__from} >= ${__to} AND "o" <= ${__from}'
+  return query(name, `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`)
+    .hide(sdk.VariableHide.HideVariable)
+    .current({ text: current, value: current })
+}
+const edges = () => ofTier('edges', 'edge', '"tailnet_edge"').description('Edges of the tier that fits the range.')
+const nodes = () =>
+  ofTier('nodes', 'node', '"tailnet_node"').description('Rows of nodes of the tier that fits the range.')
+const step = () => ofTier('step', 'step', '1m').description('Length of a step of that tier: graphs are never finer.')
+const mean = () =>
+  ofTier('mean', 'mean', '5m').description('Length of the means of which the 95th percentile is taken.')
+const VARIABLES = { edges, nodes, step, mean }
+
+/** The data source, the tailnet, and what the dashboard needs of the tier. */
+export const common = (...names: readonly (keyof typeof VARIABLES)[]) => [
+  source(),
+  tailnet(),
+  ...names.map((name) => VARIABLES[name]()),
+]
+
+/** Raw points: in the place of their own where retention is set. */
+export const flows = () =>
+  query('flows', `SELECT last("flow") AS "flow" FROM "tailflux_tier" WHERE ${OF_TAILNET} AND time > now() - 10d`)
+    .hide(sdk.VariableHide.HideVariable)
+    .current({ text: '"tailnet_flow"', value: '"tailnet_flow"' })
+    .description('Raw points.')
+
 /** Names of devices. With `all`, no choice means every device. */
 export const node = (all: boolean) => {
-  const query = `SHOW TAG VALUES FROM ${NODES} WITH KEY = "node_name" WHERE ${OF_TAILNET}`
-  const variable = tagValues('node', 'Node', query, NODES_DS)
+  const variable = tagValues(
+    'node',
+    'Node',
+    `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node_name" WHERE ${OF_TAILNET}`,
+  )
     .multi(true)
-    .description('Devices by name, as reporters. Ids are in the tables.')
+    .description('Devices by name. Ids are in the tables.')
   return all ? variable.includeAll(true).allValue('.*').current(ALL) : variable.includeAll(false)
 }
 
-/** Names of the devices that route: those that report traffic of others. */
-export const router = (name: string, label: string, kind: 'subnet' | 'exit') =>
-  tagValues(
-    name,
-    label,
-    `SHOW TAG VALUES FROM ${FLOWS} WITH KEY = "node_name" WHERE ${kindIs(kind)} AND ${AS_ROUTER} AND ${OF_TAILNET}`,
-    DS,
-  )
+/** The ids behind the chosen names, for raw points, which have no names. */
+export const nodeIds = () =>
+  query('node_id', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node" WHERE ${OF_NODES} AND ${OF_TAILNET}`)
+    .hide(sdk.VariableHide.HideVariable)
     .multi(true)
     .includeAll(true)
-    .allValue('.*')
     .current(ALL)
-    .description(`Devices that report ${kind} traffic of other devices.`)
+    .description('Ids of the chosen devices.')
 
-export const end = (name: 'src' | 'dst', label: string) =>
+export const owner = () =>
+  tagValues('owner', 'Owner', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "owner" WHERE ${OF_TAILNET}`)
+    .multi(true)
+    .includeAll(true)
+    .allValue('.*')
+    .current(ALL)
+    .description('Tags of a device, else its user. At either end.')
+
+/** Names of the devices that carry traffic of others. */
+export const router = (name: string, label: string, role: 'router' | 'exit') =>
   tagValues(
     name,
     label,
-    `SHOW TAG VALUES FROM ${FLOWS} WITH KEY = "${name}_name" WHERE "kind" = '$kind' AND ${OF_TAILNET}`,
-    DS,
+    `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node_name" WHERE ${roleIs(role)} AND ${OF_TAILNET}`,
   )
     .multi(true)
     .includeAll(true)
     .allValue('.*')
     .current(ALL)
-    .description('A click on a row of the tables sets it.')
+    .description('Devices that report traffic of other devices.')
+
+/** One end of the pair that is looked at. Nothing is chosen at first. */
+export const end = (name: 'src' | 'dst', label: string) =>
+  new sdk.TextBoxVariableBuilder(name)
+    .label(label)
+    .defaultValue('none chosen')
+    .current({ text: 'none chosen', value: 'none chosen' })
+    .description('A click on a pair in the tables sets it.')
 
 function choice(name: string, label: string, values: readonly string[], current: string): sdk.CustomVariableBuilder {
   return new sdk.CustomVariableBuilder(name)

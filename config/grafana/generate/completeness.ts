@@ -1,0 +1,85 @@
+/** How complete the rows are: what `tailflux_minute` says about each minute. Zero traffic is not the same as silence. */
+import { type From, MINUTES, overTime, select, share } from './influxql.ts'
+import { type PanelBuilder, series, stat } from './panels.ts'
+import { NO_TRAFFIC } from './words.ts'
+
+const minutes: From = { from: MINUTES, where: [] }
+const REPORTING = '(sum("nodes") - sum("nodes_silent")) * 100.0 / sum("nodes") AS "reporting"'
+const BOTH = share('edges_both', 'edges', 'both')
+
+/** Two numbers for the overview. */
+export function completeness(id: number): PanelBuilder {
+  return stat({
+    id,
+    title: 'Completeness',
+    description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both ends reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
+    unit: 'percent',
+    decimals: 1,
+    color: 'green',
+    queries: [
+      ['devices that report', select(REPORTING, minutes)],
+      ['seen from both ends', select(BOTH, minutes)],
+    ],
+  })
+}
+
+/** A band of the health dashboard, 24 columns wide. */
+export function completenessBand(): readonly (readonly [number, PanelBuilder])[] {
+  return [
+    [4, completeness(40)],
+    [
+      4,
+      stat({
+        id: 41,
+        title: 'Devices',
+        description: `Connected devices that do not report, and devices whose clock is off by more than a minute, as of the newest minute in the range. ${NO_TRAFFIC}`,
+        unit: 'short',
+        color: 'orange',
+        queries: [
+          ['silent', select('last("nodes_silent") AS "silent"', minutes)],
+          ['clock off', select('last("clock_off") AS "off"', minutes)],
+        ],
+      }),
+    ],
+    [
+      4,
+      stat({
+        id: 42,
+        title: 'Minutes',
+        description: `Minutes whose rows stand, and among them those that a gap touches: records of these may be missing. ${NO_TRAFFIC}`,
+        unit: 'short',
+        queries: [
+          ['settled', select('count("points") AS "minutes"', minutes)],
+          ['with a gap', select('count("points") AS "minutes"', { ...minutes, where: ['"gap" = true'] })],
+        ],
+      }),
+    ],
+    [
+      6,
+      series({
+        id: 43,
+        title: 'Devices that report',
+        description: `Connected devices by the device list, and how many of them do not report. A step down is a site that went dark, or nightfall. ${NO_TRAFFIC}`,
+        unit: 'short',
+        interval: '1m',
+        queries: [
+          ['connected', overTime('max("nodes") AS "nodes"', minutes, 'none')],
+          ['silent', overTime('max("nodes_silent") AS "silent"', minutes, 'none')],
+        ],
+        colors: { silent: 'orange' },
+      }),
+    ],
+    [
+      6,
+      series({
+        id: 44,
+        title: 'Seen from both ends',
+        description: `Of the edges of each minute, the percentage that both ends reported. Where it falls, devices stopped reporting or records are late. ${NO_TRAFFIC}`,
+        unit: 'percent',
+        max: 100,
+        interval: '1m',
+        queries: [['both ends', overTime(BOTH, minutes, 'none')]],
+      }),
+    ],
+  ]
+}
