@@ -14,10 +14,11 @@ import type { RouteRun } from './routes/routes.ts'
 
 const [tailnet] = process.argv.slice(2) as [TailnetName]
 const names = namesOf(tailnetOf(tailnet), FROM_NS)
+const YEARS_MS = 3650 * 86_400_000
 const dir = mkdtempSync(join(tmpdir(), 'tailflux-bench-store-'))
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
 const store = createEmbeddedStore(
-  { path: join(dir, 'store.db'), retentionMs: 3650 * 86_400_000 },
+  { path: join(dir, 'store.db'), retention: { raw: YEARS_MS, minutes: YEARS_MS, main: YEARS_MS } },
   { clock: systemClock, log: silentLog, metrics: countingMetrics() },
 )
 await store.start(new AbortController().signal)
@@ -25,7 +26,7 @@ await store.start(new AbortController().signal)
 serve(async (paths: readonly string[]): Promise<RouteRun> => {
   const batches: Batch[] = []
   const { run } = createLine(names, (bytes, lineCount) => {
-    batches.push({ bytes: Buffer.from(bytes), lineCount, target: 'main' })
+    batches.push({ bytes: Buffer.from(bytes), lineCount, target: 'raw' })
   })
   const entries = paths.reduce((sum, path) => sum + run(readFileSync(path)).entries, 0)
   const before = process.cpuUsage()

@@ -134,7 +134,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const { maxBytes } = settings.deadLetters
   const deadLetters = createDeadLetters({ dir: paths.deadLetters, maxBytes }, common('sink'))
   const sink = createSink(
-    { influx, storePath: paths.store, storeRetentionMs: settings.store.retention },
+    { influx, retention: settings.retention, storePath: paths.store, lastPassMs: settings.poll.latePasses.at(-1) ?? 0 },
     { ...common('sink'), metrics: reports.sink, deadLetters },
   )
   sink.listen(reports.sinkListener)

@@ -90,7 +90,7 @@ async function withSource<T>(settings: Settings, work: (source: SuggestSource) =
   const label = `The database at ${url}`
   const http = createInfluxHttp({ ...influx, url }, label)
   try {
-    const influxql = createInfluxQl({ ...influx, url }, { http, label, clock: systemClock })
+    const influxql = createInfluxQl({ ...influx, retention: settings.retention }, { http, label, clock: systemClock })
     const ask = async (query: string) => {
       const tables = await influxql.query(query, AbortSignal.timeout(60_000))
       return tables.map(({ tags, columns, rows }) => ({

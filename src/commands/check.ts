@@ -18,6 +18,7 @@ import { readControlToken } from '../http/control-token.ts'
 import { createCheckpointReader, UNSHOWN } from '../pipeline/recovery/checkpoint.ts'
 import { COMPARED_NS } from '../pipeline/recovery/reconcile.ts'
 import { createInfluxQl } from '../query/influxql.ts'
+import { storeRetention } from '../sink/config.ts'
 import { createInfluxSink } from '../sink/influxdb/influxdb-sink.ts'
 import { createInfluxHttp } from '../sink/influxdb/transport.ts'
 import type { Sink, SinkMetrics } from '../sink/sink.ts'
@@ -117,11 +118,12 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
   }
   const { url } = influx
   if (url === undefined) {
-    const store = { path: pathsIn(settings.dataDir).store, retentionMs: settings.store.retention, tailnet }
+    const retention = storeRetention(settings.retention, poll.latePasses.at(-1) ?? 0)
+    const store = { path: pathsIn(settings.dataDir).store, retention, tailnet }
     return await checkStore(store, plan, { clock, log, metrics: unheardSink }, signal)
   }
   const timeout = Math.min(influx.timeout, ANSWER_MS_MAX)
-  const config = { ...influx, url, timeout, giveUp: ANSWER_MS_MAX }
+  const config = { ...influx, url, timeout, giveUp: ANSWER_MS_MAX, retention: settings.retention }
   const label = `The database at ${url}`
   const http = createInfluxHttp(config, label)
   try {

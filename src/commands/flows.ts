@@ -69,7 +69,7 @@ async function readFlows(settings: Settings, filter: FlowFilter): Promise<readon
   const label = `The database at ${url}`
   const http = createInfluxHttp(config, label)
   try {
-    const influxql = createInfluxQl(config, { http, label, clock: systemClock })
+    const influxql = createInfluxQl({ ...config, retention: settings.retention }, { http, label, clock: systemClock })
     return await flowsOfInflux(influxql, filter, AbortSignal.timeout(TIMEOUT_MS))
   } finally {
     http.stop()

@@ -25,7 +25,6 @@ export function grafanaOptions(settings: Settings): QueryOptions {
     tailnet: tailnetTag(settings),
     delaySeconds: Math.ceil((poll.lag + pollTimes(poll).gapMs + SETTLE_MS) / 1000),
     policy: isV1 ? influx.rp : undefined,
-    nodesPolicy: isV1 ? influx.nodesBucket : undefined,
   }
 }
 

@@ -74,7 +74,12 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       const sink = options.print
         ? printer()
         : createSink(
-            { influx: settings.influx, storePath: paths.store, storeRetentionMs: settings.store.retention },
+            {
+              influx: settings.influx,
+              retention: settings.retention,
+              storePath: paths.store,
+              lastPassMs: settings.poll.latePasses.at(-1) ?? 0,
+            },
             { clock, log, metrics: metrics.sink, deadLetters },
           )
       parts.defer(() => sink.stop())

@@ -1,6 +1,7 @@
 /** What is wrong with settings, as lines for people: with the place, and with the name that was probably meant. */
 import type { z } from 'zod'
 import { KEYS } from './keys.ts'
+import { replacementOf } from './replaced.ts'
 import type { SettingsFile } from './settings-file.ts'
 
 /** An issue of the schema as lines for people. `origins`: by key name, the variable or file that set it. */
@@ -21,6 +22,8 @@ export function describeIssue(
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => {
       const at = [...issue.path, name]
+      const replacement = replacementOf(at.join('.'))
+      if (replacement !== undefined) return `${where(at)} ${replacement}`
       const siblings = KEYS.filter(({ path }) => issue.path.every((part, index) => path[index] === part)).map(
         (key) => key.path[issue.path.length] ?? '',
       )

@@ -5,6 +5,7 @@ import { fileSecret, fixedSecret, type Secret } from '../secrets/secret.ts'
 import { get, set } from './at-path.ts'
 import { suggestion } from './describe-issue.ts'
 import { KEYS, type Key } from './keys.ts'
+import { replacementOf } from './replaced.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -35,7 +36,9 @@ export function findUnknownVariables(env: Environment, faults: string[]): void {
     const isOurs = variable.startsWith('TAILFLUX_') && !isForeign
     if (!isOurs || OTHER_VARIABLES.test(variable) || VARIABLES.has(variable) || filled(env[variable]) === undefined)
       continue
-    faults.push(`unknown variable ${variable}${suggestion(variable, [...VARIABLES])}; remove or rename it`)
+    const replacement = replacementOf(variable)
+    if (replacement !== undefined) faults.push(`${variable} ${replacement}`)
+    else faults.push(`unknown variable ${variable}${suggestion(variable, [...VARIABLES])}; remove or rename it`)
   }
 }
 

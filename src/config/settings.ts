@@ -9,7 +9,7 @@ import { LOG_LEVELS } from '../observe/log.ts'
 import { privacySchema } from '../privacy/config.ts'
 import { edgesSchema } from '../rollup/config.ts'
 import { pollSchema } from '../schedule/config.ts'
-import { deadLettersSchema, influxSchema, storeSchema } from '../sink/config.ts'
+import { deadLettersSchema, influxSchema, retentionFaults, retentionSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
 
 const logSchema = z.strictObject({
@@ -34,7 +34,7 @@ const settingsShape = z.strictObject({
   tailnetName,
   ports: portsSchema,
   influx: influxSchema.prefault({}),
-  store: storeSchema.prefault({}),
+  retention: retentionSchema.prefault({}),
   dataDir: z
     .string()
     .min(1)
@@ -59,6 +59,9 @@ const settingsShape = z.strictObject({
 export const settingsSchema = settingsShape.superRefine((settings, context) => {
   for (const { path, text } of alertsFaults(settings.alerts, settings))
     context.addIssue({ code: 'custom', path: ['alerts', ...path], message: text })
+  const { retention, influx, poll } = settings
+  for (const { path, text } of retentionFaults(retention, influx, poll.latePasses.at(-1) ?? 0))
+    context.addIssue({ code: 'custom', path: ['retention', path], message: text })
 })
 
 export type Settings = z.output<typeof settingsSchema>

@@ -3,11 +3,10 @@ import { ageText } from '../base/format.ts'
 import { formatDuration } from '../base/units.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { identifier } from '../sink/influxdb/influxql.ts'
+import type { Place } from '../sink/influxdb/places.ts'
 import { diagnoseLimits, diagnoseVersion } from './diagnose-server.ts'
-import { counted, type Finding, findingsOf, type Outcome } from './finding.ts'
-import type { CheckpointFacts, Greeting, InfluxFacts, Product } from './probe-influx.ts'
-import type { RetentionFacts } from './probe-retention.ts'
-import type { Sample } from './probe-sample.ts'
+import { counted, type Finding, findingsOf } from './finding.ts'
+import type { CheckpointFacts, Greeting, InfluxFacts, PlaceFacts, Product } from './probe-influx.ts'
 
 const { ok, warning, error, skipped } = findingsOf('database')
 
@@ -29,6 +28,8 @@ const NAMES: Record<Product, string> = {
 /** InfluxDB 1.8 and newer accept the write API of 2.x. */
 const V2_PATH_SINCE = 8
 const NO_WRITE = 'skipped: writing does not work yet'
+const NOT_READ =
+  'tailflux reads back what it makes rows of: without that, minutes that memory does not hold completely are never made or corrected.'
 const SKEW_WARNING_MS = 5_000
 const SKEW_ERROR_MS = 60_000
 
@@ -45,11 +46,9 @@ export function diagnoseInflux(facts: InfluxFacts, config: InfluxConfig, plan: W
   ]
   if (product === 'victoria-metrics') findings.push(dedup(facts.dedups))
   else findings.push(influxql(facts, config))
-  findings.push(retention('retention', facts.retention, plan, config))
-  if (facts.nodesRetention) findings.push(retention('retention of nodes', facts.nodesRetention, plan, config))
+  for (const place of facts.places) findings.push(retention(place, plan, config))
   if (product === 'v1') findings.push(diagnoseLimits(facts.limits))
-  findings.push(sample('sample point', facts.sample))
-  if (facts.nodesSample) findings.push(sample('sample point of nodes', facts.nodesSample))
+  for (const place of facts.places) findings.push(sample(place, facts))
   findings.push(checkpoint(facts))
   return findings
 }
@@ -107,20 +106,21 @@ function influxql({ influxql: outcome, accepts }: InfluxFacts, config: InfluxCon
   if (outcome === undefined || (accepts && 'error' in accepts)) return skipped('influxql', NO_WRITE)
   if ('value' in outcome) return ok('influxql', 'The database answers InfluxQL queries, so the dashboards work.')
   const { error: failure } = outcome
-  const effect = 'The dashboards stay empty, and tailflux does not notice when the database is restored from a backup.'
-  if (failure.code === 'db_not_found' && config.api === 'v2') {
-    const { db, rp } = { db: (config.bucket ?? config.db ?? '').split('/')[0], rp: 'autogen' }
-    return warning(
+  const effect = `The dashboards stay empty, and ${NOT_READ}`
+  const isHidden = failure.code === 'db_not_found'
+  if (isHidden || failure.code === 'db_forbidden' || failure.code === 'db_unauthorized') {
+    const db = (config.bucket ?? config.db ?? '').split('/')[0]
+    const mapping =
+      isHidden && config.api === 'v2'
+        ? ` If it has that, map the bucket: influx v1 dbrp create --db ${db} --rp autogen --default --bucket-id ID (influx bucket list shows the id).`
+        : ''
+    return error(
       'influxql',
       `${failure.message} ${effect}`,
-      `Map the bucket: influx v1 dbrp create --db ${db} --rp ${rp} --default --bucket-id ID (influx bucket list shows the id).`,
+      `Give the token or user of tailflux read access as well.${mapping}`,
     )
   }
-  const remedy =
-    failure.code === 'db_forbidden' || failure.code === 'db_unauthorized'
-      ? 'Give the token or user read access as well, or give Grafana its own token.'
-      : undefined
-  return warning('influxql', `${failure.message} ${effect}`, remedy)
+  return error('influxql', `${failure.message} ${effect}`)
 }
 
 function dedup(dedups: boolean | undefined): Finding {
@@ -137,12 +137,13 @@ function dedup(dedups: boolean | undefined): Finding {
   )
 }
 
-function retention(
-  check: string,
-  outcome: Outcome<RetentionFacts> | undefined,
-  plan: WritingPlan,
-  config: InfluxConfig,
-): Finding {
+/** `retention`, `retention of raw`. */
+function checkOf(what: string, { target }: Place): string {
+  return target === 'main' ? what : `${what} of ${target}`
+}
+
+function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan, config: InfluxConfig): Finding {
+  const check = checkOf('retention', place)
   const { api } = config
   if (outcome === undefined) return skipped(check, NO_WRITE)
   const needMs = plan.latePassesMs.at(-1) ?? 0
@@ -155,7 +156,18 @@ function retention(
     )
   }
   const { name, seconds } = outcome.value
-  return diagnoseRetention(check, name, seconds, plan, howToRaise(config, name))
+  const wantedMs = place.retentionMs
+  // A server may round: 1.x keeps no policy shorter than an hour.
+  if (wantedMs !== undefined && seconds !== wantedMs / 1000) {
+    const keeps = seconds === undefined ? 'forever' : `for ${formatDuration(Math.round(seconds * 1000))}`
+    const key = place.target === 'main' ? 'rest' : place.target
+    return warning(
+      check,
+      `${name} keeps points ${keeps}, and retention.${key} is ${formatDuration(wantedMs)}.`,
+      `${howToChange(config, name, formatDuration(wantedMs))}, or change retention.${key}.`,
+    )
+  }
+  return diagnoseRetention(check, name, seconds, plan, howToChange(config, name, '30d'))
 }
 
 /** `seconds`: undefined means forever. Also for the embedded store. */
@@ -190,13 +202,15 @@ export function diagnoseRetention(
   )
 }
 
-function howToRaise({ api, db }: InfluxConfig, name: string): string {
-  if (name === 'retentionPeriod') return 'Raise -retentionPeriod of VictoriaMetrics'
-  if (api === 'v2') return 'Raise it: influx bucket update --id ID --retention 30d'
-  return `Raise it: ALTER RETENTION POLICY ${identifier(name)} ON ${identifier(db ?? '')} DURATION 30d`
+function howToChange({ api, db }: InfluxConfig, name: string, to: string): string {
+  if (name === 'retentionPeriod') return 'Change -retentionPeriod of VictoriaMetrics'
+  if (api === 'v2') return `Change it: influx bucket update --id ID --retention ${to} (influx bucket list shows the id)`
+  if (api === 'v3') return `Change it: influxdb3 update database --database ${name} --retention-period ${to}`
+  return `Change it: ALTER RETENTION POLICY ${identifier(name)} ON ${identifier(db ?? '')} DURATION ${to}`
 }
 
-function sample(check: string, outcome: Outcome<Sample> | undefined): Finding {
+function sample({ place, sample: outcome }: PlaceFacts, { influxql: queried }: InfluxFacts): Finding {
+  const check = checkOf('sample point', place)
   if (outcome === undefined) return skipped(check, NO_WRITE)
   if ('error' in outcome) return error(check, outcome.error.message)
   const { written, refused, readBack, durationMs } = outcome.value
@@ -223,7 +237,14 @@ function sample(check: string, outcome: Outcome<Sample> | undefined): Finding {
       'Check that INFLUX_URL leads to one database only, and that no proxy answers for it.',
     )
   }
-  return ok(check, `It was written ${took}. It was not read back, because these credentials cannot read.`)
+  const isReported = queried === undefined || 'error' in queried
+  if (!('error' in readBack) || isReported)
+    return ok(check, `It was written ${took}. It was not read back, because these credentials cannot read.`)
+  return error(
+    check,
+    `It was written ${took}, and cannot be read back: ${readBack.error.message} ${NOT_READ}`,
+    `Give the token or user read access to ${place.label} as well.`,
+  )
 }
 
 /** Would the service notice data loss in the database? */

@@ -1,9 +1,9 @@
 /** Probes InfluxDB, or whatever answers in its place. Writes one point of `tailflux_check` and one of `tailflux_window`, and reads them back. */
 import { MS } from '../base/clock.ts'
 import { cellOf } from '../query/influxql.ts'
-import type { InfluxConfig } from '../sink/config.ts'
-import { placeOf } from '../sink/influxdb/influxql.ts'
-import type { Sink, Target } from '../sink/sink.ts'
+import type { InfluxSinkConfig } from '../sink/influxdb/influxdb-sink.ts'
+import { createPlaces, type Place } from '../sink/influxdb/places.ts'
+import type { Sink } from '../sink/sink.ts'
 import { type Outcome, outcomeOf, unreadable } from './finding.ts'
 import { bucketRetention, flagRetention, policyRetention, type RetentionFacts } from './probe-retention.ts'
 import { type Sample, type SampleDeps, writeAndRead } from './probe-sample.ts'
@@ -39,15 +39,19 @@ export type CheckpointFacts =
       readonly isByNature: boolean
     }
 
+/** Undefined: not probed, because an earlier step failed. */
+export interface PlaceFacts {
+  readonly place: Place
+  readonly retention: Outcome<RetentionFacts> | undefined
+  readonly sample: Outcome<Sample> | undefined
+}
+
 export interface InfluxFacts {
   readonly greeting: Outcome<Greeting>
   readonly accepts: Outcome<void> | undefined
   readonly influxql: Outcome<void> | undefined
-  readonly retention: Outcome<RetentionFacts> | undefined
-  /** Of `nodesBucket`, when there is one. */
-  readonly nodesRetention: Outcome<RetentionFacts> | undefined
-  readonly sample: Outcome<Sample> | undefined
-  readonly nodesSample: Outcome<Sample> | undefined
+  /** The main place first. */
+  readonly places: readonly PlaceFacts[]
   /** Undefined also when the database does not answer InfluxQL at all. */
   readonly checkpoint: Outcome<CheckpointFacts> | undefined
   /** VictoriaMetrics only: whether it removes duplicate points. */
@@ -64,15 +68,17 @@ export interface InfluxDeps extends SampleDeps {
   ) => Promise<CheckpointFacts>
 }
 
-export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal: AbortSignal): Promise<InfluxFacts> {
+export async function probeInflux(
+  config: InfluxSinkConfig,
+  deps: InfluxDeps,
+  signal: AbortSignal,
+): Promise<InfluxFacts> {
   const { http, influxql, clock } = deps
+  const { db, all } = createPlaces(config)
   const notProbed = {
     accepts: undefined,
     influxql: undefined,
-    retention: undefined,
-    nodesRetention: undefined,
-    sample: undefined,
-    nodesSample: undefined,
+    places: all.map((place) => ({ place, retention: undefined, sample: undefined })),
     checkpoint: undefined,
     dedups: undefined,
     limits: undefined,
@@ -86,22 +92,21 @@ export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal
   const accepts = await outcomeOf(() => sink.probe(signal))
   await sink.stop()
   if ('error' in accepts) return { greeting, ...notProbed, accepts, dedups }
-  const nodes = config.nodesBucket
-  const [queried, retention, nodesRetention] = await Promise.all([
+  const queried =
     product === 'victoria-metrics'
       ? undefined
-      : outcomeOf(async () => void (await influxql.query('SHOW MEASUREMENTS LIMIT 1', signal))),
-    outcomeOf(() => retentionOf('main')),
-    nodes === undefined ? undefined : outcomeOf(() => retentionOf('nodes')),
-  ])
-  const sample = await outcomeOf(() => sampleOf('main'))
-  const nodesSample = nodes === undefined ? undefined : await outcomeOf(() => sampleOf('nodes'))
+      : await outcomeOf(async () => void (await influxql.query('SHOW MEASUREMENTS LIMIT 1', signal)))
+  const places: PlaceFacts[] = []
+  for (const place of all) {
+    const retention = await outcomeOf(() => retentionOf(place))
+    const sample = await outcomeOf(() => writeAndRead(place, deps, product === 'victoria-metrics', signal))
+    places.push({ place, retention, sample })
+  }
   const isRefused = queried !== undefined && 'error' in queried
   const checkpoint = isRefused ? undefined : await outcomeOf(() => checkpointOf())
   // Queried last: the sample has created a shard, and the shard shows which index is in use.
   const limits = product === 'v1' ? await outcomeOf(() => limitsOf()) : undefined
-  const samples = { sample, nodesSample, checkpoint }
-  return { greeting, accepts, influxql: queried, retention, nodesRetention, ...samples, dedups, limits }
+  return { greeting, accepts, influxql: queried, places, checkpoint, dedups, limits }
 
   async function get(path: string, accept = 'application/json') {
     return await http.send({ method: 'GET', path, headers: { accept } }, signal)
@@ -129,14 +134,12 @@ export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal
     return answer.status === 200 ? answer.body : undefined
   }
 
-  async function retentionOf(target: Target): Promise<RetentionFacts> {
-    if (product === 'v2') return await bucketRetention(config, deps, target, signal)
+  async function retentionOf(place: Place): Promise<RetentionFacts> {
+    if (product === 'v2') return await bucketRetention(place.name ?? db, config.org, deps, signal)
     if (product === 'victoria-metrics') return flagRetention(flags)
-    return product === 'v1' ? await policyRetention(config, deps, target, signal) : 'unanswerable'
-  }
-
-  async function sampleOf(target: Target): Promise<Sample> {
-    return await writeAndRead(config, deps, target, product === 'victoria-metrics', signal)
+    return product === 'unknown'
+      ? 'unanswerable'
+      : await policyRetention(place, { ...deps, db, api: config.api }, signal)
   }
 
   async function checkpointOf(): Promise<CheckpointFacts> {
@@ -153,7 +156,6 @@ export async function probeInflux(config: InfluxConfig, deps: InfluxDeps, signal
     const cell = (name: string) => (table === undefined ? null : cellOf(table, table.rows[0] ?? [], name))
     const [series, valuesPerTag] = [cell('max-series-per-database'), cell('max-values-per-tag')]
     if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not show the limits')
-    const { db } = placeOf(config)
     const shards = await influxql.query(`SHOW STATS FOR 'shard'`, signal)
     const newest = shards
       .filter(({ tags }) => tags['database'] === db)

@@ -2,12 +2,12 @@
 import type { Clock } from '../base/clock.ts'
 import { MS } from '../base/clock.ts'
 import { cellOf, type InfluxQl } from '../query/influxql.ts'
-import type { InfluxConfig } from '../sink/config.ts'
+import type { InfluxApi } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
-import { identifier, placeOf } from '../sink/influxdb/influxql.ts'
+import { identifier } from '../sink/influxdb/influxql.ts'
+import type { Place } from '../sink/influxdb/places.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
-import type { Target } from '../sink/sink.ts'
 
 /** How long points are kept; `seconds` undefined: forever. */
 interface Retention {
@@ -26,18 +26,16 @@ interface RetentionDeps {
   readonly clock: Pick<Clock, 'now'>
 }
 
-/** Of a retention policy of 1.x; `nodes`: that of `nodesBucket`. Rejects with a CollectorError when the query fails. */
+/** Of a retention policy of 1.x, or of a database of 3.x, which shows itself as its only policy. Rejects with a CollectorError when the query fails. */
 export async function policyRetention(
-  config: InfluxConfig,
-  { influxql }: RetentionDeps,
-  target: Target,
+  { name }: Place,
+  { influxql, db, api }: RetentionDeps & { readonly db: string; readonly api: InfluxApi },
   signal: AbortSignal,
 ): Promise<RetentionFacts> {
-  const { db, rp } = placeOf(config)
-  const [table] = await influxql.query(`SHOW RETENTION POLICIES ON ${identifier(db)}`, signal)
-  const policy = target === 'nodes' ? config.nodesBucket : rp
+  const database = api === 'v1' ? db : (name ?? db)
+  const [table] = await influxql.query(`SHOW RETENTION POLICIES ON ${identifier(database)}`, signal)
   const row = table?.rows.find((one) =>
-    policy === undefined ? cellOf(table, one, 'default') === true : cellOf(table, one, 'name') === policy,
+    name === undefined ? cellOf(table, one, 'default') === true : cellOf(table, one, 'name') === name,
   )
   if (table === undefined || row === undefined) return 'missing'
   return { name: String(cellOf(table, row, 'name')), seconds: goSeconds(String(cellOf(table, row, 'duration'))) }
@@ -45,13 +43,12 @@ export async function policyRetention(
 
 /** Of a bucket of 2.x. Rejects as `policyRetention`. */
 export async function bucketRetention(
-  config: InfluxConfig,
+  name: string,
+  organisation: string | undefined,
   { http, label, clock }: RetentionDeps,
-  target: Target,
   signal: AbortSignal,
 ): Promise<RetentionFacts> {
-  const name = (target === 'nodes' ? config.nodesBucket : undefined) ?? config.bucket ?? config.db ?? ''
-  const org = config.org === undefined ? '' : `&org=${encodeURIComponent(config.org)}`
+  const org = organisation === undefined ? '' : `&org=${encodeURIComponent(organisation)}`
   const answer = await http.send(
     {
       method: 'GET',

@@ -1,14 +1,14 @@
 /** Writes one point of `tailflux_check` as the service writes, and reads it back. */
 import { type Clock, MS } from '../base/clock.ts'
 import { cellOf, type InfluxQl } from '../query/influxql.ts'
-import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
-import { literal, measurementOf } from '../sink/influxdb/influxql.ts'
+import { literal } from '../sink/influxdb/influxql.ts'
+import type { Place } from '../sink/influxdb/places.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
-import type { DeadLetter, DeadLetters, Sink, Target } from '../sink/sink.ts'
-import { type Outcome, outcomeOf, unreadable } from './finding.ts'
+import type { DeadLetter, DeadLetters, Sink } from '../sink/sink.ts'
+import { type Outcome, outcomeOf } from './finding.ts'
 
 /** Result of writing one point. */
 export interface Sample {
@@ -37,9 +37,8 @@ const READ_EVERY_MS = 250
 
 /** `isVictoriaMetrics`: read back by its export instead of InfluxQL. Rejects with a CollectorError when the point cannot be written. */
 export async function writeAndRead(
-  config: InfluxConfig,
+  place: Place,
   deps: SampleDeps,
-  target: Target,
   isVictoriaMetrics: boolean,
   signal: AbortSignal,
 ): Promise<Sample> {
@@ -56,7 +55,7 @@ export async function writeAndRead(
   const nonce = BigInt(Math.floor(Math.random() * 2 ** 48))
   const bytes = encodeLine(MEASUREMENT, { tailnet: deps.tailnet }, { nonce }, ns)
   try {
-    const receipt = await writer.write({ bytes, lineCount: 1, target }, signal)
+    const receipt = await writer.write({ bytes, lineCount: 1, target: place.target }, signal)
     const refused = letters[0] && (letters[0].detail ?? letters[0].reason)
     const readBack = receipt.written === 0 ? 'missing' : await read(ns, nonce)
     return { written: receipt.written, refused, readBack, durationMs: clock.monotonicMs() - beganMs }
@@ -78,14 +77,8 @@ export async function writeAndRead(
   }
 
   async function selected(ns: bigint): Promise<bigint | undefined> {
-    const from =
-      target === 'nodes' && config.api === 'v1' && config.nodesBucket !== undefined
-        ? measurementOf(MEASUREMENT, config.nodesBucket)
-        : influxql.from(MEASUREMENT)
-    // For InfluxQL another bucket (2.x) or database (3.x) is another database, and this client reads from the main one only.
-    if (target === 'nodes' && config.api !== 'v1') throw unreadable('reads the main bucket only')
     const tables = await influxql.query(
-      `SELECT "nonce" FROM ${from} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
+      `SELECT "nonce" FROM ${place.from(MEASUREMENT)} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
       signal,
     )
     const [table] = tables

@@ -1,6 +1,7 @@
 /** The embedded store: can it be opened, written and read, and does it keep points long enough? */
 import { existsSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
+import type { StoreRetention } from '../sink/config.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { createEmbeddedStore, type EmbeddedStore, exportLines } from '../sink/sqlite/embedded-store.ts'
 import { diagnoseRetention, type WritingPlan } from './diagnose-influx.ts'
@@ -9,18 +10,18 @@ import { counted, type Finding, findingsOf, outcomeOf } from './finding.ts'
 const { ok, error } = findingsOf('database')
 
 export async function checkStore(
-  store: { readonly path: string; readonly retentionMs: number; readonly tailnet: string },
+  store: { readonly path: string; readonly retention: StoreRetention; readonly tailnet: string },
   plan: WritingPlan,
   deps: Parameters<typeof createEmbeddedStore>[1] & { clock: Clock },
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const { path, retentionMs } = store
+  const { path, retention } = store
   const kept = diagnoseRetention(
     'retention',
     'The embedded store',
-    retentionMs / 1000,
+    retention.raw / 1000,
     plan,
-    'Raise it: TAILFLUX_STORE_RETENTION',
+    'Raise it: TAILFLUX_RETENTION_RAW',
   )
   if (!existsSync(path)) {
     return [

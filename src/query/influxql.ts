@@ -1,9 +1,9 @@
 /** Queries stored data by InfluxQL over `/query`, the only language that InfluxDB 1.x, 2.x and 3.x all understand. */
 import { type Clock, MS } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
-import { type Cell, measurementOf, placeOf, readInfluxql, type Table } from '../sink/influxdb/influxql.ts'
+import { type Cell, readInfluxql, type Table } from '../sink/influxdb/influxql.ts'
+import { createPlaces, type PlacesConfig } from '../sink/influxdb/places.ts'
 import { type RawAnswer, refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 
@@ -11,7 +11,7 @@ export interface InfluxQl {
   /** The tables of the first statement; times are ns. Rejects with a CollectorError (stage `sink`) when the database does not answer or refuses: `db_not_found`
    * when InfluxQL does not find the database, bucket or policy. */
   query(query: string, signal: AbortSignal): Promise<readonly Table[]>
-  /** `"rp"."measurement"` where the points of tailflux are. */
+  /** What stands after FROM to read a measurement of tailflux. */
   from(measurement: string): string
 }
 
@@ -19,11 +19,11 @@ export interface InfluxQl {
 const ANSWER_BYTES_MAX = 256 << 20
 
 export function createInfluxQl(
-  config: InfluxConfig,
+  config: PlacesConfig,
   deps: { readonly http: InfluxHttp; readonly label: string; readonly clock: Pick<Clock, 'now'> },
 ): InfluxQl {
   const { http, label } = deps
-  const { db, rp } = placeOf(config)
+  const { db, from } = createPlaces(config)
 
   function refused(answer: RawAnswer, said: string): CollectorError {
     if (/not found|dbrp/i.test(said)) {
@@ -60,7 +60,7 @@ export function createInfluxQl(
       if (read.error !== undefined) throw refused(answer, read.error)
       return read.tables
     },
-    from: (measurement) => measurementOf(measurement, rp),
+    from,
   }
 }
 

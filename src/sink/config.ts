@@ -1,7 +1,8 @@
 /** Settings of the sink: which database, with which credentials, and how large requests are. */
 import { z } from 'zod'
-import { bytesSchema, durationSchema } from '../base/units.ts'
+import { bytesSchema, durationSchema, formatDuration } from '../base/units.ts'
 import { secretSchema } from '../secrets/secret.ts'
+import type { Target } from './sink.ts'
 
 const name = z.string().min(1).max(256)
 const url = z
@@ -26,11 +27,6 @@ export const influxSchema = z
     password: secretSchema.optional().describe('Password of 1.x.'),
     rp: name.optional().describe('Retention policy of 1.x; without it the default one.'),
     createDatabase: z.boolean().default(false).describe('1.x: create the database if it does not exist.'),
-    nodesBucket: name
-      .optional()
-      .describe(
-        'Separate bucket (2.x, 3.x) or retention policy (1.x) for tailnet_node, to keep it longer than the rest.',
-      ),
     gzip: z.enum(['auto', 'on', 'off']).default('auto').describe('Compress requests; auto: only to other hosts.'),
     batchLinesMax: z.number().int().min(1).max(100_000).default(10_000).describe('Maximum lines per request.'),
     batchBytesMax: bytesSchema({ default: '4MB', min: '64KiB', max: '24MB' }).describe(
@@ -79,11 +75,64 @@ export function lineLimits({ batchLinesMax, batchBytesMax }: InfluxConfig) {
   return { batchLinesMax, batchBytesMax }
 }
 
-export const storeSchema = z.strictObject({
-  retention: durationSchema({ default: '7d', min: '1h', max: '365d' }).describe(
-    'How long the embedded store keeps points.',
+const kept = () => durationSchema({ min: '2d', max: '3650d' }).optional()
+
+export const retentionSchema = z.strictObject({
+  raw: kept().describe(
+    'How long raw points (tailnet_flow) are kept. Set, they have a place of their own; unset, they are with the rest.',
   ),
+  minutes: kept().describe(
+    'How long rows of minutes (tailnet_edge, tailnet_node) are kept. Set, they have a place of their own; unset, they are with the rest.',
+  ),
+  rest: kept().describe('How long everything else is kept: hours, days, devices, windows and events.'),
 })
+
+/** How long each kind of points is kept, ms. Undefined: it has no place of its own; of `rest`: as the database keeps it. */
+export type Retention = z.output<typeof retentionSchema>
+
+const DAY_MS = 86_400_000
+/** Late records are written up to the last late pass, and rows of that time are made again from raw points and minutes. */
+const SPARE_MS = 2 * DAY_MS
+
+/** What only shows with other settings. `lastPassMs`: age of the last late pass. */
+export function retentionFaults(
+  retention: Retention,
+  influx: Pick<InfluxConfig, 'api' | 'rp' | 'db' | 'bucket'>,
+  lastPassMs: number,
+): readonly { readonly path: keyof Retention; readonly text: string }[] {
+  const leastMs = lastPassMs + SPARE_MS
+  const { rest } = retention
+  const main = influx.api === 'v1' ? influx.rp : (influx.bucket ?? influx.db)?.split('/').slice(1).join('/')
+  return (['raw', 'minutes'] as const).flatMap((path) => {
+    const ms = retention[path]
+    if (ms === undefined) return []
+    const texts: string[] = []
+    if (ms < leastMs) {
+      texts.push(
+        `must be at least ${formatDuration(leastMs)}: the last of poll.latePasses (${formatDuration(lastPassMs)}) and two days. Raise it, or shorten poll.latePasses`,
+      )
+    }
+    if (rest !== undefined && ms > rest) {
+      texts.push(`must not be longer than retention.rest (${formatDuration(rest)}). Lower it, or raise retention.rest`)
+    }
+    if (main === path) {
+      texts.push(
+        `needs a place called ${path}, and that is the main place already. Set ${influx.api === 'v1' ? 'INFLUX_RP' : 'INFLUX_BUCKET'} to another one`,
+      )
+    }
+    return texts.map((text) => ({ path, text }))
+  })
+}
+
+/** How long the embedded store keeps what goes to each place, ms. It has defaults of its own, never less than the last late pass needs. */
+export type StoreRetention = Readonly<Record<Target, number>>
+
+export function storeRetention(retention: Retention, lastPassMs: number): StoreRetention {
+  const leastMs = lastPassMs + SPARE_MS
+  const raw = retention.raw ?? Math.max(7 * DAY_MS, leastMs)
+  const minutes = retention.minutes ?? Math.max(30 * DAY_MS, leastMs)
+  return { raw, minutes, main: retention.rest ?? Math.max(365 * DAY_MS, raw, minutes) }
+}
 
 export const deadLettersSchema = z.strictObject({
   maxBytes: bytesSchema({ default: '256MiB', min: '1MiB', max: '1TB' }).describe(

@@ -1,7 +1,7 @@
 /** Chooses the sink: InfluxDB, or the embedded store when there is no URL. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
-import type { InfluxConfig } from './config.ts'
+import { type InfluxConfig, type Retention, storeRetention } from './config.ts'
 import { createInfluxSink } from './influxdb/influxdb-sink.ts'
 import type { DeadLetters, Sink, SinkMetrics } from './sink.ts'
 import { createEmbeddedStore } from './sqlite/embedded-store.ts'
@@ -9,9 +9,11 @@ import { createEmbeddedStore } from './sqlite/embedded-store.ts'
 export function createSink(
   config: {
     readonly influx: InfluxConfig
-    /** Of the embedded store: its file, and how long it keeps points. */
+    readonly retention: Retention
+    /** Of the embedded store: its file. */
     readonly storePath: string
-    readonly storeRetentionMs: number
+    /** Age of the last late pass. */
+    readonly lastPassMs: number
   },
   deps: {
     readonly clock: Clock
@@ -20,7 +22,8 @@ export function createSink(
     readonly deadLetters: Pick<DeadLetters, 'append'>
   },
 ): Sink {
-  const { url } = config.influx
-  if (url !== undefined) return createInfluxSink({ ...config.influx, url }, deps)
-  return createEmbeddedStore({ path: config.storePath, retentionMs: config.storeRetentionMs }, deps)
+  const { influx, retention, storePath, lastPassMs } = config
+  const { url } = influx
+  if (url !== undefined) return createInfluxSink({ ...influx, url, retention }, deps)
+  return createEmbeddedStore({ path: storePath, retention: storeRetention(retention, lastPassMs) }, deps)
 }

@@ -2,8 +2,15 @@ import type { CollectorError } from '../base/errors.ts'
 
 /** The sink: points become lines, lines become batches, batches become receipts. This file is the interface of the module. */
 
-/** Where a batch goes: `tailnet_node` may have its own bucket with its own retention. */
-export type Target = 'main' | 'nodes'
+/** Where a batch goes: raw points (`tailnet_flow`), rows of minutes (`tailnet_edge`, `tailnet_node`), or everything else. With `retention.*` the
+ * first two have places of their own. */
+export type Target = 'raw' | 'minutes' | 'main'
+
+/** Where the points of a measurement are. */
+export function targetOf(measurement: string): Target {
+  if (measurement === 'tailnet_flow') return 'raw'
+  return measurement === 'tailnet_edge' || measurement === 'tailnet_node' ? 'minutes' : 'main'
+}
 
 /** Lines ready to send: line protocol in UTF-8, each line ended by "\n", timestamps in ns. `bytes` must not change before the
  * receipt; afterwards the owner may use the memory again. */

@@ -140,6 +140,27 @@ tailscale:
     )
 })
 
+test('settings of earlier versions are errors that name what replaces them', async (t) => {
+  const path = await fileWith(t, 'store:\n  retention: 7d\ninflux:\n  nodesBucket: long\n')
+  const env = { TAILFLUX_STORE_RETENTION: '7d', TAILFLUX_INFLUX_NODES_BUCKET: 'long' }
+  const text = faultsOf({ path, env }).join('\n')
+  for (const wanted of [
+    /line 1: store is replaced by retention\.raw, retention\.minutes and retention\.rest; remove it/,
+    /line 4: influx\.nodesBucket is replaced by retention\.raw and retention\.minutes, .*; remove it/,
+    /TAILFLUX_STORE_RETENTION is replaced by retention\.raw/,
+    /TAILFLUX_INFLUX_NODES_BUCKET is replaced by retention\.raw/,
+  ])
+    assert.match(text, wanted)
+})
+
+test('retention that is too short is an error with the fix', () => {
+  const text = faultsOf({ env: { TAILFLUX_RETENTION_RAW: '2d' } }).join()
+  assert.match(
+    text,
+    /TAILFLUX_RETENTION_RAW \(retention\.raw\): must be at least 3d.*Raise it, or shorten poll\.latePasses/,
+  )
+})
+
 test('a file that is none says why', async (t) => {
   assert.match(
     faultsOf({ path: '/nowhere/tailflux.yaml', env: {} }).join(),

@@ -148,14 +148,30 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
     const sooner = await v1('short', { TAILFLUX_POLL_LATE_PASSES: '15m', TAILFLUX_POLL_LOOKBACK: '24h' })
     assert.deepEqual(sooner.faults, ['! retention'])
   })
-  await t.test('a policy of its own for the nodes', async () => {
-    const { of, faults } = await v1('telemetry', { TAILFLUX_INFLUX_NODES_BUCKET: 'week' })
-    assert.deepEqual(faults, [])
-    assert.match(of('retention of nodes').text, /week keeps points for 7d/)
-    assert.match(of('sample point of nodes').text, /written and read back/)
-    const wrong = await v1('telemetry', { TAILFLUX_INFLUX_NODES_BUCKET: 'nowhere' })
-    assert.deepEqual(wrong.faults, ['✗ database name'])
-    assert.match(wrong.of('database name').text, /does not know the retention policy/)
+  await t.test('policies of their own for raw points and minutes', async () => {
+    const retention = { TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d' }
+    const noRaw = await v1('telemetry', retention)
+    assert.deepEqual(noRaw.faults, ['✗ database name'])
+    assert.match(noRaw.of('database name').text, /retention policy not found: raw.*tailflux init.*docs\/operations\.md/)
+    await influxd.query('CREATE RETENTION POLICY "raw" ON "telemetry" DURATION 7d REPLICATION 1')
+    const noMinutes = await v1('telemetry', retention)
+    assert.deepEqual(noMinutes.faults, ['✗ sample point of minutes'])
+    assert.match(
+      noMinutes.of('sample point of minutes').text,
+      /retention policy not found: minutes.*retention\.minutes/,
+    )
+    await influxd.query('CREATE RETENTION POLICY "minutes" ON "telemetry" DURATION 60d REPLICATION 1')
+    const { of, faults } = await v1('telemetry', retention)
+    assert.deepEqual(faults, ['! retention of minutes'])
+    assert.match(of('retention of minutes').text, /minutes keeps points for 60d, and retention\.minutes is 30d/)
+    assert.match(of('retention of minutes').remedy ?? '', /ALTER RETENTION POLICY "minutes" .* DURATION 30d, or change/)
+    assert.match(of('retention of raw').text, /raw keeps points for 7d/)
+    for (const place of ['raw', 'minutes']) assert.match(of(`sample point of ${place}`).text, /written and read back/)
+    await influxd.query('ALTER RETENTION POLICY "minutes" ON "telemetry" DURATION 30d')
+    assert.deepEqual((await v1('telemetry', retention)).faults, [])
+    const rest = await v1('telemetry', { ...retention, TAILFLUX_RETENTION_REST: '365d' })
+    assert.deepEqual(rest.faults, ['! retention'])
+    assert.match(rest.of('retention').text, /autogen keeps points forever, and retention\.rest is 365d/)
   })
   await t.test('the wrong write API', async () => {
     const { of, faults } = await checked(t, {
@@ -232,7 +248,7 @@ test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async
   assert.match(wrong.of('database name').text, /401/)
   assert.doesNotMatch(JSON.stringify(wrong.findings), /canary-password/)
   const writer = await as('writer', 'secret-writer')
-  assert.deepEqual(writer.faults, ['! influxql'])
+  assert.deepEqual(writer.faults, ['✗ influxql'])
   assert.equal(writer.of('retention').status, 'skipped')
   assert.match(writer.of('limits of series').text, /only administrators can read them; .*100,000 values per tag/)
   assert.match(writer.of('sample point').text, /not read back, because these credentials cannot read/)
@@ -280,11 +296,11 @@ test('answers of InfluxDB 2.x', async (t) => {
   assert.match(short.of('retention').remedy ?? '', /influx bucket update/)
 
   const unmapped = await ask({ hasMapping: false })
-  assert.deepEqual(unmapped.faults, ['! influxql'])
+  assert.deepEqual(unmapped.faults, ['✗ influxql'])
   assert.match(unmapped.of('influxql').remedy ?? '', /influx v1 dbrp create --db tailflux --rp autogen/)
 
   const writeOnly = await ask({ isWriteOnly: true })
-  assert.deepEqual(writeOnly.faults, ['! influxql'])
+  assert.deepEqual(writeOnly.faults, ['✗ influxql'])
   assert.match(writeOnly.of('influxql').remedy ?? '', /read access/)
   assert.equal(writeOnly.of('retention').status, 'skipped')
 

@@ -11,13 +11,14 @@ import { countingMetrics, silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { DAY_NS, rowStoreContract, TAILNET, type World } from './row-store-contract.ts'
 
+const MONTH_MS = 31 * 86_400_000
 const signal = AbortSignal.timeout(600_000)
 
 async function createWorld(t: TestContext): Promise<World> {
   const path = join(temporaryFolder(t), 'store.db')
   const clock = createFakeClock(DAY_NS)
   const sink = createEmbeddedStore(
-    { path, retentionMs: 31 * 86_400_000 },
+    { path, retention: { raw: MONTH_MS, minutes: MONTH_MS, main: MONTH_MS } },
     { clock, log: silentLog, metrics: countingMetrics<SinkMetrics>() },
   )
   await sink.start(signal)

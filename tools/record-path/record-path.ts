@@ -85,7 +85,7 @@ export async function recordPath(): Promise<readonly string[]> {
   const deadLetters = createDeadLetters({ dir, maxBytes: 1 << 20 }, { clock, log })
   parts.defer(() => deadLetters.stop())
   const sink = createSink(
-    { influx: settings.influx, storePath: '', storeRetentionMs: 0 },
+    { influx: settings.influx, retention: {}, storePath: '', lastPassMs: 0 },
     { clock, log, metrics, deadLetters },
   )
   parts.defer(() => sink.stop())

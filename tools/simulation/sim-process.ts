@@ -122,14 +122,17 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
         return some
       }),
   }
-  const sink = createInfluxSink(INFLUX as typeof INFLUX & { url: string }, {
-    clock: ownClock,
-    log: silentLog,
-    metrics: sinkMetrics(bite),
-    deadLetters: letters,
-    random: () => 0.5,
-    http: { send: (request, signal) => alive(() => world.send(self, request, signal)), stop: () => undefined },
-  })
+  const sink = createInfluxSink(
+    { ...INFLUX, url: String(INFLUX.url), retention: {} },
+    {
+      clock: ownClock,
+      log: silentLog,
+      metrics: sinkMetrics(bite),
+      deadLetters: letters,
+      random: () => 0.5,
+      http: { send: (request, signal) => alive(() => world.send(self, request, signal)), stop: () => undefined },
+    },
+  )
   const pipeline = createPipeline(options, {
     source: {
       open: (window, signal) =>

@@ -7,7 +7,10 @@ import { bytesText } from '../../base/format.ts'
 const MAY_GO: readonly (readonly [pattern: RegExp, remedy: string])[] = [
   [/\.corrupt-/, 'is a damaged state file and can be removed'],
   [/^dead-letters$/, 'can be moved away after you have inspected it'],
-  [/^store\.db/, 'is the embedded store, which keeps less with a shorter store.retention'],
+  [
+    /^store\.db/,
+    'is the embedded store, which keeps less with shorter retention.raw, retention.minutes and retention.rest',
+  ],
 ]
 
 /** One sentence, without a full stop: `the disk of /data has 0 B free of 1.1 GB; dead-letters there (12.6 MB) may be moved away ...`. */

@@ -5,7 +5,8 @@ import { tagValue } from '../../flatten/tag-value.ts'
 import type { InfluxConfig } from '../config.ts'
 import type { CheckpointAnswer, CheckpointPoint, CheckpointState, Sink, Unanswered } from '../sink.ts'
 import { messageOf } from './error-message.ts'
-import { type Cell, type InfluxqlAnswer, identifier, literal, placeOf, readInfluxql } from './influxql.ts'
+import { type Cell, type InfluxqlAnswer, identifier, literal, readInfluxql } from './influxql.ts'
+import type { Places } from './places.ts'
 import { isNothingYet, readRefusal } from './read-refusals.ts'
 import type { InfluxHttp } from './transport.ts'
 
@@ -17,13 +18,11 @@ const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
 const STATE_COLUMNS = ['pass', 'writer', 'unsettled', 'settings'] as const
 
 export function createCheckpointQuestions(
-  config: InfluxConfig,
-  { http, label }: { readonly http: InfluxHttp; readonly label: string },
+  config: Pick<InfluxConfig, 'api' | 'timeout'>,
+  { http, label, places }: { readonly http: InfluxHttp; readonly label: string; readonly places: Places },
 ): Pick<Sink, 'checkpoint' | 'checkpointStates'> {
-  const { db, rp } = placeOf(config)
-  // "db"."rp"."measurement" reads the policy of 1.x, the bucket and the database called db/rp of 2.x and 3.x.
-  const measurement = identifier('tailflux_window')
-  const from = rp === undefined ? measurement : `${identifier(db)}.${identifier(rp)}.${measurement}`
+  const { db } = places
+  const from = places.from('tailflux_window')
 
   function refused(status: number | undefined, said: string): Unanswered {
     const fix = readRefusal(status, said, config.api)?.fix

@@ -57,12 +57,7 @@ const KNOWN: readonly Known[] = [
   {
     words: /retention policy not found/i,
     on: isAny,
-    means: error(
-      'db_not_found',
-      'hold',
-      'does not know the retention policy',
-      'Create it, or check INFLUX_RP and influx.nodesBucket.',
-    ),
+    means: error('db_not_found', 'hold', 'does not know the retention policy', 'Create it, or check INFLUX_RP.'),
   },
   {
     words: /field type conflict|invalid column type/i,

@@ -8,16 +8,22 @@ import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { type Code, CollectorError } from '../../base/errors.ts'
 import { retry } from '../../http-client/retry.ts'
-import type { InfluxConfig } from '../config.ts'
+import type { InfluxConfig, Retention } from '../config.ts'
 import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
 import { probePoint } from '../probe-point.ts'
-import type { Batch, DeadLetters, Sink, SinkMetrics, Target } from '../sink.ts'
+import type { Batch, DeadLetters, Sink, SinkMetrics } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
 import { createCheckpointQuestions } from './checkpoint-query.ts'
-import { createLines } from './named-lines.ts'
+import { createLines, type Lines } from './named-lines.ts'
+import { createPlaces, type Place } from './places.ts'
 import { createQueries } from './query.ts'
 import { classify, type WriteOutcome } from './response-policy.ts'
 import { createInfluxHttp, type InfluxHttp } from './transport.ts'
+
+export interface InfluxSinkConfig extends InfluxConfig {
+  readonly url: string
+  readonly retention: Retention
+}
 
 export interface InfluxDeps {
   readonly clock: Clock
@@ -37,33 +43,31 @@ const SIZE_PATIENCE_MS = 60_000
 /** Refusals about the content of a write: a database that answers so accepts writes. */
 const ABOUT_CONTENT: ReadonlySet<string> = new Set(['db_rejected', 'db_conflict', 'db_limit'] satisfies Code[])
 
-/** `config.url` must be set. Opens nothing before `start`. */
-export function createInfluxSink(config: InfluxConfig & { url: string }, deps: InfluxDeps): Sink {
+/** Opens nothing before `start`. */
+export function createInfluxSink(config: InfluxSinkConfig, deps: InfluxDeps): Sink {
   const { clock, log, metrics } = deps
   const random = deps.random ?? Math.random
-  const store = config.api === 'v1' ? config.db : (config.bucket ?? config.db)
-  const label = `InfluxDB (${config.api}, ${config.url}, ${config.api === 'v2' ? 'bucket' : 'database'} ${store})`
+  const places = createPlaces(config)
+  const labelOf = (place: Place) => `InfluxDB (${config.api}, ${config.url}, ${place.label})`
+  const label = labelOf(places.of('main'))
   const http = deps.http ?? createInfluxHttp(config, label)
   const gzip = config.gzip === 'on' || (config.gzip === 'auto' && !isLoopback(config.url))
-  const queries = createQueries(config, { http, label, clock })
-  const lines = createLines({ label, clock, log, metrics, deadLetters: deps.deadLetters })
+  const queries = createQueries(places, { http, labelOf, clock })
   const listeners = createSinkListeners()
+  /** By place, and apart for what must not disturb the line: what the database refuses in one says nothing about the others. */
+  const lines = new Map<string, Lines>()
   /** Set by 429 and 503: all senders wait. */
   let pause: { readonly untilMs: number; readonly error: CollectorError } | undefined
   /** A problem that fewer lines may solve: since when, and the smallest request that met it. */
   let pressure: { readonly sinceMs: number; readonly bytes: number } | undefined
 
-  function writePath(target: Target): string {
-    const name = encodeURIComponent(
-      (target === 'nodes' && config.api !== 'v1' ? config.nodesBucket : undefined) ?? store ?? '',
-    )
-    if (config.api === 'v1') {
-      // No precision parameter: that means nanoseconds in every version, while its names differ (`n`, `ns`).
-      const rp = (target === 'nodes' ? config.nodesBucket : undefined) ?? config.rp
-      return `/write?db=${name}${rp === undefined ? '' : `&rp=${encodeURIComponent(rp)}`}`
-    }
-    if (config.api === 'v3') return `/api/v3/write_lp?db=${name}&precision=nanosecond&accept_partial=false`
-    return `/api/v2/write?org=${encodeURIComponent(config.org ?? '')}&bucket=${name}&precision=ns`
+  function linesFor(place: Place, isBestEffort: boolean | undefined): Lines {
+    const key = `${place.target} ${isBestEffort ?? false}`
+    const known = lines.get(key)
+    if (known !== undefined) return known
+    const made = createLines({ label: labelOf(place), clock, log, metrics, deadLetters: deps.deadLetters })
+    lines.set(key, made)
+    return made
   }
 
   /** Waits while all senders pause; throws the reason of the pause when that would take too long. */
@@ -74,12 +78,12 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     }
   }
 
-  async function post(bytes: Uint8Array, target: Target, signal: AbortSignal): Promise<WriteOutcome> {
+  async function post(bytes: Uint8Array, place: Place, signal: AbortSignal): Promise<WriteOutcome> {
     const beganMs = clock.monotonicMs()
     try {
-      const answer = await http.send({ method: 'POST', path: writePath(target), body: bytes, gzip }, signal)
+      const answer = await http.send({ method: 'POST', path: place.path, body: bytes, gzip }, signal)
       metrics.request(String(answer.status), clock.monotonicMs() - beganMs)
-      return classify(answer, label, Number(clock.now() / MS))
+      return classify(answer, labelOf(place), Number(clock.now() / MS), place.ifMissing)
     } catch (error) {
       signal.throwIfAborted()
       metrics.request('error', clock.monotonicMs() - beganMs)
@@ -102,7 +106,8 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
 
   async function postWithRetry(
     bytes: Uint8Array,
-    { target, isBestEffort }: Pick<Batch, 'target' | 'isBestEffort'>,
+    place: Place,
+    isBestEffort: boolean | undefined,
     deadlineMs: number,
     signal: AbortSignal,
     answered: (sentMs: number) => void,
@@ -113,7 +118,7 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
       async () => {
         await waitOutPause(deadlineMs, signal)
         const sentMs = clock.monotonicMs()
-        const answer = await post(bytes, target, signal)
+        const answer = await post(bytes, place, signal)
         if (answer.kind === 'ack') heard?.succeeded(lineCountOf(bytes))
         if (answer.kind === 'error' || answer.kind === 'unconfirmed') heard?.failed(answer.error)
         const outcome = withPatience(answer, bytes)
@@ -159,13 +164,13 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
 
   async function probeMain(signal: AbortSignal): Promise<void> {
     try {
-      await queries.probe(writePath('main'), signal)
+      await queries.probe(places.of('main'), signal)
     } catch (error) {
       const isMissing = error instanceof CollectorError && error.code === 'db_not_found'
       if (!isMissing || !config.createDatabase || config.api !== 'v1') throw error
       await queries.createDatabase(signal)
       log.info({ db: config.db }, 'database created')
-      await queries.probe(writePath('main'), signal)
+      await queries.probe(places.of('main'), signal)
     }
   }
 
@@ -177,32 +182,35 @@ export function createInfluxSink(config: InfluxConfig & { url: string }, deps: I
     async probe(signal, line) {
       await probeMain(signal)
       if (line !== undefined) {
-        const outcome = await post(line, 'main', signal)
+        const outcome = await post(line, places.of('main'), signal)
         const isProblem = outcome.kind === 'error' || outcome.kind === 'unconfirmed'
         if (isProblem && !ABOUT_CONTENT.has(outcome.error.code)) throw outcome.error
       }
-      if (config.nodesBucket !== undefined) await queries.probe(writePath('nodes'), signal)
+      // Not the place of minutes: where it is missing, raw points go on.
+      const raw = places.of('raw')
+      if (raw.target === 'raw') await queries.probe(raw, signal)
     },
     async write(batch: Batch, signal) {
       signal.throwIfAborted()
       const deadlineMs = clock.monotonicMs() + config.giveUp
+      const place = places.of(batch.target)
       let sentMs = Number.POSITIVE_INFINITY
       const answered = (ms: number) => {
         sentMs = Math.min(sentMs, ms)
       }
       const sender = {
-        send: (bytes: Uint8Array) => postWithRetry(bytes, batch, deadlineMs, signal, answered),
+        send: (bytes: Uint8Array) => postWithRetry(bytes, place, batch.isBestEffort, deadlineMs, signal, answered),
         async control() {
           const tailnet = tailnetOf(batch.bytes) ?? 'default'
-          const outcome = await postWithRetry(probePoint({ tailnet }, clock.now()), batch, deadlineMs, signal, answered)
+          const outcome = await sender.send(probePoint({ tailnet }, clock.now()))
           return outcome.kind !== 'refused' || outcome.cause !== 'unknown'
         },
       }
-      const receipt = await lines.deliver(batch, deadlineMs, sender)
+      const receipt = await linesFor(place, batch.isBestEffort).deliver(batch, deadlineMs, sender)
       metrics.written(receipt.written, batch.bytes.length)
       return { ...receipt, sentMs }
     },
-    ...createCheckpointQuestions(config, { http, label }),
+    ...createCheckpointQuestions(config, { http, label, places }),
     listen: listeners.add,
     async stop() {
       http.stop()

@@ -2,37 +2,39 @@
 import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
-import type { InfluxConfig } from '../config.ts'
 import { messageOf } from './error-message.ts'
-import { identifier, placeOf, readInfluxql } from './influxql.ts'
-import { classify, isEmptyRefusal, type RawAnswer, refusal } from './response-policy.ts'
+import { identifier, readInfluxql } from './influxql.ts'
+import type { Place, Places } from './places.ts'
+import { classify, isEmptyRefusal, refusal } from './response-policy.ts'
 import type { InfluxHttp } from './transport.ts'
 
 export interface Queries {
-  /** Rejects with a CollectorError when a write to this path would not be accepted. Writes no points: a comment is a body without lines, and
+  /** Rejects with a CollectorError when a write to this place would not be accepted. Writes no points: a comment is a body without lines, and
    * the database checks credentials, database and retention policy before the body. */
-  probe(path: string, signal: AbortSignal): Promise<void>
+  probe(place: Place, signal: AbortSignal): Promise<void>
   createDatabase(signal: AbortSignal): Promise<void>
 }
 
 const PROBE = '# tailflux probes write access\n'
 
-export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; label: string; clock: Clock }): Queries {
-  const { http, label } = deps
-  const { db } = placeOf(config)
-
-  function refused(answer: RawAnswer): CollectorError {
-    return refusal(answer, messageOf(answer.body), label, Number(deps.clock.now() / MS))
-  }
+/** `labelOf` names a place for the operator. */
+export function createQueries(
+  { db, of }: Places,
+  deps: { http: InfluxHttp; labelOf: (place: Place) => string; clock: Clock },
+): Queries {
+  const { http, labelOf } = deps
+  const label = labelOf(of('main'))
+  const nowMs = () => Number(deps.clock.now() / MS)
 
   return {
-    async probe(path, signal) {
-      const answer = await http.send({ method: 'POST', path, body: PROBE }, signal)
+    async probe(place, signal) {
+      const answer = await http.send({ method: 'POST', path: place.path, body: PROBE }, signal)
       if (isEmptyRefusal(answer)) return
-      const outcome = classify(answer, label, Number(deps.clock.now() / MS))
+      const outcome = classify(answer, labelOf(place), nowMs(), place.ifMissing)
       if (outcome.kind === 'ack') return
       // There was no line to refuse, so the request itself is wrong.
-      throw outcome.kind === 'error' || outcome.kind === 'unconfirmed' ? outcome.error : refused(answer)
+      if (outcome.kind === 'error' || outcome.kind === 'unconfirmed') throw outcome.error
+      throw refusal(answer, messageOf(answer.body), labelOf(place), nowMs(), place.ifMissing)
     },
 
     async createDatabase(signal) {
@@ -40,7 +42,7 @@ export function createQueries(config: InfluxConfig, deps: { http: InfluxHttp; la
       const answer = await http.send({ method: 'POST', path: `/query?db=${encodeURIComponent(db)}&q=${query}` }, signal)
       const fault = answer.status === 200 ? readInfluxql(answer.body)?.error : messageOf(answer.body)
       if (fault === undefined) return
-      if (answer.status !== 200 && answer.status !== 403) throw refused(answer)
+      if (answer.status !== 200 && answer.status !== 403) throw refusal(answer, messageOf(answer.body), label, nowMs())
       throw new CollectorError(
         `${label}: the database cannot be created (${fault}). Create it by hand, or give the user the permission to.`,
         { stage: 'sink', code: 'db_forbidden', reaction: 'hold' },

@@ -9,6 +9,10 @@ import { LimitError, type NewSeries } from '../limit-error.ts'
 import { droppedOf, messageOf, type NamedLines, namedLines } from './error-message.ts'
 import { AGAIN, type Cause, isRefusal, meaningOf } from './error-texts.ts'
 
+/** How to fix it when the main place does not exist. */
+export const MAIN_MISSING =
+  'Create it (1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true), or check INFLUX_BUCKET, INFLUX_DB, INFLUX_RP, INFLUX_ORG and INFLUX_API.'
+
 export interface RawAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders | Record<string, string | string[] | undefined>
@@ -53,8 +57,9 @@ export interface Limit {
   error(newSeries: NewSeries): LimitError
 }
 
-/** `label` names the database for the operator; `nowMs` is the local clock, for a Retry-After that is a date. */
-export function classify(answer: RawAnswer, label: string, nowMs: number): WriteOutcome {
+/** `label` names the database for the operator; `nowMs` is the local clock, for a Retry-After that is a date; `ifMissing` is how to fix it when the
+ * server does not have the place of this write. */
+export function classify(answer: RawAnswer, label: string, nowMs: number, ifMissing?: string): WriteOutcome {
   const { status, body } = answer
   if (status === 204) return { kind: 'ack' }
   const detail = messageOf(body)
@@ -99,11 +104,13 @@ export function classify(answer: RawAnswer, label: string, nowMs: number): Write
     case 'error':
       return {
         kind: 'error',
-        error: refusal(answer, detail, label, nowMs),
+        error: refusal(answer, detail, label, nowMs, ifMissing),
         ...(means.isAboutSize ? { isAboutSize: true } : {}),
       }
     default:
-      return isRefusal(status) ? refused('unknown') : { kind: 'error', error: refusal(answer, detail, label, nowMs) }
+      return isRefusal(status)
+        ? refused('unknown')
+        : { kind: 'error', error: refusal(answer, detail, label, nowMs, ifMissing) }
   }
 }
 
@@ -114,13 +121,22 @@ export function isEmptyRefusal({ status, body }: RawAnswer): boolean {
 }
 
 /** The error for an answer that is not about lines. */
-export function refusal(answer: RawAnswer, detail: string, label: string, nowMs: number): CollectorError {
+export function refusal(
+  answer: RawAnswer,
+  detail: string,
+  label: string,
+  nowMs: number,
+  ifMissing = MAIN_MISSING,
+): CollectorError {
   const { status } = answer
   const said = detail === '' ? '' : `: ${detail}`
   const make = (text: string, code: Code, reaction: Reaction, retryAfterMs?: number) =>
     new CollectorError(`${label} ${text}`, { stage: 'sink', code, reaction, retryAfterMs })
   const known = meaningOf(status, detail)
-  if (known?.kind === 'error') return make(`${known.says} (${status}${said}). ${known.fix}`, known.code, known.reaction)
+  if (known?.kind === 'error') {
+    const fix = known.code === 'db_not_found' ? ifMissing : known.fix
+    return make(`${known.says} (${status}${said}). ${fix}`, known.code, known.reaction)
+  }
   if (status === PROXY_AUTH_REQUIRED) return make(`cannot be reached: ${proxyUserRemedy()}.`, 'db_unreachable', 'retry')
   if (status === 401)
     return make(
@@ -143,7 +159,7 @@ export function refusal(answer: RawAnswer, detail: string, label: string, nowMs:
   }
   if (status === 404) {
     return make(
-      `does not know the database, bucket or organisation, or not this API (404${said}). Create it (1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true), or check INFLUX_BUCKET, INFLUX_DB, INFLUX_ORG and INFLUX_API.`,
+      `does not know the database, bucket or organisation, or not this API (404${said}). ${ifMissing}`,
       'db_not_found',
       'hold',
     )

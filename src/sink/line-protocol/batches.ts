@@ -19,7 +19,7 @@ export interface LineLimits {
 
 const BUFFERS = 8
 /** Where raw points live. */
-const TARGET: Target = 'main'
+const TARGET: Target = 'raw'
 /** No line is longer: five tags of at most 256 bytes, each byte escaped, the short ones, keys and fields. */
 const LINE_BYTES_MAX = 4096
 

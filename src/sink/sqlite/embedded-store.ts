@@ -6,6 +6,7 @@ import { type Clock, DAY, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { prepareExact } from '../../base/sqlite.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
+import type { StoreRetention } from '../config.ts'
 import { escapeTag } from '../line-protocol/escape.ts'
 import { splitLine } from '../line-protocol/line-parts.ts'
 import { linesOf } from '../line-protocol/line-spans.ts'
@@ -42,7 +43,7 @@ interface Opened extends StoreFile {
 }
 
 export function createEmbeddedStore(
-  options: { path: string; retentionMs: number },
+  options: { path: string; retention: StoreRetention },
   deps: { clock: Clock; log: Logger; metrics: SinkMetrics },
 ): EmbeddedStore {
   const { clock, log, metrics } = deps
@@ -152,7 +153,7 @@ export function createEmbeddedStore(
   function oldestKeptNs({ sql }: Opened): bigint {
     const { ns } = sql.newest.get() as { ns: bigint | null }
     const nowNs = clock.now()
-    return (ns !== null && ns < nowNs ? ns : nowNs) - BigInt(options.retentionMs) * MS
+    return (ns !== null && ns < nowNs ? ns : nowNs) - BigInt(options.retention.raw) * MS
   }
 
   function put(batch: Batch): Receipt {

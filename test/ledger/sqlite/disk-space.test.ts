@@ -35,7 +35,7 @@ test('what may go is told with its size, the largest first, and nothing else', (
   const [disk = '', ...pieces] = spaceText(dir).split('; ')
   assert.match(disk, /^the disk of \S+ has [\d.]+ \w*B free of [\d.]+ \w*B$/)
   assert.deepEqual(pieces, [
-    'store.db there (41.0 kB) is the embedded store, which keeps less with a shorter store.retention',
+    'store.db there (41.0 kB) is the embedded store, which keeps less with shorter retention.raw, retention.minutes and retention.rest',
     'dead-letters there (20.5 kB) can be moved away after you have inspected it',
     'state.db.corrupt-2026-11-02T120000.000Z there (8.2 kB) is a damaged state file and can be removed',
   ])

@@ -39,7 +39,11 @@ test('it is asked where points are written, with bounds in time, in the words of
   server.script(json(POINT))
   const cases: [Record<string, unknown>, string, string][] = [
     [{ api: 'v1' }, 'telemetry', '"tailflux_window"'],
-    [{ api: 'v1', rp: 'a "week"', nodesBucket: 'long' }, 'telemetry', '"telemetry"."a \\"week\\""."tailflux_window"'],
+    [
+      { api: 'v1', rp: 'a "week"', retention: { raw: 7, minutes: 30 } },
+      'telemetry',
+      '"telemetry"."a \\"week\\""."tailflux_window"',
+    ],
     [{ api: 'v2' }, 'telemetry', '"tailflux_window"'],
     [{ api: 'v2', bucket: 'net/30d' }, 'net', '"net"."30d"."tailflux_window"'],
     [{ api: 'v3' }, 'telemetry', '"tailflux_window"'],

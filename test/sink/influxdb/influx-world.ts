@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { CollectorError } from '../../../src/base/errors.ts'
-import { type InfluxConfig, influxSchema } from '../../../src/sink/config.ts'
+import { type InfluxConfig, influxSchema, type Retention, retentionSchema } from '../../../src/sink/config.ts'
 import { createInfluxSink } from '../../../src/sink/influxdb/influxdb-sink.ts'
 import type { Batch, DeadLetter, DeadLetters, Receipt, Sink, SinkMetrics, Target } from '../../../src/sink/sink.ts'
 import { createFakeClock, type FakeClock } from '../../helpers/fake-clock.ts'
@@ -68,10 +68,20 @@ export function influxWorld(
   }
 }
 
-export function configOf(settings: Record<string, unknown>): InfluxConfig {
+/** `retention` in days. */
+export function configOf({
+  retention = {},
+  ...settings
+}: Record<string, unknown> & { retention?: { raw?: number; minutes?: number; rest?: number } }): InfluxConfig & {
+  retention: Retention
+} {
   const places = { v1: { db: 'telemetry' }, v2: { org: 'home', bucket: 'telemetry' }, v3: { bucket: 'telemetry' } }
   const api = (settings['api'] ?? 'v1') as keyof typeof places
-  return influxSchema.parse({ api, ...places[api], ...settings })
+  const days = Object.entries(retention).map(([name, count]) => [name, `${count}d`])
+  return {
+    ...influxSchema.parse({ api, ...places[api], ...settings }),
+    retention: retentionSchema.parse(Object.fromEntries(days)),
+  }
 }
 
 export function batchOf(lines: readonly string[], target: Target = 'main'): Batch {

@@ -42,34 +42,79 @@ test('each API has its own path, credentials and targets', async (t) => {
   }
 })
 
-test('tailnet_node goes to its own bucket, database or retention policy', async (t) => {
+test('each target goes to its place, and the main place and that of raw points are probed', async (t) => {
   const server = await startScriptedInflux(t)
-  for (const [api, name] of [
-    ['v1', 'rp'],
-    ['v2', 'bucket'],
-    ['v3', 'db'],
+  for (const [api, name, main, raw, minutes] of [
+    ['v1', 'rp', 'week', 'raw', 'minutes'],
+    ['v2', 'bucket', 'telemetry', 'telemetry/raw', 'telemetry/minutes'],
+    ['v3', 'db', 'telemetry', 'telemetry/raw', 'telemetry/minutes'],
   ] as const) {
-    const { write, sink } = influxWorld({
-      url: server.url,
-      api,
-      nodesBucket: 'long',
-      rp: api === 'v1' ? 'week' : undefined,
-    })
-    await write(someLines(1), live(), 'nodes')
-    assert.equal(server.asked.at(-1)?.query[name], 'long', api)
-    await write(someLines(1))
-    assert.notEqual(server.asked.at(-1)?.query[name], 'long', api)
+    const rp = api === 'v1' ? 'week' : undefined
+    const { write, sink } = influxWorld({ url: server.url, api, rp, retention: { raw: 7, minutes: 30 } })
     const before = server.asked.length
+    for (const target of ['raw', 'minutes', 'main'] as const) await write(someLines(1), live(), target)
+    // Not the place of minutes: where it is missing, raw points go on.
     await sink.probe(live())
     assert.deepEqual(
-      server.asked.slice(before).map(({ query, lines }) => [query[name] === 'long', lines.length]),
+      server.asked.slice(before).map(({ query, lines }) => [query[name], lines.length]),
       [
-        [false, 0],
-        [true, 0],
+        [raw, 1],
+        [minutes, 1],
+        [main, 1],
+        [main, 0],
+        [raw, 0],
       ],
-      `${api}: both are probed, without a line`,
+      api,
     )
   }
+})
+
+test('what has no retention of its own is in the main place', async (t) => {
+  const server = await startScriptedInflux(t)
+  const { write, sink } = influxWorld({ url: server.url, api: 'v2', retention: { minutes: 30, rest: 365 } })
+  for (const target of ['raw', 'minutes', 'main'] as const) await write(someLines(1), live(), target)
+  await sink.probe(live())
+  assert.deepEqual(
+    server.asked.map(({ query }) => query['bucket']),
+    ['telemetry', 'telemetry/minutes', 'telemetry', 'telemetry'],
+  )
+})
+
+test('a place that is missing holds the line, and the error names it and the fix', async (t) => {
+  const server = await startScriptedInflux(t)
+  const missing: [string, Reply][] = [
+    ['v1', fault(500, 'retention policy not found: raw')],
+    ['v2', { status: 404, body: '{"code":"not found","message":"bucket \\"telemetry/raw\\" not found"}' }],
+  ]
+  for (const [api, reply] of missing) {
+    server.script((asked, response) => {
+      const isRaw = /raw$/.test(asked.query['rp'] ?? asked.query['bucket'] ?? '')
+      return !isRaw ? { status: 204 } : typeof reply === 'function' ? reply(asked, response) : reply
+    })
+    const { write, sink, pass } = influxWorld({ url: server.url, api, retention: { raw: 7, minutes: 30 } })
+    for (const failing of [write(someLines(1), live(), 'raw'), pass(sink.probe(live()))]) {
+      const error = await faultOf(failing)
+      assert.deepEqual([error.code, error.reaction], ['db_not_found', 'hold'])
+      assert.match(error.message, /(retention policy raw of database telemetry|bucket telemetry\/raw)\)/)
+      assert.match(error.message, /retention\.raw asks for\. Create it with `tailflux init`.*docs\/operations\.md/)
+    }
+    assert.equal((await write(someLines(1), live(), 'main')).written, 1)
+  }
+})
+
+test('what is wrong with rows of minutes neither stops raw points nor is told to listeners', async (t) => {
+  const server = await startScriptedInflux(t)
+  server.script(({ query }) =>
+    query['rp'] === 'minutes' ? fault(500, 'retention policy not found: minutes') : { status: 204 },
+  )
+  const { write, sink } = influxWorld({ url: server.url, api: 'v1', retention: { raw: 7, minutes: 30 } })
+  const heard: string[] = []
+  sink.listen({ failed: ({ code }) => heard.push(code), succeeded: (lines) => heard.push(`${lines} written`) })
+  const rows = { ...batchOf(someLines(2), 'minutes'), isBestEffort: true } as const
+  assert.equal((await faultOf(sink.write(rows, live()))).code, 'db_not_found')
+  assert.equal((await write(someLines(3), live(), 'raw')).written, 3)
+  await sink.probe(live())
+  assert.deepEqual(heard, ['3 written'])
 })
 
 test('a path in the URL is kept', async (t) => {

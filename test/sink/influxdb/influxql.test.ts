@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { identifier, literal, measurementOf, placeOf } from '../../../src/sink/influxdb/influxql.ts'
+import { identifier, literal } from '../../../src/sink/influxdb/influxql.ts'
 import { startInfluxd } from '../../services/influxd.ts'
 
 const HOSTILE = ['plain', 'two words', `a"b`, `a'b`, 'a\\b', `\\"; DROP DATABASE "flows"`, `\\'; --`, 'grün/日本']
@@ -11,7 +11,7 @@ test('names and texts that try to get out of their quotes come back from a real 
   await fetch(`${influxd.url}/write?db=flows`, { method: 'POST', body: lines })
   for (const [index, text] of HOSTILE.entries()) {
     const [answer] = await influxd.query(
-      `SELECT "text" AS ${identifier(text)} FROM ${measurementOf('m', 'autogen')} WHERE "tag" = 't${index}' AND "tag" != ${literal(text)}`,
+      `SELECT "text" AS ${identifier(text)} FROM "autogen"."m" WHERE "tag" = 't${index}' AND "tag" != ${literal(text)}`,
       'flows',
     )
     assert.deepEqual(answer?.series?.[0]?.columns, ['time', text])
@@ -23,12 +23,4 @@ test('names and texts that try to get out of their quotes come back from a real 
   const [databases] = await influxd.query('SHOW DATABASES')
   const names = databases?.series?.[0]?.values.map(([one]) => one)
   assert.ok(names?.includes('flows') && names.includes(name), `${names}`)
-})
-
-test('a place is a database and a policy, also where a bucket is called after both', () => {
-  assert.deepEqual(placeOf({ api: 'v1', db: 'a/b', rp: 'month' }), { db: 'a/b', rp: 'month' })
-  assert.deepEqual(placeOf({ api: 'v2', bucket: 'flows' }), { db: 'flows', rp: undefined })
-  assert.deepEqual(placeOf({ api: 'v2', bucket: 'flows/a/b' }), { db: 'flows', rp: 'a/b' })
-  assert.deepEqual(placeOf({ api: 'v3', db: 'flows' }), { db: 'flows', rp: undefined })
-  assert.equal(measurementOf('m', undefined), '"m"')
 })

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../../src/base/clock.ts'
 import { createInfluxSink } from '../../../src/sink/influxdb/influxdb-sink.ts'
-import type { DeadLetter, SinkMetrics } from '../../../src/sink/sink.ts'
+import { createPlaces } from '../../../src/sink/influxdb/places.ts'
+import { type DeadLetter, type SinkMetrics, type Target, targetOf } from '../../../src/sink/sink.ts'
 import { countingMetrics, keepIn, silentLog } from '../../helpers/silent.ts'
 import { readPoints } from '../../services/influx-read.ts'
 import { type Influxd, type InfluxdOptions, startInfluxd } from '../../services/influxd.ts'
@@ -39,7 +40,7 @@ function openOn(influxd: Influxd, settings: Record<string, unknown>) {
     sink,
     letters,
     metrics,
-    write: (lines: readonly string[], target: 'main' | 'nodes' = 'main') =>
+    write: (lines: readonly string[], target: Target = 'main') =>
       sink.write(batchOf(lines, target), live()).then(countsOf),
   }
 }
@@ -267,22 +268,33 @@ test('a missing database is created where that is asked for, also when it is dro
   assert.equal((await creating.write([`m v=1i ${nowNs()}`])).written, 1)
 })
 
-test('tailnet_node lies in a retention policy of its own, and a missing one is told by the probe', {
-  skip,
-}, async (t) => {
+test('raw points and minutes lie in retention policies of their own, and are read there', { skip }, async (t) => {
   const { influxd, open } = await stageFor(t)
-  const { sink, write } = open({ nodesBucket: 'year' })
+  const retention = { raw: 7, minutes: 30 }
+  const { sink, write } = open({ retention })
   const missingPolicy = await faultOf(sink.probe(live()))
   assert.deepEqual([missingPolicy.code, missingPolicy.reaction], ['db_not_found', 'hold'])
-  assert.match(missingPolicy.message, /retention policy not found: year.*nodesBucket/)
-  assert.equal((await faultOf(write([`tailnet_node v=1i ${nowNs()}`], 'nodes'))).code, 'db_not_found')
-  await influxd.query(`CREATE RETENTION POLICY "year" ON "${DB}" DURATION 365d REPLICATION 1`)
+  assert.match(missingPolicy.message, /retention policy not found: raw.*tailflux init.*docs\/operations\.md/)
+  assert.equal((await faultOf(write([`tailnet_flow v=1i ${nowNs()}`], 'raw'))).code, 'db_not_found')
+  await influxd.query(`CREATE RETENTION POLICY "raw" ON "${DB}" DURATION 7d REPLICATION 1`)
   await sink.probe(live())
-  await write([`tailnet_node,node=a v=1i ${nowNs()}`], 'nodes')
-  await write([`tailnet_flow,node=a v=2i ${nowNs()}`])
-  assert.deepEqual(await valuesOf(influxd, 'tailnet_node', 'year'), [1n])
-  assert.deepEqual(await valuesOf(influxd, 'tailnet_node'), [])
-  assert.deepEqual(await valuesOf(influxd, 'tailnet_flow'), [2n])
+  assert.equal((await write([`tailnet_flow,node=a v=1i ${nowNs()}`], 'raw')).written, 1)
+  assert.match(
+    (await faultOf(write([`tailnet_edge v=1i ${nowNs()}`], 'minutes'))).message,
+    /retention\.minutes asks for/,
+  )
+  await influxd.query(`CREATE RETENTION POLICY "minutes" ON "${DB}" DURATION 30d REPLICATION 1`)
+  const places = createPlaces(configOf({ db: DB, retention }))
+  for (const [index, measurement] of ['tailnet_flow', 'tailnet_edge', 'tailnet_node', 'tailnet_edge_1h'].entries()) {
+    await write([`${measurement},node=b v=${10 + index}i ${nowNs()}`], targetOf(measurement))
+    const [result] = await influxd.query(`SELECT last("v") FROM ${places.from(measurement)}`, DB)
+    assert.equal(result?.series?.[0]?.values[0]?.[1], 10 + index, measurement)
+  }
+  assert.deepEqual(await valuesOf(influxd, 'tailnet_flow', 'raw'), [1n, 10n])
+  assert.deepEqual(await valuesOf(influxd, 'tailnet_edge', 'minutes'), [11n])
+  assert.deepEqual(await valuesOf(influxd, 'tailnet_node', 'minutes'), [12n])
+  assert.deepEqual(await valuesOf(influxd, 'tailnet_edge_1h'), [13n])
+  assert.deepEqual(await valuesOf(influxd, 'tailnet_flow'), [])
 })
 
 test('the checkpoint is found in the retention policy that is written to, within its range', { skip }, async (t) => {

@@ -57,7 +57,7 @@ test('batches keep their limits, and no line is split or lost, whatever the limi
           assert.ok(batch.lineCount >= 1 && batch.lineCount <= batchLinesMax)
           assert.ok(batch.bytes.length <= batchBytesMax || batch.lineCount === 1)
           assert.equal(parseLines(textOf(batch)).length, batch.lineCount)
-          assert.equal(batch.target, 'main')
+          assert.equal(batch.target, 'raw')
         }
         assert.equal(batches.map(textOf).join(''), expected)
       },

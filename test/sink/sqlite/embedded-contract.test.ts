@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { storeRetention } from '../../../src/sink/config.ts'
 import type { SinkMetrics } from '../../../src/sink/sink.ts'
 import { createEmbeddedStore, exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
@@ -20,7 +21,7 @@ testSinkContract({
     const clock = createFakeClock()
     const metrics = countingMetrics<SinkMetrics>()
     return {
-      sink: createEmbeddedStore({ path, retentionMs: 7 * 86_400_000 }, { clock, log: silentLog, metrics }),
+      sink: createEmbeddedStore({ path, retention: storeRetention({}, 0) }, { clock, log: silentLog, metrics }),
       letters: [],
       metrics,
       nowNs: () => clock.now(),

@@ -27,7 +27,10 @@ function placeFor(t: TestContext): string {
 }
 function openIn(t: TestContext, path: string, clock = createFakeClock()) {
   const metrics = countingMetrics<SinkMetrics>()
-  const store = createEmbeddedStore({ path, retentionMs: WEEK_MS }, { clock, log: silentLog, metrics })
+  const store = createEmbeddedStore(
+    { path, retention: { raw: WEEK_MS, minutes: WEEK_MS, main: WEEK_MS } },
+    { clock, log: silentLog, metrics },
+  )
   t.after(() => store.stop())
   return {
     store,
@@ -478,7 +481,7 @@ const CHILD = `
   const clock = { now: () => ${NOON_NS}n, monotonicMs: () => 0, sleep: async () => undefined }
   const silent = { request() {}, written() {}, rejected() {}, retried() {} }
   const log = { debug() {}, info() {}, warn() {} }
-  const store = createEmbeddedStore({ path: process.env.STORE, retentionMs: ${WEEK_MS} }, { clock, log, metrics: silent })
+  const store = createEmbeddedStore({ path: process.env.STORE, retention: { raw: ${WEEK_MS}, minutes: ${WEEK_MS}, main: ${WEEK_MS} } }, { clock, log, metrics: silent })
   for (let batch = 0; batch < Number(process.env.BATCHES); batch += 1) {
     let text = ''
     for (let line = 0; line < 50; line += 1) text += 'm,t=' + line + ' v=' + batch + 'i ' + (${NOON_NS}n + BigInt(batch)) + '\\n'
