@@ -2,9 +2,11 @@
 import { createLinks } from '../../src/demo/links.ts'
 import { createMessageWriter, type NameOf } from '../../src/demo/messages.ts'
 import { createNodes, type DemoNode, DNS_SUFFIX, hasOldClient } from '../../src/demo/nodes.ts'
+import { createPresence } from '../../src/demo/presence.ts'
 import { createRecords, type DemoRecord, type Records } from '../../src/demo/records.ts'
+import { SLOT_NS, slotOf } from '../../src/demo/slots.ts'
 import { deviceText } from '../../src/demo/tailnet.ts'
-import { createTimes, SLOT_NS, slotOf } from '../../src/demo/times.ts'
+import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
 import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
@@ -92,13 +94,14 @@ function nodesOf({ seed, nodes: count, nodeInfo, oldClients, hostile }: FullOpti
 
 function recordsOf(options: FullOptions, nodes: readonly DemoNode[]): Records {
   const { seed, scan } = options
-  let traffic = createTraffic(seed, nodes, createLinks(seed, nodes), options)
+  const presence = createPresence(seed, nodes, options)
+  let traffic = createTraffic(seed, nodes, createLinks(seed, nodes), presence, options)
   let times = createTimes(seed, nodes, options)
   if (scan) traffic = scanTraffic(traffic, scan, nodes)
-  if (scan) times = scanTimes(times, scan, nodes.length)
+  if (scan) times = scanTimes(times, scan, nodes)
   if (options.hostile) traffic = hostileTraffic(traffic, seed, nodes)
   if (options.bigCounters) traffic = bigCounters(traffic, seed)
-  return createRecords(nodes, traffic, times)
+  return createRecords(nodes, traffic, times, presence)
 }
 
 /** The name of a node is that of its newest rename before the time. */
