@@ -8,6 +8,7 @@ import { SLOT_NS, slotOf } from '../../src/demo/slots.ts'
 import { deviceText } from '../../src/demo/tailnet.ts'
 import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
+import { createEdgeTruth, type TrueEdge } from './edge-truth.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
 import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
 import { type Sums, sumsOf } from './sums.ts'
@@ -34,6 +35,8 @@ export interface Tailnet {
   truth(fromNs: bigint, toNs: bigint, options?: TruthOptions & Pick<RangeOptions, 'nowNs'>): Iterable<TruthPoint>
   /** The points of one record. */
   pointsOf(record: DemoRecord, options?: TruthOptions): readonly TruthPoint[]
+  /** What really moved from `fromNs` (inclusive) to `toNs` (exclusive), each byte once, whatever was reported of it. */
+  edges(fromNs: bigint, toNs: bigint): readonly TrueEdge[]
   sums(fromNs: bigint, toNs: bigint, range?: Pick<RangeOptions, 'nowNs'>): Sums
   /** The device list at a time: one JSON text per device. */
   devices(atNs: bigint): Iterable<string>
@@ -47,6 +50,7 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
   const nameOf = namesAfter(full.renames)
   const allRecords = recordsOf(full, nodes)
   const messageText = createMessageWriter(nameOf)
+  let edgesOf: ReturnType<typeof createEdgeTruth> | undefined
   const firstSlot = slotOf(epochNs + SLOT_NS - 1n)
 
   function* records(fromNs: bigint, toNs: bigint, { nowNs, once = false }: RangeOptions = {}): Generator<DemoRecord> {
@@ -75,6 +79,10 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
       for (const record of records(fromNs, toNs, { ...shownAt(options), once: true })) yield* truthOf(record, options)
     },
     pointsOf: truthOf,
+    edges(fromNs, toNs) {
+      edgesOf ??= createEdgeTruth(full, nodes)
+      return edgesOf(fromNs, toNs)
+    },
     sums(fromNs, toNs, range = {}) {
       const messages = records(fromNs, toNs, shownAt(range)).reduce((count) => count + 1, 0)
       return { messages, ...sumsOf(records(fromNs, toNs, { ...shownAt(range), once: true })) }
