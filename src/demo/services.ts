@@ -66,7 +66,7 @@ export const SERVICES = {
   backup: service('backup', V, 6, 873, 'ephemeral', 'night', [0.9, 0.9, 1], [3000, 1300], [600, 60], [6, 0.95]),
   ping: service('ping', V, 1, 0, 'none', 'steady', [0.3, 0.3, 1], [4, 84], [4, 84], [2, 0.8]),
   ping6: service('ping6', V, 58, 0, 'none', 'steady', [0.2, 0.3, 1], [4, 104], [4, 104], [2, 0.8]),
-  reject: service('reject', V, 99, 0, 'none', 'private', [0.06, 0.1, 1], [1, 27], [0, 0]),
+  reject: service('reject', V, 99, 0, 'none', 'private', [0.15, 0.15, 1], [1, 27], [0, 0]),
   call: service('call', V, 17, 50_000, 'ephemeral', 'office', [0.06, 0.95, 1], [240, 700], [240, 700], [6, 0.95]),
   signalling: service('signalling', V, 132, 3868, 'pooled', 'steady', [0.4, 0.3, 1], [6, 180], [6, 180], [2, 0.9]),
   tunnel: service('tunnel', V, 47, 0, 'none', 'steady', [0.2, 0.3, 1], [20, 500], [20, 500], [3, 0.9]),

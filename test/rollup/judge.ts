@@ -4,6 +4,7 @@ import { createRecentMinutes, LOOK_BACK_MINUTES } from '../../src/rollup/hour-be
 import { createRawPoints, MINUTE_NS, type RawPoint } from '../../src/rollup/raw-points.ts'
 import { type EdgeRow, rowsOfMinute } from '../../src/rollup/rows.ts'
 import { createTextIds } from '../../src/rollup/text-ids.ts'
+import type { Clocks } from '../simulator/edge-truth.ts'
 import { HOUR } from '../simulator/ranges.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'
 import { KINDS, type TruthPoint } from '../simulator/truth.ts'
@@ -44,13 +45,19 @@ export function pointsByMinute(tailnet: Tailnet, fromNs: bigint, toNs: bigint): 
   return minutes
 }
 
+export interface JudgeOptions {
+  readonly lookBackMinutes?: number
+  /** By which clock the truth stands in hours. */
+  readonly clocks?: Clocks
+}
+
 /** Rows of whole hours. `minutes` must begin an hour earlier. */
 export function judge(
   tailnet: Tailnet,
   minutes: ReadonlyMap<number, readonly TruthPoint[]>,
   fromNs: bigint,
   toNs: bigint,
-  lookBackMinutes = LOOK_BACK_MINUTES,
+  { lookBackMinutes = LOOK_BACK_MINUTES, clocks = 'own' }: JudgeOptions = {},
 ): Judgement {
   const sums = new Map<string, Sum>()
   const sumOf = (key: string) => {
@@ -58,7 +65,7 @@ export function judge(
     sums.set(key, sum)
     return sum
   }
-  for (const edge of tailnet.edges(fromNs, toNs)) {
+  for (const edge of tailnet.edges(fromNs, toNs, clocks)) {
     const sum = sumOf(keyOf(edge.hourNs, edge, edge.src, edge.dst))
     sum.truth[0] += edge.txBytes
     sum.truth[1] += edge.rxBytes

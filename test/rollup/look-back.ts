@@ -8,7 +8,10 @@ const tailnet = createTailnet({ nodes, seed })
 const toNs = NOON + BigInt(hours) * HOUR
 const minutes = pointsByMinute(tailnet, NOON - HOUR, toNs)
 for (const lookBack of lookBacks.length > 0 ? lookBacks : [1, 10, 60]) {
-  const { totals, edges, invented } = judge(tailnet, minutes, NOON, toNs, lookBack)
+  const { totals, edges, invented } = judge(tailnet, minutes, NOON, toNs, {
+    lookBackMinutes: lookBack,
+    clocks: process.env['CLOCKS'] === 'right' ? 'right' : 'own',
+  })
   const within = edges.filter(({ off }) => off <= 0.01).length
   console.log(
     `look-back ${lookBack}: ${((within / edges.length) * 100).toFixed(1)} % of ${edges.length} edge-hours within 1 %`,

@@ -8,7 +8,7 @@ import { SLOT_NS, slotOf } from '../../src/demo/slots.ts'
 import { deviceText } from '../../src/demo/tailnet.ts'
 import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
-import { createEdgeTruth, type TrueEdge } from './edge-truth.ts'
+import { type Clocks, createEdgeTruth, type TrueEdge } from './edge-truth.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
 import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
 import { type Sums, sumsOf } from './sums.ts'
@@ -36,7 +36,7 @@ export interface Tailnet {
   /** The points of one record. */
   pointsOf(record: DemoRecord, options?: TruthOptions): readonly TruthPoint[]
   /** What really moved from `fromNs` (inclusive) to `toNs` (exclusive), each byte once, whatever was reported of it. */
-  edges(fromNs: bigint, toNs: bigint): readonly TrueEdge[]
+  edges(fromNs: bigint, toNs: bigint, clocks?: Clocks): readonly TrueEdge[]
   sums(fromNs: bigint, toNs: bigint, range?: Pick<RangeOptions, 'nowNs'>): Sums
   /** The device list at a time: one JSON text per device. */
   devices(atNs: bigint): Iterable<string>
@@ -79,9 +79,9 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
       for (const record of records(fromNs, toNs, { ...shownAt(options), once: true })) yield* truthOf(record, options)
     },
     pointsOf: truthOf,
-    edges(fromNs, toNs) {
+    edges(fromNs, toNs, clocks) {
       edgesOf ??= createEdgeTruth(full, nodes)
-      return edgesOf(fromNs, toNs)
+      return edgesOf(fromNs, toNs, clocks)
     },
     sums(fromNs, toNs, range = {}) {
       const messages = records(fromNs, toNs, shownAt(range)).reduce((count) => count + 1, 0)
