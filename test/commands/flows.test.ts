@@ -16,6 +16,7 @@ import { missing } from '../services/servers.ts'
 const MINUTE = 60_000_000_000n
 const HOUR = 60n * MINUTE
 const DAY = 24n * HOUR
+const YEAR_MS = 365 * 86_400_000
 
 /** A row between two devices. */
 function edge(more: { kind?: string; port?: string; path?: string; dst?: string } = {}, bytes = 1_000n): RowTable {
@@ -29,7 +30,7 @@ const raw = (node: string, src: string, dst: string, ns: bigint) =>
 
 test('minutes, hours, days and raw points, from either database', { skip: await missing('influxd') }, async (t) => {
   const [dir, influxd] = await Promise.all([temporaryFolder(t), startInfluxd(t, { databases: ['flows'] })])
-  const store = { TAILFLUX_DATA_DIR: dir, TAILFLUX_STORE_RETENTION: '365d' }
+  const store = { TAILFLUX_DATA_DIR: dir }
   const influx = { ...store, INFLUX_URL: influxd.url, INFLUX_API: 'v1', INFLUX_DB: 'flows' }
   const now = systemClock.now()
   const minute = now - (now % MINUTE)
@@ -48,7 +49,7 @@ test('minutes, hours, days and raw points, from either database', { skip: await 
   const written = await fetch(`${influxd.url}/write?db=flows`, { method: 'POST', body: lines })
   assert.equal(written.status, 204)
   const embedded = createEmbeddedStore(
-    { path: pathsIn(dir).store, retentionMs: 365 * 86_400_000 },
+    { path: pathsIn(dir).store, retention: { raw: YEAR_MS, minutes: YEAR_MS, main: YEAR_MS } },
     { clock: systemClock, log: silentLog, metrics: countingMetrics<SinkMetrics>() },
   )
   const signal = new AbortController().signal
