@@ -55,7 +55,6 @@ export function documentedApp(beforeRoutes: NonNullable<HttpDeps['beforeRoutes']
       metrics: { render: never, contentType: '' },
       failures: { failed: never, works: never },
       status: never,
-      flows: never,
       run: never,
       pause: never,
       resume: never,

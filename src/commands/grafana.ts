@@ -7,6 +7,7 @@ import { grafanaExport, RULES_FILE } from '../alerts/export/grafana.ts'
 import type { QueryOptions } from '../alerts/export/grafana-query.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
 import { pollTimes } from '../schedule/config.ts'
+import { createPlaces } from '../sink/influxdb/places.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 
@@ -19,12 +20,11 @@ export function grafanaCommand(): Command {
 
 /** How the exported rules query the configured database. */
 export function grafanaOptions(settings: Settings): QueryOptions {
-  const { influx, poll } = settings
-  const isV1 = influx.api === 'v1'
+  const { influx, poll, retention } = settings
   return {
     tailnet: tailnetTag(settings),
     delaySeconds: Math.ceil((poll.lag + pollTimes(poll).gapMs + SETTLE_MS) / 1000),
-    policy: isV1 ? influx.rp : undefined,
+    from: createPlaces({ ...influx, retention }).from,
   }
 }
 

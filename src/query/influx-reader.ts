@@ -5,7 +5,6 @@ import { CollectorError } from '../base/errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
 import type { Cell } from '../sink/influxdb/influxql.ts'
-import type { Places } from '../sink/influxdb/places.ts'
 import { isNothingYet, readRefusal } from '../sink/influxdb/read-refusals.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
@@ -29,7 +28,7 @@ export interface InfluxReaderDeps {
   readonly label: string
   readonly clock: Pick<Clock, 'now'>
   /** Where each measurement is. */
-  readonly places: Pick<Places, 'db' | 'from'>
+  readonly places: { readonly db: string; from(measurement: string): string }
 }
 
 /** Of one answer, which is not kept in memory. */

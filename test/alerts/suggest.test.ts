@@ -10,6 +10,7 @@ import { linesOf } from '../helpers/lines.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet } from './demo-truth.ts'
+import { rowLines } from './rows.ts'
 import { MIN } from './world.ts'
 
 test('the database and the embedded store suggest the same', { skip: await missing('influxd') }, async (t) => {
@@ -17,7 +18,9 @@ test('the database and the embedded store suggest the same', { skip: await missi
   const tailnet = createTailnet({ seed: 5, nodes: 30, oldClients: 0 })
   const endNs = recentWorkday()
   // A record that was uploaded twice is stored once.
-  const lines = [...new Set(writtenOf([...tailnet.messages(endNs - 150n * MIN, endNs)]))]
+  const beginNs = endNs - 150n * MIN
+  const raw = new Set(writtenOf([...tailnet.messages(beginNs, endNs)]))
+  const lines = [...raw, ...rowLines(tailnet, tailnet.truth(beginNs, endNs))]
   for (let i = 0; i < lines.length; i += 20_000) {
     const body = lines.slice(i, i + 20_000).join('\n')
     assert.equal((await fetch(`${server.url}/write?db=flows`, { method: 'POST', body })).status, 204)
@@ -28,7 +31,10 @@ test('the database and the embedded store suggest the same', { skip: await missi
       tags,
       row: Object.fromEntries(columns.map((column, index) => [column, Number(values[0]?.[index])])),
     }))
-  const fromDatabase = await suggest(influxSource(ask, { tailnet: 'default', delaySeconds: 0 }), 7)
+  const fromDatabase = await suggest(
+    influxSource(ask, { tailnet: 'default', delaySeconds: 0, from: (name) => `"${name}"` }),
+    7,
+  )
   const fromLines = await suggest(
     linesSource((measurement) => lines.filter((line) => line.startsWith(`${measurement},`)), 'default'),
     7,

@@ -93,7 +93,10 @@ test('export writes the files, --check agrees until the settings change, and wha
 
 test('what only the service can judge is named, the contact point has no secret, and without a folder all is printed', async (t) => {
   const { out, rules, run, read } = await place(t)
-  await rules([NODE, NEW, { name: 'people', by: 'owner', above: '1GB' }], { receiver: 'net', contactPoint: true })
+  await rules([NODE, NEW, { name: 'people', by: ['owner', 'port'], above: '1GB' }], {
+    receiver: 'net',
+    contactPoint: true,
+  })
   const printed = await run()
   assert.equal(printed.code, 0)
   assert.match(

@@ -17,3 +17,10 @@ export function namesOf(tailnet: Tailnet, atNs = NOON_NS): NodeNames {
   }
   return { nameOf: (key) => names.get(key), nodeOf: (address) => ids.get(address) }
 }
+
+/** As the directory says it: tags, or else the user. */
+export function ownersOf(tailnet: Tailnet): Map<string, string> {
+  return new Map(
+    tailnet.nodes.map(({ nodeId, tags, user }) => [nodeId, tags ? tags.toSorted().join() : (user ?? 'none')]),
+  )
+}

@@ -309,7 +309,6 @@ export function createHostileNode(tailnet: Tailnet, plan: HostilePlan) {
     const record: DemoRecord = {
       node,
       slot: 0,
-      openedNs: startNs,
       part: 0,
       copy: false,
       late: false,

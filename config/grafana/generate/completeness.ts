@@ -11,26 +11,24 @@ const BOTH = share('edges_both', 'edges', 'both')
 export function completeness(id: number): PanelBuilder {
   return stat({
     id,
-    title: 'Reporting, and seen from both ends',
+    title: 'Completeness',
     description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both ends reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
     unit: 'percent',
     decimals: 1,
     color: 'green',
     queries: [
-      ['reporting', select(REPORTING, minutes)],
-      ['both ends', select(BOTH, minutes)],
+      ['devices that report', select(REPORTING, minutes)],
+      ['seen from both ends', select(BOTH, minutes)],
     ],
   })
 }
 
-type Panels = readonly (readonly [width: number, panel: PanelBuilder])[]
-
-/** Numbers of the health dashboard, 24 columns wide. */
-export function completenessNumbers(): Panels {
+/** A band of the health dashboard, 24 columns wide. */
+export function completenessBand(): readonly (readonly [number, PanelBuilder])[] {
   return [
-    [8, completeness(40)],
+    [4, completeness(40)],
     [
-      8,
+      4,
       stat({
         id: 41,
         title: 'Devices',
@@ -44,7 +42,7 @@ export function completenessNumbers(): Panels {
       }),
     ],
     [
-      8,
+      4,
       stat({
         id: 42,
         title: 'Minutes',
@@ -56,14 +54,8 @@ export function completenessNumbers(): Panels {
         ],
       }),
     ],
-  ]
-}
-
-/** Graphs of the health dashboard, 24 columns wide. */
-export function completenessGraphs(): Panels {
-  return [
     [
-      12,
+      6,
       series({
         id: 43,
         title: 'Devices that report',
@@ -78,7 +70,7 @@ export function completenessGraphs(): Panels {
       }),
     ],
     [
-      12,
+      6,
       series({
         id: 44,
         title: 'Seen from both ends',

@@ -122,7 +122,7 @@ export function overview() {
         height: 4,
         panels: [
           [
-            5,
+            6,
             stat({
               id: 5,
               title: '95th percentile',
@@ -153,7 +153,7 @@ export function overview() {
               physical,
             ),
           ],
-          [6, completeness(8)],
+          [5, completeness(8)],
           [
             3,
             stat({

@@ -1,19 +1,24 @@
-/** A rule as InfluxQL and Grafana's expressions: the same numbers as the evaluator's, from the database. Grafana replaces `$timeFilter`; times of
- * subqueries that must not follow it are written out with `now()`. */
+/** A rule as InfluxQL and Grafana's expressions, over rows of minutes where they have what it needs, else over raw points. For nodes the numbers are those of
+ * the evaluator; for ends they count each byte once (rule-source.ts). Grafana replaces `$timeFilter`; times of subqueries that must not follow it are
+ * written out with `now()`. */
 
+import { isBytes } from '../amount.ts'
 import { toInfluxQL } from '../patterns.ts'
 import type { Form, Rule } from '../rules/rule.ts'
-import { isByNode, OFFSET_OF } from '../rules/rule.ts'
+import { OFFSET_OF } from '../rules/rule.ts'
 import { TAILNET_ADDRESS } from '../scope.ts'
+import { noSource, sourceOf } from './rule-source.ts'
 
 export interface QueryOptions {
   readonly tailnet: string
-  /** How far behind the present a window ends: what is newer may not be in the database yet, s. */
+  /** How far behind the present raw points may be, s: what is newer may not be in the database yet. */
   readonly delaySeconds: number
-  /** Retention policies of InfluxDB 1.x, where points lie in others than the default one. */
-  readonly policy?: string | undefined
-  readonly nodesPolicy?: string | undefined
+  /** What stands after FROM to read a measurement. */
+  readonly from: (measurement: string) => string
 }
+
+/** Rows of a minute stand at its begin, and come when everything logged from there to 30 s after its end is read. */
+const ROWS_DELAY_SECONDS = 90
 
 /** One query, and the range that `$timeFilter` stands for: seconds before the present. */
 interface Query {
@@ -38,18 +43,16 @@ export function unexportable(rule: Rule): string | undefined {
   if (rule.form.is === 'new') return 'newFor needs a history of everything that was seen: only the service evaluates it'
   if (rule.form.is === 'quota' && rule.form.per === 'month')
     return 'InfluxQL has no months: only the service evaluates a monthly quota'
-  if (rule.by.includes('owner') || rule.where.owner)
-    return 'owners are not stored in the database: only the service knows them'
-  return undefined
+  return noSource(rule)
 }
 
 export function chainOf(rule: Rule, options: QueryOptions): Chain {
   const { form } = rule
   const window = seconds(rule.windowNs)
-  const { delaySeconds: delay } = options
+  const { measurement, tags } = sourceOf(rule)
+  const delay = measurement === 'tailnet_flow' ? options.delaySeconds : rowsDelay(options)
   const from = (condition: string, select: string, groups: readonly string[]) =>
-    `SELECT ${select} FROM ${source(rule, options)} WHERE ${[...conditions(rule, options), condition].join(' AND ')}${groupBy(groups)}`
-  const tags = tagsOf(rule)
+    `SELECT ${select} FROM ${options.from(measurement)} WHERE ${[...conditions(rule, options), condition].join(' AND ')}${groupBy(groups)}`
   const query = (text: string, length = window): Query => ({ text, fromSeconds: length + delay, toSeconds: delay })
   const ago = (length: number) => `now() - ${length}s`
   const between = (offset: number) => `time >= ${ago(offset + window + delay)} AND time < ${ago(offset + delay)}`
@@ -66,7 +69,7 @@ export function chainOf(rule: Rule, options: QueryOptions): Chain {
     case 'silent': {
       // Groups that were there lately and are not in the window count as zero.
       const within = Number(form.withinMs) / 1000
-      const now = from(between(0), `${form.is === 'silent' ? 'count("tx_bytes")' : sumOf(rule)} AS "v"`, tags)
+      const now = from(between(0), `${form.is === 'silent' ? 'sum("flows")' : sumOf(rule)} AS "v"`, tags)
       const zero = from('$timeFilter', '0 * sum("tx_bytes") AS "v"', tags)
       return {
         queries: [query(`SELECT sum("v") FROM (${now}), (${zero})${groupBy(tags)}`, within)],
@@ -77,8 +80,9 @@ export function chainOf(rule: Rule, options: QueryOptions): Chain {
       }
     }
     case 'distinct': {
-      const item = form.of === 'dst' ? 'dst_name' : 'port'
-      const inner = from(`"${item}" != 'none' AND $timeFilter`, 'sum("tx_bytes") AS "v"', [...tags, item])
+      const item = form.of === 'port' ? 'port' : 'dst_name'
+      // A row that is no longer true has zeros.
+      const inner = from(`"${item}" != 'none' AND "flows" > 0 AND $timeFilter`, 'sum("flows") AS "v"', [...tags, item])
       return single(query(`SELECT count("v") FROM (${inner})${groupBy(tags)}`), form)
     }
     case 'relayShare':
@@ -106,10 +110,15 @@ export function chainOf(rule: Rule, options: QueryOptions): Chain {
 /** The 99th percentile (`p`) and the highest (`m`) of a rule's sums over the windows of the last days, per group; windows without traffic do not
  * count. */
 export function seenQuery(rule: Rule, options: QueryOptions, days: number): string {
-  const tags = tagsOf(rule)
+  const { measurement, tags } = sourceOf(rule)
   const where = [...conditions(rule, options), `time >= now() - ${days}d`].join(' AND ')
-  const inner = `SELECT ${sumOf(rule)} AS "v" FROM ${source(rule, options)} WHERE ${where}${groupBy([`time(${seconds(rule.windowNs)}s)`, ...tags])} fill(none)`
+  const inner = `SELECT ${sumOf(rule)} AS "v" FROM ${options.from(measurement)} WHERE ${where}${groupBy([`time(${seconds(rule.windowNs)}s)`, ...tags])} fill(none)`
   return `SELECT percentile("v", 99) AS "p", max("v") AS "m" FROM (${inner})${groupBy(tags)}`
+}
+
+/** Grafana judges at whole minutes and takes both ends of a range in: a second more, so that the row at the end is not in. */
+function rowsDelay({ delaySeconds }: QueryOptions): number {
+  return Math.ceil((delaySeconds + ROWS_DELAY_SECONDS) / 60) * 60 + 1
 }
 
 function single(query: Query, form: Extract<Form, { threshold: number }>): Chain {
@@ -117,39 +126,37 @@ function single(query: Query, form: Extract<Form, { threshold: number }>): Chain
   return { queries: [query], math: undefined, compare: 'gt', threshold: form.threshold, recover }
 }
 
-/** Tags that tell groups apart; a node comes with its name, so that people can read it. */
-export function tagsOf(rule: Rule): string[] {
-  return rule.by.flatMap((dim) => {
-    if (dim === 'node') return ['node', 'node_name']
-    return dim === 'src' || dim === 'dst' ? [`${dim}_name`] : [dim]
-  })
-}
-
 function sumOf(rule: Rule): string {
-  if (rule.measure === 'bytes') return 'sum("tx_bytes") + sum("rx_bytes")'
-  return rule.measure === 'pkts' ? 'sum("tx_pkts") + sum("rx_pkts")' : `sum("${rule.measure}")`
+  const fields = fieldsOf(rule)
+  return fields.map((field) => `sum("${field}")`).join(' + ')
 }
 
-function source(rule: Rule, { policy, nodesPolicy }: QueryOptions): string {
-  const byNode = isByNode(rule)
-  const rp = byNode ? (nodesPolicy ?? policy) : policy
-  return `${rp === undefined ? '' : `"${quoted(rp, '"')}".`}"${byNode ? 'tailnet_node' : 'tailnet_flow'}"`
+/** Fields whose sum is the rule's measure. */
+export function fieldsOf(rule: Rule): readonly string[] {
+  const of = isBytes(rule.measure) ? 'bytes' : 'pkts'
+  const isBoth = rule.measure === of || sourceOf(rule).isBothWays
+  return isBoth ? [`tx_${of}`, `rx_${of}`] : [rule.measure]
 }
 
 function conditions(rule: Rule, { tailnet }: QueryOptions): string[] {
   const { where } = rule
+  const { measurement, matched, ports } = sourceOf(rule)
   const all = [`"tailnet" = '${quoted(tailnet, "'")}'`, anyOf('kind', rule.kinds)]
-  if (rule.isRouter) all.push(`"dst" =~ /${TAILNET_ADDRESS}/`, `"src" !~ /${TAILNET_ADDRESS}/`)
-  if (where.node) all.push(...toInfluxQL(where.node, ['node_name', 'node']))
-  if (where.src) all.push(...toInfluxQL(where.src, ['src_name']))
-  if (where.dst) all.push(...toInfluxQL(where.dst, ['dst_name']))
-  if (where.port) all.push(anyOf('port', where.port))
+  if (rule.isRouter && measurement === 'tailnet_node') all.push(anyOf('role', ['router', 'exit']))
+  else if (rule.isRouter) all.push(`"dst" =~ /${TAILNET_ADDRESS}/`, `"src" !~ /${TAILNET_ADDRESS}/`)
+  for (const key of ['node', 'owner', 'src', 'dst'] as const)
+    if (where[key]) all.push(...toInfluxQL(where[key], matched[key]))
+  if (where.port) all.push(either(ports.map((tag) => anyOf(tag, where.port ?? []))))
   if (where.proto) all.push(anyOf('proto', where.proto))
   return all
 }
 
 function anyOf(tag: string, values: readonly (string | number)[]): string {
   const some = values.map((value) => `"${tag}" = '${quoted(String(value), "'")}'`)
+  return either(some)
+}
+
+function either(some: readonly string[]): string {
   return some.length === 1 ? some.join() : `(${some.join(' OR ')})`
 }
 

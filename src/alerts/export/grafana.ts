@@ -9,6 +9,7 @@ import type { AlertsConfig } from '../config.ts'
 import type { Rule } from '../rules/rule.ts'
 import { DISTINCT_UNITS, replacePlaceholders, thresholdText, windowText } from '../summary.ts'
 import { type Chain, chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
+import { nodeNameTag, nodeTag } from './rule-source.ts'
 
 export const RULES_FILE = 'tailflux-alert-rules.yaml'
 export const CONTACT_POINT_FILE = 'tailflux-contact-point.yaml'
@@ -180,10 +181,10 @@ function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
     }).map(([name, text]) => [name, literal(text)]),
   )
   texts.set('value', `${value}${unit}`)
-  texts.set('node', label('node_name'))
-  texts.set('node_id', label('node'))
+  texts.set('node', label(nodeNameTag(rule)))
+  texts.set('node_id', label(nodeTag(rule)))
   for (const dim of ['src', 'dst'] as const) texts.set(dim, label(`${dim}_name`))
-  for (const dim of ['port', 'proto', 'kind'] as const) texts.set(dim, label(dim))
+  for (const dim of ['owner', 'port', 'proto', 'kind'] as const) texts.set(dim, label(dim))
   texts.set('group', groupTemplate(rule, label))
   // Literal text is made safe piece by piece; what is put in is ours.
   return rule.summaries.firing
@@ -192,9 +193,11 @@ function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
     .join('')
 }
 
-function groupTemplate({ by }: Rule, label: (name: string) => string): string {
+function groupTemplate(rule: Rule, label: (name: string) => string): string {
+  const { by } = rule
   const parts: string[] = []
-  if (by.includes('node')) parts.push(label('node_name'))
+  if (by.includes('node')) parts.push(label(nodeNameTag(rule)))
+  if (by.includes('owner')) parts.push(label('owner'))
   if (by.includes('src') && by.includes('dst')) parts.push(`${label('src_name')} to ${label('dst_name')}`)
   else if (by.includes('src')) parts.push(`from ${label('src_name')}`)
   else if (by.includes('dst')) parts.push(`to ${label('dst_name')}`)

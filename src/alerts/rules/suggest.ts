@@ -2,12 +2,11 @@
  * the database is asked by InfluxQL, or the lines of the embedded store are added up here. */
 
 import { formatDuration } from '../../base/units.ts'
-import { type LineParts, partsOfLine } from '../../sink/line-protocol/line-parts.ts'
+import { partsOfLine } from '../../sink/line-protocol/line-parts.ts'
 import { isBytes } from '../amount.ts'
-import { type QueryOptions, seenQuery, tagsOf } from '../export/grafana-query.ts'
-import { TAILNET_ADDRESS } from '../scope.ts'
+import { fieldsOf, type QueryOptions, seenQuery } from '../export/grafana-query.ts'
+import { sourceOf } from '../export/rule-source.ts'
 import type { Rule } from './rule.ts'
-import { isByNode } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
 
 /** One series of an answer: rows of [time, value]. */
@@ -40,6 +39,7 @@ const CANDIDATES: readonly {
 const ABOVE_USUAL = 2
 const ABOVE_MOST = 1.2
 const SERIES_MAX = 5
+const ROUTERS = ['router', 'exit']
 
 export interface SuggestSource {
   /** Per group, over windows with traffic in the last `days`. */
@@ -88,21 +88,25 @@ export function linesSource(
   lines: (measurement: string, days: number) => Iterable<string>,
   tailnet: string,
 ): SuggestSource {
-  const address = new RegExp(TAILNET_ADDRESS)
   return {
     async seen(rule, days) {
       const windows = new Map<string, { tags: Record<string, string>; sums: Map<bigint, number> }>()
-      for (const line of lines(isByNode(rule) ? 'tailnet_node' : 'tailnet_flow', days)) {
+      const { measurement, tags: names } = sourceOf(rule)
+      const measured = fieldsOf(rule)
+      for (const line of lines(measurement, days)) {
         const { tags, fields, timestampNs } = partsOfLine(line)
         const isWanted = tags['tailnet'] === tailnet && (rule.kinds as readonly string[]).includes(tags['kind'] ?? '')
         if (!isWanted || (rule.where.proto && !rule.where.proto.includes(tags['proto'] ?? ''))) continue
-        if (rule.isRouter && (!address.test(tags['dst'] ?? '') || address.test(tags['src'] ?? ''))) continue
-        const own = Object.fromEntries(tagsOf(rule).map((tag) => [tag, tags[tag] ?? '']))
+        if (rule.isRouter && !ROUTERS.includes(tags['role'] ?? '')) continue
+        const own = Object.fromEntries(names.map((tag) => [tag, tags[tag] ?? '']))
         const key = JSON.stringify(own)
         const group = windows.get(key) ?? { tags: own, sums: new Map<bigint, number>() }
         windows.set(key, group)
         const window = timestampNs / rule.windowNs
-        group.sums.set(window, (group.sums.get(window) ?? 0) + measured(rule, fields))
+        group.sums.set(
+          window,
+          measured.reduce((sum, name) => sum + Number(fields[name] ?? 0), group.sums.get(window) ?? 0),
+        )
       }
       return [...windows.values()].map(({ tags, sums }) => {
         const values = [...sums.values()].toSorted((one, other) => one - other)
@@ -112,14 +116,9 @@ export function linesSource(
   }
 }
 
-function measured({ measure }: Rule, fields: LineParts['fields']): number {
-  const field = (name: string) => Number(fields[name] ?? 0)
-  if (measure === 'bytes') return field('tx_bytes') + field('rx_bytes')
-  return measure === 'pkts' ? field('tx_pkts') + field('rx_pkts') : field(measure)
-}
-
 function nameOf(tags: Readonly<Record<string, string>>): string {
-  if (tags['node_name'] !== undefined) return tags['node_name']
+  const node = tags['node_name'] ?? tags['node']
+  if (node !== undefined) return node
   return tags['src_name'] === undefined ? 'the tailnet' : `${tags['src_name']} to ${tags['dst_name']}`
 }
 

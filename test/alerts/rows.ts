@@ -1,0 +1,63 @@
+/** Rows of minutes as lines, from the raw points of a simulated tailnet and its device list: what the service keeps beside raw points. */
+import type { DirectoryView } from '../../src/directory/view.ts'
+import { createRecentMinutes } from '../../src/rollup/hour-before.ts'
+import { createRawPoints, type RawPoints } from '../../src/rollup/raw-points.ts'
+import { EDGE, edgeTable, linesOf, NODE, nodeTable } from '../../src/rollup/row-table.ts'
+import { rowsOfMinute } from '../../src/rollup/rows.ts'
+import { createTextIds } from '../../src/rollup/text-ids.ts'
+import type { Kind } from '../../src/source/parse/message.ts'
+import { namesOf, ownersOf } from '../simulator/names.ts'
+import type { Tailnet } from '../simulator/tailnet.ts'
+import type { TruthPoint } from '../simulator/truth.ts'
+import { MIN } from './world.ts'
+
+/** `truth`: points in the order of time. */
+export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>): string[] {
+  const texts = createTextIds()
+  const minutes = new Map<bigint, RawPoints>()
+  for (const { tags, fields, timestampNs } of truth) {
+    const minuteNs = timestampNs - (timestampNs % MIN)
+    const of = (name: string) => tags[name] ?? ''
+    const portOf = (name: string) => (of(name) === 'none' ? -1 : Number(of(name)))
+    minutes
+      .getOrInsertComputed(minuteNs, () => createRawPoints(minuteNs, texts))
+      .put({
+        node: of('node'),
+        kind: of('kind') as Kind,
+        proto: of('proto'),
+        src: of('src'),
+        dst: of('dst'),
+        srcPort: portOf('src_port'),
+        dstPort: portOf('dst_port'),
+        path: of('path'),
+        startNs: timestampNs,
+        txBytes: fields['tx_bytes'] ?? 0n,
+        txPkts: fields['tx_pkts'] ?? 0n,
+        rxBytes: fields['rx_bytes'] ?? 0n,
+        rxPkts: fields['rx_pkts'] ?? 0n,
+        flows: Number(fields['flows']),
+      })
+  }
+  const names = namesOf(tailnet)
+  const owners = ownersOf(tailnet)
+  const directory: DirectoryView = {
+    nodeOf: names.nodeOf,
+    device: (node) => ({ name: names.nameOf(node) ?? node, owner: owners.get(node) ?? 'none', os: 'none' }),
+    networkOf: () => undefined,
+  }
+  const recent = createRecentMinutes()
+  const lines: string[] = []
+  for (const [minuteNs, points] of [...minutes].toSorted(([one], [other]) => Number(one - other))) {
+    const minute = Number(minuteNs / MIN)
+    const rows = rowsOfMinute(points, texts, directory, recent.before(minute))
+    recent.setReporting(
+      minute,
+      rows.nodes.map(({ node }) => node.id),
+    )
+    const text =
+      linesOf('tailnet_edge', edgeTable('default', rows.edges), EDGE, minuteNs) +
+      linesOf('tailnet_node', nodeTable('default', rows.nodes), NODE, minuteNs)
+    lines.push(...text.split('\n').filter(Boolean))
+  }
+  return lines
+}
