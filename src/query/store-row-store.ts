@@ -6,7 +6,8 @@ import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-histo
 import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement, RowStore } from '../rollup/row-store.ts'
 import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'
-import { type StoredPoint, storedPoints } from '../sink/sqlite/export.ts'
+import type { StoredPoint } from '../sink/sqlite/measurement-table.ts'
+import { storedPoints } from '../sink/sqlite/stored-points.ts'
 import type { Kind } from '../source/parse/message.ts'
 import { fieldsOf, integerIn, tagsOf, textIn } from './stored-fields.ts'
 

@@ -2,7 +2,7 @@
 
 import type { StatementSync } from 'node:sqlite'
 import type { Logger } from 'pino'
-import { type Clock, DAY, MS } from '../../base/clock.ts'
+import { type Clock, MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { prepareExact } from '../../base/sqlite.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
@@ -10,10 +10,18 @@ import type { StoreRetention } from '../config.ts'
 import { escapeTag } from '../line-protocol/escape.ts'
 import { splitLine } from '../line-protocol/line-parts.ts'
 import { linesOf } from '../line-protocol/line-spans.ts'
-import type { Batch, Receipt, Sink, SinkMetrics, Unanswered } from '../sink.ts'
+import { type Batch, type Receipt, type Sink, type SinkMetrics, targetOf, type Unanswered } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
-import { CHECKPOINT_SERIES, prepareCheckpoint } from './checkpoint-table.ts'
+import {
+  type Counts,
+  type MeasurementTable,
+  measurementOf,
+  measurementsIn,
+  prepareMeasurement,
+} from './measurement-table.ts'
 import { openStoreFile, type StoreFile, storeError } from './store-file.ts'
+import { newestIn, pointsIn } from './stored-points.ts'
+import { findCheckpoints, findStates, type ReadPoints, WINDOW, watermarkIn } from './window-points.ts'
 
 export { exportLines } from './export.ts'
 
@@ -22,8 +30,6 @@ export interface EmbeddedStore extends Sink {
   stats(): { points: number; series: number; newestNs: bigint | undefined } | undefined
 }
 
-/** Maximum ids of series in memory; a port scan makes a new one per point. */
-const SERIES_CACHED_MAX = 50_000
 const CLEAN_EVERY_MS = 600_000
 /** Maximum rows that are removed at once, so that no batch waits long. */
 const CLEAN_ROWS = 20_000
@@ -31,15 +37,9 @@ const CLEAN_ROWS = 20_000
 const BUSY_MS_MAX = 30_000
 const BUSY_PAUSE_MS = 50
 
-interface Cached {
-  readonly id: number
-  /** As in the file. */
-  day: number
-}
 interface Opened extends StoreFile {
-  readonly sql: Record<'find' | 'add' | 'use' | 'insert' | 'update' | 'newest' | 'count', StatementSync>
-  readonly checkpoint: ReturnType<typeof prepareCheckpoint>
-  series: Map<string, Cached>
+  readonly total: Record<'count' | 'told' | 'watermark', StatementSync>
+  readonly tables: Map<string, MeasurementTable>
 }
 
 export function createEmbeddedStore(
@@ -65,16 +65,11 @@ export function createEmbeddedStore(
     const { db } = made
     try {
       file = Object.assign(made, {
-        series: new Map<string, Cached>(),
-        checkpoint: prepareCheckpoint(db),
-        sql: {
-          find: db.prepare('SELECT id, day FROM series WHERE key = ?'),
-          add: db.prepare('INSERT INTO series (key, day) VALUES (?, ?) RETURNING id, day'),
-          use: db.prepare('UPDATE series SET day = ? WHERE id = ?'),
-          insert: db.prepare('INSERT INTO point (ns, series, fields) VALUES (?, ?, ?) ON CONFLICT DO NOTHING'),
-          update: db.prepare('UPDATE point SET fields = ?3 WHERE ns = ?1 AND series = ?2'),
-          newest: prepareExact(db, 'SELECT max(watermark) AS ns FROM checkpoint'),
+        tables: new Map<string, MeasurementTable>(),
+        total: {
           count: db.prepare('UPDATE total SET points = points + ?, series = series + ?'),
+          told: db.prepare('UPDATE total SET watermark = max(coalesce(watermark, ?1), ?1)'),
+          watermark: prepareExact(db, 'SELECT watermark AS ns FROM total'),
         },
       })
     } catch (error) {
@@ -101,8 +96,8 @@ export function createEmbeddedStore(
     } catch (error) {
       const reason = storeError(path, error)
       if (now.db.isTransaction) now.db.exec('ROLLBACK')
-      // Ids that were assigned in this transaction are invalid now.
-      now.series.clear()
+      // Tables and ids that were made in this transaction are gone.
+      now.tables.clear()
       if (reason.reaction !== 'retry') close()
       throw reason
     }
@@ -129,31 +124,22 @@ export function createEmbeddedStore(
     }
   }
 
-  /** The id of a series; `counts.series` grows when it is new. */
-  function seriesOf(key: string, day: number, { sql, series }: Opened, counts: Counts): number {
-    let known = series.get(key)
-    if (known === undefined) {
-      known = sql.find.get(key) as Cached | undefined
-      if (known === undefined) {
-        known = sql.add.get(key, day) as unknown as Cached
-        counts.series += 1
-      }
-      if (series.size >= SERIES_CACHED_MAX) series.clear()
-      series.set(key, known)
-    }
-    if (day > known.day) {
-      sql.use.run(day, known.id)
-      known.day = day
-    }
-    return known.id
+  /** Inside a transaction. */
+  function tableOf(measurement: string, { db, tables }: Opened): MeasurementTable {
+    const known = tables.get(measurement)
+    if (known !== undefined) return known
+    const made = prepareMeasurement(db, measurement)
+    tables.set(measurement, made)
+    return made
   }
 
   /** The retention ends at the earlier of the local clock and the newest watermark: a clock that is a month ahead for a minute must not delete a
    * month of points. */
-  function oldestKeptNs({ sql }: Opened): bigint {
-    const { ns } = sql.newest.get() as { ns: bigint | null }
+  function oldestKeptNs({ total }: Opened): (measurement: string) => bigint {
+    const { ns } = total.watermark.get() as { ns: bigint | null }
     const nowNs = clock.now()
-    return (ns !== null && ns < nowNs ? ns : nowNs) - BigInt(options.retention.raw) * MS
+    const untilNs = ns !== null && ns < nowNs ? ns : nowNs
+    return (measurement) => untilNs - BigInt(options.retention[targetOf(measurement)]) * MS
   }
 
   function put(batch: Batch): Receipt {
@@ -161,22 +147,23 @@ export function createEmbeddedStore(
     const text = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.length)
     const lines = linesOf(batch.bytes)
     return transaction((now) => {
-      const oldestNs = oldestKeptNs(now)
+      const oldestNsOf = oldestKeptNs(now)
       const counts = { points: 0, series: 0 }
       let expired = 0
+      let [measurement, oldestNs] = ['', 0n]
       for (const { start, end, timestampNs } of lines) {
+        const { key, fields } = splitLine(text.toString('utf8', start, end - 1))
+        const next = measurementOf(key)
+        if (next !== measurement) [measurement, oldestNs] = [next, oldestNsOf(next)]
         if (timestampNs < oldestNs) {
           expired += 1
           continue
         }
-        const { key, fields } = splitLine(text.toString('utf8', start, end - 1))
-        const id = seriesOf(key, Number(timestampNs / DAY), now, counts)
-        const { changes } = now.sql.insert.run(timestampNs, id, fields)
-        if (changes === 0) now.sql.update.run(timestampNs, id, fields)
-        else counts.points += 1
-        if (key.startsWith(CHECKPOINT_SERIES)) now.checkpoint.put(key, timestampNs, fields)
+        tableOf(measurement, now).put(key, timestampNs, fields, counts)
+        const watermark = measurement === WINDOW ? watermarkIn(fields) : undefined
+        if (watermark !== undefined) now.total.told.run(watermark)
       }
-      if (counts.points + counts.series > 0) now.sql.count.run(counts.points, counts.series)
+      if (counts.points + counts.series > 0) now.total.count.run(counts.points, counts.series)
       return { written: lines.length - expired, rejected: 0, expired, sentMs }
     })
   }
@@ -185,29 +172,24 @@ export function createEmbeddedStore(
   function clean(): void {
     if (clock.monotonicMs() < cleanDueMs) return
     transaction((now) => {
-      const { db, sql } = now
-      const oldestNs = oldestKeptNs(now)
-      const step = prepareExact(db, 'SELECT ns FROM point WHERE ns < ? ORDER BY ns LIMIT 1 OFFSET ?')
-      const stepEnd = (step.get(oldestNs, CLEAN_ROWS) as { ns: bigint } | undefined)?.ns
-      const points = Number(db.prepare('DELETE FROM point WHERE ns < ?').run(stepEnd ?? oldestNs).changes)
-      const series = Number(
-        db
-          .prepare('DELETE FROM series WHERE id IN (SELECT id FROM series WHERE day < ? LIMIT ?)')
-          .run(oldestNs / DAY, CLEAN_ROWS).changes,
+      const oldestNsOf = oldestKeptNs(now)
+      const counts = { points: 0, series: 0 }
+      const isDone = measurementsIn(now.db).every((measurement) =>
+        tableOf(measurement, now).removeBefore(oldestNsOf(measurement), CLEAN_ROWS, counts),
       )
-      now.checkpoint.drop(stepEnd ?? oldestNs)
-      sql.count.run(-points, -series)
-      if (series > 0) now.series.clear()
-      if (stepEnd !== undefined || series === CLEAN_ROWS) return
+      now.total.count.run(counts.points, counts.series)
+      if (!isDone) return
       cleanDueMs = clock.monotonicMs() + CLEAN_EVERY_MS
-      if (points > 0) log.debug({ points, series }, 'old points removed from the embedded store')
+      if (counts.points < 0)
+        log.debug({ points: -counts.points, series: -counts.series }, 'old points removed from the embedded store')
     })
   }
 
-  function ask<T>(signal: AbortSignal, question: (checkpoint: Opened['checkpoint']) => T): T | Unanswered {
+  function ask<T>(signal: AbortSignal, question: (read: ReadPoints) => T): T | Unanswered {
     signal.throwIfAborted()
     try {
-      return question(opened().checkpoint)
+      const { db } = opened()
+      return question((measurement, range) => pointsIn(db, { measurement, ...range }))
     } catch (error) {
       close()
       return { cannotBeQueried: storeError(path, error).message }
@@ -241,17 +223,16 @@ export function createEmbeddedStore(
     },
     listen: listeners.add,
     async checkpoint(tailnet, range, signal) {
-      return ask(signal, ({ find }) => ({ points: find(escapeTag(tagValue(tailnet)), range) }))
+      return ask(signal, (read) => ({ points: findCheckpoints(read, escapeTag(tagValue(tailnet)), range) }))
     },
     async checkpointStates(tailnet, timeNs, signal) {
-      return ask(signal, ({ states }) => ({ states: states(escapeTag(tagValue(tailnet)), timeNs) }))
+      return ask(signal, (read) => ({ states: findStates(read, escapeTag(tagValue(tailnet)), timeNs) }))
     },
     stats() {
       try {
         const { db } = opened()
-        const newest = prepareExact(db, 'SELECT max(ns) AS ns FROM point')
         const { points, series } = db.prepare('SELECT points, series FROM total').get() as unknown as Counts
-        return { points, series, newestNs: (newest.get() as { ns: bigint | null }).ns ?? undefined }
+        return { points, series, newestNs: newestIn(db) }
       } catch {
         return undefined
       }
@@ -260,9 +241,4 @@ export function createEmbeddedStore(
       close()
     },
   }
-}
-
-interface Counts {
-  points: number
-  series: number
 }

@@ -1,12 +1,9 @@
 /** The file of the embedded store.
  *
- *   series   id, key: measurement and tags as in the line; day: of its newest point, in days since the epoch
- *   point    (ns, series) is the identity of a point, as in InfluxDB: writing again overwrites; fields as in the line
- *   checkpoint, checkpoint_state   the points of `tailflux_window` once more (checkpoint-table.ts)
- *   total    one row: how many points and series there are
+ *   series_M, points_M   of each measurement M (measurement-table.ts)
+ *   total                one row: how many points and series there are, and the highest watermark that was written
  *
- * So `export` can return each line byte for byte. Points are ordered by time, because they are written, read and removed in that order. A series is
- * kept until its day is older than the retention.
+ * Tables per measurement, because raw points are many and kept for days, and the others are few and kept for years: each is read and removed for itself.
  *
  * WAL, because export and status page read while the service writes; `synchronous=FULL` makes each commit durable. A write that fails is rolled
  * back as a whole, and the file is opened again for the next one. */
@@ -16,17 +13,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { CollectorError, messageOf } from '../../base/errors.ts'
 import { makePrivateFile, makePrivateFolder, tightenDatabase } from '../../base/private-file.ts'
 import { isBusyCode, isDamageCode, sqliteCode } from '../../base/sqlite.ts'
-import { CHECKPOINT_SCHEMA, CHECKPOINT_STATE_SCHEMA, copyCheckpoints } from './checkpoint-table.ts'
+import { bringToLayout, LAYOUT } from './layouts.ts'
 
-const LAYOUT = 3
-const SCHEMA = `
-CREATE TABLE series (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL) STRICT;
-CREATE TABLE point (ns INTEGER, series INTEGER, fields TEXT NOT NULL, PRIMARY KEY (ns, series)) STRICT, WITHOUT ROWID;
-CREATE TABLE total (points INTEGER NOT NULL, series INTEGER NOT NULL) STRICT;
-INSERT INTO total VALUES (0, 0);
-${CHECKPOINT_SCHEMA}
-PRAGMA user_version = ${LAYOUT};
-`
 /** The WAL file shrinks to this size after a large transaction. */
 const WAL_BYTES_MAX = 64 << 20
 
@@ -69,13 +57,19 @@ export function openStoreReader(path: string): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
-    // All layouts store points in the same way; only the service migrates the file.
-    if (![1, 2].includes(versionOf(db))) checkLayout(db, path)
+    // Only the service brings a file to the layout of today; an export reads older ones too.
+    if (!isOldLayout(db)) checkLayout(db, path)
     return db
   } catch (error) {
     db?.close()
     throw storeError(path, error)
   }
+}
+
+/** One table for all measurements, which this version reads and replaces. */
+export function isOldLayout(db: DatabaseSync): boolean {
+  const version = versionOf(db)
+  return version > 0 && version < LAYOUT
 }
 
 function createOrMigrate(db: DatabaseSync, path: string): void {
@@ -84,13 +78,8 @@ function createOrMigrate(db: DatabaseSync, path: string): void {
     db.exec('BEGIN IMMEDIATE')
     try {
       const version = versionOf(db)
-      if (version === 0) db.exec(SCHEMA)
-      else if (version < LAYOUT) {
-        // Both older layouts kept only the highest checkpoint of each tailnet.
-        db.exec(`DROP TABLE mirror; ${CHECKPOINT_SCHEMA}${CHECKPOINT_STATE_SCHEMA}`)
-        copyCheckpoints(db)
-        db.exec(`PRAGMA user_version = ${LAYOUT}`)
-      }
+      // A database of another program is left as it is.
+      if (version > 0 ? version < LAYOUT : isEmpty(db)) bringToLayout(db, version)
       db.exec('COMMIT')
     } catch (error) {
       db.exec('ROLLBACK')
@@ -98,7 +87,6 @@ function createOrMigrate(db: DatabaseSync, path: string): void {
     }
   }
   checkLayout(db, path)
-  db.exec(CHECKPOINT_STATE_SCHEMA)
 }
 
 function checkLayout(db: DatabaseSync, path: string): void {
@@ -108,6 +96,10 @@ function checkLayout(db: DatabaseSync, path: string): void {
     `The embedded store ${path} has layout ${version}, and this version of tailflux knows ${LAYOUT}. Use the version that wrote it, or move the file away; what the API still has is read again automatically.`,
     { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' },
   )
+}
+
+function isEmpty(db: DatabaseSync): boolean {
+  return (db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number }).tables === 0
 }
 
 function versionOf(db: DatabaseSync): number {

@@ -5,48 +5,16 @@ import { once } from 'node:events'
 import { existsSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { DAY, HOUR } from '../../../src/base/clock.ts'
 import { encodeLine } from '../../../src/sink/line-protocol/encode-line.ts'
-import type { SinkMetrics } from '../../../src/sink/sink.ts'
-import { createEmbeddedStore, exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
-import { createFakeClock, NOON_NS } from '../../helpers/fake-clock.ts'
-import { countingMetrics, silentLog } from '../../helpers/silent.ts'
-import { temporaryFolder } from '../../helpers/temporary-folder.ts'
+import { exportLines } from '../../../src/sink/sqlite/embedded-store.ts'
+import { NOON_NS } from '../../helpers/fake-clock.ts'
 import { ensure, missing } from '../../services/servers.ts'
 import { mountSmallDisk, noSmallDisk } from '../../services/small-disk.ts'
-import { countsOf } from '../counts-of.ts'
 import { batchOf, faultOf, live } from '../influxdb/influx-world.ts'
-
-const WEEK_MS = 7 * 86_400_000
-
-function placeFor(t: TestContext): string {
-  const dir = temporaryFolder(t)
-  return join(dir, 'data', 'store.db')
-}
-function openIn(t: TestContext, path: string, clock = createFakeClock()) {
-  const metrics = countingMetrics<SinkMetrics>()
-  const store = createEmbeddedStore(
-    { path, retention: { raw: WEEK_MS, minutes: WEEK_MS, main: WEEK_MS } },
-    { clock, log: silentLog, metrics },
-  )
-  t.after(() => store.stop())
-  return {
-    store,
-    clock,
-    metrics,
-    write: (lines: readonly string[]) => store.write(batchOf(lines), live()).then(countsOf),
-  }
-}
-const exported = (path: string, range = {}) => [...exportLines(path, range)].map((line) => line.slice(0, -1))
-/** `count` lines of `series` series, one second apart up to the clock's noon. */
-function linesOf(count: number, series = 3, first = 0): string[] {
-  return Array.from({ length: count }, (_, index) => {
-    const number = first + index
-    return `tailnet_flow,node=n${number % series}CNTRL v=${number}i ${NOON_NS - BigInt(count + first - index) * 1_000_000_000n}`
-  })
-}
+import { exported, linesOf, openIn, placeFor, WEEK_MS } from './store-world.ts'
 
 test('lines come back byte for byte, oldest first', async (t) => {
   const path = placeFor(t)
@@ -192,77 +160,6 @@ test('the checkpoint is every window of a tailnet in a range, over restarts, lat
     assert.deepEqual(await store.checkpoint(tailnet, range, live()), { points }, tailnet)
   }
   assert.deepEqual(await store.checkpoint('pre', range, live()), { points: [] })
-})
-
-test('files of the layouts before keep their points and their checkpoints', async (t) => {
-  for (const [version, undo] of [
-    [1, 'CREATE TABLE mirror (tailnet TEXT PRIMARY KEY, watermark INTEGER NOT NULL, acked INTEGER NOT NULL) STRICT'],
-    [
-      2,
-      'CREATE TABLE mirror (tailnet TEXT PRIMARY KEY, watermark INTEGER NOT NULL, acked INTEGER NOT NULL, passed INTEGER) STRICT',
-    ],
-  ] as const) {
-    const path = placeFor(t)
-    const line = (fields: Record<string, bigint>, ns: bigint) =>
-      Buffer.from(encodeLine('tailflux_window', { pass: '1', tailnet: 'default' }, fields, ns))
-        .toString()
-        .trimEnd()
-    const first = openIn(t, path)
-    await first.write([
-      ...linesOf(10),
-      line({ watermark: 10n, acked: 11n }, NOON_NS),
-      line({ acked: 9n }, NOON_NS - DAY),
-    ])
-    await first.store.stop()
-    const old = new DatabaseSync(path)
-    old.exec(
-      `DROP TABLE checkpoint; ${undo}; INSERT INTO mirror (tailnet, watermark, acked) VALUES ('default', 10, 11)`,
-    )
-    old.exec(`PRAGMA user_version = ${version}`)
-    old.close()
-    const lines = exported(path)
-    assert.equal(lines.length, 12, 'an export needs no new layout')
-    const { store, write } = openIn(t, path)
-    await write([line({ watermark: 12n, acked: 13n, passed: 7n }, NOON_NS + 1n)])
-    const answer = await store.checkpoint('default', { fromNs: NOON_NS - DAY, toNs: NOON_NS + HOUR }, live())
-    assert.deepEqual(
-      'points' in answer &&
-        answer.points.map(({ timeNs, ackedNs, passedNs, writer }) => [timeNs, ackedNs, passedNs, writer]),
-      [
-        [NOON_NS - DAY, 9n, undefined, undefined],
-        [NOON_NS, 11n, undefined, undefined],
-        [NOON_NS + 1n, 13n, 7n, undefined],
-      ],
-    )
-    assert.deepEqual(exported(path).slice(0, 12), lines)
-  }
-})
-
-test('checkpoint and totals are read without a scan, and old checkpoints go with their points', async (t) => {
-  const path = placeFor(t)
-  await openIn(t, path).write(linesOf(10))
-  const db = new DatabaseSync(path, { readOnly: true })
-  const planOf = (sql: string) =>
-    db
-      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
-      .all()
-      .map((row) => row['detail'])
-  assert.deepEqual(planOf("SELECT * FROM checkpoint WHERE ns BETWEEN 1 AND 2 AND tailnet = 'x'"), [
-    'SEARCH checkpoint USING PRIMARY KEY (ns>? AND ns<?)',
-  ])
-  assert.match(String(planOf('SELECT max(watermark) AS ns FROM checkpoint')), /^SEARCH checkpoint/)
-  assert.deepEqual(planOf('DELETE FROM checkpoint WHERE ns < 5'), ['SEARCH checkpoint USING PRIMARY KEY (ns<?)'])
-  assert.match(String(planOf('SELECT max(ns) AS ns FROM point')), /^SEARCH point/)
-  assert.deepEqual(planOf('DELETE FROM point WHERE ns < 5'), ['SEARCH point USING PRIMARY KEY (ns<?)'])
-  db.close()
-
-  const { store, clock, write } = openIn(t, placeFor(t))
-  const line = (ns: bigint) => `tailflux_window,pass=1,tailnet=default acked=1i ${ns}`
-  await write([line(NOON_NS)])
-  await clock.advance(Number((8n * DAY) / 1_000_000n))
-  await write([line(clock.now())])
-  const answer = await store.checkpoint('default', { fromNs: 0n, toNs: clock.now() }, live())
-  assert.deepEqual('points' in answer && answer.points.map(({ timeNs }) => timeNs), [clock.now()])
 })
 
 test('writes at the same time, of more series than are kept in memory', async (t) => {
