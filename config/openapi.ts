@@ -55,6 +55,7 @@ export function documentedApp(beforeRoutes: NonNullable<HttpDeps['beforeRoutes']
       metrics: { render: never, contentType: '' },
       failures: { failed: never, works: never },
       status: never,
+      flows: never,
       run: never,
       pause: never,
       resume: never,

@@ -37,6 +37,8 @@ import { createStatus, type ServiceStatus } from './observe/status.ts'
 import { createObservers } from './observers/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createPrivacy } from './privacy/privacy.ts'
+import { findFlows } from './query/flows.ts'
+import { openRows } from './query/open-rows.ts'
 import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secrets/redactor.ts'
@@ -208,12 +210,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     onBroken,
   })
   const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
+  const stored = openRows({ influx, retention: settings.retention, storePath: paths.store, tailnet }, { clock })
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
     health,
     metrics,
     status,
+    flows: (request, signal) => findFlows({ store: stored.rows, clock }, request, signal),
     failures: observers,
     isAlive: pipeline.isAlive,
     controlToken: control.value,
@@ -226,6 +230,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   if (state !== deps.state) parts.defer(() => state.close())
   parts.defer(() => control.remove())
   for (const part of [deadLetters, source, sink, observers, metrics]) parts.defer(() => part.stop())
+  parts.defer(() => stored.stop())
   parts.defer(() => logWatch?.())
   parts.defer(() => http.stop())
   parts.defer(async () => void (await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])))

@@ -27,7 +27,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   observe: ['source', 'sink', 'ledger', 'observers', 'alerts', 'live', 'secrets'],
   pipeline: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers', 'observe'],
   page: ['observe', 'live', 'http'],
-  http: ['source', 'observe', 'observers', 'live', 'page', 'secrets', 'http-client'],
+  http: ['source', 'query', 'observe', 'observers', 'live', 'page', 'secrets', 'http-client'],
   config: [
     'secrets',
     'http-client',

@@ -1,13 +1,14 @@
-/** `tailflux flows`: the stored flows of the last minutes, largest first. */
+/** `tailflux flows`: stored traffic of the last minutes or of months, largest first. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { bytesText, isoOf, timeText } from '../base/format.ts'
 import { pathsIn } from '../config/data-dir.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
-import { bytesOf, type Flow, type FlowFilter, flowsOfInflux, flowsOfStore, topFlows } from '../query/flows.ts'
-import { createInfluxQl } from '../query/influxql.ts'
-import { createInfluxHttp } from '../sink/influxdb/transport.ts'
-import { KINDS } from '../source/parse/message.ts'
+import { parsePort, parseProto } from '../query/flow-texts.ts'
+import { answerOf, type Edge, type FlowsRequest, type FoundFlows, findFlows, type RawFlow } from '../query/flows.ts'
+import { bytesOf } from '../query/largest.ts'
+import { openRows } from '../query/open-rows.ts'
+import { KINDS, type Kind } from '../source/parse/message.ts'
 import { load } from './settings.ts'
 import { plain } from './status.ts'
 import { timeArgument } from './time.ts'
@@ -16,91 +17,78 @@ interface FlowsOptions {
   readonly from?: bigint
   readonly to?: bigint
   readonly node?: string
-  readonly kind?: string
+  readonly owner?: string
+  readonly kind?: Kind
   readonly port?: string
   readonly proto?: string
+  readonly raw?: boolean
   readonly limit: number
   readonly json?: boolean
 }
 
 const LIMIT = 20
-const TIMEOUT_MS = 60_000
 
 export function flowsCommand(): Command {
   return new Command('flows')
-    .description('Print stored flows, summed over the last 15 minutes or another range, largest first, each flow once.')
-    .option('--from <time>', 'start: RFC 3339, a day, or an age such as 2h (default: 15m)', timeArgument)
+    .description(
+      'Print stored flows, summed over the last 15 minutes or another range, largest first. Each byte is counted once, although both endpoints report it.',
+    )
+    .option('--from <time>', 'start: RFC 3339, a day, or an age such as 2h or 90d (default: 15m)', timeArgument)
     .option('--to <time>', 'end (default: now)', timeArgument)
     .option('--node <name>', 'only flows of this device: name, address or stable id')
-    .addOption(new Option('--kind <kind>', 'only this kind').choices(KINDS))
-    .option('--port <number>', 'only this service port')
-    .option('--proto <name>', 'only this protocol, such as tcp')
+    .option('--owner <owner>', 'only flows of devices of this user, or with this tag, such as tag:web')
+    .addOption(new Option('--kind <kind>', 'only this kind (default: all but physical)').choices(KINDS))
+    .option('--port <number>', 'only this service port; none: flows without one', portArgument)
+    .option('--proto <name>', 'only this protocol, such as tcp, or its number', protoArgument)
+    .option('--raw', 'raw points: what each node reported, not summed; both endpoints report the same bytes')
     .option('-n, --limit <number>', 'how many to print', count, LIMIT)
     .option('--json', 'as JSON; counters are strings, because they can exceed what JSON numbers hold')
     .addHelpText(
       'after',
       `
 Reads the embedded store, or InfluxDB (by InfluxQL) if INFLUX_URL is set. Can run while the service runs.
-Both endpoints report a connection; the larger report is shown. Physical flows are the same traffic, encrypted, as sent on the wire.`,
+Up to two days are read by minutes, up to 30 days by hours, longer ranges by days (UTC), as far as each is kept; the range that
+is printed below the table is the one that was summed. Physical flows are the same traffic, encrypted, as sent on the wire.`,
     )
     .action(async (options: FlowsOptions, command: Command) => {
       const { settings } = load(command)
-      const filter: FlowFilter = {
-        fromNs: options.from ?? timeArgument('15m'),
-        toNs: options.to ?? systemClock.now(),
-        tailnet: tailnetTag(settings),
-        node: options.node,
-        kind: options.kind,
-        port: options.port,
-        proto: options.proto,
-      }
-      const all = await readFlows(settings, filter)
-      // Without a filter by kind the same bytes would be listed twice: plain, and encrypted.
-      const flows = options.kind === undefined ? all.filter(({ kind }) => kind !== 'physical') : all
-      const top = topFlows(flows, options.limit)
-      process.stdout.write(options.json ? jsonOf(filter, top) : tableOf(filter, top))
+      const { from, to, raw, limit, node, owner, kind, port, proto } = options
+      const [fromNs, toNs] = [from ?? timeArgument('15m'), to ?? systemClock.now()]
+      if (fromNs >= toNs) command.error("error: option '--from <time>' must be earlier than '--to <time>'")
+      const request = { fromNs, toNs, node, owner, kind, port, proto, limit, isRaw: raw === true }
+      const found = await read(settings, request)
+      const json = () => `${JSON.stringify(answerOf(tailnetTag(settings), found), undefined, 2)}\n`
+      process.stdout.write(options.json ? json() : textOf(found))
     })
 }
 
-async function readFlows(settings: Settings, filter: FlowFilter): Promise<readonly Flow[]> {
-  const { url } = settings.influx
-  if (url === undefined) return flowsOfStore(pathsIn(settings.dataDir).store, filter)
-  const config = { ...settings.influx, url }
-  const label = `The database at ${url}`
-  const http = createInfluxHttp(config, label)
+async function read(settings: Settings, request: FlowsRequest): Promise<FoundFlows> {
+  const { influx, retention, dataDir } = settings
+  const config = { influx, retention, storePath: pathsIn(dataDir).store, tailnet: tailnetTag(settings) }
+  const { rows, stop } = openRows(config, { clock: systemClock })
   try {
-    const influxql = createInfluxQl({ ...config, retention: settings.retention }, { http, label, clock: systemClock })
-    return await flowsOfInflux(influxql, filter, AbortSignal.timeout(TIMEOUT_MS))
+    return await findFlows({ store: rows, clock: systemClock }, request, new AbortController().signal)
   } finally {
-    http.stop()
+    stop()
   }
 }
 
-function jsonOf({ fromNs, toNs, tailnet }: FlowFilter, flows: readonly Flow[]): string {
-  const answer = { tailnet, from: isoOf(fromNs), to: isoOf(toNs), flows }
-  return `${JSON.stringify(answer, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value), 2)}\n`
+function textOf(found: FoundFlows): string {
+  const { tier, fromNs, toNs } = found
+  const range = `${timeText(isoOf(fromNs))} to ${timeText(isoOf(toNs))}`
+  if (found.flows.length === 0) return `No flows from ${range}.\n`
+  const rows =
+    found.tier === 'raw'
+      ? [
+          ['BYTES', 'SENT', 'RECEIVED', 'KIND', 'PROTO', 'FROM', 'TO', 'REPORTED BY', 'TIME'],
+          ...found.flows.map(rawCells),
+        ]
+      : [['BYTES', 'SENT', 'RECEIVED', 'KIND', 'PROTO', 'FROM', 'TO', 'OWNERS'], ...found.flows.map(edgeCells)]
+  return `${tableOf(rows)}\n${range}, ${tier === 'raw' ? 'raw points' : `by ${tier}`}\n`
 }
 
-function tableOf({ fromNs, toNs }: FlowFilter, flows: readonly Flow[]): string {
-  const range = `${timeText(isoOf(fromNs))} to ${timeText(isoOf(toNs))}`
-  if (flows.length === 0) return `No flows from ${range}.\n`
-  const rows = [
-    ['BYTES', 'SENT', 'RECEIVED', 'KIND', 'PROTO', 'FROM', 'TO', 'REPORTED BY'],
-    ...flows.map((flow) => [
-      bytesText(Number(bytesOf(flow))),
-      bytesText(Number(flow.txBytes)),
-      bytesText(Number(flow.rxBytes)),
-      flow.kind,
-      flow.port === 'none' ? flow.proto : `${flow.proto} ${flow.port}`,
-      plain(endpointName(flow.srcName)),
-      plain(
-        flow.path === 'none' || flow.path === 'direct'
-          ? endpointName(flow.dstName)
-          : `${endpointName(flow.dstName)} (relayed)`,
-      ),
-      plain(flow.nodeName),
-    ]),
-  ]
+/** The first three columns are numbers. */
+function tableOf(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
   const lines = rows.map((row) =>
     row
@@ -108,11 +96,58 @@ function tableOf({ fromNs, toNs }: FlowFilter, flows: readonly Flow[]): string {
       .join('  ')
       .trimEnd(),
   )
-  return `${lines.join('\n')}\n\n${range}\n`
+  return `${lines.join('\n')}\n`
 }
 
-function endpointName(name: string): string {
-  return name === 'none' ? '(not recorded)' : name
+function edgeCells(edge: Edge): string[] {
+  const { proto, port, srcName, dstName, srcOwner, dstOwner } = edge
+  return [
+    ...commonCells(edge),
+    port === 'none' ? proto : `${proto} ${port}`,
+    endpointText(srcName),
+    `${endpointText(dstName)}${relayed(edge)}`,
+    srcOwner === dstOwner ? plain(srcOwner) : `${plain(srcOwner)} → ${plain(dstOwner)}`,
+  ]
+}
+
+function rawCells(flow: RawFlow): string[] {
+  const { proto, src, srcPort, dst, dstPort, node, timeNs } = flow
+  const withPort = (address: string, port: string) =>
+    `${endpointText(address)}${port === 'none' ? '' : ` port ${port}`}`
+  return [
+    ...commonCells(flow),
+    proto,
+    withPort(src, srcPort),
+    `${withPort(dst, dstPort)}${relayed(flow)}`,
+    plain(node),
+    isoOf(timeNs),
+  ]
+}
+
+function commonCells(flow: Edge | RawFlow): string[] {
+  const { txBytes, rxBytes, kind } = flow
+  return [bytesOf(flow), txBytes, rxBytes].map((bytes) => bytesText(Number(bytes))).concat(kind)
+}
+
+function relayed({ path }: Edge | RawFlow): string {
+  return path.startsWith('derp') ? ' (relayed)' : ''
+}
+
+function endpointText(name: string): string {
+  return name === 'none' ? '(not recorded)' : plain(name)
+}
+
+function portArgument(text: string): string {
+  const port = parsePort(text)
+  if (port === undefined) throw new InvalidArgumentError('It must be a number from 0 to 65535, or none.')
+  return port
+}
+
+function protoArgument(text: string): string {
+  const proto = parseProto(text)
+  if (proto === undefined)
+    throw new InvalidArgumentError('It must be a name such as tcp, udp or icmp, or a number from 0 to 255.')
+  return proto
 }
 
 function count(text: string): number {

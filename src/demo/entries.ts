@@ -24,3 +24,10 @@ export interface DemoEntry extends Record<keyof Counts, number | bigint> {
 
 /** Entries by kind: virtual, subnet, exit, physical. */
 export type Entries = readonly [DemoEntry[], DemoEntry[], DemoEntry[], DemoEntry[]]
+
+export function addCounts(sum: Counts, counts: Counts): void {
+  sum.txPkts += counts.txPkts
+  sum.txBytes += counts.txBytes
+  sum.rxPkts += counts.rxPkts
+  sum.rxBytes += counts.rxBytes
+}

@@ -1,7 +1,7 @@
 /** Records as the API writes them: the same order of members, no members that are zero, times without trailing zeros. */
 
 import type { DemoEntry } from './entries.ts'
-import { type DemoNode, DNS_SUFFIX } from './nodes.ts'
+import type { DemoNode } from './nodes.ts'
 import type { DemoRecord } from './records.ts'
 
 /** The JSON text of a node while it had this name. */
@@ -41,7 +41,7 @@ function createTimeWriter(): (ns: bigint) => string {
   }
 }
 
-/** The name of a node at this time, without the DNS suffix. */
+/** The first label of a node's name at this time. */
 export type NameOf = (node: DemoNode, atNs: bigint) => string
 
 /** Returns a function that writes the JSON text of one message. */
@@ -57,7 +57,7 @@ export function createMessageWriter(nameOf: NameOf): (record: DemoRecord) => str
     if (cached?.name === name) return cached.text
     const text = JSON.stringify({
       nodeId: node.nodeId,
-      name: `${name}.${DNS_SUFFIX}`,
+      name: `${name}.${node.domain}`,
       addresses: [node.v4.text, node.v6.text],
       ...(withOs ? { os: node.os } : {}),
       ...(node.user === undefined ? {} : { user: node.user }),

@@ -13,6 +13,14 @@ export function mix(seed: number, a: number, b: number, c: number): number {
   return (h ^ (h >>> 15)) >>> 0
 }
 
+/** One of many numbers that a hash determines: 32 bits, unsigned. */
+export function scramble(hash: number, index: number): number {
+  let h = Math.imul(hash ^ Math.imul(index + 1, 0x9e3779b1), 0x85ebca6b)
+  h ^= h >>> 13
+  h = Math.imul(h, 0xc2b2ae35)
+  return (h ^ (h >>> 16)) >>> 0
+}
+
 /** The limit that `mix` stays below with this probability (0 to 1). */
 export function limitOf(chance: number): number {
   return Math.min(1, Math.max(0, chance)) * 2 ** 32

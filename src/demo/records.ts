@@ -2,25 +2,18 @@
 
 import type { DemoEntry, Entries } from './entries.ts'
 import type { DemoNode } from './nodes.ts'
-import {
-  BLOCK,
-  COPY_SLOTS,
-  LAG_SLOTS,
-  OUTAGE_BLOCKS,
-  type Outage,
-  SLOT,
-  SLOT_NS,
-  slotNs,
-  slotOf,
-  type Times,
-  type TimesOfNodes,
-} from './times.ts'
-import type { Traffic } from './traffic.ts'
+import { BLOCK, OUTAGE_BLOCKS, type Outage, type Presence } from './presence.ts'
+import { SLOT, SLOT_NS, slotNs, slotOf } from './slots.ts'
+import { COPY_SLOTS, LAG_SLOTS, type Span, type Times, type TimesOfNodes } from './times.ts'
+import type { PacketTimes, Traffic } from './traffic.ts'
 
 /** One message of the API. */
 export interface DemoRecord {
   readonly node: DemoNode
+  /** The slot of its first packet. */
   readonly slot: number
+  /** When it began, by true time: with the node, the identity of the record. */
+  readonly openedNs: bigint
   /** Number of this part of a split record, from 0. */
   readonly part: number
   /** True for the second upload of a record. Only `loggedNs` differs from the first. */
@@ -42,7 +35,7 @@ interface Plan {
   /** ns after the start of the chunk's first slot. */
   readonly logged: number
   readonly node: number
-  readonly slot: number
+  readonly span: Span
   readonly part: number
   readonly parts: number
   readonly outage: Outage | undefined
@@ -57,8 +50,66 @@ const CHUNK_NS = 686n * SLOT_NS
 /** Records with `logged` from `fromNs` to `toNs`, both inclusive, in that order. */
 export type Records = (fromNs: bigint, toNs: bigint) => Generator<DemoRecord>
 
-export function createRecords(nodes: readonly DemoNode[], traffic: Traffic, times: TimesOfNodes): Records {
+/** The timer of a client: it runs this long from the first packet on. Clients older than 1.92 count all the time in steps of this length. */
+const TIMER = 5e9
+/** Every so many slots, about a minute, a node begins anew: a record that is open ends then. So records do not depend on all that was before. */
+const RUN_SLOTS = 12
+const RUN = RUN_SLOTS * SLOT
+
+/** How far the records of a node are known. Times are ns after the start of slot `begin`. */
+interface Cursor {
+  readonly node: number
+  readonly begin: number
+  /** Spans that begin in an earlier slot are not visited. */
+  readonly first: number
+  /** The next slot to look at. */
+  slot: number
+  /** A record begins with the next packet from here on. */
+  open: number
+  /** Where the run ends. */
+  cut: number
+  isFirst: boolean
+}
+
+export function createRecords(
+  nodes: readonly DemoNode[],
+  traffic: Traffic,
+  times: TimesOfNodes,
+  presence: Presence,
+): Records {
   const scratch: Times = { start: 0, end: 0, logged: 0, apart: 0 }
+
+  /** Begins with the run that has the first packet of slot `first`. */
+  function createCursor(node: number, first: number): Cursor {
+    const shift = node % RUN_SLOTS
+    const begin = Math.floor((first - 1 - shift) / RUN_SLOTS) * RUN_SLOTS + shift
+    return { node, begin, slot: begin, first, open: nodes[node]!.phaseNs, cut: 0, isFirst: true }
+  }
+
+  /** Visits the spans of a node's records that begin up to slot `last`, inclusive, in order. The next call goes on from there. */
+  function visitSpans(cursor: Cursor, last: number, visit: (span: Span) => void): void {
+    const { node, begin, first } = cursor
+    const { phaseNs, old, reports } = nodes[node]!
+    if (!reports) return
+    for (; cursor.slot <= last; cursor.slot++) {
+      const { slot } = cursor
+      const at = (slot - begin) * SLOT
+      if (slot < 0 || at + SLOT <= cursor.open) continue
+      const packets = traffic.packetTimes(node, slot)
+      for (;;) {
+        const from = firstFrom(packets, cursor.open - at)
+        if (from === Infinity) break
+        const time = at + from
+        if (time >= cursor.cut) {
+          cursor.cut = phaseNs + (Math.floor((time - phaseNs) / RUN) + 1) * RUN
+          cursor.isFirst = true
+        }
+        cursor.open = Math.min(old ? nextTick(time, cursor.cut) : time + TIMER, cursor.cut)
+        if (slot >= first) visit({ slot, from, to: cursor.open - at, isFirst: cursor.isFirst })
+        cursor.isFirst = false
+      }
+    }
+  }
 
   /** The plans of one chunk, in the order of `logged`. Both ends inclusive. */
   function* plans(fromNs: bigint, toNs: bigint): Generator<{ plan: Plan; baseNs: bigint }> {
@@ -76,73 +127,74 @@ export function createRecords(nodes: readonly DemoNode[], traffic: Traffic, time
       bucket.push(plan)
     }
 
-    function putParts(node: number, slot: number, outage: Outage | undefined, delay: number): void {
-      const parts = times.partsOf(node, slot)
-      times.timesOf(node, slot, scratch)
-      let logged = (slot - base) * SLOT + scratch.logged
+    function putParts(node: number, span: Span, outage: Outage | undefined, delay: number): void {
+      const parts = times.partsOf(node, span)
+      times.timesOf(node, span, scratch)
+      let logged = (span.slot - base) * SLOT + scratch.logged
       // After waking up, the node uploads everything at once: `logged` increases in steps of a microsecond.
       if (outage !== undefined) {
-        times.timesOf(node, outage.wake, scratch)
-        logged = (outage.wake - base) * SLOT + scratch.start + 2_500_000_000 + (slot - outage.from) * 1000
+        const held = (span.slot - outage.from) * SLOT + span.from
+        logged = (outage.wake - base) * SLOT + times.uploadAfterWaking(node) + Math.floor(held / 1e6)
       }
       for (let part = 0; part < parts; part++) {
         const first = logged + part * 2
-        put({ logged: first + delay, node, slot, part, parts, outage, copy: delay > 0, first })
+        put({ logged: first + delay, node, span, part, parts, outage, copy: delay > 0, first })
       }
     }
 
-    const hasRecord = (node: number, slot: number) => slot >= 0 && traffic.isActive(node, slot, traffic.levelsAt(slot))
-
     const lastBlock = Math.floor(last / BLOCK)
     for (let block = Math.floor(base / BLOCK) - OUTAGE_BLOCKS; block <= lastBlock; block++) {
-      for (const outage of times.outagesBegun(block)) {
+      for (const outage of presence.outagesBegun(block)) {
         if (outage.wake < base || outage.wake > last) continue
-        for (let slot = outage.from; slot < outage.asleep; slot++) {
+        visitSpans(createCursor(outage.node, outage.from), outage.asleep - 1, (span) => {
           // Compared by value, because the cache of outages may hold another object by now.
-          if (times.outageAt(outage.node, slot)?.from === outage.from && hasRecord(outage.node, slot))
-            putParts(outage.node, slot, outage, 0)
-        }
+          if (presence.outageAt(outage.node, span.slot)?.from === outage.from) putParts(outage.node, span, outage, 0)
+        })
       }
     }
     for (let block = Math.floor((base - COPY_SLOTS) / BLOCK) - 1; block <= lastBlock; block++) {
       for (const { node, from: begin, to: end, delayNs } of times.copiesBegun(block)) {
         if (end < base - COPY_SLOTS || begin > last) continue
-        for (let slot = begin; slot <= end; slot++) {
-          if (times.outageAt(node, slot) === undefined && hasRecord(node, slot))
-            putParts(node, slot, undefined, delayNs)
-        }
+        visitSpans(createCursor(node, begin), end, (span) => {
+          if (presence.outageAt(node, span.slot) === undefined) putParts(node, span, undefined, delayNs)
+        })
       }
     }
 
-    for (let slot = Math.max(base, 0); slot <= last; slot++) {
-      const levels = traffic.levelsAt(slot)
-      for (let node = 0; node < nodes.length; node++) {
-        if (traffic.isActive(node, slot, levels) && times.outageAt(node, slot) === undefined)
-          putParts(node, slot, undefined, 0)
+    const cursors = nodes.map(({ index }) => createCursor(index, Math.max(base, 0)))
+    for (let slot = Math.max(base - RUN_SLOTS - 1, 0); slot <= last; slot++) {
+      traffic.load(slot)
+      for (const cursor of cursors) {
+        visitSpans(cursor, slot, (span) => {
+          if (presence.outageAt(cursor.node, span.slot) === undefined) putParts(cursor.node, span, undefined, 0)
+        })
       }
       // No record of a later slot is logged in this slot, so its bucket is complete.
       const bucket = buckets[slot - base]
       if (bucket === undefined) continue
       buckets[slot - base] = undefined
-      bucket.sort((a, b) => a.logged - b.logged || a.node - b.node || a.slot - b.slot || a.part - b.part)
+      bucket.sort(inOrder)
       for (const plan of bucket) yield { plan, baseNs }
     }
   }
 
   function recordOf(plan: Plan, baseNs: bigint, whole: Entries): DemoRecord {
-    const { node: index, slot, part, parts, outage } = plan
+    const { node: index, span, part, parts, outage } = plan
+    const { slot } = span
     const node = nodes[index]!
-    times.timesOf(index, slot, scratch)
+    times.timesOf(index, span, scratch)
     const beginNs = slotNs(slot)
     const startNs = beginNs + BigInt(scratch.start + part * scratch.apart)
     let endNs = beginNs + BigInt(scratch.end)
     if (part < parts - 1) endNs = startNs + BigInt(scratch.apart >> 1)
     // The timer that ends a record does not run while the node sleeps.
-    else if (outage !== undefined && slot === outage.asleep - 1) endNs = slotNs(outage.wake) + BigInt(node.phaseNs)
+    else if (outage !== undefined && slot === outage.asleep - 1 && span.to > SLOT)
+      endNs = slotNs(outage.wake) + BigInt(node.phaseNs)
     const entries = parts === 1 ? whole : partOf(whole, part, parts)
     return {
       node,
       slot,
+      openedNs: beginNs + BigInt(span.from),
       part,
       copy: plan.copy,
       late: outage !== undefined,
@@ -164,17 +216,39 @@ export function createRecords(nodes: readonly DemoNode[], traffic: Traffic, time
   return function* records(fromNs, toNs) {
     let begin = fromNs > 0n ? fromNs : 0n
     /** The parts of a split record follow each other closely, so their traffic is computed once. */
-    let made: { node: number; slot: number; entries: Entries } | undefined
+    let made: { node: number; span: Span; entries: Entries } | undefined
     while (begin <= toNs) {
       const end = begin + CHUNK_NS - 1n < toNs ? begin + CHUNK_NS - 1n : toNs
       for (const { plan, baseNs } of plans(begin, end)) {
-        const { node, slot } = plan
-        if (made?.node !== node || made.slot !== slot) made = { node, slot, entries: traffic.entriesOf(node, slot) }
+        const { node, span } = plan
+        if (made?.node !== node || made.span !== span) made = { node, span, entries: traffic.entriesOf(node, span) }
         yield recordOf(plan, baseNs, made.entries)
       }
       begin = end + 1n
     }
   }
+}
+
+function inOrder(a: Plan, b: Plan): number {
+  return (
+    a.logged - b.logged || a.node - b.node || a.span.slot - b.span.slot || a.span.from - b.span.from || a.part - b.part
+  )
+}
+
+/** The first packet that is not before `from`; Infinity without. */
+function firstFrom({ begin, end, times }: PacketTimes, from: number): number {
+  let first = Infinity
+  for (let i = begin; i < end; i++) {
+    const time = times[i]!
+    if (time < first && time >= from) first = time
+  }
+  return first
+}
+
+/** The next step of the old clients' timer, which begins with the run that ends at `cut`. */
+function nextTick(time: number, cut: number): number {
+  const begin = cut - RUN
+  return begin + (Math.floor((time - begin) / TIMER) + 1) * TIMER
 }
 
 /** The entries of one part of a split record. The very first entry is in every part, with a share of its counters. */

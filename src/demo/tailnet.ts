@@ -3,6 +3,7 @@
 import { createLinks } from './links.ts'
 import { createMessageWriter } from './messages.ts'
 import { createNodes, type DemoNode, DNS_SUFFIX } from './nodes.ts'
+import { createPresence } from './presence.ts'
 import { createRecords } from './records.ts'
 import { createTimes } from './times.ts'
 import { createTraffic } from './traffic.ts'
@@ -22,8 +23,9 @@ export interface DemoTailnetOptions {
 
 export function createDemoTailnet({ seed, nodes: count }: DemoTailnetOptions): DemoTailnet {
   const nodes = createNodes(seed, count)
-  const traffic = createTraffic(seed, nodes, createLinks(seed, nodes))
-  const records = createRecords(nodes, traffic, createTimes(seed, nodes))
+  const presence = createPresence(seed, nodes)
+  const traffic = createTraffic(seed, nodes, createLinks(seed, nodes), presence)
+  const records = createRecords(nodes, traffic, createTimes(seed, nodes), presence)
   const messageText = createMessageWriter(({ hostname }) => hostname)
   return {
     *messages(fromNs, toNs) {

@@ -1,174 +1,159 @@
-/** The traffic that one node reports for one slot. Both ends of a link compute the same numbers, so their records mirror each other, apart
- * from packets that were lost between them. */
-import type { Counts, DemoEntry, Entries } from './entries.ts'
+/** The traffic as one node sees it: when it has packets, and the entries of its record of a time. Its own records begin and end when its own packets
+ * and its own timer say so, so the other end of a connection has the same bytes in other records. */
+import { type BurstsOfNodes, createBursts, KEEP_ALIVE } from './bursts.ts'
+import { addCounts, type Counts, type DemoEntry, type Entries } from './entries.ts'
 import type { Link, Links } from './links.ts'
-import { type DemoAddress, type DemoNode, ZONES } from './nodes.ts'
+import type { DemoAddress, DemoNode } from './nodes.ts'
 import { createPaths } from './paths.ts'
-import { createDice, limitOf, mix } from './random.ts'
-import { KIND_EXIT, KIND_PHYSICAL, KIND_VIRTUAL, levelsAt, RHYTHMS } from './services.ts'
+import type { Presence } from './presence.ts'
+import { limitOf, mix } from './random.ts'
+import { KIND_EXIT, KIND_PHYSICAL, KIND_VIRTUAL } from './services.ts'
+import { SLOT } from './slots.ts'
+import type { Span } from './times.ts'
+import { createTransfers, KEEP_ALIVE_COUNTS, type TransferOptions } from './transfers.ts'
 
-/** The ports that clients use. */
-const EPHEMERAL = 32_768
-const EPHEMERAL_COUNT = 28_232
-
-const KEEP_ALIVE = 2 ** 32 - limitOf(0.001)
-const KEEP_ALIVE_COUNTS: Counts = { txPkts: 2, txBytes: 176, rxPkts: 2, rxBytes: 176 }
 const NOISE = limitOf(0.02)
+const NOISE_BYTES = 64
 
-/** The state of a link in a slot. */
-const QUIET = 0
-const TRAFFIC = 1
-const KEPT_ALIVE = 2
-
-export interface TrafficOptions {
-  /** Factor on the amount of traffic; 0 is none. Default 1. */
-  readonly activity?: number
+export interface TrafficOptions extends TransferOptions {
   /** Exit traffic has its destinations, as with the node attribute `log-exit-flows`. */
   readonly exitDestinations?: boolean
 }
 
-export function createTraffic(seed: number, nodes: readonly DemoNode[], links: Links, options: TrafficOptions = {}) {
-  const { activity = 1, exitDestinations = false } = options
-  const dice = createDice()
-  const pathsOf = createPaths(seed, nodes)
-  const busy = Math.max(1, activity)
-  const rhythms = links.all.map(
-    ({ service, client }) => RHYTHMS.indexOf(service.rhythm) * ZONES.length + nodes[client]!.zone,
-  )
+/** Times of packets in one slot, ns after its start, in no order: those with an index from `begin` to `end`, exclusive. Valid until the next call. */
+export interface PacketTimes {
+  readonly begin: number
+  readonly end: number
+  readonly times: Float64Array
+}
 
-  function stateOf(link: Link, slot: number, levels: Float64Array): number {
-    const { session, duty } = link.service
-    const h = mix(seed, link.id, slot, 31)
-    const level = levels[rhythms[link.id]!]! * activity
-    if (h < Math.min(1, duty * busy) * 2 ** 32) {
-      const inSession = mix(seed, link.id, slot >>> 6, 30) < Math.min(1, session * level) * 2 ** 32
-      if (inSession) return TRAFFIC
-    }
-    return h >= KEEP_ALIVE && level > 0 ? KEPT_ALIVE : QUIET
-  }
+/** Multicast and similar traffic, which a node reports as exit traffic without addresses. It comes with the node's first packet in a slot. */
+interface Noise {
+  readonly counts: Counts
+  readonly time: number
+}
 
-  /** Whether the node has a record of this slot. `levels` are those of the slot. */
-  function isActive(node: number, slot: number, levels: Float64Array): boolean {
-    for (const link of links.of[node]!) if (stateOf(link, slot, levels) !== QUIET) return true
-    return false
-  }
+export interface Traffic {
+  /** The packets of all nodes in this slot will be asked for. */
+  load(slot: number): void
+  packetTimes(node: number, slot: number): PacketTimes
+  /** What the node counts from `span.from` (inclusive) to `span.to` (exclusive). */
+  entriesOf(node: number, span: Pick<Span, 'slot' | 'from' | 'to'>): Entries
+  /** Most slots have none. */
+  noiseOf(node: number, slot: number): Noise | undefined
+}
 
-  function entriesOf(node: number, slot: number): Entries {
+export function createTraffic(
+  seed: number,
+  nodes: readonly DemoNode[],
+  links: Links,
+  presence: Presence,
+  options: TrafficOptions = {},
+): Traffic {
+  const { exitDestinations = false } = options
+  const transfers = createTransfers(seed, nodes, links, presence, options)
+  const bursts: BurstsOfNodes = createBursts(nodes.length, links, transfers)
+  const paths = createPaths(seed, nodes)
+
+  function entriesOf(node: number, { slot, from, to }: Pick<Span, 'slot' | 'from' | 'to'>): Entries {
     const entries: Entries = [[], [], [], []]
     const self = nodes[node]!
-    /** The traffic with each peer. */
-    const peers = new Map<number, Counts>()
+    const addPhysical = paths.createPeers(node, entries[KIND_PHYSICAL])
+    /** By link and client's port. */
+    const known = new Map<number, DemoEntry & Counts>()
     /** Exit traffic without destinations, by client address. */
-    const merged = new Map<DemoAddress, DemoEntry & Counts>()
-    const levels = levelsAt(slot)
+    const merged = new Map<DemoAddress | undefined, DemoEntry & Counts>()
 
-    for (const link of links.of[node]!) {
-      const state = stateOf(link, slot, levels)
-      if (state === QUIET) continue
-      const peer = link.client === node ? link.server : link.client
-      if (state === KEPT_ALIVE) addToPeer(peer, KEEP_ALIVE_COUNTS)
-      else addLink(link, link.client === node, peer)
-    }
+    addSlot(slot, from, to)
+    if (to > SLOT) addSlot(slot + 1, 0, to - SLOT)
 
-    function addLink(link: Link, isClient: boolean, peer: number): void {
-      const { service, v6 } = link
-      const client = v6 ? nodes[link.client]!.v6 : nodes[link.client]!.v4
-      const server = link.far ?? (v6 ? nodes[link.server]!.v6 : nodes[link.server]!.v4)
-      dice.seed(mix(seed, link.id, slot, 32))
-      const connections = 1 + dice.below(service.connections * busy)
-      for (let i = 0; i < connections; i++) {
-        const counts = rollCounts(link, isClient)
-        addToPeer(peer, counts)
-        if (service.kind === KIND_EXIT && !exitDestinations) {
-          addExit(client, isClient, peer, counts)
+    function addSlot(at: number, begin: number, end: number): void {
+      const noise = noiseOf(node, at)
+      const found = bursts.of(node, at)
+      for (let i = found.begin; i < found.end; i++) {
+        const time = found.times[i]!
+        if (time < begin || time >= end) continue
+        const link = links.all[found.links[i]!]!
+        const isClient = link.client === node
+        const peer = isClient ? transfers.serverOf(link, at) : link.client
+        const hash = found.hashes[i]!
+        const code = found.codes[i]!
+        if (code === KEEP_ALIVE) {
+          addPhysical(peer, paths.pathOf(node, peer, at, hash), KEEP_ALIVE_COUNTS)
           continue
         }
-        const port = clientPort(link, slot, i)
-        entries[service.kind as 0 | 1 | 2].push({
-          proto: service.proto,
-          src: isClient ? client : server,
-          srcPort: isClient ? port : service.port,
-          dst: isClient ? server : client,
-          dstPort: isClient ? service.port : port,
-          ...counts,
-          other: isClient && service.kind !== KIND_VIRTUAL ? -1 : peer,
-        })
+        const counts = transfers.countsOf(link, hash, code, isClient)
+        addPhysical(peer, paths.pathOf(node, peer, at, hash + code), counts)
+        if (link.service.kind === KIND_EXIT && !exitDestinations) addExit(link, isClient, peer, counts)
+        else addEntry(link, at, code >> 4, isClient, peer, counts)
       }
+      if (noise !== undefined && noise.time >= begin && noise.time < end) addUnnamed(noise.counts)
     }
 
-    function addToPeer(peer: number, counts: Counts): void {
-      const sum = peers.get(peer)
-      if (sum === undefined) peers.set(peer, { ...counts })
-      else add(sum, counts)
+    function addEntry(
+      link: Link,
+      at: number,
+      connection: number,
+      isClient: boolean,
+      peer: number,
+      counts: Counts,
+    ): void {
+      const { service, v6 } = link
+      const port = transfers.clientPort(link, at, connection)
+      const key = link.id * 65_536 + port
+      const same = known.get(key)
+      if (same !== undefined) return addCounts(same, counts)
+      const client = v6 ? nodes[link.client]!.v6 : nodes[link.client]!.v4
+      const server = link.far ?? (v6 ? nodes[link.server]!.v6 : nodes[link.server]!.v4)
+      const entry = {
+        proto: service.proto,
+        src: isClient ? client : server,
+        srcPort: isClient ? port : service.port,
+        dst: isClient ? server : client,
+        dstPort: isClient ? service.port : port,
+        txPkts: counts.txPkts,
+        txBytes: counts.txBytes,
+        rxPkts: counts.rxPkts,
+        rxBytes: counts.rxBytes,
+        other: isClient && service.kind !== KIND_VIRTUAL ? -1 : peer,
+      }
+      known.set(key, entry)
+      entries[service.kind as 0 | 1 | 2].push(entry)
     }
 
-    /** The client's entry has only `src`, the exit node's only `dst`. Equal entries are added up. */
-    function addExit(client: DemoAddress, isClient: boolean, peer: number, counts: Counts): void {
-      const known = merged.get(client)
-      if (known !== undefined) return add(known, counts)
+    /** The client's entry has only `src` or neither end, the exit node's only `dst`. Equal entries are added up. */
+    function addExit({ client: index, v6 }: Link, isClient: boolean, peer: number, counts: Counts): void {
+      if (isClient && self.exitUnnamed) return addUnnamed(counts)
+      const client = v6 ? nodes[index]!.v6 : nodes[index]!.v4
+      const same = merged.get(client)
+      if (same !== undefined) return addCounts(same, counts)
       const ends = isClient ? { src: client, dst: undefined } : { src: undefined, dst: client }
       const entry = { proto: 0, ...ends, srcPort: 0, dstPort: 0, ...counts, other: isClient ? -1 : peer }
       merged.set(client, entry)
       entries[KIND_EXIT].push(entry)
     }
 
-    // Multicast and similar traffic is reported as exit traffic without addresses.
-    const noise = mix(seed, node, slot, 40)
-    if (noise < NOISE || (self.role === 'exit' && noise < NOISE * 4)) {
-      const txPkts = 1 + (noise % 4)
-      const counts = { txPkts, txBytes: txPkts * 64, rxPkts: 0, rxBytes: 0 }
-      entries[KIND_EXIT].push({
-        proto: 0,
-        src: undefined,
-        srcPort: 0,
-        dst: undefined,
-        dstPort: 0,
-        ...counts,
-        other: -1,
-      })
+    function addUnnamed(counts: Counts): void {
+      const same = merged.get(undefined)
+      if (same !== undefined) return addCounts(same, counts)
+      const entry = { proto: 0, src: undefined, srcPort: 0, dst: undefined, dstPort: 0, ...counts, other: -1 }
+      merged.set(undefined, entry)
+      entries[KIND_EXIT].push(entry)
     }
-    for (const [peer, sum] of peers) entries[KIND_PHYSICAL].push(...pathsOf(self, nodes[peer]!, slot, sum))
+
     return entries
   }
 
-  /** The traffic of one connection at one end: the next numbers of the dice, so both ends get the same ones. */
-  function rollCounts({ service, weight }: Link, isClient: boolean): Counts {
-    const upPkts = packets(service.up[0], weight)
-    const upBytes = upPkts * service.up[1] + dice.below(upPkts * 8)
-    const downPkts = service.down[0] === 0 ? 0 : packets(service.down[0], weight)
-    const downBytes = downPkts * service.down[1] + dice.below(downPkts * 8)
-    const upLost = lost(upPkts)
-    const downLost = lost(downPkts)
-    if (isClient) {
-      const rxBytes = downBytes - downLost * service.down[1]
-      return { txPkts: upPkts, txBytes: upBytes, rxPkts: downPkts - downLost, rxBytes }
-    }
-    return { txPkts: downPkts, txBytes: downBytes, rxPkts: upPkts - upLost, rxBytes: upBytes - upLost * service.up[1] }
+  function noiseOf(node: number, slot: number): Noise | undefined {
+    const h = mix(seed, node, slot, 40)
+    if (h >= NOISE && !(nodes[node]!.role === 'exit' && h < NOISE * 4)) return undefined
+    const { begin, end, times } = bursts.of(node, slot)
+    if (begin === end) return undefined
+    let time = times[begin]!
+    for (let i = begin + 1; i < end; i++) time = Math.min(time, times[i]!)
+    const txPkts = 1 + (h % 4)
+    return { time, counts: { txPkts, txBytes: txPkts * NOISE_BYTES, rxPkts: 0, rxBytes: 0 } }
   }
 
-  function packets(mean: number, weight: number): number {
-    return 1 + dice.around((mean - 1) * weight)
-  }
-
-  function lost(sent: number): number {
-    return sent > 2 && dice.below(16) === 0 ? 1 + dice.below(2) : 0
-  }
-
-  function clientPort({ id, service }: Link, slot: number, connection: number): number {
-    if (service.clientPort === 'none') return 0
-    const ports = mix(seed, id, service.clientPort === 'ephemeral' ? slot : slot >>> 10, 33)
-    return service.clientPort === 'low'
-      ? 600 + (ports % 400)
-      : EPHEMERAL + ((ports + connection * 11) % EPHEMERAL_COUNT)
-  }
-
-  return { isActive, entriesOf, levelsAt }
-}
-export type Traffic = ReturnType<typeof createTraffic>
-
-function add(sum: Counts, counts: Counts): void {
-  sum.txPkts += counts.txPkts
-  sum.txBytes += counts.txBytes
-  sum.rxPkts += counts.rxPkts
-  sum.rxBytes += counts.rxBytes
+  return { load: bursts.load, packetTimes: bursts.of, entriesOf, noiseOf }
 }

@@ -2,6 +2,7 @@
 import type { HealthState, Status } from '../observe/health.ts'
 import type { BackfillStatus, TickResult } from '../observe/line/status.ts'
 import type { StatusAnswer } from '../observe/status.ts'
+import type { FlowsAnswer } from '../query/flows.ts'
 
 /** `hangs`: the poll loop is stuck, and only a restart helps. */
 export interface LivenessAnswer {
@@ -45,6 +46,7 @@ export interface Answers {
   readonly ReadinessAnswer: ReadinessAnswer
   readonly HealthAnswer: HealthAnswer
   readonly StatusAnswer: StatusAnswer
+  readonly FlowsAnswer: FlowsAnswer
   readonly RunAnswer: RunAnswer
   readonly DoneAnswer: DoneAnswer
   readonly ReloadAnswer: ReloadAnswer

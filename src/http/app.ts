@@ -15,11 +15,13 @@ import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { ServiceStatus, StatusAnswer } from '../observe/status.ts'
 import type { Failures } from '../observers/failures.ts'
+import type { FlowsRequest, FoundFlows } from '../query/flows.ts'
 import { type Actions, actionRoutes } from './actions.ts'
 import { createAuth } from './auth.ts'
 import type { HttpConfig } from './config.ts'
 import { createBoundedServer } from './connections.ts'
 import { createEvents, type Events } from './event-stream.ts'
+import { flowsRoute } from './flows-route.ts'
 import { refuse, refuseBadRequest } from './refuse.ts'
 import { createRendering } from './rendering.ts'
 import { addRoutes, EVENTS } from './routes.ts'
@@ -31,6 +33,8 @@ export interface HttpDeps extends Actions {
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => ServiceStatus
+  /** Rejects with a CollectorError when the database cannot be read. */
+  readonly flows: (request: FlowsRequest, signal: AbortSignal) => Promise<FoundFlows>
   /** Is notified which pages cannot be rendered, by route, and which can again. */
   readonly failures: Pick<Failures, 'failed' | 'works'>
   /** A second token besides the configured one, for commands on this machine. */
@@ -53,6 +57,8 @@ const LIMITS = {
   requestsPerSocketMax: 1_000,
   connectionsMax: 256,
   eventClientsMax: 20,
+  /** Requests of flows at the same time. */
+  flowQueriesMax: 2,
   /** How long POST /api/run waits for the result before it answers that the run continues. */
   runWaitMs: 2_000,
 }
@@ -168,6 +174,12 @@ export function createApp(
       status: answer,
       isAlive: deps.isAlive ?? (() => true),
       isAllowed: async (request) => (await accessOf(request)) === 'allowed',
+    })
+    flowsRoute(scope, {
+      flows: deps.flows,
+      tailnet: () => deps.status().tailnet,
+      clock,
+      queriesMax: limits.flowQueriesMax,
     })
     scope.register(actionRoutes, { auth, actions: deps, clock, log, runWaitMs: limits.runWaitMs })
   })

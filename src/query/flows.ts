@@ -1,154 +1,327 @@
-/** Stored flows, summed over a range of time, from the embedded store or from InfluxDB. Both endpoints of a connection report it; here each flow
- * appears once, with the counters of the reporter that saw most of it. */
-
+/** Stored traffic of a range, largest first: who talked to whom, each byte once, from the rows of minutes, hours or days; or raw points, as each node
+ * reported them. */
+import { type Clock, DAY, HOUR, MINUTE } from '../base/clock.ts'
+import { CollectorError } from '../base/errors.ts'
+import { isoOf } from '../base/format.ts'
 import { compare } from '../base/order.ts'
-import { literal } from '../sink/influxdb/influxql.ts'
-import { partsOfLine } from '../sink/line-protocol/line-parts.ts'
-import { exportLines } from '../sink/sqlite/embedded-store.ts'
-import { cellOf, type InfluxQl } from './influxql.ts'
+import type { DeviceVersion } from '../directory/device-history.ts'
+import type { RawPoint } from '../rollup/raw-points.ts'
+import type { RowMeasurement } from '../rollup/row-store.ts'
+import { EDGE, type RowTable } from '../rollup/row-table.ts'
+import type { Kind } from '../source/parse/message.ts'
+import { createLargest, type FlowCounters } from './largest.ts'
+import { isWanted, type RowFilter, type TagMatch } from './row-filter.ts'
+import { tagsOf } from './stored-fields.ts'
+import { type StoredRows, TIERS, type Tier, type TierRecord } from './stored-rows.ts'
 
-export interface FlowFilter {
-  /** Both inclusive, ns, the nodes' clocks. */
+export interface FlowsRequest {
+  /** [fromNs, toNs) of `start`. */
   readonly fromNs: bigint
   readonly toNs: bigint
-  readonly tailnet: string
-  /** A name, a stable id or an address of one endpoint or of the reporting node. */
+  /** Name, address or stable id of one endpoint; with `isRaw` of the reporting node too. */
   readonly node?: string | undefined
-  readonly kind?: string | undefined
+  /** Of one endpoint: a user, or one of its tags. */
+  readonly owner?: string | undefined
+  /** Without it all kinds but physical: those are the same bytes, encrypted. */
+  readonly kind?: Kind | undefined
+  /** Values of tags. */
   readonly port?: string | undefined
   readonly proto?: string | undefined
+  readonly limit: number
+  readonly isRaw: boolean
 }
 
-export interface Flow {
+/** Traffic between two endpoints. */
+export interface Edge extends FlowCounters {
   readonly kind: string
   readonly proto: string
+  /** Service port; `none` without. */
   readonly port: string
   readonly path: string
-  /** Addresses and names of the two endpoints; `src` is the one that the reporter calls its own. */
+  /** Stable id of a node, or an address, a network, `none` or `other`. */
   readonly src: string
   readonly dst: string
   readonly srcName: string
   readonly dstName: string
-  /** The reporting node: name and stable id. */
-  readonly nodeName: string
+  /** Tags of the device, else its user, else `none`. */
+  readonly srcOwner: string
+  readonly dstOwner: string
+}
+
+/** A raw point. */
+export interface RawFlow extends FlowCounters {
+  /** `start`, ns. */
+  readonly timeNs: bigint
+  /** Stable id of the reporting node. */
   readonly node: string
-  readonly txBytes: bigint
-  readonly rxBytes: bigint
-  readonly txPkts: bigint
-  readonly rxPkts: bigint
+  readonly kind: string
+  readonly proto: string
+  readonly src: string
+  readonly srcPort: string
+  readonly dst: string
+  readonly dstPort: string
+  readonly path: string
 }
 
-const TAGS = ['node', 'node_name', 'kind', 'proto', 'src', 'dst', 'src_name', 'dst_name', 'port', 'path'] as const
-const FIELDS = ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts'] as const
-type Tags = Readonly<Record<string, string>>
+/** The range is that of the flows: where the request asks for a part of a minute, hour or day, the whole of it. */
+export type FoundFlows = { readonly fromNs: bigint; readonly toNs: bigint } & (
+  | { readonly tier: Tier; readonly flows: readonly Edge[] }
+  | { readonly tier: 'raw'; readonly flows: readonly RawFlow[] }
+)
 
-/** Adds up points, by series. */
-function createSums() {
-  const sums = new Map<string, { readonly tags: Tags; readonly values: bigint[] }>()
-  return {
-    add(key: string, tags: Tags, values: readonly bigint[]): void {
-      const sum = sums.get(key)
-      if (sum === undefined) sums.set(key, { tags, values: [...values] })
-      else for (const [index, value] of values.entries()) sum.values[index]! += value
-    },
-    flows: () => [...sums.values()].map(({ tags, values }) => flowOf(tags, values)),
-  }
+type Texts<T> = { readonly [Key in keyof T]: string }
+
+/** Counters are texts, because they can exceed what numbers of JSON hold. */
+export interface FlowsAnswer {
+  readonly tailnet: string
+  /** Rows of which the flows were summed; `raw`: points as they stand. */
+  readonly tier: Tier | 'raw'
+  readonly from: string
+  /** Exclusive. */
+  readonly to: string
+  /** Most bytes first. */
+  readonly flows: readonly (Texts<Edge> | Texts<RawFlow>)[]
 }
 
-/** Reads the embedded store beside a running service. Throws a CollectorError when it cannot be read. */
-export function flowsOfStore(path: string, filter: FlowFilter): readonly Flow[] {
-  const sums = createSums()
-  for (const line of exportLines(path, { ...filter, measurement: 'tailnet_flow' })) {
-    const { key, tags, fields } = partsOfLine(line)
-    if (tags['tailnet'] !== filter.tailnet || !matches(tags, filter)) continue
-    sums.add(
-      key,
-      tags,
-      FIELDS.map((name) => fields[name] ?? 0n),
+interface TierShape {
+  readonly measurement: RowMeasurement
+  readonly stepNs: bigint
+  /** The longest range that is read from it, unless the service says otherwise. */
+  readonly rangeMaxNs: bigint
+}
+const SHAPES: Readonly<Record<Tier, TierShape>> = {
+  minutes: { measurement: 'tailnet_edge', stepNs: MINUTE, rangeMaxNs: 2n * DAY },
+  hours: { measurement: 'tailnet_edge_1h', stepNs: HOUR, rangeMaxNs: 30n * DAY },
+  days: { measurement: 'tailnet_edge_1d', stepNs: DAY, rangeMaxNs: 3_650n * DAY },
+}
+/** For all queries of one request. */
+const FIND_MS_MAX = 60_000
+/** More would make the URL of a query too long: they are looked for in the answer. */
+const MATCHES_MAX = 100
+
+/** Rejects with a CollectorError (stage `sink`), or with the signal's reason. */
+export async function findFlows(
+  deps: { readonly store: StoredRows; readonly clock: Pick<Clock, 'now'> },
+  request: FlowsRequest,
+  signal: AbortSignal,
+): Promise<FoundFlows> {
+  const over = AbortSignal.timeout(FIND_MS_MAX)
+  try {
+    return await find(deps, request, AbortSignal.any([signal, over]))
+  } catch (error) {
+    if (signal.aborted || !over.aborted) throw error
+    throw new CollectorError(
+      `The database did not answer within ${FIND_MS_MAX / 1000} s. Ask for a shorter range, or for one node, kind or port.`,
+      { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
     )
   }
-  return sums.flows()
 }
 
-/** InfluxDB computes the sums. Rejects with a CollectorError. */
-export async function flowsOfInflux(
-  influxql: InfluxQl,
-  filter: FlowFilter,
-  signal: AbortSignal,
-): Promise<readonly Flow[]> {
-  const { fromNs, toNs, tailnet, kind, port, proto } = filter
-  const where = [
-    `time >= ${fromNs}`,
-    `time <= ${toNs}`,
-    `"tailnet" = ${literal(tailnet)}`,
-    ...Object.entries({ kind, port, proto }).flatMap(([name, value]) =>
-      value === undefined ? [] : [`"${name}" = ${literal(value)}`],
-    ),
-  ]
-  const select = FIELDS.map((name) => `sum("${name}") AS "${name}"`).join(', ')
-  const by = TAGS.map((name) => `"${name}"`).join(', ')
-  const tables = await influxql.query(
-    `SELECT ${select} FROM ${influxql.from('tailnet_flow')} WHERE ${where.join(' AND ')} GROUP BY ${by}`,
-    signal,
-  )
-  const flows = tables.map((table) =>
-    flowOf(
-      table.tags,
-      FIELDS.map((name) => {
-        const cell = cellOf(table, table.rows[0] ?? [], name)
-        return typeof cell === 'bigint' ? cell : BigInt(Math.round(Number(cell ?? 0)))
-      }),
-    ),
-  )
-  return flows.filter((flow) => isOfNode(Object.values(namesOf(flow)), filter.node))
-}
-
-/** Each flow once, the largest first. */
-export function topFlows(flows: readonly Flow[], count: number): readonly Flow[] {
-  const best = new Map<string, Flow>()
-  for (const flow of flows) {
-    const endpoints = [flow.src, flow.dst].toSorted()
-    const own = standsAlone(flow) ? flow.node : ''
-    const key = [flow.kind, flow.proto, flow.port, flow.path, ...endpoints, own].join('\n')
-    const found = best.get(key)
-    if (found === undefined || byBytes(flow, found) < 0) best.set(key, flow)
-  }
-  return [...best.values()].toSorted(byBytes).slice(0, count)
-}
-
-/** True when the reports of the two endpoints cannot be matched, so each report stands for itself: physical traffic has a different peer for each
- * reporter, and some flows lack an endpoint. Exit traffic that lacks one is reported by the client and the exit node with the same endpoint, the
- * client. */
-function standsAlone({ kind, src, dst }: Flow): boolean {
-  if (kind === 'physical') return true
-  if (src === 'none' && dst === 'none') return true
-  return kind !== 'exit' && (src === 'none' || dst === 'none')
-}
-
-/** More bytes first. Of equal reports the one of the endpoint that sends more, so that the result is always the same. */
-function byBytes(one: Flow, other: Flow): number {
-  const difference = bytesOf(other) - bytesOf(one) || other.txBytes - one.txBytes
-  if (difference !== 0n) return difference > 0n ? 1 : -1
-  return compare(one.node, other.node)
-}
-
-export function bytesOf({ txBytes, rxBytes }: Flow): bigint {
-  return txBytes + rxBytes
-}
-
-function flowOf(tags: Tags, [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0n]: readonly bigint[]): Flow {
-  const of = (name: string) => tags[name] ?? 'none'
+export function answerOf(tailnet: string, { tier, fromNs, toNs, flows }: FoundFlows): FlowsAnswer {
+  const texts = <T extends object>(flow: T) =>
+    Object.fromEntries(Object.entries(flow).map(([name, value]) => [name, String(value)])) as Texts<T>
   return {
-    kind: of('kind'),
-    proto: of('proto'),
-    port: of('port'),
-    path: of('path'),
-    src: of('src'),
-    dst: of('dst'),
-    srcName: of('src_name'),
-    dstName: of('dst_name'),
-    nodeName: of('node_name'),
-    node: of('node'),
+    tailnet,
+    tier,
+    from: isoOf(fromNs),
+    to: isoOf(toNs),
+    flows: flows.map((flow) => texts<Edge | RawFlow>(flow)),
+  }
+}
+
+async function find(
+  { store, clock }: { readonly store: StoredRows; readonly clock: Pick<Clock, 'now'> },
+  request: FlowsRequest,
+  signal: AbortSignal,
+): Promise<FoundFlows> {
+  const { isRaw, node, owner, limit } = request
+  const needsDevices = node !== undefined || (isRaw && owner !== undefined)
+  const devices = needsDevices ? await devicesOf(store, request.toNs, clock.now(), signal) : []
+  if (isRaw) {
+    const { fromNs, toNs } = request
+    const wanted = rawFilter(request, devices)
+    const largest = createLargest<RawFlow>(limit, (flow) => `${flow.timeNs} ${flow.node} ${flow.src} ${flow.dst}`)
+    const add = (point: RawPoint) => {
+      const flow = rawFlowOf(point)
+      if (isWanted(wanted, tagsOfRaw(flow))) largest.add(flow)
+    }
+    await store.rawRange(fromNs, toNs, askable(wanted), add, signal)
+    return { tier: 'raw', fromNs, toNs, flows: largest.take() }
+  }
+  const tier = chooseTier(await store.tiers(clock.now(), signal), request)
+  const { measurement, stepNs } = SHAPES[tier]
+  const fromNs = request.fromNs - (request.fromNs % stepNs)
+  const toNs = request.toNs + ((stepNs - (request.toNs % stepNs)) % stepNs)
+  const wanted = edgeFilter(request, devices)
+  const rows = await store.summed(measurement, fromNs, toNs, signal, askable(wanted))
+  return { tier, fromNs, toNs, flows: largestEdges(rows, wanted, limit) }
+}
+
+/** The finest tier that is made for a range of this length and holds its beginning, or all that any tier holds of it. */
+export function chooseTier(
+  records: readonly TierRecord[],
+  { fromNs, toNs }: { readonly fromNs: bigint; readonly toNs: bigint },
+): Tier {
+  const recordOf = (tier: Tier) => records.find((one) => one.tier === tier)
+  const suited = TIERS.filter((tier) => toNs - fromNs <= (recordOf(tier)?.rangeMaxNs ?? SHAPES[tier].rangeMaxNs))
+  const held = suited.flatMap((tier) => recordOf(tier) ?? [])
+  // A longer tier begins with the hour or day in which the shorter ones begin.
+  const begins = held.map(({ tier, oldestNs }) => oldestNs + SHAPES[tier].stepNs)
+  const beginNs = begins.reduce((least, one) => (one < least ? one : least), begins[0] ?? fromNs)
+  return held.find(({ oldestNs }) => oldestNs <= fromNs || oldestNs <= beginNs)?.tier ?? suited[0] ?? 'days'
+}
+
+/** Devices as of the end of the range; those that became known later as they are now. */
+async function devicesOf(
+  store: StoredRows,
+  toNs: bigint,
+  nowNs: bigint,
+  signal: AbortSignal,
+): Promise<readonly DeviceVersion[]> {
+  const then = await store.newestDevices(toNs, signal)
+  if (toNs >= nowNs) return then
+  const known = new Set(then.map(({ node }) => node))
+  const later = await store.newestDevices(nowNs, signal)
+  return [...then, ...later.filter(({ node }) => !known.has(node))]
+}
+
+/** A name may be given without its domain. */
+function isNamed({ node, name, addresses }: DeviceVersion, wanted: string): boolean {
+  return node === wanted || name === wanted || name.startsWith(`${wanted}.`) || addresses.includes(wanted)
+}
+
+function edgeFilter(request: FlowsRequest, devices: readonly DeviceVersion[]): RowFilter {
+  const { node, owner, port } = request
+  const clauses = commonClauses(request)
+  const ofBoth = (name: string, match: Omit<TagMatch, 'tag'>) => [
+    { tag: `src${name}`, ...match },
+    { tag: `dst${name}`, ...match },
+  ]
+  if (node !== undefined) {
+    const ids = devices.filter((one) => isNamed(one, node)).map((one) => one.node)
+    const any = new Set([node, ...ids])
+    clauses.push([...[...any].flatMap((value) => ofBoth('', { value })), ...ofBoth('_name', { value: node })])
+  }
+  if (owner !== undefined) clauses.push(ofBoth('_owner', { value: owner, isListed: true }))
+  if (port !== undefined) clauses.push([{ tag: 'port', value: port }])
+  return clauses
+}
+
+function rawFilter(request: FlowsRequest, devices: readonly DeviceVersion[]): RowFilter {
+  const { node, owner, port } = request
+  const clauses = commonClauses(request)
+  const ofDevices = (found: readonly DeviceVersion[], also: readonly string[]) => {
+    const ids = new Set([...found.map((one) => one.node), ...also])
+    const addresses = new Set([...found.flatMap((one) => one.addresses), ...also])
+    clauses.push([
+      ...[...ids].map((value) => ({ tag: 'node', value })),
+      ...[...addresses].flatMap((value) => [
+        { tag: 'src', value },
+        { tag: 'dst', value },
+      ]),
+    ])
+  }
+  if (node !== undefined) {
+    const found = devices.filter((one) => isNamed(one, node))
+    ofDevices(found, [node])
+  }
+  if (owner !== undefined) {
+    const found = devices.filter((one) => one.owner === owner || one.owner.split(',').includes(owner))
+    ofDevices(found, [])
+  }
+  if (port !== undefined)
+    clauses.push([
+      { tag: 'src_port', value: port },
+      { tag: 'dst_port', value: port },
+    ])
+  return clauses
+}
+
+function commonClauses({ kind, proto }: FlowsRequest): TagMatch[][] {
+  const kinds = kind === undefined ? ['virtual', 'subnet', 'exit'] : [kind]
+  const clauses = [kinds.map((value) => ({ tag: 'kind', value }))]
+  if (proto !== undefined) clauses.push([{ tag: 'proto', value: proto }])
+  return clauses
+}
+
+function askable(filter: RowFilter): RowFilter {
+  return filter.filter((clause) => clause.length <= MATCHES_MAX)
+}
+
+/** Rows of one pair under different names, such as before and after a rename, are one; its names are those of most of its bytes. */
+function largestEdges(rows: RowTable, wanted: RowFilter, limit: number): readonly Edge[] {
+  const sums = new Map<string, { readonly edge: Edge; readonly bytes: bigint }>()
+  for (const [key, fields] of rows) {
+    const tags = tagsOf(`,${key}`)
+    if (!isWanted(wanted, tags)) continue
+    const edge = edgeOf(tags, fields)
+    const bytes = edge.txBytes + edge.rxBytes
+    const identity = identityOf(edge)
+    const known = sums.get(identity)
+    if (known === undefined) {
+      sums.set(identity, { edge, bytes })
+      continue
+    }
+    const isLarger = bytes > known.bytes || (bytes === known.bytes && compare(namesOf(edge), namesOf(known.edge)) < 0)
+    const larger = isLarger ? { edge, bytes } : known
+    sums.set(identity, { edge: { ...larger.edge, ...sumOf(known.edge, edge) }, bytes: larger.bytes })
+  }
+  const largest = createLargest<Edge>(limit, identityOf)
+  for (const { edge } of sums.values()) largest.add(edge)
+  return largest.take()
+}
+
+function identityOf({ kind, proto, port, path, src, dst }: Edge): string {
+  return [kind, proto, port, path, src, dst].join('\n')
+}
+
+function namesOf({ srcName, dstName, srcOwner, dstOwner }: Edge): string {
+  return [srcName, dstName, srcOwner, dstOwner].join('\n')
+}
+
+function sumOf(one: FlowCounters, other: FlowCounters): FlowCounters {
+  return {
+    txBytes: one.txBytes + other.txBytes,
+    rxBytes: one.rxBytes + other.rxBytes,
+    txPkts: one.txPkts + other.txPkts,
+    rxPkts: one.rxPkts + other.rxPkts,
+  }
+}
+
+function edgeOf(tags: ReadonlyMap<string, string>, fields: readonly bigint[]): Edge {
+  const tag = (name: string) => tags.get(name) ?? 'none'
+  const field = (name: string) => fields[EDGE.fields.indexOf(name)] ?? 0n
+  return {
+    kind: tag('kind'),
+    proto: tag('proto'),
+    port: tag('port'),
+    path: tag('path'),
+    src: tag('src'),
+    dst: tag('dst'),
+    srcName: tag('src_name'),
+    dstName: tag('dst_name'),
+    srcOwner: tag('src_owner'),
+    dstOwner: tag('dst_owner'),
+    txBytes: field('tx_bytes'),
+    rxBytes: field('rx_bytes'),
+    txPkts: field('tx_pkts'),
+    rxPkts: field('rx_pkts'),
+  }
+}
+
+function rawFlowOf({ startNs, node, kind, proto, src, dst, srcPort, dstPort, path, ...counters }: RawPoint): RawFlow {
+  const { txBytes, rxBytes, txPkts, rxPkts } = counters
+  const portOf = (port: number) => (port < 0 ? 'none' : String(port))
+  return {
+    timeNs: startNs,
+    node,
+    kind,
+    proto,
+    src,
+    srcPort: portOf(srcPort),
+    dst,
+    dstPort: portOf(dstPort),
+    path,
     txBytes,
     rxBytes,
     txPkts,
@@ -156,23 +329,14 @@ function flowOf(tags: Tags, [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0
   }
 }
 
-function matches(tags: Tags, filter: FlowFilter): boolean {
-  const { kind, port, proto } = filter
-  if (kind !== undefined && tags['kind'] !== kind) return false
-  if (port !== undefined && tags['port'] !== port) return false
-  if (proto !== undefined && tags['proto'] !== proto) return false
-  return isOfNode(
-    ['node', 'node_name', 'src', 'dst', 'src_name', 'dst_name'].map((name) => tags[name] ?? ''),
-    filter.node,
-  )
-}
-
-function namesOf({ node, nodeName, src, dst, srcName, dstName }: Flow) {
-  return { node, nodeName, src, dst, srcName, dstName }
-}
-
-/** With `ports: full` an address may have its port. */
-function isOfNode(names: readonly string[], node: string | undefined): boolean {
-  if (node === undefined) return true
-  return names.some((name) => name === node || name.startsWith(`${node}:`) || name.startsWith(`[${node}]:`))
+function tagsOfRaw({ node, kind, proto, src, srcPort, dst, dstPort }: RawFlow): ReadonlyMap<string, string> {
+  return new Map([
+    ['node', node],
+    ['kind', kind],
+    ['proto', proto],
+    ['src', src],
+    ['src_port', srcPort],
+    ['dst', dst],
+    ['dst_port', dstPort],
+  ])
 }

@@ -5,6 +5,7 @@ import { CollectorError } from '../base/errors.ts'
 import type { InfluxConfig } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
 import type { Cell } from '../sink/influxdb/influxql.ts'
+import type { Places } from '../sink/influxdb/places.ts'
 import { isNothingYet, readRefusal } from '../sink/influxdb/read-refusals.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
@@ -28,7 +29,7 @@ export interface InfluxReaderDeps {
   readonly label: string
   readonly clock: Pick<Clock, 'now'>
   /** Where each measurement is. */
-  readonly places: { readonly db: string; from(measurement: string): string }
+  readonly places: Pick<Places, 'db' | 'from'>
 }
 
 /** Of one answer, which is not kept in memory. */

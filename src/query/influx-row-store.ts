@@ -1,14 +1,16 @@
 /** Reads back by InfluxQL: raw points, rows that stand, and how they were made. Every query is bounded in time, because a query without bounds opens
  * everything there is, which InfluxDB 3 Core refuses. */
-import { DAY, HOUR } from '../base/clock.ts'
+import { DAY, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
 import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
-import type { MinuteRecord, RowMeasurement, RowStore } from '../rollup/row-store.ts'
+import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf } from '../rollup/row-table.ts'
 import type { InfluxApi } from '../sink/config.ts'
 import { type Cell, identifier, literal } from '../sink/influxdb/influxql.ts'
 import type { Kind } from '../source/parse/message.ts'
 import { createInfluxReader, type InfluxReaderDeps, integerOf, NoInfluxql, textOf } from './influx-reader.ts'
+import { conditionsOf } from './row-filter.ts'
+import { type StoredRows, stepOf, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface InfluxRowStoreOptions {
   readonly api: InfluxApi
@@ -40,17 +42,12 @@ const DEVICE_COLUMNS = ['time', 'node', 'name', 'owner', 'os', 'addresses', 'sou
 const ADDRESSES_MAX = 50
 /** Each known device is written again every day, and a record comes at most 31 days late. */
 const DEVICES_REACH = 62n * DAY
-/** InfluxDB 3 Core reads at most 432 files of ten minutes. */
-const CORE_REACH = 3n * DAY
+/** InfluxDB 3 Core reads at most 432 files in one query, each of ten minutes in which something was written. */
+const CORE_FILES_MAX = 432n
+const CORE_FILE = 10n * MINUTE_NS
 const INTEGER_MAX = (1n << 63n) - 1n
 
-/** Between two rows of a series. */
-function stepNs(measurement: RowMeasurement): bigint {
-  if (measurement.endsWith('_1d')) return DAY
-  return measurement.endsWith('_1h') ? HOUR : MINUTE_NS
-}
-
-export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, deps: InfluxReaderDeps): RowStore {
+export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, deps: InfluxReaderDeps): StoredRows {
   const reader = createInfluxReader({ api }, deps)
 
   function where(fromNs: bigint, toNs: bigint, ...conditions: readonly string[]): string {
@@ -79,18 +76,56 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     await reader.rows(select(columns, measurement, condition), columns, splitRow(shape, each), signal)
   }
 
+  /** A range in as many queries as this server needs, for points that are written every `step`. */
+  function* piecesOf(fromNs: bigint, toNs: bigint, step: bigint): Iterable<readonly [fromNs: bigint, toNs: bigint]> {
+    const longest = api === 'v3' ? CORE_FILES_MAX * (step > CORE_FILE ? step : CORE_FILE) : toNs - fromNs
+    for (let at = fromNs; at < toNs; at += longest) yield [at, at + longest < toNs ? at + longest : toNs]
+  }
+
+  async function summedPiece(
+    measurement: RowMeasurement,
+    fromNs: bigint,
+    toNs: bigint,
+    conditions: readonly string[],
+    signal: AbortSignal,
+  ): Promise<RowTable> {
+    const shape = shapeOf(measurement)
+    const range = where(fromNs, toNs, ...conditions)
+    const table: RowTable = new Map()
+    if (await hasWide(measurement, fromNs, toNs, conditions, signal)) {
+      const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
+      await eachRow(measurement, range, add, signal)
+      return table
+    }
+    const totals = shape.fields.map((name) => {
+      const field = identifier(name)
+      return `${name === shape.largest ? 'max' : 'sum'}(${field}) AS ${field}`
+    })
+    const put = splitRow(shape, (key, fields) => {
+      if (exists(fields)) table.set(key, fields)
+    })
+    await reader.rows(
+      `SELECT ${totals.join(', ')} FROM ${reader.from(measurement)} ${range} GROUP BY ${names(shape.tags)}`,
+      [...shape.tags, ...shape.fields],
+      put,
+      signal,
+    )
+    return table
+  }
+
   /** True when sums of the range may exceed what an integer of the database holds: there they would begin again from below. */
   async function hasWide(
     measurement: RowMeasurement,
     fromNs: bigint,
     toNs: bigint,
+    conditions: readonly string[],
     signal: AbortSignal,
   ): Promise<boolean> {
     const { fields, largest } = shapeOf(measurement)
-    const limit = INTEGER_MAX / ((toNs - fromNs) / stepNs(measurement) + 1n)
+    const limit = INTEGER_MAX / ((toNs - fromNs) / stepOf(measurement) + 1n)
     const wide = fields.filter((name) => name !== largest).map((name) => `${identifier(name)} > ${limit}`)
     let found = false
-    const condition = where(fromNs, toNs, `(${wide.join(' OR ')})`)
+    const condition = where(fromNs, toNs, ...conditions, `(${wide.join(' OR ')})`)
     await reader.rows(
       `${select([largest], measurement, condition)} LIMIT 1`,
       ['time'],
@@ -144,28 +179,41 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       return table
     },
 
-    async summed(measurement, fromNs, toNs, signal) {
+    async summed(measurement, fromNs, toNs, signal, filter = []) {
       const shape = shapeOf(measurement)
+      const conditions = conditionsOf(filter)
       const table: RowTable = new Map()
-      if (await hasWide(measurement, fromNs, toNs, signal)) {
-        const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
-        await eachRow(measurement, where(fromNs, toNs), add, signal)
-        return table
+      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement))) {
+        const piece = await summedPiece(measurement, pieceFromNs, pieceToNs, conditions, signal)
+        if (table.size > 0) addTo(table, piece, shape)
+        else for (const [key, fields] of piece) table.set(key, fields)
       }
-      const totals = shape.fields.map((name) => {
-        const field = identifier(name)
-        return `${name === shape.largest ? 'max' : 'sum'}(${field}) AS ${field}`
-      })
-      const put = splitRow(shape, (key, fields) => {
-        if (exists(fields)) table.set(key, fields)
-      })
+      return table
+    },
+
+    async rawRange(fromNs, toNs, filter, each, signal) {
+      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE_NS)) {
+        const range = where(pieceFromNs, pieceToNs, HAS_PORTS, ...conditionsOf(filter))
+        const query = select(RAW_COLUMNS, 'tailnet_flow', range)
+        await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)
+      }
+    },
+
+    async tiers(nowNs, signal) {
+      const records: TierRecord[] = []
+      // A tier is written every hour, so that 3 Core has few enough files.
+      const query = select(['max_ms', 'oldest_ms'], 'tailflux_tier', where(nowNs - TIERS_REACH, nowNs))
       await reader.rows(
-        `SELECT ${totals.join(', ')} FROM ${reader.from(measurement)} ${where(fromNs, toNs)} GROUP BY ${names(shape.tags)}`,
-        [...shape.tags, ...shape.fields],
-        put,
+        `${query} GROUP BY "tier" ORDER BY time DESC LIMIT 1`,
+        ['tier', 'max_ms', 'oldest_ms'],
+        ([name, maxMs, oldestMs]) => {
+          const tier = TIERS.find((one) => one === name)
+          if (tier === undefined) return
+          records.push({ tier, rangeMaxNs: integerOf(maxMs) * MS, oldestNs: integerOf(oldestMs) * MS })
+        },
         signal,
       )
-      return table
+      return records
     },
 
     async reporting(fromNs, toNs, signal) {
@@ -231,7 +279,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     async newestDevices(beforeNs, signal) {
       const versions = new Map<string, DeviceVersion>()
       const oldestNs = beforeNs - DEVICES_REACH
-      const step = api === 'v3' ? CORE_REACH : DEVICES_REACH
+      const step = api === 'v3' ? CORE_FILES_MAX * CORE_FILE : DEVICES_REACH
       for (let toNs = beforeNs; toNs > oldestNs; toNs -= step) {
         const fromNs = toNs - step > oldestNs ? toNs - step : oldestNs
         const query = select(

@@ -1,15 +1,16 @@
 /** Reads back from the embedded store: raw points, rows that stand, and how they were made. It reads by a connection of its own, so it can run beside the
  * service that writes; what it sees is the state when a call begins. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DAY } from '../base/clock.ts'
+import { DAY, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
 import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
-import type { MinuteRecord, RowMeasurement, RowStore } from '../rollup/row-store.ts'
+import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'
-import type { StoredPoint } from '../sink/sqlite/measurement-table.ts'
-import { storedPoints } from '../sink/sqlite/stored-points.ts'
+import { type StoredPoint, storedPoints } from '../sink/sqlite/export.ts'
 import type { Kind } from '../source/parse/message.ts'
+import { isWanted, type RowFilter } from './row-filter.ts'
 import { fieldsOf, integerIn, tagsOf, textIn } from './stored-fields.ts'
+import { type StoredRows, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface StoreRowStoreOptions {
   /** The file. */
@@ -25,7 +26,7 @@ const POINTS_PER_TURN = 2_000
 /** As far as devices are looked for; each known one is written again every day. */
 const DEVICES_REACH = 62n * DAY
 
-export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): RowStore {
+export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): StoredRows {
   /** Points of one measurement and of this tailnet in [fromNs, toNs), ascending. */
   async function each(
     measurement: string,
@@ -69,10 +70,12 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): Ro
     toNs: bigint,
     take: (key: string, fields: readonly bigint[]) => void,
     signal: AbortSignal,
+    filter: RowFilter = [],
   ): Promise<void> {
     const { fields: names } = shapeOf(measurement)
     const begin = measurement.length + 1
-    const split = ({ key, fields }: StoredPoint) => {
+    const split = ({ key, fields }: StoredPoint, tags: Tags) => {
+      if (!isWanted(filter, tags)) return
       const values = fieldsOf(fields)
       take(
         key.slice(begin),
@@ -101,12 +104,32 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): Ro
       return table
     },
 
-    async summed(measurement, fromNs, toNs, signal) {
+    async summed(measurement, fromNs, toNs, signal, filter) {
       const shape = shapeOf(measurement)
       const table: RowTable = new Map()
       const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
-      await eachRow(measurement, fromNs, toNs, add, signal)
+      await eachRow(measurement, fromNs, toNs, add, signal, filter)
       return table
+    },
+
+    async rawRange(fromNs, toNs, filter, take, signal) {
+      const takeWanted = (point: StoredPoint, tags: Tags) => {
+        if (isWanted(filter, tags)) take(rawPointOf(point, tags))
+      }
+      await eachRaw(fromNs, toNs, takeWanted, signal)
+    },
+
+    async tiers(nowNs, signal) {
+      const records = new Map<string, TierRecord>()
+      const take = ({ fields }: StoredPoint, tags: Tags) => {
+        const tier = TIERS.find((one) => one === tags.get('tier'))
+        if (tier === undefined) return
+        const values = fieldsOf(fields)
+        const inNs = (name: string) => integerIn(values, name) * MS
+        records.set(tier, { tier, rangeMaxNs: inNs('max_ms'), oldestNs: inNs('oldest_ms') })
+      }
+      await each('tailflux_tier', nowNs - TIERS_REACH, nowNs, take, signal)
+      return [...records.values()]
     },
 
     async reporting(fromNs, toNs, signal) {

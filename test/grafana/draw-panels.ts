@@ -113,8 +113,10 @@ function linesOf(panel: Panel, { frames }: Answered): Line[] {
     const fixed = (property('color') as { fixedColor: string } | undefined)?.fixedColor
     const sign = property('custom.transform') === 'negative-Y' ? -1 : 1
     const time = frame.columns.indexOf('time')
+    const named = overrides.find(({ matcher }) => matcher.id === 'byName' && matcher.options === frame.name)
+    const name = named?.properties.find(({ id }) => id === 'displayName')?.value as string | undefined
     return {
-      name: frame.name,
+      name: name ?? frame.name,
       color: fixed === undefined ? PALETTE[index % PALETTE.length]! : (COLORS[fixed] ?? TEXT),
       dashed: property('custom.lineStyle') !== undefined,
       points: frame.rows.map((row) => {
@@ -229,8 +231,8 @@ function drawTable(panel: Panel, box: Box, { frames }: Answered): string {
   const sortColumn = columns.find(({ title }) => title === sortBy)!
   const rowsMax = Math.floor((box.h - 22) / 20)
   const rows = frame.rows.toSorted((a, b) => compareCells(b[sortColumn.index], a[sortColumn.index])).slice(0, rowsMax)
-  const widths = columns.map(({ index, title, unit }) =>
-    Math.min(24, Math.max(title.length, ...rows.map((row) => cellText(row[index], unit).length)) + 2),
+  const widths = columns.map(({ index, title, ...column }) =>
+    Math.min(24, Math.max(title.length, ...rows.map((row) => cellText(row[index], column).length)) + 2),
   )
   const total = widths.reduce((sum, width) => sum + width, 0)
   const parts: string[] = []
@@ -252,7 +254,7 @@ function drawTable(panel: Panel, box: Box, { frames }: Answered): string {
         )
       const color = column.isLink ? '#6e9fff' : TEXT
       parts.push(
-        label(edge, rowY + 14, clipped(cellText(cell, column.unit, column.decimals), width), {
+        label(edge, rowY + 14, clipped(cellText(cell, column), width), {
           size: 11,
           color,
           anchor,
@@ -275,13 +277,16 @@ function columnOf(panel: Panel, title: string) {
     decimals: value('decimals') as number | undefined,
     bar: value('custom.cellOptions') !== undefined,
     isLink: value('links') !== undefined,
+    texts: (value('mappings') as [{ options: Record<string, { text: string }> }] | undefined)?.[0].options ?? {},
   }
 }
 
-function cellText(cell: string | number | null | undefined, unit?: string, decimals?: number): string {
+type Cell = string | number | null | undefined
+function cellText(cell: Cell, { unit, decimals, texts }: Omit<ReturnType<typeof columnOf>, 'title'>): string {
   if (typeof cell === 'number' && unit === undefined && cell > 1e12)
     return new Date(cell).toISOString().slice(0, 19).replace('T', ' ')
-  return typeof cell === 'number' ? formatValue(cell, unit, decimals) : (cell ?? '-')
+  if (typeof cell === 'number') return formatValue(cell, unit, decimals)
+  return texts[cell ?? '']?.text ?? cell ?? '-'
 }
 
 function compareCells(a: string | number | null | undefined, b: string | number | null | undefined): number {

@@ -134,6 +134,10 @@ export function simulatedRows({
           random(10, src, slot, age) < 0.8 ? 'direct' : `derp-${1 + Math.floor(random(11, src, slot, age) * 12)}`
         return {
           ...edge,
+          // One path carries what several services are about.
+          forth: edge.forth * 6,
+          back: edge.back * 6,
+          active: 2.5,
           other: dst,
           tags: { ...common, proto: 'none', port: 'none', path, ...near, ...end('dst', dst, day) },
         }
@@ -152,7 +156,7 @@ export function simulatedRows({
             port: pick(PORTS, 13, src, slot, age),
             path: 'none',
             ...near,
-            ...other('dst', address, host & 1 ? 'office' : undefined),
+            ...other('dst', address, isService ? `service-${host}` : host & 1 ? 'office' : undefined),
           },
         }
       }

@@ -259,6 +259,9 @@ test('stop can be called twice, and without start', async (t) => {
       health: createHealth({ clock }),
       metrics: { render: async () => '', contentType: 'text/plain' },
       status: () => someStatus,
+      flows: async () => {
+        throw new Error('nobody may ask for this')
+      },
       failures: silentFailures,
       run: async () => 'caught_up',
     },

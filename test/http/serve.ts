@@ -65,6 +65,7 @@ export async function serve(
     health,
     metrics: { render: async () => 'tailflux_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     status: () => someStatus,
+    flows: async ({ fromNs, toNs }) => ({ tier: 'minutes', fromNs, toNs, flows: [] }),
     failures: silentFailures,
     run: async () => 'caught_up',
     ...others,

@@ -66,7 +66,7 @@ test('traffic by kind is that of the truth, whatever the windows are, with copie
 })
 
 test('what failed never happened, what is read again counts once, and late passes change nothing', () => {
-  const tailnet = createTailnet({ nodes: 8, seed: 5, disorder: false })
+  const tailnet = createTailnet({ nodes: 8, seed: 1, disorder: false })
   const [from, middle] = [NOON_NS - 6n * MINUTE, NOON_NS - 3n * MINUTE]
   const once = world()
   readInto(once.observer, windowOf(from, NOON_NS), tailnet)

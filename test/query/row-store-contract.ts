@@ -1,6 +1,9 @@
 /** What every row store must do, whatever database it reads. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { type FlowsRequest, findFlows } from '../../src/query/flows.ts'
+import type { RowFilter } from '../../src/query/row-filter.ts'
+import type { StoredRows } from '../../src/query/stored-rows.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
 import type { RawPoint } from '../../src/rollup/raw-points.ts'
 import type { RowStore } from '../../src/rollup/row-store.ts'
@@ -9,7 +12,7 @@ import type { EdgeRow, NodeRow } from '../../src/rollup/rows.ts'
 import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
 
 export interface World {
-  readonly store: RowStore
+  readonly store: StoredRows
   /** Lines of line protocol. */
   write(lines: string): Promise<void>
 }
@@ -354,6 +357,150 @@ export function rowStoreContract(
       sorted(newest),
       sorted([version(first, 'n1', 'one'), version(old, 'n2', 'gone, but = known', { owner: '', addresses: [] })]),
     )
+  })
+
+  contract('rows and raw points that fit a filter', async ({ store, write }) => {
+    const rows = edgeTable(TAILNET, [
+      edge(),
+      edge({ src: end('n3CNTRL', "o'brien", 'tag:a,tag:web.b/c') }),
+      edge({ src: end('n4CNTRL', 'four', 'tag:webxb/c'), port: '22' }),
+      edge({ kind: 'physical' }),
+    ])
+    await write(linesOf('tailnet_edge', rows, EDGE, DAY_NS))
+    const found = async (filter: RowFilter) => {
+      const table = await store.summed('tailnet_edge', DAY_NS, DAY_NS + HOUR, signal, filter)
+      return [...table.keys()].map((key) => /,port=(\d+),.*,src=(\w+),/.exec(key)?.slice(1).join(' ')).toSorted()
+    }
+    assert.deepEqual(await found([]), ['22 n4CNTRL', '443 n1CNTRL', '443 n1CNTRL', '443 n3CNTRL'])
+    assert.deepEqual(await found([[{ tag: 'src_name', value: "o'brien" }]]), ['443 n3CNTRL'])
+    assert.deepEqual(await found([[{ tag: 'src_owner', value: 'tag:web.b/c', isListed: true }]]), ['443 n3CNTRL'])
+    assert.deepEqual(
+      await found([
+        [
+          { tag: 'port', value: '22' },
+          { tag: 'src', value: 'n1CNTRL' },
+        ],
+        [{ tag: 'kind', value: 'virtual' }],
+      ]),
+      ['22 n4CNTRL', '443 n1CNTRL'],
+    )
+    assert.deepEqual(await found([[]]), [])
+
+    const points = [point(), point({ src: HOSTILE[3]!, startNs: DAY_NS + HOUR }), point({ dstPort: 22 })]
+    await write([...points, point({ startNs: DAY_NS + 2n * HOUR })].map((one) => rawLine(one)).join(''))
+    const raw = async (filter: RowFilter) => {
+      const all: RawPoint[] = []
+      await store.rawRange(DAY_NS, DAY_NS + 2n * HOUR, filter, (one) => all.push(one), signal)
+      return sorted(all)
+    }
+    assert.deepEqual(await raw([]), sorted(points))
+    assert.deepEqual(await raw([[{ tag: 'src', value: HOSTILE[3]! }]]), sorted([points[1]]))
+    assert.deepEqual(
+      await raw([[{ tag: 'dst_port', value: '22' }], [{ tag: 'node', value: 'n1CNTRL' }]]),
+      sorted([points[2]]),
+    )
+  })
+
+  contract('what each tier holds, as it was written last', async ({ store, write }) => {
+    const line = (tier: string, maxMs: number, oldestMs: number, at: bigint) =>
+      `tailflux_tier,tailnet=${escapeTag(TAILNET)},tier=${tier} max_ms=${maxMs}i,oldest_ms=${oldestMs}i,edge="x",node="y" ${at}\n`
+    await write(
+      line('minutes', 5, 6, DAY_NS - HOUR) +
+        line('minutes', 7, 8, DAY_NS - MINUTE) +
+        line('minutes', 0, 0, DAY_NS) +
+        line('hours', 9, 10, DAY_NS - 200n * HOUR) +
+        line('days', 9, 10, DAY_NS - 241n * HOUR) +
+        line('weeks', 9, 10, DAY_NS - HOUR),
+    )
+    assert.deepEqual(
+      sorted(await store.tiers(DAY_NS, signal)),
+      sorted([
+        { tier: 'minutes', rangeMaxNs: 7_000_000n, oldestNs: 8_000_000n },
+        { tier: 'hours', rangeMaxNs: 9_000_000n, oldestNs: 10_000_000n },
+      ]),
+    )
+  })
+
+  contract('flows by name, address, id, owner, port and protocol; renamed ones once', async ({ store, write }) => {
+    const web = (name: string) => end('n1CNTRL', name, 'tag:web,tag:db')
+    const laptop = end('n2CNTRL', 'laptop.example.ts.net', 'ann@example.com')
+    const rows = (name: string, txBytes: bigint) =>
+      edgeTable(TAILNET, [
+        edge({ src: laptop, dst: web(name), txBytes }),
+        edge({ src: laptop, dst: web(name), kind: 'physical', path: 'derp-1', port: 'none' }),
+        edge({ src: laptop, dst: end('none', 'none', 'none'), kind: 'exit', proto: 'udp', port: '53', txBytes: 5n }),
+        edge({
+          src: end('n9CNTRL', 'x', 'none'),
+          dst: end('192.0.2.1', '192.0.2.1', 'none'),
+          kind: 'subnet',
+          port: 'none',
+          txBytes: 6n,
+        }),
+      ])
+    await write(
+      linesOf('tailnet_edge', rows('web.example.ts.net', 100n), EDGE, DAY_NS) +
+        linesOf('tailnet_edge', rows('new.example.ts.net', 300n), EDGE, DAY_NS + MINUTE) +
+        `tailnet_device,node=n1CNTRL,tailnet=${escapeTag(TAILNET)} name="new.example.ts.net",owner="tag:web,tag:db",os="linux",addresses="100.64.0.2",source="api",logged=1i ${DAY_NS}\n` +
+        `tailnet_device,node=n2CNTRL,tailnet=${escapeTag(TAILNET)} name="laptop.example.ts.net",owner="ann@example.com",os="linux",addresses="100.64.0.1 fd7a::1",source="api",logged=1i ${DAY_NS + 3n * MINUTE}\n` +
+        rawLine(point({ txBytes: 9n })) +
+        rawLine(
+          point({
+            node: 'n2CNTRL',
+            src: '100.64.0.2',
+            dst: '100.64.0.1',
+            srcPort: 443,
+            dstPort: -1,
+            txBytes: 8n,
+            startNs: DAY_NS + 1n,
+          }),
+        ) +
+        rawLine(point({ node: 'n7CNTRL', src: '100.64.0.7', dst: '100.64.0.8', dstPort: 22, txBytes: 7n })),
+    )
+    const clock = { now: () => DAY_NS + HOUR }
+    const flows = async (more: Partial<FlowsRequest> = {}) => {
+      const request = { fromNs: DAY_NS, toNs: DAY_NS + 2n * MINUTE, limit: 100, isRaw: false, ...more }
+      const found = await findFlows({ store, clock }, request, signal)
+      return found.flows.map(
+        (flow) =>
+          `${flow.kind} ${flow.src} ${flow.dst} ${'dstName' in flow ? flow.dstName : flow.node} ${flow.txBytes}`,
+      )
+    }
+    const [virtual, exit, subnet, physical] = [
+      'virtual n2CNTRL n1CNTRL new.example.ts.net 400',
+      'exit n2CNTRL none none 10',
+      'subnet n9CNTRL 192.0.2.1 192.0.2.1 12',
+      'physical n2CNTRL n1CNTRL new.example.ts.net 20',
+    ]
+    assert.deepEqual(await flows(), [virtual, subnet, exit])
+    assert.deepEqual(await flows({ limit: 1 }), [virtual])
+    for (const node of ['n1CNTRL', 'new', 'new.example.ts.net', '100.64.0.2', 'web.example.ts.net'])
+      assert.deepEqual(
+        await flows({ node }),
+        // The name of then was that of some of its rows.
+        [node === 'web.example.ts.net' ? 'virtual n2CNTRL n1CNTRL web.example.ts.net 100' : virtual],
+        node,
+      )
+    for (const node of ['laptop', 'fd7a::1', 'n2CNTRL']) assert.deepEqual(await flows({ node }), [virtual, exit], node)
+    assert.deepEqual(await flows({ node: 'lap' }), [])
+    assert.deepEqual(await flows({ owner: 'tag:db' }), [virtual])
+    assert.deepEqual(await flows({ owner: 'ann@example.com', port: '53' }), [exit])
+    assert.deepEqual(await flows({ proto: 'udp' }), [exit])
+    assert.deepEqual(await flows({ port: 'none' }), [subnet])
+    assert.deepEqual(await flows({ kind: 'physical' }), [physical])
+    assert.deepEqual(await flows({ fromNs: DAY_NS - HOUR, toNs: DAY_NS }), [])
+
+    const raw = (more: Partial<FlowsRequest>) => flows({ isRaw: true, ...more })
+    const [mine, mirrored, other] = [
+      'virtual 100.64.0.1 100.64.0.2 n1CNTRL 9',
+      'virtual 100.64.0.2 100.64.0.1 n2CNTRL 8',
+      'virtual 100.64.0.7 100.64.0.8 n7CNTRL 7',
+    ]
+    assert.deepEqual(await raw({}), [mine, mirrored, other])
+    assert.deepEqual(await raw({ node: 'new' }), [mine, mirrored])
+    assert.deepEqual(await raw({ node: '100.64.0.8' }), [other])
+    assert.deepEqual(await raw({ owner: 'tag:web' }), [mine, mirrored])
+    assert.deepEqual(await raw({ owner: 'nobody' }), [])
+    assert.deepEqual(await raw({ port: '443' }), [mine, mirrored])
   })
 
   contract('a signal ends it with its reason', async ({ store, write }) => {

@@ -5,7 +5,8 @@ import type { Entries } from '../../src/demo/entries.ts'
 import type { DemoAddress, DemoNode } from '../../src/demo/nodes.ts'
 import { limitOf, mix } from '../../src/demo/random.ts'
 import { KIND_PHYSICAL, KIND_SUBNET, KIND_VIRTUAL } from '../../src/demo/services.ts'
-import type { TimesOfNodes } from '../../src/demo/times.ts'
+import { SLOT } from '../../src/demo/slots.ts'
+import type { Span, TimesOfNodes } from '../../src/demo/times.ts'
 import type { Traffic } from '../../src/demo/traffic.ts'
 import type { ScanOptions } from './options.ts'
 
@@ -74,7 +75,7 @@ export function hostileNode(node: DemoNode): DemoNode {
 
 /** Some records have entries with a hostile address and protocol. */
 export function hostileTraffic(traffic: Traffic, seed: number, nodes: readonly DemoNode[]): Traffic {
-  return withEntries(traffic, (entries, index, slot) => {
+  return withEntries(traffic, (entries, index, { slot }) => {
     const h = mix(seed, index, slot, 44)
     if (h >= HOSTILE_SHARE) return
     const src = nodes[index]!.v4
@@ -89,7 +90,7 @@ export function hostileTraffic(traffic: Traffic, seed: number, nodes: readonly D
 
 /** Some records have counters beyond 2^53. */
 export function bigCounters(traffic: Traffic, seed: number): Traffic {
-  return withEntries(traffic, (entries, index, slot) => {
+  return withEntries(traffic, (entries, index, { slot }) => {
     if (mix(seed, index, slot, 41) >= BIG_SHARE) return
     const entry = entries[KIND_VIRTUAL][0] ?? entries[KIND_PHYSICAL][0]
     if (entry === undefined) return
@@ -99,15 +100,12 @@ export function bigCounters(traffic: Traffic, seed: number): Traffic {
   })
 }
 
-/** The last nodes scan ports in every slot. Tuples repeat only after all ports of all targets. */
-export function scanTraffic(
-  traffic: Traffic,
-  { nodes: count, tuples }: ScanOptions,
-  nodes: readonly DemoNode[],
-): Traffic {
-  const isScanner = (index: number) => index >= nodes.length - count
-  const scanning = withEntries(traffic, (entries, index, slot) => {
-    if (!isScanner(index)) return
+/** The last nodes scan ports, once in every slot. Tuples repeat only after all ports of all targets. */
+export function scanTraffic(traffic: Traffic, scan: ScanOptions, nodes: readonly DemoNode[]): Traffic {
+  const { tuples } = scan
+  const scanning = withEntries(traffic, (entries, index, span) => {
+    const slot = scanIn(span, index, scan, nodes)
+    if (slot === undefined) return
     for (let i = 0; i < tuples; i++) {
       const n = slot * tuples + i
       const target = nodes[(index + 1 + (Math.floor(n / 65_535) % (nodes.length - 1))) % nodes.length]!
@@ -127,22 +125,50 @@ export function scanTraffic(
   })
   return {
     ...scanning,
-    isActive: (index, slot, levels) => (tuples > 0 && isScanner(index)) || traffic.isActive(index, slot, levels),
+    packetTimes(index, slot) {
+      const others = traffic.packetTimes(index, slot)
+      if (tuples === 0 || !isScanner(index, scan, nodes)) return others
+      const times = Float64Array.of(nodes[index]!.phaseNs, ...others.times.subarray(others.begin, others.end))
+      return { begin: 0, end: times.length, times }
+    },
   }
 }
 
-/** Records of nodes that scan are split. */
-export function scanTimes(times: TimesOfNodes, { nodes: count, tuples }: ScanOptions, nodes: number): TimesOfNodes {
-  const parts = Math.max(1, Math.ceil(tuples / ENTRIES_MAX))
-  return { ...times, partsOf: (index, slot) => (index >= nodes - count ? parts : times.partsOf(index, slot)) }
+/** Records with a scan are split. */
+export function scanTimes(times: TimesOfNodes, scan: ScanOptions, nodes: readonly DemoNode[]): TimesOfNodes {
+  const parts = Math.max(1, Math.ceil(scan.tuples / ENTRIES_MAX))
+  return {
+    ...times,
+    partsOf: (index, span) => (scanIn(span, index, scan, nodes) === undefined ? times.partsOf(index, span) : parts),
+  }
 }
 
-function withEntries(traffic: Traffic, add: (entries: Entries, index: number, slot: number) => void): Traffic {
+function isScanner(index: number, scan: ScanOptions, nodes: readonly DemoNode[]): boolean {
+  return index >= nodes.length - scan.nodes
+}
+
+/** The slot whose scan a record has. A scan comes when the node's timer runs, so no record ends just after it. */
+function scanIn(
+  { slot, from, to }: Pick<Span, 'slot' | 'from' | 'to'>,
+  index: number,
+  scan: ScanOptions,
+  nodes: readonly DemoNode[],
+): number | undefined {
+  if (!isScanner(index, scan, nodes)) return undefined
+  const { phaseNs } = nodes[index]!
+  if (from <= phaseNs && phaseNs < to) return slot
+  return phaseNs + SLOT < to ? slot + 1 : undefined
+}
+
+function withEntries(
+  traffic: Traffic,
+  add: (entries: Entries, index: number, span: Pick<Span, 'slot' | 'from' | 'to'>) => void,
+): Traffic {
   return {
     ...traffic,
-    entriesOf(index, slot) {
-      const entries = traffic.entriesOf(index, slot)
-      add(entries, index, slot)
+    entriesOf(index, span) {
+      const entries = traffic.entriesOf(index, span)
+      add(entries, index, span)
       return entries
     },
   }

@@ -2,10 +2,13 @@
 import { createLinks } from '../../src/demo/links.ts'
 import { createMessageWriter, type NameOf } from '../../src/demo/messages.ts'
 import { createNodes, type DemoNode, DNS_SUFFIX, hasOldClient } from '../../src/demo/nodes.ts'
+import { createPresence } from '../../src/demo/presence.ts'
 import { createRecords, type DemoRecord, type Records } from '../../src/demo/records.ts'
+import { SLOT_NS, slotOf } from '../../src/demo/slots.ts'
 import { deviceText } from '../../src/demo/tailnet.ts'
-import { createTimes, SLOT_NS, slotOf } from '../../src/demo/times.ts'
+import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
+import { type Clocks, createEdgeTruth, type TrueEdge } from './edge-truth.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
 import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
 import { type Sums, sumsOf } from './sums.ts'
@@ -32,6 +35,8 @@ export interface Tailnet {
   truth(fromNs: bigint, toNs: bigint, options?: TruthOptions & Pick<RangeOptions, 'nowNs'>): Iterable<TruthPoint>
   /** The points of one record. */
   pointsOf(record: DemoRecord, options?: TruthOptions): readonly TruthPoint[]
+  /** What really moved from `fromNs` (inclusive) to `toNs` (exclusive), each byte once, whatever was reported of it. */
+  edges(fromNs: bigint, toNs: bigint, clocks?: Clocks): readonly TrueEdge[]
   sums(fromNs: bigint, toNs: bigint, range?: Pick<RangeOptions, 'nowNs'>): Sums
   /** The device list at a time: one JSON text per device. */
   devices(atNs: bigint): Iterable<string>
@@ -45,6 +50,7 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
   const nameOf = namesAfter(full.renames)
   const allRecords = recordsOf(full, nodes)
   const messageText = createMessageWriter(nameOf)
+  let edgesOf: ReturnType<typeof createEdgeTruth> | undefined
   const firstSlot = slotOf(epochNs + SLOT_NS - 1n)
 
   function* records(fromNs: bigint, toNs: bigint, { nowNs, once = false }: RangeOptions = {}): Generator<DemoRecord> {
@@ -73,6 +79,10 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
       for (const record of records(fromNs, toNs, { ...shownAt(options), once: true })) yield* truthOf(record, options)
     },
     pointsOf: truthOf,
+    edges(fromNs, toNs, clocks) {
+      edgesOf ??= createEdgeTruth(full, nodes)
+      return edgesOf(fromNs, toNs, clocks)
+    },
     sums(fromNs, toNs, range = {}) {
       const messages = records(fromNs, toNs, shownAt(range)).reduce((count) => count + 1, 0)
       return { messages, ...sumsOf(records(fromNs, toNs, { ...shownAt(range), once: true })) }
@@ -92,13 +102,14 @@ function nodesOf({ seed, nodes: count, nodeInfo, oldClients, hostile }: FullOpti
 
 function recordsOf(options: FullOptions, nodes: readonly DemoNode[]): Records {
   const { seed, scan } = options
-  let traffic = createTraffic(seed, nodes, createLinks(seed, nodes), options)
+  const presence = createPresence(seed, nodes, options)
+  let traffic = createTraffic(seed, nodes, createLinks(seed, nodes), presence, options)
   let times = createTimes(seed, nodes, options)
   if (scan) traffic = scanTraffic(traffic, scan, nodes)
-  if (scan) times = scanTimes(times, scan, nodes.length)
+  if (scan) times = scanTimes(times, scan, nodes)
   if (options.hostile) traffic = hostileTraffic(traffic, seed, nodes)
   if (options.bigCounters) traffic = bigCounters(traffic, seed)
-  return createRecords(nodes, traffic, times)
+  return createRecords(nodes, traffic, times, presence)
 }
 
 /** The name of a node is that of its newest rename before the time. */

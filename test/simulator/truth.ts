@@ -19,7 +19,7 @@ export interface TruthOptions {
   readonly tailnet?: string
 }
 
-const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
+export const KINDS = ['virtual', 'subnet', 'exit', 'physical'] as const
 const PROTOS: Readonly<Record<string, string>> = {
   0: 'none',
   1: 'icmp',
@@ -95,17 +95,21 @@ function noCounters(): Record<string, bigint> {
   return { tx_bytes: 0n, tx_pkts: 0n, rx_bytes: 0n, rx_pkts: 0n, flows: 0n }
 }
 
-function protoOf(proto: number | string): string {
+export function protoOf(proto: number | string): string {
   const key = typeof proto === 'number' ? String(proto) : proto.toLowerCase()
   return PROTOS[key] ?? clean(key)
 }
 
-/** The lower of the two ports if it is below 32768. Clients use higher ones. */
 function servicePort(proto: string, { src, srcPort, dst, dstPort }: DemoEntry): string {
-  if (!WITH_PORTS.includes(proto)) return 'none'
-  const ports = [src === undefined ? 0 : srcPort, dst === undefined ? 0 : dstPort].filter((port) => port > 0)
-  const lowest = Math.min(...ports)
-  return lowest < 32_768 ? String(lowest) : 'none'
+  const port = servicePortOf(proto, src === undefined ? -1 : srcPort, dst === undefined ? -1 : dstPort)
+  return port < 0 ? 'none' : String(port)
+}
+
+/** The lower of the two ports if it is below 32768; -1 without. Clients use higher ones. */
+export function servicePortOf(proto: string, one: number, other: number): number {
+  if (!WITH_PORTS.includes(proto)) return -1
+  const lowest = Math.min(...[one, other].filter((port) => port > 0))
+  return lowest < 32_768 ? lowest : -1
 }
 
 /** A tag value: no characters that break a line, at most 256 bytes, never empty. */

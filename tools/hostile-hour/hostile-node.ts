@@ -309,6 +309,7 @@ export function createHostileNode(tailnet: Tailnet, plan: HostilePlan) {
     const record: DemoRecord = {
       node,
       slot: 0,
+      openedNs: startNs,
       part: 0,
       copy: false,
       late: false,

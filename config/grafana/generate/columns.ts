@@ -1,6 +1,6 @@
 /** Columns that several tables share. */
 import type { Column } from './panels.ts'
-import { toNode, toNodeOf, toOwner, toPair } from './words.ts'
+import { DERP_REGIONS, toNode, toNodeOf, toOwner, toPair } from './words.ts'
 
 export const nodeName: Column = { name: 'node_name', title: 'Node', link: toNode }
 export const nodeId: Column = { name: 'node', title: 'Node id', link: toNodeOf('node_name'), width: 170 }
@@ -13,6 +13,7 @@ export const from: Column = { name: 'src_name', title: 'From', link: toPair }
 export const to: Column = { name: 'dst_name', title: 'To', link: toPair }
 export const fromOwner: Column = { name: 'src_owner', title: 'Owner of "From"', link: toOwner() }
 export const toOwners: Column = { name: 'dst_owner', title: 'Owner of "To"', link: toOwner() }
+export const region: Column = { name: 'path', title: 'Region', texts: DERP_REGIONS }
 export const proto: Column = { name: 'proto', title: 'Protocol' }
 export const port: Column = { name: 'port', title: 'Port' }
 export const bytes: Column = { name: 'bytes', title: 'Both ways', unit: 'decbytes', bar: true }

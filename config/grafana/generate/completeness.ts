@@ -11,24 +11,26 @@ const BOTH = share('edges_both', 'edges', 'both')
 export function completeness(id: number): PanelBuilder {
   return stat({
     id,
-    title: 'Completeness',
+    title: 'Reporting, and seen from both ends',
     description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both ends reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
     unit: 'percent',
     decimals: 1,
     color: 'green',
     queries: [
-      ['devices that report', select(REPORTING, minutes)],
-      ['seen from both ends', select(BOTH, minutes)],
+      ['reporting', select(REPORTING, minutes)],
+      ['both ends', select(BOTH, minutes)],
     ],
   })
 }
 
-/** A band of the health dashboard, 24 columns wide. */
-export function completenessBand(): readonly (readonly [number, PanelBuilder])[] {
+type Panels = readonly (readonly [width: number, panel: PanelBuilder])[]
+
+/** Numbers of the health dashboard, 24 columns wide. */
+export function completenessNumbers(): Panels {
   return [
-    [4, completeness(40)],
+    [8, completeness(40)],
     [
-      4,
+      8,
       stat({
         id: 41,
         title: 'Devices',
@@ -42,7 +44,7 @@ export function completenessBand(): readonly (readonly [number, PanelBuilder])[]
       }),
     ],
     [
-      4,
+      8,
       stat({
         id: 42,
         title: 'Minutes',
@@ -54,8 +56,14 @@ export function completenessBand(): readonly (readonly [number, PanelBuilder])[]
         ],
       }),
     ],
+  ]
+}
+
+/** Graphs of the health dashboard, 24 columns wide. */
+export function completenessGraphs(): Panels {
+  return [
     [
-      6,
+      12,
       series({
         id: 43,
         title: 'Devices that report',
@@ -70,7 +78,7 @@ export function completenessBand(): readonly (readonly [number, PanelBuilder])[]
       }),
     ],
     [
-      6,
+      12,
       series({
         id: 44,
         title: 'Seen from both ends',

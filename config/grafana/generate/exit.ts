@@ -28,9 +28,9 @@ export function exitNodes() {
         title: 'Who carries, for whom, and where to',
         height: 10,
         panels: [
-          [8, loadOf(EXIT)],
+          [6, loadOf(EXIT)],
           [
-            7,
+            9,
             edgesOf(EXIT, {
               id: 21,
               title: 'Top $topn users of exit nodes',

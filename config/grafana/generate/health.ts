@@ -1,7 +1,7 @@
 /** How tailflux itself is doing, from what it writes to the same database: no Prometheus needed. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 
-import { completenessBand } from './completeness.ts'
+import { completenessGraphs, completenessNumbers } from './completeness.ts'
 import { dashboardOf } from './frame.ts'
 import { bothPeriods, type From, MINUTES, overTime, select, sum, WINDOWS } from './influxql.ts'
 import { series, stat, table, text } from './panels.ts'
@@ -65,7 +65,8 @@ export function health() {
           [5, amount(6, 'Rows', 'rows', 'Rows of edges and nodes made of the minutes.', minutes)],
         ],
       },
-      { title: 'Completeness', height: 8, panels: completenessBand() },
+      { title: 'Completeness', height: 4, panels: completenessNumbers() },
+      { height: 7, panels: completenessGraphs() },
       {
         title: 'Keeping up',
         height: 8,

@@ -174,7 +174,7 @@ export function nodeDashboard() {
               columns: [
                 { ...columns.from, link: toNode },
                 { ...columns.to, link: toNode },
-                columns.tag('path', 'Path'),
+                { ...columns.region, title: 'Path' },
                 ...columns.edgeBytes,
               ],
               sortBy: columns.bytes.title,

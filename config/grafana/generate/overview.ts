@@ -122,7 +122,7 @@ export function overview() {
         height: 4,
         panels: [
           [
-            6,
+            5,
             stat({
               id: 5,
               title: '95th percentile',
@@ -153,7 +153,7 @@ export function overview() {
               physical,
             ),
           ],
-          [5, completeness(8)],
+          [6, completeness(8)],
           [
             3,
             stat({

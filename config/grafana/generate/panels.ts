@@ -82,6 +82,8 @@ export interface SeriesOptions extends Common {
   readonly queries: readonly Query[]
   /** Colours by regular expression on the series' name. */
   readonly colors?: Readonly<Record<string, string>>
+  /** What is shown in place of a series' name. */
+  readonly names?: Readonly<Record<string, string>>
   /** Series whose name matches are drawn below zero. */
   readonly below?: string
   /** Series whose name matches are dashed and not filled. */
@@ -136,6 +138,8 @@ export function series(options: SeriesOptions): PanelBuilder {
   if (options.shifted) panel.timeShift('${shift}')
   for (const [name, fixedColor] of Object.entries(options.colors ?? {}))
     panel.overrideByRegexp(name, [{ id: 'color', value: { mode: 'fixed', fixedColor } }])
+  for (const [name, value] of Object.entries(options.names ?? {}))
+    panel.overrideByName(name, [{ id: 'displayName', value }])
   if (options.below !== undefined)
     panel.overrideByRegexp(options.below, [{ id: 'custom.transform', value: common.GraphTransform.NegativeY }])
   if (options.dashed !== undefined) {
@@ -156,6 +160,8 @@ export interface Column {
   /** A bar behind the number. */
   readonly bar?: boolean
   readonly link?: { readonly title: string; readonly url: string }
+  /** What is shown in place of a value. */
+  readonly texts?: Readonly<Record<string, string>>
   readonly width?: number
 }
 
@@ -202,11 +208,17 @@ export function table(options: TableOptions): PanelBuilder {
       ...(column.bar
         ? [{ id: 'custom.cellOptions', value: { type: 'gauge', mode: 'basic', valueDisplayMode: 'text' } }]
         : []),
+      ...(column.texts === undefined ? [] : [{ id: 'mappings', value: [mapping(column.texts)] }]),
       ...(column.link === undefined ? [] : [{ id: 'links', value: [dataLink(column.link)] }]),
     ]
     if (properties.length > 0) panel.overrideByName(column.title, properties)
   }
   return panel
+}
+
+function mapping(texts: Readonly<Record<string, string>>): sdk.ValueMap {
+  const options = Object.entries(texts).map(([value, text], index) => [value, { text, index }] as const)
+  return { type: 'value' as sdk.MappingType.ValueToText, options: Object.fromEntries(options) }
 }
 
 function dataLink({ title, url }: { readonly title: string; readonly url: string }): sdk.DashboardLink {

@@ -23,7 +23,7 @@ import {
 import { series, stat, table, withEarlier } from './panels.ts'
 import { direct, directAndRelayed, relayedShare, relayShare, relayShareOverTime } from './relay.ts'
 import { common, node, shift, topn } from './variables.ts'
-import { BEFORE, EDGE_ONCE, NO_TRAFFIC, P95, PHYSICAL, RELAYED, SENT_ONCE, toNode } from './words.ts'
+import { BEFORE, DERP_REGIONS, EDGE_ONCE, NO_TRAFFIC, P95, PHYSICAL, RELAYED, SENT_ONCE, toNode } from './words.ts'
 
 const RELAY = '"path" =~ /^derp-/'
 
@@ -114,9 +114,10 @@ export function paths() {
             series({
               id: 21,
               title: 'Throughput by DERP region',
-              description: `Both directions. Region numbers as in Tailscale's DERP map; 900 to 999 are the tailnet's own. ${ofEdges}`,
+              description: `Both directions. Cities of Tailscale's own relays; numbers from 900 on are the tailnet's own. ${ofEdges}`,
               unit: 'bps',
               stacked: true,
+              names: DERP_REGIONS,
               queries: [['$tag_path', overTime(bitsPerSecondBothWays('bytes'), { ...relayed, by: ['path'] })]],
             }),
           ],
@@ -127,7 +128,7 @@ export function paths() {
               title: 'DERP regions',
               description: `Per region. ${ofEdges}`,
               query: topRows(EDGE_BYTES, { ...relayed, by: ['path'] }),
-              columns: [columns.tag('path', 'Region'), ...columns.edgeBytes],
+              columns: [columns.region, ...columns.edgeBytes],
               sortBy: columns.bytes.title,
             }),
           ],
@@ -169,7 +170,7 @@ export function paths() {
               columns: [
                 { ...columns.from, link: toNode },
                 { ...columns.to, link: toNode },
-                columns.tag('path', 'Region'),
+                columns.region,
                 ...columns.edgeBytes,
               ],
               sortBy: columns.bytes.title,

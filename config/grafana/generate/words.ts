@@ -1,5 +1,6 @@
 /** Sentences that descriptions share, links that panels share, and colours. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+import { derpCity } from '../../../src/directory/derp-regions.ts'
 
 /** Of rows of nodes. */
 export const SENT_ONCE =
@@ -44,6 +45,14 @@ export const toOwner = (kind = '${kind:queryparam}') => ({
   title: 'Whom the devices of this owner talk to',
   url: `/d/tailflux-talkers?var-owner=${value}&${kind}&${CARRY}`,
 })
+
+/** The cities of Tailscale's own relays, by path. */
+export const DERP_REGIONS: Readonly<Record<string, string>> = Object.fromEntries(
+  Array.from({ length: 100 }, (_, region) => `derp-${region}`).flatMap((path) => {
+    const city = derpCity(path)
+    return city === undefined ? [] : [[path, `${path} ${city}`]]
+  }),
+)
 
 export const KIND_COLORS = { virtual: 'blue', subnet: 'green', exit: 'orange', physical: 'purple' } as const
 export const PATH_COLORS = { Direct: 'green', Relayed: 'orange' } as const

@@ -1,0 +1,35 @@
+/** Opens what is stored for reading: InfluxDB, or the embedded store when there is no URL. */
+import type { Clock } from '../base/clock.ts'
+import type { InfluxConfig, Retention } from '../sink/config.ts'
+import { createPlaces } from '../sink/influxdb/places.ts'
+import { createInfluxHttp } from '../sink/influxdb/transport.ts'
+import { createInfluxRowStore } from './influx-row-store.ts'
+import { createStoreRowStore } from './store-row-store.ts'
+import type { StoredRows } from './stored-rows.ts'
+
+export interface OpenRows {
+  readonly rows: StoredRows
+  /** Closes connections; nothing may be asked afterwards. */
+  stop(): void
+}
+
+/** Does no I/O by itself. */
+export function openRows(
+  config: {
+    readonly influx: InfluxConfig
+    readonly retention: Retention
+    /** The file of the embedded store. */
+    readonly storePath: string
+    /** The value of tag `tailnet`. */
+    readonly tailnet: string
+  },
+  { clock }: { readonly clock: Pick<Clock, 'now'> },
+): OpenRows {
+  const { influx, retention, storePath: path, tailnet } = config
+  const { url, api } = influx
+  if (url === undefined) return { rows: createStoreRowStore({ path, tailnet }), stop: () => undefined }
+  const label = `The database at ${url}`
+  const http = createInfluxHttp({ ...influx, url }, label)
+  const places = createPlaces({ ...influx, retention })
+  return { rows: createInfluxRowStore({ api, tailnet }, { http, label, clock, places }), stop: http.stop }
+}
