@@ -1,10 +1,11 @@
 /** The series budget of one UTC day: at most so many edges of one endpoint, and of the tailnet. Beyond it the far end becomes `other`, so that a scan
  * costs the database a bounded number of series. Sums stay exact; only names are lost. */
+import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
 import { createHashSet } from '../base/hash-tables.ts'
 import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
+import { edgeSeries, tagOf } from './row-table.ts'
 import type { EdgeRow } from './rows.ts'
 import { bounded } from './sums.ts'
-import { hashesOf } from './text-ids.ts'
 
 export interface BudgetLimits {
   readonly edgesPerEndpoint: number
@@ -12,8 +13,8 @@ export interface BudgetLimits {
 }
 
 export interface Budget {
-  /** Rows that have a row of this day already. They are admitted, whatever the limits are. */
-  admit(rows: Iterable<EdgeTags>): void
+  /** Edges that have a row of this day already, by their series. They are admitted, whatever the limits are. */
+  admit(series: Iterable<string>): void
   /** The rows of a minute of this day, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
   apply(rows: readonly EdgeRow[]): readonly EdgeRow[]
   /** Edges admitted so far. */
@@ -22,20 +23,17 @@ export interface Budget {
   readonly largestCause: { readonly name: string; readonly refused: number } | undefined
 }
 
-/** What makes an edge the same series. */
-export type EdgeTags = Pick<EdgeRow, 'kind' | 'proto' | 'port' | 'path' | 'src' | 'dst'>
-
 const TAILNET = 'tailnet'
 
-export function createBudget(limits: BudgetLimits): Budget {
+export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
   /** More than the limit may be admitted: those that have a row already. */
   const admitted = createHashSet(2 ** 24)
   const counts = new Map<string, number>()
   const refused = new Map<string, { readonly name: string; refused: number }>()
 
-  function add({ src, dst }: EdgeTags, hash: bigint): void {
+  function add(src: string, dst: string, hash: bigint): void {
     if (!admitted.add(hash)) return
-    for (const { id } of [src, dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
+    for (const id of [src, dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
   }
 
   const isFull = ({ id }: Endpoint) => id !== NONE && (counts.get(id) ?? 0) >= limits.edgesPerEndpoint
@@ -50,7 +48,7 @@ export function createBudget(limits: BudgetLimits): Budget {
     const isTailnetFull = admitted.size >= limits.edgesPerDay
     const [src, dst] = [isFull(row.src), isFull(row.dst)]
     if (!isTailnetFull && !src && !dst) {
-      add(row, hash)
+      add(row.src.id, row.dst.id, hash)
       return row
     }
     if (isTailnetFull) refuse(TAILNET, 'the tailnet')
@@ -72,14 +70,17 @@ export function createBudget(limits: BudgetLimits): Budget {
     get largestCause() {
       return [...refused.values()].toSorted((one, other) => other.refused - one.refused)[0]
     },
-    admit(rows) {
-      for (const row of rows) if (row.src.id !== OTHER.id && row.dst.id !== OTHER.id) add(row, hashOf(keyOf(row)))
+    admit(series) {
+      for (const key of series) {
+        const [src, dst] = [tagOf(key, 'src'), tagOf(key, 'dst')]
+        if (src !== OTHER.id && dst !== OTHER.id) add(src, dst, hashOf(key))
+      }
     },
     apply(rows) {
       const named: EdgeRow[] = []
       const candidates: Candidate[] = []
       for (const row of rows) {
-        const key = keyOf(row)
+        const key = edgeSeries(tailnet, row)
         const hash = hashOf(key)
         if (admitted.has(hash)) named.push(row)
         else candidates.push({ row, key, hash, bytes: row.txBytes + row.rxBytes })
@@ -91,7 +92,7 @@ export function createBudget(limits: BudgetLimits): Budget {
           named.push(row)
           continue
         }
-        const key = keyOf(row)
+        const key = edgeSeries(tailnet, row)
         const known = folded.get(key)
         folded.set(key, known === undefined ? row : sumOf(known, row))
       }
@@ -126,12 +127,13 @@ function sumOf(one: EdgeRow, other: EdgeRow): EdgeRow {
   }
 }
 
-/** The full tag set. */
-function keyOf({ kind, proto, port, path, src, dst }: EdgeTags): string {
-  return [kind, proto, port, path, src.id, dst.id, src.name, dst.name, src.owner, dst.owner].join('\n')
-}
-
 function hashOf(key: string): bigint {
-  const [one, other] = hashesOf(key)
-  return (BigInt(one >>> 0) << 32n) | BigInt(other >>> 0)
+  let one = HASH_SEED
+  let other = HASH_SEED
+  for (let i = 0; i < key.length; i++) {
+    const unit = key.charCodeAt(i)
+    one = hashStep(one, unit)
+    other = secondHashStep(other, unit)
+  }
+  return (BigInt(avalanche(one) >>> 0) << 32n) | BigInt(avalanche(other) >>> 0)
 }

@@ -1,5 +1,5 @@
 /** Rows by their series, whatever they count: the form in which rows of one minute, hour or day are compared, summed and written. */
-import { escapeTag } from '../sink/line-protocol/escape.ts'
+import { escapeTag, unescapeTag } from '../sink/line-protocol/escape.ts'
 import type { EdgeRow, NodeRow } from './rows.ts'
 import { bounded } from './sums.ts'
 
@@ -33,22 +33,22 @@ export function shapeOf(measurement: string): Shape {
 /** Fields that make a row exist: bytes and packets. */
 const COUNTED = 4
 
+/** The tags of an edge, as its lines have them. */
+export function edgeSeries(tailnet: string, { src, dst, kind, path, port, proto }: EdgeTags): string {
+  const [from, to] = [
+    [src.id, src.name, src.owner],
+    [dst.id, dst.name, dst.owner],
+  ]
+  return seriesKey(EDGE, [...to, kind, path, port, proto, ...from, tailnet])
+}
+
+/** What makes an edge the same series. */
+export type EdgeTags = Pick<EdgeRow, 'kind' | 'proto' | 'port' | 'path' | 'src' | 'dst'>
+
 export function edgeTable(tailnet: string, rows: readonly EdgeRow[]): RowTable {
   return new Map(
     rows.map((row) => [
-      seriesKey(EDGE, [
-        row.dst.id,
-        row.dst.name,
-        row.dst.owner,
-        row.kind,
-        row.path,
-        row.port,
-        row.proto,
-        row.src.id,
-        row.src.name,
-        row.src.owner,
-        tailnet,
-      ]),
+      edgeSeries(tailnet, row),
       [row.txBytes, row.rxBytes, row.txPkts, row.rxPkts, row.flows, BigInt(row.reporters)],
     ]),
   )
@@ -77,6 +77,16 @@ export function seriesKey({ tags }: Shape, values: readonly string[]): string {
   let key = ''
   for (const [i, tag] of tags.entries()) key += `${i === 0 ? '' : ','}${tag}=${escapeTag(values[i]!)}`
   return key
+}
+
+/** The value of a tag of a series; empty when it has none. */
+export function tagOf(key: string, tag: string): string {
+  const at = key.startsWith(`${tag}=`) ? 0 : key.indexOf(`,${tag}=`) + 1
+  if (at === 0 && !key.startsWith(`${tag}=`)) return ''
+  const start = at + tag.length + 1
+  let end = start
+  while (end < key.length && key[end] !== ',') end += key[end] === '\\' ? 2 : 1
+  return unescapeTag(key.slice(start, end))
 }
 
 /** What must be written so that `standing` becomes `wanted`. A row that is no longer true is overwritten with zeros. */

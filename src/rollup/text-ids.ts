@@ -1,46 +1,114 @@
 /** Texts of tags as small numbers, so that raw points take little memory and are compared fast. The same text has the same number as long as the table
  * lives, and the same hash on every machine. */
-import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
+import { avalanche, HASH_SEED, hashBytes, isSameText, secondHashStep, TAILS } from '../base/hash.ts'
+import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
 
 export interface TextIds {
   readonly count: number
   idOf(text: string): number
+  /** The same for the UTF-8 bytes from `start` to `end`; `hash` is their `hashBytes`. Up to three bytes behind them are read, whatever they hold. */
+  idOfBytes(view: DataView, start: number, end: number, hash: number): number
   /** The text of a number that `idOf` gave. */
   textOf(id: number): string
   /** 64 bits in two halves, a pure function of the text: `low` and `high` by number. */
   readonly low: Int32Array
   readonly high: Int32Array
+  /** Memory that it takes. */
+  readonly bytes: number
 }
 
-export function createTextIds(): TextIds {
-  const ids = new Map<string, number>()
-  const texts: string[] = []
-  let low = new Int32Array(1024)
-  let high = new Int32Array(1024)
+const COUNT_MIN = 64
+/** Words are read beyond the end of a text. */
+const SPARE = 4
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 
-  function add(text: string): number {
-    const id = texts.push(text) - 1
-    if (id === low.length) {
-      low = doubled(low, Int32Array)
-      high = doubled(high, Int32Array)
+export function createTextIds(): TextIds {
+  const index = new RowIndex(COUNT_MIN)
+  /** Where each text ends in `bytes`; it begins where the one before ends. */
+  let ends = new Int32Array(COUNT_MIN)
+  /** `hashBytes` of each text, not spread. */
+  let hashes = new Int32Array(COUNT_MIN)
+  let low = new Int32Array(COUNT_MIN)
+  let high = new Int32Array(COUNT_MIN)
+  let bytes: Uint8Array = new Uint8Array(1024)
+  let view = new DataView(bytes.buffer)
+  let count = 0
+  /** Texts as strings, made when they are asked for. */
+  const strings: (string | undefined)[] = []
+
+  const startOf = (id: number) => (id === 0 ? 0 : ends[id - 1]!)
+
+  function add(from: DataView, start: number, end: number, hash: number): number {
+    const id = count++
+    const at = startOf(id)
+    const length = end - start
+    while (at + length + SPARE > bytes.length) {
+      bytes = doubled(bytes, Uint8Array)
+      view = new DataView(bytes.buffer)
     }
-    const [one, other] = hashesOf(text)
-    low[id] = one
-    high[id] = other
-    ids.set(text, id)
+    let other = HASH_SEED
+    let i = 0
+    for (; i + 4 <= length; i += 4) {
+      const word = from.getInt32(start + i, true)
+      view.setInt32(at + i, word, true)
+      other = secondHashStep(other, word)
+    }
+    const last = from.getInt32(start + i, true) & TAILS[length - i]!
+    view.setInt32(at + i, last, true)
+    ends[id] = at + length
+    hashes[id] = hash
+    low[id] = avalanche(hash)
+    high[id] = avalanche(secondHashStep(other, last ^ length))
+    if (count === ends.length) grow()
     return id
   }
 
+  function grow(): void {
+    ends = doubled(ends, Int32Array)
+    hashes = doubled(hashes, Int32Array)
+    low = doubled(low, Int32Array)
+    high = doubled(high, Int32Array)
+    index.clear(ends.length)
+    for (let id = 0; id < count; id++) {
+      let place = index.first(hashes[id]!)
+      while (index.rowAt(place) >= 0) place = index.next(place)
+      index.put(place, id)
+    }
+  }
+
+  function idOfBytes(from: DataView, start: number, end: number, hash: number): number {
+    const length = end - start
+    let place = index.first(hash)
+    for (let id = index.rowAt(place); id >= 0; id = index.rowAt(place)) {
+      const at = startOf(id)
+      if (hashes[id] === hash && ends[id]! - at === length && isSameText(view, at, from, start, length)) return id
+      place = index.next(place)
+    }
+    index.put(place, count)
+    return add(from, start, end, hash)
+  }
+
+  let scratch = new Uint8Array(1024)
+  let scratchView = new DataView(scratch.buffer)
+
   return {
     get count() {
-      return texts.length
+      return count
     },
-    idOf: (text) => ids.get(text) ?? add(text),
+    idOfBytes,
+    idOf(text) {
+      if (scratch.length < text.length * 3 + SPARE) {
+        scratch = new Uint8Array(text.length * 3 + SPARE)
+        scratchView = new DataView(scratch.buffer)
+      }
+      const { written } = encoder.encodeInto(text, scratch)
+      return idOfBytes(scratchView, 0, written, hashBytes(scratch, 0, written))
+    },
     textOf(id) {
-      const text = texts[id]
-      if (text === undefined) throw new RangeError(`no text ${id} of ${texts.length}`)
-      return text
+      if (!(id >= 0 && id < count)) throw new RangeError(`no text ${id} of ${count}`)
+      return (strings[id] ??= decoder.decode(bytes.subarray(startOf(id), ends[id])))
     },
     get low() {
       return low
@@ -48,17 +116,8 @@ export function createTextIds(): TextIds {
     get high() {
       return high
     },
+    get bytes() {
+      return bytes.length + 16 * ends.length + index.bytes
+    },
   }
-}
-
-/** Two independent hashes of a text, over its UTF-16 code units. */
-export function hashesOf(text: string): readonly [number, number] {
-  let one = HASH_SEED
-  let other = HASH_SEED
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    one = hashStep(one, unit)
-    other = secondHashStep(other, unit)
-  }
-  return [avalanche(one), avalanche(other)]
 }

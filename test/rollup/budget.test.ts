@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createBudget } from '../../src/rollup/budget.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
+import { edgeSeries } from '../../src/rollup/row-table.ts'
 import type { EdgeRow } from '../../src/rollup/rows.ts'
 
 function node(id: string): Endpoint {
@@ -27,7 +28,7 @@ const shown = (rows: readonly EdgeRow[]) =>
 const bytesOf = (rows: readonly EdgeRow[]) => rows.reduce((sum, row) => sum + row.txBytes, 0n)
 
 test('beyond the edges of one endpoint the far end is other, largest edges first, and sums stay', () => {
-  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 100 })
+  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 100 }, 't')
   const rows = [edge('a', 'b', 1n), edge('a', 'c', 5n), edge('d', 'a', 9n), edge('e', 'a', 2n), edge('a', 'f', 3n)]
   const kept = budget.apply(rows)
   assert.deepEqual(shown(kept), ['a > c 443 5', 'a > other none 4', 'd > a 443 9', 'other > a none 2'])
@@ -36,8 +37,8 @@ test('beyond the edges of one endpoint the far end is other, largest edges first
 })
 
 test('an edge with a row of that day stays named, also beyond the limits, and in whatever order', () => {
-  const budget = createBudget({ edgesPerEndpoint: 1, edgesPerDay: 100 })
-  budget.admit([edge('a', 'b', 1n), edge('a', 'c', 1n)])
+  const budget = createBudget({ edgesPerEndpoint: 1, edgesPerDay: 100 }, 't')
+  budget.admit([edge('a', 'b', 1n), edge('a', 'c', 1n)].map((row) => edgeSeries('t', row)))
   assert.deepEqual(shown(budget.apply([edge('a', 'd', 100n), edge('a', 'c', 1n), edge('a', 'b', 1n)])), [
     'a > b 443 1',
     'a > c 443 1',
@@ -46,7 +47,7 @@ test('an edge with a row of that day stays named, also beyond the limits, and in
 })
 
 test('beyond the edges of a tailnet both ends are other; `none` and `other` have no limit of their own', () => {
-  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 3 })
+  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 3 }, 't')
   const none: Endpoint = { id: 'none', name: 'none', owner: 'none', isNode: false }
   const rows = ['a', 'b', 'c'].map((id) => edge(id, '', 10n, { dst: none }))
   assert.equal(budget.apply(rows).length, 3)
