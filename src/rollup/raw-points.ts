@@ -62,15 +62,24 @@ export interface RawPoints {
   readonly flows: Float64Array
   /** Adds the point, or takes it in place of the one with its identity. Throws a RangeError when it is not of this minute. */
   put(point: RawPoint): void
+  /** The same for a point in columns: `tuple` has its CELLS, `values` its counters from `at` on; `exact` the same ones, where doubles are rounded. */
+  putCells(tuple: Int32Array, values: Float64Array, at: number, exact: BigInt64Array | undefined, count: number): void
   /** Puts all points of another table of this minute, made with the same `TextIds`. */
   putAll(other: RawPoints): void
+  /** Memory that it takes, about. */
+  readonly bytes: number
   /** Sum modulo 2^64 of a hash of each point, identity and values: 16 hexadecimal digits, the same in any order and on any machine. */
   digest(): string
 }
 
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
-const SECOND_NS = 1_000_000_000n
 const TWO_32 = 0x1_0000_0000
+
+/** Writes the cells of a time: `offset` ns after the minute's begin. */
+export function putOffset(tuple: Int32Array, offset: number): void {
+  tuple[SECOND] = Math.floor(offset / 1e9)
+  tuple[NANOSECOND] = offset % 1e9
+}
 
 export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
   const tuples = createTuples(CELLS)
@@ -109,6 +118,9 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
     get flows() {
       return flows
     },
+    get bytes() {
+      return tuples.bytes + counters.byteLength + flows.byteLength
+    },
     wideCounter: (at) => (wide.size === 0 ? undefined : wide.get(at)),
     put(point) {
       const offsetNs = point.startNs - minuteNs
@@ -122,8 +134,7 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       tuple[SRC_PORT] = point.srcPort
       tuple[DST_PORT] = point.dstPort
       tuple[PATH] = texts.idOf(point.path)
-      tuple[SECOND] = Number(offsetNs / SECOND_NS)
-      tuple[NANOSECOND] = Number(offsetNs % SECOND_NS)
+      putOffset(tuple, Number(offsetNs))
       const index = place()
       const at = index * COUNTERS
       setCounter(at + TX_BYTES, point.txBytes)
@@ -131,6 +142,16 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       setCounter(at + RX_BYTES, point.rxBytes)
       setCounter(at + RX_PKTS, point.rxPkts)
       flows[index] = point.flows
+    },
+    putCells(from, values, valuesAt, exact, count) {
+      tuple.set(from)
+      const index = place()
+      const at = index * COUNTERS
+      if (exact === undefined) {
+        for (let k = 0; k < COUNTERS; k++) counters[at + k] = values[valuesAt + k]!
+        if (wide.size > 0) for (let k = 0; k < COUNTERS; k++) wide.delete(at + k)
+      } else for (let k = 0; k < COUNTERS; k++) setCounter(at + k, exact[valuesAt + k]!)
+      flows[index] = count
     },
     putAll(other) {
       if (other.minuteNs !== minuteNs) throw new RangeError(`points of ${other.minuteNs} are not of minute ${minuteNs}`)

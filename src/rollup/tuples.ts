@@ -7,6 +7,8 @@ export interface Tuples {
   readonly count: number
   /** `width` numbers per tuple, by index. */
   readonly cells: Int32Array
+  /** Memory that it takes. */
+  readonly bytes: number
   /** Index of the tuple; `count` grows by one when it is new. */
   indexOf(tuple: Int32Array): number
 }
@@ -50,6 +52,9 @@ export function createTuples(width: number): Tuples {
     },
     get cells() {
       return cells
+    },
+    get bytes() {
+      return cells.byteLength + index.bytes
     },
     indexOf(tuple) {
       const place = placeOf(tuple)

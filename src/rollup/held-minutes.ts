@@ -1,0 +1,102 @@
+/** The raw points of minutes that this process has read. Points of a window that is being read wait until it is done; a window that fails leaves
+ * nothing. A copy of a point takes its place, as in the database. */
+import type { Points } from '../flatten/points.ts'
+import { createIntake, type Intake } from './intake.ts'
+import { createRawPoints, MINUTE_NS, type RawPoints } from './raw-points.ts'
+import { createTextIds, type TextIds } from './text-ids.ts'
+
+export interface HeldMinute {
+  /** Begin, ns. */
+  readonly startNs: bigint
+  readonly texts: TextIds
+  /** Points of windows that are done. */
+  readonly points: RawPoints
+}
+
+export interface HeldMinutes {
+  /** The points of one message of a window that is being read. `window` is any object that stands for it. */
+  add(window: object, points: Points): void
+  /** The window is done: its points count. Returns the minutes that they belong to. */
+  done(window: object): readonly HeldMinute[]
+  failed(window: object): void
+  find(startNs: bigint): HeldMinute | undefined
+  /** Forgets a minute, and what is being read of it. */
+  drop(startNs: bigint): void
+  all(): Iterable<HeldMinute>
+  /** Memory of all points and texts, about. */
+  readonly bytes: number
+}
+
+interface Held {
+  readonly startNs: bigint
+  readonly texts: TextIds
+  readonly intake: Intake
+  points: RawPoints
+  readonly pending: Map<object, RawPoints>
+}
+
+export function createHeldMinutes(): HeldMinutes {
+  const minutes = new Map<bigint, Held>()
+  /** The minutes of each window that is being read. */
+  const windows = new Map<object, Set<Held>>()
+
+  function heldOf(startNs: bigint): Held {
+    let held = minutes.get(startNs)
+    if (held === undefined) {
+      const texts = createTextIds()
+      const points = createRawPoints(startNs, texts)
+      held = { startNs, texts, intake: createIntake(startNs, texts), points, pending: new Map() }
+      minutes.set(startNs, held)
+    }
+    return held
+  }
+
+  function take(window: object): Iterable<Held> {
+    const mine = windows.get(window) ?? []
+    windows.delete(window)
+    return mine
+  }
+
+  return {
+    add(window, points) {
+      const held = heldOf(points.startNs - (((points.startNs % MINUTE_NS) + MINUTE_NS) % MINUTE_NS))
+      let mine = held.pending.get(window)
+      if (mine === undefined) {
+        held.pending.set(window, (mine = createRawPoints(held.startNs, held.texts)))
+        const all = windows.get(window)
+        if (all === undefined) windows.set(window, new Set([held]))
+        else all.add(held)
+      }
+      held.intake(mine, points)
+    },
+    done(window) {
+      const mine = [...take(window)]
+      for (const held of mine) {
+        const points = held.pending.get(window)
+        held.pending.delete(window)
+        if (points === undefined) continue
+        if (held.points.count === 0) held.points = points
+        else held.points.putAll(points)
+      }
+      return mine.filter((held) => minutes.get(held.startNs) === held)
+    },
+    failed(window) {
+      for (const held of take(window)) {
+        held.pending.delete(window)
+        if (held.points.count === 0 && held.pending.size === 0 && minutes.get(held.startNs) === held)
+          minutes.delete(held.startNs)
+      }
+    },
+    find: (startNs) => minutes.get(startNs),
+    drop: (startNs) => void minutes.delete(startNs),
+    all: () => minutes.values(),
+    get bytes() {
+      let bytes = 0
+      for (const { texts, points, pending } of minutes.values()) {
+        bytes += texts.bytes + points.bytes
+        for (const more of pending.values()) bytes += more.bytes
+      }
+      return bytes
+    },
+  }
+}
