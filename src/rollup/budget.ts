@@ -16,7 +16,7 @@ export interface Budget {
   /** Edges that have a row of this day already, by their series. They are admitted, whatever the limits are. */
   admit(series: Iterable<string>): void
   /** The rows of a minute of this day, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
-  apply(rows: readonly EdgeRow[]): readonly EdgeRow[]
+  apply(rows: readonly EdgeRow[], limits: BudgetLimits): readonly EdgeRow[]
   /** Edges admitted so far. */
   readonly edges: number
   /** The endpoint that most edges were refused of, for the operator; undefined while none was. */
@@ -25,7 +25,7 @@ export interface Budget {
 
 const TAILNET = 'tailnet'
 
-export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
+export function createBudget(tailnet: string): Budget {
   /** More than the limit may be admitted: those that have a row already. */
   const admitted = createHashSet(2 ** 24)
   const counts = new Map<string, number>()
@@ -36,7 +36,8 @@ export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
     for (const id of [src, dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
   }
 
-  const isFull = ({ id }: Endpoint) => id !== NONE && (counts.get(id) ?? 0) >= limits.edgesPerEndpoint
+  const isFull = ({ id }: Endpoint, { edgesPerEndpoint }: BudgetLimits) =>
+    id !== NONE && (counts.get(id) ?? 0) >= edgesPerEndpoint
 
   function refuse(id: string, name: string): void {
     const cause = refused.get(id) ?? { name, refused: 0 }
@@ -44,9 +45,9 @@ export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
     refused.set(id, cause)
   }
 
-  function admitOrFold({ row, hash }: Candidate): EdgeRow {
+  function admitOrFold({ row, hash }: Candidate, limits: BudgetLimits): EdgeRow {
     const isTailnetFull = admitted.size >= limits.edgesPerDay
-    const [src, dst] = [isFull(row.src), isFull(row.dst)]
+    const [src, dst] = [isFull(row.src, limits), isFull(row.dst, limits)]
     if (!isTailnetFull && !src && !dst) {
       add(row.src.id, row.dst.id, hash)
       return row
@@ -76,7 +77,7 @@ export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
         if (src !== OTHER.id && dst !== OTHER.id) add(src, dst, hashOf(key))
       }
     },
-    apply(rows) {
+    apply(rows, limits) {
       const named: EdgeRow[] = []
       const candidates: Candidate[] = []
       for (const row of rows) {
@@ -87,7 +88,7 @@ export function createBudget(limits: BudgetLimits, tailnet: string): Budget {
       }
       const folded = new Map<string, EdgeRow>()
       for (const candidate of candidates.sort(byBytes)) {
-        const row = admitOrFold(candidate)
+        const row = admitOrFold(candidate, limits)
         if (row === candidate.row) {
           named.push(row)
           continue

@@ -1,6 +1,7 @@
 /** The two sides of each raw point of a minute, as endpoints: who reports it, and who is at the other end. */
 import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
+import { CONTESTED, claimsOf } from './claims.ts'
 import { type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
 import { CELLS, DST, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
 import type { HourBefore } from './rows.ts'
@@ -20,8 +21,6 @@ export interface Parties {
 const VIRTUAL = KINDS.indexOf('virtual')
 const EXIT = KINDS.indexOf('exit')
 const PHYSICAL = KINDS.indexOf('physical')
-/** Several nodes have the address. */
-const CONTESTED = -1
 
 export function createParties(
   points: RawPoints,
@@ -90,19 +89,4 @@ export function createParties(
     far: (point) => ofAddress(cell(point, cell(point, KIND) === PHYSICAL ? SRC : DST)),
     isUnnamed,
   }
-}
-
-/** By the text of an address: the text of the one node that wrote it as its own end of virtual traffic, or CONTESTED. */
-function claimsOf(points: RawPoints): Map<number, number> {
-  const { cells, count } = points
-  const claims = new Map<number, number>()
-  for (let at = 0; at < count * CELLS; at += CELLS) {
-    if (cells[at + KIND] !== VIRTUAL) continue
-    const address = cells[at + SRC]!
-    const node = cells[at + NODE]!
-    const known = claims.get(address)
-    if (known === undefined) claims.set(address, node)
-    else if (known !== node) claims.set(address, CONTESTED)
-  }
-  return claims
 }

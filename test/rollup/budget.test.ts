@@ -28,18 +28,20 @@ const shown = (rows: readonly EdgeRow[]) =>
 const bytesOf = (rows: readonly EdgeRow[]) => rows.reduce((sum, row) => sum + row.txBytes, 0n)
 
 test('beyond the edges of one endpoint the far end is other, largest edges first, and sums stay', () => {
-  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 100 }, 't')
+  const limits = { edgesPerEndpoint: 2, edgesPerDay: 100 }
+  const budget = createBudget('t')
   const rows = [edge('a', 'b', 1n), edge('a', 'c', 5n), edge('d', 'a', 9n), edge('e', 'a', 2n), edge('a', 'f', 3n)]
-  const kept = budget.apply(rows)
+  const kept = budget.apply(rows, limits)
   assert.deepEqual(shown(kept), ['a > c 443 5', 'a > other none 4', 'd > a 443 9', 'other > a none 2'])
   assert.equal(bytesOf(kept), bytesOf(rows))
   assert.deepEqual(budget.largestCause, { name: 'name of a', refused: 3 })
 })
 
 test('an edge with a row of that day stays named, also beyond the limits, and in whatever order', () => {
-  const budget = createBudget({ edgesPerEndpoint: 1, edgesPerDay: 100 }, 't')
+  const limits = { edgesPerEndpoint: 1, edgesPerDay: 100 }
+  const budget = createBudget('t')
   budget.admit([edge('a', 'b', 1n), edge('a', 'c', 1n)].map((row) => edgeSeries('t', row)))
-  assert.deepEqual(shown(budget.apply([edge('a', 'd', 100n), edge('a', 'c', 1n), edge('a', 'b', 1n)])), [
+  assert.deepEqual(shown(budget.apply([edge('a', 'd', 100n), edge('a', 'c', 1n), edge('a', 'b', 1n)], limits)), [
     'a > b 443 1',
     'a > c 443 1',
     'a > other none 100',
@@ -47,10 +49,11 @@ test('an edge with a row of that day stays named, also beyond the limits, and in
 })
 
 test('beyond the edges of a tailnet both ends are other; `none` and `other` have no limit of their own', () => {
-  const budget = createBudget({ edgesPerEndpoint: 2, edgesPerDay: 3 }, 't')
+  const limits = { edgesPerEndpoint: 2, edgesPerDay: 3 }
+  const budget = createBudget('t')
   const none: Endpoint = { id: 'none', name: 'none', owner: 'none', isNode: false }
   const rows = ['a', 'b', 'c'].map((id) => edge(id, '', 10n, { dst: none }))
-  assert.equal(budget.apply(rows).length, 3)
-  assert.deepEqual(shown(budget.apply([edge('x', 'y', 1n), edge('y', 'z', 2n)])), ['other > other none 3'])
+  assert.equal(budget.apply(rows, limits).length, 3)
+  assert.deepEqual(shown(budget.apply([edge('x', 'y', 1n), edge('y', 'z', 2n)], limits)), ['other > other none 3'])
   assert.equal(budget.edges, 3)
 })

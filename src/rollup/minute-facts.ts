@@ -1,0 +1,111 @@
+/** What is known of minutes beside their rows: which nodes reported, which addresses outside of the directory a node wrote as its own, and how the rows
+ * were made. Kept for the last hours and for minutes that are made again; older ones are asked of the database. */
+
+import type { MinuteRecord } from './row-store.ts'
+import type { HourBefore } from './rows.ts'
+
+/** Minutes since the epoch, UTC. */
+export type Minute = number
+
+export const LOOK_BACK_MINUTES = 60
+
+/** By address: the nodes that wrote it as their own end of virtual traffic. */
+export type Users = ReadonlyMap<string, ReadonlySet<string>>
+
+export interface MinuteFacts {
+  /** The rows of the minute, or else its raw points, say that these nodes reported; replaces what was known of it. */
+  setReporting(minute: Minute, nodes: Iterable<string>): void
+  hasReporting(minute: Minute): boolean
+  isReporting(minute: Minute, node: string): boolean
+  /** The node reported in one of these minutes, both ends included, other than in `except`. */
+  hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean
+  setUsers(minute: Minute, users: Users): void
+  hasUsers(minute: Minute): boolean
+  /** What the hour before a minute says; both kinds of facts must be there for each minute of it. */
+  before(minute: Minute): HourBefore
+  /** How its rows were made; undefined: they were not made. `isKnown`: that is known at all. */
+  setRecord(minute: Minute, record: MinuteRecord | undefined): void
+  record(minute: Minute): MinuteRecord | undefined
+  hasRecord(minute: Minute): boolean
+  /** Forgets what is known of a minute. */
+  forget(minute: Minute): void
+  /** Forgets minutes for which `isKept` is false. */
+  keepOnly(isKept: (minute: Minute) => boolean): void
+}
+
+interface Fact {
+  /** Bits by the number of the node. */
+  reporting: Uint8Array | undefined
+  users: Users | undefined
+  record: MinuteRecord | undefined
+  hasRecord: boolean
+}
+
+export function createMinuteFacts(): MinuteFacts {
+  const facts = new Map<Minute, Fact>()
+  /** Nodes by number; as many as ever reported to this process. */
+  const numbers = new Map<string, number>()
+
+  function factOf(minute: Minute): Fact {
+    let fact = facts.get(minute)
+    if (fact === undefined)
+      facts.set(minute, (fact = { reporting: undefined, users: undefined, record: undefined, hasRecord: false }))
+    return fact
+  }
+
+  function isReporting(minute: Minute, number: number): boolean {
+    const bits = facts.get(minute)?.reporting
+    return bits !== undefined && ((bits[number >> 3] ?? 0) & (1 << (number & 7))) !== 0
+  }
+
+  function hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean {
+    const number = numbers.get(node)
+    if (number === undefined) return false
+    for (let minute = to; minute >= from; minute--) if (minute !== except && isReporting(minute, number)) return true
+    return false
+  }
+
+  return {
+    setReporting(minute, nodes) {
+      const mine: number[] = []
+      for (const node of nodes) {
+        let number = numbers.get(node)
+        if (number === undefined) numbers.set(node, (number = numbers.size))
+        mine.push(number)
+      }
+      const bits = new Uint8Array((numbers.size >> 3) + 1)
+      for (const number of mine) bits[number >> 3] = bits[number >> 3]! | (1 << (number & 7))
+      factOf(minute).reporting = bits
+    },
+    hasReporting: (minute) => facts.get(minute)?.reporting !== undefined,
+    isReporting(minute, node) {
+      const number = numbers.get(node)
+      return number !== undefined && isReporting(minute, number)
+    },
+    hasReportedIn,
+    setUsers(minute, users) {
+      factOf(minute).users = users
+    },
+    hasUsers: (minute) => facts.get(minute)?.users !== undefined,
+    before(minute) {
+      const [from, to] = [minute - LOOK_BACK_MINUTES, minute - 1]
+      return {
+        hasReported: (node) => hasReportedIn(node, from, to),
+        wasUsedByOther(address, node) {
+          for (let one = from; one <= to; one++)
+            for (const user of facts.get(one)?.users?.get(address) ?? []) if (user !== node) return true
+          return false
+        },
+      }
+    },
+    setRecord(minute, record) {
+      Object.assign(factOf(minute), { record, hasRecord: true })
+    },
+    record: (minute) => facts.get(minute)?.record,
+    hasRecord: (minute) => facts.get(minute)?.hasRecord === true,
+    forget: (minute) => void facts.delete(minute),
+    keepOnly(isKept) {
+      for (const minute of facts.keys()) if (!isKept(minute)) facts.delete(minute)
+    },
+  }
+}
