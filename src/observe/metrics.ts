@@ -7,12 +7,14 @@ import { CODES, type Code } from '../base/errors.ts'
 import { GAP_REASONS, type GapReason } from '../ledger/ledger.ts'
 import type { LiveMetrics } from '../live/metrics.ts'
 import { OBSERVERS, type ObserverName } from '../observers/failures.ts'
+import type { RollupMetrics } from '../rollup/metrics.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
 import { QUARANTINE_REASONS } from '../source/parse/message.ts'
 import type { SourceMetrics } from '../source/source.ts'
 import { TICK_RESULTS, type TickResult } from './line/status.ts'
 import { alertsMetrics } from './metrics-alerts.ts'
 import { registerProcessMetrics } from './metrics-process.ts'
+import { rollupMetrics } from './metrics-rollup.ts'
 
 /** What the pipeline reports about itself. Labels come from closed lists only. */
 export interface PipelineMetrics {
@@ -49,6 +51,7 @@ export interface Metrics {
   readonly sink: SinkMetrics
   readonly pipeline: PipelineMetrics
   readonly alerts: AlertsMetrics
+  readonly rollup: RollupMetrics
   readonly live: LiveMetrics
   readonly observers: { failed(name: ObserverName): void }
   /** `total`: log lines lost since the process began. */
@@ -267,6 +270,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
       inFlight: (count) => inFlight.set(count),
     },
     alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
+    rollup: rollupMetrics({ counter, gauge, unknownGauge, histogram }),
     live: {
       nodesReporting: (count) => nodes.set(count),
       series: (estimate) => series.set({ measurement: 'tailnet_flow' }, estimate),

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 
 /** Components beside the line; each is a component in `/health`. */
-export const OBSERVERS = ['alerts', 'page', 'metrics', 'directory'] as const
+export const OBSERVERS = ['rollup', 'alerts', 'page', 'metrics', 'directory'] as const
 export type ObserverName = (typeof OBSERVERS)[number]
 
 export interface Failures {
@@ -32,6 +32,7 @@ const CALM_MS = 60_000
 
 /** What does not work, and what it means. */
 const OFF: Record<ObserverName, string> = {
+  rollup: 'rows of tailnet_edge and tailnet_node are not written',
   alerts: 'alerts are off: no rule is evaluated and no notification is sent',
   page: 'the status page is incomplete: its live view, or the requested page, is missing',
   directory:

@@ -12,6 +12,7 @@ const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
   names: 'Device names',
   line: 'Ingestion',
   clock: 'Clock',
+  rollup: 'Rollup',
   alerts: 'Alerts',
   page: 'Status page',
   metrics: 'Metrics',

@@ -19,6 +19,8 @@ export interface Budget {
   apply(rows: readonly EdgeRow[], limits: BudgetLimits): readonly EdgeRow[]
   /** Edges admitted so far. */
   readonly edges: number
+  /** Edges that were folded so far. */
+  readonly refused: number
   /** The endpoint that most edges were refused of, for the operator; undefined while none was. */
   readonly largestCause: { readonly name: string; readonly refused: number } | undefined
 }
@@ -29,6 +31,7 @@ export function createBudget(tailnet: string): Budget {
   /** More than the limit may be admitted: those that have a row already. */
   const admitted = createHashSet(2 ** 24)
   const counts = new Map<string, number>()
+  let refusedCount = 0
   const refused = new Map<string, { readonly name: string; refused: number }>()
 
   function add(src: string, dst: string, hash: bigint): void {
@@ -52,6 +55,7 @@ export function createBudget(tailnet: string): Budget {
       add(row.src.id, row.dst.id, hash)
       return row
     }
+    refusedCount += 1
     if (isTailnetFull) refuse(TAILNET, 'the tailnet')
     if (src) refuse(row.src.id, row.src.name)
     if (dst) refuse(row.dst.id, row.dst.name)
@@ -67,6 +71,9 @@ export function createBudget(tailnet: string): Budget {
   return {
     get edges() {
       return admitted.size
+    },
+    get refused() {
+      return refusedCount
     },
     get largestCause() {
       return [...refused.values()].toSorted((one, other) => other.refused - one.refused)[0]

@@ -2,8 +2,8 @@
 
 import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
-import { CELLS, COUNTERS, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
 import { NONE } from './endpoints.ts'
+import { CELLS, COUNTERS, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
 import type { TextIds } from './text-ids.ts'
 
 const VIRTUAL = KINDS.indexOf('virtual')

@@ -22,6 +22,8 @@ export interface HeldMinutes {
   find(startNs: bigint): HeldMinute | undefined
   /** Forgets a minute, and what is being read of it. */
   drop(startNs: bigint): void
+  /** Forgets it unless something of it is being read. */
+  dropIfIdle(startNs: bigint): void
   all(): Iterable<HeldMinute>
   /** Memory of all points and texts, about. */
   readonly bytes: number
@@ -33,6 +35,11 @@ interface Held {
   readonly intake: Intake
   points: RawPoints
   readonly pending: Map<object, RawPoints>
+}
+
+/** The begin of the minute of a time, ns. */
+export function minuteBegin(startNs: bigint): bigint {
+  return startNs - (((startNs % MINUTE_NS) + MINUTE_NS) % MINUTE_NS)
 }
 
 export function createHeldMinutes(): HeldMinutes {
@@ -59,7 +66,7 @@ export function createHeldMinutes(): HeldMinutes {
 
   return {
     add(window, points) {
-      const held = heldOf(points.startNs - (((points.startNs % MINUTE_NS) + MINUTE_NS) % MINUTE_NS))
+      const held = heldOf(minuteBegin(points.startNs))
       let mine = held.pending.get(window)
       if (mine === undefined) {
         held.pending.set(window, (mine = createRawPoints(held.startNs, held.texts)))
@@ -88,6 +95,9 @@ export function createHeldMinutes(): HeldMinutes {
       }
     },
     find: (startNs) => minutes.get(startNs),
+    dropIfIdle(startNs) {
+      if (minutes.get(startNs)?.pending.size === 0) minutes.delete(startNs)
+    },
     drop: (startNs) => void minutes.delete(startNs),
     all: () => minutes.values(),
     get bytes() {

@@ -13,9 +13,11 @@ export const LOOK_BACK_MINUTES = 60
 export type Users = ReadonlyMap<string, ReadonlySet<string>>
 
 export interface MinuteFacts {
-  /** The rows of the minute, or else its raw points, say that these nodes reported; replaces what was known of it. */
+  /** The rows of the minute say that these nodes reported; replaces what was known of them. */
   setReporting(minute: Minute, nodes: Iterable<string>): void
   hasReporting(minute: Minute): boolean
+  /** Raw points of the minute say so; it may have no rows yet. */
+  addHeard(minute: Minute, nodes: Iterable<string>): void
   isReporting(minute: Minute, node: string): boolean
   /** The node reported in one of these minutes, both ends included, other than in `except`. */
   hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean
@@ -36,6 +38,7 @@ export interface MinuteFacts {
 interface Fact {
   /** Bits by the number of the node. */
   reporting: Uint8Array | undefined
+  heard: Uint8Array | undefined
   users: Users | undefined
   record: MinuteRecord | undefined
   hasRecord: boolean
@@ -49,13 +52,16 @@ export function createMinuteFacts(): MinuteFacts {
   function factOf(minute: Minute): Fact {
     let fact = facts.get(minute)
     if (fact === undefined)
-      facts.set(minute, (fact = { reporting: undefined, users: undefined, record: undefined, hasRecord: false }))
+      facts.set(
+        minute,
+        (fact = { reporting: undefined, heard: undefined, users: undefined, record: undefined, hasRecord: false }),
+      )
     return fact
   }
 
   function isReporting(minute: Minute, number: number): boolean {
-    const bits = facts.get(minute)?.reporting
-    return bits !== undefined && ((bits[number >> 3] ?? 0) & (1 << (number & 7))) !== 0
+    const fact = facts.get(minute)
+    return hasBit(fact?.reporting, number) || hasBit(fact?.heard, number)
   }
 
   function hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean {
@@ -65,17 +71,27 @@ export function createMinuteFacts(): MinuteFacts {
     return false
   }
 
+  function bitsOf(nodes: Iterable<string>): Uint8Array {
+    const mine: number[] = []
+    for (const node of nodes) {
+      let number = numbers.get(node)
+      if (number === undefined) numbers.set(node, (number = numbers.size))
+      mine.push(number)
+    }
+    const bits = new Uint8Array((numbers.size >> 3) + 1)
+    for (const number of mine) bits[number >> 3] = bits[number >> 3]! | (1 << (number & 7))
+    return bits
+  }
+
   return {
     setReporting(minute, nodes) {
-      const mine: number[] = []
-      for (const node of nodes) {
-        let number = numbers.get(node)
-        if (number === undefined) numbers.set(node, (number = numbers.size))
-        mine.push(number)
-      }
-      const bits = new Uint8Array((numbers.size >> 3) + 1)
-      for (const number of mine) bits[number >> 3] = bits[number >> 3]! | (1 << (number & 7))
-      factOf(minute).reporting = bits
+      factOf(minute).reporting = bitsOf(nodes)
+    },
+    addHeard(minute, nodes) {
+      const fact = factOf(minute)
+      const bits = bitsOf(nodes)
+      for (const [at, more] of fact.heard?.entries() ?? []) bits[at] = bits[at]! | more
+      fact.heard = bits
     },
     hasReporting: (minute) => facts.get(minute)?.reporting !== undefined,
     isReporting(minute, node) {
@@ -108,4 +124,8 @@ export function createMinuteFacts(): MinuteFacts {
       for (const minute of facts.keys()) if (!isKept(minute)) facts.delete(minute)
     },
   }
+}
+
+function hasBit(bits: Uint8Array | undefined, number: number): boolean {
+  return bits !== undefined && ((bits[number >> 3] ?? 0) & (1 << (number & 7))) !== 0
 }

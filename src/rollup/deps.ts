@@ -1,0 +1,33 @@
+/** What the parts of the rollup share. */
+import type { Logger } from 'pino'
+import type { Clock } from '../base/clock.ts'
+import type { Directory } from '../directory/directory.ts'
+import type { Interval } from '../ledger/ledger.ts'
+import type { UnsettledList } from '../ledger/unsettled.ts'
+import type { BudgetLimits } from './budget.ts'
+import type { RollupMetrics } from './metrics.ts'
+import type { RowStore } from './row-store.ts'
+import type { RowWriter } from './row-writer.ts'
+
+export interface RollupOptions {
+  /** The tag `tailnet`. */
+  readonly tailnet: string
+  /** How long minutes are kept, ms; undefined: as long as the database keeps them. */
+  readonly minutesKeptMs: number | undefined
+}
+
+export interface PartDeps {
+  readonly store: RowStore
+  readonly writer: RowWriter
+  readonly unsettled: UnsettledList
+  /** Done and lost ranges of `logged` time, ascending. */
+  readonly settled: () => readonly Interval[]
+  readonly gaps: () => readonly Interval[]
+  /** Our name in the database. */
+  readonly writerId: string
+  readonly directory: Pick<Directory, 'load' | 'connected'>
+  readonly limitsAt: (minuteNs: bigint) => BudgetLimits
+  readonly metrics: RollupMetrics
+  readonly clock: Clock
+  readonly log: Logger
+}

@@ -1,0 +1,314 @@
+/** One life of the rollup: what it knows of minutes, and one step of its work. The loop around it is in rollup.ts.
+ *
+ *   young minutes from memory -> hours and days -> one minute again from the database */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { type Clock, MINUTE, MS } from '../base/clock.ts'
+import type { Directory } from '../directory/directory.ts'
+import type { Points } from '../flatten/points.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Unsettled } from '../ledger/unsettled.ts'
+import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
+import type { Sink } from '../sink/sink.ts'
+import type { Budget, BudgetLimits } from './budget.ts'
+import { createBudgets } from './budgets.ts'
+import { reportersOf } from './claims.ts'
+import { createClockOffsets } from './clock-offsets.ts'
+import { createCoverage, finality } from './coverage.ts'
+import type { RollupOptions } from './deps.ts'
+import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
+import type { RollupMetrics } from './metrics.ts'
+import { createMinuteFacts } from './minute-facts.ts'
+import { type Completeness, createMinutes, type Standing } from './minutes.ts'
+import type { RowStore } from './row-store.ts'
+import { createRowWriter } from './row-writer.ts'
+import { createTiers } from './tiers.ts'
+
+export interface EngineDeps {
+  readonly store: RowStore
+  readonly sink: Pick<Sink, 'write' | 'label'>
+  readonly ledger: Pick<Ledger, 'unsettled' | 'settled' | 'gaps' | 'writer'>
+  readonly directory: Pick<Directory, 'ready' | 'load' | 'connected'>
+  readonly limitsAt: (minuteNs: bigint) => BudgetLimits
+  /** What stands after FROM in a query for a measurement. */
+  readonly from: (measurement: string) => string
+  readonly metrics: RollupMetrics
+  readonly clock: Clock
+  readonly log: Logger
+  /** Ends whatever is in progress. */
+  readonly signal: AbortSignal
+}
+
+export interface Engine {
+  readonly observer: Observer
+  /** Loads what the database knows. Rejects with a CollectorError, or with the signal's reason; may be called again then. */
+  begin(): Promise<void>
+  /** Does what can be done now. Resolves with the time until more can be done, ms; undefined: not before something is read. Rejects as `begin`. */
+  step(): Promise<number | undefined>
+  /** The series budget of the newest day. */
+  readonly budget: Budget | undefined
+  readonly newest: Completeness | undefined
+  /** Rows of another writer were seen in the last quarter of an hour. */
+  readonly isShared: boolean
+}
+
+/** The points of a settled minute stay in memory this long. */
+const HELD_MS = 900_000
+/** Memory for them; beyond it the oldest minutes go first, and are made from the database if need be. */
+const HELD_BYTES_MAX = 48 << 20
+/** The database shows what it acknowledged after this time. */
+const SHOWN_MS = 5_000
+/** One minute is made again at most this often. */
+const AGAIN_MS = 600_000
+/** Making minutes again takes at most one part in this many of the time. */
+const AGAIN_SHARE = 5
+/** Minutes that memory gave up are remembered up to this number. */
+const DROPPED_MAX = 100_000
+
+/** What is known of a minute beside its points. */
+interface Known {
+  /** Points of every change of the list up to this number are in memory. */
+  readNumber: number
+  /** The rows that this process wrote; `none` before the first ones, `ask` while that is not sure. */
+  standing: Standing
+  settledMs: number | undefined
+  /** Something of it was read and is not in memory. */
+  isPartial: boolean
+}
+
+export function createEngine(
+  options: RollupOptions & { readonly restKeptMs: number | undefined },
+  deps: EngineDeps,
+): Engine {
+  const { ledger, clock, log, metrics, signal } = deps
+  const { unsettled } = ledger
+  const held = createHeldMinutes()
+  const known = new Map<bigint, Known>()
+  const coverage = createCoverage()
+  const facts = createMinuteFacts()
+  const clockOffsets = createClockOffsets()
+  /** Minutes whose points memory had and gave up. */
+  const dropped = new Set<bigint>()
+  /** Minutes that a late pass, which is being read, has seen. */
+  const passes = new Map<object, Set<bigint>>()
+  /** When each was made from the database, ms of monotonic time. */
+  const againMs = new Map<bigint, number>()
+  let canQuery = true
+  let restUntilMs = 0
+  let isNewestTurn = false
+
+  const parts = {
+    ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
+    ...{ writer: createRowWriter(deps.sink), writerId: ledger.writer, metrics, clock, log, signal },
+    settled: ledger.settled,
+    gaps: () => ledger.gaps().filter(({ state }) => state === 'open'),
+    canQuery: () => canQuery,
+  }
+  const budgets = createBudgets(options.tailnet, parts)
+  const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
+  const tiers = createTiers({ ...options, from: deps.from }, parts)
+
+  function knownOf(startNs: bigint): Known {
+    let one = known.get(startNs)
+    if (one === undefined)
+      known.set(startNs, (one = { readNumber: 0, standing: 'none', settledMs: undefined, isPartial: false }))
+    return one
+  }
+
+  function points(window: ObservedWindow, message: Points): void {
+    if (window.previous !== undefined) {
+      // A late pass is mostly as before. Where it differs, its minutes are on the list and are made from the database.
+      const startNs = minuteBegin(message.startNs)
+      const starts = passes.get(window)
+      if (starts === undefined) passes.set(window, new Set([startNs]))
+      else starts.add(startNs)
+      return
+    }
+    held.add(window, message)
+    clockOffsets.add(message.node, message.startNs, message.loggedNs)
+  }
+
+  function done(window: ObservedWindow, { doneToNs }: ObservedResult): void {
+    for (const startNs of passes.get(window) ?? [])
+      if (unsettled.find('minute', startNs) !== undefined) knownOf(startNs).isPartial = true
+    passes.delete(window)
+    if (window.previous !== undefined) return
+    if (doneToNs === undefined) return held.failed(window)
+    const range = { fromNs: window.fromNs, toNs: doneToNs }
+    // A first reading of what was read here already: the database lost it, and perhaps rows as well.
+    const isLost = window.pass === 1 && coverage.touches(range)
+    const touched = held.done(window)
+    if (isLost) {
+      coverage.remove(range)
+      for (const { startNs } of touched) drop(startNs)
+      return
+    }
+    coverage.add(range)
+    for (const minute of touched) {
+      const entry = unsettled.find('minute', minute.startNs)
+      if (entry !== undefined) knownOf(minute.startNs).readNumber = entry.read
+      facts.addHeard(Number(minute.startNs / MINUTE), reportersOf(minute.points, minute.texts))
+    }
+  }
+
+  function failed(window: ObservedWindow): void {
+    passes.delete(window)
+    held.failed(window)
+  }
+
+  /** Gives up the points of a minute: from now on it is made from the database. */
+  function drop(startNs: bigint): void {
+    held.drop(startNs)
+    known.delete(startNs)
+    dropped.add(startNs)
+    if (dropped.size <= DROPPED_MAX) return
+    // Nothing that is older can be told apart any more.
+    const newest = [...dropped].reduce((last, one) => (one > last ? one : last))
+    coverage.remove({ fromNs: -(1n << 62n), toNs: newest })
+    dropped.clear()
+  }
+
+  function isFinal({ startNs }: Unsettled): boolean {
+    return finality(startNs, parts.settled(), parts.gaps()).isFinal
+  }
+
+  /** Something that was read of it is not in memory. */
+  function isBehind(startNs: bigint, read: number): boolean {
+    const { readNumber, isPartial } = knownOf(startNs)
+    return isPartial || readNumber < read
+  }
+
+  /** The points of a minute, if memory has all of them. */
+  function wholeMinute({ startNs, read }: Unsettled): HeldMinute | undefined {
+    const minute = held.find(startNs)
+    if (minute === undefined || dropped.has(startNs) || isBehind(startNs, read)) return undefined
+    return coverage.holds(startNs, ledger.settled()) ? minute : undefined
+  }
+
+  /** Makes every minute that is final and in memory. Returns those that only the database has. */
+  async function settleYoung(): Promise<readonly Unsettled[]> {
+    const others: Unsettled[] = []
+    for (const { startNs } of unsettled.all('minute')) {
+      // A window that is done has told its observers before the next turn.
+      await nextTurn()
+      signal.throwIfAborted()
+      const entry = unsettled.find('minute', startNs)
+      if (entry === undefined || !isFinal(entry)) continue
+      const minute = wholeMinute(entry)
+      if (minute === undefined) others.push(entry)
+      else {
+        const state = knownOf(startNs)
+        const { standing } = state
+        state.standing = 'ask'
+        state.standing = await minutes.fromMemory(entry, minute, standing)
+        state.settledMs = clock.monotonicMs()
+      }
+    }
+    return others
+  }
+
+  /** By turns the newest minute and the one that has waited longest. */
+  function nextAgain(others: readonly Unsettled[]): Unsettled | undefined {
+    const nowMs = clock.monotonicMs()
+    const shownNs = clock.now() - BigInt(SHOWN_MS) * 1_000_000n
+    const ready = others.filter(
+      ({ startNs, sinceNs }) =>
+        sinceNs <= shownNs && nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS,
+    )
+    isNewestTurn = !isNewestTurn
+    if (isNewestTurn) return ready.at(-1)
+    return ready.reduce<Unsettled | undefined>(
+      (first, one) => (first === undefined || one.sinceNs < first.sinceNs ? one : first),
+      undefined,
+    )
+  }
+
+  async function settleAgain(others: readonly Unsettled[]): Promise<boolean> {
+    if (!canQuery) {
+      for (const entry of others) minutes.skip(entry, 'no_queries')
+      return false
+    }
+    const beganMs = clock.monotonicMs()
+    if (beganMs < restUntilMs) return others.length > 0
+    const entry = nextAgain(others)
+    if (entry === undefined) return false
+    try {
+      // What an earlier process put on the list is a must since the start, so only what was read here counts.
+      const again = isBehind(entry.startNs, entry.read) ? undefined : held.find(entry.startNs)
+      await minutes.fromDatabase(entry, again)
+      knownOf(entry.startNs).isPartial = false
+      againMs.set(entry.startNs, clock.monotonicMs())
+    } finally {
+      const endedMs = clock.monotonicMs()
+      restUntilMs = endedMs + (AGAIN_SHARE - 1) * (endedMs - beganMs)
+    }
+    return others.length > 1
+  }
+
+  /** Gives back memory: of minutes that were settled a while ago, and the oldest ones beyond the limit. */
+  function tidy(): void {
+    const nowMs = clock.monotonicMs()
+    for (const { startNs } of [...held.all()]) {
+      const state = known.get(startNs)
+      const isListed = unsettled.find('minute', startNs) !== undefined
+      if (state === undefined && !isListed) held.dropIfIdle(startNs)
+      else if (!isListed && state?.settledMs !== undefined && nowMs - state.settledMs > HELD_MS) drop(startNs)
+    }
+    let bytes = held.bytes
+    for (const { startNs, points, texts } of [...held.all()].toSorted((one, other) =>
+      one.startNs < other.startNs ? -1 : 1,
+    )) {
+      if (bytes <= HELD_BYTES_MAX) break
+      bytes -= points.bytes + texts.bytes
+      drop(startNs)
+    }
+    for (const startNs of known.keys())
+      if (held.find(startNs) === undefined && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
+    for (const [startNs, ms] of againMs) if (nowMs - ms > AGAIN_MS) againMs.delete(startNs)
+    minutes.forget(clock.now())
+    metrics.held(bytes)
+  }
+
+  function measure(others: readonly Unsettled[]): void {
+    const oldestNs = others.reduce<bigint | undefined>(
+      (first, { sinceNs }) => (first === undefined || sinceNs < first ? sinceNs : first),
+      undefined,
+    )
+    const waitsMs = oldestNs === undefined ? 0 : Number((clock.now() - oldestNs) / MS)
+    metrics.waiting(unsettled.all('minute').length, waitsMs / 1000)
+    metrics.edges(budgets.newest?.edges ?? 0, budgets.newest?.refused ?? 0)
+  }
+
+  return {
+    observer: { points, done, failed },
+    async begin() {
+      canQuery = await deps.store.canQuery(signal)
+      await deps.directory.ready(signal)
+      // What an earlier process read is not in memory.
+      const listed = unsettled.all('minute').filter(({ must }) => must === 0)
+      unsettled.must(
+        listed.map(({ startNs }) => ({ tier: 'minute', startNs })),
+        clock.now(),
+      )
+      await minutes.start(clock.now())
+    },
+    async step() {
+      await tiers.describe()
+      const others = await settleYoung()
+      await tiers.settle()
+      const hasMore = await settleAgain(others)
+      tidy()
+      measure(others)
+      return hasMore ? Math.max(0, restUntilMs - clock.monotonicMs()) : undefined
+    },
+    get budget() {
+      return budgets.newest
+    },
+    get newest() {
+      return minutes.newest
+    },
+    get isShared() {
+      return minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
+    },
+  }
+}

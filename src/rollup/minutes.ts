@@ -1,0 +1,318 @@
+/** Settles minutes: makes their rows, writes what differs from the rows that stand, then `tailflux_minute`, and strikes them off the list.
+ *
+ * The order matters. A crash after any step leaves the minute on the list, and it is made again. Points come from memory (`fromMemory`) or from the
+ * database (`fromDatabase`); everything after that is the same. */
+import { DAY, HOUR, MINUTE, MS } from '../base/clock.ts'
+import type { DirectoryView } from '../directory/view.ts'
+import type { Causes, Listed, Unsettled } from '../ledger/unsettled.ts'
+import { encodeLine } from '../sink/line-protocol/encode-line.ts'
+import type { Budgets } from './budgets.ts'
+import { unknownUsers } from './claims.ts'
+import type { ClockOffsets } from './clock-offsets.ts'
+import { finality } from './coverage.ts'
+import type { PartDeps, RollupOptions } from './deps.ts'
+import type { HeldMinute } from './held-minutes.ts'
+import { type MadeMinute, makeMinute, NO_ROWS, type Tables, tableLines } from './make-minute.ts'
+import type { SkipReason } from './metrics.ts'
+import { LOOK_BACK_MINUTES, type MinuteFacts, type Users } from './minute-facts.ts'
+import { createRawPoints } from './raw-points.ts'
+import type { MinuteRecord } from './row-store.ts'
+import { changesOf, exists, tagOf } from './row-table.ts'
+import type { HourBefore } from './rows.ts'
+import { createTextIds } from './text-ids.ts'
+
+export interface Minutes {
+  /** Loads what the database knows of the last hours. */
+  start(nowNs: bigint): Promise<void>
+  /** Makes a minute that memory holds completely. Resolves with the rows that stand now. */
+  fromMemory(entry: Unsettled, held: HeldMinute, standing: Standing): Promise<Tables>
+  /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. */
+  fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<void>
+  /** The database has no queries: strikes off what cannot be made. */
+  skip(entry: Unsettled, reason: SkipReason): void
+  /** When rows of another writer were seen last, ms of monotonic time. */
+  readonly otherWriterMs: number | undefined
+  /** What the newest minute said about completeness. */
+  readonly newest: Completeness | undefined
+  /** Forgets what is not needed after this time. */
+  forget(nowNs: bigint): void
+}
+
+/** The rows of a minute that stand: known, none by this process, or to be asked of the database. */
+export type Standing = Tables | 'none' | 'ask'
+
+export interface Completeness {
+  /** Begin of the minute, ns. */
+  readonly startNs: bigint
+  /** Nodes that the device list shows as connected, and those of them that do not report; undefined without a list. */
+  readonly nodes: number | undefined
+  readonly nodesSilent: number | undefined
+  readonly edges: number
+  readonly edgesBoth: number
+  readonly clockOff: number
+}
+
+/** How far back the facts of minutes are kept, in minutes: a look-back of an hour for minutes that settle up to two hours late. */
+const FACTS_MINUTES = 180
+/** As long after a second writer was seen, an equal digest proves nothing. */
+const OTHER_WRITER_MS = 24 * 3_600_000
+const decoder = new TextDecoder()
+
+const nsOf = (minute: number) => BigInt(minute) * MINUTE
+const minuteOf = (ns: bigint) => Number(ns / MINUTE)
+
+/** Nodes with a row that counts anything. */
+function nodesOf({ nodes }: Tables): ReadonlySet<string> {
+  return new Set([...nodes].filter(([, fields]) => exists(fields)).map(([key]) => tagOf(key, 'node')))
+}
+
+export function createMinutes(
+  options: RollupOptions,
+  deps: PartDeps & {
+    readonly facts: MinuteFacts
+    readonly budgets: Budgets
+    readonly clockOffsets: ClockOffsets
+    readonly signal: AbortSignal
+    readonly canQuery: () => boolean
+  },
+): Minutes {
+  const { store, writer, unsettled, facts, directory, clock, log, metrics, signal } = deps
+  const { tailnet } = options
+  /** From this minute on the facts are known without asking. */
+  let knownFrom = Number.POSITIVE_INFINITY
+  let otherWriterMs: number | undefined
+  let newest: Completeness | undefined
+
+  /** Which nodes reported, in a range of minutes, both ends included. */
+  async function loadReporting(from: number, to: number): Promise<void> {
+    const unknown: number[] = []
+    for (let minute = from; minute <= Math.min(to, knownFrom - 1); minute++)
+      if (!facts.hasReporting(minute)) unknown.push(minute)
+    const [first, last] = [unknown[0], unknown.at(-1)]
+    if (first === undefined || last === undefined || !deps.canQuery()) return
+    const found = await store.reporting(nsOf(first), nsOf(last + 1), signal)
+    for (const minute of unknown) facts.setReporting(minute, found.get(nsOf(minute)) ?? [])
+  }
+
+  async function loadRecords(from: number, to: number): Promise<void> {
+    const isUnknown = (minute: number) => minute < knownFrom && !facts.hasRecord(minute)
+    let [first, last] = [from, to]
+    while (first <= last && !isUnknown(first)) first += 1
+    while (first <= last && !isUnknown(last)) last -= 1
+    if (first > last || !deps.canQuery()) return
+    const found = await store.minutes(nsOf(first), nsOf(last + 1), signal)
+    const byMinute = new Map(found.map((record) => [minuteOf(record.startNs), record]))
+    for (let minute = first; minute <= last; minute++) if (isUnknown(minute)) setRecord(minute, byMinute.get(minute))
+  }
+
+  function setRecord(minute: number, record: MinuteRecord | undefined): void {
+    facts.setRecord(minute, record)
+    if (record !== undefined && record.writer !== deps.writerId && isRecent(minute)) otherWriterMs = clock.monotonicMs()
+  }
+
+  const isRecent = (minute: number) => nsOf(minute) > clock.now() - DAY
+
+  /** What the hour before says; `users`: addresses of this minute that the directory does not know. */
+  async function hourBefore(minute: number, users: Users): Promise<HourBefore> {
+    const [from, to] = [minute - LOOK_BACK_MINUTES, minute - 1]
+    await loadReporting(from, to)
+    const before = facts.before(minute)
+    if (users.size === 0 || !deps.canQuery()) return before
+    let [first, last] = [from, to]
+    while (first <= last && facts.hasUsers(first)) first += 1
+    while (first <= last && facts.hasUsers(last)) last -= 1
+    if (first > last) return before
+    const asked = await store.usersOf([...users.keys()], nsOf(first), nsOf(last + 1), signal)
+    return {
+      hasReported: before.hasReported,
+      wasUsedByOther: (address, node) =>
+        before.wasUsedByOther(address, node) || [...(asked.get(address) ?? [])].some((user) => user !== node),
+    }
+  }
+
+  async function make(held: HeldMinute, view: DirectoryView): Promise<MadeMinute> {
+    const minute = minuteOf(held.startNs)
+    const budget = await deps.budgets.of(held.startNs)
+    const before = await hourBefore(minute, unknownUsers(held.points, held.texts, view))
+    const limits = deps.limitsAt(held.startNs)
+    return makeMinute(held, { tailnet, directory: view, before, budget, limits })
+  }
+
+  /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do. */
+  async function followers(minute: number, nodes: ReadonlySet<string>): Promise<Listed[]> {
+    if (nodes.size === 0) return []
+    const last = minute + LOOK_BACK_MINUTES
+    await loadRecords(minute + 1, last)
+    const later: number[] = []
+    for (let one = minute + 1; one <= last; one++) if (facts.record(one) !== undefined) later.push(one)
+    if (later.length === 0) return []
+    await loadReporting(minute - LOOK_BACK_MINUTES + 1, later.at(-1)!)
+    return later
+      .filter((one) => [...nodes].some((node) => !facts.hasReportedIn(node, one - LOOK_BACK_MINUTES, one, minute)))
+      .map((one) => ({ tier: 'minute', startNs: nsOf(one) }))
+  }
+
+  /** Writes the rows that differ, then `tailflux_minute`, and strikes the minute off. */
+  async function settle(
+    startNs: bigint,
+    upTo: Causes,
+    made: MadeMinute,
+    standing: Tables,
+    wasReporting: ReadonlySet<string>,
+    isYoung: boolean,
+  ): Promise<number> {
+    const minute = minuteOf(startNs)
+    const changed = wasReporting.symmetricDifference(made.reporters)
+    const early = await followers(minute, changed)
+    unsettled.must(early, clock.now())
+    const changes = {
+      edges: changesOf(standing.edges, made.edges),
+      nodes: changesOf(standing.nodes, made.nodes),
+    }
+    const rows = changes.edges.size + changes.nodes.size
+    if (rows > 0) await writer.write('minutes', tableLines(changes, '', startNs), signal)
+    facts.setReporting(minute, made.reporters)
+    facts.setUsers(minute, made.users)
+    await writer.write('main', minuteLine(startNs, made, isYoung), signal)
+    setRecord(minute, recordOf(startNs, made))
+    const follow: Listed[] = [
+      ...(await followers(minute, changed)),
+      { tier: 'hour', startNs: startNs - (startNs % HOUR) },
+    ]
+    // An hour follows whenever rows were written; without a change its sum is the same, but it may never have been made.
+    unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
+    return rows
+  }
+
+  function recordOf(startNs: bigint, made: MadeMinute): MinuteRecord {
+    const { digest, points } = made
+    return { startNs, digest, points, rows: made.edges.size + made.nodes.size, writer: deps.writerId, isGap: false }
+  }
+
+  function minuteLine(startNs: bigint, made: MadeMinute, isYoung: boolean): string {
+    const { hasGap } = finality(startNs, deps.settled(), deps.gaps())
+    const fields: Record<string, bigint | boolean | string> = {
+      digest: made.digest,
+      points: BigInt(made.points),
+      rows: BigInt(made.edges.size + made.nodes.size),
+      writer: deps.writerId,
+      gap: hasGap,
+      edges: BigInt(made.edgeCount),
+      edges_both: BigInt(made.bothCount),
+    }
+    if (isYoung) {
+      const minute = minuteOf(startNs)
+      const connected = directory.connected()
+      const isSilent = (node: string) => !facts.hasReportedIn(node, minute - LOOK_BACK_MINUTES, minute)
+      const nodesSilent = connected && [...connected].filter(isSilent).length
+      const clockOff = deps.clockOffsets.off()
+      fields['clock_off'] = BigInt(clockOff)
+      if (connected !== undefined && nodesSilent !== undefined) {
+        fields['nodes'] = BigInt(connected.size)
+        fields['nodes_silent'] = BigInt(nodesSilent)
+      }
+      const completeness = {
+        nodes: connected?.size,
+        nodesSilent,
+        edges: made.edgeCount,
+        edgesBoth: made.bothCount,
+        clockOff,
+      }
+      if (newest === undefined || startNs >= newest.startNs) newest = { startNs, ...completeness }
+    }
+    return decoder.decode(encodeLine('tailflux_minute', { tailnet }, fields, startNs))
+  }
+
+  function skip({ startNs, read, must }: Unsettled, reason: SkipReason): void {
+    metrics.skipped(reason)
+    unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
+  }
+
+  const isOtherWriterNear = () => otherWriterMs !== undefined && clock.monotonicMs() - otherWriterMs < OTHER_WRITER_MS
+
+  /** Minutes that the look-back of a minute needs are no longer kept. */
+  function isBeyondRetention(startNs: bigint): boolean {
+    if (options.minutesKeptMs === undefined) return false
+    return startNs - BigInt(LOOK_BACK_MINUTES) * MINUTE < clock.now() - BigInt(options.minutesKeptMs) * MS
+  }
+
+  return {
+    async start(nowNs) {
+      if (!deps.canQuery()) {
+        knownFrom = Number.NEGATIVE_INFINITY
+        return
+      }
+      const from = minuteOf(nowNs) - FACTS_MINUTES
+      await loadRecords(from, minuteOf(nowNs) + LOOK_BACK_MINUTES)
+      await loadReporting(from, minuteOf(nowNs) + LOOK_BACK_MINUTES)
+      knownFrom = from
+    },
+
+    async fromMemory(entry, held, standing) {
+      const beganMs = clock.monotonicMs()
+      const { startNs, read, must } = entry
+      const minute = minuteOf(startNs)
+      await loadRecords(minute, minute)
+      const isNew = standing === 'none' && facts.record(minute) === undefined
+      const before = typeof standing === 'object' ? standing : isNew ? NO_ROWS : await standingRows(startNs)
+      const view = await directory.load(startNs, true, signal)
+      const made = await make(held, view)
+      const rows = await settle(startNs, { read, must }, made, before, nodesOf(before), true)
+      metrics.made('memory', clock.monotonicMs() - beganMs, rows)
+      return { edges: made.edges, nodes: made.nodes }
+    },
+
+    async fromDatabase(entry, held) {
+      const beganMs = clock.monotonicMs()
+      const { startNs, read, must } = entry
+      const minute = minuteOf(startNs)
+      facts.forget(minute)
+      const [record] = await store.minutes(startNs, startNs + MINUTE, signal)
+      setRecord(minute, record)
+      const isSame = record !== undefined && held !== undefined && held.points.digest() === record.digest
+      if (isSame && must === 0 && !isOtherWriterNear()) {
+        facts.setReporting(minute, (await store.reporting(startNs, startNs + MINUTE, signal)).get(startNs) ?? [])
+        unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
+        metrics.unchanged()
+        return
+      }
+      if (isBeyondRetention(startNs)) return skip(entry, 'beyond_retention')
+      const texts = createTextIds()
+      const points = createRawPoints(startNs, texts)
+      await store.rawPoints(startNs, points.put, signal)
+      if (record !== undefined && points.count < record.points) {
+        log.warn(
+          { minute: startNs, was: record.points, now: points.count },
+          'minute is not made again from fewer points',
+        )
+        return skip(entry, 'fewer_points')
+      }
+      const standing = await standingRows(startNs)
+      const view = await directory.load(startNs, true, signal)
+      const made = await make({ startNs, texts, points }, view)
+      const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), false)
+      metrics.made('database', clock.monotonicMs() - beganMs, rows)
+    },
+
+    skip,
+    get otherWriterMs() {
+      return otherWriterMs
+    },
+    get newest() {
+      return newest
+    },
+    forget(nowNs) {
+      const from = minuteOf(nowNs) - FACTS_MINUTES
+      if (knownFrom < from) knownFrom = from
+      facts.keepOnly((minute) => minute >= from)
+    },
+  }
+
+  async function standingRows(startNs: bigint): Promise<Tables> {
+    if (!deps.canQuery()) return NO_ROWS
+    return {
+      edges: await store.standing('tailnet_edge', startNs, signal),
+      nodes: await store.standing('tailnet_node', startNs, signal),
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/** Hours and days: sums of the rows of the tier below, and the point that tells dashboards which tier to read. */
+import { DAY, HOUR, MINUTE, MS } from '../base/clock.ts'
+import type { Tier, Unsettled } from '../ledger/unsettled.ts'
+import { encodeLine } from '../sink/line-protocol/encode-line.ts'
+import { finality } from './coverage.ts'
+import type { PartDeps, RollupOptions } from './deps.ts'
+import { type Tables, tableLines } from './make-minute.ts'
+import type { RowMeasurement } from './row-store.ts'
+import { changesOf } from './row-table.ts'
+
+export interface Tiers {
+  /** Makes the hours and days that are due. */
+  settle(): Promise<void>
+  /** Writes `tailflux_tier`, once an hour. */
+  describe(): Promise<void>
+}
+
+interface LongTier {
+  readonly tier: Exclude<Tier, 'minute'>
+  readonly suffix: '_1h' | '_1d'
+  readonly lengthNs: bigint
+  readonly below: Tier
+  readonly belowSuffix: '' | '_1h'
+  readonly belowNs: bigint
+  readonly above: Tier | undefined
+  /** While it runs it is written this often. */
+  readonly runningMs: number
+}
+
+const HOURS: LongTier = {
+  ...{ tier: 'hour', suffix: '_1h', lengthNs: HOUR, runningMs: 600_000 },
+  ...{ below: 'minute', belowSuffix: '', belowNs: MINUTE, above: 'day' },
+}
+const DAYS: LongTier = {
+  ...{ tier: 'day', suffix: '_1d', lengthNs: DAY, runningMs: 3_600_000 },
+  ...{ below: 'hour', belowSuffix: '_1h', belowNs: HOUR, above: undefined },
+}
+/** A finished one that changes is written this often. */
+const CORRECTED_MS = 600_000
+const DESCRIBED_MS = 3_600_000
+const decoder = new TextDecoder()
+
+/** Ranges up to this length read this tier: two days, 30 days, whatever is longer. */
+const READ_UP_TO = [
+  { tier: 'minutes', suffix: '', rangeNs: 2n * DAY },
+  { tier: 'hours', suffix: '_1h', rangeNs: 30n * DAY },
+  { tier: 'days', suffix: '_1d', rangeNs: 36_525n * DAY },
+] as const
+
+export function createTiers(
+  options: RollupOptions & { readonly restKeptMs: number | undefined; readonly from: (measurement: string) => string },
+  deps: PartDeps & { readonly signal: AbortSignal },
+): Tiers {
+  const { store, writer, unsettled, clock, signal, metrics } = deps
+  const { tailnet } = options
+  /** When each was written last, and whether it was finished then. */
+  const written = new Map<string, { readonly ms: number; readonly wasFinished: boolean }>()
+  let describedMs = Number.NEGATIVE_INFINITY
+
+  /** `isBusy`: something of the tier below in it is not settled. */
+  function isDue(long: LongTier, { startNs }: Unsettled, isBusy: boolean): { isFinished: boolean } | undefined {
+    const isFinished = !isBusy && finality(startNs + long.lengthNs - MINUTE, deps.settled(), deps.gaps()).isFinal
+    const last = written.get(`${long.tier} ${startNs}`)
+    const passedMs = last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last.ms
+    const isDueNow = isFinished ? last?.wasFinished !== true || passedMs >= CORRECTED_MS : passedMs >= long.runningMs
+    return isDueNow ? { isFinished } : undefined
+  }
+
+  /** Rows of the tier below may be gone, so a sum of them could be less than what stands. */
+  function isBelowGone(long: LongTier, startNs: bigint): boolean {
+    const keptMs = long.tier === 'hour' ? options.minutesKeptMs : options.restKeptMs
+    return keptMs !== undefined && startNs < clock.now() - BigInt(keptMs) * MS
+  }
+
+  async function rowsOf(startNs: bigint, suffix: string, sum?: bigint): Promise<Tables> {
+    const read = (name: 'edge' | 'node') => {
+      const measurement = `tailnet_${name}${suffix}` as RowMeasurement
+      if (sum === undefined) return store.standing(measurement, startNs, signal)
+      return store.summed(measurement, startNs, startNs + sum, signal)
+    }
+    return { edges: await read('edge'), nodes: await read('node') }
+  }
+
+  async function settleOne(long: LongTier, entry: Unsettled, isFinished: boolean): Promise<void> {
+    const { startNs, read, must } = entry
+    const listed = { tier: long.tier, startNs }
+    if (isBelowGone(long, startNs)) {
+      metrics.skipped('beyond_retention')
+      return unsettled.strikeOff(listed, { read, must }, [], clock.now())
+    }
+    const wanted = await rowsOf(startNs, long.belowSuffix, long.lengthNs)
+    const standing = await rowsOf(startNs, long.suffix)
+    const changes = {
+      edges: changesOf(standing.edges, wanted.edges),
+      nodes: changesOf(standing.nodes, wanted.nodes),
+    }
+    if (changes.edges.size + changes.nodes.size > 0)
+      await writer.write('main', tableLines(changes, long.suffix, startNs), signal)
+    written.set(`${long.tier} ${startNs}`, { ms: clock.monotonicMs(), wasFinished: isFinished })
+    const above = long.above && { tier: long.above, startNs: startNs - (startNs % DAY) }
+    unsettled.strikeOff(listed, { read, must }, above === undefined ? [] : [above], clock.now())
+  }
+
+  return {
+    async settle() {
+      for (const long of [HOURS, DAYS]) {
+        const busy = new Set(unsettled.all(long.below).map(({ startNs }) => startNs - (startNs % long.lengthNs)))
+        for (const entry of unsettled.all(long.tier)) {
+          const due = isDue(long, entry, busy.has(entry.startNs))
+          if (due !== undefined) await settleOne(long, entry, due.isFinished)
+        }
+      }
+      for (const [key, { ms }] of written) if (clock.monotonicMs() - ms > 2 * DESCRIBED_MS) written.delete(key)
+    },
+
+    async describe() {
+      if (clock.monotonicMs() - describedMs < DESCRIBED_MS) return
+      const nowNs = clock.now()
+      const kept = [options.minutesKeptMs, options.restKeptMs, options.restKeptMs]
+      let lines = ''
+      for (const [index, { tier, suffix, rangeNs }] of READ_UP_TO.entries()) {
+        const keptMs = kept[index]
+        const fields = {
+          max_ms: rangeNs / MS,
+          oldest_ms: keptMs === undefined ? 0n : nowNs / MS - BigInt(keptMs),
+          edge: options.from(`tailnet_edge${suffix}`),
+          node: options.from(`tailnet_node${suffix}`),
+        }
+        lines += decoder.decode(encodeLine('tailflux_tier', { tailnet, tier }, fields, nowNs))
+      }
+      await writer.write('main', lines, signal)
+      describedMs = clock.monotonicMs()
+    },
+  }
+}
