@@ -23,8 +23,8 @@ import {
   FLOW_SRC_PORT,
   type FlowPoint,
   hashTags,
-  PATH_NONE,
   type Points,
+  pathTag,
   TOTALS,
 } from './points.ts'
 
@@ -169,7 +169,7 @@ export class FlatPoints implements Points {
       dst: this.text(dst!),
       srcPort: portText(srcPort!),
       dstPort: portText(dstPort!),
-      path: region === PATH_NONE ? 'none' : region! >= 0 ? `derp-${region}` : 'direct',
+      path: pathTag(region!),
       ...fourCounters(this.exact?.flows ?? this.flowCounters, index * 4),
       flows: flows!,
     }

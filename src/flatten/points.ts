@@ -25,6 +25,12 @@ export const FLOW_COUNT = 7
 export const PATH_NONE = -2
 export const PATH_DIRECT = -1
 
+/** The tag value of a path cell. */
+export function pathTag(path: number): string {
+  if (path === PATH_NONE) return 'none'
+  return path === PATH_DIRECT ? 'direct' : `derp-${path}`
+}
+
 /** Cells per address in `Points.addressCells`: start and end in `texts` of the tag value, which is the address without its port. */
 export const ADDRESS_CELLS = 4
 export const ADDRESS_START = 0

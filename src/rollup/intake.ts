@@ -67,14 +67,14 @@ export function createIntake(minuteNs: bigint, texts: TextIds): Intake {
   }
 
   return (into, points) => {
-    const { flowCells, flowCounters, exact, node, flowCount } = points
+    const { flowCells, flowCounters, exact, node, count } = points
     let nodeId = nodes.get(node)
     if (nodeId === undefined) nodes.set(node, (nodeId = texts.idOf(node)))
     tuple[NODE] = nodeId
     putOffset(tuple, Number(points.startNs - minuteNs))
     let src = -1
     let dst = -1
-    for (let i = 0; i < flowCount; i++) {
+    for (let i = 0; i < count; i++) {
       const cell = i * FLOW_CELLS
       tuple[KIND] = flowCells[cell + FLOW_KIND]!
       tuple[PROTO] = protoId(flowCells[cell + FLOW_PROTO]!, points)

@@ -61,7 +61,7 @@ export function pointsOf(raw: readonly RawPoint[], loggedNs: bigint): Points {
   const isWide = exact.some((value) => value > BigInt(Number.MAX_SAFE_INTEGER))
   const { node = 'nobody', startNs = 0n } = raw[0] ?? {}
   return {
-    ...{ node, startNs, loggedNs, tailnet: 't', count: raw.length, flowCount: raw.length, digest: 0n },
+    ...{ node, startNs, loggedNs, tailnet: 't', count: raw.length, digest: 0n },
     ...{ flowCells, flowCounters, protoTags, addressCells, texts, textsView: new DataView(texts.buffer) },
     exact: isWide ? { flows: exact, totals: new BigInt64Array(0) } : undefined,
   } as Partial<Points> as Points
