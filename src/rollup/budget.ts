@@ -3,8 +3,8 @@
 import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
 import { createHashSet } from '../base/hash-tables.ts'
 import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
+import type { EdgeRow } from './row.ts'
 import { edgeSeries, tagOf } from './row-table.ts'
-import type { EdgeRow } from './rows.ts'
 import { bounded } from './sums.ts'
 
 export interface BudgetLimits {

@@ -4,8 +4,9 @@ import type { Budget, BudgetLimits } from './budget.ts'
 import { reportersOf, unknownUsers } from './claims.ts'
 import type { Users } from './minute-facts.ts'
 import type { RawPoints } from './raw-points.ts'
+import type { HourBefore } from './row.ts'
 import { EDGE, edgeTable, linesOf, NODE, nodeTable, type RowTable } from './row-table.ts'
-import { type HourBefore, rowsOfMinute } from './rows.ts'
+import { rowsOfMinute } from './rows.ts'
 import type { TextIds } from './text-ids.ts'
 
 /** `tailnet_edge` and `tailnet_node` of one time. */

@@ -1,8 +1,8 @@
 /** What is known of minutes beside their rows: which nodes reported, which addresses outside of the directory a node wrote as its own, and how the rows
  * were made. Kept for the last hours and for minutes that are made again; older ones are asked of the database. */
 
+import type { HourBefore } from './row.ts'
 import type { MinuteRecord } from './row-store.ts'
-import type { HourBefore } from './rows.ts'
 
 /** Minutes since the epoch, UTC. */
 export type Minute = number

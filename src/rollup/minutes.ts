@@ -16,9 +16,9 @@ import { type MadeMinute, makeMinute, NO_ROWS, type Tables, tableLines } from '.
 import type { SkipReason } from './metrics.ts'
 import { LOOK_BACK_MINUTES, type MinuteFacts, type Users } from './minute-facts.ts'
 import { createRawPoints } from './raw-points.ts'
+import type { HourBefore } from './row.ts'
 import type { MinuteRecord } from './row-store.ts'
 import { changesOf, exists, tagOf } from './row-table.ts'
-import type { HourBefore } from './rows.ts'
 import { createTextIds } from './text-ids.ts'
 
 export interface Minutes {

@@ -4,7 +4,7 @@ import { KINDS } from '../source/parse/message.ts'
 import { CONTESTED, claimsOf } from './claims.ts'
 import { type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
 import { CELLS, DST, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
-import type { HourBefore } from './rows.ts'
+import type { HourBefore } from './row.ts'
 import type { TextIds } from './text-ids.ts'
 
 export interface Parties {

@@ -1,6 +1,6 @@
 /** Rows by their series, whatever they count: the form in which rows of one minute, hour or day are compared, summed and written. */
 import { escapeTag, unescapeTag } from '../sink/line-protocol/escape.ts'
-import type { EdgeRow, NodeRow } from './rows.ts'
+import type { EdgeRow, NodeRow } from './row.ts'
 import { bounded } from './sums.ts'
 
 /** Tags of a series as line protocol, and its fields in the order of the measurement. */

@@ -6,9 +6,9 @@ import type { RowFilter } from '../../src/query/row-filter.ts'
 import type { StoredRows } from '../../src/query/stored-rows.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
 import type { RawPoint } from '../../src/rollup/raw-points.ts'
+import type { EdgeRow, NodeRow } from '../../src/rollup/row.ts'
 import type { RowStore } from '../../src/rollup/row-store.ts'
 import { addTo, EDGE, edgeTable, linesOf, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
-import type { EdgeRow, NodeRow } from '../../src/rollup/rows.ts'
 import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
 
 export interface World {

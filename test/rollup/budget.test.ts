@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createBudget } from '../../src/rollup/budget.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
+import type { EdgeRow } from '../../src/rollup/row.ts'
 import { edgeSeries } from '../../src/rollup/row-table.ts'
-import type { EdgeRow } from '../../src/rollup/rows.ts'
 
 function node(id: string): Endpoint {
   return { id, name: `name of ${id}`, owner: 'none', isNode: true }
