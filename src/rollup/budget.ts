@@ -15,8 +15,8 @@ export interface BudgetLimits {
 export interface Budget {
   /** Edges that have a row of this day already, by their series. They are admitted, whatever the limits are. */
   admit(series: Iterable<string>): void
-  /** The rows of a minute of this day, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
-  apply(rows: readonly EdgeRow[], limits: BudgetLimits): readonly EdgeRow[]
+  /** The rows of a minute of this day by their series, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
+  apply(rows: readonly EdgeRow[], limits: BudgetLimits): ReadonlyMap<string, EdgeRow>
   /** Edges admitted so far. */
   readonly edges: number
   /** Edges that were folded so far. */
@@ -80,31 +80,31 @@ export function createBudget(tailnet: string): Budget {
     },
     admit(series) {
       for (const key of series) {
-        const [src, dst] = [tagOf(key, 'src'), tagOf(key, 'dst')]
-        if (src !== OTHER.id && dst !== OTHER.id) add(src, dst, hashOf(key))
+        const of = (tag: string) => tagOf(key, tag)
+        const [src, dst] = (['src', 'dst'] as const).map((side): EndpointNames => {
+          return { id: of(side), name: of(`${side}_name`), owner: of(`${side}_owner`) }
+        }) as [EndpointNames, EndpointNames]
+        if (src.id === OTHER.id || dst.id === OTHER.id) continue
+        const [kind, proto, port, path] = [of('kind'), of('proto'), of('port'), of('path')]
+        add(src.id, dst.id, hashOf({ kind, proto, port, path, src, dst }))
       }
     },
     apply(rows, limits) {
-      const named: EdgeRow[] = []
+      const named = new Map<string, EdgeRow>()
       const candidates: Candidate[] = []
       for (const row of rows) {
         const key = edgeSeries(tailnet, row)
-        const hash = hashOf(key)
-        if (admitted.has(hash)) named.push(row)
+        const hash = hashOf(row)
+        if (admitted.has(hash)) named.set(key, row)
         else candidates.push({ row, key, hash, bytes: row.txBytes + row.rxBytes })
       }
-      const folded = new Map<string, EdgeRow>()
       for (const candidate of candidates.sort(byBytes)) {
         const row = admitOrFold(candidate, limits)
-        if (row === candidate.row) {
-          named.push(row)
-          continue
-        }
-        const key = edgeSeries(tailnet, row)
-        const known = folded.get(key)
-        folded.set(key, known === undefined ? row : sumOf(known, row))
+        const key = row === candidate.row ? candidate.key : edgeSeries(tailnet, row)
+        const known = named.get(key)
+        named.set(key, known === undefined ? row : sumOf(known, row))
       }
-      return [...named, ...folded.values()]
+      return named
     },
   }
 }
@@ -135,13 +135,47 @@ function sumOf(one: EdgeRow, other: EdgeRow): EdgeRow {
   }
 }
 
-function hashOf(key: string): bigint {
+type EndpointNames = Pick<Endpoint, 'id' | 'name' | 'owner'>
+
+/** 64 bits in two halves. */
+type Hash = readonly [one: number, other: number]
+
+/** Few endpoints have many edges. */
+const endpointHashes = new WeakMap<EndpointNames, Hash>()
+
+function hashOfEndpoint(endpoint: EndpointNames): Hash {
+  let hash = endpointHashes.get(endpoint)
+  if (hash === undefined) {
+    hash = hashOfText(`${endpoint.id}\n${endpoint.name}\n${endpoint.owner}`)
+    endpointHashes.set(endpoint, hash)
+  }
+  return hash
+}
+
+/** Of the whole tag set. */
+function hashOf(edge: {
+  readonly kind: string
+  readonly proto: string
+  readonly port: string
+  readonly path: string
+  readonly src: EndpointNames
+  readonly dst: EndpointNames
+}): bigint {
+  const [srcOne, srcOther] = hashOfEndpoint(edge.src)
+  const [dstOne, dstOther] = hashOfEndpoint(edge.dst)
+  const [one, other] = hashOfText(`${edge.kind}\n${edge.proto}\n${edge.port}\n${edge.path}`)
+  const low = avalanche(hashStep(hashStep(one, srcOne), dstOne))
+  const high = avalanche(secondHashStep(secondHashStep(other, srcOther), dstOther))
+  return (BigInt(low >>> 0) << 32n) | BigInt(high >>> 0)
+}
+
+function hashOfText(text: string): Hash {
   let one = HASH_SEED
   let other = HASH_SEED
-  for (let i = 0; i < key.length; i++) {
-    const unit = key.charCodeAt(i)
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
     one = hashStep(one, unit)
     other = secondHashStep(other, unit)
   }
-  return (BigInt(avalanche(one) >>> 0) << 32n) | BigInt(avalanche(other) >>> 0)
+  return [one, other]
 }

@@ -1,55 +1,60 @@
 /** What the raw points of a minute say by themselves, before they are rows: who reported, and who wrote which address as its own. */
-
 import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { NONE } from './endpoints.ts'
-import { CELLS, COUNTERS, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
+import { CELLS, COUNTERS, LABEL, MESSAGE, type RawPoints, SRC } from './raw-points.ts'
 import type { TextIds } from './text-ids.ts'
 
 const VIRTUAL = KINDS.indexOf('virtual')
-/** In place of a node: several nodes wrote the address. */
-export const CONTESTED = -1
+/** In place of a node: nobody wrote the address, or several nodes did. */
+const NOBODY = -1
+export const CONTESTED = -2
 
-/** By the text of an address: the text of the one node that wrote it as its own end of virtual traffic, or CONTESTED. */
-export function claimsOf({ cells, count }: RawPoints): Map<number, number> {
-  const claims = new Map<number, number>()
+/** By the text of an address: the text of the one node that wrote it as its own end of virtual traffic; negative without. */
+export function claimsOf({ cells, nodes, count }: RawPoints, { labels, count: textCount }: TextIds): Int32Array {
+  const claims = new Int32Array(textCount).fill(NOBODY)
   for (let at = 0; at < count * CELLS; at += CELLS) {
-    if (cells[at + KIND] !== VIRTUAL) continue
+    if (labels[cells[at + LABEL]! * 3] !== VIRTUAL) continue
     const address = cells[at + SRC]!
-    const node = cells[at + NODE]!
-    const known = claims.get(address)
-    if (known === undefined) claims.set(address, node)
-    else if (known !== node) claims.set(address, CONTESTED)
+    const node = nodes[cells[at + MESSAGE]!]!
+    const known = claims[address]!
+    if (known === NOBODY) claims[address] = node
+    else if (known !== node) claims[address] = CONTESTED
   }
   return claims
 }
 
 /** Nodes that reported anything in this minute, as `tailnet_node` will say: a counter above zero. */
-export function reportersOf({ cells, counters, count }: RawPoints, texts: TextIds): Set<string> {
-  const nodes = new Set<number>()
+export function reportersOf({ cells, nodes, counters, count }: RawPoints, texts: TextIds): Set<string> {
+  const hasReported = new Uint8Array(texts.count)
   for (let point = 0; point < count; point++) {
     const at = point * COUNTERS
     if (counters[at]! > 0 || counters[at + 1]! > 0 || counters[at + 2]! > 0 || counters[at + 3]! > 0)
-      nodes.add(cells[point * CELLS + NODE]!)
+      hasReported[nodes[cells[point * CELLS + MESSAGE]!]!] = 1
   }
-  return new Set([...nodes].map(texts.textOf))
+  const reporters = new Set<string>()
+  for (let text = 0; text < hasReported.length; text++) if (hasReported[text] === 1) reporters.add(texts.textOf(text))
+  return reporters
 }
 
 /** Nodes by address, for addresses that the directory does not know. */
 export function unknownUsers(points: RawPoints, texts: TextIds, directory: DirectoryView): Map<string, Set<string>> {
-  const { cells, count } = points
-  const unknown = new Map<number, Set<string> | undefined>()
-  for (let at = 0; at < count * CELLS; at += CELLS) {
-    if (cells[at + KIND] !== VIRTUAL) continue
-    const address = cells[at + SRC]!
-    if (!unknown.has(address))
-      unknown.set(address, directory.nodeOf(texts.textOf(address)) === undefined ? new Set() : undefined)
-    unknown.get(address)?.add(texts.textOf(cells[at + NODE]!))
-  }
   const users = new Map<string, Set<string>>()
-  for (const [address, nodes] of unknown) {
+  const claims = claimsOf(points, texts)
+  let hasContested = false
+  for (let address = 0; address < claims.length; address++) {
+    const claim = claims[address]!
+    if (claim === NOBODY) continue
     const text = texts.textOf(address)
-    if (nodes !== undefined && text !== NONE) users.set(text, nodes)
+    if (text === NONE || directory.nodeOf(text) !== undefined) continue
+    users.set(text, new Set(claim === CONTESTED ? [] : [texts.textOf(claim)]))
+    if (claim === CONTESTED) hasContested = true
+  }
+  if (!hasContested) return users
+  const { cells, nodes, count } = points
+  for (let at = 0; at < count * CELLS; at += CELLS) {
+    if (claims[cells[at + SRC]!] !== CONTESTED || texts.labels[cells[at + LABEL]! * 3] !== VIRTUAL) continue
+    users.get(texts.textOf(cells[at + SRC]!))?.add(texts.textOf(nodes[cells[at + MESSAGE]!]!))
   }
   return users
 }

@@ -13,9 +13,9 @@ import { NO_PORT, servicePort } from '../flatten/ports.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { compareEndpoints, type Endpoint } from './endpoints.ts'
 import type { Parties } from './parties.ts'
-import { CELLS, COUNTERS, DST_PORT, KIND, PATH, PROTO, type RawPoints, SRC_PORT } from './raw-points.ts'
+import { CELLS, DST_PORT, LABEL, type RawPoints, SRC_PORT } from './raw-points.ts'
 import type { EdgeRow } from './row.ts'
-import { bounded, hasCounted, type RowCounters, type Sums } from './sums.ts'
+import { hasCounted, type RowCounters, type Sums } from './sums.ts'
 import type { TextIds } from './text-ids.ts'
 import { createTuples } from './tuples.ts'
 
@@ -28,59 +28,48 @@ const BY_OTHER_FROM_DST = 3
 const REPORTERS = 4
 
 /** Sums of one reporter of one edge: src to dst bytes and packets, dst to src bytes and packets, flows, points. */
-const FORTH_BYTES = 0
-const FORTH_PKTS = 1
-const BACK_BYTES = 2
-const BACK_PKTS = 3
+const FORTH = 0
+const BACK = 2
 const FLOWS = 4
 const POINTS = 5
-const WORD = 6
-const EDGE = REPORTERS * WORD
+const REPORT = 6
+const EDGE = REPORTERS * REPORT
 
-/** What was reported of one edge. */
-type Word = (reporter: number, sum: number) => bigint
+/** Edges by label, port, src and dst. */
+const KEY = 4
 
 export function sumByEdge(points: RawPoints, texts: TextIds, parties: Parties, sums: Sums) {
-  const { cells, count } = points
-  const { endpoints } = parties
-  const keys = createTuples(6)
-  const key = new Int32Array(6)
+  const { cells, flows, count } = points
+  const { endpoints, reporter, near, far, isUnnamed } = parties
+  const keys = createTuples(KEY)
+  const key = new Int32Array(KEY)
   const unknown = texts.idOf('unknown')
-  const protocols = new Map<number, number>()
-
-  /** The number of a protocol that has ports, else one that has none. */
-  function protocolOf(text: number): number {
-    let number = protocols.get(text)
-    if (number === undefined) {
-      const proto = protoOf(texts.textOf(text))
-      number = typeof proto === 'number' ? proto : 0
-      protocols.set(text, number)
-    }
-    return number
-  }
+  /** By label: the number of a protocol that has ports, else one that has none. */
+  const protocols = Int32Array.from({ length: texts.labelCount }, (_, label) => {
+    const proto = protoOf(texts.textOf(texts.labels[label * 3 + 1]!))
+    return typeof proto === 'number' ? proto : 0
+  })
 
   for (let point = 0; point < count; point++) {
     const cell = point * CELLS
-    const near = parties.near(point)
-    const far = parties.far(point)
-    const reporter = parties.reporter(point)
+    const label = cells[cell + LABEL]!
+    const kind = texts.labels[label * 3]!
+    const [one, other] = [near[point]!, far[point]!]
     const [srcPort, dstPort] = [cells[cell + SRC_PORT]!, cells[cell + DST_PORT]!]
-    const port = servicePort(cells[cell + KIND]!, protocolOf(cells[cell + PROTO]!), srcPort, dstPort)
-    const isSwapped = servesNear(port, srcPort, dstPort) ?? compareEndpoints(endpoints[near]!, endpoints[far]!) > 0
-    key[0] = cells[cell + KIND]!
-    key[1] = cells[cell + PROTO]!
-    key[2] = port
-    key[3] = parties.isUnnamed(point) ? unknown : cells[cell + PATH]!
-    key[4] = isSwapped ? far : near
-    key[5] = isSwapped ? near : far
-    const at = keys.indexOf(key) * EDGE + reporterOf(reporter, key[4], key[5], isSwapped) * WORD
-    const counter = point * COUNTERS
-    const [sent, received] = isSwapped ? [BACK_BYTES, FORTH_BYTES] : [FORTH_BYTES, BACK_BYTES]
-    sums.addCounter(at + sent, points, counter)
-    sums.addCounter(at + sent + 1, points, counter + 1)
-    sums.addCounter(at + received, points, counter + 2)
-    sums.addCounter(at + received + 1, points, counter + 3)
-    sums.add(at + FLOWS, points.flows[point]!)
+    const port = servicePort(kind, protocols[label]!, srcPort, dstPort)
+    const isSwapped =
+      port === NO_PORT || srcPort === dstPort
+        ? compareEndpoints(endpoints[one]!, endpoints[other]!) > 0
+        : srcPort === port
+    const [src, dst] = isSwapped ? [other, one] : [one, other]
+    key[0] = isUnnamed[point] === 1 ? texts.labelOf(kind, texts.labels[label * 3 + 1]!, unknown) : label
+    key[1] = port
+    key[2] = src
+    key[3] = dst
+    const at = keys.indexOf(key) * EDGE + reportOf(reporter[point]!, src, dst, isSwapped) * REPORT
+    if (isSwapped) sums.addPoint(at + BACK, at + FORTH, points, point)
+    else sums.addPoint(at + FORTH, at + BACK, points, point)
+    sums.add(at + FLOWS, flows[point]!)
     sums.add(at + POINTS, 1)
   }
 
@@ -88,93 +77,96 @@ export function sumByEdge(points: RawPoints, texts: TextIds, parties: Parties, s
     sums,
     rows(reports: (endpoint: Endpoint) => boolean): EdgeRow[] {
       const rows: EdgeRow[] = []
+      const { labels } = texts
       for (let edge = 0; edge < keys.count; edge++) {
-        const [kind, proto, port, path, src, dst] = keys.cells.subarray(edge * 6, edge * 6 + 6) as unknown as Six
-        const word: Word = (by, sum) => sums.value(edge * EDGE + by * WORD + sum)
-        const believed = believe(word, endpoints[src]!, endpoints[dst]!, reports)
+        const cell = edge * KEY
+        const label = keys.cells[cell]! * 3
+        const port = keys.cells[cell + 1]!
+        const [src, dst] = [endpoints[keys.cells[cell + 2]!]!, endpoints[keys.cells[cell + 3]!]!]
+        const believed = believe(sums, edge * EDGE, src, dst, reports)
         if (!hasCounted(believed)) continue
-        rows.push({
-          kind: KINDS[kind]!,
-          proto: texts.textOf(proto),
-          port: port === NO_PORT ? 'none' : String(port),
-          path: texts.textOf(path),
-          src: endpoints[src]!,
-          dst: endpoints[dst]!,
-          ...believed,
-        })
+        const kind = KINDS[labels[label]!]!
+        const [proto, path] = [texts.textOf(labels[label + 1]!), texts.textOf(labels[label + 2]!)]
+        rows.push({ kind, proto, port: port === NO_PORT ? 'none' : String(port), path, src, dst, ...believed })
       }
       return rows
     },
   }
 }
 
-type Six = readonly [number, number, number, number, number, number]
-
-/** True when the near side serves the port, false when the far side does; undefined when no port tells, or both have it. */
-function servesNear(port: number, srcPort: number, dstPort: number): boolean | undefined {
-  if (port === NO_PORT || srcPort === dstPort) return undefined
-  return srcPort === port
-}
-
-function reporterOf(reporter: number, src: number, dst: number, isSwapped: boolean): number {
+function reportOf(reporter: number, src: number, dst: number, isSwapped: boolean): number {
   if (reporter === src) return BY_SRC
   if (reporter === dst) return BY_DST
   return isSwapped ? BY_OTHER_FROM_DST : BY_OTHER_FROM_SRC
 }
 
+interface Believed extends RowCounters {
+  readonly flows: bigint
+  readonly reporters: number
+}
+
+/** One report, or two whose sums count together. */
+type Reports = readonly [one: number, other: number]
+
+const OTHERS: Reports = [BY_OTHER_FROM_SRC, BY_OTHER_FROM_DST]
+const SINGLE: readonly Reports[] = [
+  [BY_SRC, BY_SRC],
+  [BY_DST, BY_DST],
+  [BY_OTHER_FROM_SRC, BY_OTHER_FROM_SRC],
+  [BY_OTHER_FROM_DST, BY_OTHER_FROM_DST],
+]
+
+/** `at`: where the sums of the edge begin. */
 function believe(
-  word: Word,
+  sums: Sums,
+  at: number,
   src: Endpoint,
   dst: Endpoint,
   reports: (endpoint: Endpoint) => boolean,
-): RowCounters & { readonly flows: bigint; readonly reporters: number } {
-  const told = (...by: number[]) => by.some((one) => word(one, POINTS) > 0n)
-  const others = [BY_OTHER_FROM_SRC, BY_OTHER_FROM_DST]
+): Believed {
+  const isThere = (by: number) => sums.isAbove0(at + by * REPORT + POINTS)
+  const [srcTold, dstTold] = [isThere(BY_SRC), isThere(BY_DST)]
+  const [fromSrcTold, fromDstTold] = [isThere(BY_OTHER_FROM_SRC), isThere(BY_OTHER_FROM_DST)]
   if (src.isNode && src === dst) {
-    const believed = told(BY_SRC) ? [BY_SRC] : others
-    return row(word, believed, believed, [], 1)
+    const told = srcTold ? SINGLE[BY_SRC]! : OTHERS
+    return row(told, told, undefined, 1)
   }
   if (src.isNode && dst.isNode) {
     const forth = reports(src) ? BY_SRC : BY_DST
     const back = reports(dst) ? BY_DST : BY_SRC
-    return row(word, [forth], [back], [forth === BY_SRC ? BY_DST : BY_SRC], sides(told(BY_SRC), told(BY_DST)))
+    const silent = forth === BY_SRC ? BY_DST : BY_SRC
+    return row(SINGLE[forth]!, SINGLE[back]!, SINGLE[silent]!, sides(srcTold, dstTold))
   }
   if (src.isNode || dst.isNode) {
-    const client = [src.isNode ? BY_SRC : BY_DST]
-    const [believed, silent] = reports(src.isNode ? src : dst) ? [client, others] : [others, client]
-    return row(word, believed, believed, silent, sides(told(...client), told(...others)))
+    const client = SINGLE[src.isNode ? BY_SRC : BY_DST]!
+    const isBelieved = reports(src.isNode ? src : dst)
+    const heard = sides(src.isNode ? srcTold : dstTold, fromSrcTold || fromDstTold)
+    return isBelieved ? row(client, client, OTHERS, heard) : row(OTHERS, OTHERS, client, heard)
   }
-  const forth = told(BY_OTHER_FROM_SRC) ? BY_OTHER_FROM_SRC : BY_OTHER_FROM_DST
-  const back = told(BY_OTHER_FROM_DST) ? BY_OTHER_FROM_DST : BY_OTHER_FROM_SRC
-  const heard = sides(told(BY_OTHER_FROM_SRC), told(BY_OTHER_FROM_DST))
-  return row(
-    word,
-    [forth],
-    [back],
-    others.filter((by) => by !== forth),
-    heard,
-  )
+  const forth = fromSrcTold ? BY_OTHER_FROM_SRC : BY_OTHER_FROM_DST
+  const back = fromDstTold ? BY_OTHER_FROM_DST : BY_OTHER_FROM_SRC
+  const silent = forth === BY_OTHER_FROM_SRC ? BY_OTHER_FROM_DST : BY_OTHER_FROM_SRC
+  return row(SINGLE[forth]!, SINGLE[back]!, SINGLE[silent]!, sides(fromSrcTold, fromDstTold))
+
+  function sum([one, other]: Reports, which: number): bigint {
+    const first = at + one * REPORT + which
+    return one === other ? sums.value(first) : sums.both(first, at + other * REPORT + which)
+  }
+
+  /** `forth`: who is believed for src to dst; `back`: for dst to src; `silent`: whose flows count where `forth` told nothing in this minute. */
+  function row(forth: Reports, back: Reports, silent: Reports | undefined, reporters: number): Believed {
+    const counted = isThere(forth[0]) || isThere(forth[1]) ? forth : silent
+    return {
+      txBytes: sum(forth, FORTH),
+      txPkts: sum(forth, FORTH + 1),
+      rxBytes: sum(back, BACK),
+      rxPkts: sum(back, BACK + 1),
+      flows: counted === undefined ? 0n : sum(counted, FLOWS),
+      reporters,
+    }
+  }
 }
 
 function sides(one: boolean, other: boolean): number {
   return one && other ? 2 : 1
-}
-
-/** `forth`: who is believed for src to dst; `back`: for dst to src; `silent`: whose flows count where `forth` told nothing in this minute. */
-function row(
-  word: Word,
-  forth: readonly number[],
-  back: readonly number[],
-  silent: readonly number[],
-  reporters: number,
-): RowCounters & { readonly flows: bigint; readonly reporters: number } {
-  const sum = (by: readonly number[], which: number) => bounded(by.reduce((total, one) => total + word(one, which), 0n))
-  return {
-    txBytes: sum(forth, FORTH_BYTES),
-    txPkts: sum(forth, FORTH_PKTS),
-    rxBytes: sum(back, BACK_BYTES),
-    rxPkts: sum(back, BACK_PKTS),
-    flows: sum(sum(forth, POINTS) > 0n ? forth : silent, FLOWS),
-    reporters,
-  }
 }

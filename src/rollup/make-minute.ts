@@ -5,7 +5,7 @@ import { reportersOf, unknownUsers } from './claims.ts'
 import type { Users } from './minute-facts.ts'
 import type { RawPoints } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
-import { EDGE, edgeTable, linesOf, NODE, nodeTable, type RowTable } from './row-table.ts'
+import { EDGE, edgeFields, linesOf, NODE, nodeTable, type RowTable } from './row-table.ts'
 import { rowsOfMinute } from './rows.ts'
 import type { TextIds } from './text-ids.ts'
 
@@ -40,7 +40,7 @@ export function makeMinute(
 ): MadeMinute {
   const rows = rowsOfMinute(points, texts, given.directory, given.before)
   return {
-    edges: edgeTable(given.tailnet, given.budget.apply(rows.edges, given.limits)),
+    edges: new Map([...given.budget.apply(rows.edges, given.limits)].map(([key, row]) => [key, edgeFields(row)])),
     nodes: nodeTable(given.tailnet, rows.nodes),
     digest: points.digest(),
     points: points.count,

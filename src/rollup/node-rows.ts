@@ -3,7 +3,7 @@ import type { DirectoryView } from '../directory/view.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import { NONE } from './endpoints.ts'
 import type { Parties } from './parties.ts'
-import { CELLS, COUNTERS, KIND, PATH, type RawPoints, RX_BYTES, TX_BYTES } from './raw-points.ts'
+import { CELLS, LABEL, type RawPoints } from './raw-points.ts'
 import { type NodeRow, ROLES, type Role } from './row.ts'
 import { countersOf, hasCounted, type Sums } from './sums.ts'
 import type { TextIds } from './text-ids.ts'
@@ -11,42 +11,46 @@ import { createTuples } from './tuples.ts'
 
 /** Sums of one node row: the four counters, flows, DERP tx and rx. */
 const NODE_SUMS = 7
-/** More than a minute can have. */
-const ENDPOINTS_MAX = 2 ** 26
+const FLOWS = 4
+const DERP = 5
 
 export function sumByNode(points: RawPoints, texts: TextIds, parties: Parties, sums: Sums) {
-  const { cells, count } = points
+  const { cells, count, flows } = points
+  const { labels } = texts
+  const { endpoints, reporter, near, far } = parties
   const keys = createTuples(3)
   const key = new Int32Array(3)
   /** Pairs of a row and an endpoint. */
-  const peers = new Set<number>()
-  const peerCounts: number[] = []
-  const isDerp = new Map<number, boolean>()
+  const peers = createTuples(2)
+  const pair = new Int32Array(2)
+  /** By label: 1 for a path through DERP. */
+  const isRelayed = new Uint8Array(texts.labelCount)
+  for (let label = 0; label < texts.labelCount; label++)
+    if (texts.textOf(labels[label * 3 + 2]!).startsWith('derp-')) isRelayed[label] = 1
 
   for (let point = 0; point < count; point++) {
-    const kind = cells[point * CELLS + KIND]!
-    const reporter = parties.reporter(point)
-    const near = parties.near(point)
-    const far = parties.far(point)
-    key[0] = reporter
+    const label = cells[point * CELLS + LABEL]!
+    const kind = labels[label * 3]!
+    const own = reporter[point]!
+    const [one, other] = [near[point]!, far[point]!]
+    key[0] = own
     key[1] = kind
-    key[2] = ROLES.indexOf(roleOf(KINDS[kind]!, reporter === near || reporter === far))
+    key[2] = ROLES.indexOf(roleOf(KINDS[kind]!, own === one || own === other))
     const row = keys.indexOf(key)
     const at = row * NODE_SUMS
-    for (let k = 0; k < COUNTERS; k++) sums.addCounter(at + k, points, point * COUNTERS + k)
-    sums.add(at + 4, points.flows[point]!)
-    const path = cells[point * CELLS + PATH]!
-    let relayed = isDerp.get(path)
-    if (relayed === undefined) isDerp.set(path, (relayed = texts.textOf(path).startsWith('derp-')))
-    if (relayed) {
-      sums.addCounter(at + 5, points, point * COUNTERS + TX_BYTES)
-      sums.addCounter(at + 6, points, point * COUNTERS + RX_BYTES)
-    }
-    const peer = far === reporter ? near : far
-    const pair = row * ENDPOINTS_MAX + peer
-    if (parties.endpoints[peer]!.id === NONE || peers.has(pair)) continue
-    peers.add(pair)
-    peerCounts[row] = (peerCounts[row] ?? 0) + 1
+    sums.addPoint(at, at + 2, points, point)
+    sums.add(at + FLOWS, flows[point]!)
+    if (isRelayed[label] === 1) sums.addBytes(at + DERP, points, point)
+    pair[0] = row
+    pair[1] = other === own ? one : other
+    // `none` is no peer.
+    if (pair[1] !== 0) peers.indexOf(pair)
+  }
+
+  const peerCounts = new Int32Array(keys.count)
+  for (let at = 0; at < peers.count; at++) {
+    const row = peers.cells[at * 2]!
+    peerCounts[row] = peerCounts[row]! + 1
   }
 
   return {
@@ -55,19 +59,19 @@ export function sumByNode(points: RawPoints, texts: TextIds, parties: Parties, s
       const rows: NodeRow[] = []
       for (let row = 0; row < keys.count; row++) {
         const at = row * NODE_SUMS
-        const counters = countersOf(sums, at, at)
+        const counters = countersOf(sums, at)
         if (!hasCounted(counters)) continue
-        const node = parties.endpoints[keys.cells[row * 3]!]!
+        const node = endpoints[keys.cells[row * 3]!]!
         rows.push({
           node,
           os: directory.device(node.id)?.os || NONE,
           kind: KINDS[keys.cells[row * 3 + 1]!]!,
           role: ROLES[keys.cells[row * 3 + 2]!]!,
           ...counters,
-          flows: sums.value(at + 4),
-          peers: peerCounts[row] ?? 0,
-          derpTxBytes: sums.value(at + 5),
-          derpRxBytes: sums.value(at + 6),
+          flows: sums.value(at + FLOWS),
+          peers: peerCounts[row]!,
+          derpTxBytes: sums.value(at + DERP),
+          derpRxBytes: sums.value(at + DERP + 1),
         })
       }
       return rows

@@ -3,24 +3,26 @@ import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { CONTESTED, claimsOf } from './claims.ts'
 import { type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
-import { CELLS, DST, KIND, NODE, type RawPoints, SRC } from './raw-points.ts'
+import { CELLS, DST, LABEL, MESSAGE, type RawPoints, SRC } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
 import type { TextIds } from './text-ids.ts'
 
+/** Endpoints by index, and for each point three of these indices. */
 export interface Parties {
   readonly endpoints: readonly Endpoint[]
-  /** Index of the reporting node. */
-  reporter(point: number): number
-  /** Index of the endpoint that stands in `src` of the entry: what it sends is `tx`. */
-  near(point: number): number
-  far(point: number): number
-  /** An exit entry that names neither end. */
-  isUnnamed(point: number): boolean
+  /** The reporting node. */
+  readonly reporter: Int32Array
+  /** The endpoint that stands in `src` of the entry: what it sends is `tx`. */
+  readonly near: Int32Array
+  readonly far: Int32Array
+  /** 1 for an exit entry that names neither end. */
+  readonly isUnnamed: Uint8Array
 }
 
 const VIRTUAL = KINDS.indexOf('virtual')
 const EXIT = KINDS.indexOf('exit')
 const PHYSICAL = KINDS.indexOf('physical')
+const UNKNOWN = -1
 
 export function createParties(
   points: RawPoints,
@@ -28,17 +30,20 @@ export function createParties(
   directory: DirectoryView,
   before: Pick<HourBefore, 'wasUsedByOther'>,
 ): Parties {
-  const { cells } = points
+  const { cells, nodes, count } = points
+  const none = texts.idOf(NONE)
+  const { labels } = texts
   const endpoints: Endpoint[] = [NO_ENDPOINT]
   const byId = new Map<string, number>()
-  const nodes = new Map<number, number>()
-  const addresses = new Map<number, number>()
-  const claims = claimsOf(points)
+  /** By text: the index of the endpoint that is the node, or has the address, with this text. */
+  const ofNode = new Int32Array(texts.count).fill(UNKNOWN)
+  const ofAddress = new Int32Array(texts.count).fill(UNKNOWN)
+  const claims = claimsOf(points, texts)
 
   /** The node to which the points of this minute give an address that the directory does not know. */
   function claimed(address: string): string | undefined {
-    const claim = claims.get(texts.idOf(address)) ?? CONTESTED
-    if (claim === CONTESTED) return undefined
+    const claim = claims[texts.idOf(address)] ?? CONTESTED
+    if (claim < 0) return undefined
     const node = texts.textOf(claim)
     return before.wasUsedByOther(address, node) ? undefined : node
   }
@@ -54,39 +59,41 @@ export function createParties(
     return index
   }
 
-  function ofNode(text: number): number {
-    let index = nodes.get(text)
-    if (index === undefined) {
-      index = indexOf(endpointOfNode(texts.textOf(text), directory))
-      nodes.set(text, index)
-    }
+  function nodeIndex(text: number): number {
+    const known = ofNode[text]!
+    if (known !== UNKNOWN) return known
+    const index = indexOf(endpointOfNode(texts.textOf(text), directory))
+    ofNode[text] = index
     return index
   }
 
-  function ofAddress(text: number): number {
-    let index = addresses.get(text)
-    if (index === undefined) {
-      index = indexOf(endpointOfAddress(texts.textOf(text), directory, claimed))
-      addresses.set(text, index)
-    }
+  function addressIndex(text: number): number {
+    const known = ofAddress[text]!
+    if (known !== UNKNOWN) return known
+    const index = indexOf(endpointOfAddress(texts.textOf(text), directory, claimed))
+    ofAddress[text] = index
     return index
   }
 
-  const cell = (point: number, which: number) => cells[point * CELLS + which]!
-  const none = texts.idOf(NONE)
-  const isUnnamed = (point: number) =>
-    cell(point, KIND) === EXIT && cell(point, SRC) === none && cell(point, DST) === none
-  return {
+  const parties = {
     endpoints,
-    reporter: (point) => ofNode(cell(point, NODE)),
-    near(point) {
-      const kind = cell(point, KIND)
-      // The reporter's end is the reporter, whatever address it wrote.
-      const isReporter = kind === VIRTUAL || kind === PHYSICAL || isUnnamed(point)
-      return isReporter ? ofNode(cell(point, NODE)) : ofAddress(cell(point, SRC))
-    },
-    // In physical traffic `src` is the peer, and `dst` the underlay address that was used to reach it.
-    far: (point) => ofAddress(cell(point, cell(point, KIND) === PHYSICAL ? SRC : DST)),
-    isUnnamed,
+    reporter: new Int32Array(count),
+    near: new Int32Array(count),
+    far: new Int32Array(count),
+    isUnnamed: new Uint8Array(count),
   }
+  const { reporter, near, far, isUnnamed } = parties
+  for (let point = 0; point < count; point++) {
+    const cell = point * CELLS
+    const kind = labels[cells[cell + LABEL]! * 3]!
+    const own = nodeIndex(nodes[cells[cell + MESSAGE]!]!)
+    const [src, dst] = [cells[cell + SRC]!, cells[cell + DST]!]
+    reporter[point] = own
+    if (kind === EXIT && src === none && dst === none) isUnnamed[point] = 1
+    // The reporter's end is the reporter, whatever address it wrote.
+    near[point] = kind === VIRTUAL || kind === PHYSICAL || isUnnamed[point] === 1 ? own : addressIndex(src)
+    // In physical traffic `src` is the peer, and `dst` the underlay address that was used to reach it.
+    far[point] = addressIndex(kind === PHYSICAL ? src : dst)
+  }
+  return parties
 }

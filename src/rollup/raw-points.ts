@@ -1,10 +1,10 @@
 /** The raw points (`tailnet_flow`) of one minute of `start`, in columns. A point is kept by its identity, tags and time: a copy takes the place of the
- * one before, as in the database. */
+ * one before, as in the database. Points of one message differ, so identities are compared only where a message comes again. */
 import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
+import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import type { TextIds } from './text-ids.ts'
-import { createTuples } from './tuples.ts'
 
 /** One raw point. All texts are tag values. */
 export interface RawPoint {
@@ -29,19 +29,15 @@ export interface RawPoint {
 export const MINUTE_NS = 60_000_000_000n
 
 /** Cells of one point in `cells`. Texts are numbers of `TextIds`. */
-export const CELLS = 10
-export const NODE = 0
-/** Index into KINDS. */
-export const KIND = 1
-export const PROTO = 2
-export const SRC = 3
-export const DST = 4
-export const SRC_PORT = 5
-export const DST_PORT = 6
-export const PATH = 7
-/** `start` less the minute's begin, ns: seconds, and what is beyond them. */
-const SECOND = 8
-const NANOSECOND = 9
+export const CELLS = 6
+/** Index of its message: node and time. */
+export const MESSAGE = 0
+/** Kind, protocol and path, as a label of `TextIds`. */
+export const LABEL = 1
+export const SRC = 2
+export const DST = 3
+export const SRC_PORT = 4
+export const DST_PORT = 5
 
 /** Counters of a point, in this order. */
 export const TX_BYTES = 0
@@ -55,6 +51,8 @@ export interface RawPoints {
   readonly minuteNs: bigint
   readonly count: number
   readonly cells: Int32Array
+  /** Text of the node of each message. */
+  readonly nodes: Int32Array
   /** Four per point. Exact where they are at most 2^53-1; `wideCounter` has the others. */
   readonly counters: Float64Array
   /** A counter above 2^53-1, by its index in `counters`. */
@@ -62,8 +60,11 @@ export interface RawPoints {
   readonly flows: Float64Array
   /** Adds the point, or takes it in place of the one with its identity. Throws a RangeError when it is not of this minute. */
   put(point: RawPoint): void
-  /** The same for a point in columns: `tuple` has its CELLS, `values` its counters from `at` on; `exact` the same ones, where doubles are rounded. */
-  putCells(tuple: Int32Array, values: Float64Array, at: number, exact: BigInt64Array | undefined, count: number): void
+  /** A message of a node follows, whose points differ: `offset` is its time after the minute's begin, ns. */
+  begin(node: number, offset: number): void
+  /** The next point of that message: `tuple` has its CELLS (without MESSAGE), `values` its counters from `at` on; `exact` the same ones, where doubles are
+   * rounded. */
+  add(tuple: Int32Array, values: Float64Array, at: number, exact: BigInt64Array | undefined, count: number): void
   /** Puts all points of another table of this minute, made with the same `TextIds`. */
   putAll(other: RawPoints): void
   /** Memory that it takes, about. */
@@ -72,30 +73,78 @@ export interface RawPoints {
   digest(): string
 }
 
+interface Messages {
+  readonly count: number
+  /** Text of the node, and the time after the minute's begin in ns, of each. */
+  readonly nodes: Int32Array
+  readonly offsets: Float64Array
+  /** Index of a message; a new one gets the next number. */
+  indexOf(node: number, offset: number): number
+}
+
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
 const TWO_32 = 0x1_0000_0000
 
-/** Writes the cells of a time: `offset` ns after the minute's begin. */
-export function putOffset(tuple: Int32Array, offset: number): void {
-  tuple[SECOND] = Math.floor(offset / 1e9)
-  tuple[NANOSECOND] = offset % 1e9
-}
-
 export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
-  const tuples = createTuples(CELLS)
-  const tuple = new Int32Array(CELLS)
+  const messages = createMessages()
+  let count = 0
+  let cells = new Int32Array(64 * CELLS)
   let counters = new Float64Array(64 * COUNTERS)
   let flows = new Float64Array(64)
   const wide = new Map<number, bigint>()
+  /** Points by their cells, as far as they were needed: all points up to `indexed`. */
+  let index: RowIndex | undefined
+  let indexRows = 0
+  let indexed = 0
+  /** The message that is being added, and whether it was there before. */
+  let message = -1
+  let isKnown = false
+  const key = new Int32Array(CELLS)
 
-  /** Index of the point of `tuple`, with place for its values. */
-  function place(): number {
-    const index = tuples.indexOf(tuple)
-    if (index === flows.length) {
-      counters = doubled(counters, Float64Array)
-      flows = doubled(flows, Float64Array)
+  function grow(): void {
+    cells = doubled(cells, Int32Array)
+    counters = doubled(counters, Float64Array)
+    flows = doubled(flows, Float64Array)
+  }
+
+  function hashOf(from: Int32Array, at: number): number {
+    let hash = HASH_SEED
+    for (let cell = at; cell < at + CELLS; cell++) hash = hashStep(hash, from[cell]!)
+    return hash
+  }
+
+  function placeOf(places: RowIndex, from: Int32Array, at: number): number {
+    let place = places.first(hashOf(from, at))
+    for (let row = places.rowAt(place); row >= 0; row = places.rowAt(place)) {
+      let cell = 0
+      while (cell < CELLS && cells[row * CELLS + cell] === from[at + cell]) cell++
+      if (cell === CELLS) return place
+      place = places.next(place)
     }
-    return index
+    return place
+  }
+
+  /** Index of the point with the cells of `key`; a new one when there is none. */
+  function findOrAdd(): number {
+    if (index === undefined || indexRows <= count) {
+      indexRows = Math.max(64, count * 2)
+      index = new RowIndex(indexRows)
+      indexed = 0
+    }
+    for (; indexed < count; indexed++) index.put(placeOf(index, cells, indexed * CELLS), indexed)
+    const place = placeOf(index, key, 0)
+    const row = index.rowAt(place)
+    if (row >= 0) return row
+    index.put(place, count)
+    indexed = count + 1
+    return append()
+  }
+
+  function append(): number {
+    if (count === flows.length) grow()
+    const at = count * CELLS
+    for (let cell = 0; cell < CELLS; cell++) cells[at + cell] = key[cell]!
+    return count++
   }
 
   function setCounter(at: number, value: bigint): void {
@@ -104,13 +153,30 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
     else if (wide.size > 0) wide.delete(at)
   }
 
+  function begin(node: number, offset: number): void {
+    const before = messages.count
+    message = messages.indexOf(node, offset)
+    isKnown = message < before
+    key[MESSAGE] = message
+  }
+
+  function set(row: number, values: Float64Array, from: number, flowCount: number): void {
+    const at = row * COUNTERS
+    for (let k = 0; k < COUNTERS; k++) counters[at + k] = values[from + k]!
+    if (wide.size > 0) for (let k = 0; k < COUNTERS; k++) wide.delete(at + k)
+    flows[row] = flowCount
+  }
+
   return {
     minuteNs,
     get count() {
-      return tuples.count
+      return count
     },
     get cells() {
-      return tuples.cells
+      return cells
+    },
+    get nodes() {
+      return messages.nodes
     },
     get counters() {
       return counters
@@ -119,52 +185,54 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       return flows
     },
     get bytes() {
-      return tuples.bytes + counters.byteLength + flows.byteLength
+      return cells.byteLength + counters.byteLength + flows.byteLength + (index?.bytes ?? 0) + messages.count * 64
     },
     wideCounter: (at) => (wide.size === 0 ? undefined : wide.get(at)),
     put(point) {
-      const offsetNs = point.startNs - minuteNs
-      if (offsetNs < 0n || offsetNs >= MINUTE_NS)
+      const offset = point.startNs - minuteNs
+      if (offset < 0n || offset >= MINUTE_NS)
         throw new RangeError(`a point of ${point.startNs} is not of minute ${minuteNs}`)
-      tuple[NODE] = texts.idOf(point.node)
-      tuple[KIND] = KINDS.indexOf(point.kind)
-      tuple[PROTO] = texts.idOf(point.proto)
-      tuple[SRC] = texts.idOf(point.src)
-      tuple[DST] = texts.idOf(point.dst)
-      tuple[SRC_PORT] = point.srcPort
-      tuple[DST_PORT] = point.dstPort
-      tuple[PATH] = texts.idOf(point.path)
-      putOffset(tuple, Number(offsetNs))
-      const index = place()
-      const at = index * COUNTERS
+      begin(texts.idOf(point.node), Number(offset))
+      key[LABEL] = texts.labelOf(KINDS.indexOf(point.kind), texts.idOf(point.proto), texts.idOf(point.path))
+      key[SRC] = texts.idOf(point.src)
+      key[DST] = texts.idOf(point.dst)
+      key[SRC_PORT] = point.srcPort
+      key[DST_PORT] = point.dstPort
+      const row = findOrAdd()
+      const at = row * COUNTERS
       setCounter(at + TX_BYTES, point.txBytes)
       setCounter(at + TX_PKTS, point.txPkts)
       setCounter(at + RX_BYTES, point.rxBytes)
       setCounter(at + RX_PKTS, point.rxPkts)
-      flows[index] = point.flows
+      flows[row] = point.flows
     },
-    putCells(from, values, valuesAt, exact, count) {
-      tuple.set(from)
-      const index = place()
-      const at = index * COUNTERS
-      if (exact === undefined) {
-        for (let k = 0; k < COUNTERS; k++) counters[at + k] = values[valuesAt + k]!
-        if (wide.size > 0) for (let k = 0; k < COUNTERS; k++) wide.delete(at + k)
-      } else for (let k = 0; k < COUNTERS; k++) setCounter(at + k, exact[valuesAt + k]!)
-      flows[index] = count
+    begin,
+    add(tuple, values, from, exact, flowCount) {
+      for (let cell = LABEL; cell < CELLS; cell++) key[cell] = tuple[cell]!
+      const row = isKnown ? findOrAdd() : append()
+      set(row, values, from, flowCount)
+      if (exact !== undefined) for (let k = 0; k < COUNTERS; k++) setCounter(row * COUNTERS + k, exact[from + k]!)
     },
     putAll(other) {
       if (other.minuteNs !== minuteNs) throw new RangeError(`points of ${other.minuteNs} are not of minute ${minuteNs}`)
+      const { offsets } = other as Own
+      /** By message of the other table: its number here, and whether it was here before. */
+      const numbers = new Int32Array(other.nodes.length).fill(-1)
+      const known = new Uint8Array(other.nodes.length)
       for (let from = 0; from < other.count; from++) {
-        tuple.set(other.cells.subarray(from * CELLS, (from + 1) * CELLS))
-        const index = place()
-        flows[index] = other.flows[from]!
-        for (let counter = 0; counter < COUNTERS; counter++) {
-          const [at, source] = [index * COUNTERS + counter, from * COUNTERS + counter]
-          counters[at] = other.counters[source]!
-          const exact = other.wideCounter(source)
-          if (exact !== undefined) wide.set(at, exact)
-          else if (wide.size > 0) wide.delete(at)
+        const its = other.cells[from * CELLS + MESSAGE]!
+        if (numbers[its] === -1) {
+          begin(other.nodes[its]!, offsets[its]!)
+          numbers[its] = message
+          known[its] = isKnown ? 1 : 0
+        }
+        for (let cell = LABEL; cell < CELLS; cell++) key[cell] = other.cells[from * CELLS + cell]!
+        key[MESSAGE] = numbers[its]!
+        const row = known[its] === 1 ? findOrAdd() : append()
+        set(row, other.counters, from * COUNTERS, other.flows[from]!)
+        for (let k = 0; k < COUNTERS; k++) {
+          const exact = other.wideCounter(from * COUNTERS + k)
+          if (exact !== undefined) setCounter(row * COUNTERS + k, exact)
         }
       }
     },
@@ -172,43 +240,85 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
       let low = 0
       let high = 0
       const halves = new Int32Array(2)
-      for (let index = 0; index < tuples.count; index++) {
-        hashPoint(index, halves)
+      for (let row = 0; row < count; row++) {
+        hashPoint(row, halves)
         low += halves[0]! >>> 0
         high = (high + (halves[1]! >>> 0) + (low >= TWO_32 ? 1 : 0)) % TWO_32
         low %= TWO_32
       }
       return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0')
     },
-  }
+    get offsets() {
+      return messages.offsets
+    },
+  } as Own
 
   /** The two halves of the hash of a point: the same values, mixed in two ways. */
-  function hashPoint(index: number, halves: Int32Array): void {
-    const { cells } = tuples
-    const { low, high } = texts
-    let one = HASH_SEED
-    let other = HASH_SEED
-    const mix = (a: number, b: number) => {
-      one = hashStep(one, a)
-      other = secondHashStep(other, b)
+  function hashPoint(row: number, halves: Int32Array): void {
+    const { low, high, labels } = texts
+    const at = row * CELLS
+    const its = cells[at + MESSAGE]!
+    const label = cells[at + LABEL]! * 3
+    const offset = messages.offsets[its]!
+    const [second, rest] = [Math.floor(offset / 1e9), offset % 1e9]
+    const words = [messages.nodes[its]!, labels[label + 1]!, labels[label + 2]!, cells[at + SRC]!, cells[at + DST]!]
+    let one = hashStep(hashStep(HASH_SEED, second), rest)
+    let other = secondHashStep(secondHashStep(HASH_SEED, second), rest)
+    for (let i = 0; i < 5; i++) {
+      one = hashStep(one, low[words[i]!]!)
+      other = secondHashStep(other, high[words[i]!]!)
     }
-    for (let cell = 0; cell < CELLS; cell++) {
-      const value = cells[index * CELLS + cell]!
-      if (cell === NODE || cell === PROTO || cell === SRC || cell === DST || cell === PATH)
-        mix(low[value]!, high[value]!)
-      else mix(value, value)
+    for (const value of [labels[label]!, cells[at + SRC_PORT]!, cells[at + DST_PORT]!, flows[row]!]) {
+      one = hashStep(one, value)
+      other = secondHashStep(other, value)
     }
-    for (let at = index * COUNTERS; at < (index + 1) * COUNTERS; at++) {
-      const value = wide.get(at)
-      const [bottom, top] =
-        value === undefined
-          ? [counters[at]! | 0, Math.floor(counters[at]! / TWO_32)]
-          : [Number(BigInt.asIntN(32, value)), Number(value >> 32n)]
-      mix(bottom, bottom)
-      mix(top, top)
+    for (let counter = row * COUNTERS; counter < (row + 1) * COUNTERS; counter++) {
+      const exact = wide.size === 0 ? undefined : wide.get(counter)
+      const value = counters[counter]!
+      const bottom = exact === undefined ? value | 0 : Number(BigInt.asIntN(32, exact))
+      const top = exact === undefined ? Math.floor(value / TWO_32) : Number(exact >> 32n)
+      one = hashStep(hashStep(one, bottom), top)
+      other = secondHashStep(secondHashStep(other, bottom), top)
     }
-    mix(flows[index]!, flows[index]!)
     halves[0] = avalanche(one)
     halves[1] = avalanche(other)
+  }
+}
+
+/** What only another table of points sees. */
+interface Own extends RawPoints {
+  readonly offsets: Float64Array
+}
+
+function createMessages(): Messages {
+  let count = 0
+  let nodes = new Int32Array(64)
+  let offsets = new Float64Array(64)
+  /** By node: its messages by time. */
+  const byNode = new Map<number, Map<number, number>>()
+  return {
+    get count() {
+      return count
+    },
+    get nodes() {
+      return nodes
+    },
+    get offsets() {
+      return offsets
+    },
+    indexOf(node, offset) {
+      let mine = byNode.get(node)
+      if (mine === undefined) byNode.set(node, (mine = new Map()))
+      const known = mine.get(offset)
+      if (known !== undefined) return known
+      if (count === nodes.length) {
+        nodes = doubled(nodes, Int32Array)
+        offsets = doubled(offsets, Float64Array)
+      }
+      nodes[count] = node
+      offsets[count] = offset
+      mine.set(offset, count)
+      return count++
+    },
   }
 }

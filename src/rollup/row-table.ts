@@ -1,5 +1,6 @@
 /** Rows by their series, whatever they count: the form in which rows of one minute, hour or day are compared, summed and written. */
 import { escapeTag, unescapeTag } from '../sink/line-protocol/escape.ts'
+import type { Endpoint } from './endpoints.ts'
 import type { EdgeRow, NodeRow } from './row.ts'
 import { bounded } from './sums.ts'
 
@@ -33,25 +34,41 @@ export function shapeOf(measurement: string): Shape {
 /** Fields that make a row exist: bytes and packets. */
 const COUNTED = 4
 
-/** The tags of an edge, as its lines have them. */
-export function edgeSeries(tailnet: string, { src, dst, kind, path, port, proto }: EdgeTags): string {
-  const [from, to] = [
-    [src.id, src.name, src.owner],
-    [dst.id, dst.name, dst.owner],
-  ]
-  return seriesKey(EDGE, [...to, kind, path, port, proto, ...from, tailnet])
-}
-
 /** What makes an edge the same series. */
 export type EdgeTags = Pick<EdgeRow, 'kind' | 'proto' | 'port' | 'path' | 'src' | 'dst'>
 
+/** Tags of an endpoint on either side. Few endpoints have many edges. */
+interface EndpointTags {
+  readonly src: string
+  readonly dst: string
+}
+const endpointTags = new WeakMap<Endpoint, EndpointTags>()
+
+function tagsOf(endpoint: Endpoint): EndpointTags {
+  let tags = endpointTags.get(endpoint)
+  if (tags === undefined) {
+    const [id, name, owner] = [endpoint.id, endpoint.name, endpoint.owner].map(escapeTag)
+    tags = {
+      src: `src=${id},src_name=${name},src_owner=${owner}`,
+      dst: `dst=${id},dst_name=${name},dst_owner=${owner}`,
+    }
+    endpointTags.set(endpoint, tags)
+  }
+  return tags
+}
+
+/** The tags of an edge, as its lines have them. */
+export function edgeSeries(tailnet: string, { src, dst, kind, path, port, proto }: EdgeTags): string {
+  const middle = `kind=${kind},path=${path},port=${port},proto=${escapeTag(proto)}`
+  return `${tagsOf(dst).dst},${middle},${tagsOf(src).src},tailnet=${escapeTag(tailnet)}`
+}
+
 export function edgeTable(tailnet: string, rows: readonly EdgeRow[]): RowTable {
-  return new Map(
-    rows.map((row) => [
-      edgeSeries(tailnet, row),
-      [row.txBytes, row.rxBytes, row.txPkts, row.rxPkts, row.flows, BigInt(row.reporters)],
-    ]),
-  )
+  return new Map(rows.map((row) => [edgeSeries(tailnet, row), edgeFields(row)]))
+}
+
+export function edgeFields(row: EdgeRow): readonly bigint[] {
+  return [row.txBytes, row.rxBytes, row.txPkts, row.rxPkts, row.flows, BigInt(row.reporters)]
 }
 
 export function nodeTable(tailnet: string, rows: readonly NodeRow[]): RowTable {
@@ -123,9 +140,11 @@ export function addTo(sum: RowTable, rows: RowTable, shape: Shape): void {
 /** Lines of line protocol, each ended by "\n". `timeNs`: the begin of the minute, hour or day. */
 export function linesOf(measurement: string, rows: RowTable, shape: Shape, timeNs: bigint): string {
   let text = ''
+  const end = ` ${timeNs}\n`
   for (const [key, fields] of rows) {
-    const values = fields.map((value, i) => `${shape.fields[i]}=${value}i`).join()
-    text += `${measurement},${key} ${values} ${timeNs}\n`
+    text += `${measurement},${key} `
+    for (let i = 0; i < fields.length; i++) text += `${i === 0 ? '' : ','}${shape.fields[i]}=${fields[i]}i`
+    text += end
   }
   return text
 }

@@ -24,7 +24,7 @@ export function rowsOfMinute(
   const make = (create: () => Sums): MinuteRows | undefined => {
     const nodeTable = sumByNode(points, texts, parties, create())
     const edgeTable = sumByEdge(points, texts, parties, create())
-    if (!nodeTable.sums.isExact || !edgeTable.sums.isExact) return undefined
+    if (!nodeTable.sums.isExact() || !edgeTable.sums.isExact()) return undefined
     const nodes = nodeTable.rows(directory)
     const reporting = new Set(nodes.map(({ node }) => node.id))
     const reports = ({ id, isNode }: Endpoint) => isNode && (reporting.has(id) || before.hasReported(id))

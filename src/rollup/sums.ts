@@ -1,5 +1,5 @@
 /** Sums of counters: as doubles while all of them stay exact, else as whole numbers of any size, which are several times slower. */
-import { type RawPoints, RX_BYTES, RX_PKTS, TX_BYTES, TX_PKTS } from './raw-points.ts'
+import { COUNTERS, type RawPoints, RX_BYTES, RX_PKTS, TX_BYTES, TX_PKTS } from './raw-points.ts'
 
 /** The four counters of a row, 0 to 2^63-1; a larger sum is kept as that. */
 export interface RowCounters {
@@ -9,15 +9,21 @@ export interface RowCounters {
   readonly rxPkts: bigint
 }
 
+/** Sums by index. */
 export interface Sums {
   /** False: some sum went beyond 2^53-1, and is not exact. */
-  readonly isExact: boolean
-  /** Adds a counter of a point, by its index in `points.counters`. */
-  addCounter(at: number, points: RawPoints, counter: number): void
+  isExact(): boolean
+  /** Adds a point: the bytes and packets that were sent at `tx` and after it, those received at `rx` and after it. */
+  addPoint(tx: number, rx: number, points: RawPoints, point: number): void
+  /** Adds what was sent and received in bytes alone, at `at` and after it. */
+  addBytes(at: number, points: RawPoints, point: number): void
   /** Adds a whole number. */
   add(at: number, value: number): void
+  isAbove0(at: number): boolean
   /** At most 2^63-1, which is all that a field can hold. */
   value(at: number): bigint
+  /** Of two sums together, in the same way. */
+  both(at: number, other: number): bigint
 }
 
 const FIELD_MAX = (1n << 63n) - 1n
@@ -27,50 +33,71 @@ export function bounded(sum: bigint): bigint {
 }
 
 export function createSums(): Sums {
-  let sums = new Float64Array(1024)
-  let isExact = true
+  let sums = new Float64Array(4096)
 
-  function add(at: number, value: number): void {
-    while (at >= sums.length) {
+  function grow(at: number): void {
+    while (at + COUNTERS >= sums.length) {
       const more = new Float64Array(sums.length * 2)
       more.set(sums)
       sums = more
     }
-    const sum = sums[at]! + value
-    if (sum > Number.MAX_SAFE_INTEGER) isExact = false
-    sums[at] = sum
   }
 
   return {
-    get isExact() {
-      return isExact
+    // Sums only grow, so one that was not exact on the way is too large in the end.
+    isExact: () => sums.every((sum) => sum <= Number.MAX_SAFE_INTEGER),
+    addPoint(tx, rx, { counters }, point) {
+      grow(tx > rx ? tx : rx)
+      const from = point * COUNTERS
+      sums[tx] = sums[tx]! + counters[from]!
+      sums[tx + 1] = sums[tx + 1]! + counters[from + 1]!
+      sums[rx] = sums[rx]! + counters[from + 2]!
+      sums[rx + 1] = sums[rx + 1]! + counters[from + 3]!
     },
-    addCounter: (at, points, counter) => add(at, points.counters[counter]!),
-    add,
+    addBytes(at, { counters }, point) {
+      grow(at)
+      sums[at] = sums[at]! + counters[point * COUNTERS + TX_BYTES]!
+      sums[at + 1] = sums[at + 1]! + counters[point * COUNTERS + RX_BYTES]!
+    },
+    add(at, value) {
+      grow(at)
+      sums[at] = sums[at]! + value
+    },
+    isAbove0: (at) => (sums[at] ?? 0) > 0,
     value: (at) => BigInt(sums[at] ?? 0),
+    both: (at, other) => BigInt(sums[at] ?? 0) + BigInt(sums[other] ?? 0),
   }
 }
 
 export function createBigSums(): Sums {
   const sums = new Map<number, bigint>()
-  const add = (at: number, value: bigint) => void sums.set(at, (sums.get(at) ?? 0n) + value)
+  const sum = (at: number) => sums.get(at) ?? 0n
+  const add = (at: number, value: bigint) => void sums.set(at, sum(at) + value)
+  const counter = (points: RawPoints, at: number) => points.wideCounter(at) ?? BigInt(points.counters[at]!)
   return {
-    isExact: true,
-    addCounter: (at, points, counter) => add(at, points.wideCounter(counter) ?? BigInt(points.counters[counter]!)),
-    add: (at, value) => add(at, BigInt(value)),
-    value(at) {
-      return bounded(sums.get(at) ?? 0n)
+    isExact: () => true,
+    addPoint(tx, rx, points, point) {
+      const from = point * COUNTERS
+      for (const [k, at] of [tx, tx + 1, rx, rx + 1].entries()) add(at, counter(points, from + k))
     },
+    addBytes(at, points, point) {
+      add(at, counter(points, point * COUNTERS + TX_BYTES))
+      add(at + 1, counter(points, point * COUNTERS + RX_BYTES))
+    },
+    add: (at, value) => add(at, BigInt(value)),
+    isAbove0: (at) => sum(at) > 0n,
+    value: (at) => bounded(sum(at)),
+    both: (at, other) => bounded(sum(at) + sum(other)),
   }
 }
 
 /** Four sums in the order of a point's counters: what was sent from `tx` on, what was received from `rx` on. */
-export function countersOf(sums: Sums, tx: number, rx: number): RowCounters {
+export function countersOf(sums: Sums, at: number): RowCounters {
   return {
-    txBytes: sums.value(tx + TX_BYTES),
-    txPkts: sums.value(tx + TX_PKTS),
-    rxBytes: sums.value(rx + RX_BYTES),
-    rxPkts: sums.value(rx + RX_PKTS),
+    txBytes: sums.value(at + TX_BYTES),
+    txPkts: sums.value(at + TX_PKTS),
+    rxBytes: sums.value(at + RX_BYTES),
+    rxPkts: sums.value(at + RX_PKTS),
   }
 }
 

@@ -3,6 +3,7 @@
 import { avalanche, HASH_SEED, hashBytes, isSameText, secondHashStep, TAILS } from '../base/hash.ts'
 import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
+import { createTuples } from './tuples.ts'
 
 export interface TextIds {
   readonly count: number
@@ -14,6 +15,11 @@ export interface TextIds {
   /** 64 bits in two halves, a pure function of the text: `low` and `high` by number. */
   readonly low: Int32Array
   readonly high: Int32Array
+  /** The number of a kind (index into KINDS) with a protocol and a path (texts): few that many points share. */
+  labelOf(kind: number, proto: number, path: number): number
+  readonly labelCount: number
+  /** Kind, protocol and path of each label: three cells. */
+  readonly labels: Int32Array
   /** Memory that it takes. */
   readonly bytes: number
 }
@@ -37,6 +43,9 @@ export function createTextIds(): TextIds {
   let count = 0
   /** Texts as strings, made when they are asked for. */
   const strings: (string | undefined)[] = []
+
+  const labelIds = createTuples(3)
+  const label = new Int32Array(3)
 
   const startOf = (id: number) => (id === 0 ? 0 : ends[id - 1]!)
 
@@ -115,6 +124,18 @@ export function createTextIds(): TextIds {
     },
     get high() {
       return high
+    },
+    labelOf(kind, proto, path) {
+      label[0] = kind
+      label[1] = proto
+      label[2] = path
+      return labelIds.indexOf(label)
+    },
+    get labelCount() {
+      return labelIds.count
+    },
+    get labels() {
+      return labelIds.cells
     },
     get bytes() {
       return bytes.length + 16 * ends.length + index.bytes
