@@ -1,6 +1,6 @@
 /** Rows of minutes as lines, from the raw points of a simulated tailnet and its device list: what the service keeps beside raw points. */
 import type { DirectoryView } from '../../src/directory/view.ts'
-import { createRecentMinutes } from '../../src/rollup/hour-before.ts'
+import { createMinuteFacts } from '../../src/rollup/minute-facts.ts'
 import { createRawPoints, type RawPoints } from '../../src/rollup/raw-points.ts'
 import { EDGE, edgeTable, linesOf, NODE, nodeTable } from '../../src/rollup/row-table.ts'
 import { rowsOfMinute } from '../../src/rollup/rows.ts'
@@ -45,7 +45,7 @@ export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>): string[
     device: (node) => ({ name: names.nameOf(node) ?? node, owner: owners.get(node) ?? 'none', os: 'none' }),
     networkOf: () => undefined,
   }
-  const recent = createRecentMinutes()
+  const recent = createMinuteFacts()
   const lines: string[] = []
   for (const [minuteNs, points] of [...minutes].toSorted(([one], [other]) => Number(one - other))) {
     const minute = Number(minuteNs / MIN)
