@@ -172,7 +172,7 @@ const overview: Expectations = {
   '11B': ofExit,
   '20A': top('nodes', chosenKind, nodeBytes, ['node_name']),
   '21A': top('nodes', chosenKind, nodeBytes, ['owner']),
-  '22A': top('edges', all(chosenKind, matched), edgeBytes, ['src_name', 'dst_name']),
+  '22A': top('sums', all(chosenKind, matched), edgeBytes, ['src_name', 'dst_name']),
   '30A': overTime('nodes', physical, share, [], 'none'),
   '31A': rate('nodes', chosenKind, 'flows', 1, ['flows']),
 }
@@ -238,9 +238,9 @@ const node: Expectations = {
 const selected = all(chosenKind, matched, endIsNode, endIsOwned)
 const ofPair = all(chosenKind, matched, chosenPair)
 const talkers: Expectations = {
-  '10A': top('edges', selected, edgeBytes, ['src_name', 'dst_name']),
-  '11A': top('edges', selected, edgeBytes, ['proto', 'port']),
-  '20A': top('edges', selected, edgeBytes, ['src_owner', 'dst_owner']),
+  '10A': top('sums', selected, edgeBytes, ['src_name', 'dst_name']),
+  '11A': top('sums', selected, edgeBytes, ['proto', 'port']),
+  '20A': top('sums', selected, edgeBytes, ['src_owner', 'dst_owner']),
   '21A': top('nodes', all(ofNode, chosenOwner), nodeBytes, ['node_name', 'node']),
   '1A': plain('edges', ofPair, { bytes: sumOf('tx_bytes') }),
   '1B': plain('edges', ofPair, { bytes: sumOf('tx_bytes') }, [], previous),

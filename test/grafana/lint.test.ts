@@ -239,7 +239,7 @@ for (const dashboard of dashboards) {
         const apart = /GROUP BY .*"kind"/.test(query)
         assert.ok(oneKind || apart, what)
         // An edge has each byte once, and so has what one device carries. Of devices that talk to each other, one sends what the other receives.
-        const isOnce = query.includes('${edges:raw}') || query.includes(`"role" = 'exit'`)
+        const isOnce = /\$\{edge(s|_sums):raw\}/.test(query) || query.includes(`"role" = 'exit'`)
         if (!isOnce) assert.doesNotMatch(query, /tx_(bytes|pkts)"\) \+|\+ sum\("/, what)
         const stacked = JSON.stringify(panel.fieldConfig).includes('"mode":"normal"')
         if (stacked) assert.match(query, /"kind" = 'physical'/, `${what}: only parts of one kind may be stacked`)
@@ -253,7 +253,7 @@ for (const dashboard of dashboards) {
       const what = `${uid} panel ${panel.id} (${panel.title})`
       if (queries.some((query) => /_bytes"/.test(query)))
         assert.match(panel.description!, /counted (here|once)|own (view|report)|percent of/i, what)
-      const isRows = queries.some((query) => /\$\{(edges|nodes|flows):raw\}/.test(query))
+      const isRows = queries.some((query) => /\$\{(edges|edge_sums|nodes|flows):raw\}/.test(query))
       if (panel.type === 'table' && isRows) assert.match(queries[0]!, /\) WHERE "\w+" > 0$/, what)
       // Raw points are evidence, not what people count.
       if (queries.some((query) => query.includes('${flows:raw}')))
@@ -261,11 +261,16 @@ for (const dashboard of dashboards) {
     }
   })
 
-  test(`${uid}: no graph over time reads all edges`, () => {
+  test(`${uid}: no graph over time reads all edges, and tables of all edges read longer steps`, () => {
     for (const panel of askingPanels(dashboard))
-      for (const { query } of panel.targets!)
+      for (const { query } of panel.targets!) {
+        const isOfAll =
+          query.includes(`"kind" = '$kind'`) && !/"(src|dst)_name" =~ \/\^\$(node|\{src:regex\})\$\/ AND/.test(query)
+        if (query.includes('${edge')) assert.equal(query.includes('${edge_sums:raw}'), isOfAll, query)
+        if (query.includes('${edge_sums:raw}')) assert.doesNotMatch(query, /GROUP BY time\(/)
         if (query.includes('${edges:raw}') && query.includes('GROUP BY time('))
           assert.match(query, /"src_name" =~ \/\^\$\{src:regex\}\$\/|"path" =~ \/\^derp-\//, query)
+      }
   })
 
   test(`${uid}: the period before stands beside the one shown`, () => {
@@ -309,7 +314,7 @@ test('the 95th percentile, totals and the view of the reporter are there', () =>
     const { panels } = dashboards.find((dashboard) => dashboard.uid === uid)!
     const has = (words: RegExp, source: string) =>
       panels.some((panel) => words.test(panel.description ?? '') && JSON.stringify(panel).includes(source))
-    assert.ok(has(/Both ends report a connection; here it is one row/, '${edges:raw}'), uid)
+    assert.ok(has(/Both ends report a connection; here it is one row/, '${edge'), uid)
     assert.ok(has(/own view|by the report of the device that sent them/, '${nodes:raw}'), uid)
   }
 })

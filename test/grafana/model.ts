@@ -20,6 +20,8 @@ export interface Tables {
 /** What one view reads. */
 export interface Truth extends Omit<Tables, 'tiers'> {
   readonly edges: readonly Row[]
+  /** Edges of the tier that tables of all of them read. */
+  readonly sums: readonly Row[]
   readonly nodes: readonly Row[]
 }
 
@@ -117,9 +119,9 @@ export function nearestRank(values: readonly number[], percent: number): number 
   return sorted[Math.floor((sorted.length * percent) / 100 + 0.5) - 1] ?? null
 }
 
-/** Which tier a range must be read from: the shortest steps that are meant for its length and still hold its beginning. */
-export function tierFor({ fromMs, toMs }: Range, oldestMs: Readonly<Record<TierName, number>>): TierName {
-  const length = toMs - fromMs
+/** Which tier a range must be read from: the shortest steps that are meant for its length, or for so many times as long, and still hold its beginning. */
+export function tierFor({ fromMs, toMs }: Range, oldestMs: Readonly<Record<TierName, number>>, times = 1): TierName {
+  const length = times * (toMs - fromMs)
   if (length <= 2 * DAY_MS && fromMs >= oldestMs.minutes) return 'minutes'
   return length <= 30 * DAY_MS && fromMs >= oldestMs.hours ? 'hours' : 'days'
 }

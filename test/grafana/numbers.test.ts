@@ -18,7 +18,7 @@ const HOLDS: Readonly<Record<TierName, readonly Stretch[]>> = {
   // As far as the views below look, and a day earlier what they compare with.
   minutes: [
     [TO_MS - 26 * HOUR_MS, TO_MS - 24 * HOUR_MS],
-    [TO_MS - 4 * HOUR_MS, TO_MS],
+    [TO_MS - 15 * HOUR_MS, TO_MS],
   ],
   hours: [[TO_MS - 13 * DAY_MS, TO_MS]],
   days: [[MIDNIGHT_MS - 90 * DAY_MS, MIDNIGHT_MS]],
@@ -35,6 +35,7 @@ after(() => world?.stored.influx.stop())
 const END_MS = TO_MS - 73_456
 const RANGES: Readonly<Record<string, { readonly fromMs: number; readonly toMs: number; readonly tier: TierName }>> = {
   'some hours': { fromMs: END_MS - 1.75 * HOUR_MS, toMs: END_MS, tier: 'minutes' },
+  'most of a day, of which tables read hours': { fromMs: END_MS - 14 * HOUR_MS, toMs: END_MS, tier: 'minutes' },
   'some days': { fromMs: END_MS - 5 * DAY_MS, toMs: END_MS, tier: 'hours' },
   'some weeks': { fromMs: END_MS - 40 * DAY_MS, toMs: END_MS, tier: 'days' },
   'some hours of last week, of which the minutes are gone': {
@@ -109,9 +110,11 @@ test('the rows are what tailflux writes', () => {
 })
 
 test('the tier is the one with the shortest steps that fits the range and still holds it', async () => {
-  const { templating } = readDashboards().find(({ uid }) => uid === 'tailflux-overview')!
+  const { templating } = readDashboards().find(({ uid }) => uid === 'tailflux-talkers')!
   const tierOf = async (fromMs: number, toMs: number) => {
     const { values } = await opened(world.stored.influx, DB, { fromMs, toMs, values: {} }, templating.list)
+    const sums = TIERS.find(({ name }) => name === tierFor({ fromMs, toMs }, OLDEST_MS, 4))!
+    assert.ok(String(values['edge_sums']).endsWith(`"tailnet_edge${sums.suffix}"`), String(values['edge_sums']))
     const tier = TIERS.find(({ step }) => step === values['step'])!
     const place = tier.policy === undefined ? '' : `"${DB}"."${tier.policy}".`
     assert.deepEqual(
@@ -124,6 +127,8 @@ test('the tier is the one with the shortest steps that fits the range and still 
     assert.equal(await tierOf(fromMs, toMs), tier, name)
   for (const [fromMs, toMs] of [
     [TO_MS - 2 * DAY_MS, TO_MS],
+    [TO_MS - 12 * HOUR_MS, TO_MS],
+    [TO_MS - 12 * HOUR_MS - 1, TO_MS],
     [OLDEST_MS.minutes, TO_MS],
     [OLDEST_MS.minutes - 1, TO_MS],
     [OLDEST_MS.hours, TO_MS],
@@ -137,7 +142,8 @@ for (const dashboard of readDashboards()) {
     test(`${dashboard.title}, ${rangeName}: every query returns its columns and the right numbers`, async () => {
       const expected = EXPECTED[dashboard.uid] ?? {}
       const { tiers, ...others } = world.tables
-      const truth = { ...others, ...tiers[range.tier] }
+      const { edges: sums } = tiers[tierFor(range, OLDEST_MS, 4)]
+      const truth = { ...others, ...tiers[range.tier], sums }
       const asked: string[] = []
       let withRows = 0
       for (const choice of choicesToTry()) {

@@ -7,6 +7,8 @@ import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 
 /** Hidden variables with what stands after FROM: rows of the tier that fits the range shown, and raw points. */
 export const EDGES = '${edges:raw}'
+/** The same for tables of all edges, which read a tier with longer steps: what they cost is the number of rows, and they show no steps. */
+export const EDGE_SUMS = '${edge_sums:raw}'
 export const NODES = '${nodes:raw}'
 export const FLOWS = '${flows:raw}'
 /** A tier that is in the main place and kept longest: SHOW TAG VALUES sees only that place on InfluxDB 2.x and 3.x. */

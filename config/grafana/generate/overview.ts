@@ -9,7 +9,7 @@ import {
   bothPeriods,
   countRows,
   EDGE_BYTES,
-  EDGES,
+  EDGE_SUMS,
   type From,
   IS_MATCHED,
   kindIs,
@@ -39,6 +39,7 @@ import {
   RELAYED,
   REPORTER_VIEW,
   SENT_ONCE,
+  WHOLE_STEPS,
 } from './words.ts'
 
 export function overview() {
@@ -84,7 +85,7 @@ export function overview() {
     uid: 'tailflux-overview',
     title: 'Tailnet overview',
     description: 'Throughput, volume, top talkers and relay share of a tailnet, from its flow logs.',
-    variables: [...common('edges', 'nodes', 'step', 'mean'), kind(), topn(), shift()],
+    variables: [...common('edge_sums', 'nodes', 'step', 'mean'), kind(), topn(), shift()],
     bands: [
       {
         height: 4,
@@ -202,8 +203,12 @@ export function overview() {
             table({
               id: 22,
               title: 'Top $topn pairs ($kind)',
-              description: `${EDGE_ONCE} ${EDGE_WAYS} ${ONE_KIND} A name "none" is an end that Tailscale leaves out of exit traffic.`,
-              query: topRows(EDGE_BYTES, { from: EDGES, where: [OF_KIND, IS_MATCHED], by: ['src_name', 'dst_name'] }),
+              description: `${EDGE_ONCE} ${EDGE_WAYS} ${WHOLE_STEPS} ${ONE_KIND} A name "none" is an end that Tailscale leaves out of exit traffic.`,
+              query: topRows(EDGE_BYTES, {
+                from: EDGE_SUMS,
+                where: [OF_KIND, IS_MATCHED],
+                by: ['src_name', 'dst_name'],
+              }),
               columns: [columns.from, columns.to, ...columns.edgeBytes],
               sortBy: columns.bytes.title,
             }),

@@ -8,6 +8,7 @@ import {
   bitsPerSecond,
   bothPeriods,
   EDGE_BYTES,
+  EDGE_SUMS,
   EDGES,
   END_IS_NODE,
   END_IS_OWNED,
@@ -24,10 +25,10 @@ import {
 } from './influxql.ts'
 import { type SeriesOptions, stat, table, withEarlier } from './panels.ts'
 import { common, end, kind, node, owner, shift, topn } from './variables.ts'
-import { BEFORE, EDGE_ONCE, EDGE_WAYS, ONE_KIND, P95, REPORTER_VIEW, toTalkersOf } from './words.ts'
+import { BEFORE, EDGE_ONCE, EDGE_WAYS, ONE_KIND, P95, REPORTER_VIEW, toTalkersOf, WHOLE_STEPS } from './words.ts'
 
 export function talkers() {
-  const chosen: From = { from: EDGES, where: [OF_KIND, IS_MATCHED, END_IS_NODE, END_IS_OWNED] }
+  const chosen: From = { from: EDGE_SUMS, where: [OF_KIND, IS_MATCHED, END_IS_NODE, END_IS_OWNED] }
   const pair: From = {
     from: EDGES,
     where: [OF_KIND, IS_MATCHED, '"src_name" =~ /^${src:regex}$/ AND "dst_name" =~ /^${dst:regex}$/'],
@@ -61,7 +62,7 @@ export function talkers() {
     title: 'Tailnet talkers',
     description: 'Top pairs, services, owners and devices of a tailnet; one pair in detail.',
     variables: [
-      ...common('edges', 'nodes', 'step', 'mean'),
+      ...common('edges', 'edge_sums', 'nodes', 'step', 'mean'),
       kind(),
       node(true),
       owner(),
@@ -80,7 +81,7 @@ export function talkers() {
             table({
               id: 10,
               title: 'Top $topn pairs ($kind)',
-              description: `${EDGE_WAYS} There: what "From" sent to "To"; back: what came from there. ${about}`,
+              description: `${EDGE_WAYS} There: what "From" sent to "To"; back: what came from there. ${WHOLE_STEPS} ${about}`,
               query: topRows(EDGE_BYTES, { ...chosen, by: ['src_name', 'dst_name'] }),
               columns: [columns.from, columns.to, ...columns.edgeBytes],
               sortBy: columns.bytes.title,
@@ -91,7 +92,7 @@ export function talkers() {
             table({
               id: 11,
               title: 'Top $topn services ($kind)',
-              description: `Per protocol and port of the side that serves. Port "none": no port, or ports are switched off. ${about}`,
+              description: `Per protocol and port of the side that serves. Port "none": no port, or ports are switched off. ${WHOLE_STEPS} ${about}`,
               query: topRows(EDGE_BYTES, { ...chosen, by: ['proto', 'port'] }),
               columns: [columns.proto, columns.port, ...columns.edgeBytes],
               sortBy: columns.bytes.title,
@@ -108,7 +109,7 @@ export function talkers() {
             table({
               id: 20,
               title: 'Top $topn pairs of owners ($kind)',
-              description: `The tags of each end, else its user. ${EDGE_WAYS} ${about}`,
+              description: `The tags of each end, else its user. ${EDGE_WAYS} ${WHOLE_STEPS} ${about}`,
               query: topRows(EDGE_BYTES, { ...chosen, by: ['src_owner', 'dst_owner'] }),
               columns: [columns.fromOwner, columns.toOwners, ...columns.edgeBytes],
               sortBy: columns.bytes.title,

@@ -35,23 +35,30 @@ export const tailnet = () =>
     .current(ALL)
     .description('Which tailnet, where one database holds several.')
 
+/** Tables read minutes up to half a day, hours up to a week, and days beyond. */
+const SUMS_STEPS = 4
+
 /** What a tier of the rows is called in queries, or how long its steps are: a field of `tailflux_tier`. Chosen is the tier with the shortest steps that
- * is meant for a range this long and still holds its beginning. */
-function ofTier(name: string, field: string, current: string): sdk.QueryVariableBuilder {
+ * is meant for a range this long, or for so many times as long, and still holds its beginning. */
+function ofTier(name: string, field: string, current: string, times = 1): sdk.QueryVariableBuilder {
   const tiers = `SELECT last("max_ms") AS "m", "oldest_ms" AS "o", "${field}" AS "${field}" FROM "tailflux_tier" WHERE ${OF_TAILNET} AND time > now() - 10d GROUP BY "tier"`
   // Grafana has no length of the range for this data source: its ends stand on both sides of the comparison.
-  const fits = '"m" + ${__from} >= ${__to} AND "o" <= ${__from}'
+  const fits = `"m"${times === 1 ? '' : ` / ${times}`} + \${__from} >= \${__to} AND "o" <= \${__from}`
   return query(name, `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`)
     .hide(sdk.VariableHide.HideVariable)
     .current({ text: current, value: current })
 }
 const edges = () => ofTier('edges', 'edge', '"tailnet_edge"').description('Edges of the tier that fits the range.')
+const edge_sums = () =>
+  ofTier('edge_sums', 'edge', '"tailnet_edge"', SUMS_STEPS).description(
+    'Edges of a tier with longer steps, for tables.',
+  )
 const nodes = () =>
   ofTier('nodes', 'node', '"tailnet_node"').description('Rows of nodes of the tier that fits the range.')
 const step = () => ofTier('step', 'step', '1m').description('Length of a step of that tier: graphs are never finer.')
 const mean = () =>
   ofTier('mean', 'mean', '5m').description('Length of the means of which the 95th percentile is taken.')
-const VARIABLES = { edges, nodes, step, mean }
+const VARIABLES = { edges, edge_sums, nodes, step, mean }
 
 /** The data source, the tailnet, and what the dashboard needs of the tier. */
 export const common = (...names: readonly (keyof typeof VARIABLES)[]) => [

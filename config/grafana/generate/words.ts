@@ -8,6 +8,9 @@ export const SENT_ONCE =
 /** Of edges. */
 export const EDGE_ONCE =
   'Both ends report a connection; here it is one row in which every byte is counted once: what a device sent by its own report, or by that of the receiver if the device does not report.'
+/** Of tables of all edges. */
+export const WHOLE_STEPS =
+  'Over more than half a day in whole hours, over more than a week in whole days (UTC), so without the part of an hour or day in which the range begins.'
 export const EDGE_WAYS = '"To" is the side that serves the port.'
 export const CARRIED =
   'By the report of the device that carries the traffic: sent is what it sent to the clients (their download), received what it got from them (their upload). The clients report the same bytes once more, which is not added: every byte is counted once.'
