@@ -133,7 +133,10 @@ export function createFakeWorker(batchLines = 3): WorkerParts {
 }
 
 /** A point of tailflux_window, with what it carries. */
-export interface FakeWindow extends CheckpointPoint, Partial<Omit<CheckpointState, keyof CheckpointPoint>> {}
+export interface FakeWindow extends CheckpointPoint, Partial<Omit<CheckpointState, keyof CheckpointPoint>> {
+  /** Shown under every name when absent. */
+  readonly tailnet?: string | undefined
+}
 
 export interface FakeDb extends Sink {
   /** Lines of the service's flows, by id: the last value wins, as in the database. */
@@ -160,6 +163,8 @@ export interface FakeDb extends Sink {
 /** `nowMs`: monotonic time. */
 export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
   const listeners = createSinkListeners()
+  const windowsOf = (name: string) =>
+    [...db.windows.values()].filter(({ tailnet }) => tailnet === undefined || tailnet === name)
   const db: FakeDb = {
     label: 'fake database',
     rows: new Map(),
@@ -179,7 +184,7 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
         passedNs: undefined,
         ...point,
       }
-      db.windows.set(`${whole.timeNs} ${whole.pass} ${whole.writer}`, whole)
+      db.windows.set(`${whole.timeNs} ${whole.pass} ${whole.writer} ${whole.tailnet}`, whole)
     },
     questions: [],
     answer: undefined,
@@ -208,6 +213,7 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
           const { tags, fields, texts, timestampNs } = parseLine(line)
           db.show({
             timeNs: timestampNs,
+            tailnet: tags['tailnet'],
             pass: tags['pass'] ?? '',
             writer: tags['writer'],
             ackedNs: fields['acked'],
@@ -225,15 +231,15 @@ export function createFakeDb(nowMs: () => number = () => 0): FakeDb {
       listeners.succeeded(lines.length)
       return { written: lines.length, rejected: 0, expired: 0, sentMs }
     },
-    async checkpoint(_tailnet, range, signal) {
+    async checkpoint(tailnet, range, signal) {
       signal.throwIfAborted()
       db.questions.push(range)
       const isIn = ({ timeNs }: CheckpointPoint) => timeNs >= range.fromNs && timeNs <= range.toNs
-      return db.answer?.(range) ?? { points: [...db.windows.values()].filter(isIn) }
+      return db.answer?.(range) ?? { points: windowsOf(tailnet).filter(isIn) }
     },
-    async checkpointStates(_tailnet, timeNs, signal) {
+    async checkpointStates(tailnet, timeNs, signal) {
       signal.throwIfAborted()
-      const states = [...db.windows.values()]
+      const states = windowsOf(tailnet)
         .filter((one) => one.timeNs === timeNs)
         .map(({ pass, writer, unsettled, settings }) => ({ pass, writer, unsettled, settings }))
       return db.stateAnswer ?? { states }

@@ -69,7 +69,7 @@ async function agree(
   const outcome = await reconcile({ ...OPTIONS, ...changes }, { ledger, settings, reader, log }, never)
   return { ...outcome, warnings: entries.filter(({ level }) => level >= 40).map(({ msg }) => msg) }
 }
-const show = (points: readonly (Partial<CheckpointPoint> & { timeNs: bigint })[]) => {
+const show = (points: readonly Parameters<FakeDb['show']>[0][]) => {
   const db = createFakeDb()
   for (const point of points) db.show(point)
   return db
@@ -377,4 +377,56 @@ test('healing reads at least ten minutes again, also without late passes', async
   const ledger = createMemoryLedger()
   await agree(ledger, show([{ timeNs: NOON_NS, watermarkNs: NOON_NS, ackedNs: NOON_NS }]), { lastPassNs: 0n })
   assert.equal(ledger.originNs(), NOON_NS - REWIND_NS)
+})
+
+const gone = { writer: 'gone', watermarkNs: NOON_NS - HOUR, ackedNs: NOON_NS, timeNs: NOON_NS - HOUR }
+const listed = `m${(NOON_NS - 3n * DAY) / MINUTE}`
+
+/** Settings that keep what they are given. */
+function keptSettings() {
+  const restored: string[] = []
+  return { restored, restore: (text: string) => restored.push(text) > 0 }
+}
+
+test('no ledger, but a checkpoint: the list and the settings that its newest point carries', async () => {
+  const ledger = createMemoryLedger()
+  const settings = keptSettings()
+  const older = { ...gone, timeNs: NOON_NS - 2n * HOUR, ackedNs: 5n, settings: 'older', unsettled: 'm1' }
+  await agree(ledger, show([older, { ...gone, settings: 'newest', unsettled: listed }]), {}, settings)
+  assert.deepEqual(settings.restored, ['newest'])
+  assert.ok(ledger.unsettled.find('minute', NOON_NS - 3n * DAY))
+  assert.ok(ledger.unsettled.find('minute', NOON_NS - HOUR - 2n * MINUTE))
+  assert.equal(ledger.originNs(), NOON_NS - HOUR - DAY)
+})
+
+test('what a point carries cannot be asked: reading begins as without a checkpoint, and all is taken over when it can', async () => {
+  const ledger = createMemoryLedger()
+  const settings = keptSettings()
+  const db = show([{ ...gone, settings: 'newest', unsettled: listed }])
+  db.stateAnswer = { cannotBeQueried }
+  const first = await agree(ledger, db, {}, settings)
+  assert.equal(first.unproven?.text, cannotBeQueried)
+  assert.deepEqual([ledger.originNs(), ledger.isOriginGuessed()], [NOON_NS - OPTIONS.lookbackNs, true])
+  assert.deepEqual([settings.restored, ledger.unsettled.all('minute')], [[], []])
+  db.stateAnswer = undefined
+  await agree(ledger, db, { isStart: false }, settings)
+  assert.deepEqual(settings.restored, ['newest'])
+  assert.ok(ledger.unsettled.find('minute', NOON_NS - 3n * DAY))
+  assert.deepEqual([ledger.originNs(), ledger.isOriginGuessed()], [NOON_NS - HOUR - DAY, false])
+})
+
+test('a state file that fails while a list is taken over: no origin yet, so the next attempt takes all of it over', async () => {
+  const ledger = createMemoryLedger()
+  const db = show([{ ...gone, settings: 'newest', unsettled: listed }])
+  const full = new CollectorError('no space', { stage: 'ledger', code: 'state_full', reaction: 'retry' })
+  const failing = {
+    restore() {
+      throw full
+    },
+  }
+  await assert.rejects(agree(ledger, db, {}, failing), (error) => error === full)
+  assert.equal(ledger.originNs(), undefined)
+  const settings = keptSettings()
+  await agree(ledger, db, {}, settings)
+  assert.deepEqual(settings.restored, ['newest'])
 })

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HOUR, MINUTE, SECOND } from '../../../src/base/clock.ts'
 import { CollectorError } from '../../../src/base/errors.ts'
+import { NO_OBSERVERS } from '../../../src/observers/observers.ts'
+import type { LineSettings } from '../../../src/pipeline/recovery/recovery.ts'
 import type { CheckpointPoint } from '../../../src/sink/sink.ts'
 import { NOON_NS } from '../../helpers/fake-clock.ts'
 import { createLineWorld, type LineWorld } from '../../helpers/line-world.ts'
@@ -153,4 +155,118 @@ test('away after the last batch of a window and before its checkpoint, and back 
   await world.run(120_000)
   assert.ok(lost > 0)
   assert.equal(missing(world), 0)
+})
+
+/** Settings of a process, kept in memory: what was settled, and what came back from the database. */
+function settingsOf(ports: string, names: readonly string[] = ['default']) {
+  let changes: string[] = []
+  const settled: bigint[] = []
+  const settings: LineSettings = {
+    settle(nowNs) {
+      settled.push(nowNs)
+      if (changes.at(-1) !== ports) changes.push(ports)
+    },
+    text: () => changes.join(' '),
+    restore(text) {
+      changes = text.split(' ')
+      return true
+    },
+    names: () => names,
+    problem: () => undefined,
+  }
+  return { settings, settled, changes: () => changes }
+}
+
+test('a lost state file: the new ledger lists what the old one listed, and knows its settings before it reads', async () => {
+  const first = createLineWorld({}, { settings: settingsOf('service').settings })
+  first.api.records = worldOfHours(3).api.records.map((one) => ({ ...one, startNs: one.loggedNs - 9n * HOUR }))
+  await first.run(1_800_000)
+  const listed = first.ledger.unsettled.all('minute')
+  assert.ok(listed.length > 60)
+  const second = settingsOf('full')
+  let asked: readonly string[] = []
+  const observers = {
+    begin() {
+      asked = second.changes()
+      return NO_OBSERVERS.begin({} as never)
+    },
+  }
+  const { clock, api, db } = first
+  const world = createLineWorld({}, { clock, api, db, settings: second.settings, observers })
+  await world.tick()
+  assert.deepEqual(asked, ['service', 'full'])
+  const found = new Set(world.ledger.unsettled.all('minute').map(({ startNs }) => startNs))
+  assert.ok(listed.every(({ startNs }) => found.has(startNs)))
+  const ours = [...db.windows.values()].filter(({ writer }) => writer === world.ledger.writer && writer !== undefined)
+  assert.ok(
+    ours.some(({ settings }) => settings === 'service full'),
+    'and hands them on',
+  )
+})
+
+test('settings are settled after each comparison, by the clock of the source, and never while the database was not compared', async () => {
+  const one = settingsOf('service')
+  const world = createLineWorld({}, { settings: one.settings })
+  world.skewMs = 7_200_000
+  world.db.fault = () => {
+    throw AWAY
+  }
+  await world.tick()
+  assert.deepEqual(one.settled, [])
+  world.db.fault = undefined
+  await world.run(900_000)
+  assert.ok(one.settled.length >= 2)
+  assert.ok((one.settled[0] ?? 0n) >= NOON_NS + 2n * HOUR - SECOND, 'not by the local clock, which is two hours behind')
+})
+
+test('settings that cannot be recorded stop reading until they can, because nobody would know what it was read with', async () => {
+  const one = settingsOf('service')
+  let isFull = true
+  const settings: LineSettings = {
+    ...one.settings,
+    settle(nowNs) {
+      if (isFull) throw new CollectorError('no space left', { stage: 'ledger', code: 'state_full', reaction: 'retry' })
+      one.settings.settle(nowNs)
+    },
+  }
+  const world = createLineWorld({}, { settings })
+  world.api.records = worldOfHours(1).api.records
+  assert.equal(await world.tick(), 'state_failed')
+  assert.deepEqual([world.health.get('state')?.code, world.db.rows.size], ['state_full', 0])
+  isFull = false
+  await world.run(120_000)
+  assert.ok(world.db.rows.size > 0)
+})
+
+test('a key that is missing is told by /health with its fix, until it is there', async () => {
+  let status: 'warning' | 'error' | undefined = 'error'
+  const problem = () => status && { status, text: 'hashed with another key. Set privacy.formerKey.' }
+  const world = createLineWorld({}, { settings: { ...settingsOf('service').settings, problem } })
+  await world.tick()
+  const line = () => world.health.get('line')
+  assert.deepEqual([line()?.status, line()?.code], ['error', 'privacy_key_missing'])
+  assert.match(line()?.text ?? '', /formerKey/)
+  status = undefined
+  await world.run(700_000)
+  assert.equal(line()?.status, 'ok')
+})
+
+test('a renamed tailnet: windows that were written under the old name are found, and nothing is read again', async () => {
+  const first = createLineWorld({ tailnet: 'old' }, { settings: settingsOf('service', ['old']).settings })
+  first.api.records = worldOfHours(3).api.records
+  await first.run(1_800_000)
+  const { clock, api, db, ledger } = first
+  const asked = api.asked.length
+  const given = { clock, api, db, ledger }
+  const renamed = createLineWorld({ tailnet: 'new' }, { ...given, settings: settingsOf('x', ['new', 'old']).settings })
+  await renamed.tick()
+  assert.ok(api.asked.slice(asked).every(({ fromNs }) => fromNs > NOON_NS))
+  await renamed.run(300_000)
+  const names = new Set([...db.windows.values()].map(({ tailnet }) => tailnet))
+  assert.deepEqual([...names], ['old', 'new'])
+  const forgetful = createLineWorld({ tailnet: 'new' }, { ...given, settings: settingsOf('x', ['new']).settings })
+  const before = api.asked.length
+  await forgetful.tick()
+  const oldest = api.asked.slice(before).some(({ fromNs }) => fromNs < NOON_NS)
+  assert.ok(oldest, 'who asks under one name only reads all of it again')
 })

@@ -160,3 +160,29 @@ test('half an answer is none', async (t) => {
   await proxy.set(undefined)
   assert.deepEqual(await sink.checkpoint('default', RANGE, live()), { points: [point] })
 })
+
+test('what a point carries: asked for one time only, null and nothing where it carries nothing, and a refusal is told', async (t) => {
+  const server = await startScriptedInflux(t)
+  const { sink } = influxWorld({ url: server.url })
+  const ask = () => sink.checkpointStates("it's", 7n, live())
+  const columns = '["time","pass","writer","unsettled","settings"]'
+  const states = (values: string) =>
+    json(`{"results":[{"statement_id":0,"series":[{"name":"w","columns":${columns},"values":[${values}]}]}]}`)
+  server.script(states('[7,"1","w1","m1-2","[]"],[7,"2",null,null,""]'))
+  assert.deepEqual(await ask(), {
+    states: [
+      { pass: '1', writer: 'w1', unsettled: 'm1-2', settings: '[]' },
+      { pass: '2', writer: undefined, unsettled: undefined, settings: undefined },
+    ],
+  })
+  const from = 'SELECT "pass", "writer", "unsettled", "settings" FROM "tailflux_window"'
+  assert.equal(server.asked.at(-1)?.query['q'], `${from} WHERE "tailnet" = 'it\\'s' AND time = 7`)
+  server.script(json('{"results":[{"statement_id":0}]}'))
+  assert.deepEqual(await ask(), { states: [] })
+  server.script(said('not executed: timeout'))
+  const answer = await ask()
+  assert.ok('cannotBeQueried' in answer && /Raise query-timeout/.test(answer.cannotBeQueried))
+  const { sink: third } = influxWorld({ url: server.url, api: 'v3' })
+  server.script({ status: 404, body: '{"error":"database not found: telemetry"}' })
+  assert.deepEqual(await third.checkpointStates('default', 7n, live()), { states: [] })
+})
