@@ -12,7 +12,7 @@ import { type Clock, systemClock } from './base/clock.ts'
 import { createSemaphore } from './base/semaphore.ts'
 import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
-import { type Settings, tailnetTag } from './config/settings.ts'
+import { type Settings, tailnetSource, tailnetTag } from './config/settings.ts'
 import { missingKey, settingsShape, tailnetNames } from './config/settings-in-force.ts'
 import { alsoObserved } from './directory/names.ts'
 import type { NodeNames } from './directory/node-names.ts'
@@ -26,6 +26,7 @@ import { createBackfillRequests } from './ledger/sqlite/backfill-requests.ts'
 import { createSettingsHistory } from './ledger/sqlite/settings-table.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
+import { findLedger } from './ledger/sqlite/tailnets.ts'
 import { createLive, type Live } from './live/live.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { UNFINISHED } from './observe/line/status.ts'
@@ -144,10 +145,11 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   // Beside it, in the state file.
   if (state.recovered && state !== carriedOver?.state) reports.pipeline.stateRecovered()
   const control = createControlToken(settings.dataDir)
-  const ledger = createLedger(state, tailnet)
-  const history = createSettingsHistory(state, tailnet, settingsShape(settings))
+  const tailnetId = findLedger(state, { source: tailnetSource(settings), name: tailnet }, common('ledger').log)
+  const ledger = createLedger(state, tailnetId)
+  const history = createSettingsHistory(state, tailnetId, settingsShape(settings))
   const privacy = createPrivacy(settings.privacy, history.at)
-  const names = privacy.names(createNames(state, tailnet))
+  const names = privacy.names(createNames(state, tailnetId))
 
   function newAlerts(onFailed: (error: unknown) => void) {
     const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
@@ -184,7 +186,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       },
       deadLetters,
       observers,
-      backfillRequests: createBackfillRequests(state, tailnet),
+      backfillRequests: createBackfillRequests(state, tailnetId),
       names: alsoObserved(names, (devices) => alerts?.use((one) => one.devices(privacy.devices(devices)))),
       semaphore: createSemaphore(influx.inFlight),
       metrics: reports.pipeline,

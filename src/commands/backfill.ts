@@ -16,6 +16,7 @@ interface BackfillOptions {
   readonly from?: bigint
   readonly to?: bigint
   readonly again?: boolean
+  readonly oldPointsDeleted?: boolean
   readonly cancel?: boolean
   readonly detach?: boolean
   readonly url?: string
@@ -31,6 +32,10 @@ export function backfillCommand(): Command {
     .option('--from <time>', 'start: RFC 3339, a day such as 2026-08-01 (UTC), or an age such as 7d', timeArgument)
     .option('--to <time>', 'end; default: now', timeArgument)
     .option('--again', 'also re-read what was read before, for example after the database lost points')
+    .option(
+      '--old-points-deleted',
+      'with --again: the points of tailflux 0.1.0 were deleted from the database, see docs/upgrade.md',
+    )
     .option('--detach', 'only send the request to the running service; do not wait')
     .option('--cancel', 'cancel the backfill; what was read is kept')
     .option('--url <url>', 'address of the service, if not the configured one')
@@ -81,6 +86,7 @@ async function watch(client: ServiceClient, options: BackfillOptions): Promise<v
     from: isoOf(options.from ?? 0n),
     to: isoOf(options.to ?? timeArgument('now')),
     ...(options.again ? { again: '1' } : {}),
+    ...(options.oldPointsDeleted ? { oldPointsDeleted: '1' } : {}),
   })
   const requested = (await client.post(`/api/backfill?${query}`)) as unknown as BackfillProgress
   printRange(requested, `by the service at ${client.url}`)
@@ -122,7 +128,7 @@ async function runAlone(service: Service, options: BackfillOptions): Promise<voi
   try {
     const range = { fromNs: options.from ?? 0n, toNs: options.to ?? timeArgument('now') }
     printRange(
-      { ...service.pipeline.backfill(range, options.again ?? false), etaSeconds: null },
+      { ...service.pipeline.backfill(range, options.again ?? false, options.oldPointsDeleted), etaSeconds: null },
       'by this command, because no service is running',
     )
     while (!stopping.signal.aborted && service.status().backfill?.state !== 'done') {

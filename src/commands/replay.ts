@@ -6,14 +6,16 @@ import { countText } from '../base/format.ts'
 import { createSemaphore } from '../base/semaphore.ts'
 import { VERSION } from '../base/version.ts'
 import { pathsIn } from '../config/data-dir.ts'
-import { hasCredentials, tailnetTag } from '../config/settings.ts'
+import { hasCredentials, tailnetSource, tailnetTag } from '../config/settings.ts'
 import { settingsShape } from '../config/settings-in-force.ts'
 import { devicesInTime } from '../directory/device-names.ts'
 import { createNames } from '../directory/sqlite-names.ts'
 import { createFlattener } from '../flatten/flatten.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { createSettingsHistory } from '../ledger/sqlite/settings-table.ts'
 import { createLedger } from '../ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
+import { findLedger } from '../ledger/sqlite/tailnets.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import { NO_OBSERVERS } from '../observers/observers.ts'
 import { deliverWindow, type WindowResult } from '../pipeline/deliver-window.ts'
@@ -58,12 +60,13 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       await using parts = new AsyncDisposableStack()
       const clock = systemClock
       const paths = pathsIn(settings.dataDir)
-      const tailnet = tailnetTag(settings)
       const state = openStateFile({ path: paths.state }, { clock, log })
       parts.defer(() => state.close())
-      const history = createSettingsHistory(state, tailnet, settingsShape(settings))
+      const tailnetId = findLedger(state, { source: tailnetSource(settings), name: tailnetTag(settings) }, log)
+      const ledger = createLedger(state, tailnetId)
+      const history = createSettingsHistory(state, tailnetId, settingsShape(settings))
       const privacy = createPrivacy(settings.privacy, history.at)
-      const names = privacy.names(createNames(state, tailnet))
+      const names = privacy.names(createNames(state, tailnetId))
       const metrics = createMetrics({ version: VERSION, clock })
       parts.defer(() => metrics.stop())
       const deadLetters = createDeadLetters(
@@ -95,7 +98,7 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
         )
       await sink.start(stopping.signal)
       // Otherwise the names of a new data directory would be valid only from now on, and the same messages would get other names later.
-      if (createLedger(state, tailnet).originNs() === undefined && hasCredentials(settings)) {
+      if (ledger.originNs() === undefined && hasCredentials(settings)) {
         const source = createTailscaleSource(settings.tailscale, { clock, log, metrics: metrics.source, secrets })
         parts.defer(() => source.stop())
         names.observe(await devicesInTime(source, clock, stopping.signal), clock.now())
@@ -109,6 +112,11 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
           }),
         ),
         lines: createLineWriter(lineLimits(settings.influx)),
+      }
+      const listMinutes: Ledger['done'] = (_window, _record, _attempt, minutes = []) => {
+        if (options.print) return
+        const listed = minutes.map((startNs) => ({ tier: 'minute', startNs }) as const)
+        ledger.unsettled.must(listed, clock.now())
       }
       for (const file of files) await replayOne(file)
 
@@ -130,8 +138,8 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
             {
               source: { open: async () => answer },
               sink,
-              // A file proves nothing about what it does not contain, so the ledger is not updated.
-              ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: () => undefined },
+              // A file proves nothing about what it does not contain, so nothing is done; but rows must be made of what it contains.
+              ledger: { beginAttempt: (window) => window, endAttempt: () => undefined, done: listMinutes },
               deadLetters,
               semaphore: createSemaphore(settings.influx.inFlight),
               observers: NO_OBSERVERS,

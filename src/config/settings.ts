@@ -72,6 +72,11 @@ export function tailnetTag(settings: Pick<Settings, 'tailnetName' | 'tailscale'>
   return settings.tailnetName ?? (tailnet === '-' ? 'default' : tailnet)
 }
 
+/** Where the API finds the tailnet; it stays when the tailnet gets another name. */
+export function tailnetSource({ tailscale }: Pick<Settings, 'tailscale'>): string {
+  return `${tailscale.apiUrl} ${tailscale.tailnet}`
+}
+
 export function hasCredentials({ tailscale }: Pick<Settings, 'tailscale'>): boolean {
   return tailscale.apiKey !== undefined || tailscale.oauthClientId !== undefined
 }

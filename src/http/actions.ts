@@ -21,7 +21,11 @@ export interface Actions {
   /** Applies new settings if they are valid; rejects with `config_invalid` and all errors if not. */
   reload?(): Promise<ReloadAnswer>
   /** The range is in ns since the epoch. */
-  backfill?(range: { readonly fromNs: bigint; readonly toNs: bigint }, again: boolean): BackfillStatus
+  backfill?(
+    range: { readonly fromNs: bigint; readonly toNs: bigint },
+    again: boolean,
+    isOldDeleted: boolean,
+  ): BackfillStatus
   cancelBackfill?(): void
 }
 
@@ -47,8 +51,8 @@ export function serviceActions(service: {
       pipeline.resume()
       pollNow()
     },
-    backfill(range, again) {
-      const requested = pipeline.backfill(range, again)
+    backfill(range, again, isOldDeleted) {
+      const requested = pipeline.backfill(range, again, isOldDeleted)
       pollNow()
       return requested
     },
@@ -81,6 +85,7 @@ const BACKFILL = {
   from: 'Begin of the range, RFC 3339: the time at which Tailscale logged the records.',
   to: 'End of the range, RFC 3339.',
   again: '`1`: also read again what is done already.',
+  oldPointsDeleted: '`1`, with `again`: the points of version 0.1.0 were deleted from the database (docs/upgrade.md).',
 }
 
 /** A plugin: its hooks count for these routes alone. */
@@ -170,13 +175,17 @@ export async function actionRoutes(
       querystring: query(BACKFILL, ['from', 'to']),
       response: {
         200: json('BackfillStatus', 'The range is read in the background; this is what is missing now.'),
-        422: json('ErrorAnswer', 'A time cannot be read, or the API no longer has anything of the range.'),
+        422: json(
+          'ErrorAnswer',
+          'A time cannot be read, the API no longer has anything of the range, or version 0.1.0 wrote it.',
+        ),
       },
     },
     actions.backfill &&
       (({ query: given }) => {
-        const { from = '', to = '', again } = given as { from?: string; to?: string; again?: string }
-        return actions.backfill?.({ fromNs: timeOf('from', from), toNs: timeOf('to', to) }, again === '1')
+        const { from = '', to = '', again, oldPointsDeleted } = given as Partial<Record<keyof typeof BACKFILL, string>>
+        const range = { fromNs: timeOf('from', from), toNs: timeOf('to', to) }
+        return actions.backfill?.(range, again === '1', oldPointsDeleted === '1')
       }),
   )
   action(

@@ -68,6 +68,11 @@ export interface Ledger {
   /** The origin is a guess, corrected when the database can be queried: an earlier ledger may have ended before it. */
   isOriginGuessed(): boolean
   setOriginGuessed(isGuessed: boolean): void
+  /** What was logged up to here was written by version 0.1.0. Its points have other tags, so they stay as they are: read again, they would be there twice.
+   * Undefined without any. */
+  oldPointsToNs(): bigint | undefined
+  /** The operator deleted the points of version 0.1.0: what they held may be read again. */
+  forgetOldPoints(): void
   /** Done or lost intervals, which need no reading in pass 1; merged, ascending. */
   settled(): readonly Interval[]
   /** End of the first contiguous settled interval from the origin; the origin when nothing is settled; undefined without origin. */

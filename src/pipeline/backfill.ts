@@ -19,14 +19,20 @@ export interface Backfill {
   settle(floorNs: bigint, nowNs: bigint): void
   ask(
     range: Interval,
-    how: { readonly again: boolean; readonly floorNs: bigint; readonly horizonNs: bigint; readonly nowNs: bigint },
+    how: {
+      readonly again: boolean
+      readonly isOldDeleted: boolean
+      readonly floorNs: bigint
+      readonly horizonNs: bigint
+      readonly nowNs: bigint
+    },
   ): BackfillStatus
   cancel(): void
   status(isPaused: boolean): BackfillStatus | null
 }
 
 export function createBackfill(deps: {
-  readonly ledger: Pick<Ledger, 'missing' | 'gaps' | 'forget' | 'loseGap'>
+  readonly ledger: Pick<Ledger, 'missing' | 'gaps' | 'forget' | 'loseGap' | 'oldPointsToNs' | 'forgetOldPoints'>
   readonly requests?: BackfillRequests
   readonly log: Logger
 }): Backfill {
@@ -76,7 +82,7 @@ export function createBackfill(deps: {
       requests.drop()
       log.info({ ...last }, 'backfill done')
     },
-    ask({ fromNs, toNs }, { again, floorNs, horizonNs, nowNs }) {
+    ask({ fromNs, toNs }, { again, isOldDeleted, floorNs, horizonNs, nowNs }) {
       if (requests === undefined) throw new Error('this pipeline was created without backfill requests')
       const request = { fromNs: max(fromNs, floorNs), toNs: min(toNs, horizonNs), askedNs: nowNs }
       if (request.fromNs >= request.toNs) {
@@ -84,6 +90,11 @@ export function createBackfill(deps: {
           `The API has nothing from ${isoOf(fromNs)} to ${isoOf(toNs)}: it keeps flow logs from ${isoOf(floorNs)} on (poll.retention), up to ${isoOf(horizonNs)} (now minus poll.lag). Choose a range in between.`,
           { stage: 'config', code: 'config_invalid', reaction: 'hold' },
         )
+      }
+      const oldToNs = ledger.oldPointsToNs()
+      if (again && oldToNs !== undefined && request.fromNs < oldToNs) {
+        if (!isOldDeleted) throw wouldDouble(oldToNs)
+        ledger.forgetOldPoints()
       }
       if (again) ledger.forget(request)
       requests.put(request)
@@ -102,6 +113,13 @@ export function createBackfill(deps: {
       return request ? statusOf(request, isPaused ? 'paused' : 'running') : last
     },
   }
+}
+
+function wouldDouble(oldToNs: bigint): CollectorError {
+  return new CollectorError(
+    `What was logged up to ${isoOf(oldToNs)} was written by tailflux 0.1.0 with other tags, so it would be in tailnet_flow twice. Begin at ${isoOf(oldToNs)} or later, or delete the points of 0.1.0 (docs/upgrade.md), then add --old-points-deleted.`,
+    { stage: 'config', code: 'config_invalid', reaction: 'hold' },
+  )
 }
 
 function inside(one: Interval, other: Interval): Interval {

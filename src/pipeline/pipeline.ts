@@ -94,8 +94,9 @@ export interface Pipeline {
   pause(): void
   resume(): void
   /** Reads this range of `logged` time too, clipped to what the API still has. It replaces an earlier request. `again`: also what is done
-   * already. Throws a CollectorError: `config_invalid` when the API has nothing of the range, others of the state file. */
-  backfill(range: Interval, again: boolean): BackfillStatus
+   * already, but for what version 0.1.0 wrote, unless the operator deleted it (`isOldDeleted`). Throws a CollectorError: `config_invalid` when that is
+   * not so or the API has nothing of the range, others of the state file. */
+  backfill(range: Interval, again: boolean, isOldDeleted?: boolean): BackfillStatus
   /** Drops the backfill request; what was read stays. */
   cancelBackfill(): void
   /** No new window; waits `graceMs` for those in progress, then aborts them. Idempotent. */
@@ -282,9 +283,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       isPaused = false
       log.info('resumed')
     },
-    backfill(range, again) {
+    backfill(range, again, isOldDeleted = false) {
       const nowNs = safeNowNs()
-      return backfill.ask(range, { again, floorNs: floorNs(), horizonNs: nowNs - lagNs, nowNs })
+      return backfill.ask(range, { again, isOldDeleted, floorNs: floorNs(), horizonNs: nowNs - lagNs, nowNs })
     },
     cancelBackfill: backfill.cancel,
 

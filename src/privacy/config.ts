@@ -36,7 +36,7 @@ export const privacySchema = z
     if ((names === 'hash' || externalAddresses === 'hash') && keys.key === undefined)
       fault(
         'key',
-        'is required where something is hashed, on every machine the same; to make one, run: openssl rand -hex 32',
+        'is required where something is hashed, on every machine the same; to make one, run: openssl rand -hex 32 (that of version 0.1.0 is in its state file: tailflux ledger privacy-key)',
       )
     for (const name of ['key', 'formerKey'] as const) {
       const length = keys[name]?.reveal().length ?? KEY_LENGTH_MIN

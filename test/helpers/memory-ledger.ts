@@ -5,6 +5,7 @@ import { createMemoryUnsettled, type MemoryUnsettled } from './memory-unsettled.
 
 interface Content {
   originNs: bigint | undefined
+  oldPointsToNs?: bigint | undefined
   promisedNs: bigint | undefined
   isOriginGuessed?: boolean
   writer?: string
@@ -25,7 +26,7 @@ export function createMemoryLedger(
   crashed: readonly Interval[] = [],
   content: Content = { originNs: undefined, promisedNs: undefined, done: [], records: [], gaps: [] },
 ): MemoryLedger {
-  let { originNs, promisedNs, isOriginGuessed = false, done, records, gaps } = content
+  let { originNs, oldPointsToNs, promisedNs, isOriginGuessed = false, done, records, gaps } = content
   writers += 1
   const { writer = `writer${writers}`, unsettled = createMemoryUnsettled() } = content
   const attempts: Attempt[] = [...crashed]
@@ -37,6 +38,10 @@ export function createMemoryLedger(
     unsettled,
     originNs: () => originNs,
     promisedNs: () => promisedNs,
+    oldPointsToNs: () => oldPointsToNs,
+    forgetOldPoints() {
+      oldPointsToNs = undefined
+    },
     writer,
     setOrigin(ns, promiseNs = promisedNs) {
       originNs = ns

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/base/clock.ts'
+import { CollectorError } from '../../src/base/errors.ts'
+import { isoOf } from '../../src/base/format.ts'
 import { type BackfillRequests, createBackfillRequests } from '../../src/ledger/sqlite/backfill-requests.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { createFakeApi, type FakeRecord } from '../helpers/fake-line.ts'
 import { createLineWorld } from '../helpers/line-world.ts'
+import { createMemoryLedger } from '../helpers/memory-ledger.ts'
 import { silentLog } from '../helpers/silent.ts'
 
 function requestsIn(path = ':memory:'): BackfillRequests {
@@ -138,4 +141,37 @@ test('a Date header that stands still, as behind a caching proxy, does not make 
   // The helper moves time in steps of 100 ms, which is what each wait may be longer.
   assert.ok(usedMs >= (2 * windows - 1) * tookMs, `${windows} windows in ${usedMs} ms do not rest`)
   assert.ok(usedMs <= 2 * windows * (tookMs + 200), `${windows} windows of ${tookMs} ms took ${usedMs} ms`)
+})
+
+test('what version 0.1.0 wrote is not read again: a backfill over it is refused with the fix, until its points were deleted', async () => {
+  const oldToNs = NOON_NS - 2n * DAY
+  const ledger = createMemoryLedger([], {
+    originNs: NOON_NS - 3n * DAY,
+    oldPointsToNs: oldToNs,
+    promisedNs: undefined,
+    done: [{ fromNs: NOON_NS - 3n * DAY, toNs: NOON_NS - 2n * MINUTE }],
+    records: [],
+    gaps: [],
+  })
+  const backfillRequests = requestsIn()
+  const { pipeline } = createLineWorld({}, { backfillRequests, ledger })
+  const over = { fromNs: oldToNs - HOUR, toNs: NOON_NS - DAY }
+  assert.throws(
+    () => pipeline.backfill(over, true),
+    (error) =>
+      error instanceof CollectorError &&
+      error.code === 'config_invalid' &&
+      error.message.includes(isoOf(oldToNs)) &&
+      /would be in tailnet_flow twice\. Begin at .* or later, or delete .*docs\/upgrade\.md.*--old-points-deleted\.$/.test(
+        error.message,
+      ),
+  )
+  assert.equal(backfillRequests.range(), undefined)
+  assert.deepEqual(ledger.missing(over.fromNs, over.toNs), [], 'nothing is forgotten')
+  assert.equal(pipeline.backfill(over, false).missingSeconds, 0, 'without --again it reads nothing of it')
+  assert.ok(pipeline.backfill({ fromNs: oldToNs, toNs: NOON_NS - DAY }, true).missingSeconds > 80_000)
+  assert.equal(ledger.oldPointsToNs(), oldToNs)
+  assert.ok(pipeline.backfill(over, true, true).missingSeconds > 86_400)
+  assert.equal(ledger.oldPointsToNs(), undefined, 'from now on nothing of it is special')
+  assert.ok(pipeline.backfill(over, true))
 })

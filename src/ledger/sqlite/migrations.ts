@@ -30,6 +30,19 @@ export const MIGRATIONS: readonly Migration[] = [
       if (hasTable(db, 'ledger_wanted')) db.exec('ALTER TABLE ledger_wanted RENAME TO ledger_backfill_request')
     },
   },
+  {
+    layout: 3,
+    what: 'points of version 0.1.0 stay as they are, the name history is gone',
+    up(db) {
+      // Points have other tags from here on, so a window of before is never written again: not by a late pass (pass 0), and not on request.
+      if (hasTable(db, 'ledger_done'))
+        db.exec(`CREATE TABLE ledger_old_points (tailnet TEXT PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
+INSERT INTO ledger_old_points SELECT tailnet, max(to_ns) FROM ledger_done GROUP BY tailnet;
+UPDATE ledger_window SET pass = 0;`)
+      // The key of hashes is a setting now. Where there is one in the file it stays: \`tailflux ledger privacy-key\` prints it.
+      db.exec('DROP TABLE IF EXISTS names_history; DROP TABLE IF EXISTS names_reading')
+    },
+  },
 ]
 
 export function newestLayout(migrations: readonly Migration[]): number {

@@ -8,6 +8,7 @@
  *   ledger_window    one row per window that may still get a late pass, or that recovery may have to forget
  *   ledger_gap       open and lost gaps
  *   ledger_attempt   windows whose reading began and has not ended
+ *   ledger_old_points up to where version 0.1.0 wrote (migrations.ts)
  *   ledger_unsettled minutes, hours and days whose derived rows are not settled (unsettled-list.ts)
  * Invariant: every window's range lies inside ledger_done, and both change in one transaction. Everything is small enough to be kept in
  * memory too; memory changes only after the commit. */
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS ledger_gap (
   tailnet TEXT, from_ns INTEGER, to_ns INTEGER, reason TEXT NOT NULL, state TEXT NOT NULL,
   attempts INTEGER NOT NULL, since_ns INTEGER NOT NULL, next_ns INTEGER NOT NULL,
   PRIMARY KEY (tailnet, from_ns, to_ns)) STRICT;
+CREATE TABLE IF NOT EXISTS ledger_old_points (tailnet TEXT PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_attempt (tailnet TEXT, from_ns INTEGER, to_ns INTEGER, PRIMARY KEY (tailnet, from_ns, to_ns)) STRICT;
 `
 
@@ -49,6 +51,7 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   let isOriginGuessed = named.is_origin_guessed !== 0n
   let originNs = (sql.origin.get(tailnet) as { ns: bigint } | undefined)?.ns
   let promisedNs = (sql.promise.get(tailnet) as { ns: bigint } | undefined)?.ns
+  let oldPointsToNs = (sql.oldPoints.get(tailnet) as { to_ns: bigint } | undefined)?.to_ns
   let done = merge(sql.allDone.all(tailnet).map(toInterval))
   let windows = new Map<string, DoneWindow>(
     sql.allWindows.all(tailnet).map((row) => [keyOf(toInterval(row)), toWindow(row)]),
@@ -113,6 +116,11 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
     setOriginGuessed(isGuessed) {
       transaction(() => sql.guessOrigin.run(isGuessed ? 1 : 0, tailnet))
       isOriginGuessed = isGuessed
+    },
+    oldPointsToNs: () => oldPointsToNs,
+    forgetOldPoints() {
+      transaction(() => sql.dropOldPoints.run(tailnet))
+      oldPointsToNs = undefined
     },
     settled: () => known,
     watermarkNs() {
@@ -250,6 +258,8 @@ function prepare({ db }: StateFile) {
     putOrigin: statement('INSERT INTO ledger_origin VALUES (?, ?) ON CONFLICT DO UPDATE SET ns = excluded.ns'),
     promise: statement('SELECT ns FROM ledger_promise WHERE tailnet = ?'),
     putPromise: statement('INSERT INTO ledger_promise VALUES (?, ?) ON CONFLICT DO UPDATE SET ns = excluded.ns'),
+    oldPoints: statement('SELECT to_ns FROM ledger_old_points WHERE tailnet = ?'),
+    dropOldPoints: statement('DELETE FROM ledger_old_points WHERE tailnet = ?'),
     allDone: statement('SELECT from_ns, to_ns FROM ledger_done WHERE tailnet = ?'),
     putDone: statement('INSERT INTO ledger_done VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET to_ns = excluded.to_ns'),
     dropDone: statement('DELETE FROM ledger_done WHERE tailnet = ? AND from_ns = ?'),

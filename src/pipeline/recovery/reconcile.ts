@@ -200,9 +200,18 @@ function cannotCompare(
 ): Reconciled {
   if (isStart) {
     const fromNs = lastOf(records) - REWIND_NS
-    for (const window of records) if (window.atNs >= fromNs) ledger.forget(window)
+    for (const window of mayBeReadAgain(records, ledger)) if (window.atNs >= fromNs) ledger.forget(window)
   }
   return { ackedNs: 0n, unproven }
+}
+
+/** Without windows of version 0.1.0, unless it is certain that the database lost them: read again, their points would be there twice. */
+export function mayBeReadAgain(
+  windows: readonly DoneWindow[],
+  ledger: Pick<Ledger, 'oldPointsToNs'>,
+): readonly DoneWindow[] {
+  const oldToNs = ledger.oldPointsToNs() ?? 0n
+  return windows.filter(({ toNs }) => toNs > oldToNs)
 }
 
 /** The windows that were acknowledged since the last comparison, and the last one before. */
@@ -275,10 +284,10 @@ async function takeBack(
   const isAll = lost.length === records.length
   const shown = isAll ? await shownWatermark(options, deps, signal) : undefined
   if (shown !== undefined && 'code' in shown) return shown
-  for (const window of lost) ledger.forget(window)
   const newest = records.toSorted((one, other) => (one.atNs > other.atNs ? -1 : 1)).slice(0, lost.length)
   const isOfTheKill =
     options.isStart && lost.length <= options.parallel && newest.every((window) => lost.includes(window))
+  for (const window of isOfTheKill ? mayBeReadAgain(lost, ledger) : lost) ledger.forget(window)
   if (isOfTheKill && (!isAll || ledger.settled().length === 0)) {
     log.info({ windowCount: lost.length }, 're-reading windows that were in progress when the service ended')
     return undefined

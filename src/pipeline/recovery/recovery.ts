@@ -14,7 +14,15 @@ import type { CircuitBreaker } from '../circuit-breaker.ts'
 import type { WriteWatch } from '../deliver-window.ts'
 import type { SourceClock } from '../source-clock.ts'
 import { type CarriedTexts, createCheckpointReader } from './checkpoint.ts'
-import { COMPARED_NS, lastOf, REWIND_NS, type Reconciled, reconcile, shortRetentionText } from './reconcile.ts'
+import {
+  COMPARED_NS,
+  lastOf,
+  mayBeReadAgain,
+  REWIND_NS,
+  type Reconciled,
+  reconcile,
+  shortRetentionText,
+} from './reconcile.ts'
 
 export interface Recovery extends WriteWatch {
   /** Requests a window of 1 ms to learn the API's time from its Date header. False when the API is unavailable. */
@@ -159,9 +167,9 @@ export function createRecovery(
   function readDoubtfulAgain(): void {
     if (doubt === undefined) return
     const { fromNs, toNs } = doubt
-    const lost = ledger
-      .recent(Number.MAX_SAFE_INTEGER)
-      .filter((window) => window.atNs >= fromNs && window.atNs <= toNs && mayInterrupt(window))
+    const lost = mayBeReadAgain(ledger.recent(Number.MAX_SAFE_INTEGER), ledger).filter(
+      (window) => window.atNs >= fromNs && window.atNs <= toNs && mayInterrupt(window),
+    )
     for (const window of lost) ledger.forget(window)
     doubt = undefined
     if (lost.length > 0)

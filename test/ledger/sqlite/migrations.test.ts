@@ -4,12 +4,16 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { CollectorError } from '../../../src/base/errors.ts'
-import { createNames } from '../../../src/directory/sqlite-names.ts'
+import { createDeviceTable } from '../../../src/directory/device-table.ts'
 import { createBackfillRequests } from '../../../src/ledger/sqlite/backfill-requests.ts'
 import { MIGRATIONS, type Migration, newestLayout } from '../../../src/ledger/sqlite/migrations.ts'
+import { oldPrivacyKey } from '../../../src/ledger/sqlite/old-privacy-key.ts'
+import { createSettingsHistory } from '../../../src/ledger/sqlite/settings-table.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
+import { findLedger } from '../../../src/ledger/sqlite/tailnets.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
+import { silentLog } from '../../helpers/silent.ts'
 import { temporaryFolder } from '../../helpers/temporary-folder.ts'
 import { BASE, TAILNET, writeStateFile } from './state-fixture.ts'
 
@@ -79,7 +83,9 @@ for (let layout = 1; layout <= NEWEST; layout++) {
     for (const _ of ['upgrade', 'again']) {
       const state = open(path)
       assert.equal(state.recovered, undefined)
-      const ledger = createLedger(state, TAILNET)
+      const id = findLedger(state, { source: 'https://api.tailscale.com -', name: TAILNET }, silentLog)
+      assert.equal(id, TAILNET)
+      const ledger = createLedger(state, id)
       assert.equal(ledger.originNs(), BASE)
       assert.equal(ledger.promisedNs(), BASE - 1_000_000_000_000n)
       assert.equal(ledger.watermarkNs(), BASE + 600_000_000_000n)
@@ -93,14 +99,31 @@ for (let layout = 1; layout <= NEWEST; layout++) {
         { ...createBackfillRequests(state, TAILNET).range() },
         { fromNs: BASE - 10n ** 15n, toNs: BASE - 5n * 10n ** 14n, askedNs: BASE + 800_000_000_000n },
       )
-      assert.equal(createNames(state, TAILNET).nameOf('nodeOne', BASE), 'web')
-      const row = state.db.prepare('SELECT key FROM privacy_key').get() as { key: Uint8Array }
-      const key = Buffer.from(row.key).toString('hex')
-      assert.ok(readFileSync(new URL(`fixtures/state-${layout}.sql`, import.meta.url), 'utf8').includes(key))
+      const isOld = layout < 3
+      assert.equal(ledger.oldPointsToNs(), isOld ? BASE + 600_000_000_000n : undefined)
+      assert.equal(ledger.duePasses(9, BASE * 2n, 9).length, isOld ? 0 : 2, 'no late pass over points of version 0.1.0')
+      assert.deepEqual(
+        ledger.unsettled.all('minute').map(({ startNs }) => startNs),
+        isOld ? [] : [BASE],
+      )
+      const settings = { current: { ports: 'full' }, parse: (data: unknown) => data as { ports: string }, optional: [] }
+      assert.equal(createSettingsHistory(state, id, settings).at(BASE).ports, isOld ? 'full' : 'service')
+      const devices = [...createDeviceTable(state, id).all()].map(({ version }) => version.name)
+      assert.deepEqual(devices, isOld ? [] : ['web'])
+      const key = oldPrivacyKey(state)
+      assert.equal(key?.length, isOld ? 64 : undefined)
+      const fixture = readFileSync(new URL(`fixtures/state-${layout}.sql`, import.meta.url), 'utf8')
+      assert.ok(key === undefined || fixture.includes(`X'${key}'`))
       state.close()
     }
     assert.equal(layoutOf(path), String(NEWEST))
-    assert.deepEqual(tablesOf(path), tablesOf(fileOf(t, NEWEST)), 'as a file that was made by this version')
+    const kept = tablesOf(path).filter((name) => name.startsWith('privacy_key.'))
+    assert.equal(kept.length, layout < 3 ? 2 : 0, 'the key of version 0.1.0 stays')
+    assert.deepEqual(
+      tablesOf(path).filter((name) => !kept.includes(name)),
+      tablesOf(fileOf(t, NEWEST)),
+      'as a file that was made by this version',
+    )
     const upgrades = lines.filter(({ message }) => message === 'state file migrated')
     assert.deepEqual(
       upgrades.map(({ fields }) => [fields['fromLayout'], fields['toLayout']]),

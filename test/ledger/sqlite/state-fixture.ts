@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { createAlertsStore } from '../../../src/alerts/store.ts'
-import { createNames } from '../../../src/directory/sqlite-names.ts'
+import { createDeviceTable } from '../../../src/directory/device-table.ts'
 import { createBackfillRequests } from '../../../src/ledger/sqlite/backfill-requests.ts'
 import { MIGRATIONS, newestLayout } from '../../../src/ledger/sqlite/migrations.ts'
+import { createSettingsHistory } from '../../../src/ledger/sqlite/settings-table.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
+import { findLedger } from '../../../src/ledger/sqlite/tailnets.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { silentLog } from '../../helpers/silent.ts'
 
@@ -19,7 +21,9 @@ const at = (seconds: bigint) => BASE + seconds * 1_000_000_000n
 
 export function writeStateFile(path: string): void {
   const state = openStateFile({ path }, { clock: createFakeClock(), log: silentLog })
-  const ledger = createLedger(state, TAILNET)
+  const id = findLedger(state, { source: 'https://api.tailscale.com -', name: TAILNET }, silentLog)
+  const ledger = createLedger(state, id)
+  ledger.unsettled.must([{ tier: 'hour', startNs: BASE }], BASE)
   ledger.setOrigin(BASE, at(-1_000n))
   const record = {
     pass: 1,
@@ -29,18 +33,16 @@ export function writeStateFile(path: string): void {
     points: 9,
     atNs: at(700n),
   }
-  ledger.done({ fromNs: BASE, toNs: at(300n) }, record)
+  ledger.done({ fromNs: BASE, toNs: at(300n) }, record, undefined, [BASE])
   ledger.done({ fromNs: at(300n), toNs: at(600n) }, { ...record, pass: 2 })
   ledger.beginAttempt({ fromNs: at(600n), toNs: at(660n) })
   ledger.openGap({ fromNs: at(700n), toNs: at(701n) }, 'truncated', at(900n), at(1_200n))
-  createBackfillRequests(state, TAILNET).put({ fromNs: at(-1_000_000n), toNs: at(-500_000n), askedNs: at(800n) })
-  const names = createNames(state, TAILNET)
-  names.observe([{ nodeId: 'nodeOne', name: 'web', addresses: ['100.64.0.1'] }], BASE)
-  names.readingBegins(BASE)
-  // As version 0.1.0 made it.
-  state.db.exec(`
-    CREATE TABLE IF NOT EXISTS privacy_key (id INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT;
-    INSERT INTO privacy_key VALUES (1, randomblob(32))`)
+  createBackfillRequests(state, id).put({ fromNs: at(-1_000_000n), toNs: at(-500_000n), askedNs: at(800n) })
+  const parse = (data: unknown) => data as { readonly ports: string }
+  const settings = { current: { ports: 'service' }, parse, optional: [] }
+  createSettingsHistory(state, id, settings).settle(BASE)
+  const device = { node: 'nodeOne', name: 'web', owner: 'none', os: 'linux', addresses: ['100.64.0.1'], from: 1 }
+  createDeviceTable(state, id).save([{ version: { ...device, source: 'api', loggedNs: BASE }, isWritten: true }], [])
   createAlertsStore(state)
   state.close()
 }

@@ -430,3 +430,38 @@ test('a state file that fails while a list is taken over: no origin yet, so the 
   await agree(ledger, db, {}, settings)
   assert.deepEqual(settings.restored, ['newest'])
 })
+
+/** The same hour, but version 0.1.0 wrote the first half of it. */
+function ledgerAfterUpgrade() {
+  const { recent, gaps, settled } = ledgerOfAnHour()
+  const records = [...recent(9)]
+  const content = { originNs: NOON_NS - HOUR, promisedNs: undefined, done: [...settled()], records, gaps: [...gaps()] }
+  return createMemoryLedger([], { ...content, oldPointsToNs: NOON_NS - 30n * MINUTE })
+}
+
+test('windows of version 0.1.0 are read again only if it is certain that the database lost them', async () => {
+  const unknown = ledgerAfterUpgrade()
+  const db = createFakeDb()
+  db.answer = () => ({ cannotBeQueried })
+  const long = unknown.recent(9).map((window) => ({ ...window, atNs: NOON_NS }))
+  for (const { fromNs, toNs, ...record } of long) unknown.done({ fromNs, toNs }, record)
+  await agree(unknown, db)
+  assert.deepEqual(
+    unknown.recent(9).map(({ toNs }) => NOON_NS - toNs),
+    [30n, 40n, 50n].map((minutes) => minutes * MINUTE),
+    'a database that cannot be asked: the windows of the last ten minutes, but not those of before',
+  )
+
+  const killed = ledgerAfterUpgrade()
+  const shown = dbOf(killed)
+  killed.done(
+    { fromNs: NOON_NS - HOUR, toNs: NOON_NS - 50n * MINUTE },
+    { ...killed.recent(9)[5]!, atNs: NOON_NS + HOUR },
+  )
+  await agree(killed, shown)
+  assert.deepEqual(killed.missing(NOON_NS - HOUR, NOON_NS), [], 'in progress when it was killed')
+
+  const lost = ledgerAfterUpgrade()
+  await agree(lost, createFakeDb(), { isStart: false })
+  assert.deepEqual(lost.settled(), [], 'a database that is empty')
+})
