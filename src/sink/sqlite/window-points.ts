@@ -51,6 +51,8 @@ function integerIn(fields: string, name: string): bigint | undefined {
   return found === undefined ? undefined : BigInt(found)
 }
 
+/** An empty text is none. */
 function textIn(fields: string, name: string): string | undefined {
-  return new RegExp(`,${name}="((?:[^"\\\\]|\\\\.)*)"`).exec(fields)?.[1]?.replaceAll('\\"', '"')
+  const found = new RegExp(`,${name}="((?:[^"\\\\]|\\\\.)*)"`).exec(fields)?.[1]
+  return found ? found.replaceAll('\\"', '"') : undefined
 }
