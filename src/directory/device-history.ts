@@ -8,6 +8,7 @@
  * Who has an address is decided when a claim is learnt, and the version of the node that loses it says so. So versions hold no two claims to one
  * address, and what is written and read back gives the same answers without knowing how they came about. */
 import { DAY, MINUTE } from '../base/clock.ts'
+import { createDeviceRows } from './device-rows.ts'
 
 export const SOURCES = ['api', 'self', 'peer'] as const
 export type DeviceSource = (typeof SOURCES)[number]
@@ -53,8 +54,10 @@ export interface DeviceHistory {
   newest(): Iterable<DeviceVersion>
   /** All versions of this node that are held, ascending. */
   versionsOf(node: string): readonly DeviceVersion[]
-  /** Forgets versions that were no longer valid in this minute, and devices whose newest entry was logged before `loggedBeforeNs`; returns those. */
-  forget(minute: Minute, loggedBeforeNs: bigint): readonly string[]
+  nodes(): Iterable<string>
+  /** Of these nodes, forgets versions that were no longer valid in this minute, and those whose newest entry was logged before `loggedBeforeNs`; returns
+   * these. */
+  forget(nodes: Iterable<string>, minute: Minute, loggedBeforeNs: bigint): readonly string[]
 }
 
 /** Contested addresses that are remembered. */
@@ -64,44 +67,23 @@ export function minuteOf(ns: bigint): Minute {
   return Number(ns / MINUTE)
 }
 
-/** All versions of a device, ascending by `from`, which differ. Nearly all have one. */
-interface Known {
-  versions: readonly DeviceVersion[]
-  /** When its addresses were first claimed, as far as this process saw it: `logged`, ns. */
-  sinceNs: bigint
-}
-
 export function createDeviceHistory(): DeviceHistory {
-  const devices = new Map<string, Known>()
-  /** Nodes that have or had an address; one is nearly always the only one. */
-  const holders = new Map<string, string | readonly string[]>()
+  const devices = createDeviceRows()
   const contested = new Map<string, bigint>()
   let heldFrom = Number.NEGATIVE_INFINITY
 
   const newestOf = (node: string) => devices.get(node)?.versions.at(-1)
-
-  function holdersOf(address: string): readonly string[] {
-    const nodes = holders.get(address)
-    return nodes === undefined ? [] : typeof nodes === 'string' ? [nodes] : nodes
-  }
 
   function put(version: DeviceVersion, sinceNs: bigint): void {
     const before = devices.get(version.node)?.versions ?? []
     const versions = [...before.filter(({ from }) => from !== version.from), version]
     if (before.length > 0) versions.sort((one, other) => one.from - other.from)
     devices.set(version.node, { versions, sinceNs })
-    for (const address of version.addresses) {
-      const nodes = holdersOf(address)
-      if (nodes.includes(version.node)) continue
-      holders.set(address, nodes.length === 0 ? version.node : [...nodes, version.node])
-    }
   }
 
   /** Whose the address is by the newest versions, other than this node. */
   function otherOwner(address: string, node: string): DeviceVersion | undefined {
-    const nodes = holders.get(address)
-    if (nodes === undefined || nodes === node) return undefined
-    for (const one of holdersOf(address)) {
+    for (const one of devices.nodesWith(address)) {
       const newest = one === node ? undefined : newestOf(one)
       if (newest?.addresses.includes(address)) return newest
     }
@@ -144,15 +126,9 @@ export function createDeviceHistory(): DeviceHistory {
     return all?.findLast((one) => one.from <= minute) ?? (countsBackwards ? all?.[0] : undefined)
   }
 
-  function drop(address: string, node: string): void {
-    const left = holdersOf(address).filter((one) => one !== node)
-    if (left.length === 0) holders.delete(address)
-    else holders.set(address, left.length === 1 ? left[0]! : left)
-  }
-
   return {
     get count() {
-      return devices.size
+      return devices.count
     },
     get heldFrom() {
       return heldFrom
@@ -189,7 +165,7 @@ export function createDeviceHistory(): DeviceHistory {
 
     ownerOf(address, minute, countsBackwards) {
       let best: DeviceVersion | undefined
-      for (const node of holdersOf(address)) {
+      for (const node of devices.nodesWith(address)) {
         const version = at(node, minute, countsBackwards)
         if (!version?.addresses.includes(address)) continue
         if (best === undefined || isBefore(version, best, minute)) best = version
@@ -206,15 +182,19 @@ export function createDeviceHistory(): DeviceHistory {
 
     versionsOf: (node) => devices.get(node)?.versions ?? [],
 
-    newest: () => devices.values().map(({ versions }) => versions.at(-1)!),
+    *newest() {
+      for (const node of devices.nodes()) yield devices.get(node)!.versions.at(-1)!
+    },
 
-    forget(minute, loggedBeforeNs) {
+    nodes: devices.nodes,
+
+    forget(nodes, minute, loggedBeforeNs) {
       const forgotten: string[] = []
-      for (const [node, { versions, sinceNs }] of devices) {
+      for (const node of nodes) {
+        const { versions, sinceNs } = devices.get(node)!
         if (versions.at(-1)!.loggedNs < loggedBeforeNs) {
           devices.delete(node)
           forgotten.push(node)
-          for (const { addresses } of versions) for (const address of addresses) drop(address, node)
           continue
         }
         const first = versions.findLastIndex((one) => one.from <= minute)
@@ -226,8 +206,6 @@ export function createDeviceHistory(): DeviceHistory {
         left[0] = { ...left[0]!, from: versions[same]!.from }
         devices.set(node, { versions: left, sinceNs })
         if (same > 0) heldFrom = Math.max(heldFrom, left[0].from)
-        for (const { addresses } of versions.slice(0, first))
-          for (const address of addresses) if (!left.some((one) => one.addresses.includes(address))) drop(address, node)
       }
       return forgotten
     },

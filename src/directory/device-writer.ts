@@ -27,7 +27,7 @@ const WAITING_MIN = 10_000
 export function createDeviceWriter(
   tailnet: string,
   deps: {
-    readonly history: Pick<DeviceHistory, 'at' | 'newest' | 'count'>
+    readonly history: Pick<DeviceHistory, 'at' | 'nodes' | 'count'>
     readonly sink: Pick<Sink, 'write'>
     readonly health: {
       set(component: 'names', status: 'ok' | 'warning', code?: string, text?: string, condition?: string): void
@@ -40,7 +40,7 @@ export function createDeviceWriter(
   /** By minute and node, oldest first. */
   const waiting = new Map<string, DeviceVersion>()
   const waitingOf = new Map<string, number>()
-  let all: { readonly nodes: Iterator<DeviceVersion>; readonly minute: number } | undefined
+  let all: { readonly nodes: Iterator<string>; readonly minute: number } | undefined
   let unsent: DeviceVersion[] = []
   let failures = 0
   let dueMs = Number.NEGATIVE_INFINITY
@@ -79,7 +79,7 @@ export function createDeviceWriter(
       const next = all.nodes.next()
       if (next.done === true) all = undefined
       else {
-        const valid = history.at(next.value.node, all.minute, false)
+        const valid = history.at(next.value, all.minute, false)
         if (valid !== undefined) unsent.push({ ...valid, from: all.minute })
       }
     }
@@ -112,7 +112,7 @@ export function createDeviceWriter(
   return {
     add: (versions) => versions.forEach(add),
     addAll(minute) {
-      all = { nodes: [...history.newest()].values(), minute }
+      all = { nodes: [...history.nodes()].values(), minute }
       unsent = []
     },
     isWritten: (node) => !waitingOf.has(node),

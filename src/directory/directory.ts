@@ -75,8 +75,8 @@ const TICK_MS = 2_000
 const LEARNING_WAITS_MS = 60_000
 /** Derived rows wait this long, at most, for devices that are known nowhere. */
 const ROWS_WAIT_MS = 300_000
-/** Entries that one transaction of the state file takes: it must not hold up the line. */
-const SAVED_PER_TICK = 2_000
+/** Devices that are looked through, and that one transaction of the state file takes, at a time: it must not hold up the line. */
+const PER_TICK = 2_000
 /** More than any tailnet has devices within 30 days. Then those that were heard of longest ago are forgotten. */
 const DEVICES_MAX = 250_000
 
@@ -99,6 +99,8 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
   let isReadBack = false
   let reading = Promise.resolve()
   let running: Promise<void> | undefined
+  /** Looks through the devices for what can be forgotten, a few at a time. */
+  let sweep = history.nodes()[Symbol.iterator]()
   let lastMinute = 0
   let lastDay = 0
 
@@ -119,14 +121,24 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
 
   function makeRoom(): void {
     const times = BigInt64Array.from([...history.newest()].map(({ loggedNs }) => loggedNs)).sort()
-    forget(times[Math.floor(times.length / 10)]!)
+    forget(history.nodes(), times[Math.floor(times.length / 10)]!)
     log.warn({ deviceCount: DEVICES_MAX }, 'too many devices: those that were heard of longest ago are forgotten')
   }
 
-  function forget(loggedBeforeNs: bigint): void {
-    const nodes = history.forget(minuteOf(nowNs()) - HELD_MINUTES, loggedBeforeNs)
-    for (const node of nodes) unsaved.delete(node)
-    forgotten.push(...nodes)
+  function forget(nodes: Iterable<string>, loggedBeforeNs: bigint): void {
+    for (const node of history.forget(nodes, minuteOf(nowNs()) - HELD_MINUTES, loggedBeforeNs)) {
+      unsaved.delete(node)
+      forgotten.push(node)
+    }
+  }
+
+  function forgetSome(): void {
+    const nodes: string[] = []
+    for (let next = sweep.next(); next.done !== true; next = sweep.next()) {
+      if (nodes.push(next.value) === PER_TICK) break
+    }
+    if (nodes.length < PER_TICK) sweep = history.nodes()[Symbol.iterator]()
+    forget(nodes, nowNs() - FORGOTTEN_AFTER_NS)
   }
 
   /** Throws a CollectorError (stage `ledger`); then everything is saved the next time. */
@@ -143,9 +155,8 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
 
   function everyMinute(minute: number): void {
     claims.renew()
-    if (minute % 10 === 0) forget(nowNs() - FORGOTTEN_AFTER_NS)
     // So that a restart knows who said so within the last day.
-    if (minute % 60 === 0) for (const { node } of history.newest()) unsaved.add(node)
+    if (minute % 60 === 0) for (const node of history.nodes()) unsaved.add(node)
     report()
   }
 
@@ -173,7 +184,8 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     if (minute !== lastMinute) everyMinute(minute)
     lastDay = Math.max(day, lastDay)
     lastMinute = minute
-    save(SAVED_PER_TICK)
+    forgetSome()
+    save(PER_TICK)
     if (!hasDevices || !isReadBack) return
     await writer.write(stopping.signal, (nodes) => {
       for (const node of nodes) unsaved.add(node)
@@ -186,7 +198,7 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     hasDevices = found.hasDevices
     isReadBack = true
     if (hasDevices) writer.addAll(minuteOf(nowNs()) + 1)
-    for (const { node } of history.newest()) unsaved.add(node)
+    for (const node of history.nodes()) unsaved.add(node)
   }
 
   async function run(): Promise<void> {

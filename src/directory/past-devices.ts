@@ -19,7 +19,7 @@ const KEPT_MS = 600_000
 export function createPastDevices(deps: {
   readonly store: Pick<DeviceStore, 'devices' | 'newestDevices'>
   /** What memory holds. */
-  readonly history: Pick<DeviceHistory, 'newest' | 'versionsOf'>
+  readonly history: Pick<DeviceHistory, 'nodes' | 'versionsOf'>
   /** The source clock, ns. */
   readonly nowNs: () => bigint
   readonly clock: Pick<Clock, 'monotonicMs'>
@@ -36,7 +36,7 @@ export function createPastDevices(deps: {
     }
     put(await store.devices(beginNs - BEFORE_NS, beginNs + DAY, signal))
     const missing = new Set<string>()
-    for (const { node } of history.newest()) if (found.at(node, beginMinute, false) === undefined) missing.add(node)
+    for (const node of history.nodes()) if (found.at(node, beginMinute, false) === undefined) missing.add(node)
     if (missing.size > 0) put(await store.newestDevices(beginNs - BEFORE_NS, signal))
     // Those that came later: their first entry counts backwards.
     for (const node of missing) if (found.versionsOf(node).length > 0) missing.delete(node)
@@ -47,7 +47,7 @@ export function createPastDevices(deps: {
       }
     }
     // What is not written yet.
-    for (const { node } of history.newest()) for (const version of history.versionsOf(node)) found.restore(version)
+    for (const node of history.nodes()) for (const version of history.versionsOf(node)) found.restore(version)
     return found
   }
 
