@@ -48,6 +48,8 @@ export interface DeviceHistory {
   /** The node that has an address in a minute. */
   ownerOf(address: string, minute: Minute, countsBackwards: boolean): string | undefined
   newestOf(node: string): DeviceVersion | undefined
+  /** What is known of a node is of a higher source than this one, so that nothing can be learnt from it. `loggedNs`: of the message. */
+  outranks(node: string, source: DeviceSource, loggedNs: bigint): boolean
   /** Addresses that another node was refused in the day before this time, because their owner says that it has them, and no device list decides. */
   contested(nowNs: bigint): number
   /** The newest version of each device. */
@@ -175,6 +177,11 @@ export function createDeviceHistory(): DeviceHistory {
 
     newestOf,
 
+    outranks(node, source, loggedNs) {
+      const newest = newestOf(node)
+      return newest !== undefined && isOutranked({ source, loggedNs }, newest)
+    },
+
     contested(nowNs) {
       for (const [address, loggedNs] of contested) if (nowNs - loggedNs > DAY) contested.delete(address)
       return contested.size
@@ -219,13 +226,15 @@ function isConfirmed(version: DeviceVersion, nowNs: bigint): boolean {
 
 /** A lower source never changes what a higher one said; within one source an older message changes nothing. */
 function isOutdated(entry: DeviceEntry, newest: DeviceVersion): boolean {
-  const lower = rankOf(entry) - rankOf(newest)
-  if (lower === 0) return entry.loggedNs < newest.loggedNs
-  return lower > 0 && (entry.source === 'peer' || isConfirmed(newest, entry.loggedNs))
+  return isOutranked(entry, newest) || (entry.source === newest.source && entry.loggedNs < newest.loggedNs)
+}
+
+function isOutranked(entry: Pick<DeviceEntry, 'source' | 'loggedNs'>, newest: DeviceVersion): boolean {
+  return rankOf(entry) > rankOf(newest) && (entry.source === 'peer' || isConfirmed(newest, entry.loggedNs))
 }
 
 /** 0 for the source that is believed first. */
-function rankOf({ source }: DeviceEntry): number {
+function rankOf({ source }: Pick<DeviceEntry, 'source'>): number {
   return SOURCES.indexOf(source)
 }
 

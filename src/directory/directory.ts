@@ -154,7 +154,7 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
   }
 
   function everyMinute(minute: number): void {
-    claims.renew()
+    if (minute % 10 === 0) claims.renew()
     // So that a restart knows who said so within the last day.
     if (minute % 60 === 0) for (const node of history.nodes()) unsaved.add(node)
     report()

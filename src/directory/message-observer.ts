@@ -14,7 +14,7 @@ export interface MessageObserver {
 export const PEER_CHANGES_MAX = 2_000
 
 export interface MessageClaims extends MessageObserver {
-  /** What was looked at before is looked at again, once, so that it counts as said again. Call every minute. */
+  /** What was looked at before is looked at again, once, so that it counts as said again. Call every ten minutes or so. */
   renew(): void
   /** A day begins: reporters may make changes again. */
   renewLimits(): void
@@ -44,10 +44,9 @@ export function createMessageClaims(deps: {
   }
 
   function learnPeer(info: NodeInfo, message: Message): void {
-    const newest = history.newestOf(info.id)
-    if (newest !== undefined && newest.source !== 'peer') return
+    if (history.outranks(info.id, 'peer', message.loggedNs)) return
     const changes = changesOf.get(message.nodeId) ?? 0
-    if (newest === undefined && changes >= PEER_CHANGES_MAX) {
+    if (changes >= PEER_CHANGES_MAX && history.newestOf(info.id) === undefined) {
       excess += 1
       return
     }
@@ -62,7 +61,7 @@ export function createMessageClaims(deps: {
           // Tailscale verifies the id of the message alone: what it says about another node is worth nothing.
           if (info.selfRound === round || info.id !== message.nodeId) continue
           info.selfRound = round
-          learn(info, 'self', message)
+          if (!history.outranks(info.id, 'self', message.loggedNs)) learn(info, 'self', message)
         } else if (info.peerRound !== round) {
           info.peerRound = round
           learnPeer(info, message)

@@ -11,7 +11,8 @@ import type { SourceConfig } from './config.ts'
 import { createCredentials } from './credentials.ts'
 import { createElementList, DEVICES_BYTES_MAX, DEVICES_MAX, deviceOf } from './devices.ts'
 import type { Message } from './parse/message.ts'
-import { createMessageReader, type MessageReader, type ReaderLimits } from './parse/message-reader.ts'
+import { createMessageReader, type MessageReader } from './parse/message-reader.ts'
+import { createNodeReader } from './parse/node-info.ts'
 import { explain, featureOff, type SignIn } from './response-errors.ts'
 import type { Answer, Device, Source, SourceMetrics, Window } from './source.ts'
 
@@ -19,7 +20,6 @@ export interface SourceDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: SourceMetrics
-  readonly createReader?: (limits: ReaderLimits) => MessageReader
   /** Learns each secret that is read or received, also tokens, so that errors and the log can keep them out. One of its own if absent. */
   readonly secrets?: Omit<SecretRegistry, 'watch'>
 }
@@ -41,12 +41,14 @@ const wireSettings = z.object({ networkFlowLoggingOn: z.boolean().optional().cat
 
 /** Throws a CollectorError (`config_invalid`) without credentials. Opens nothing before the first request. */
 export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): TailscaleSource {
-  const { clock, log, metrics, createReader = createMessageReader } = deps
+  const { clock, log, metrics } = deps
   const secrets = deps.secrets ?? createSecretRegistry()
   const http = createHttp(config, { clock, metrics })
   const credentials = createCredentials(config, { post: postForm, secrets, clock, log })
   /** Of answers that were read; their memory is used for the next ones. */
   const readers: MessageReader[] = []
+  /** The same for all of them, so that each node is remembered once. */
+  const readNode = createNodeReader()
   const tailnetPath = `/api/v2/tailnet/${encodeURIComponent(config.tailnet)}`
 
   /** The head of an answer with status 200 and JSON; every other one becomes a CollectorError. */
@@ -158,7 +160,7 @@ export function createTailscaleSource(config: SourceConfig, deps: SourceDeps): T
     window: Window,
     count: { bytes: number },
   ): AsyncGenerator<Iterable<Message>> {
-    const reader = readers.pop() ?? createReader(config)
+    const reader = readers.pop() ?? createMessageReader(config, undefined, readNode)
     reader.reset(window)
     try {
       for await (const chunk of answer.body) {

@@ -13,7 +13,7 @@ import { type Columns, clear } from './columns.ts'
 import type { CompactInput } from './compact-input.ts'
 import { readCompactEntries } from './entries.ts'
 import { KINDS } from './message.ts'
-import { createNodeReader } from './node-info.ts'
+import { createNodeReader, type NodeReader } from './node-info.ts'
 import { plainTextEnd, StringInterner, spaceEnd, wordOf } from './text.ts'
 import { createTimeParser } from './time.ts'
 import { createValueScanner } from './value-scanner.ts'
@@ -69,11 +69,14 @@ const IN_UNKNOWN = 5
 
 const EXACT_MAX = 2 ** 53 - 1
 
-export function createCompactParser(columns: Columns, depthMax: number): CompactParser {
+export function createCompactParser(
+  columns: Columns,
+  depthMax: number,
+  readNode: NodeReader = createNodeReader(),
+): CompactParser {
   const parseTime = createTimeParser()
   const ids = new StringInterner()
   const scanner = createValueScanner()
-  const readNode = createNodeReader()
   const input: CompactInput = {
     bytes: new Uint8Array(0),
     view: new DataView(new ArrayBuffer(0)),

@@ -9,6 +9,7 @@ import { type CompactParser, createCompactParser, ODD } from './compact-parser.t
 import { CUT, type Element, NOTHING, TOO_LARGE } from './element-reader.ts'
 import { createExactParser, quarantineMessage } from './exact-parser.ts'
 import type { Message } from './message.ts'
+import { createNodeReader, type NodeReader } from './node-info.ts'
 import { headWithLength } from './text.ts'
 import { createValueScanner } from './value-scanner.ts'
 
@@ -46,10 +47,15 @@ export interface SavedForm {
 
 const TRAFFIC = /^(virtual|subnet|exit|physical)Traffic$/
 
-/** `saved`: the bytes are those of a file: answers, lists of messages, messages, and those wrapped by log streaming, one after the other. */
-export function createMessageReader(limits: ReaderLimits, saved?: SavedForm): MessageReader {
+/** `saved`: the bytes are those of a file: answers, lists of messages, messages, and those wrapped by log streaming, one after the other. Several
+ * readers may share `readNode`. */
+export function createMessageReader(
+  limits: ReaderLimits,
+  saved?: SavedForm,
+  readNode: NodeReader = createNodeReader(),
+): MessageReader {
   const columns = createColumns()
-  const compact = createCompactParser(columns, limits.depthMax)
+  const compact = createCompactParser(columns, limits.depthMax, readNode)
   const exact = createExactParser(columns)
   const isOutOfBounds = createClockBounds(limits)
   let window: Window | undefined

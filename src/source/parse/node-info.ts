@@ -5,8 +5,8 @@ import type { CompactInput } from './compact-input.ts'
 import type { NodeInfo } from './message.ts'
 import { isItsTurn, textOf } from './text.ts'
 
-/** Nodes that are remembered; each place has one. */
-const PLACES = 16_384
+/** Descriptions that are remembered; each place has one. A node has two or three. */
+const PLACES = 65_536
 /** Longer ones are read each time. */
 const BYTES_MAX = 1_024
 /** The first bytes tell nodes apart: they begin with the id. They are read whatever they hold. */
@@ -22,7 +22,9 @@ interface Remembered {
 
 /** Reads the node at this position and appends it to the columns. Returns the position after it, or the same one when it is no JSON object, or not yet
  * there to its end. */
-export function createNodeReader(): (input: CompactInput, first: number) => number {
+export type NodeReader = (input: CompactInput, first: number) => number
+
+export function createNodeReader(): NodeReader {
   const places: (Remembered | undefined)[] = new Array(PLACES).fill(undefined)
   let misses = 0
 
