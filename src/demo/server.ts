@@ -44,7 +44,7 @@ export function createDemoServer(tailnet: DemoTailnet, nowNs = () => BigInt(Date
         if (headers.authorization !== `Bearer ${token}`) return reply.code(401).send({ message: 'API token invalid' })
       })
       routes.get('/devices', (_request, reply) =>
-        reply.type('application/json').send(Readable.from(chunks('devices', tailnet.devices()))),
+        reply.type('application/json').send(Readable.from(chunks('devices', tailnet.devices(nowNs())))),
       )
       routes.get<{ Querystring: { start: string; end: string } }>(
         '/logging/network',

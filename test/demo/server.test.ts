@@ -62,10 +62,10 @@ test('a range that is no range is refused with its reason', async (t) => {
 test('devices are the nodes of the tailnet', async (t) => {
   const { tailnet, get } = await serve(t)
   const { devices } = (await (await get('/api/v2/tailnet/-/devices')).json()) as { devices: unknown[] }
-  assert.equal(devices.length, 20)
+  const listed = tailnet.devices(NOON + HOUR)
   assert.deepEqual(
     devices,
-    [...tailnet.devices()].map((text) => JSON.parse(text)),
+    [...listed].map((text) => JSON.parse(text)),
   )
 })
 

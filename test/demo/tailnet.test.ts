@@ -14,7 +14,7 @@ test('the demo shows what the simulator of the tests describes with its default 
     const messages = [...demo.messages(NOON, NOON + 20n * MINUTE)]
     assert.ok(messages.length > 200, `${messages.length} messages`)
     assertSame(messages, [...simulated.messages(NOON, NOON + 20n * MINUTE)])
-    assertSame([...demo.devices()], [...simulated.devices(NOON)])
+    for (const atNs of [NOON, NOON + 5n * HOUR]) assertSame([...demo.devices(atNs)], [...simulated.devices(atNs)])
   }
 })
 

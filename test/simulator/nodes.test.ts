@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js'
 import { ROLES } from '../../src/demo/nodes.ts'
 import { HOSTILE_NAMES } from './hostile.ts'
 import type { TailnetOptions } from './options.ts'
-import { MINUTE, NOON } from './ranges.ts'
+import { HOUR, MINUTE, NOON, SECOND } from './ranges.ts'
 import { createTailnet } from './tailnet.ts'
 
 interface WireNode {
@@ -114,10 +114,12 @@ test('a device is renamed in the messages of its time and in the devices API', (
 test('hostile texts come whole through JSON', () => {
   const tailnet = createTailnet({ nodes: 100, hostile: true })
   const devices = [...tailnet.devices(NOON)].map((text) => JSON.parse(text) as WireNode & { hostname: string })
-  assert.deepEqual(
-    devices.map((one) => one.hostname),
-    tailnet.nodes.map((node) => node.hostname),
-  )
+  const hostnames = new Map(tailnet.nodes.map((node) => [node.nodeId, node.hostname]))
+  assert.ok(devices.length > 90)
+  for (const { nodeId, hostname, user } of devices) {
+    const own = hostnames.get(nodeId)
+    assert.ok(hostname === own || hostname === `${user?.split('@')[0]}-${own}`, JSON.stringify([own, hostname]))
+  }
   for (const name of HOSTILE_NAMES)
     assert.ok(
       devices.some((one) => one.hostname === name),
@@ -130,4 +132,86 @@ test('hostile texts come whole through JSON', () => {
   const messages = messagesOf({ nodes: 100, hostile: true })
   const names = new Set(messages.flatMap((one) => [one.srcNode, ...(one.dstNodes ?? [])].map((node) => node?.name)))
   assert.ok([...names].some((name) => name?.includes('\n')) && [...names].some((name) => (name?.length ?? 0) > 10_000))
+})
+
+interface WireDevice extends WireNode {
+  readonly hostname: string
+  readonly connectedToControl: boolean
+  readonly lastSeen?: string
+  readonly isExternal: boolean
+  readonly isEphemeral: boolean
+  readonly created: string
+}
+
+const devicesOf = (options: TailnetOptions, atNs: bigint) =>
+  new Map(
+    [...createTailnet(options).devices(atNs)].map((text) => {
+      const device = JSON.parse(text) as WireDevice
+      return [device.nodeId, device]
+    }),
+  )
+
+test('the device list: who is connected, when others were last seen, and nodes of other tailnets', () => {
+  const options = { nodes: 100 }
+  const { nodes } = createTailnet(options)
+  const devices = devicesOf(options, NOON)
+  const away = [...devices.values()].filter((one) => !one.connectedToControl)
+  assert.ok(away.length > 2 && away.length < 50, `${away.length} are away`)
+  for (const { lastSeen = '' } of away) {
+    const ns = BigInt(Date.parse(lastSeen)) * 1_000_000n
+    assert.ok(ns <= NOON && ns > NOON - 6n * HOUR, lastSeen)
+  }
+  for (const one of devices.values()) assert.equal(one.lastSeen === undefined, one.connectedToControl)
+  const shared = nodes.filter(({ role }) => role === 'shared')
+  const listed = shared.flatMap(({ nodeId }) => devices.get(nodeId) ?? [])
+  assert.ok(listed.length > 0 && listed.length < shared.length, 'some of them')
+  for (const one of listed) {
+    assert.ok(one.isExternal && one.created === '')
+    assert.match(one.name, /^shared-\d+\.tail5678\.ts\.net$/)
+  }
+  for (const node of nodes.filter(({ role }) => role !== 'shared' && role !== 'runner'))
+    assert.equal(devices.get(node.nodeId)?.isExternal, false)
+})
+
+test('devices come and go, and some are renamed, in the device list and in messages alike', () => {
+  const options = { nodes: 100, oldClients: 0 }
+  const { nodes } = createTailnet(options)
+  const hours = Array.from({ length: 14 }, (_, index) => devicesOf(options, NOON + BigInt(index) * 4n * HOUR))
+  for (const { nodeId } of nodes.filter(({ role }) => role === 'runner')) {
+    const there = hours.map((devices) => devices.has(nodeId))
+    assert.ok(there.includes(true) && there.includes(false), `${there}`)
+    assert.ok(hours.every((devices) => devices.get(nodeId)?.isEphemeral !== false))
+  }
+  const names = nodes.map(({ nodeId }) => new Set(hours.flatMap((devices) => devices.get(nodeId)?.name ?? [])))
+  const renamed = names.filter(({ size }) => size === 2).length
+  assert.ok(renamed > 0 && renamed < 20, `${renamed} are renamed`)
+  for (const { srcNode } of messagesOf(options)) assert.equal(srcNode?.name, hours[0]?.get(srcNode?.nodeId ?? '')?.name)
+})
+
+test('a node that does not report is talked to, and is in the device list', () => {
+  const tailnet = createTailnet({ nodes: 50 })
+  const silent = tailnet.nodes.find(({ role, reports }) => role === 'server' && !reports)!
+  const devices = devicesOf({ nodes: 50 }, NOON)
+  assert.equal(devices.get(silent.nodeId)?.connectedToControl, true)
+  let talked = 0
+  for (const { node, entries } of tailnet.records(NOON, NOON + HOUR)) {
+    assert.ok(node.reports, node.hostname)
+    talked += entries[0].filter(({ dst }) => dst === silent.v4).length
+  }
+  assert.ok(talked > 10, `${talked} entries`)
+})
+
+test('sensors speak every 20 minutes, and not in between', () => {
+  const tailnet = createTailnet({ nodes: 100, disorder: false })
+  const starts = Map.groupBy(tailnet.records(NOON, NOON + 2n * HOUR), ({ node }) => node)
+  const sensors = tailnet.nodes.filter(({ role }) => role === 'sensor')
+  assert.ok(sensors.length > 1)
+  for (const node of sensors) {
+    const times = starts.get(node)?.map(({ startNs }) => startNs) ?? []
+    assert.ok(times.length >= 5 && times.length <= 14, `${times.length} records`)
+    for (const [index, ns] of times.entries()) {
+      const after = ns - (times[index - 1] ?? ns)
+      assert.ok(after < 10n * SECOND || (after > 19n * MINUTE && after < 21n * MINUTE), `${after} ns`)
+    }
+  }
 })

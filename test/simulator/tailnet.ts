@@ -1,11 +1,11 @@
 /** The simulated tailnet of src/demo with the options that tests need, its records, and the points that a database must hold. */
+import { deviceTexts, nameAt } from '../../src/demo/devices.ts'
 import { createLinks } from '../../src/demo/links.ts'
 import { createMessageWriter, type NameOf } from '../../src/demo/messages.ts'
 import { createNodes, type DemoNode, DNS_SUFFIX, hasOldClient } from '../../src/demo/nodes.ts'
-import { createPresence } from '../../src/demo/presence.ts'
+import { createPresence, type Presence } from '../../src/demo/presence.ts'
 import { createRecords, type DemoRecord, type Records } from '../../src/demo/records.ts'
 import { SLOT_NS, slotOf } from '../../src/demo/slots.ts'
-import { deviceText } from '../../src/demo/tailnet.ts'
 import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
 import { type Clocks, createEdgeTruth, type TrueEdge } from './edge-truth.ts'
@@ -48,7 +48,8 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
   const { epochNs, visibilityDelay } = full
   const nodes = nodesOf(full)
   const nameOf = namesAfter(full.renames)
-  const allRecords = recordsOf(full, nodes)
+  const presence = createPresence(full.seed, nodes, full)
+  const allRecords = recordsOf(full, nodes, presence)
   const messageText = createMessageWriter(nameOf)
   let edgesOf: ReturnType<typeof createEdgeTruth> | undefined
   const firstSlot = slotOf(epochNs + SLOT_NS - 1n)
@@ -87,9 +88,7 @@ export function createTailnet(options: TailnetOptions = {}): Tailnet {
       const messages = records(fromNs, toNs, shownAt(range)).reduce((count) => count + 1, 0)
       return { messages, ...sumsOf(records(fromNs, toNs, { ...shownAt(range), once: true })) }
     },
-    *devices(atNs) {
-      for (const node of nodes) yield deviceText(node, nameOf(node, atNs))
-    },
+    devices: (atNs) => deviceTexts(nodes, nameOf, presence, atNs),
   }
 }
 
@@ -100,9 +99,8 @@ function nodesOf({ seed, nodes: count, nodeInfo, oldClients, hostile }: FullOpti
   }))
 }
 
-function recordsOf(options: FullOptions, nodes: readonly DemoNode[]): Records {
+function recordsOf(options: FullOptions, nodes: readonly DemoNode[], presence: Presence): Records {
   const { seed, scan } = options
-  const presence = createPresence(seed, nodes, options)
   let traffic = createTraffic(seed, nodes, createLinks(seed, nodes), presence, options)
   let times = createTimes(seed, nodes, options)
   if (scan) traffic = scanTraffic(traffic, scan, nodes)
@@ -112,14 +110,14 @@ function recordsOf(options: FullOptions, nodes: readonly DemoNode[]): Records {
   return createRecords(nodes, traffic, times, presence)
 }
 
-/** The name of a node is that of its newest rename before the time. */
+/** The name of a node is that of its newest rename before the time, or else the one that it has in the demo then. */
 function namesAfter(renames: readonly Rename[]): NameOf {
-  if (renames.length === 0) return ({ hostname }) => hostname
+  if (renames.length === 0) return nameAt
   const byNode = Map.groupBy(
     renames.toSorted((a, b) => Number(a.atNs - b.atNs)),
     ({ node }) => node,
   )
-  return ({ index, hostname }, atNs) => byNode.get(index)?.findLast((rename) => rename.atNs <= atNs)?.name ?? hostname
+  return (node, atNs) => byNode.get(node.index)?.findLast((rename) => rename.atNs <= atNs)?.name ?? nameAt(node, atNs)
 }
 
 /** Only what was given: an option that is undefined is not one that is absent. */
