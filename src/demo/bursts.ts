@@ -4,7 +4,7 @@ import { levelsAt } from './services.ts'
 import { KEPT_ALIVE, QUIET, type Transfers } from './transfers.ts'
 
 /** Bursts of one node in one slot: those with an index from `begin` to `end`, exclusive. Valid until the next call. */
-export interface Bursts {
+interface Bursts {
   begin: number
   end: number
   /** ns after the start of the slot. */

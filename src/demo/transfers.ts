@@ -20,7 +20,7 @@ const EPHEMERAL_COUNT = 28_232
 
 /** The state of a link in a slot. */
 export const QUIET = 0
-export const TRAFFIC = 1
+const TRAFFIC = 1
 export const KEPT_ALIVE = 2
 
 export interface TransferOptions {
