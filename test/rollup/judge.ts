@@ -1,8 +1,8 @@
 /** Rows of a simulated tailnet against what really moved: total bytes by kind, and bytes by edge and hour. */
 import type { DirectoryView } from '../../src/directory/view.ts'
-import { createRecentMinutes, LOOK_BACK_MINUTES } from '../../src/rollup/hour-before.ts'
 import { createRawPoints, MINUTE_NS, type RawPoint } from '../../src/rollup/raw-points.ts'
-import { type EdgeRow, rowsOfMinute } from '../../src/rollup/rows.ts'
+import type { EdgeRow } from '../../src/rollup/row.ts'
+import { rowsOfMinute } from '../../src/rollup/rows.ts'
 import { createTextIds } from '../../src/rollup/text-ids.ts'
 import type { Clocks } from '../simulator/edge-truth.ts'
 import { HOUR } from '../simulator/ranges.ts'
@@ -11,6 +11,8 @@ import { KINDS, type TruthPoint } from '../simulator/truth.ts'
 
 /** A node that woke up uploads what it kept this long after at most. */
 const LATE_NS = 5n * HOUR
+/** Nodes that reported in so many minutes before are believed. */
+const LOOK_BACK_MINUTES = 60
 /** Edge-hours with fewer bytes are not compared. */
 const BYTES_MIN = 10_000n
 
@@ -121,25 +123,19 @@ function* rowsOf(
     device: (node) => ({ name: node, owner: 'none', os: 'none' }),
     networkOf: () => undefined,
   }
-  const recent = createRecentMinutes()
+  /** The last minute in which a node reported. */
+  const reported = new Map<string, number>()
   const texts = createTextIds()
   for (const minute of [...minutes.keys()].sort((a, b) => a - b)) {
     const minuteNs = BigInt(minute) * MINUTE_NS
     const points = createRawPoints(minuteNs, texts)
-    const told = minutes.get(minute)!
-    for (const point of told) points.put(rawPoint(point))
+    for (const point of minutes.get(minute)!) points.put(rawPoint(point))
     const rows = rowsOfMinute(points, texts, directory, {
-      ...recent.before(minute),
-      hasReported: (node) => recent.hasReportedIn(node, minute - lookBackMinutes, minute - 1),
+      hasReported: (node) => (reported.get(node) ?? -1) >= minute - lookBackMinutes,
+      // The directory knows all addresses.
+      wasUsedByOther: () => false,
     })
-    recent.setReporting(
-      minute,
-      rows.nodes.map(({ node }) => node.id),
-    )
-    recent.addUsers(
-      minute,
-      told.filter(({ tags }) => tags['kind'] === 'virtual').map(({ tags }) => [tags['src']!, tags['node']!] as const),
-    )
+    for (const { node } of rows.nodes) reported.set(node.id, minute)
     if (minuteNs < fromNs || minuteNs >= toNs) continue
     for (const row of rows.edges) yield { hourNs: minuteNs - (minuteNs % HOUR), row }
   }
