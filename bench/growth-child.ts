@@ -1,12 +1,10 @@
 /** The line over the first entries of a file, read as a socket would give it; warm, as a service is after its first minute. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { serve } from './child.ts'
-import { FROM_NS, type TailnetName, tailnetOf } from './inputs.ts'
 import { createLine } from './routes/line.ts'
-import { namesOf } from './routes/names.ts'
 
-const [path, tailnet] = process.argv.slice(2) as [string, TailnetName]
-const line = createLine(namesOf(tailnetOf(tailnet), FROM_NS))
+const [path] = process.argv.slice(2) as [string]
+const line = createLine()
 const chunk = new Uint8Array(64 * 1024)
 
 /** Reads until there were `count` entries; the answer is then left unfinished. Returns CPU seconds per million entries. */

@@ -3,12 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { serve } from './child.ts'
-import { FROM_NS, type TailnetName, tailnetOf } from './inputs.ts'
 import { createLine } from './routes/line.ts'
-import { namesOf } from './routes/names.ts'
 
-const [tailnet] = process.argv.slice(2) as [TailnetName]
-const names = namesOf(tailnetOf(tailnet), FROM_NS)
 let bodies: { raw: Buffer; gzip: Buffer }[] = []
 
 export type LoaderOrder =
@@ -17,7 +13,7 @@ export type LoaderOrder =
 
 function prepare(paths: readonly string[]): void {
   bodies = []
-  const { run } = createLine(names, (bytes) => {
+  const { run } = createLine((bytes) => {
     const raw = Buffer.from(bytes)
     bodies.push({ raw, gzip: gzipSync(raw, { level: 1 }) })
   })

@@ -1,18 +1,16 @@
 /** Runs one route over one input, from bytes in memory, as often as it is asked to. */
 import { readFileSync } from 'node:fs'
 import { serve } from './child.ts'
-import { FROM_NS, type TailnetName, tailnetOf } from './inputs.ts'
 import { createLine } from './routes/line.ts'
-import { namesOf } from './routes/names.ts'
 import { discarding, plain, WRITE_OPTIONS } from './routes/plain.ts'
 import type { RouteName, RouteRun } from './routes/routes.ts'
 
-const [route, path, tailnet, entries] = process.argv.slice(2) as [RouteName, string, TailnetName, string]
+const [route, path, entries] = process.argv.slice(2) as [RouteName, string, string]
 const body = readFileSync(path)
 const run = { line, parse, plain: plainly }[route]()
 
 function line() {
-  const { run } = createLine(namesOf(tailnetOf(tailnet), FROM_NS))
+  const { run } = createLine()
   return () => {
     const result = run(body)
     // All are taken: what is quarantined would cost less.

@@ -7,13 +7,9 @@ import type { Batch } from '../src/sink/sink.ts'
 import { createEmbeddedStore } from '../src/sink/sqlite/embedded-store.ts'
 import { countingMetrics, silentLog } from '../test/helpers/silent.ts'
 import { serve } from './child.ts'
-import { FROM_NS, type TailnetName, tailnetOf } from './inputs.ts'
 import { createLine } from './routes/line.ts'
-import { namesOf } from './routes/names.ts'
 import type { RouteRun } from './routes/routes.ts'
 
-const [tailnet] = process.argv.slice(2) as [TailnetName]
-const names = namesOf(tailnetOf(tailnet), FROM_NS)
 const YEARS_MS = 3650 * 86_400_000
 const dir = mkdtempSync(join(tmpdir(), 'tailflux-bench-store-'))
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
@@ -25,7 +21,7 @@ await store.start(new AbortController().signal)
 
 serve(async (paths: readonly string[]): Promise<RouteRun> => {
   const batches: Batch[] = []
-  const { run } = createLine(names, (bytes, lineCount) => {
+  const { run } = createLine((bytes, lineCount) => {
     batches.push({ bytes: Buffer.from(bytes), lineCount, target: 'raw' })
   })
   const entries = paths.reduce((sum, path) => sum + run(readFileSync(path)).entries, 0)

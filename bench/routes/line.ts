@@ -1,7 +1,6 @@
 /** The line of the service from the bytes of an answer to the bytes of batches: the real components, put together as `createService` does, without
  * the network on either side. */
 
-import type { Names } from '../../src/directory/names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
@@ -20,7 +19,7 @@ export interface LineResult {
 const CHUNK_BYTES = 64 * 1024
 
 /** `onBatch` sees the finished bytes, which are used again afterwards. */
-export function createLine(_names: Names, onBatch?: (bytes: Uint8Array, lineCount: number) => void) {
+export function createLine(onBatch?: (bytes: Uint8Array, lineCount: number) => void) {
   const limits = influxSchema.parse({})
   const source = { ...tailscaleSchema.parse({}), answerBytesMax: 16 * 2 ** 30 }
   const flattener = createFlattener({ tailnetAt: () => '-', portsAt: () => 'service' })

@@ -2,11 +2,6 @@
  * tags and fields as the service but neither folds nor checks anything, and milliseconds are all that `Date` gives. */
 import { InfluxDB, Point, type Transport, type WriteApi } from '@influxdata/influxdb-client'
 
-interface PlainNode {
-  readonly nodeId: string
-  readonly name: string
-  readonly addresses: readonly string[]
-}
 interface PlainEntry {
   readonly proto?: number
   readonly src?: string
@@ -19,8 +14,6 @@ interface PlainEntry {
 interface PlainMessage {
   readonly nodeId: string
   readonly start: string
-  readonly srcNode?: PlainNode
-  readonly dstNodes?: readonly PlainNode[]
   readonly virtualTraffic?: readonly PlainEntry[]
   readonly subnetTraffic?: readonly PlainEntry[]
   readonly exitTraffic?: readonly PlainEntry[]
@@ -39,10 +32,6 @@ export async function plain(answer: Response, api: WriteApi, flushEvery = Infini
   const { logs } = (await answer.json()) as { logs: readonly PlainMessage[] }
   let entries = 0
   for (const message of logs) {
-    const names = new Map<string, string>()
-    for (const node of [...(message.srcNode ? [message.srcNode] : []), ...(message.dstNodes ?? [])]) {
-      for (const address of node.addresses) names.set(address, node.name.split('.')[0]!)
-    }
     const start = new Date(message.start)
     for (const kind of KINDS) {
       for (const entry of message[`${kind}Traffic`] ?? []) {
@@ -51,15 +40,13 @@ export async function plain(answer: Response, api: WriteApi, flushEvery = Infini
         const point = new Point('tailnet_flow')
           .tag('tailnet', 'default')
           .tag('node', message.nodeId)
-          .tag('node_name', message.srcNode?.name.split('.')[0] ?? message.nodeId)
           .tag('kind', kind)
           .tag('proto', String(entry.proto ?? 'none'))
           .tag('src', src)
           .tag('dst', dst)
-          .tag('port', String(Math.min(srcPort, dstPort)))
+          .tag('src_port', srcPort < dstPort ? String(srcPort) : 'none')
+          .tag('dst_port', dstPort <= srcPort ? String(dstPort) : 'none')
           .tag('path', kind === 'physical' ? 'direct' : 'none')
-          .tag('src_name', names.get(src) ?? src)
-          .tag('dst_name', names.get(dst) ?? dst)
           .intField('tx_bytes', entry.txBytes ?? 0)
           .intField('tx_pkts', entry.txPkts ?? 0)
           .intField('rx_bytes', entry.rxBytes ?? 0)

@@ -47,7 +47,10 @@ test('hostile names of devices, owners and rules are text for Alertmanager, webh
     title: name.slice(0, 180).toWellFormed() || 'none',
     owner: `${name.slice(0, 60).toWellFormed()}@example.com`,
   }))
-  const { world, fromNs } = await createPresentWorld({
+  // The directory keeps names as tags hold them.
+  const stored = new Map(nodes.map((node) => [node.id, node.stored]))
+  const directory = { nameOf: (id: string) => stored.get(id), nodeOf: () => undefined }
+  const settings = {
     rules: nodes.flatMap(({ id, rule, title }) => [
       { name: rule, title, above: '1MB', window: '2m', where: { node: id }, labels: { note: title } },
       {
@@ -64,7 +67,8 @@ test('hostile names of devices, owners and rules are text for Alertmanager, webh
       { webhook: `${listeners.webhook.url}/hook` },
       { ntfy: `${listeners.ntfy.url}/${listeners.topic}` },
     ],
-  })
+  }
+  const { world, fromNs } = await createPresentWorld(settings, { names: directory })
   t.after(() => world.close())
   world.alerts.devices(nodes.map(({ id, owner }, index) => ({ nodeId: id, name: NAMES[index]!, addresses: [], owner })))
   world.read(

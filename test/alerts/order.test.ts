@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { NodeNames } from '../../src/directory/node-names.ts'
+import { namesOf } from '../simulator/names.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { createWorld, MIN, SEC, T0 } from './world.ts'
 
@@ -51,6 +53,7 @@ const WAYS: readonly Way[] = [
 
 test('the same history makes the same alerts and events in whatever order it is read', async (t) => {
   const tailnet = createTailnet({ nodes: 16, seed: 4, hostile: true })
+  const names = namesOf(tailnet)
   const records = [...tailnet.records(T0, END)]
   const texts = [...tailnet.messages(T0, END)]
   // They come in the order in which they were logged.
@@ -71,7 +74,7 @@ test('the same history makes the same alerts and events in whatever order it is 
   let first: Told | undefined
   const wrongByLateness = new Set<bigint>()
   for (const [index, way] of WAYS.entries()) {
-    const told = await read(t, way, between, randomOf(SEED + index))
+    const told = await read(t, way, names, between, randomOf(SEED + index))
     refuted += told.refuted.length
     t.diagnostic(
       `${way.name}: ${told.events.length} events, ${told.refuted.length} refuted, ${told.marks.length} alerts`,
@@ -113,10 +116,11 @@ interface Told {
 async function read(
   t: TestContext,
   way: Way,
+  names: NodeNames,
   between: (fromNs: bigint, toNs: bigint) => string[],
   random: () => number,
 ): Promise<Told> {
-  const world = await createWorld({ settings: { rules: RULES }, ...(way.first ? { originNs: 'later' } : {}) })
+  const world = await createWorld({ settings: { rules: RULES }, names, ...(way.first ? { originNs: 'later' } : {}) })
   if (way.first) world.ledger.setOrigin(T0)
   t.after(() => world.close())
   const flying: { readonly fromNs: bigint; readonly toNs: bigint; done(): void; fail(): void }[] = []
