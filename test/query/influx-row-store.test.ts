@@ -5,6 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import { createInfluxReader } from '../../src/query/influx-reader.ts'
 import { createInfluxRowStore } from '../../src/query/influx-row-store.ts'
+import { openRows } from '../../src/query/open-rows.ts'
 import { influxSchema } from '../../src/sink/config.ts'
 import { type Cell, identifier } from '../../src/sink/influxdb/influxql.ts'
 import { createInfluxHttp } from '../../src/sink/influxdb/transport.ts'
@@ -213,4 +214,50 @@ test('an answer that breaks off, is cut by a limit, or is no answer of InfluxQL'
     storeOn(t, { url: gone.url }).minutes(DAY_NS, DAY_NS + HOUR, signal),
     refusal('db_unreachable', /cannot be reached/),
   )
+})
+
+test('an answer that goes on coming is waited for longer than one that does not', async (t) => {
+  const begin = '{"results":[{"statement_id":0,"series":[{"name":"m","columns":["time","points"],"values":['
+  const { url } = await startHttpServer(t, async (request, response) => {
+    response.writeHead(200)
+    response.write(begin)
+    if (request.url?.includes('tailnet_flow') === true) return
+    for (let i = 0; i < 8; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      response.write(`${i === 0 ? '' : ','}[${i},1]`)
+    }
+    response.end(']}]}]}')
+  })
+  const parsed = influxSchema.parse({ url, api: 'v1', db: 'flows', timeout: '1s' })
+  const http = createInfluxHttp({ ...parsed, url }, LABEL)
+  t.after(() => http.stop())
+  const places = { db: 'flows', from: identifier }
+  const store = createInfluxRowStore(
+    { api: 'v1', tailnet: TAILNET },
+    { http, label: LABEL, clock: systemClock, places },
+  )
+  assert.equal((await store.minutes(DAY_NS, DAY_NS + HOUR, signal)).length, 8)
+  await assert.rejects(store.rawPointCount(DAY_NS, signal), refusal('db_timeout', /did not answer within 1 s/))
+})
+
+test('1.x: raw points and minutes in places of their own', { skip }, async (t) => {
+  const influxd = await startInfluxd(t, { databases: ['flows'] })
+  for (const name of ['raw', 'minutes'])
+    await influxd.query(`CREATE RETENTION POLICY "${name}" ON "flows" DURATION 0s REPLICATION 1`)
+  const tags = (name: string) => `${name},tailnet=t`
+  for (const [rp, line] of [
+    ['raw', `${tags('tailnet_flow')},src_port=none flows=1i ${DAY_NS}`],
+    ['minutes', `${tags('tailnet_node')},node=n1 flows=1i ${DAY_NS}`],
+    ['autogen', `${tags('tailflux_minute')} points=1i ${DAY_NS}`],
+  ]) {
+    const answer = await fetch(`${influxd.url}/write?db=flows&rp=${rp}`, { method: 'POST', body: line! })
+    assert.equal(answer.status, 204)
+  }
+  const influx = influxSchema.parse({ url: influxd.url, api: 'v1', db: 'flows' })
+  const config = { influx, retention: { raw: 30 * 86_400_000, minutes: 60 * 86_400_000 }, storePath: '', tailnet: 't' }
+  const { rows, stop } = openRows(config, { clock: systemClock })
+  t.after(stop)
+  assert.equal(await rows.rawPointCount(DAY_NS, signal), 1)
+  assert.equal((await rows.reporting(DAY_NS, DAY_NS + HOUR, signal)).size, 1)
+  assert.equal((await rows.minutes(DAY_NS, DAY_NS + HOUR, signal)).length, 1)
 })

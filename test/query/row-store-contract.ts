@@ -253,6 +253,12 @@ export function rowStoreContract(
     )
     assert.deepEqual(asObject(await store.summed('tailnet_edge', DAY_NS, DAY_NS + HOUR, signal)), asObject(expected))
     assert.equal(expected.size, 2 + HOSTILE.length)
+    // A long range is summed by the database.
+    addTo(expected, minutes[0]!, EDGE)
+    assert.deepEqual(
+      asObject(await store.summed('tailnet_edge', DAY_NS, DAY_NS + 24n * HOUR, signal)),
+      asObject(expected),
+    )
   })
 
   contract('sums beyond what the database can hold', async ({ store, write }) => {
@@ -265,6 +271,8 @@ export function rowStoreContract(
     const found = await store.summed('tailnet_node_1h', DAY_NS, DAY_NS + 24n * HOUR, signal)
     assert.deepEqual(asObject(found), asObject(expected))
     assert.equal([...found.values()][0]?.[1], INTEGER_MAX)
+    const long = await store.summed('tailnet_node_1h', DAY_NS, DAY_NS + 90n * HOUR, signal)
+    assert.deepEqual(asObject(long), asObject(expected))
   })
 
   contract('who reports, minute by minute', async ({ store, write }) => {

@@ -28,7 +28,8 @@ interface InfluxRequest {
   readonly gzip?: boolean
   /** Of the answer; more is an error. Without it the first megabyte is taken and the rest broken off: for answers of which only the beginning matters. */
   readonly answerBytesMax?: number
-  /** Takes the bytes of an answer below 300 as they come, in place of its `body`, which is then empty. Must not throw. */
+  /** Takes the bytes of an answer below 300 as they come, in place of its `body`, which is then empty. The timeout begins again with each of them. Must
+   * not throw. */
   readonly onChunk?: (chunk: Uint8Array) => void
 }
 
@@ -150,8 +151,20 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   return {
     async send(request, signal) {
       signal.throwIfAborted()
-      const over = AbortSignal.timeout(config.timeout)
+      const patience = createPatience(config.timeout)
+      const over = patience.signal
       const either = AbortSignal.any([signal, over])
+      const { onChunk } = request
+      const wanted =
+        onChunk === undefined
+          ? request
+          : {
+              ...request,
+              onChunk(chunk: Uint8Array) {
+                patience.renew()
+                onChunk(chunk)
+              },
+            }
       try {
         const headers = {
           'content-type': 'text/plain; charset=utf-8',
@@ -160,7 +173,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
           ...request.headers,
         }
         const isQuery = request.method === 'GET'
-        const answer = await (isQuery ? exchange : post)({ ...request, headers }, either)
+        const answer = await (isQuery ? exchange : post)({ ...wanted, headers }, either)
         // The answer to a query is read by us, not shown.
         return isQuery && answer.status < 300 ? answer : { ...answer, body: secrets.scrub(answer.body) }
       } catch (error) {
@@ -175,10 +188,19 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
         const failure = unreachable(error, label, config.url)
         if (failure.reaction === 'hold') forget()
         throw failure
+      } finally {
+        patience.end()
       }
     },
     stop: forget,
   }
+}
+
+/** How long a server may say nothing. */
+function createPatience(ms: number) {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(new DOMException('no answer in time', 'TimeoutError')), ms)
+  return { signal: over.signal, renew: () => void timer.refresh(), end: () => clearTimeout(timer) }
 }
 
 /** Compressed as a whole: a body in chunks of unknown length is refused by some proxies (411). */
