@@ -146,8 +146,16 @@ function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan,
   const check = checkOf('retention', place)
   const { api } = config
   if (outcome === undefined) return skipped(check, NO_WRITE)
+  const facts = 'value' in outcome ? outcome.value : undefined
+  if (facts === 'not made yet') {
+    return error(
+      check,
+      `There is no ${place.label} yet. The first write would make it, and it would keep points forever.`,
+      place.ifMissing,
+    )
+  }
   const needMs = plan.latePassesMs.at(-1) ?? 0
-  if ('error' in outcome || outcome.value === 'unanswerable' || outcome.value === 'missing') {
+  if (facts === undefined || facts === 'unanswerable' || facts === 'missing') {
     const why = 'error' in outcome ? outcome.error.message : 'these credentials may not read it'
     const by = api === 'v3' ? ' (`influxdb3 show retention` shows it)' : ''
     return skipped(
@@ -155,7 +163,7 @@ function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan,
       `${why}${by}; it must be longer than ${formatDuration(needMs)}, the age of the last late pass`,
     )
   }
-  const { name, seconds } = outcome.value
+  const { name, seconds } = facts
   const wantedMs = place.retentionMs
   // A server may round: 1.x keeps no policy shorter than an hour.
   if (wantedMs !== undefined && seconds !== wantedMs / 1000) {

@@ -16,8 +16,9 @@ interface Retention {
   readonly seconds: number | undefined
 }
 
-/** `unanswerable`: this product does not report it. `missing`: no such bucket or policy, or these credentials may not see it. */
-export type RetentionFacts = Retention | 'unanswerable' | 'missing'
+/** `unanswerable`: this product does not report it. `missing`: no such bucket or policy, or these credentials may not see it. `not made yet`: a
+ * database of 3.x that the first write would make. */
+export type RetentionFacts = Retention | 'unanswerable' | 'missing' | 'not made yet'
 
 interface RetentionDeps {
   readonly http: InfluxHttp

@@ -315,6 +315,22 @@ test('answers of InfluxDB 2.x', async (t) => {
   assert.deepEqual(late.faults, ['✗ clock of the database'])
   assert.match(late.of('clock of the database').text, /10 min behind/)
 
+  const retention = { TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d' }
+  const others = { 'tailflux/raw': 7 * 86_400, 'tailflux/minutes': 30 * 86_400 }
+  const places = await ask({ others }, retention)
+  assert.deepEqual(places.faults, [])
+  assert.match(places.of('retention of raw').text, /tailflux\/raw keeps points for 7d/)
+  assert.match(places.of('sample point of minutes').text, /written and read back/)
+  const longer = await ask({ others: { ...others, 'tailflux/raw': 9 * 86_400 } }, retention)
+  assert.deepEqual(longer.faults, ['! retention of raw'])
+  assert.match(
+    longer.of('retention of raw').remedy ?? '',
+    /influx bucket update .*--retention 7d .*, or change retention\.raw/,
+  )
+  const noRaw = await ask({}, retention)
+  assert.deepEqual(noRaw.faults, ['✗ bucket'])
+  assert.match(noRaw.of('bucket').text, /tailflux\/raw.* not found.*retention\.raw asks for.*tailflux init/)
+
   const v3 = await ask({}, { INFLUX_API: 'v3' })
   assert.deepEqual(v3.faults, ['✗ write api', '✗ database name'])
 })
@@ -342,6 +358,21 @@ test('answers of InfluxDB 3', async (t) => {
   assert.match(refused.of('checkpoint').text, /is not noticed: .*432 Parquet files.*Raise --query-file-limit/)
   const stranger = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: 'another-token' })
   assert.deepEqual(stranger.faults, ['✗ database name'])
+  const others = { 'tailflux/raw': 7 * 86_400 }
+  const server = await startScriptedInflux(t, { version: '3.12.2', token, bucket: 'tailflux', others })
+  const places = await ask({
+    ...{ INFLUX_URL: server.url, INFLUX_API: 'v3', INFLUX_TOKEN: token },
+    ...{ TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d', TAILFLUX_RETENTION_REST: '365d' },
+  })
+  assert.deepEqual(places.faults, ['! retention', '✗ retention of minutes'])
+  assert.match(
+    places.of('retention').remedy ?? '',
+    /influxdb3 update database --database tailflux --retention-period 365d/,
+  )
+  assert.match(places.of('retention of raw').text, /tailflux\/raw keeps points for 7d/)
+  assert.match(places.of('retention of minutes').text, /no database tailflux\/minutes yet.*would keep points forever/)
+  assert.match(places.of('sample point of raw').text, /written and read back/)
+  assert.equal(places.of('sample point of minutes').status, 'skipped')
 })
 
 test('versions of InfluxDB 3 whose acknowledgement is worth less, or that keep an arbitrary one of two writes', async (t) => {

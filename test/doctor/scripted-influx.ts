@@ -10,6 +10,8 @@ export interface ScriptedInflux {
   readonly token: string
   readonly bucket: string
   readonly retentionSeconds?: number
+  /** Other buckets or databases, with their retention, seconds. */
+  readonly others?: Readonly<Record<string, number>>
   /** Without: InfluxQL does not find the bucket. */
   readonly hasMapping?: boolean
   /** The token may write, and nothing else. */
@@ -26,6 +28,7 @@ export interface ScriptedInflux {
 
 export async function startScriptedInflux(t: TestContext, script: ScriptedInflux): Promise<{ url: string }> {
   const isV3 = script.version.startsWith('3')
+  const others: Readonly<Record<string, number>> = script.others ?? {}
   let lines: string[] = []
   return await startHttpServer(t, async (request, response) => {
     let body = ''
@@ -52,7 +55,7 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
     if (!isKnown) return send(401, unknown)
     const asked = query.get(isV3 && pathname === '/api/v3/write_lp' ? 'db' : 'bucket')
     if (pathname === '/api/v2/write' || (isV3 && pathname === '/api/v3/write_lp')) {
-      if (!isV3 && asked !== script.bucket) {
+      if (!isV3 && asked !== script.bucket && others[asked ?? ''] === undefined) {
         return send(404, { code: 'not found', message: `bucket "${asked}" not found` })
       }
       if (body.startsWith('#')) {
@@ -62,16 +65,25 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
       return send(204)
     }
     if (pathname === '/api/v2/buckets' && !isV3) {
-      const buckets = {
-        name: script.bucket,
-        retentionRules: [{ type: 'expire', everySeconds: script.retentionSeconds ?? 0 }],
-      }
-      return send(200, { buckets: query.get('name') === script.bucket && !script.isWriteOnly ? [buckets] : [] })
+      const all = Object.entries({ [script.bucket]: script.retentionSeconds ?? 0, ...others })
+      const buckets = all.map(([name, everySeconds]) => ({ name, retentionRules: [{ type: 'expire', everySeconds }] }))
+      return send(200, { buckets: script.isWriteOnly ? [] : buckets.filter(({ name }) => name === query.get('name')) })
     }
     if (pathname === '/query') {
       if (script.isWriteOnly) return send(403, { code: 'forbidden', message: 'insufficient permissions' })
       if (script.hasMapping === false) {
         return send(200, { results: [{ statement_id: 0, error: `database not found: ${script.bucket}` }] })
+      }
+      const shown = /^SHOW RETENTION POLICIES ON "(.*)"$/.exec(query.get('q') ?? '')?.[1]
+      if (shown !== undefined && isV3 && script.others !== undefined) {
+        const seconds = shown === script.bucket ? (script.retentionSeconds ?? 0) : others[shown]
+        if (seconds === undefined) {
+          const why = `Cannot retrieve database: External error: database not found: ${shown}`
+          return send(200, { results: [{ statement_id: 0, error: why }] })
+        }
+        const values = [[shown, `${seconds / 3600}h0m0s`, true]]
+        const series = [{ name: 'retention_policies', columns: ['name', 'duration', 'default'], values }]
+        return send(200, { results: [{ statement_id: 0, series }] })
       }
       const question = /FROM "tailflux_window".* time >= (\d+) AND time <= (\d+)$/.exec(query.get('q') ?? '')
       if (question) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CollectorError } from '../../../src/base/errors.ts'
 import { batchOf, faultOf, influxWorld, live, someLines } from './influx-world.ts'
-import { fault, hang, OK, type Reply, reset, startScriptedInflux } from './scripted-influx.ts'
+import { fault, hang, imitateV1, OK, type Reply, reset, startScriptedInflux } from './scripted-influx.ts'
 
 test('each API has its own path, credentials and targets', async (t) => {
   const server = await startScriptedInflux(t)
@@ -115,6 +115,24 @@ test('what is wrong with rows of minutes neither stops raw points nor is told to
   assert.equal((await write(someLines(3), live(), 'raw')).written, 3)
   await sink.probe(live())
   assert.deepEqual(heard, ['3 written'])
+})
+
+test('rows that the database refuses for good say nothing about raw points', async (t) => {
+  const server = await startScriptedInflux(t)
+  const refusesAll = imitateV1(new Map(), () => true)
+  const refusesOdd = imitateV1(new Map(), (line) => line.includes('src=odd'))
+  server.script((asked) => (asked.query['rp'] === 'minutes' ? refusesAll(asked) : refusesOdd(asked)))
+  const { sink, write, letters } = influxWorld({ url: server.url, api: 'v1', retention: { raw: 7, minutes: 30 } })
+  const of = (node: number) => `tailnet_node,node=n${node}CNTRL v=1i ${1_793_620_000_000_000_000n + BigInt(node)}`
+  const rows = { ...batchOf([1, 2, 3, 4, 5].map(of), 'minutes'), isBestEffort: true } as const
+  assert.match((await faultOf(sink.write(rows, live()))).message, /refuses every line of every node/)
+  // One line, refused: of several nodes nothing is taken, but those were rows.
+  const odd = ['tailnet_flow,node=n1CNTRL,src=odd v=1i 1793620000000000001']
+  assert.deepEqual(await write(odd, live(), 'raw'), { written: 0, rejected: 1, expired: 0 })
+  assert.deepEqual(
+    letters.map(({ text }) => text).filter((text) => text.includes('odd')),
+    odd,
+  )
 })
 
 test('a path in the URL is kept', async (t) => {
