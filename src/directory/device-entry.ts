@@ -47,7 +47,12 @@ export function entryOfNode(
 }
 
 function labels(name: string, owner: string, os: string, mask: NameMask) {
-  return { name: clean(mask.name(name) ?? ''), owner: clean(mask.owner(owner) ?? ''), os: clean(os) }
+  return { name: clean(mask.name(name) ?? ''), owner: clean(ownerOf(owner, mask)), os: clean(os) }
+}
+
+/** The masked form of an owner; empty when it is not known, or dropped. */
+export function ownerOf(owner: string, mask: NameMask): string {
+  return owner === '' ? '' : (mask.owner(owner) ?? '')
 }
 
 function clean(text: string): string {

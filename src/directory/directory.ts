@@ -10,7 +10,7 @@ import { messageOf } from '../base/errors.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Device, Source } from '../source/source.ts'
-import { entriesOfList, type NameMask } from './device-entry.ts'
+import { entriesOfList, type NameMask, ownerOf } from './device-entry.ts'
 import { createDeviceHistory, type DeviceHistory, type DeviceVersion, minuteOf } from './device-history.ts'
 import { createDeviceList } from './device-list.ts'
 import type { DeviceStore } from './device-store.ts'
@@ -229,7 +229,7 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
       device(node) {
         const version = from.at(node, minute, countsBackwards)
         if (version === undefined) return undefined
-        return { name: mask.name(version.name) ?? '', owner: mask.owner(version.owner) ?? '', os: version.os }
+        return { name: mask.name(version.name) ?? '', owner: ownerOf(version.owner, mask), os: version.os }
       },
       networkOf: networksOf(deps.networksAt(minuteNs)),
     }

@@ -392,6 +392,8 @@ test('names are masked before anything keeps them, as their minute says', async 
   assert.equal(database.points.get(`n1CNTRL ${NOON + 1}`)?.owner, 'user-x')
   await clock.advance(3_600_000)
   say('n1CNTRL', nodeInfo(1))
+  say('n2CNTRL', nodeInfo(2, { user: undefined }))
+  assert.equal(directory.at(minuteNs(NOON + 62), false).device('n2CNTRL')?.owner, '', 'unknown stays unknown')
   const name = (minute: number) => directory.at(minuteNs(minute), false).device('n1CNTRL')?.name
   assert.deepEqual([name(NOON + 1), name(NOON + 59), name(NOON + 62)], ['name-6', 'name-6', 'host-1'])
   assert.equal(name(NOON + 120), '', 'a name that is known is not shown either')

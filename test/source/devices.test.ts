@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { createElementList } from '../../src/source/devices.ts'
+import { NOON_NS } from '../helpers/fake-clock.ts'
 import { json, text } from '../helpers/scripted-api.ts'
 import { apiAndSource, faultOf } from './api-and-source.ts'
 
@@ -41,6 +42,40 @@ test('a device is called by the first part of its FQDN, or by its host name', as
     { nodeId: '4', name: 'older-api', addresses: ['100.64.0.4'] },
   ])
   assert.equal(api.asked()[0]?.url, '/api/v2/tailnet/-/devices')
+})
+
+test('the OS, and whether a device is connected, come from the list; older answers say when it was seen', async (t) => {
+  const { api, source, signal } = await apiAndSource(t)
+  const seen = (agoMs: number) => new Date(Number(NOON_NS / 1_000_000n) - agoMs).toISOString()
+  const device = (number: number, more: object) => ({
+    nodeId: `n${number}`,
+    name: `h${number}`,
+    addresses: [],
+    ...more,
+  })
+  api.on(
+    'devices',
+    json(200, {
+      devices: [
+        device(1, { os: 'linux', connectedToControl: true }),
+        device(2, { os: 7, connectedToControl: false, lastSeen: seen(0) }),
+        device(3, { lastSeen: seen(60_000) }),
+        device(4, { lastSeen: seen(3_600_000) }),
+        device(5, { connectedToControl: 'yes', lastSeen: 'never' }),
+      ],
+    }),
+  )
+  const devices = await source.devices(signal)
+  assert.deepEqual(
+    devices.map(({ os, isConnected }) => [os, isConnected]),
+    [
+      ['linux', true],
+      [undefined, undefined],
+      [undefined, true],
+      [undefined, undefined],
+      [undefined, undefined],
+    ],
+  )
 })
 
 test('fifty thousand devices are read, however large their answer', async (t) => {
