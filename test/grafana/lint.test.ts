@@ -314,7 +314,7 @@ test('the 95th percentile, totals and the view of the reporter are there', () =>
     const { panels } = dashboards.find((dashboard) => dashboard.uid === uid)!
     const has = (words: RegExp, source: string) =>
       panels.some((panel) => words.test(panel.description ?? '') && JSON.stringify(panel).includes(source))
-    assert.ok(has(/Both ends report a connection; here it is one row/, '${edge'), uid)
+    assert.ok(has(/Both endpoints report a connection; here it is one row/, '${edge'), uid)
     assert.ok(has(/own view|by the report of the device that sent them/, '${nodes:raw}'), uid)
   }
 })

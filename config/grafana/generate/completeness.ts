@@ -11,14 +11,14 @@ const BOTH = share('edges_both', 'edges', 'both')
 export function completeness(id: number): PanelBuilder {
   return stat({
     id,
-    title: 'Reporting, and seen from both ends',
-    description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both ends reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
+    title: 'Reporting, and seen from both endpoints',
+    description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both endpoints reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
     unit: 'percent',
     decimals: 1,
     color: 'green',
     queries: [
       ['reporting', select(REPORTING, minutes)],
-      ['both ends', select(BOTH, minutes)],
+      ['both endpoints', select(BOTH, minutes)],
     ],
   })
 }
@@ -81,12 +81,12 @@ export function completenessGraphs(): Panels {
       12,
       series({
         id: 44,
-        title: 'Seen from both ends',
-        description: `Of the edges of each minute, the percentage that both ends reported. Where it falls, devices stopped reporting or records are late. ${NO_TRAFFIC}`,
+        title: 'Seen from both endpoints',
+        description: `Of the edges of each minute, the percentage that both endpoints reported. Where it falls, devices stopped reporting or records are late. ${NO_TRAFFIC}`,
         unit: 'percent',
         max: 100,
         interval: '1m',
-        queries: [['both ends', overTime(BOTH, minutes, 'none')]],
+        queries: [['both endpoints', overTime(BOTH, minutes, 'none')]],
       }),
     ],
   ]

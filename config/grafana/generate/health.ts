@@ -128,7 +128,7 @@ export function health() {
             series({
               id: 22,
               title: 'Raw points and rows per minute',
-              description: `Mean per minute: what the minutes were made from, and how many rows they have. Rows are fewer, because both ends and all records of a minute are one. ${NO_TRAFFIC}`,
+              description: `Mean per minute: what the minutes were made from, and how many rows they have. Rows are fewer, because both endpoints and all records of a minute are one. ${NO_TRAFFIC}`,
               unit: 'short',
               interval: '1m',
               queries: [

@@ -21,12 +21,12 @@ export const OF_TAILNET = '"tailnet" =~ /^$tailnet$/'
 export const OF_KIND = `"kind" = '$kind'`
 /** The reporting device, of rows of nodes. */
 export const OF_NODES = '"node_name" =~ /^$node$/'
-/** One end or the other, of edges. */
-export const END_IS_NODE = '("src_name" =~ /^$node$/ OR "dst_name" =~ /^$node$/)'
-export const END_IS_OWNED = '("src_owner" =~ /^$owner$/ OR "dst_owner" =~ /^$owner$/)'
+/** One endpoint or the other, of edges. */
+export const ENDPOINT_IS_NODE = '("src_name" =~ /^$node$/ OR "dst_name" =~ /^$node$/)'
+export const ENDPOINT_IS_OWNED = '("src_owner" =~ /^$owner$/ OR "dst_owner" =~ /^$owner$/)'
 export const kindIs = (kind: 'virtual' | 'subnet' | 'exit' | 'physical') => `"kind" = '${kind}'`
 export const roleIs = (role: 'peer' | 'client' | 'router' | 'exit') => `"role" = '${role}'`
-/** Edges of exit traffic with an end that is told. The others cannot be matched with what the exit node says, so they are in no total. */
+/** Edges of exit traffic with an endpoint that is told. The others cannot be matched with what the exit node says, so they are in no total. */
 export const IS_MATCHED = `"path" != 'unknown'`
 
 /** An address that Tailscale gives out, and that no device has: that of a service. */

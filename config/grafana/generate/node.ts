@@ -8,7 +8,7 @@ import {
   DEVICES,
   EDGE_BYTES,
   EDGES,
-  END_IS_NODE,
+  ENDPOINT_IS_NODE,
   FLOWS,
   type From,
   IS_MATCHED,
@@ -52,7 +52,7 @@ export function nodeDashboard() {
     table({
       id,
       title,
-      description: `${what} ${EDGE_ONCE} There: from the device that connects to the one that serves. ${ONE_KIND} "none" is an end that Tailscale leaves out of exit traffic.`,
+      description: `${what} ${EDGE_ONCE} There: from the device that connects to the one that serves. ${ONE_KIND} "none" is an endpoint that Tailscale leaves out of exit traffic.`,
       query: topRows(EDGE_BYTES, {
         ...edges,
         where: [...edges.where, `"${near}_name" =~ /^$node$/`],
@@ -168,7 +168,7 @@ export function nodeDashboard() {
               description: `${EDGE_ONCE} ${PHYSICAL} ${RELAYED}`,
               query: topRows(EDGE_BYTES, {
                 from: EDGES,
-                where: [kindIs('physical'), END_IS_NODE],
+                where: [kindIs('physical'), ENDPOINT_IS_NODE],
                 by: ['src_name', 'dst_name', 'path'],
               }),
               columns: [
@@ -242,7 +242,7 @@ export function nodeDashboard() {
             table({
               id: 50,
               title: 'Top $topn raw entries ($kind)',
-              description: `Raw points, by addresses and ports, before names and before both ends are brought together. ${REPORTER_VIEW} The peer reports the same bytes once more: not for totals. ${ONE_KIND} Empty where raw points are no longer kept.`,
+              description: `Raw points, by addresses and ports, before names and before both endpoints are brought together. ${REPORTER_VIEW} The peer reports the same bytes once more: not for totals. ${ONE_KIND} Empty where raw points are no longer kept.`,
               query: topRows([...NODE_BYTES, ['sum("flows")', 'flows']], {
                 from: FLOWS,
                 where: [OF_KIND, '"node" =~ /^$node_id$/'],

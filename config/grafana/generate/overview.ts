@@ -45,7 +45,7 @@ import {
 export function overview() {
   const chosen: From = { from: NODES, where: [OF_KIND] }
   const ofKind = (name: 'virtual' | 'subnet' | 'physical'): From => ({ from: NODES, where: [kindIs(name)] })
-  /** Exit nodes report both directions of all that they carry. What clients say of exit traffic has no ends to match it by. */
+  /** Exit nodes report both directions of all that they carry. What clients say of exit traffic has no endpoints to match it by. */
   const exit: From = { from: NODES, where: [kindIs('exit'), roleIs('exit')] }
   const physical = ofKind('physical')
 
@@ -203,7 +203,7 @@ export function overview() {
             table({
               id: 22,
               title: 'Top $topn pairs ($kind)',
-              description: `${EDGE_ONCE} ${EDGE_WAYS} ${WHOLE_STEPS} ${ONE_KIND} A name "none" is an end that Tailscale leaves out of exit traffic.`,
+              description: `${EDGE_ONCE} ${EDGE_WAYS} ${WHOLE_STEPS} ${ONE_KIND} A name "none" is an endpoint that Tailscale leaves out of exit traffic.`,
               query: topRows(EDGE_BYTES, {
                 from: EDGE_SUMS,
                 where: [OF_KIND, IS_MATCHED],
@@ -233,7 +233,7 @@ export function overview() {
             series({
               id: 31,
               title: 'Flows ($kind)',
-              description: `Connection entries in the flow logs per second, of both ends where both report. A jump without a jump in bytes is what a scan looks like. ${NO_TRAFFIC} ${ONE_KIND}`,
+              description: `Connection entries in the flow logs per second, of both endpoints where both report. A jump without a jump in bytes is what a scan looks like. ${NO_TRAFFIC} ${ONE_KIND}`,
               unit: 'cps',
               queries: [['flows', overTime('sum("flows") * 1000.0 / $__interval_ms AS "flows"', chosen)]],
             }),

@@ -8,7 +8,7 @@ import {
   countRows,
   EDGE_BYTES,
   EDGES,
-  END_IS_NODE,
+  ENDPOINT_IS_NODE,
   type From,
   kindIs,
   NODES,
@@ -29,7 +29,7 @@ const RELAY = '"path" =~ /^derp-/'
 
 export function paths() {
   const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
-  const relayed: From = { from: EDGES, where: [kindIs('physical'), RELAY, END_IS_NODE] }
+  const relayed: From = { from: EDGES, where: [kindIs('physical'), RELAY, ENDPOINT_IS_NODE] }
   const about = `${SENT_ONCE} ${PHYSICAL} ${RELAYED}`
   const ofEdges = `${EDGE_ONCE} ${PHYSICAL}`
 

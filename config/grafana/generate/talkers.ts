@@ -10,8 +10,8 @@ import {
   EDGE_BYTES,
   EDGE_SUMS,
   EDGES,
-  END_IS_NODE,
-  END_IS_OWNED,
+  ENDPOINT_IS_NODE,
+  ENDPOINT_IS_OWNED,
   type From,
   IS_MATCHED,
   NODE_BYTES,
@@ -24,11 +24,11 @@ import {
   topRows,
 } from './influxql.ts'
 import { type SeriesOptions, stat, table, withEarlier } from './panels.ts'
-import { common, end, kind, node, owner, shift, topn } from './variables.ts'
+import { common, endpoint, kind, node, owner, shift, topn } from './variables.ts'
 import { BEFORE, EDGE_ONCE, EDGE_WAYS, ONE_KIND, P95, REPORTER_VIEW, toTalkersOf, WHOLE_STEPS } from './words.ts'
 
 export function talkers() {
-  const chosen: From = { from: EDGE_SUMS, where: [OF_KIND, IS_MATCHED, END_IS_NODE, END_IS_OWNED] }
+  const chosen: From = { from: EDGE_SUMS, where: [OF_KIND, IS_MATCHED, ENDPOINT_IS_NODE, ENDPOINT_IS_OWNED] }
   const pair: From = {
     from: EDGES,
     where: [OF_KIND, IS_MATCHED, '"src_name" =~ /^${src:regex}$/ AND "dst_name" =~ /^${dst:regex}$/'],
@@ -66,8 +66,8 @@ export function talkers() {
       kind(),
       node(true),
       owner(),
-      end('src', 'From'),
-      end('dst', 'To'),
+      endpoint('src', 'From'),
+      endpoint('dst', 'To'),
       topn(),
       shift(),
     ],
@@ -109,7 +109,7 @@ export function talkers() {
             table({
               id: 20,
               title: 'Top $topn pairs of owners ($kind)',
-              description: `The tags of each end, else its user. ${EDGE_WAYS} ${WHOLE_STEPS} ${about}`,
+              description: `The tags of each endpoint, else its user. ${EDGE_WAYS} ${WHOLE_STEPS} ${about}`,
               query: topRows(EDGE_BYTES, { ...chosen, by: ['src_owner', 'dst_owner'] }),
               columns: [columns.fromOwner, columns.toOwners, ...columns.edgeBytes],
               sortBy: columns.bytes.title,

@@ -101,7 +101,7 @@ export const owner = () =>
     .includeAll(true)
     .allValue('.*')
     .current(ALL)
-    .description('Tags of a device, else its user. At either end.')
+    .description('Tags of a device, else its user. At either endpoint.')
 
 /** Names of the devices that carry traffic of others. */
 export const router = (name: string, label: string, role: 'router' | 'exit') =>
@@ -116,8 +116,8 @@ export const router = (name: string, label: string, role: 'router' | 'exit') =>
     .current(ALL)
     .description('Devices that report traffic of other devices.')
 
-/** One end of the pair that is looked at. Nothing is chosen at first. */
-export const end = (name: 'src' | 'dst', label: string) =>
+/** One endpoint of the pair that is looked at. Nothing is chosen at first. */
+export const endpoint = (name: 'src' | 'dst', label: string) =>
   new sdk.TextBoxVariableBuilder(name)
     .label(label)
     .defaultValue('none chosen')

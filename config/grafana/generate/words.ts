@@ -7,7 +7,7 @@ export const SENT_ONCE =
   'Bytes sent, by the report of the device that sent them: every byte is counted once. What devices that do not report sent is missing; the health dashboard shows how many there are.'
 /** Of edges. */
 export const EDGE_ONCE =
-  'Both ends report a connection; here it is one row in which every byte is counted once: what a device sent by its own report, or by that of the receiver if the device does not report.'
+  'Both endpoints report a connection; here it is one row in which every byte is counted once: what a device sent by its own report, or by that of the receiver if the device does not report.'
 /** Of tables of all edges. */
 export const WHOLE_STEPS =
   'Over more than half a day in whole hours, over more than a week in whole days (UTC), so without the part of an hour or day in which the range begins.'
