@@ -40,11 +40,12 @@ const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
 const decoder = new TextDecoder()
 
-/** Ranges up to this length read this tier: two days, 30 days, whatever is longer. */
+/** Ranges up to this length read this tier: two days, 30 days, whatever is longer. Graphs have no shorter steps than `step`, and the 95th percentile is
+ * one of means over `mean`. */
 const READ_UP_TO = [
-  { tier: 'minutes', suffix: '', rangeNs: 2n * DAY },
-  { tier: 'hours', suffix: '_1h', rangeNs: 30n * DAY },
-  { tier: 'days', suffix: '_1d', rangeNs: 36_525n * DAY },
+  { tier: 'minutes', suffix: '', rangeNs: 2n * DAY, step: '1m', mean: '5m' },
+  { tier: 'hours', suffix: '_1h', rangeNs: 30n * DAY, step: '1h', mean: '1h' },
+  { tier: 'days', suffix: '_1d', rangeNs: 36_525n * DAY, step: '1d', mean: '1d' },
 ] as const
 
 export function createTiers(
@@ -116,15 +117,19 @@ export function createTiers(
     async describe() {
       if (clock.monotonicMs() - describedMs < DESCRIBED_MS) return
       const nowNs = clock.now()
-      const kept = [options.minutesKeptMs, options.restKeptMs, options.restKeptMs]
+      // Days are read for whatever is older than the others hold, so that every range finds a tier.
+      const kept = [options.minutesKeptMs, options.restKeptMs, undefined]
       let lines = ''
-      for (const [index, { tier, suffix, rangeNs }] of READ_UP_TO.entries()) {
+      for (const [index, { tier, suffix, rangeNs, step, mean }] of READ_UP_TO.entries()) {
         const keptMs = kept[index]
         const fields = {
           max_ms: rangeNs / MS,
           oldest_ms: keptMs === undefined ? 0n : nowNs / MS - BigInt(keptMs),
           edge: options.from(`tailnet_edge${suffix}`),
           node: options.from(`tailnet_node${suffix}`),
+          flow: options.from('tailnet_flow'),
+          step,
+          mean,
         }
         lines += decoder.decode(encodeLine('tailflux_tier', { tailnet, tier }, fields, nowNs))
       }

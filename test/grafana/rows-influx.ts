@@ -3,16 +3,7 @@
 import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import type { Scope } from '../services/server-process.ts'
-import {
-  DAY_MS,
-  HOUR_MS,
-  MINUTE_MS,
-  type Row,
-  type Rows,
-  type SimulatedRows,
-  type StepMs,
-  type Tags,
-} from './simulated-rows.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, type Rows, type SimulatedRows, type StepMs, type Tags } from './simulated-rows.ts'
 
 export const DB = 'tailflux'
 export const TAILNET = 'demo'
@@ -83,27 +74,21 @@ export async function startRowsInflux(rows: SimulatedRows, scope?: Scope): Promi
   return {
     influx,
     write,
-    async fill({ stepMs, suffix, policy }, stretches, each) {
+    async fill({ stepMs, suffix, policy = 'autogen' }, stretches, each) {
       let count = 0
-      function* all(pick: (one: Rows) => readonly Row[], tell: boolean) {
-        for (const [fromMs, toMs] of stretches)
-          for (let timeMs = fromMs; timeMs < toMs; timeMs += stepMs) {
-            const one = rows.at(timeMs, stepMs)
-            if (tell) each?.(one)
-            count += pick(one).length
-            yield* pick(one)
-          }
-      }
-      await write(
-        `tailnet_edge${suffix}`,
-        all(({ edges }) => edges, true),
-        policy,
-      )
-      await write(
-        `tailnet_node${suffix}`,
-        all(({ nodes }) => nodes, false),
-        policy,
-      )
+      let text = ''
+      for (const [fromMs, toMs] of stretches)
+        for (let timeMs = fromMs; timeMs < toMs; timeMs += stepMs) {
+          const one = rows.at(timeMs, stepMs)
+          each?.(one)
+          for (const row of one.edges) text += lineOf(`tailnet_edge${suffix}`, row)
+          for (const row of one.nodes) text += lineOf(`tailnet_node${suffix}`, row)
+          count += one.edges.length + one.nodes.length
+          if (text.length < BATCH_CHARACTERS) continue
+          await post(text, policy)
+          text = ''
+        }
+      if (text !== '') await post(text, policy)
       return count
     },
     async announce(oldestMs) {

@@ -71,8 +71,9 @@ export function simulatedRows({
   readonly nodes: number
   readonly seed: number
 }): SimulatedRows {
-  const random = (...parts: number[]) => hashed(seed, ...parts)
-  const pick = <T>(list: readonly T[], ...parts: number[]) => list[Math.floor(random(...parts) * list.length)]!
+  const random = (about: number, a = 0, b = 0, c = 0) => hashed(seed, about, a, b, c)
+  const pick = <T>(list: readonly T[], about: number, a: number, b = 0, c = 0) =>
+    list[Math.floor(random(about, a, b, c) * list.length)]!
   const nodes = Array.from({ length: count }, (_, index): SimulatedNode => {
     const role = index % 25 === 3 ? 'router' : index % 25 === 4 ? 'exit' : 'plain'
     return {
@@ -284,13 +285,14 @@ export function simulatedRows({
 }
 
 /** A number in [0, 1) from some numbers. */
-function hashed(...parts: readonly number[]): number {
-  let hash = 0x811c9dc5
-  for (const part of parts) {
-    hash = Math.imul(hash ^ (part | 0), 0x01000193)
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
-    hash ^= hash >>> 12
-  }
+function hashed(seed: number, about: number, a: number, b: number, c: number): number {
+  let hash = mixed(mixed(mixed(mixed(mixed(0x811c9dc5, seed), about), a), b), c)
   hash = Math.imul(hash ^ (hash >>> 16), 0x297a2d39)
   return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32
+}
+
+function mixed(hash: number, part: number): number {
+  hash = Math.imul(hash ^ (part | 0), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+  return hash ^ (hash >>> 12)
 }

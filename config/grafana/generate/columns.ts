@@ -17,8 +17,8 @@ export const region: Column = { name: 'path', title: 'Region', texts: DERP_REGIO
 export const proto: Column = { name: 'proto', title: 'Protocol' }
 export const port: Column = { name: 'port', title: 'Port' }
 export const bytes: Column = { name: 'bytes', title: 'Both ways', unit: 'decbytes', bar: true }
-export const forth: Column = { name: 'forth', title: 'There', unit: 'decbytes' }
-export const back: Column = { name: 'back', title: 'Back', unit: 'decbytes' }
+const forth: Column = { name: 'forth', title: 'There', unit: 'decbytes' }
+const back: Column = { name: 'back', title: 'Back', unit: 'decbytes' }
 /** As many as EDGE_BYTES has. */
 export const edgeBytes = [bytes, forth, back] as const
 export const tag = (name: string, title: string): Column => ({ name, title })

@@ -88,8 +88,6 @@ export const BOTH_WAYS = 'sum("tx_bytes") + sum("rx_bytes")'
 export const bitsPerSecondBothWays = (as: string) => `(${BOTH_WAYS}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
 export const bitsPerSecond = (field: string, as: string) =>
   `sum(${quoted(field)}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
-export const packetsPerSecond = (field: string, as: string) =>
-  `sum(${quoted(field)}) * 1000.0 / $__interval_ms AS ${quoted(as)}`
 export const sum = (field: string, as: string) => `sum(${quoted(field)}) AS ${quoted(as)}`
 /** Percent of one sum in another. */
 export const share = (part: string, whole: string, as: string) =>

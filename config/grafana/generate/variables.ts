@@ -7,7 +7,7 @@ const DATASOURCE_UID = 'tailflux-influxdb'
 /** Data source of all panels. */
 export const DS = '${ds}'
 
-export const source = () =>
+const source = () =>
   new sdk.DatasourceVariableBuilder('ds')
     .label('Data source')
     .type('influxdb')
@@ -28,7 +28,7 @@ function tagValues(name: string, label: string, text: string): sdk.QueryVariable
   return query(name, text).label(label).sort(sdk.VariableSort.NaturalAsc)
 }
 
-export const tailnet = () =>
+const tailnet = () =>
   tagValues('tailnet', 'Tailnet', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "tailnet"`)
     .includeAll(true)
     .allValue('.*')
