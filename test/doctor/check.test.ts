@@ -1,6 +1,7 @@
 /** `check` as a whole: against the simulated API, a real InfluxDB 1.x, a real VictoriaMetrics, and servers that answer like 2.x and 3.x. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { diagnoseLimits } from '../../src/doctor/diagnose-server.ts'
@@ -254,6 +255,29 @@ test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async
   assert.match(writer.of('sample point').text, /not read back, because these credentials cannot read/)
   assert.equal(writer.of('checkpoint').status, 'skipped')
   assert.deepEqual((await as('admin', 'admin')).faults, [])
+})
+
+test('the statements for places of 1.x in the documentation make what check asks for', {
+  skip: await missing('influxd'),
+}, async (t) => {
+  const influxd = await startInfluxd(t, {
+    auth: true,
+    settings: { data: { 'max-values-per-tag': 0, 'max-series-per-database': 0 } },
+  })
+  await influxd.query(`CREATE USER "tailflux" WITH PASSWORD 'secret'`)
+  const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+  const statements = /## Places and retention.*?```sql\n(.*?)```/s.exec(text)?.[1]?.trim().split('\n') ?? []
+  assert.equal(statements.length, 4)
+  for (const statement of statements) assert.equal((await influxd.query(statement))[0]?.error, undefined, statement)
+  const { faults, of } = await checked(t, {
+    ...apiOf(await demo(t)),
+    ...{ INFLUX_URL: influxd.url, INFLUX_API: 'v1', INFLUX_DB: 'flows' },
+    ...{ INFLUX_USER: 'tailflux', INFLUX_PASSWORD: 'secret' },
+    ...{ TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d', TAILFLUX_RETENTION_REST: '730d' },
+  })
+  assert.deepEqual(faults, [])
+  assert.match(of('retention').text, /rest keeps points for 730d/)
+  for (const place of ['raw', 'minutes']) assert.match(of(`sample point of ${place}`).text, /written and read back/)
 })
 
 test('a real VictoriaMetrics', { skip: await missing('victoria-metrics') }, async (t) => {
