@@ -378,7 +378,8 @@ const FORMS: Form[] = [
     'rejectedAbove',
     { summary: '{node_id}' },
     minutesOf(
-      virtual.filter(({ tags }) => tags['proto'] === 'tsmp'),
+      // What began before noon and was read after it counts too.
+      all.filter(({ measurement, tags }) => measurement === 'flow' && tags['proto'] === 'tsmp'),
       tag('node'),
       field('tx_pkts'),
     ),
@@ -501,9 +502,9 @@ for (const [index, { name, holds }] of FORMS.entries()) {
   })
 }
 
-/** Alerts have names, the truth has ids. */
+/** Alerts have names, or the address of what is not in the device list; the truth has ids. */
 function compareNew(mine: typeof fired, holds: Form['holds']): void {
-  const names = new Map(tailnet.nodes.map(({ nodeId, hostname }) => [nodeId, hostname]))
+  const names = new Map(tailnet.nodes.map(({ nodeId, hostname, listed, v4 }) => [nodeId, listed ? hostname : v4.text]))
   const wanted = [...holds].flatMap(([pair, minutes]) => {
     const [one = '', other = ''] = pair.split(' ').map((id) => names.get(id) ?? id)
     return [...minutes].map((minute) => `${one} and ${other} exchanged traffic for the first time in 1 h ${minute}`)

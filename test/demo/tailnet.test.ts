@@ -10,7 +10,7 @@ test('the demo shows what the simulator of the tests describes with its default 
     { seed: 9, nodes: 5 },
   ]) {
     const demo = createDemoTailnet(options)
-    const simulated = createTailnet(options)
+    const simulated = createTailnet({ ...options, renames: 'demo' })
     const messages = [...demo.messages(NOON, NOON + 20n * MINUTE)]
     assert.ok(messages.length > 200, `${messages.length} messages`)
     assertSame(messages, [...simulated.messages(NOON, NOON + 20n * MINUTE)])

@@ -9,7 +9,7 @@ export interface ScanOptions {
 }
 
 /** From `atNs` on the node has this name: in records by `start`, in the device list by the server's clock. */
-export interface Rename {
+interface Rename {
   /** Index of the node. */
   readonly node: number
   readonly atNs: bigint
@@ -37,7 +37,8 @@ export interface TailnetOptions {
   /** Split records, re-uploads, late uploads, records logged exactly on a whole minute. */
   readonly disorder?: boolean
   readonly scan?: ScanOptions
-  readonly renames?: readonly Rename[]
+  /** `demo`: as in the demo, where some laptops are renamed now and then. */
+  readonly renames?: readonly Rename[] | 'demo'
   /** No records begin before this. */
   readonly epochNs?: bigint
   /** Delay from `logged` until the API returns the record, ns. Must be a pure function. */
@@ -89,7 +90,7 @@ export function fullOptions(options: TailnetOptions): FullOptions {
   const { nodes = 0, tuples = 0 } = full.scan ?? {}
   if (!isCount(nodes, full.nodes) || !isCount(tuples, SCAN_TUPLES_MAX))
     throw new RangeError(`scan must have 0 to ${full.nodes} nodes and 0 to ${SCAN_TUPLES_MAX} tuples`)
-  for (const { node } of full.renames)
+  for (const { node } of full.renames === 'demo' ? [] : full.renames)
     if (!Number.isInteger(node) || node < 0 || node >= full.nodes)
       throw new RangeError(`there is no node ${node} to rename`)
   return full

@@ -10,7 +10,7 @@ import { createTimes } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
 import { type Clocks, createEdgeTruth, type TrueEdge } from './edge-truth.ts'
 import { bigCounters, hostileNode, hostileTraffic, scanTimes, scanTraffic } from './hostile.ts'
-import { type FullOptions, fullOptions, type Rename, type TailnetOptions } from './options.ts'
+import { type FullOptions, fullOptions, type TailnetOptions } from './options.ts'
 import { type Sums, sumsOf } from './sums.ts'
 import { type TruthOptions, type TruthPoint, truthOf } from './truth.ts'
 
@@ -110,14 +110,15 @@ function recordsOf(options: FullOptions, nodes: readonly DemoNode[], presence: P
   return createRecords(nodes, traffic, times, presence)
 }
 
-/** The name of a node is that of its newest rename before the time, or else the one that it has in the demo then. */
-function namesAfter(renames: readonly Rename[]): NameOf {
-  if (renames.length === 0) return nameAt
+/** The name of a node is that of its newest rename before the time. */
+function namesAfter(renames: FullOptions['renames']): NameOf {
+  if (renames === 'demo') return nameAt
+  if (renames.length === 0) return ({ hostname }) => hostname
   const byNode = Map.groupBy(
     renames.toSorted((a, b) => Number(a.atNs - b.atNs)),
     ({ node }) => node,
   )
-  return (node, atNs) => byNode.get(node.index)?.findLast((rename) => rename.atNs <= atNs)?.name ?? nameAt(node, atNs)
+  return ({ index, hostname }, atNs) => byNode.get(index)?.findLast((rename) => rename.atNs <= atNs)?.name ?? hostname
 }
 
 /** Only what was given: an option that is undefined is not one that is absent. */
