@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import { DELIVERY_MUTANTS } from './list/delivery.ts'
 import { OBSERVERS_MUTANTS } from './list/observers.ts'
 import { PIPELINE_MUTANTS } from './list/pipeline.ts'
+import { QUERY_MUTANTS } from './list/query.ts'
 import { RECOVERY_MUTANTS } from './list/recovery.ts'
 import { SERVICE_MUTANTS } from './list/service.ts'
 import { SINK_MUTANTS } from './list/sink.ts'
@@ -25,6 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...PIPELINE_MUTANTS,
   ...RECOVERY_MUTANTS,
   ...SINK_MUTANTS,
+  ...QUERY_MUTANTS,
   ...OBSERVERS_MUTANTS,
   ...SERVICE_MUTANTS,
 ]
