@@ -13,10 +13,33 @@ export const SOURCE_MUTANTS: readonly Mutant[] = [
     name: 'node dropped from the identity',
     file: 'src/flatten/flatten.ts',
     in: 'flatten',
-    find: 'naming.name(message)',
-    replace: `naming.name(message)
-points.node = 'any'
-points.nodeName = 'any'`,
+    find: 'points.digest = digest.of(message.nodeId, startNs)',
+    replace: `points.digest = digest.of(message.nodeId, startNs)
+points.node = 'any'`,
+  },
+  {
+    name: 'settings of now make points of before',
+    file: 'src/flatten/flatten.ts',
+    in: 'flatten',
+    find: 'aggregation.ports = portsAt(startNs)',
+    replace: 'aggregation.ports = portsAt(1n << 62n)',
+    tests: ['test/flatten/flatten.test.ts'],
+  },
+  {
+    name: 'both ports of a service are kept',
+    file: 'src/flatten/aggregate.ts',
+    in: 'aggregateEntries',
+    find: 'if (srcPort === port) srcKept = port',
+    replace: 'srcKept = port',
+    tests: ['test/flatten/flatten.test.ts'],
+  },
+  {
+    name: 'what a key is missing for is written without a mask',
+    file: 'src/privacy/masked.ts',
+    in: 'flatten',
+    find: "if (mask === 'keep') return flattener.flatten(message)",
+    replace: "if (mask === 'keep' || mask === 'no_key') return flattener.flatten(message)",
+    tests: ['test/privacy/masked.test.ts'],
   },
   {
     name: 'a wild clock is believed',
