@@ -14,9 +14,8 @@ import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetSource, tailnetTag } from './config/settings.ts'
 import { missingKey, settingsShape, tailnetNames } from './config/settings-in-force.ts'
-import { alsoObserved } from './directory/names.ts'
+import { createDirectory } from './directory/directory.ts'
 import type { NodeNames } from './directory/node-names.ts'
-import { createNames } from './directory/sqlite-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { serviceActions } from './http/actions.ts'
 import type { ReloadAnswer } from './http/answers.ts'
@@ -40,12 +39,14 @@ import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createPrivacy } from './privacy/privacy.ts'
 import { findFlows } from './query/flows.ts'
 import { openRows } from './query/open-rows.ts'
+import { createRollup } from './rollup/rollup.ts'
 import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secrets/redactor.ts'
 import { lineLimits } from './sink/config.ts'
 import { createSink } from './sink/create-sink.ts'
 import { createDeadLetters } from './sink/dead-letters.ts'
+import { createPlaces } from './sink/influxdb/places.ts'
 import { createLineWriter } from './sink/line-protocol/line-writer.ts'
 import { createTailscaleSource } from './source/client.ts'
 
@@ -123,12 +124,12 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
   // What was carried over serves once: if it fails, the next instance starts empty.
   const lives = [carriedOver?.live]
-  const nodeNames: NodeNames = {
-    nodeOf: () => undefined,
-    nameOf: (addressOrId) => names.nameOf(addressOrId, clock.now()),
+  const names: NodeNames = {
+    nodeOf: (address) => directory.nodeOf(address),
+    nameOf: (addressOrId) => directory.nameOf(addressOrId),
   }
-  carriedOver?.live?.useNames(nodeNames)
-  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random, names: nodeNames }))
+  carriedOver?.live?.useNames(names)
+  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random, names }))
   const reports = createReports({ metrics, health, observers, page })
   const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { ...common('log'), health, metrics: metrics.log })
 
@@ -149,7 +150,48 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const ledger = createLedger(state, tailnetId)
   const history = createSettingsHistory(state, tailnetId, settingsShape(settings))
   const privacy = createPrivacy(settings.privacy, history.at)
-  const names = privacy.names(createNames(state, tailnetId))
+
+  // Derived rows: who a node is, and who talked to whom.
+  const stored = openRows({ influx, retention: settings.retention, storePath: paths.store, tailnet }, { clock })
+  const directory = createDirectory(
+    { tailnet, tailnetId, devicesIntervalMs: settings.names.interval },
+    {
+      ...common('directory'),
+      source: {
+        async devices(signal) {
+          const devices = await source.devices(signal)
+          alerts?.use((one) => one.devices(privacy.devices(devices)))
+          return devices
+        },
+      },
+      sink,
+      store: stored.rows,
+      state,
+      nowNs: () => pipeline.sourceNowNs(),
+      namesAt: privacy.namesAt,
+      networksAt: (minuteNs) => history.at(minuteNs).networks,
+      metrics: reports.pipeline,
+      health: reports.health,
+    },
+  )
+  observers.add('directory', () => ({ observer: directory.observer }))
+  observers.add('rollup', (onFailed) =>
+    createRollup(
+      { tailnet, minutesKeptMs: settings.retention.minutes, restKeptMs: settings.retention.rest },
+      {
+        ...common('rollup'),
+        store: stored.rows,
+        sink,
+        ledger,
+        directory,
+        limitsAt: (minuteNs) => history.at(minuteNs),
+        from: createPlaces({ ...influx, retention: settings.retention }).from,
+        metrics: reports.rollup,
+        health: reports.health,
+        onBroken: onFailed,
+      },
+    ),
+  )
 
   function newAlerts(onFailed: (error: unknown) => void) {
     const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
@@ -158,7 +200,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       stateFile: state,
       ledger,
       sink,
-      names: nodeNames,
+      names,
       metrics: reports.alerts,
       secrets,
     }
@@ -171,7 +213,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     {
       ...pollOptions(poll),
       tailnet,
-      devicesIntervalMs: settings.names.interval,
       stepMaxMs: settings.tailscale.totalTimeout + influx.giveUp,
     },
     {
@@ -186,8 +227,8 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       },
       deadLetters,
       observers,
-      backfillRequests: createBackfillRequests(state, tailnetId),
-      names: alsoObserved(names, (devices) => alerts?.use((one) => one.devices(privacy.devices(devices)))),
+      backfillRequests: createBackfillRequests(state, tailnet),
+      devicesKnown: () => directory.count,
       semaphore: createSemaphore(influx.inFlight),
       metrics: reports.pipeline,
       health: reports.health,
@@ -212,7 +253,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     onBroken,
   })
   const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
-  const stored = openRows({ influx, retention: settings.retention, storePath: paths.store, tailnet }, { clock })
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
@@ -231,7 +271,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const parts = new AsyncDisposableStack()
   if (state !== deps.state) parts.defer(() => state.close())
   parts.defer(() => control.remove())
-  for (const part of [deadLetters, source, sink, observers, metrics]) parts.defer(() => part.stop())
+  for (const part of [deadLetters, source, sink, directory, observers, metrics]) parts.defer(() => part.stop())
   parts.defer(() => stored.stop())
   parts.defer(() => logWatch?.())
   parts.defer(() => http.stop())
@@ -247,6 +287,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       metrics.start()
       const url = await http.start()
       health.setReady(true)
+      directory.start()
       await observers.start()
       await schedule.start()
       return url

@@ -6,10 +6,8 @@ import { countText } from '../base/format.ts'
 import { createSemaphore } from '../base/semaphore.ts'
 import { VERSION } from '../base/version.ts'
 import { pathsIn } from '../config/data-dir.ts'
-import { hasCredentials, tailnetSource, tailnetTag } from '../config/settings.ts'
+import { tailnetSource, tailnetTag } from '../config/settings.ts'
 import { settingsShape } from '../config/settings-in-force.ts'
-import { devicesInTime } from '../directory/device-names.ts'
-import { createNames } from '../directory/sqlite-names.ts'
 import { createFlattener } from '../flatten/flatten.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { createSettingsHistory } from '../ledger/sqlite/settings-table.ts'
@@ -26,7 +24,6 @@ import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/line-protocol/line-writer.ts'
 import type { Sink } from '../sink/sink.ts'
 import { openArchive } from '../source/archive.ts'
-import { createTailscaleSource } from '../source/client.ts'
 import { EXIT } from './exit.ts'
 import { createProgress } from './progress.ts'
 import { load, warningsFor } from './settings.ts'
@@ -49,14 +46,14 @@ export function replayCommand(): Command {
     .addHelpText(
       'after',
       `
-The points are the same as when polled from the API, so nothing is counted twice, however often you replay. Device names come from the
-messages (clients 1.92 and newer) and from this data directory; therefore stop the service first.
+The points are the same as when polled from the API, so nothing is counted twice, however often you replay. Rows with names, which dashboards
+read, are made of them when the service runs again; stop it first, because it uses the same data directory.
 Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EXIT.failed} a file or the database failed, ${EXIT.locked} a service is running.`,
     )
     .action(async (files: string[], options: ReplayOptions, command: Command) => {
       const loaded = load(command)
       const { settings } = loaded
-      const { log, secrets } = warningsFor(loaded)
+      const { log } = warningsFor(loaded)
       await using parts = new AsyncDisposableStack()
       const clock = systemClock
       const paths = pathsIn(settings.dataDir)
@@ -66,7 +63,6 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
       const ledger = createLedger(state, tailnetId)
       const history = createSettingsHistory(state, tailnetId, settingsShape(settings))
       const privacy = createPrivacy(settings.privacy, history.at)
-      const names = privacy.names(createNames(state, tailnetId))
       const metrics = createMetrics({ version: VERSION, clock })
       parts.defer(() => metrics.stop())
       const deadLetters = createDeadLetters(
@@ -97,13 +93,6 @@ Exit codes: ${EXIT.ok} everything written (quarantined lines are reported), ${EX
           ),
         )
       await sink.start(stopping.signal)
-      // Otherwise the names of a new data directory would be valid only from now on, and the same messages would get other names later.
-      if (ledger.originNs() === undefined && hasCredentials(settings)) {
-        const source = createTailscaleSource(settings.tailscale, { clock, log, metrics: metrics.source, secrets })
-        parts.defer(() => source.stop())
-        names.observe(await devicesInTime(source, clock, stopping.signal), clock.now())
-      }
-      if (!options.print) names.readingBegins(clock.now())
       const worker = {
         flattener: privacy.flattener(
           createFlattener({

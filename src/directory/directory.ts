@@ -24,6 +24,8 @@ import { readBack } from './read-back.ts'
 import type { DirectoryView } from './view.ts'
 
 export interface Directory extends NodeNames {
+  /** Devices known. */
+  readonly count: number
   readonly observer: MessageObserver
   /** Puts back what the state file holds. Begins to read the device list and `tailnet_device`, and to write changes there. Neither is waited for. Throws a
    * CollectorError (stage `ledger`). */
@@ -45,7 +47,10 @@ export interface Directory extends NodeNames {
 }
 
 export interface DirectoryOptions {
+  /** The tag `tailnet`. */
   readonly tailnet: string
+  /** What the state file calls the tailnet, whatever its name is. */
+  readonly tailnetId: string
   /** How often the device list is read. */
   readonly devicesIntervalMs: number
 }
@@ -83,7 +88,7 @@ const DEVICES_MAX = 250_000
 export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps): Directory {
   const { clock, nowNs, health, log } = deps
   const history = createDeviceHistory()
-  const table = createDeviceTable(deps.state, options.tailnet)
+  const table = createDeviceTable(deps.state, options.tailnetId)
   const writer = createDeviceWriter(options.tailnet, { ...deps, history })
   const past = createPastDevices({ ...deps, history })
   const networks = new WeakMap<NetworksConfig, (address: string) => Network | undefined>()
@@ -248,6 +253,9 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
   const ownerNow = (address: string) => history.ownerOf(address, Number.POSITIVE_INFINITY, false)
 
   return {
+    get count() {
+      return history.count
+    },
     observer: {
       ...claims,
       points(window, points, message) {

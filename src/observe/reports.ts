@@ -8,7 +8,7 @@ import type { HealthReport } from './health.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What each component reports to. None of it can fail the component. */
-export interface Reports extends Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts'> {
+export interface Reports extends Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts' | 'rollup'> {
   readonly health: HealthReport
   readonly sinkListener: SinkListener
 }
@@ -21,7 +21,7 @@ const FOLD_CODES = new Set(['imbalance', 'flatten_failed', 'encode_failed'])
 
 /** Reports go to metrics and health, and to the live view while there is one. */
 export function createReports(deps: {
-  readonly metrics: Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts' | 'live'>
+  readonly metrics: Pick<Metrics, 'source' | 'sink' | 'pipeline' | 'alerts' | 'rollup' | 'live'>
   readonly health: HealthReport
   readonly observers: Pick<Observers, 'guard'>
   readonly page: Handle<Pick<Live, 'stages' | 'seriesEstimate' | 'nodesReporting'>>
@@ -69,6 +69,7 @@ export function createReports(deps: {
       },
     },
     alerts: counted('alerts'),
+    rollup: counted('rollup'),
     sinkListener: {
       failed: (error) => void page.use(({ stages }) => stages.write.failed(error.message)),
       succeeded: () => undefined,

@@ -17,8 +17,6 @@ import { max } from '../base/bigint.ts'
 import { type Clock, DAY, HOUR, MS } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import type { Semaphore } from '../base/semaphore.ts'
-import { createDeviceNames } from '../directory/device-names.ts'
-import type { Names } from '../directory/names.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
 import { unsettledText } from '../ledger/unsettled-text.ts'
@@ -57,7 +55,6 @@ export interface PipelineOptions {
   readonly windowBytesTarget: number
   readonly parallel: number
   readonly latePassesMs: readonly number[]
-  readonly devicesIntervalMs: number
   /** The longest that the API and the database may keep one step of a poll waiting, by their timeouts. */
   readonly stepMaxMs: number
 }
@@ -67,7 +64,8 @@ export interface PipelineDeps {
   readonly sink: Sink
   readonly ledger: Ledger
   readonly settings: LineSettings
-  readonly names: Names
+  /** Devices that are known by name. */
+  readonly devicesKnown: () => number
   /** History that was requested. */
   readonly backfillRequests?: BackfillRequests
   readonly deadLetters: DeliverWindowDeps['deadLetters']
@@ -90,6 +88,8 @@ export interface Pipeline {
   watch(): void
   /** False when polls hang, or none begins, and only a restart helps. An API or a database that is away or slow never makes it false. */
   isAlive(): boolean
+  /** The source clock: the earlier of the local clock and the API's, ns. */
+  sourceNowNs(): bigint
   /** Starts no new window until `resume`; windows in progress are finished. */
   pause(): void
   resume(): void
@@ -163,7 +163,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   })
   sink.listen({ failed: liveness.moved, succeeded: liveness.moved })
   sink.listen({ failed: () => undefined, succeeded: line.moved })
-  const deviceNames = createDeviceNames(options, { ...deps, countsFromNs: afterAllReadNs })
   const control = { sourceClock, horizon, backoff, breaker, recovery, backfill, expiry, liveness }
   const reports = { database, line, delivered }
   const limits = { lagNs, safeNowNs: hearAnswer, passAt, heldBytesMax: HELD_BYTES_MAX }
@@ -183,11 +182,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
     return ledger.settled().at(-1)?.toNs ?? ledger.originNs() ?? 0n
   }
 
-  /** New device names apply from here on, and never to messages that were read already, even if both clocks are behind. */
-  function afterAllReadNs(): bigint {
-    return max(safeNowNs(), newestDoneNs() + 1n)
-  }
-
   /** The API has not sent a Date yet, or the clocks disagree and leave nothing to read. One wrong Date header must not stop reading for
    * hours. */
   function isTimeDoubtful(): boolean {
@@ -197,9 +191,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   async function begin(signal: AbortSignal): Promise<Planner | undefined> {
     if (!(await recovery.reach(signal))) return undefined
     if (planner) return planner
-    if (!deps.names.hasBegun()) await deviceNames.firstLook(signal)
-    signal.throwIfAborted()
-    if (!backoff.guardState(() => deps.names.readingBegins(safeNowNs()))) return undefined
     planner = createPlanner(
       {
         intervalNs: BigInt(options.intervalMs) * MS,
@@ -228,7 +219,6 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         return breaker.state === 'open' ? 'db_down' : backoff.isStateWaiting() ? 'state_failed' : 'api_waiting'
       if (backoff.apiWaitMs() > 0) return 'api_waiting'
       if (isTimeDoubtful() && !(await recovery.askTime(signal))) return 'api_waiting'
-      deviceNames.refresh()
       horizon.forget()
       if (!backoff.guardState(expiry.giveUp)) return 'state_failed'
       const result = await runWorkers(
@@ -274,6 +264,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
     watch: line.measure,
     isAlive: liveness.isAlive,
+    sourceNowNs: () => safeNowNs(),
 
     pause() {
       isPaused = true
@@ -291,8 +282,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
     async stop(graceMs = 8_000) {
       stopping.abort(new Error('stopping'))
-      const named = deviceNames.stop()
-      if (running === undefined) return await named
+      if (running === undefined) return
       const patience = new AbortController()
       const late = clock.sleep(graceMs, patience.signal).then(
         () => aborting.abort(new Error('stopping: the grace time is over')),
@@ -300,7 +290,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       )
       await running.catch(() => undefined)
       patience.abort()
-      await Promise.all([late, named])
+      await late
     },
 
     status() {
@@ -327,7 +317,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
           next: breaker.state === 'open' ? isoOf(clock.now() + BigInt(Math.round(breaker.waitMs())) * MS) : null,
         },
         clockSkewSeconds: sourceClock.skewSeconds(),
-        devicesKnown: deps.names.count(),
+        devicesKnown: deps.devicesKnown(),
         paused: isPaused || stopping.signal.aborted,
         backfill: backfill.status(isPaused),
       }

@@ -1,7 +1,6 @@
 /** Applies the masks: to the addresses of messages before they are flattened, to devices before their names are kept, to names when they are looked up. */
 
 import { CollectorError } from '../base/errors.ts'
-import type { Names } from '../directory/names.ts'
 import type { Flattener } from '../flatten/flatten.ts'
 import type { Entries } from '../flatten/points.ts'
 import { splitAddress } from '../source/parse/address.ts'
@@ -38,27 +37,6 @@ export function maskedFlattener(
         'Addresses of this time were hashed with a key that is not in the settings any more: set privacy.formerKey (TAILFLUX_PRIVACY_FORMER_KEY) to it, and read that time again with tailflux backfill --again.',
         { stage: 'flatten', code: 'privacy_key_missing', reaction: 'hold' },
       )
-    },
-  }
-}
-
-/** Names that are masked when they are stored and when they are read. */
-export function maskedNames<T extends Names>(names: T, mask: Mask): T {
-  if (mask.config.names === 'keep') return names
-  return {
-    ...names,
-    recordOf(addressOrId, atNs) {
-      const record = names.recordOf?.(addressOrId, atNs)
-      const name = record && mask.name(record.name)
-      return record && name !== undefined ? { ...record, name } : undefined
-    },
-    nameOf(addressOrId, atNs) {
-      const name = names.nameOf(addressOrId, atNs)
-      return name === undefined ? undefined : mask.name(name)
-    },
-    observe(devices, atNs) {
-      const named = maskedDevices(devices, mask).filter(({ name }) => name !== '')
-      names.observe(named, atNs)
     },
   }
 }

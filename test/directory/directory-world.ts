@@ -99,7 +99,7 @@ export function createDirectoryWorld(given: Given = {}) {
   const state = given.state ?? openStateFile({ path: ':memory:' }, { clock, log })
   const health = new Map<string, string>()
   const directory = createDirectory(
-    { tailnet: 'home', devicesIntervalMs: 300_000 },
+    { tailnetId: 'x', tailnet: 'home', devicesIntervalMs: 300_000 },
     {
       source: { devices: given.devices ?? (() => new Promise(() => undefined)) },
       sink: database,

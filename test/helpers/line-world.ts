@@ -2,7 +2,6 @@
 import type { Logger } from 'pino'
 import { MS } from '../../src/base/clock.ts'
 import { createSemaphore } from '../../src/base/semaphore.ts'
-import type { Names } from '../../src/directory/names.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { BackfillRequests } from '../../src/ledger/sqlite/backfill-requests.ts'
 import { type ComponentHealth, createHealth } from '../../src/observe/health.ts'
@@ -28,7 +27,6 @@ export const OPTIONS: PipelineOptions = {
   windowBytesTarget: 8 << 20,
   parallel: 3,
   latePassesMs: [900_000, 86_400_000],
-  devicesIntervalMs: 300_000,
   stepMaxMs: 900_000,
 }
 
@@ -69,7 +67,6 @@ export function createLineWorld(
     db?: FakeDb
     ledger?: Ledger
     devices?: (signal: AbortSignal) => Promise<readonly Device[]>
-    names?: Partial<Names>
     backfillRequests?: BackfillRequests
     log?: Logger
     observers?: Pick<Observers, 'begin'>
@@ -93,15 +90,7 @@ export function createLineWorld(
     sink: db,
     ledger,
     settings: given.settings ?? NO_SETTINGS,
-    names: {
-      nameOf: () => undefined,
-      observe: () => undefined,
-      hasBegun: () => false,
-      readingBegins: () => undefined,
-      count: () => 0,
-      version: () => 0,
-      ...given.names,
-    },
+    devicesKnown: () => 0,
     deadLetters: { append: keepIn(letters) },
     semaphore: createSemaphore(4),
     observers: given.observers ?? NO_OBSERVERS,

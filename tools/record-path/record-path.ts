@@ -14,7 +14,6 @@ import pino from 'pino'
 import { systemClock } from '../../src/base/clock.ts'
 import { createSemaphore } from '../../src/base/semaphore.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
@@ -89,8 +88,6 @@ export async function recordPath(): Promise<readonly string[]> {
     { clock, log, metrics, deadLetters },
   )
   parts.defer(() => sink.stop())
-  const names = createNames(state, 'default')
-  names.observe([{ nodeId: 'n9CNTRL', name: 'nine', addresses: ['100.64.9.9'] }], 0n)
   const worker = {
     flattener: createFlattener({ tailnetAt: () => 'default', portsAt: () => settings.ports }),
     lines: createLineWriter(lineLimits(settings.influx)),

@@ -2,7 +2,6 @@
  * names; everything that leaves it goes through `alive`, which is where it can die. */
 import type { Clock } from '../../src/base/clock.ts'
 import { createSemaphore } from '../../src/base/semaphore.ts'
-import { createNames } from '../../src/directory/sqlite-names.ts'
 import { createFlattener } from '../../src/flatten/flatten.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
@@ -114,7 +113,6 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       world.onDone(self, window, isWritten)
     },
   }
-  const names = createNames(file, options.tailnet)
   const letters = {
     append: (some: readonly DeadLetter[]) =>
       alive(() => {
@@ -147,7 +145,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
     sink,
     ledger,
     settings: NO_SETTINGS,
-    names,
+    devicesKnown: () => 0,
     deadLetters: letters,
     semaphore: createSemaphore(4),
     observers: NO_OBSERVERS,

@@ -28,7 +28,6 @@ export const SIMULATION_OPTIONS: PipelineOptions = {
   windowBytesTarget: 20_000,
   parallel: 3,
   latePassesMs: [300_000, 1_800_000],
-  devicesIntervalMs: 3_600_000,
   stepMaxMs: 900_000,
 }
 const LAST_PASS_MS = 1_800_000
