@@ -18,7 +18,7 @@ export async function checkStore(
   const { path, retention } = store
   const kept = diagnoseRetention(
     'retention',
-    'The embedded store',
+    'The embedded store (raw points)',
     retention.raw / 1000,
     plan,
     'Raise it: TAILFLUX_RETENTION_RAW',

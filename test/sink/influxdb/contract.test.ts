@@ -21,6 +21,11 @@ before(async () => {
 for (const { name, rp, settings } of [
   { name: 'InfluxDB 1.x', rp: undefined, settings: {} },
   { name: 'InfluxDB 1.x, retention policy, gzip', rp: 'week', settings: { rp: 'week', gzip: 'on' } },
+  {
+    name: 'InfluxDB 1.x, places for raw points and minutes',
+    rp: undefined,
+    settings: { retention: { raw: 7, minutes: 30 } },
+  },
 ]) {
   testSinkContract({
     name,
@@ -35,6 +40,9 @@ for (const { name, rp, settings } of [
       const db = `db ${count}`
       await influxd.query(`CREATE DATABASE "${db}"`)
       if (rp !== undefined) await influxd.query(`CREATE RETENTION POLICY "${rp}" ON "${db}" DURATION 7d REPLICATION 1`)
+      const others = 'retention' in settings ? ['raw', 'minutes'] : []
+      for (const one of others)
+        await influxd.query(`CREATE RETENTION POLICY "${one}" ON "${db}" DURATION 30d REPLICATION 1`)
       const letters: DeadLetter[] = []
       const metrics = countingMetrics<SinkMetrics>()
       const config = configOf({ url: influxd.url, db, user: 'admin', password: 'admin', ...settings })
@@ -52,8 +60,10 @@ for (const { name, rp, settings } of [
         metrics,
         nowNs: () => systemClock.now(),
         read: async (measurement) => {
-          const place = { url: influxd.url, db, headers: influxd.adminHeaders, ...(rp === undefined ? {} : { rp }) }
-          return (await readPoints(place, measurement)) as ReadBack[]
+          const main = { url: influxd.url, db, headers: influxd.adminHeaders, ...(rp === undefined ? {} : { rp }) }
+          const places = [main, ...others.map((one) => ({ ...main, rp: one }))]
+          const points = await Promise.all(places.map((place) => readPoints(place, measurement)))
+          return points.flat() as ReadBack[]
         },
       }
     },
