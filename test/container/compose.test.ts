@@ -139,7 +139,6 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     assert.ok(file.includes(`InfluxDB ${api.slice(1)}`), 'the file for this version')
     // Grafana fills variables into values.
     const text = file.replaceAll(/\$(\w+)/g, (_match, name: string) => {
-      if (name === 'INFLUX_NODES_DB') return ''
       const value = grafana!.environment[name]
       assert.ok(value, `Grafana's environment lacks ${name}`)
       return value
