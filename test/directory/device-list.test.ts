@@ -115,6 +115,7 @@ test('a server that drips a byte at a time is let go after a minute, and its soc
     })
   })
   const { clock, list, health } = setUp((signal) => source.devices(signal))
+  t.after(() => list.stop())
   list.start()
   await eventually('some bytes', () => bytes > 20)
   await clock.advance(59_000)
@@ -122,5 +123,4 @@ test('a server that drips a byte at a time is let go after a minute, and its soc
   await clock.advance(1_000)
   await eventually('the socket to be closed', () => isClosed)
   assert.match(health.join(), /^names warning api_timeout/)
-  await list.stop()
 })
