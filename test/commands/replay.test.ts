@@ -4,7 +4,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
+import { systemClock } from '../../src/base/clock.ts'
+import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
+import { openStateFile } from '../../src/ledger/sqlite/state-file.ts'
 import { runCli, startCli } from '../helpers/cli.ts'
+import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
@@ -65,7 +69,10 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
   const fresh = temporaryFolder(t)
   assert.equal((await runCli(t, ['replay', ndjson], { ...env, TAILFLUX_DATA_DIR: fresh })).code, 0)
   assert.ok((await assertTruth(await flows(fresh), tailnet.truth(fromNs, toNs))) > 100)
+  const listed = listedIn(fresh)
+  assert.ok(listed.length >= 4 && listed.every(({ read, must }) => read === 0 && must > 0), 'rows are made of it')
   const printed = await runCli(t, ['replay', '--print', file], { ...env, TAILFLUX_DATA_DIR: fresh })
+  assert.deepEqual(listedIn(fresh), listed, 'what is only printed is not in the database')
   assert.deepEqual(
     new Set(
       parseLines(printed.stdout).map((one) =>
@@ -75,6 +82,16 @@ test('replayed over what was polled nothing changes; replayed alone it is the tr
     (await flows(fresh)).length,
   )
 })
+
+/** The minutes whose rows are not settled, by the state file. */
+function listedIn(dir: string) {
+  const state = openStateFile({ path: join(dir, 'state.db') }, { clock: systemClock, log: silentLog })
+  try {
+    return createLedger(state, 'default').unsettled.all('minute')
+  } finally {
+    state.close()
+  }
+}
 
 test('what cannot be replayed is reported, with exit code 1', async (t) => {
   const dir = temporaryFolder(t)
