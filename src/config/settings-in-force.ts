@@ -53,12 +53,6 @@ function currentOf(settings: Settings): SettingsInForce {
   }
 }
 
-/** The key with this fingerprint, as text; undefined when it is not in the settings. */
-export function keyWith(fingerprint: string, { privacy }: Pick<Settings, 'privacy'>): string | undefined {
-  const keys = [privacy.key, privacy.formerKey].flatMap((one) => (one === undefined ? [] : [one.reveal()]))
-  return keys.find((key) => keyFingerprint(key) === fingerprint)
-}
-
 /** Every name that the tailnet had, that of now first. */
 export function tailnetNames(
   settings: Settings,
@@ -67,20 +61,21 @@ export function tailnetNames(
   return [...new Set([tailnetTag(settings), ...changes.map(({ settings }) => settings.tailnet).toReversed()])]
 }
 
-/** What cannot be hashed as it was, because the key is not in the settings. An error while that is so for records of now. */
+/** Which addresses cannot be hashed as they were, because the key is not in the settings. An error while that is so for records of now. */
 export function missingKey(
-  settings: Settings,
+  { privacy }: Pick<Settings, 'privacy'>,
   changes: readonly SettingsChange<SettingsInForce>[],
   nowNs: bigint,
 ): { readonly status: 'warning' | 'error'; readonly text: string } | undefined {
-  const isMissing = ({ keyFingerprint: key }: SettingsInForce) =>
-    key !== undefined && keyWith(key, settings) === undefined
-  const last = changes.findLastIndex((change) => isMissing(change.settings))
+  const known = new Set([privacy.key, privacy.formerKey].map((key) => key && keyFingerprint(key.reveal())))
+  const last = changes.findLastIndex(
+    ({ settings }) => settings.externalAddresses === 'hash' && !known.has(settings.keyFingerprint),
+  )
   if (last < 0) return undefined
   const endNs = changes[last + 1]?.fromNs
-  const until = endNs === undefined ? 'What is read' : `What starts before ${isoOf(endNs)}`
+  const what = endNs === undefined ? 'What is read' : `What starts before ${isoOf(endNs)}`
   return {
     status: endNs === undefined || endNs > nowNs ? 'error' : 'warning',
-    text: `${until} was hashed with a privacy.key that is not in the settings any more, and is quarantined when it is read. Set privacy.formerKey (TAILFLUX_PRIVACY_FORMER_KEY) to the key before the change.`,
+    text: `${what} was hashed with a privacy.key that is not in the settings any more, and is quarantined when it is read. Set privacy.formerKey (TAILFLUX_PRIVACY_FORMER_KEY) to the key before the change.`,
   }
 }

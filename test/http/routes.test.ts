@@ -230,6 +230,20 @@ test('a backfill without its times, or with two of one, is refused with a senten
   }
 })
 
+test('a backfill says whether to read again, and whether the points of version 0.1.0 were deleted', async (t) => {
+  const asked: unknown[][] = []
+  const backfill = (...call: unknown[]) => void asked.push(call.slice(1)) as never
+  const { get } = await serve(t, { token: TOKEN, backfill })
+  const range = 'from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z'
+  for (const more of ['', '&again=1', '&again=1&oldPointsDeleted=1'])
+    await get(`/api/backfill?${range}${more}`, { method: 'POST', ...bearer(TOKEN) })
+  assert.deepEqual(asked, [
+    [false, false],
+    [true, false],
+    [true, true],
+  ])
+})
+
 test('a port in use is reported with the fix', async (t) => {
   const { port } = await serve(t)
   await assert.rejects(serve(t, { config: { port } }), (error) => {

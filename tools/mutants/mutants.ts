@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DELIVERY_MUTANTS } from './list/delivery.ts'
+import { LEDGER_MUTANTS } from './list/ledger.ts'
 import { OBSERVERS_MUTANTS } from './list/observers.ts'
 import { PIPELINE_MUTANTS } from './list/pipeline.ts'
 import { QUERY_MUTANTS } from './list/query.ts'
@@ -25,6 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...DELIVERY_MUTANTS,
   ...PIPELINE_MUTANTS,
   ...RECOVERY_MUTANTS,
+  ...LEDGER_MUTANTS,
   ...SINK_MUTANTS,
   ...QUERY_MUTANTS,
   ...OBSERVERS_MUTANTS,

@@ -503,7 +503,7 @@ function createWorld(latencyMaxMs: number, createState: () => SimState, bites: B
       assert.ok(found !== undefined, `I1: ${key} is missing`)
       assert.equal(fieldsText(integersOf(found)), fields, `I2: ${key}`)
       const startNs = BigInt(key.slice(key.lastIndexOf(' ') + 1))
-      assert.ok(isListed(startNs - (startNs % MINUTE)), `I8: the minute of ${key} is not listed`)
+      assert.ok(isListed(startNs - (startNs % MINUTE)), `I11: the minute of ${key} is not listed`)
     }
     for (const key of db.rows.keys())
       assert.ok(mayBe.has(key) || key.startsWith('tailflux_window'), `I3: ${key} was never issued`)

@@ -26,7 +26,7 @@ export function findLedger(
     if (found !== undefined && found.name !== name)
       log.warn(
         { from: found.name, to: name },
-        'tailnet renamed, its ledger goes on; if these are the credentials of another tailnet, give it a dataDir of its own',
+        'tailnet renamed, its ledger continues; if these are the credentials of another tailnet, give it a dataDir of its own',
       )
     db.prepare('INSERT OR REPLACE INTO ledger_tailnet VALUES (?, ?, ?)').run(id, source, name)
     return id

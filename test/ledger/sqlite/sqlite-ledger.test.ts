@@ -154,3 +154,38 @@ test('intervals: union and difference agree with counting points one by one', ()
     { numRuns: 200, seed: 11 },
   )
 })
+
+test('a window and its minutes are one transaction: after a crash anywhere both are there, or neither', () => {
+  for (const kept of [true, false]) {
+    const file = open(':memory:')
+    let transactions = 0
+    let isOpen = false
+    const ledger = createLedger(
+      {
+        ...file,
+        transaction(work) {
+          transactions += 1
+          return file.transaction(() => {
+            const value = work()
+            if (isOpen && !kept) throw new Error('killed before the commit')
+            return value
+          })
+        },
+      },
+      'a',
+    )
+    transactions = 0
+    isOpen = true
+    const minutes = [60_000_000_000n, 120_000_000_000n]
+    const done = () => ledger.done({ fromNs: 0n, toNs: 9n }, RECORD, undefined, minutes)
+    kept ? done() : assert.throws(done, /killed/)
+    assert.equal(transactions, 1)
+    for (const one of [ledger, createLedger(file, 'a')]) {
+      assert.equal(one.settled().length, kept ? 1 : 0)
+      assert.deepEqual(
+        one.unsettled.all('minute').map(({ startNs }) => startNs),
+        kept ? minutes : [],
+      )
+    }
+  }
+})

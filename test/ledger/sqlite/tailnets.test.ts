@@ -25,7 +25,7 @@ test('a tailnet that gets another name keeps its ledger, and is told so once', (
   createLedger(file, id).setOrigin(5n)
   const renamed = find(file, 'head office')
   assert.equal(renamed.warnings.length, 1)
-  assert.match(renamed.warnings[0] ?? '', /its ledger goes on; .* give it a dataDir of its own/)
+  assert.match(renamed.warnings[0] ?? '', /its ledger continues; .* give it a dataDir of its own/)
   assert.equal(createLedger(file, renamed.id).originNs(), 5n)
   assert.deepEqual(find(file, 'head office'), { id, warnings: [] })
   assert.equal(find(file, 'office').id, id, 'and back')
