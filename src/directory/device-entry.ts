@@ -5,7 +5,7 @@ import { shortName, tagValue } from '../flatten/tag-value.ts'
 import { deviceByKey } from '../source/devices.ts'
 import type { NodeInfo } from '../source/parse/message.ts'
 import type { Device } from '../source/source.ts'
-import type { DeviceEntry } from './device-history.ts'
+import type { DeviceEntry } from './device-version.ts'
 
 /** How the settings mask names (`privacy.names`). What is masked already stays as it is. */
 export interface NameMask {

@@ -7,32 +7,16 @@
  *
  * Who has an address is decided when a claim is learnt, and the version of the node that loses it says so. So versions hold no two claims to one
  * address, and what is written and read back gives the same answers without knowing how they came about. */
-import { DAY, MINUTE } from '../base/clock.ts'
+import { DAY } from '../base/clock.ts'
 import { createDeviceRows } from './device-rows.ts'
-
-export const SOURCES = ['api', 'self', 'peer'] as const
-export type DeviceSource = (typeof SOURCES)[number]
-
-export interface DeviceEntry {
-  /** Stable id. */
-  readonly node: string
-  readonly name: string
-  /** Its tags in order, joined by commas, or else its user; empty when neither is known. */
-  readonly owner: string
-  readonly os: string
-  readonly addresses: readonly string[]
-  readonly source: DeviceSource
-  /** When the API got the newest message, or gave the newest list, that says so; its clock, ns. */
-  readonly loggedNs: bigint
-}
-
-/** Minutes since the epoch, UTC. */
-type Minute = number
-
-export interface DeviceVersion extends DeviceEntry {
-  /** Valid from this minute on, until the next version. */
-  readonly from: Minute
-}
+import {
+  type DeviceEntry,
+  type DeviceSource,
+  type DeviceVersion,
+  type Minute,
+  minuteOf,
+  SOURCES,
+} from './device-version.ts'
 
 export interface DeviceHistory {
   readonly count: number
@@ -64,10 +48,6 @@ export interface DeviceHistory {
 
 /** Contested addresses that are remembered. */
 const CONTESTED_MAX = 1_000
-
-export function minuteOf(ns: bigint): Minute {
-  return Number(ns / MINUTE)
-}
 
 export function createDeviceHistory(): DeviceHistory {
   const devices = createDeviceRows()

@@ -1,7 +1,7 @@
 /** The memory of the directory: 200,000 devices that lived for an hour must not cost more than what is written about them. So each device is one text, which
  * is read when somebody asks for it, and addresses are found by their hashes. */
 import { hashText, spreadHash } from '../base/hash.ts'
-import type { DeviceSource, DeviceVersion } from './device-history.ts'
+import type { DeviceSource, DeviceVersion } from './device-version.ts'
 
 /** All versions of a device, ascending by `from`, which differ. Nearly all have one. */
 export interface Known {

@@ -1,4 +1,4 @@
-import type { DeviceVersion } from './device-history.ts'
+import type { DeviceVersion } from './device-version.ts'
 
 /** What `tailnet_device` holds of one tailnet. Every call rejects with a CollectorError (stage `sink`), or with the signal's reason. */
 export interface DeviceStore {

@@ -2,7 +2,7 @@
  * where the database cannot be read. `written`: the database has acknowledged it. */
 import { prepareExact } from '../base/sqlite.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
-import { type DeviceSource, type DeviceVersion, SOURCES } from './device-history.ts'
+import { type DeviceSource, type DeviceVersion, SOURCES } from './device-version.ts'
 
 export interface StoredDevice {
   readonly version: DeviceVersion

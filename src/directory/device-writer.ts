@@ -6,7 +6,8 @@ import { type Clock, MINUTE } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import type { Sink } from '../sink/sink.ts'
-import type { DeviceHistory, DeviceVersion } from './device-history.ts'
+import type { DeviceHistory } from './device-history.ts'
+import type { DeviceVersion } from './device-version.ts'
 
 export interface DeviceWriter {
   add(versions: readonly DeviceVersion[]): void

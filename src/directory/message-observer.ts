@@ -1,7 +1,8 @@
 /** Learns from messages who nodes are. Nodes repeat the same words every five seconds, so most are known by the parser as seen before, and are passed over. */
 import type { Message, NodeInfo } from '../source/parse/message.ts'
 import { entryOfNode, type NameMask } from './device-entry.ts'
-import type { DeviceHistory, DeviceVersion } from './device-history.ts'
+import type { DeviceHistory } from './device-history.ts'
+import type { DeviceVersion } from './device-version.ts'
 
 /** Fits an Observer. A window that fails leaves what was learnt, because it stays true. */
 export interface MessageObserver {

@@ -1,8 +1,9 @@
 /** The directory as of minutes that memory does not hold any more, from `tailnet_device`. A day is read at once, because whoever asks for one minute asks
  * for its neighbours next. */
 import { type Clock, DAY, MINUTE } from '../base/clock.ts'
-import { createDeviceHistory, type DeviceHistory, type DeviceVersion } from './device-history.ts'
+import { createDeviceHistory, type DeviceHistory } from './device-history.ts'
 import type { DeviceStore } from './device-store.ts'
+import type { DeviceVersion } from './device-version.ts'
 
 export interface PastDevices {
   /** What was valid in this minute. Rejects with a CollectorError (stage `sink`), or with the signal's reason. */

@@ -3,8 +3,8 @@ import type { Logger } from 'pino'
 import { backoffAfter } from '../base/backoff.ts'
 import { type Clock, MINUTE } from '../base/clock.ts'
 import type { DeviceHistory } from './device-history.ts'
-import { minuteOf } from './device-history.ts'
 import type { DeviceStore } from './device-store.ts'
+import { minuteOf } from './device-version.ts'
 import { FORGOTTEN_AFTER_NS } from './past-devices.ts'
 
 export interface ReadBack {

@@ -1,7 +1,7 @@
 /** Reads back by InfluxQL: raw points, rows that stand, and how they were made. Every query is bounded in time, because a query without bounds opens
  * everything there is, which InfluxDB 3 Core refuses. */
 import { DAY, MS } from '../base/clock.ts'
-import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
+import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf } from '../rollup/row-table.ts'

@@ -2,7 +2,7 @@
  * service that writes; what it sees is the state when a call begins. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DAY, MS } from '../base/clock.ts'
-import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-history.ts'
+import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'

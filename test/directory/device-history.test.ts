@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  createDeviceHistory,
-  type DeviceEntry,
-  type DeviceVersion,
-  SOURCES,
-} from '../../src/directory/device-history.ts'
+import { createDeviceHistory } from '../../src/directory/device-history.ts'
+import { type DeviceEntry, type DeviceVersion, SOURCES } from '../../src/directory/device-version.ts'
 
 const MINUTE = 60_000_000_000n
 /** In the middle of a minute. */

@@ -1,8 +1,8 @@
 /** A directory with a database in memory that takes and returns its lines, an API, and messages as the parser reads them. */
 import { MINUTE } from '../../src/base/clock.ts'
 import type { NameMask } from '../../src/directory/device-entry.ts'
-import type { DeviceSource, DeviceVersion } from '../../src/directory/device-history.ts'
 import type { DeviceStore } from '../../src/directory/device-store.ts'
+import type { DeviceSource, DeviceVersion } from '../../src/directory/device-version.ts'
 import { createDirectory } from '../../src/directory/directory.ts'
 import type { NetworksConfig } from '../../src/directory/networks.ts'
 import { openStateFile, type StateFile } from '../../src/ledger/sqlite/state-file.ts'
