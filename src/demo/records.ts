@@ -4,8 +4,9 @@ import type { DemoEntry, Entries } from './entries.ts'
 import type { DemoNode } from './nodes.ts'
 import { BLOCK, OUTAGE_BLOCKS, type Outage, type Presence } from './presence.ts'
 import { SLOT, SLOT_NS, slotNs, slotOf } from './slots.ts'
+import { createSpans, RUN_SLOTS } from './spans.ts'
 import { COPY_SLOTS, LAG_SLOTS, type Span, type Times, type TimesOfNodes } from './times.ts'
-import type { PacketTimes, Traffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
 
 /** One message of the API. */
 export interface DemoRecord {
@@ -50,27 +51,6 @@ const CHUNK_NS = 686n * SLOT_NS
 /** Records with `logged` from `fromNs` to `toNs`, both inclusive, in that order. */
 export type Records = (fromNs: bigint, toNs: bigint) => Generator<DemoRecord>
 
-/** The timer of a client: it runs this long from the first packet on. Clients older than 1.92 count all the time in steps of this length. */
-const TIMER = 5e9
-/** Every so many slots, about a minute, a node begins anew: a record that is open ends then. So records do not depend on all that was before. */
-const RUN_SLOTS = 12
-const RUN = RUN_SLOTS * SLOT
-
-/** How far the records of a node are known. Times are ns after the start of slot `begin`. */
-interface Cursor {
-  readonly node: number
-  readonly begin: number
-  /** Spans that begin in an earlier slot are not visited. */
-  readonly first: number
-  /** The next slot to look at. */
-  slot: number
-  /** A record begins with the next packet from here on. */
-  open: number
-  /** Where the run ends. */
-  cut: number
-  isFirst: boolean
-}
-
 export function createRecords(
   nodes: readonly DemoNode[],
   traffic: Traffic,
@@ -78,38 +58,7 @@ export function createRecords(
   presence: Presence,
 ): Records {
   const scratch: Times = { start: 0, end: 0, logged: 0, apart: 0 }
-
-  /** Begins with the run that has the first packet of slot `first`. */
-  function createCursor(node: number, first: number): Cursor {
-    const shift = node % RUN_SLOTS
-    const begin = Math.floor((first - 1 - shift) / RUN_SLOTS) * RUN_SLOTS + shift
-    return { node, begin, slot: begin, first, open: nodes[node]!.phaseNs, cut: 0, isFirst: true }
-  }
-
-  /** Visits the spans of a node's records that begin up to slot `last`, inclusive, in order. The next call goes on from there. */
-  function visitSpans(cursor: Cursor, last: number, visit: (span: Span) => void): void {
-    const { node, begin, first } = cursor
-    const { phaseNs, old, reports } = nodes[node]!
-    if (!reports) return
-    for (; cursor.slot <= last; cursor.slot++) {
-      const { slot } = cursor
-      const at = (slot - begin) * SLOT
-      if (slot < 0 || at + SLOT <= cursor.open) continue
-      const packets = traffic.packetTimes(node, slot)
-      for (;;) {
-        const from = firstFrom(packets, cursor.open - at)
-        if (from === Infinity) break
-        const time = at + from
-        if (time >= cursor.cut) {
-          cursor.cut = phaseNs + (Math.floor((time - phaseNs) / RUN) + 1) * RUN
-          cursor.isFirst = true
-        }
-        cursor.open = Math.min(old ? nextTick(time, cursor.cut) : time + TIMER, cursor.cut)
-        if (slot >= first) visit({ slot, from, to: cursor.open - at, isFirst: cursor.isFirst })
-        cursor.isFirst = false
-      }
-    }
-  }
+  const { createCursor, visitSpans } = createSpans(nodes, traffic)
 
   /** The plans of one chunk, in the order of `logged`. Both ends inclusive. */
   function* plans(fromNs: bigint, toNs: bigint): Generator<{ plan: Plan; baseNs: bigint }> {
@@ -233,22 +182,6 @@ function inOrder(a: Plan, b: Plan): number {
   return (
     a.logged - b.logged || a.node - b.node || a.span.slot - b.span.slot || a.span.from - b.span.from || a.part - b.part
   )
-}
-
-/** The first packet that is not before `from`; Infinity without. */
-function firstFrom({ begin, end, times }: PacketTimes, from: number): number {
-  let first = Infinity
-  for (let i = begin; i < end; i++) {
-    const time = times[i]!
-    if (time < first && time >= from) first = time
-  }
-  return first
-}
-
-/** The next step of the old clients' timer, which begins with the run that ends at `cut`. */
-function nextTick(time: number, cut: number): number {
-  const begin = cut - RUN
-  return begin + (Math.floor((time - begin) / TIMER) + 1) * TIMER
 }
 
 /** The entries of one part of a split record. The very first entry is in every part, with a share of its counters. */

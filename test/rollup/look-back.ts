@@ -4,13 +4,14 @@ import { createTailnet } from '../simulator/tailnet.ts'
 import { judge, pointsByMinute } from './judge.ts'
 
 const [hours = 1, nodes = 50, seed = 1, ...lookBacks] = process.argv.slice(2).map(Number)
+const clocks = (['right', 'own', 'record'] as const).find((one) => one === process.env['CLOCKS']) ?? 'own'
 const tailnet = createTailnet({ nodes, seed })
 const toNs = NOON + BigInt(hours) * HOUR
 const minutes = pointsByMinute(tailnet, NOON - HOUR, toNs)
 for (const lookBack of lookBacks.length > 0 ? lookBacks : [1, 10, 60]) {
   const { totals, edges, invented } = judge(tailnet, minutes, NOON, toNs, {
     lookBackMinutes: lookBack,
-    clocks: process.env['CLOCKS'] === 'right' ? 'right' : 'own',
+    clocks,
   })
   const within = edges.filter(({ off }) => off <= 0.01).length
   console.log(

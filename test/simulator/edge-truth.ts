@@ -6,6 +6,8 @@ import { createPaths, OVERHEAD, RELAYED } from '../../src/demo/paths.ts'
 import { createPresence } from '../../src/demo/presence.ts'
 import { KIND_EXIT, KIND_VIRTUAL } from '../../src/demo/services.ts'
 import { slotNs, slotOf } from '../../src/demo/slots.ts'
+import { createSpans } from '../../src/demo/spans.ts'
+import { createTimes, type Times } from '../../src/demo/times.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
 import { createTransfers, KEEP_ALIVE_COUNTS } from '../../src/demo/transfers.ts'
 import type { FullOptions } from './options.ts'
@@ -36,14 +38,20 @@ const CLOCK_OFF_MAX = 140_000_000_000n
 
 type Edge = Omit<TrueEdge, 'hourNs' | 'txBytes' | 'rxBytes'>
 
+/** A record, by the true time at which it ends, and by its `start`. */
+interface OpenRecord {
+  readonly toNs: bigint
+  readonly startNs: bigint
+}
+
 /** What one end sent in a burst. */
 interface Sent {
   readonly bytes: number
   readonly pkts: number
 }
 
-/** By which clock transfers stand in time: the right one, or that of the node whose word counts. */
-export type Clocks = 'right' | 'own'
+/** When transfers stand in time: when they happened, then by the clock of the node whose word counts, or as all of a record at its `start`. */
+export type Clocks = 'right' | 'own' | 'record'
 
 /** Returns a function for the edges of all transfers from `fromNs` to `toNs`, exclusive.
  *
@@ -56,16 +64,44 @@ export function createEdgeTruth(options: Omit<FullOptions, 'scan'>, nodes: reado
   const transfers = createTransfers(seed, nodes, links, presence, options)
   const bursts = createBursts(nodes.length, links, transfers)
   const paths = createPaths(seed, nodes)
-  const { noiseOf } = createTraffic(seed, nodes, links, presence, options)
+  const traffic = createTraffic(seed, nodes, links, presence, options)
+  const spans = createSpans(nodes, traffic)
+  const times = createTimes(seed, nodes, options)
 
-  /** Of two ends, by whose clock the bytes of the first one stand in time: its own, if it reports. */
-  function offsetOf(sender: DemoNode, receiver: DemoNode, clocks: Clocks): bigint {
-    if (clocks === 'right' || !options.disorder) return 0n
-    return BigInt((sender.reports ? sender : receiver).clockNs)
+  /** The spans of a node's records from slot `first` to `last`, with their `start`. */
+  function recordsOf(node: DemoNode, first: number, last: number): OpenRecord[] {
+    const records: OpenRecord[] = []
+    const { createCursor, visitSpans } = spans
+    const out: Times = { start: 0, end: 0, logged: 0, apart: 0 }
+    visitSpans(createCursor(node.index, first), last, (span) => {
+      times.timesOf(node.index, span, out)
+      const beginNs = slotNs(span.slot)
+      records.push({ toNs: beginNs + BigInt(span.to), startNs: beginNs + BigInt(out.start) })
+    })
+    return records
   }
 
   return function edges(fromNs: bigint, toNs: bigint, clocks: Clocks = 'own'): TrueEdge[] {
     const found = new Map<string, TrueEdge>()
+    const records = new Map<number, OpenRecord[]>()
+    const first = slotOf(fromNs - CLOCK_OFF_MAX)
+    const last = slotOf(toNs + CLOCK_OFF_MAX)
+
+    /** When bytes of the first of two nodes stand in time: as it says, if it reports. */
+    function timeOf(atNs: bigint, sender: DemoNode, receiver: DemoNode): bigint {
+      const teller = sender.reports ? sender : receiver
+      if (clocks === 'own') return atNs + (options.disorder ? BigInt(teller.clockNs) : 0n)
+      if (clocks === 'right') return atNs
+      let mine = records.get(teller.index)
+      if (mine === undefined) records.set(teller.index, (mine = recordsOf(teller, first - 2, last + 1)))
+      let [low, high] = [0, mine.length]
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if (mine[middle]!.toNs > atNs) high = middle
+        else low = middle + 1
+      }
+      return mine[low]?.startNs ?? atNs
+    }
 
     function add(atNs: bigint, edge: Edge, tx: number, rx: number): void {
       if (atNs < fromNs || atNs >= toNs) return
@@ -80,8 +116,8 @@ export function createEdgeTruth(options: Omit<FullOptions, 'scan'>, nodes: reado
     /** Each direction by the clock of its sender. */
     function addBoth(atNs: bigint, edge: Edge, client: DemoNode, server: DemoNode, up: number, down: number): void {
       const isForth = edge.src === client.nodeId
-      const upNs = atNs + offsetOf(client, server, clocks)
-      const downNs = atNs + offsetOf(server, client, clocks)
+      const upNs = timeOf(atNs, client, server)
+      const downNs = timeOf(atNs, server, client)
       add(upNs, edge, isForth ? up : 0, isForth ? 0 : up)
       add(downNs, edge, isForth ? 0 : down, isForth ? down : 0)
     }
@@ -102,7 +138,7 @@ export function createEdgeTruth(options: Omit<FullOptions, 'scan'>, nodes: reado
       const client = nodes[link.client]!
       const server = nodes[transfers.serverOf(link, slot)]!
       if (!client.reports && !server.reports) return
-      const clientNs = atNs + offsetOf(client, server, clocks)
+      const clientNs = timeOf(atNs, client, server)
       if (service.kind === KIND_EXIT && !exitDestinations) {
         const path = client.exitUnnamed && client.reports ? 'unknown' : 'none'
         const edge = { kind: 'exit', proto: 'none', port: 'none', path, src: client.nodeId, dst: 'none' } as const
@@ -121,7 +157,7 @@ export function createEdgeTruth(options: Omit<FullOptions, 'scan'>, nodes: reado
       else add(clientNs, edge, isServed ? up.bytes : down.bytes, isServed ? down.bytes : up.bytes)
     }
 
-    for (let slot = slotOf(fromNs - CLOCK_OFF_MAX); slotNs(slot) < toNs + CLOCK_OFF_MAX; slot++) {
+    for (let slot = first; slot <= last; slot++) {
       const beginNs = slotNs(slot)
       if (beginNs < epochNs) continue
       bursts.load(slot)
@@ -147,9 +183,9 @@ export function createEdgeTruth(options: Omit<FullOptions, 'scan'>, nodes: reado
         }
       }
       for (const node of nodes) {
-        const noise = node.reports ? noiseOf(node.index, slot) : undefined
+        const noise = node.reports ? traffic.noiseOf(node.index, slot) : undefined
         if (noise === undefined) continue
-        const atNs = beginNs + BigInt(noise.time) + offsetOf(node, node, clocks)
+        const atNs = timeOf(beginNs + BigInt(noise.time), node, node)
         const { nodeId: src } = node
         const edge = { kind: 'exit', proto: 'none', port: 'none', path: 'unknown', src, dst: 'none' } as const
         add(atNs, edge, noise.counts.txBytes, 0)
