@@ -41,13 +41,15 @@ export interface Point {
   readonly fields: Readonly<Record<string, number | string | boolean>>
 }
 
-const BATCH_CHARACTERS = 4_000_000
+const BATCH_CHARACTERS = 2_000_000
 
 export async function startRowsInflux(rows: SimulatedRows, scope?: Scope): Promise<RowsInflux> {
   const influx = await startInfluxd(scope, {
     index: 'tsi1',
     databases: [DB],
     settings: {
+      // New series are slow where other work has the processors.
+      coordinator: { 'write-timeout': '120s' },
       data: { 'max-series-per-database': 0, 'max-values-per-tag': 0, 'cache-max-memory-size': 3_000_000_000 },
     },
   })
