@@ -19,7 +19,7 @@ import type { RollupOptions } from './deps.ts'
 import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
 import type { RollupMetrics } from './metrics.ts'
 import { createMinuteFacts } from './minute-facts.ts'
-import { type Completeness, createMinutes, type Standing } from './minutes.ts'
+import { type Completeness, createMinutes } from './minutes.ts'
 import type { RowStore } from './row-store.ts'
 import { createRowWriter } from './row-writer.ts'
 import { createTiers } from './tiers.ts'
@@ -54,6 +54,8 @@ export interface Engine {
 
 /** The points of a settled minute stay in memory this long. */
 const HELD_MS = 900_000
+/** A minute in memory is made again at most this often. Nodes whose clocks are minutes off make nearly every minute late. */
+const LATE_MS = 300_000
 /** Memory for them; beyond it the oldest minutes go first, and are made from the database if need be. */
 const HELD_BYTES_MAX = 48 << 20
 /** The database shows what it acknowledged after this time. */
@@ -69,8 +71,8 @@ const DROPPED_MAX = 100_000
 interface Known {
   /** Points of every change of the list up to this number are in memory. */
   readNumber: number
-  /** The rows that this process wrote; `none` before the first ones, `ask` while that is not sure. */
-  standing: Standing
+  /** Writing its rows began and did not end: some may stand. */
+  isUncertain: boolean
   settledMs: number | undefined
   /** Something of it was read and is not in memory. */
   isPartial: boolean
@@ -111,7 +113,7 @@ export function createEngine(
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)
     if (one === undefined)
-      known.set(startNs, (one = { readNumber: 0, standing: 'none', settledMs: undefined, isPartial: false }))
+      known.set(startNs, (one = { readNumber: 0, isUncertain: false, settledMs: undefined, isPartial: false }))
     return one
   }
 
@@ -196,15 +198,22 @@ export function createEngine(
       if (entry === undefined || !isFinal(entry)) continue
       const minute = wholeMinute(entry)
       if (minute === undefined) others.push(entry)
-      else {
-        const state = knownOf(startNs)
-        const { standing } = state
-        state.standing = 'ask'
-        state.standing = await minutes.fromMemory(entry, minute, standing)
-        state.settledMs = clock.monotonicMs()
-      }
+      else if (!isResting(knownOf(startNs))) await settleOne(entry, minute, knownOf(startNs))
     }
     return others
+  }
+
+  /** What comes late is collected, so that a minute is not made again for each of its messages. */
+  function isResting({ settledMs }: Known): boolean {
+    return settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
+  }
+
+  async function settleOne(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
+    const wasUncertain = state.isUncertain
+    state.isUncertain = true
+    await minutes.fromMemory(entry, minute, wasUncertain)
+    state.isUncertain = false
+    state.settledMs = clock.monotonicMs()
   }
 
   /** By turns the newest minute and the one that has waited longest. */

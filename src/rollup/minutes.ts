@@ -24,8 +24,8 @@ import { createTextIds } from './text-ids.ts'
 export interface Minutes {
   /** Loads what the database knows of the last hours. */
   start(nowNs: bigint): Promise<void>
-  /** Makes a minute that memory holds completely. Resolves with the rows that stand now. */
-  fromMemory(entry: Unsettled, held: HeldMinute, standing: Standing): Promise<Tables>
+  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. */
+  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<void>
   /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. */
   fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<void>
   /** The database has no queries: strikes off what cannot be made. */
@@ -37,9 +37,6 @@ export interface Minutes {
   /** Forgets what is not needed after this time. */
   forget(nowNs: bigint): void
 }
-
-/** The rows of a minute that stand: known, none by this process, or to be asked of the database. */
-export type Standing = Tables | 'none' | 'ask'
 
 export interface Completeness {
   /** Begin of the minute, ns. */
@@ -248,18 +245,17 @@ export function createMinutes(
       knownFrom = from
     },
 
-    async fromMemory(entry, held, standing) {
+    async fromMemory(entry, held, isUncertain) {
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
       await loadRecords(minute, minute)
-      const isNew = standing === 'none' && facts.record(minute) === undefined
-      const before = typeof standing === 'object' ? standing : isNew ? NO_ROWS : await standingRows(startNs)
+      const isNew = !isUncertain && facts.record(minute) === undefined
+      const standing = isNew ? NO_ROWS : await standingRows(startNs)
       const view = await directory.load(startNs, true, signal)
       const made = await make(held, view)
-      const rows = await settle(startNs, { read, must }, made, before, nodesOf(before), true)
+      const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
       metrics.made('memory', clock.monotonicMs() - beganMs, rows)
-      return { edges: made.edges, nodes: made.nodes }
     },
 
     async fromDatabase(entry, held) {
