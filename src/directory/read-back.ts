@@ -35,7 +35,9 @@ export async function readBack(
     } catch (error) {
       signal.throwIfAborted()
       const retryMs = backoffAfter(failures, BACKOFF)
-      deps.log.warn({ retryMs, err: error }, 'devices cannot be read back from the database')
+      // The embedded store may be created in this moment.
+      const level = failures === 1 ? 'debug' : 'warn'
+      deps.log[level]({ retryMs, err: error }, 'devices cannot be read back from the database')
       await deps.clock.sleep(retryMs, signal)
     }
   }
