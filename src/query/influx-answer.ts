@@ -169,7 +169,7 @@ export function createAnswerReader(onRow: OnRow): AnswerReader {
     push: (chunk) => take(decoder.write(chunk as Buffer)),
     end() {
       take(decoder.end())
-      if (text.slice(at).trim() !== '' || outline !== '' || series !== undefined || last === undefined)
+      if (text.slice(at).trim() !== '' || outline !== '' || last === undefined)
         throw new SyntaxError('the response breaks off')
       const isPartial =
         last.results?.some(

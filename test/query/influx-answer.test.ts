@@ -71,6 +71,9 @@ test('a response that breaks off or is no response throws', () => {
     '{"results":[{"statement_id":0,"series":[{"name":"m","columns":["time","a"],"values":[[1,"x"],[2,"y"]]}]}]}'
   for (let length = 0; length < whole.length; length++)
     assert.throws(() => read(whole.slice(0, length)), SyntaxError, whole.slice(0, length))
+  // After documents that are whole, as well.
+  for (let length = 1; length < whole.length; length++)
+    assert.throws(() => read(`${whole}\n${whole.slice(0, length)}`), SyntaxError, whole.slice(0, length))
   for (const other of ['<html></html>', 'name,tags,time\n', '[[1]]x', '{"values":[{"a":1}]}', '{"values":[[[1]]]}'])
     assert.throws(() => read(other), SyntaxError, other)
 })

@@ -26,7 +26,7 @@ export const QUERY_MUTANTS: readonly Mutant[] = [
     name: 'an answer that breaks off counts as whole',
     file: 'src/query/influx-answer.ts',
     in: 'end',
-    find: 'series !== undefined || last === undefined',
+    find: "outline !== '' || last === undefined",
     replace: 'last === undefined',
     tests: ['test/query/influx-answer.test.ts'],
   },
