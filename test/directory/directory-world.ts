@@ -87,6 +87,9 @@ export interface Given {
   readonly clock?: FakeClock
   readonly database?: FakeDatabase
   readonly state?: StateFile
+  /** In place of the database in memory. */
+  readonly store?: DeviceStore
+  readonly write?: (batch: Batch) => Promise<Receipt>
   readonly devices?: (signal: AbortSignal) => Promise<readonly Device[]>
   readonly namesAt?: (minuteNs: bigint) => NameMask
   readonly networksAt?: (minuteNs: bigint) => NetworksConfig
@@ -102,8 +105,8 @@ export function createDirectoryWorld(given: Given = {}) {
     { tailnetId: 'x', tailnet: 'home', devicesIntervalMs: 300_000 },
     {
       source: { devices: given.devices ?? (() => new Promise(() => undefined)) },
-      sink: database,
-      store: database,
+      sink: given.write === undefined ? database : { write: given.write },
+      store: given.store ?? database,
       state,
       nowNs: clock.now,
       namesAt: given.namesAt ?? (() => KEEP),
