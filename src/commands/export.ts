@@ -24,13 +24,14 @@ export function exportCommand(): Command {
     )
     .option('--from <time>', 'start (RFC 3339, or an age such as 24h), inclusive', timeArgument)
     .option('--to <time>', 'end, inclusive', timeArgument)
-    .option('--measurement <name>', 'only this measurement: tailnet_flow, tailnet_node or tailflux_window')
+    .option('--measurement <name>', 'only this measurement, such as tailnet_flow, tailnet_edge_1h or tailflux_window')
     .option('-o, --output <file>', 'write to a new file instead of standard output')
     .addHelpText(
       'after',
       `
 Into InfluxDB 1.x:  tailflux export | split -l 20000 --filter='curl -fsS --data-binary @- "http://127.0.0.1:8086/write?db=tailflux"'
-Into InfluxDB 2.x:  tailflux export -o points.lp && influx write --bucket tailflux --precision ns --file points.lp`,
+Into InfluxDB 2.x:  tailflux export -o points.lp && influx write --bucket tailflux --precision ns --file points.lp
+With retention.raw or retention.minutes set, export each measurement by itself, into its place (docs/operations.md, "Places and retention").`,
     )
     .action(async (options: ExportOptions, command: Command) => {
       const { store } = pathsIn(load(command).settings.dataDir)
