@@ -33,7 +33,7 @@ import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
 import { createReports } from './observe/reports.ts'
-import { createStatus, type ServiceStatus } from './observe/status.ts'
+import { createStatus, rowsStatus, type ServiceStatus } from './observe/status.ts'
 import { createObservers } from './observers/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createPrivacy } from './privacy/privacy.ts'
@@ -175,7 +175,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     },
   )
   observers.add('directory', () => ({ observer: directory.observer }))
-  observers.add('rollup', (onFailed) =>
+  const rollup = observers.add('rollup', (onFailed) =>
     createRollup(
       { tailnet, minutesKeptMs: settings.retention.minutes, restKeptMs: settings.retention.rest },
       {
@@ -252,7 +252,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     watch: pipeline.watch,
     onBroken,
   })
-  const status = createStatus({ pipeline, schedule, page, alerts, isDemo: deps.isDemo ?? false, clock })
+  const status = createStatus({ pipeline, schedule, page, rollup, alerts, isDemo: deps.isDemo ?? false, clock })
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
@@ -262,6 +262,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     flows: (request, signal) => findFlows({ store: stored.rows, clock }, request, signal),
     failures: observers,
     isAlive: pipeline.isAlive,
+    rows: () => rowsStatus(rollup),
     controlToken: control.value,
     ...serviceActions({ pipeline, schedule, onBroken, reload: deps.reload }),
   })

@@ -1,7 +1,7 @@
 /** What the routes answer, beside the status. `npm run docs` writes these types to docs/openapi.json, and tests check real answers by it. */
 import type { HealthState, Status } from '../observe/health.ts'
 import type { BackfillStatus, TickResult } from '../observe/line/status.ts'
-import type { StatusAnswer } from '../observe/status.ts'
+import type { RowsStatus, StatusAnswer } from '../observe/status.ts'
 import type { FlowsAnswer } from '../query/flows.ts'
 
 /** `hangs`: the poll loop is stuck, and only a restart helps. */
@@ -16,7 +16,7 @@ export interface ReadinessAnswer {
 }
 
 /** The components only with access; without it the status alone. */
-export type HealthAnswer = HealthState | { readonly status: Status }
+export type HealthAnswer = (HealthState & { readonly rows?: RowsStatus }) | { readonly status: Status }
 
 /** `result` as soon as the poll has ended. */
 export interface RunAnswer {

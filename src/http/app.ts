@@ -13,7 +13,7 @@ import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import type { ServiceStatus, StatusAnswer } from '../observe/status.ts'
+import type { RowsStatus, ServiceStatus, StatusAnswer } from '../observe/status.ts'
 import type { Failures } from '../observers/failures.ts'
 import type { FlowsRequest, FoundFlows } from '../query/flows.ts'
 import { type Actions, actionRoutes } from './actions.ts'
@@ -41,6 +41,8 @@ export interface HttpDeps extends Actions {
   readonly controlToken?: string
   /** False when the poll loop hangs and only a restart helps. Looks at nothing outside the process. */
   readonly isAlive?: () => boolean
+  /** Derived rows, for `/health`. Never throws. */
+  readonly rows?: () => RowsStatus | undefined
   readonly limits?: Partial<typeof LIMITS>
   /** Called before there are routes: a plugin that is registered here sees each of them. */
   readonly beforeRoutes?: (app: FastifyInstance) => void
@@ -173,6 +175,7 @@ export function createApp(
       toJson,
       status: answer,
       isAlive: deps.isAlive ?? (() => true),
+      rows: deps.rows ?? (() => undefined),
       isAllowed: async (request) => (await accessOf(request)) === 'allowed',
     })
     flowsRoute(scope, {

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Health } from '../observe/health.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import type { StatusAnswer } from '../observe/status.ts'
+import type { RowsStatus, StatusAnswer } from '../observe/status.ts'
 import { FILES } from '../page/files.ts'
 import { page, parts } from '../page/page.ts'
 import type { HealthAnswer, LivenessAnswer, ReadinessAnswer } from './answers.ts'
@@ -22,6 +22,8 @@ export interface RouteDeps {
   readonly status: () => StatusAnswer
   readonly toJson: (value: unknown) => string
   readonly isAlive: () => boolean
+  /** Derived rows; undefined while their observer restarts. Never throws. */
+  readonly rows: () => RowsStatus | undefined
   /** May the sender of this request see names and traffic? */
   readonly isAllowed: (request: FastifyRequest) => Promise<boolean>
 }
@@ -84,7 +86,7 @@ export function addRoutes(app: FastifyInstance, deps: RouteDeps): void {
   addPage(app, deps)
 }
 
-function addProbes(app: FastifyInstance, { health, isAlive, isAllowed }: RouteDeps): void {
+function addProbes(app: FastifyInstance, { health, isAlive, isAllowed, rows }: RouteDeps): void {
   const config = { isProbe: true }
   const tags = ['probes']
   app.get('/livez', {
@@ -135,7 +137,9 @@ function addProbes(app: FastifyInstance, { health, isAlive, isAllowed }: RouteDe
     handler: async (request, reply): Promise<HealthAnswer> => {
       const state = health.state()
       if (state.status === 'error') reply.code(503)
-      return (await isAllowed(request)) ? state : { status: state.status }
+      if (!(await isAllowed(request))) return { status: state.status }
+      const derived = rows()
+      return { ...state, ...(derived ? { rows: derived } : {}) }
     },
   })
 }

@@ -1,9 +1,11 @@
 /** What `/api/status` and the status page show: the status of the pipeline, and what stands beside it. Times are RFC 3339 texts; no secrets. */
 import type { AlertsStatus } from '../alerts/status.ts'
 import type { Clock } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 import { createEta } from '../live/eta.ts'
 import type { Live, LiveView } from '../live/live.ts'
 import type { Handle } from '../observers/observers.ts'
+import type { RollupStatus } from '../rollup/rollup.ts'
 import type { HealthState } from './health.ts'
 import type { BackfillStatus, PipelineStatus } from './line/status.ts'
 
@@ -18,9 +20,31 @@ export interface ServiceStatus extends Omit<PipelineStatus, 'backfill'> {
   readonly nextPoll: string | null
   /** Absent while the observer of the status page restarts. */
   readonly live?: LiveView
+  /** Derived rows, and how complete what they are made of is. Absent while their observer restarts. */
+  readonly rows?: RowsStatus
   /** Both absent without alert rules. */
   readonly alerts?: AlertsStatus['alerts']
   readonly alerting?: Omit<AlertsStatus, 'alerts'>
+}
+
+/** How far the rows of `tailnet_edge` and `tailnet_node` are. */
+export interface RowsStatus {
+  /** Minutes whose rows are not settled. */
+  readonly waitingMinutes: number
+  /** Edges of the newest day, as the series budget counts them; null before the first minute. */
+  readonly edgesOfDay: number | null
+  /** The newest minute that was made; null before the first one. */
+  readonly newest: {
+    readonly minute: string
+    /** Nodes that are connected by the device list, and those of them that report no traffic for an hour; null without a list. */
+    readonly nodes: number | null
+    readonly nodesSilent: number | null
+    /** Edges, and those of which both sides reported. */
+    readonly edges: number
+    readonly edgesBoth: number
+    /** Nodes whose clock is more than a minute off. */
+    readonly clockOff: number
+  } | null
 }
 
 /** A backfill request and its progress. */
@@ -46,6 +70,7 @@ export function createStatus(deps: {
   readonly pipeline: { status(): PipelineStatus }
   readonly schedule: { next(): string | null }
   readonly page: Handle<Live>
+  readonly rollup: Handle<{ status(): RollupStatus }>
   readonly alerts: Handle<{ status(): AlertsStatus }> | undefined
   readonly isDemo: boolean
   readonly clock: Pick<Clock, 'monotonicMs'>
@@ -57,6 +82,7 @@ export function createStatus(deps: {
     const position = deps.pipeline.status()
     const { backfill } = position
     const live = deps.page.use((one) => one.view())
+    const rows = rowsStatus(deps.rollup)
     const alerting = deps.alerts?.use((one) => one.status())
     return {
       ...position,
@@ -65,9 +91,23 @@ export function createStatus(deps: {
       demo: deps.isDemo,
       nextPoll: deps.schedule.next(),
       ...(live ? { live } : {}),
+      ...(rows ? { rows } : {}),
       ...(alerting ? alertsView(alerting) : {}),
     }
   }
+}
+
+/** Undefined while the rollup restarts. */
+export function rowsStatus(rollup: Handle<{ status(): RollupStatus }>): RowsStatus | undefined {
+  return rollup.use((one) => rowsView(one.status()))
+}
+
+function rowsView({ waitingMinutes, edgesOfDay, newest }: RollupStatus): RowsStatus {
+  const rows = { waitingMinutes, edgesOfDay: edgesOfDay ?? null }
+  if (newest === undefined) return { ...rows, newest: null }
+  const { startNs, nodes, nodesSilent, ...counts } = newest
+  const completeness = { nodes: nodes ?? null, nodesSilent: nodesSilent ?? null, ...counts }
+  return { ...rows, newest: { minute: isoOf(startNs), ...completeness } }
 }
 
 /** Alerts, and how alerting itself works. */
