@@ -64,7 +64,7 @@ export function subnetRouters() {
             edgesOf(SUBNET, {
               id: 23,
               title: 'Top $topn Tailscale Services',
-              description: `Traffic to service addresses, which belong to no device. ${EDGE_WAYS}`,
+              description: `Traffic of kind subnet to service addresses, or to the devices that serve them. ${EDGE_WAYS}`,
               where: [DST_IS_SERVICE],
               by: [from, to, columns.port],
             }),
