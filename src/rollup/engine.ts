@@ -17,12 +17,13 @@ import { createClockOffsets } from './clock-offsets.ts'
 import { createCoverage, finality } from './coverage.ts'
 import type { RollupOptions } from './deps.ts'
 import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
+import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
 import { createMinuteFacts } from './minute-facts.ts'
 import { type Completeness, createMinutes } from './minutes.ts'
 import type { RowStore } from './row-store.ts'
 import { createRowWriter } from './row-writer.ts'
-import { createTiers } from './tiers.ts'
+import { createTiers, WRITTEN_ONCE_NS } from './tiers.ts'
 
 export interface EngineDeps {
   readonly store: RowStore
@@ -95,6 +96,7 @@ export function createEngine(
   const passes = new Map<object, Set<bigint>>()
   /** When each was made from the database, ms of monotonic time. */
   const againMs = new Map<bigint, number>()
+  const sums = createMemorySums()
   let canQuery = true
   let restUntilMs = 0
   let isNewestTurn = false
@@ -105,6 +107,7 @@ export function createEngine(
     settled: ledger.settled,
     gaps: () => ledger.gaps().filter(({ state }) => state === 'open'),
     canQuery: () => canQuery,
+    sums,
   }
   const budgets = createBudgets(options.tailnet, parts)
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
@@ -198,6 +201,7 @@ export function createEngine(
       if (entry === undefined || !isFinal(entry)) continue
       const minute = wholeMinute(entry)
       if (minute === undefined) others.push(entry)
+      else if (!canQuery) await settleOnce(entry, minute, knownOf(startNs))
       else if (!isResting(knownOf(startNs))) await settleOne(entry, minute, knownOf(startNs))
     }
     return others
@@ -206,6 +210,14 @@ export function createEngine(
   /** What comes late is collected, so that a minute is not made again for each of its messages. */
   function isResting({ settledMs }: Known): boolean {
     return settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
+  }
+
+  /** Where what stands cannot be asked: once, when late points have come; corrections are counted. */
+  async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
+    if (state.settledMs !== undefined) return minutes.skip(entry, 'no_queries')
+    if (clock.now() < entry.startNs + WRITTEN_ONCE_NS) return
+    sums.addMinute(entry.startNs, await minutes.fromMemory(entry, minute, false))
+    state.settledMs = clock.monotonicMs()
   }
 
   async function settleOne(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
@@ -302,7 +314,7 @@ export function createEngine(
       await minutes.start(clock.now())
     },
     async step() {
-      await tiers.describe()
+      if (canQuery) await tiers.describe()
       const others = await settleYoung()
       await tiers.settle()
       const hasMore = await settleAgain(others)

@@ -24,8 +24,8 @@ import { createTextIds } from './text-ids.ts'
 export interface Minutes {
   /** Loads what the database knows of the last hours. */
   start(nowNs: bigint): Promise<void>
-  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. */
-  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<void>
+  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. Resolves with its rows. */
+  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<Tables>
   /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. */
   fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<void>
   /** The database has no queries: strikes off what cannot be made. */
@@ -256,6 +256,7 @@ export function createMinutes(
       const made = await make(held, view)
       const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
       metrics.made('memory', clock.monotonicMs() - beganMs, rows)
+      return made
     },
 
     async fromDatabase(entry, held) {

@@ -4,7 +4,8 @@ import type { Tier, Unsettled } from '../ledger/unsettled.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { finality } from './coverage.ts'
 import type { PartDeps, RollupOptions } from './deps.ts'
-import { type Tables, tableLines } from './make-minute.ts'
+import { NO_ROWS, type Tables, tableLines } from './make-minute.ts'
+import type { MemorySums } from './memory-sums.ts'
 import type { RowMeasurement } from './row-store.ts'
 import { changesOf } from './row-table.ts'
 
@@ -38,6 +39,8 @@ const DAYS: LongTier = {
 /** A finished one that changes is written this often. */
 const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
+/** Where rows cannot be corrected they are written this long after their end. */
+export const WRITTEN_ONCE_NS = 16n * MINUTE
 const decoder = new TextDecoder()
 
 /** Ranges up to this length read this tier: two days, 30 days, whatever is longer. Graphs have no shorter steps than `step`, and the 95th percentile is
@@ -50,7 +53,7 @@ const READ_UP_TO = [
 
 export function createTiers(
   options: RollupOptions & { readonly restKeptMs: number | undefined; readonly from: (measurement: string) => string },
-  deps: PartDeps & { readonly signal: AbortSignal },
+  deps: PartDeps & { readonly signal: AbortSignal; readonly canQuery: () => boolean; readonly sums: MemorySums },
 ): Tiers {
   const { store, writer, unsettled, clock, signal, metrics } = deps
   const { tailnet } = options
@@ -60,6 +63,11 @@ export function createTiers(
 
   /** `isBusy`: something of the tier below in it is not settled. */
   function isDue(long: LongTier, { startNs }: Unsettled, isBusy: boolean): { isFinished: boolean } | undefined {
+    if (!deps.canQuery()) {
+      // Written once, so whatever is late must have come.
+      const isOver = clock.now() >= startNs + long.lengthNs + WRITTEN_ONCE_NS
+      return isOver && !isBusy ? { isFinished: true } : undefined
+    }
     const isFinished = !isBusy && finality(startNs + long.lengthNs - MINUTE, deps.settled(), deps.gaps()).isFinal
     const last = written.get(`${long.tier} ${startNs}`)
     const passedMs = last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last.ms
@@ -85,12 +93,17 @@ export function createTiers(
   async function settleOne(long: LongTier, entry: Unsettled, isFinished: boolean): Promise<void> {
     const { startNs, read, must } = entry
     const listed = { tier: long.tier, startNs }
+    const once = deps.canQuery() ? undefined : deps.sums.take(long.tier, startNs)
+    if (once === undefined && !deps.canQuery()) {
+      metrics.skipped('no_queries')
+      return unsettled.strikeOff(listed, { read, must }, [], clock.now())
+    }
     if (isBelowGone(long, startNs)) {
       metrics.skipped('beyond_retention')
       return unsettled.strikeOff(listed, { read, must }, [], clock.now())
     }
-    const wanted = await rowsOf(startNs, long.belowSuffix, long.lengthNs)
-    const standing = await rowsOf(startNs, long.suffix)
+    const wanted = once ?? (await rowsOf(startNs, long.belowSuffix, long.lengthNs))
+    const standing = once === undefined ? await rowsOf(startNs, long.suffix) : NO_ROWS
     const changes = {
       edges: changesOf(standing.edges, wanted.edges),
       nodes: changesOf(standing.nodes, wanted.nodes),
