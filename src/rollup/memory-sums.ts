@@ -6,13 +6,15 @@ import { addTo, EDGE, NODE } from './row-table.ts'
 export interface MemorySums {
   /** The rows of a minute, each minute once. */
   addMinute(startNs: bigint, rows: Tables): void
-  /** The rows of an hour or a day, which are forgotten; undefined when this process has not seen all of it. An hour counts for its day. */
+  /** The rows of an hour or a day, in the order of time, each once; undefined when this process has not seen all of it. An hour counts for its day. */
   take(tier: 'hour' | 'day', startNs: bigint): Tables | undefined
 }
 
 export function createMemorySums(): MemorySums {
   const hours = new Map<bigint, Tables>()
   const days = new Map<bigint, Tables>()
+  /** End of the newest hour and day that were taken: what comes later for them is no whole sum. */
+  const takenTo = { hour: 0n, day: 0n }
   /** The first minute that was added: what began before it was not seen whole. */
   let firstNs: bigint | undefined
 
@@ -26,12 +28,14 @@ export function createMemorySums(): MemorySums {
   return {
     addMinute(startNs, rows) {
       if (firstNs === undefined || startNs < firstNs) firstNs = startNs
-      add(hours, startNs - (startNs % HOUR), rows)
+      if (startNs >= takenTo.hour) add(hours, startNs - (startNs % HOUR), rows)
     },
     take(tier, startNs) {
       const sums = tier === 'hour' ? hours : days
       const rows = sums.get(startNs)
       sums.delete(startNs)
+      const endNs = startNs + (tier === 'hour' ? HOUR : DAY)
+      if (endNs > takenTo[tier]) takenTo[tier] = endNs
       if (rows === undefined || firstNs === undefined || startNs < firstNs) return undefined
       if (tier === 'hour') add(days, startNs - (startNs % DAY), rows)
       return rows

@@ -1,0 +1,212 @@
+/** One small tailnet through time, with its API, database and state file; processes come and go. For tests of the rollup. */
+import pino from 'pino'
+import type { DirectoryView } from '../../src/directory/view.ts'
+import { merge } from '../../src/ledger/intervals.ts'
+import type { Interval } from '../../src/ledger/ledger.ts'
+import { createEngine, type Engine } from '../../src/rollup/engine.ts'
+import type { RawPoint } from '../../src/rollup/raw-points.ts'
+import { addTo, exists, type RowTable, shapeOf } from '../../src/rollup/row-table.ts'
+import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
+import { createMemoryUnsettled } from '../helpers/memory-unsettled.ts'
+import { createMemoryDatabase, databaseAway, identityOf, type MemoryDatabase } from './memory-database.ts'
+import { type OracleWorld, oracleRows } from './oracle.ts'
+import { pointsOf } from './points-of.ts'
+
+export const MINUTE = 60_000_000_000n
+export const BEGIN_NS = 1_793_577_600_000_000_000n // 2026-11-02T00:00:00Z
+export const MINUTES = 200
+const NODES = ['nA', 'nB', 'nC', 'nD']
+const ADDRESSES = new Map(NODES.map((node, i) => [`100.64.0.${i + 1}`, node]))
+const DEVICES = new Map(NODES.slice(0, 3).map((node) => [node, { name: `name-${node}`, owner: 'tag:x', os: 'linux' }]))
+
+const VIEW: DirectoryView = {
+  nodeOf: (address) => ADDRESSES.get(address),
+  device: (node) => DEVICES.get(node),
+  networkOf: () => undefined,
+}
+
+interface Random {
+  /** 0 to n - 1. */
+  int(n: number): number
+  chance(share: number): boolean
+  pick<T>(from: readonly T[]): T
+}
+
+/** The numbers of a seed. */
+function createRandom(seed: number): Random {
+  let state = seed * 7919
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+  return {
+    int: (n) => Math.floor(next() * n),
+    chance: (share) => next() < share,
+    pick: (from) => from[Math.floor(next() * from.length)]!,
+  }
+}
+
+interface Message {
+  readonly loggedNs: bigint
+  readonly points: readonly RawPoint[]
+}
+
+/** Nodes speak rarely, so that what the hour before says matters; some messages are logged hours later. */
+function messagesOf(random: Random): Message[] {
+  const messages: Message[] = []
+  for (let at = 0; at < MINUTES * 2; at++) {
+    const node = random.pick(NODES)
+    const startNs = BEGIN_NS + BigInt(random.int(MINUTES * 60)) * 1_000_000_000n
+    const late = random.chance(0.1) ? random.int(7200) : 5 + random.int(40)
+    const points = new Map<string, RawPoint>()
+    for (let i = 0; i <= random.int(3); i++) {
+      const kind = random.chance(0.8) ? 'virtual' : random.pick(['subnet', 'exit', 'physical'] as const)
+      const point: RawPoint = {
+        ...{
+          node,
+          kind,
+          proto: 'tcp',
+          startNs,
+          path: kind === 'physical' ? random.pick(['direct', 'derp-3']) : 'none',
+        },
+        src: random.chance(0.1) ? '100.64.0.99' : random.pick([...ADDRESSES.keys()]),
+        dst: random.chance(0.1) ? '10.0.0.5' : random.pick([...ADDRESSES.keys()]),
+        ...{ srcPort: -1, dstPort: random.pick([22, 443]) },
+        ...{ txBytes: BigInt(random.int(1000)), txPkts: 1n, rxBytes: BigInt(random.int(1000)), rxPkts: 1n, flows: 1 },
+      }
+      points.set(identityOf(point), point)
+    }
+    messages.push({ loggedNs: startNs + BigInt(late) * 1_000_000_000n, points: [...points.values()] })
+  }
+  return messages
+}
+
+/** One tailnet with its API, database and state file; processes come and go. */
+export function createTailnet(seed: number, isAnswering = true) {
+  const random = createRandom(seed)
+  const messages = messagesOf(random)
+  const clock: FakeClock = createFakeClock(BEGIN_NS, 0)
+  const memory = createMemoryDatabase()
+  const database = isAnswering ? memory : writeOnly(memory)
+  let unsettled = createMemoryUnsettled()
+  let done: Interval[] = []
+  let engine: Engine
+  let writer = 1
+  const metrics = Object.fromEntries(
+    ['made', 'unchanged', 'skipped', 'waiting', 'held', 'edges'].map((name) => [name, () => undefined]),
+  )
+
+  async function begin(): Promise<void> {
+    database.onRequest = () => undefined
+    engine = createEngine(
+      { tailnet: 't', minutesKeptMs: undefined, restKeptMs: undefined },
+      {
+        store: database,
+        sink: database,
+        ledger: { unsettled, settled: () => done, gaps: () => [], writer: `writer${writer}` },
+        directory: { ready: async () => undefined, load: async () => VIEW, connected: () => new Set(NODES) },
+        limitsAt: () => ({ edgesPerEndpoint: 1000, edgesPerDay: 1000 }),
+        from: (measurement) => `"${measurement}"`,
+        ...{ metrics: metrics as never, clock, log: pino({ level: 'silent' }), signal: new AbortController().signal },
+      },
+    )
+    await engine.begin()
+  }
+
+  function read(window: Interval, pass: number, mayFail = true): void {
+    const observed = { ...window, pass }
+    const inside = messages.filter(({ loggedNs }) => loggedNs >= window.fromNs && loggedNs <= window.toNs)
+    for (const { points, loggedNs } of inside) {
+      for (const point of points) database.putRaw(point)
+      engine.observer.points(observed, pointsOf(points, loggedNs), undefined as never)
+    }
+    if (mayFail && random.chance(0.05)) return engine.observer.failed(observed)
+    const starts = new Set(inside.flatMap(({ points }) => points.map(({ startNs }) => startNs - (startNs % MINUTE))))
+    unsettled.read([...starts], clock.now())
+    done = merge([...done, window])
+    engine.observer.done(observed, { doneToNs: window.toNs, bytes: 0, messages: inside.length, points: 0 })
+  }
+
+  /** Steps; a request in between may fail or be the last one of the process. */
+  async function work(): Promise<void> {
+    const fate = random.chance(0.3) ? random.pick(['fails', 'dies'] as const) : undefined
+    let left = random.int(12)
+    database.onRequest = () => {
+      if (fate !== undefined && left-- <= 0) throw databaseAway()
+    }
+    try {
+      await engine.step()
+    } catch (error) {
+      if (fate === undefined) throw error
+      if (fate === 'dies') await begin()
+    }
+    database.onRequest = () => undefined
+  }
+
+  return {
+    ...{ random, messages, clock, database, begin, read, work },
+    readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    step: () => engine.step(),
+    left: () => unsettled.all('minute').length + unsettled.all('hour').length + unsettled.all('day').length,
+    isDone: (window: Interval) => done.some((one) => one.fromNs <= window.fromNs && one.toNs >= window.toNs),
+    /** The state file is lost: a new one begins with every minute that may be unsettled, and all is read again from there. */
+    async loseState(fromNs: bigint) {
+      unsettled = createMemoryUnsettled()
+      // As far as anything is read in the end.
+      const count = MINUTES + 147
+      const minutes = Array.from({ length: count }, (_, i) => ({
+        tier: 'minute' as const,
+        startNs: fromNs + BigInt(i) * MINUTE,
+      }))
+      unsettled.must(minutes, clock.now())
+      writer += 1
+      await begin()
+    },
+  }
+}
+
+export function expectedRows(database: MemoryDatabase, minuteNs: bigint): { edges: string[]; nodes: string[] } {
+  const all = [...database.raw.values()]
+  const hour = all.filter(({ startNs }) => startNs >= minuteNs - 60n * MINUTE && startNs < minuteNs)
+  const world: OracleWorld = {
+    ...{ addresses: ADDRESSES, devices: DEVICES, networks: new Map() },
+    reportedBefore: new Set(
+      hour.filter((one) => one.txBytes + one.rxBytes + one.txPkts + one.rxPkts > 0n).map(({ node }) => node),
+    ),
+    usedBefore: new Set(hour.filter(({ kind }) => kind === 'virtual').map(({ src, node }) => `${src} ${node}`)),
+  }
+  return oracleRows(
+    all.filter(({ startNs }) => startNs >= minuteNs && startNs < minuteNs + MINUTE),
+    world,
+  )
+}
+
+export function sumOf(database: MemoryDatabase, measurement: string, fromNs: bigint, toNs: bigint): RowTable {
+  const sum: RowTable = new Map()
+  for (const [timeNs, table] of database.tables.get(measurement) ?? [])
+    if (timeNs >= fromNs && timeNs < toNs) addTo(sum, table, shapeOf(measurement))
+  return sum
+}
+
+export const standing = (table: RowTable | undefined) =>
+  new Map([...(table ?? [])].filter(([, fields]) => exists(fields)))
+
+/** A database that takes everything and answers nothing. */
+function writeOnly(database: MemoryDatabase): MemoryDatabase {
+  const refuse = () => Promise.reject(new Error('it has no queries'))
+  const asked = [
+    'rawPoints',
+    'standing',
+    'summed',
+    'reporting',
+    'usersOf',
+    'minutes',
+    'devices',
+    'newestDevices',
+  ] as const
+  return Object.assign(database, Object.fromEntries(asked.map((name) => [name, refuse])), {
+    canQuery: async () => false,
+  })
+}
