@@ -4,7 +4,7 @@ import { hashText, spreadHash } from '../base/hash.ts'
 import type { DeviceSource, DeviceVersion } from './device-version.ts'
 
 /** All versions of a device, ascending by `from`, which differ. Nearly all have one. */
-export interface Known {
+interface Known {
   readonly versions: readonly DeviceVersion[]
   /** When its addresses were first claimed, as far as this process saw it: `logged`, ns. */
   readonly sinceNs: bigint

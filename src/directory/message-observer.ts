@@ -12,7 +12,7 @@ export interface MessageObserver {
 }
 
 /** Changes that one reporter may make to nodes that nobody but others knows, in a day. */
-export const PEER_CHANGES_MAX = 2_000
+const PEER_CHANGES_MAX = 2_000
 
 export interface MessageClaims extends MessageObserver {
   /** What was looked at before is looked at again, once, so that it counts as said again. Call every ten minutes or so. */

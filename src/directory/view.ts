@@ -10,7 +10,7 @@ export interface DirectoryView {
   networkOf(address: string): Network | undefined
 }
 
-export interface DeviceLabels {
+interface DeviceLabels {
   readonly name: string
   /** Its tags in order, joined by commas, or else its user. */
   readonly owner: string

@@ -111,7 +111,7 @@ export async function findFlows(
   } catch (error) {
     if (signal.aborted || !over.aborted) throw error
     throw new CollectorError(
-      `The database did not answer within ${FIND_MS_MAX / 1000} s. Ask for a shorter range, or for one node, kind or port.`,
+      `The database did not answer within ${FIND_MS_MAX / 1000} s. Request a shorter range, or for one node, kind or port.`,
       { stage: 'sink', code: 'db_timeout', reaction: 'retry', cause: error },
     )
   }

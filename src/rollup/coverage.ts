@@ -5,7 +5,7 @@ import { intersects, merge, subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 
 /** A record may start this long after it was logged (source/clock-bounds.ts). */
-export const AHEAD_NS = 60n * MINUTE
+const AHEAD_NS = 60n * MINUTE
 /** A minute is final when everything logged up to this long after its end is done. */
 const SETTLING_NS = 30n * SECOND
 
@@ -40,7 +40,7 @@ export function createCoverage(): Coverage {
 }
 
 /** Up to here everything must be done before the rows of the minute are made, ns of `logged` time. */
-export function endOfSettling(minuteNs: bigint): bigint {
+function endOfSettling(minuteNs: bigint): bigint {
   return minuteNs + MINUTE + SETTLING_NS
 }
 

@@ -1,7 +1,7 @@
 /** What the rollup reports about itself; observe/ turns it into metrics. */
 
 export const ROW_SOURCES = ['memory', 'database'] as const
-export type RowSource = (typeof ROW_SOURCES)[number]
+type RowSource = (typeof ROW_SOURCES)[number]
 
 export const SKIP_REASONS = ['fewer_points', 'beyond_retention', 'no_queries'] as const
 export type SkipReason = (typeof SKIP_REASONS)[number]

@@ -5,7 +5,7 @@ import type { HourBefore } from './row.ts'
 import type { MinuteRecord } from './row-store.ts'
 
 /** Minutes since the epoch, UTC. */
-export type Minute = number
+type Minute = number
 
 export const LOOK_BACK_MINUTES = 60
 

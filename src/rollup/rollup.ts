@@ -122,5 +122,5 @@ const SECOND_WRITER =
   'Another tailflux writes rows of the same tailnet into this database. Both write the same, so nothing is counted twice; but stop one of them, unless you are moving to another machine.'
 
 function budgetText(name: string, refused: number): string {
-  return `Today's series budget is used up: ${refused} edges were summed as "other", most of them of ${name}. Sums stay exact. If this is wanted traffic, raise edges.perEndpoint or edges.perDay; if it is a port scan, look at that node.`
+  return `Today's series budget is used up: ${refused} edges were summed as "other", most of them of ${name}. Sums stay exact. If this traffic is expected, raise edges.perEndpoint or edges.perDay; if it is a port scan, look at that node.`
 }

@@ -4,15 +4,7 @@ import type { DeviceStore } from '../directory/device-store.ts'
 import type { RawPoint } from './raw-points.ts'
 import type { RowTable } from './row-table.ts'
 
-export const ROW_MEASUREMENTS = [
-  'tailnet_edge',
-  'tailnet_edge_1h',
-  'tailnet_edge_1d',
-  'tailnet_node',
-  'tailnet_node_1h',
-  'tailnet_node_1d',
-] as const
-export type RowMeasurement = (typeof ROW_MEASUREMENTS)[number]
+export type RowMeasurement = `tailnet_${'edge' | 'node'}${'' | '_1h' | '_1d'}`
 
 /** A point of `tailflux_minute`: how the rows of a minute were made. */
 export interface MinuteRecord {

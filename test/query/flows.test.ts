@@ -106,7 +106,7 @@ test('a database that does not answer in time is an error with the fix; a signal
     assert.equal(error.code, 'db_timeout')
     assert.match(
       error.message,
-      /did not answer within 60 s\. Ask for a shorter range, or for one node, kind or port\.$/,
+      /did not answer within 60 s\. Request a shorter range, or for one node, kind or port\.$/,
     )
     return true
   })

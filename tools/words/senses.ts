@@ -40,7 +40,8 @@ export const SENSES: readonly Sense[] = [
     not: /\bcut(?:s|ting|ter)?\b/gi,
     plain: [/power cut|cut off|"Cut"|framer|array cutter|array-cutter/gi],
   },
-  { say: 'aggregate', not: /\bfold(?:s|ed|ing)?\b/gi },
+  // The key of a network in the settings.
+  { say: 'aggregate', not: /\bfold(?:s|ed|ing)?\b/gi, plain: [/fold: true|`fold`/gi] },
   { say: 'transport, post with retry', not: /\b(?:insists?|uncopied)\b/gi },
   {
     say: 'actions, commands',

@@ -89,7 +89,7 @@ export function createPlaces(config: PlacesConfig): Places {
 
 function ifMissing(target: Target): string {
   if (target === 'main') return MAIN_MISSING
-  return `It is the place that retention.${target} asks for. Create it with \`tailflux init\`; where your version has no such command, with the statements in docs/operations.md, "Places and retention". Writing then goes on by itself.`
+  return `It is the place of retention.${target}. Create it with \`tailflux init\`; where your version has no such command, with the statements in docs/operations.md, "Places and retention". Writing then resumes by itself.`
 }
 
 const KINDS = { v2: 'bucket', v3: 'database' } as const

@@ -43,14 +43,6 @@ export function headWithLength(
   return end - start > bytesMax ? { text, bytes: end - start } : { text }
 }
 
-/** Whether two texts in the same bytes are the same. */
-export function isSame(bytes: Uint8Array, start: number, end: number, otherStart: number, otherEnd: number): boolean {
-  let length = end - start
-  if (length !== otherEnd - otherStart) return false
-  while (length > 0 && bytes[start + length - 1] === bytes[otherStart + length - 1]) length -= 1
-  return length === 0
-}
-
 /** Text four bytes at a time, as little-endian words: where something ends is computed instead of found by a loop that leaves at the first byte
  * that does not fit, whose length the processor would have to guess. Masks have the top bit of a byte set; they are right up to the first one,
  * which is all that `firstByte` asks for. */
