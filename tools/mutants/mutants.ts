@@ -16,6 +16,7 @@ import { OBSERVERS_MUTANTS } from './list/observers.ts'
 import { PIPELINE_MUTANTS } from './list/pipeline.ts'
 import { QUERY_MUTANTS } from './list/query.ts'
 import { RECOVERY_MUTANTS } from './list/recovery.ts'
+import { ROLLUP_MUTANTS } from './list/rollup.ts'
 import { SERVICE_MUTANTS } from './list/service.ts'
 import { SINK_MUTANTS } from './list/sink.ts'
 import { SOURCE_MUTANTS } from './list/source.ts'
@@ -29,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LEDGER_MUTANTS,
   ...SINK_MUTANTS,
   ...QUERY_MUTANTS,
+  ...ROLLUP_MUTANTS,
   ...OBSERVERS_MUTANTS,
   ...SERVICE_MUTANTS,
 ]
