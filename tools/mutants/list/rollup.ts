@@ -17,6 +17,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'a minute is made again from fewer points',
     file: 'src/rollup/minutes.ts',
+    in: 'fromDatabase',
     find: 'points.count < record.points',
     replace: 'points.count < 0',
     tests: HISTORY,
@@ -24,6 +25,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'what an earlier process read counts as if it were in memory',
     file: 'src/rollup/engine.ts',
+    in: 'wholeMinute',
     find: 'return coverage.holds(startNs, ledger.settled()) ? minute : undefined',
     replace: 'return minute',
     tests: HISTORY,
@@ -31,6 +33,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'an equal digest proves that nothing else was read',
     file: 'src/rollup/engine.ts',
+    in: 'begin',
     find: "unsettled.all('minute').filter(({ must }) => must === 0)",
     replace: "unsettled.all('minute').slice(0, 0)",
     tests: HISTORY,
@@ -70,6 +73,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'a word for another node counts',
     file: 'src/rollup/parties.ts',
+    in: 'createParties',
     find: 'near[point] = kind === VIRTUAL || kind === PHYSICAL || isUnnamed[point] === 1 ? own : addressIndex(src)',
     replace: 'near[point] = isUnnamed[point] === 1 ? own : addressIndex(src)',
     tests: ROWS,
@@ -85,6 +89,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'a copy of a message is added to it',
     file: 'src/rollup/raw-points.ts',
+    in: 'add',
     find: 'const row = isKnown ? findOrAdd() : append()',
     replace: 'const row = append()',
     tests: HISTORY,
