@@ -13,7 +13,7 @@ import { createSemaphore } from './base/semaphore.ts'
 import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetSource, tailnetTag } from './config/settings.ts'
-import { missingKey, settingsShape, tailnetNames } from './config/settings-in-force.ts'
+import { missingKey, settingsShape, tailnetNames, tailnetNamesIn } from './config/settings-in-force.ts'
 import { createDirectory, type Directory } from './directory/directory.ts'
 import type { NodeNames } from './directory/node-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
@@ -39,6 +39,7 @@ import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createPrivacy } from './privacy/privacy.ts'
 import { findFlows } from './query/flows.ts'
 import { openRows } from './query/open-rows.ts'
+import { rowsOfNames } from './query/rows-of-names.ts'
 import { createRollup } from './rollup/rollup.ts'
 import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
@@ -155,6 +156,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
   // Derived rows: who a node is, and who talked to whom.
   const stored = openRows({ influx, retention: settings.retention, storePath: paths.store, tailnet }, { clock })
+  const store = rowsOfNames((fromNs, toNs) => tailnetNamesIn(settings, history.changes(), fromNs, toNs), stored.rowsOf)
   const directory = createDirectory(
     { tailnet, tailnetId, devicesIntervalMs: settings.names.interval },
     {
@@ -167,7 +169,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         },
       },
       sink,
-      store: stored.rows,
+      store,
       state,
       nowNs: () => pipeline.sourceNowNs(),
       namesAt: privacy.namesAt,
@@ -179,10 +181,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   observers.add('directory', () => ({ observer: directory.observer }))
   const rollup = observers.add('rollup', (onFailed) =>
     createRollup(
-      { tailnet, minutesKeptMs: settings.retention.minutes, restKeptMs: settings.retention.rest },
+      {
+        tailnetAt: (minuteNs) => history.at(minuteNs).tailnet,
+        minutesKeptMs: settings.retention.minutes,
+        restKeptMs: settings.retention.rest,
+      },
       {
         ...common('rollup'),
-        store: stored.rows,
+        store,
         sink,
         ledger,
         directory,

@@ -61,6 +61,22 @@ export function tailnetNames(
   return [...new Set([tailnetTag(settings), ...changes.map(({ settings }) => settings.tailnet).toReversed()])]
 }
 
+/** The names that were in force in [fromNs, toNs), ns of `start`, ascending by time. */
+export function tailnetNamesIn(
+  settings: Settings,
+  changes: readonly SettingsChange<SettingsInForce>[],
+  fromNs: bigint,
+  toNs: bigint,
+): readonly string[] {
+  // The first change counts for all times before it.
+  const inForce = changes.filter((change, i) => {
+    const endNs = changes[i + 1]?.fromNs
+    return (i === 0 || change.fromNs < toNs) && (endNs === undefined || endNs > fromNs)
+  })
+  const names = inForce.map((change) => change.settings.tailnet)
+  return names.length === 0 ? [tailnetTag(settings)] : [...new Set(names)]
+}
+
 /** Which addresses cannot be hashed as they were, because the key is not in the settings. An error while that is so for records of now. */
 export function missingKey(
   { privacy }: Pick<Settings, 'privacy'>,

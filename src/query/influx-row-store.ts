@@ -163,19 +163,6 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)
     },
 
-    async rawPointCount(minuteNs, signal) {
-      let count = 0
-      await reader.rows(
-        `SELECT count("flows") FROM ${reader.from('tailnet_flow')} ${where(minuteNs, minuteNs + MINUTE_NS, HAS_PORTS)}`,
-        ['count'],
-        ([cell]) => {
-          count += Number(integerOf(cell))
-        },
-        signal,
-      )
-      return count
-    },
-
     async standing(measurement, timeNs, signal) {
       const table: RowTable = new Map()
       await eachRow(measurement, where(timeNs, timeNs + 1n), (key, fields) => table.set(key, fields), signal)

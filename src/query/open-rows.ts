@@ -9,6 +9,8 @@ import type { StoredRows } from './stored-rows.ts'
 
 export interface OpenRows {
   readonly rows: StoredRows
+  /** The rows under another name of the tailnet. */
+  rowsOf(tailnet: string): StoredRows
   /** Closes connections; nothing may be asked afterwards. */
   stop(): void
 }
@@ -27,9 +29,13 @@ export function openRows(
 ): OpenRows {
   const { influx, retention, storePath: path, tailnet } = config
   const { url, api } = influx
-  if (url === undefined) return { rows: createStoreRowStore({ path, tailnet }), stop: () => undefined }
+  if (url === undefined) {
+    const rowsOf = (name: string) => createStoreRowStore({ path, tailnet: name })
+    return { rows: rowsOf(tailnet), rowsOf, stop: () => undefined }
+  }
   const label = `The database at ${url}`
   const http = createInfluxHttp({ ...influx, url }, label)
   const places = createPlaces({ ...influx, retention })
-  return { rows: createInfluxRowStore({ api, tailnet }, { http, label, clock, places }), stop: http.stop }
+  const rowsOf = (name: string) => createInfluxRowStore({ api, tailnet: name }, { http, label, clock, places })
+  return { rows: rowsOf(tailnet), rowsOf, stop: http.stop }
 }

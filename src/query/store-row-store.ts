@@ -93,12 +93,6 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       await eachRaw(minuteNs, minuteNs + MINUTE_NS, (point, tags) => take(rawPointOf(point, tags)), signal)
     },
 
-    async rawPointCount(minuteNs, signal) {
-      let count = 0
-      await eachRaw(minuteNs, minuteNs + MINUTE_NS, () => void count++, signal)
-      return count
-    },
-
     async standing(measurement, timeNs, signal) {
       const table: RowTable = new Map()
       await eachRow(measurement, timeNs, timeNs + 1n, (key, fields) => table.set(key, fields), signal)

@@ -16,7 +16,7 @@ export interface Budget {
   /** Edges that have a row of this day already, by their series. They are admitted, whatever the limits are. */
   admit(series: Iterable<string>): void
   /** The rows of a minute of this day by their series, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
-  apply(rows: readonly EdgeRow[], limits: BudgetLimits): ReadonlyMap<string, EdgeRow>
+  apply(rows: readonly EdgeRow[], limits: BudgetLimits, tailnet: string): ReadonlyMap<string, EdgeRow>
   /** Edges admitted so far. */
   readonly edges: number
   /** Edges that were folded so far. */
@@ -27,7 +27,7 @@ export interface Budget {
 
 const TAILNET = 'tailnet'
 
-export function createBudget(tailnet: string): Budget {
+export function createBudget(): Budget {
   /** More than the limit may be admitted: those that have a row already. */
   const admitted = createHashSet(2 ** 24)
   const counts = new Map<string, number>()
@@ -89,7 +89,7 @@ export function createBudget(tailnet: string): Budget {
         add(src.id, dst.id, hashOf({ kind, proto, port, path, src, dst }))
       }
     },
-    apply(rows, limits) {
+    apply(rows, limits, tailnet) {
       const named = new Map<string, EdgeRow>()
       const candidates: Candidate[] = []
       for (const row of rows) {

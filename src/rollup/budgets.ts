@@ -13,21 +13,18 @@ export interface Budgets {
 /** A day that is made again while another one goes on, and midnight. */
 const DAYS_MAX = 3
 
-export function createBudgets(
-  tailnet: string,
-  {
-    store,
-    unsettled,
-    signal,
-    canQuery,
-  }: Pick<PartDeps, 'store' | 'unsettled'> & { signal: AbortSignal; canQuery: () => boolean },
-): Budgets {
+export function createBudgets({
+  store,
+  unsettled,
+  signal,
+  canQuery,
+}: Pick<PartDeps, 'store' | 'unsettled'> & { signal: AbortSignal; canQuery: () => boolean }): Budgets {
   /** By day, the one used last at the end. */
   const days = new Map<bigint, Budget>()
 
   /** Edges of hours from their rows, and of hours whose rows are not there yet from those of their minutes. */
   async function restored(dayNs: bigint): Promise<Budget> {
-    const budget = createBudget(tailnet)
+    const budget = createBudget()
     if (!canQuery()) return budget
     budget.admit((await store.summed('tailnet_edge_1h', dayNs, dayNs + DAY, signal)).keys())
     for (const { startNs } of unsettled.all('hour'))

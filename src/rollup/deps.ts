@@ -10,8 +10,8 @@ import type { RowStore } from './row-store.ts'
 import type { RowWriter } from './row-writer.ts'
 
 export interface RollupOptions {
-  /** The tag `tailnet`. */
-  readonly tailnet: string
+  /** The tag `tailnet` of what lies in this minute (its begin, ns). */
+  readonly tailnetAt: (minuteNs: bigint) => string
   /** How long minutes are kept, ms; undefined: as long as the database keeps them. */
   readonly minutesKeptMs: number | undefined
 }

@@ -109,7 +109,7 @@ export function createEngine(
     canQuery: () => canQuery,
     sums,
   }
-  const budgets = createBudgets(options.tailnet, parts)
+  const budgets = createBudgets(parts)
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
   const tiers = createTiers({ ...options, from: deps.from }, parts)
 

@@ -40,7 +40,9 @@ export function makeMinute(
 ): MadeMinute {
   const rows = rowsOfMinute(points, texts, given.directory, given.before)
   return {
-    edges: new Map([...given.budget.apply(rows.edges, given.limits)].map(([key, row]) => [key, edgeFields(row)])),
+    edges: new Map(
+      [...given.budget.apply(rows.edges, given.limits, given.tailnet)].map(([key, row]) => [key, edgeFields(row)]),
+    ),
     nodes: nodeTable(given.tailnet, rows.nodes),
     digest: points.digest(),
     points: points.count,

@@ -74,7 +74,6 @@ export function createMinutes(
   },
 ): Minutes {
   const { store, writer, unsettled, facts, directory, clock, log, metrics, signal } = deps
-  const { tailnet } = options
   /** From this minute on the facts are known without asking. */
   let knownFrom = Number.POSITIVE_INFINITY
   let otherWriterMs: number | undefined
@@ -132,7 +131,7 @@ export function createMinutes(
     const budget = await deps.budgets.of(held.startNs)
     const before = await hourBefore(minute, unknownUsers(held.points, held.texts, view))
     const limits = deps.limitsAt(held.startNs)
-    return makeMinute(held, { tailnet, directory: view, before, budget, limits })
+    return makeMinute(held, { tailnet: options.tailnetAt(held.startNs), directory: view, before, budget, limits })
   }
 
   /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do. */
@@ -217,7 +216,7 @@ export function createMinutes(
       }
       if (newest === undefined || startNs >= newest.startNs) newest = { startNs, ...completeness }
     }
-    return decoder.decode(encodeLine('tailflux_minute', { tailnet }, fields, startNs))
+    return decoder.decode(encodeLine('tailflux_minute', { tailnet: options.tailnetAt(startNs) }, fields, startNs))
   }
 
   function skip({ startNs, read, must }: Unsettled, reason: SkipReason): void {

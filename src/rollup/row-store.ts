@@ -23,8 +23,6 @@ export interface MinuteRecord {
 export interface RowStore extends DeviceStore {
   /** Calls `each` for every raw point of this minute of `start`. Points without tag `src_port` (version 0.1.0) are passed over. */
   rawPoints(minuteNs: bigint, each: (point: RawPoint) => void, signal: AbortSignal): Promise<void>
-  /** Raw points of this minute: their number alone. */
-  rawPointCount(minuteNs: bigint, signal: AbortSignal): Promise<number>
   /** Rows that stand at exactly this time: keys and fields as row-table.ts makes them; rows of zeros included. */
   standing(measurement: RowMeasurement, timeNs: bigint, signal: AbortSignal): Promise<RowTable>
   /** Rows of a range, summed by series (of `reporters` and `peers` the largest); rows of zeros left out. */

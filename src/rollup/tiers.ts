@@ -56,7 +56,6 @@ export function createTiers(
   deps: PartDeps & { readonly signal: AbortSignal; readonly canQuery: () => boolean; readonly sums: MemorySums },
 ): Tiers {
   const { store, writer, unsettled, clock, signal, metrics } = deps
-  const { tailnet } = options
   /** When each was written last, and whether it was finished then. */
   const written = new Map<string, { readonly ms: number; readonly wasFinished: boolean }>()
   let describedMs = Number.NEGATIVE_INFINITY
@@ -144,7 +143,7 @@ export function createTiers(
           step,
           mean,
         }
-        lines += decoder.decode(encodeLine('tailflux_tier', { tailnet, tier }, fields, nowNs))
+        lines += decoder.decode(encodeLine('tailflux_tier', { tailnet: options.tailnetAt(nowNs), tier }, fields, nowNs))
       }
       await writer.write('main', lines, signal)
       describedMs = clock.monotonicMs()

@@ -51,7 +51,6 @@ test('a service that began minutes ago is read by minutes, although hours and da
 const nothing: StoredRows = {
   canQuery: async () => true,
   rawPoints: async () => undefined,
-  rawPointCount: async () => 0,
   standing: async () => new Map(),
   summed: async () => new Map(),
   reporting: async () => new Map(),

@@ -89,11 +89,15 @@ test('1.x: limits of a query, missing places and missing rights are errors with 
     ),
   )
   await assert.rejects(
-    storeOn(t, { url: limited.url, db: 'nodb' }).rawPointCount(DAY_NS, signal),
+    storeOn(t, { url: limited.url, db: 'nodb' }).rawPoints(DAY_NS, () => undefined, signal),
     refusal('db_not_found', /database not found: nodb\)\. Check INFLUX_DB, or create the database/),
   )
   await assert.rejects(
-    storeOn(t, { url: limited.url, from: (name) => `"flows"."raw".${identifier(name)}` }).rawPointCount(DAY_NS, signal),
+    storeOn(t, { url: limited.url, from: (name) => `"flows"."raw".${identifier(name)}` }).rawPoints(
+      DAY_NS,
+      () => undefined,
+      signal,
+    ),
     refusal('db_not_found', /retention policy not found: raw\)\. Create that retention policy .*operations\.md/),
   )
 
@@ -149,7 +153,11 @@ for (const [version, refusals] of Object.entries(RECORDED)) {
   test(`${version}: refusals as recorded`, async (t) => {
     for (const [title, code, text] of refusals) {
       const { url } = await serverOf(t, title)
-      await assert.rejects(storeOn(t, { url, api }).rawPointCount(DAY_NS, signal), refusal(code, text), title)
+      await assert.rejects(
+        storeOn(t, { url, api }).rawPoints(DAY_NS, () => undefined, signal),
+        refusal(code, text),
+        title,
+      )
     }
   })
 
@@ -237,7 +245,10 @@ test('an answer that goes on coming is waited for longer than one that does not'
     { http, label: LABEL, clock: systemClock, places },
   )
   assert.equal((await store.minutes(DAY_NS, DAY_NS + HOUR, signal)).length, 8)
-  await assert.rejects(store.rawPointCount(DAY_NS, signal), refusal('db_timeout', /did not answer within 1 s/))
+  await assert.rejects(
+    store.rawPoints(DAY_NS, () => undefined, signal),
+    refusal('db_timeout', /did not answer within 1 s/),
+  )
 })
 
 test('1.x: raw points and minutes in places of their own', { skip }, async (t) => {
@@ -257,7 +268,9 @@ test('1.x: raw points and minutes in places of their own', { skip }, async (t) =
   const config = { influx, retention: { raw: 30 * 86_400_000, minutes: 60 * 86_400_000 }, storePath: '', tailnet: 't' }
   const { rows, stop } = openRows(config, { clock: systemClock })
   t.after(stop)
-  assert.equal(await rows.rawPointCount(DAY_NS, signal), 1)
+  const found: string[] = []
+  await rows.rawPoints(DAY_NS, ({ node }) => found.push(node), signal)
+  assert.equal(found.length, 1)
   assert.equal((await rows.reporting(DAY_NS, DAY_NS + HOUR, signal)).size, 1)
   assert.equal((await rows.minutes(DAY_NS, DAY_NS + HOUR, signal)).length, 1)
 })

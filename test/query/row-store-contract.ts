@@ -128,7 +128,7 @@ export function rowStoreContract(
   contract('nothing stored is nothing found', async ({ store }) => {
     assert.equal(await store.canQuery(signal), true)
     assert.deepEqual(await rawOf(store, DAY_NS), [])
-    assert.equal(await store.rawPointCount(DAY_NS, signal), 0)
+    assert.equal(await rawCount(store), 0)
     assert.equal((await store.standing('tailnet_edge', DAY_NS, signal)).size, 0)
     assert.equal((await store.summed('tailnet_node_1h', DAY_NS, DAY_NS + HOUR, signal)).size, 0)
     assert.equal((await store.reporting(DAY_NS, DAY_NS + HOUR, signal)).size, 0)
@@ -170,7 +170,7 @@ export function rowStoreContract(
     ]
     await write(points.map((one) => rawLine(one)).join('') + others.join(''))
     assert.deepEqual(sorted(await rawOf(store, DAY_NS)), sorted(points))
-    assert.equal(await store.rawPointCount(DAY_NS, signal), points.length)
+    assert.equal(await rawCount(store), points.length)
     assert.equal((await rawOf(store, DAY_NS + MINUTE)).length, 1)
   })
 
@@ -193,7 +193,7 @@ export function rowStoreContract(
     const found = await rawOf(store, DAY_NS)
     assert.equal(found.length, points.length)
     assert.deepEqual(sorted(found), sorted(points))
-    assert.equal(await store.rawPointCount(DAY_NS, signal), points.length)
+    assert.equal(await rawCount(store), points.length)
   })
 
   contract('what `each` throws is what the call rejects with', async ({ store, write }) => {
@@ -523,4 +523,10 @@ async function rawOf(store: RowStore, minuteNs: bigint, until = signal): Promise
   const points: RawPoint[] = []
   await store.rawPoints(minuteNs, (one) => points.push(one), until)
   return points
+}
+
+async function rawCount(store: RowStore): Promise<number> {
+  let count = 0
+  await store.rawPoints(DAY_NS, () => void count++, signal)
+  return count
 }

@@ -37,7 +37,7 @@ rowStoreContract('embedded store', createWorld)
 test('without a file the error names the setting', async (t) => {
   const store = createStoreRowStore({ path: join(temporaryFolder(t), 'none.db'), tailnet: TAILNET })
   await assert.rejects(
-    store.rawPointCount(DAY_NS, signal),
+    store.rawPoints(DAY_NS, () => undefined, signal),
     /There is no embedded store at .*; check TAILFLUX_DATA_DIR\.$/,
   )
 })

@@ -29,9 +29,9 @@ const bytesOf = (rows: Iterable<EdgeRow>) => [...rows].reduce((sum, row) => sum 
 
 test('beyond the edges of one endpoint the far end is other, largest edges first, and sums stay', () => {
   const limits = { edgesPerEndpoint: 2, edgesPerDay: 100 }
-  const budget = createBudget('t')
+  const budget = createBudget()
   const rows = [edge('a', 'b', 1n), edge('a', 'c', 5n), edge('d', 'a', 9n), edge('e', 'a', 2n), edge('a', 'f', 3n)]
-  const kept = budget.apply(rows, limits)
+  const kept = budget.apply(rows, limits, 't')
   assert.deepEqual(shown(kept), ['a > c 443 5', 'a > other none 4', 'd > a 443 9', 'other > a none 2'])
   assert.equal(bytesOf(kept.values()), bytesOf(rows))
   assert.deepEqual(budget.largestCause, { name: 'name of a', refused: 3 })
@@ -39,9 +39,9 @@ test('beyond the edges of one endpoint the far end is other, largest edges first
 
 test('an edge with a row of that day stays named, also beyond the limits, and in whatever order', () => {
   const limits = { edgesPerEndpoint: 1, edgesPerDay: 100 }
-  const budget = createBudget('t')
+  const budget = createBudget()
   budget.admit([edge('a', 'b', 1n), edge('a', 'c', 1n)].map((row) => edgeSeries('t', row)))
-  assert.deepEqual(shown(budget.apply([edge('a', 'd', 100n), edge('a', 'c', 1n), edge('a', 'b', 1n)], limits)), [
+  assert.deepEqual(shown(budget.apply([edge('a', 'd', 100n), edge('a', 'c', 1n), edge('a', 'b', 1n)], limits, 't')), [
     'a > b 443 1',
     'a > c 443 1',
     'a > other none 100',
@@ -50,10 +50,10 @@ test('an edge with a row of that day stays named, also beyond the limits, and in
 
 test('beyond the edges of a tailnet both ends are other; `none` and `other` have no limit of their own', () => {
   const limits = { edgesPerEndpoint: 2, edgesPerDay: 3 }
-  const budget = createBudget('t')
+  const budget = createBudget()
   const none: Endpoint = { id: 'none', name: 'none', owner: 'none', isNode: false }
   const rows = ['a', 'b', 'c'].map((id) => edge(id, '', 10n, { dst: none }))
-  assert.equal(budget.apply(rows, limits).size, 3)
-  assert.deepEqual(shown(budget.apply([edge('x', 'y', 1n), edge('y', 'z', 2n)], limits)), ['other > other none 3'])
+  assert.equal(budget.apply(rows, limits, 't').size, 3)
+  assert.deepEqual(shown(budget.apply([edge('x', 'y', 1n), edge('y', 'z', 2n)], limits, 't')), ['other > other none 3'])
   assert.equal(budget.edges, 3)
 })

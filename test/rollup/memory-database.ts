@@ -80,7 +80,6 @@ export function createMemoryDatabase(): MemoryDatabase {
       database.onRequest('rawPoints')
       for (const point of rawIn(minuteNs, minuteNs + MINUTE)) each(point)
     },
-    rawPointCount: async (minuteNs) => rawIn(minuteNs, minuteNs + MINUTE).length,
     async standing(measurement, timeNs) {
       database.onRequest('standing')
       return new Map(tables.get(measurement)?.get(timeNs) ?? [])

@@ -101,7 +101,7 @@ export function createTailnet(seed: number, isAnswering = true) {
   async function begin(): Promise<void> {
     database.onRequest = () => undefined
     engine = createEngine(
-      { tailnet: 't', minutesKeptMs: undefined, restKeptMs: undefined },
+      { tailnetAt: () => 't', minutesKeptMs: undefined, restKeptMs: undefined },
       {
         store: database,
         sink: database,
