@@ -35,9 +35,7 @@ export async function readBack(
     } catch (error) {
       signal.throwIfAborted()
       const retryMs = backoffAfter(failures, BACKOFF)
-      // The embedded store may be created in this moment.
-      const level = failures === 1 ? 'debug' : 'warn'
-      deps.log[level]({ retryMs, err: error }, 'devices cannot be read back from the database')
+      deps.log.warn({ retryMs, err: error }, 'devices cannot be read back from the database')
       await deps.clock.sleep(retryMs, signal)
     }
   }

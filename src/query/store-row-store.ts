@@ -1,5 +1,6 @@
 /** Reads back from the embedded store: raw points, rows that stand, and how they were made. It reads by a connection of its own, so it can run beside the
  * service that writes; what it sees is the state when a call begins. */
+import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DAY, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
@@ -50,6 +51,11 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       await nextTurn()
       signal.throwIfAborted()
     }
+  }
+
+  /** The same of what tells about earlier work: a service that is new has done none, and its file is made with the first points. */
+  async function eachBefore(...given: Parameters<typeof each>): Promise<void> {
+    if (existsSync(path)) await each(...given)
   }
 
   /** Calls `take` for points that this version wrote. */
@@ -134,7 +140,7 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
         const nodes = minutes.get(ns) ?? new Set()
         minutes.set(ns, nodes.add(tags.get('node') ?? ''))
       }
-      await each('tailnet_node', fromNs, toNs, take, signal)
+      await eachBefore('tailnet_node', fromNs, toNs, take, signal)
       return minutes
     },
 
@@ -160,21 +166,21 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
           isGap: values.get('gap') === true,
         })
       }
-      await each('tailflux_minute', fromNs, toNs, take, signal)
+      await eachBefore('tailflux_minute', fromNs, toNs, take, signal)
       return records
     },
 
     async devices(fromNs, toNs, signal) {
       const versions: DeviceVersion[] = []
       const take = (point: StoredPoint, tags: Tags) => versions.push(deviceOf(point, tags))
-      await each('tailnet_device', fromNs, toNs, take, signal)
+      await eachBefore('tailnet_device', fromNs, toNs, take, signal)
       return versions
     },
 
     async newestDevices(beforeNs, signal) {
       const versions = new Map<string, DeviceVersion>()
       const take = (point: StoredPoint, tags: Tags) => versions.set(tags.get('node') ?? '', deviceOf(point, tags))
-      await each('tailnet_device', beforeNs - DEVICES_REACH, beforeNs, take, signal)
+      await eachBefore('tailnet_device', beforeNs - DEVICES_REACH, beforeNs, take, signal)
       return [...versions.values()]
     },
   }

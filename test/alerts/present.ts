@@ -1,6 +1,6 @@
 /** A component around the rules whose messages end now, so that a real Alertmanager takes their times for its own. */
 import { type Clock, systemClock } from '../../src/base/clock.ts'
-import { NO_NODE_NAMES, type NodeNames } from '../../src/directory/node-names.ts'
+import type { NodeNames } from '../../src/directory/node-names.ts'
 import { createWorld, MIN, type World } from './world.ts'
 
 /** Backoff are fifty times shorter; everything else is real. */
@@ -9,8 +9,8 @@ const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.slee
 /** `fromNs`: a full minute, so many minutes ago. Everything from there on can be read. */
 export async function createPresentWorld(
   settings: Record<string, unknown>,
-  { minutes = 12, names = NO_NODE_NAMES }: { minutes?: number; names?: NodeNames } = {},
+  { minutes = 12, ...names }: { minutes?: number; names?: NodeNames } = {},
 ): Promise<{ world: World; fromNs: bigint }> {
   const fromNs = (systemClock.now() / MIN - BigInt(minutes)) * MIN
-  return { world: await createWorld({ settings, names, originNs: fromNs, clock: hurried }), fromNs }
+  return { world: await createWorld({ settings, ...names, originNs: fromNs, clock: hurried }), fromNs }
 }

@@ -34,6 +34,16 @@ async function createWorld(t: TestContext): Promise<World> {
 
 rowStoreContract('embedded store', createWorld)
 
+test('a service that is new has no file yet, which holds nothing of earlier work', async (t) => {
+  const store = createStoreRowStore({ path: join(temporaryFolder(t), 'none.db'), tailnet: TAILNET })
+  const range = [DAY_NS, 2n * DAY_NS, signal] as const
+  assert.deepEqual(
+    [await store.devices(...range), await store.newestDevices(DAY_NS, signal), await store.minutes(...range)],
+    [[], [], []],
+  )
+  assert.equal((await store.reporting(...range)).size, 0)
+})
+
 test('without a file the error names the setting', async (t) => {
   const store = createStoreRowStore({ path: join(temporaryFolder(t), 'none.db'), tailnet: TAILNET })
   await assert.rejects(
