@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { runCli, startCli } from '../helpers/cli.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 
 test('help and version go to standard output with exit code 0, wrong usage to standard error with 2', async (t) => {
@@ -79,9 +80,18 @@ test('the demo shows points; a second process is refused; export and ledger show
   assert.deepEqual([ready.code, JSON.parse(ready.stdout).ready], [0, true])
   const live = await runCli(t, ['ledger', 'show', '--json'], { ...beside, TAILFLUX_TAILNET_NAME: 'demo' })
   assert.deepEqual([live.code, JSON.parse(live.stdout).tailnet], [0, 'demo'])
-  const lines = (await runCli(t, ['export', '--measurement', 'tailnet_node'], beside)).stdout.split('\n').slice(0, -1)
+  const exported = async (measurement: string) =>
+    (await runCli(t, ['export', '--measurement', measurement], beside)).stdout.split('\n').slice(0, -1)
+  const lines = await exported('tailnet_flow')
   assert.ok(lines.length > 10)
-  for (const line of lines) assert.match(line, /^tailnet_node,node=\S+ tx_bytes=\d+i\S* \d{19}$/)
+  for (const line of lines) assert.match(line, /^tailnet_flow,dst=\S+,node=\S+ tx_bytes=\d+i\S* \d{19}$/)
+  // Derived rows follow when their minutes are final and the names are known.
+  const rows = await eventually('rows of nodes by minute', async () => {
+    const found = await exported('tailnet_node')
+    return found.length > 10 && found
+  })
+  for (const row of rows)
+    assert.match(row, /^tailnet_node,kind=\w+,node=\S+,node_name=\S+ tx_bytes=\d+i\S* \d{10}0{9}$/)
 
   demo.child.kill('SIGTERM')
   assert.equal(await demo.ended, 0)

@@ -64,8 +64,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
   // Reported at the end of a poll, which comes a little later than its last window.
   let gauges = ''
   while (!/^tailflux_nodes_reporting [1-9]\d*$/m.test(gauges)) gauges = await (await fetch(`${url}/metrics`)).text()
-  for (const measurement of ['tailnet_flow', 'tailnet_node'])
-    assert.match(gauges, new RegExp(`^tailflux_series_estimate{measurement="${measurement}"} [1-9]\\d*$`, 'm'))
+  assert.match(gauges, /^tailflux_series_estimate{measurement="tailnet_flow"} [1-9]\d*$/m)
   const after = await counters()
   for (const [name, value] of before) assert.ok((after.get(name) ?? -1) >= value, `${name} went down`)
   for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== horizon || status.backlogSeconds > 0; ) {
@@ -75,8 +74,9 @@ test('under load: valid settings are applied, invalid ones rejected with all err
   assert.equal(await run.ended, 0)
   assert.match(run.stdout(), /"durationMs":\d+,"msg":"tailflux stopped"/)
 
-  const text = (await runCli(t, ['export'], { TAILFLUX_DATA_DIR: dir })).stdout
-  const lines = parseLines(text).filter(({ measurement }) => measurement.startsWith('tailnet_'))
+  const exported = async (measurement: string) =>
+    parseLines((await runCli(t, ['export', '--measurement', measurement], { TAILFLUX_DATA_DIR: dir })).stdout)
+  const lines = await exported('tailnet_flow')
   const origin = /^origin +(\S+)/m.exec((await runCli(t, ['ledger', 'show', '-c', file])).stdout)?.[1] ?? ''
   const fromNs = BigInt(Date.parse(origin)) * 1_000_000n
   const count = await assertTruth(lines, tailnet.truth(fromNs, nowNs - MINUTE_NS))

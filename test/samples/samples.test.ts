@@ -27,13 +27,11 @@ for (const file of [...fixtures, ...others].toSorted()) {
     const taken: Sums = new Map()
     for (const message of sample.messages) addTo(taken, message)
     for (const ports of PORTS) {
-      for (const measurement of ['tailnet_flow', 'tailnet_node']) {
-        // Whole, and in pieces of a few bytes.
-        for (const size of [text.length, 7]) {
-          const through = throughTheLine(piecesOf(sample.answer, size), { ports })
-          assert.deepEqual(sorted(givenBy(through, measurement)), sorted(taken), `${ports} ${measurement}`)
-          assert.equal(through.messageCount, sample.messages.length)
-        }
+      // Whole, and in pieces of a few bytes.
+      for (const size of [text.length, 7]) {
+        const through = throughTheLine(piecesOf(sample.answer, size), { ports })
+        assert.deepEqual(sorted(givenBy(through)), sorted(taken), ports)
+        assert.equal(through.messageCount, sample.messages.length)
       }
     }
   })
@@ -54,14 +52,14 @@ test('the fixtures by hand', () => {
     return throughTheLine([Buffer.from(sampleOf(readFileSync(file, 'utf8'), name)!.answer)])
   }
   const all = read('all-kinds.json')
-  assert.deepEqual(sorted(givenBy(all, 'tailnet_flow')), {
+  assert.deepEqual(sorted(givenBy(all)), {
     ...{ 'exit rxBytes': 21_000n, 'exit rxPkts': 30n, 'exit txBytes': 1128n, 'exit txPkts': 12n },
     ...{ 'physical rxBytes': 25_176n, 'physical rxPkts': 29n, 'physical txBytes': 2324n, 'physical txPkts': 19n },
     ...{ 'subnet rxBytes': 140n, 'subnet rxPkts': 1n, 'subnet txBytes': 70n, 'subnet txPkts': 1n },
     ...{ 'virtual rxBytes': 4208n, 'virtual rxPkts': 6n, 'virtual txBytes': 568n, 'virtual txPkts': 6n },
   })
   assert.deepEqual(all.quarantined, [])
-  assert.equal(all.lines.find((line) => line.tags['port'] === '5432')?.fields['flows'], 2n)
+  assert.equal(all.lines.find((line) => line.tags['dst_port'] === '5432')?.fields['flows'], 2n)
 
   const odd = read('what-cannot-be-taken.json')
   assert.deepEqual(odd.quarantined.map(({ reason, kind }) => `${reason} ${kind ?? 'message'}`).toSorted(), [
@@ -77,9 +75,8 @@ test('the fixtures by hand', () => {
     'no_node message',
     'not_an_object message',
   ])
-  const flows = odd.lines.filter((line) => line.measurement === 'tailnet_flow')
   assert.deepEqual(
-    flows.map((line) => [line.tags['node'], line.fields['tx_bytes'], line.fields['rx_bytes']]),
+    odd.lines.map((line) => [line.tags['node'], line.fields['tx_bytes'], line.fields['rx_bytes']]),
     [
       ['nNullsA11CNTRL', 0n, 0n],
       ['nLargeA11CNTRL', 9_007_199_254_740_993n, 9_223_372_036_854_775_807n],
@@ -87,17 +84,17 @@ test('the fixtures by hand', () => {
     ],
   )
 
-  const again = read('split-and-sent-again.json').lines.filter((line) => line.measurement === 'tailnet_flow')
+  const again = read('split-and-sent-again.json').lines
   assert.equal(again.length, 3)
   assert.equal(new Set(again.map(truthKey)).size, 2, 'two parts, one of them twice')
   assert.equal(read('streamed-without-separators.txt').messageCount, 2)
 })
 
-/** What the lines of a measurement and the quarantined texts hold together. */
-function givenBy({ lines, quarantined }: Through, measurement: string): Sums {
+/** What the lines and the quarantined texts hold together. Raw points are all that the line makes. */
+function givenBy({ lines, quarantined }: Through): Sums {
   const sums: Sums = new Map()
   for (const line of lines) {
-    if (line.measurement !== measurement) continue
+    assert.equal(line.measurement, 'tailnet_flow')
     for (const counter of COUNTERS) {
       const key = `${line.tags['kind']} ${counter}`
       sums.set(key, (sums.get(key) ?? 0n) + line.fields[FIELDS[counter]]!)
