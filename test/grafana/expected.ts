@@ -275,13 +275,17 @@ function routed(name: 'subnet' | 'exit'): Expectations {
     '20A': top('nodes', view, carried, ['node_name', 'node']),
   }
 }
-const ofKind = (name: string, by: readonly string[], more: Keep = any) =>
-  top('edges', all(has('kind', name), matched, more), edgeBytes, by)
+const ofKind = (name: string, by: readonly string[]) => top('edges', all(has('kind', name), matched), edgeBytes, by)
 const subnet: Expectations = {
   ...routed('subnet'),
   '21A': ofKind('subnet', ['src_name', 'src_owner']),
   '22A': ofKind('subnet', ['dst_name', 'dst', 'proto', 'port']),
-  '23A': ofKind('subnet', ['src_name', 'dst_name', 'port'], (row) => row.tags['dst']!.startsWith('100.127.')),
+  '23A': top(
+    'edges',
+    all(has('kind', 'subnet', 'exit'), matched, (row) => row.tags['dst']!.startsWith('100.127.')),
+    edgeBytes,
+    ['src_name', 'dst_name', 'kind', 'port'],
+  ),
 }
 const exit: Expectations = {
   ...routed('exit'),

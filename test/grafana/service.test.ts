@@ -10,6 +10,7 @@ import { askingPanels, readDashboards } from './dashboards.ts'
 import { ALL, ask, choices, expanded, intervalMs, opened, type View } from './grafana.ts'
 
 const DB = 'tailflux'
+const MINUTE_MS = 60_000
 
 test('after some windows of the demo, every dashboard shows something in every panel that is not about earlier', async (t) => {
   const influx = await startInfluxd(t, { databases: [DB] })
@@ -29,34 +30,42 @@ test('after some windows of the demo, every dashboard shows something in every p
     return status.lagSeconds !== null && status.lagSeconds < 120
   }
   await eventually('the demo to be read', readTo, 100)
-  // Rows are made behind the line: of the last minutes, of a whole hour, and of a day.
+  /** A device is valid from the first whole minute after it was learnt. */
+  const toMs = (Math.ceil(Date.now() / MINUTE_MS) + 1) * MINUTE_MS
+  const fromMs = toMs - 3 * 60 * MINUTE_MS
+  // Minutes are settled some 90 s after their end.
+  const settledMs = toMs - 5 * MINUTE_MS
+  const inRange = `time >= ${fromMs}ms AND time < ${settledMs}ms`
+  const count = async (field: string, from: string, where: string) => {
+    const [result] = await influx.query(`SELECT count("${field}") FROM "${from}" WHERE ${where}`, DB)
+    return Number(result?.series?.[0]?.values[0]?.[1] ?? 0)
+  }
+  // Rows are made behind the line, of many minutes after a start.
+  const minutes = (settledMs - fromMs) / MINUTE_MS
+  await eventually(
+    'all minutes of the range',
+    async () => (await count('points', 'tailflux_minute', inRange)) === minutes,
+    200,
+  )
   for (const [measurement, back] of [
-    ['tailnet_edge', '10m'],
     ['tailnet_edge_1h', '5h'],
     ['tailnet_edge_1d', '2d'],
-  ])
+  ] as const)
     await eventually(
       `rows of ${measurement}`,
-      async () => {
-        const [result] = await influx.query(
-          `SELECT last("flows") FROM "${measurement}" WHERE time > now() - ${back}`,
-          DB,
-        )
-        return result?.series !== undefined
-      },
+      async () => (await count('flows', measurement, `time > now() - ${back}`)) > 0,
       100,
     )
 
-  const toMs = Date.now()
   const empty: string[] = []
   const largest =
     'SELECT TOP("n", 1) AS "n", "src_name", "dst_name" FROM (SELECT sum("tx_bytes") AS "n" FROM "tailnet_edge" WHERE'
-  const since = `"kind" = 'virtual' AND "tx_pkts" > 0 AND "rx_pkts" > 0 AND time > ${toMs - 3 * 3_600_000}ms`
+  const since = `"kind" = 'virtual' AND "tx_pkts" > 0 AND "rx_pkts" > 0 AND ${inRange}`
   const [found] = await influx.query(`${largest} ${since} GROUP BY "src_name", "dst_name")`, DB)
   const pair = { src: String(found?.series?.[0]?.values[0]?.[2]), dst: String(found?.series?.[0]?.values[0]?.[3]) }
   for (const dashboard of readDashboards()) {
     const variables = dashboard.templating.list
-    const whole: View = { fromMs: toMs - 3 * 3_600_000, toMs, values: { kind: 'virtual', node: ALL } }
+    const whole: View = { fromMs, toMs, values: { kind: 'virtual', node: ALL } }
     const mustChoose = variables.find(({ name, includeAll }) => name === 'node' && !includeAll)
     const some = mustChoose ? (await choices(influx, DB, mustChoose, whole, variables)).slice(0, 5) : ALL
     const view = await opened(influx, DB, { ...whole, values: { ...whole.values, node: some, ...pair } }, variables)
@@ -75,10 +84,9 @@ test('after some windows of the demo, every dashboard shows something in every p
     }
   }
   // A healthy demo has no gaps, and at night and at weekends nobody may use a service address.
-  const toService = `SELECT count("flows") FROM "tailnet_flow" WHERE "dst" =~ /^100\\.127\\./ AND time > ${toMs - 3 * 3_600_000}ms`
-  const [used] = await influx.query(toService, DB)
+  const used = await count('flows', 'tailnet_flow', `"dst" =~ /^100\\.127\\./ AND ${inRange}`)
   const isRight = (panel: string) =>
-    panel === 'tailflux-health 42B Minutes' || (panel.startsWith('tailflux-subnet 23A') && used?.series === undefined)
+    panel === 'tailflux-health 42B Minutes' || (panel.startsWith('tailflux-subnet 23A') && used === 0)
   assert.deepEqual(
     empty.filter((panel) => !isRight(panel)),
     [],

@@ -153,6 +153,8 @@ export function simulatedRows({
           other: router,
           tags: {
             ...common,
+            // Half of the services are not among the clients' routes.
+            kind: isService && host & 1 ? 'exit' : 'subnet',
             proto,
             port: pick(PORTS, 13, src, slot, age),
             path: 'none',

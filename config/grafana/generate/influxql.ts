@@ -29,8 +29,10 @@ export const roleIs = (role: 'peer' | 'client' | 'router' | 'exit') => `"role" =
 /** Edges of exit traffic with an endpoint that is told. The others cannot be matched with what the exit node says, so they are in no total. */
 export const IS_MATCHED = `"path" != 'unknown'`
 
-/** An address that Tailscale gives out and no device has, that of a service, or the device that serves it where the directory knows that. */
-export const DST_IS_SERVICE = String.raw`"dst" =~ /^(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:)|n[0-9A-Za-z]+CNTRL$)/`
+/** Tailscale Services: an address that Tailscale gives out and no device has, so that it stands in place of a device's id. Clients say subnet if the address
+ * is among the routes, else exit. */
+export const OF_SERVICES = `(${kindIs('subnet')} OR ${kindIs('exit')})`
+export const DST_IS_SERVICE = String.raw`"dst" =~ /^(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:))/`
 
 const PERIOD = '$timeFilter'
 /** Grafana has no length of the range for this data source, only its ends. */

@@ -145,21 +145,19 @@ export interface EdgeTable {
   readonly id: number
   readonly title: string
   readonly description: string
-  /** More than the kind. */
-  readonly where?: readonly string[]
   /** Tags that make a row. */
   readonly by: readonly Column[]
 }
 
 /** The largest edges of the kind, of all devices that carry it. */
-export function edgesOf({ kind, device }: Routed, { id, title, description, where = [], by }: EdgeTable): PanelBuilder {
+export function edgesOf({ kind, device }: Routed, { id, title, description, by }: EdgeTable): PanelBuilder {
   return table({
     id,
     title,
     description: `${description} Kind ${kind} only, whichever ${device} carried it. ${EDGE_ONCE}`,
     query: topRows(EDGE_BYTES, {
       from: EDGES,
-      where: [kindIs(kind), IS_MATCHED, ...where],
+      where: [kindIs(kind), IS_MATCHED],
       by: by.map(({ name }) => name),
     }),
     columns: [...by, ...columns.edgeBytes],

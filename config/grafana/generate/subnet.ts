@@ -1,10 +1,11 @@
 /** Subnet routers: how much each carries, for whom, to which hosts behind it. */
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
-import { DST_IS_SERVICE } from './influxql.ts'
+import { DST_IS_SERVICE, EDGE_BYTES, EDGES, IS_MATCHED, OF_SERVICES, topRows } from './influxql.ts'
+import { table } from './panels.ts'
 import { edgesOf, loadOf, type Routed, routedBands } from './routed.ts'
 import { common, router, shift, topn } from './variables.ts'
-import { EDGE_WAYS, toNode, toOwner } from './words.ts'
+import { EDGE_ONCE, EDGE_WAYS, toNode, toOwner } from './words.ts'
 
 const SUBNET: Routed = {
   kind: 'subnet',
@@ -61,12 +62,17 @@ export function subnetRouters() {
           ],
           [
             10,
-            edgesOf(SUBNET, {
+            table({
               id: 23,
               title: 'Top $topn Tailscale Services',
-              description: `Traffic of kind subnet to service addresses, or to the devices that serve them. ${EDGE_WAYS}`,
-              where: [DST_IS_SERVICE],
-              by: [from, to, columns.port],
+              description: `Traffic to service addresses, which belong to no device. Clients call it subnet if the address is among their routes, else exit. ${EDGE_WAYS} ${EDGE_ONCE}`,
+              query: topRows(EDGE_BYTES, {
+                from: EDGES,
+                where: [OF_SERVICES, IS_MATCHED, DST_IS_SERVICE],
+                by: ['src_name', 'dst_name', 'kind', 'port'],
+              }),
+              columns: [from, to, columns.tag('kind', 'Kind'), columns.port, ...columns.edgeBytes],
+              sortBy: columns.bytes.title,
             }),
           ],
         ],
