@@ -20,7 +20,8 @@ export function isDamageCode(code: number | undefined): boolean {
   return code === SQLITE.corrupt || code === SQLITE.notADatabase
 }
 
-/** A statement that returns integers as bigint: times are ns, beyond 2^53. */
+/** A statement that returns integers as bigint: times are ns, beyond 2^53. Statements that write need it too: `run()` returns the rowid that was
+ * inserted last on the connection, by any statement, and throws when that is a time. */
 export function prepareExact(db: DatabaseSync, sql: string): StatementSync {
   const statement = db.prepare(sql)
   statement.setReadBigInts(true)

@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS directory_device (
   source INTEGER NOT NULL, logged_ns INTEGER NOT NULL, written INTEGER NOT NULL, PRIMARY KEY (tailnet, node)) STRICT, WITHOUT ROWID;`),
   )
   const read = prepareExact(db, 'SELECT * FROM directory_device WHERE tailnet = ?')
-  const put = db.prepare('INSERT OR REPLACE INTO directory_device VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-  const remove = db.prepare('DELETE FROM directory_device WHERE tailnet = ? AND node = ?')
+  const put = prepareExact(db, 'INSERT OR REPLACE INTO directory_device VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const remove = prepareExact(db, 'DELETE FROM directory_device WHERE tailnet = ? AND node = ?')
 
   return {
     *all() {

@@ -26,8 +26,8 @@ export function createBackfillRequests({ db, transaction }: StateFile, tailnet: 
     db,
     'SELECT from_ns AS fromNs, to_ns AS toNs, asked_ns AS askedNs FROM ledger_backfill_request WHERE tailnet = ?',
   )
-  const insert = db.prepare('INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
-  const remove = db.prepare('DELETE FROM ledger_backfill_request WHERE tailnet = ?')
+  const insert = prepareExact(db, 'INSERT OR REPLACE INTO ledger_backfill_request VALUES (?, ?, ?, ?)')
+  const remove = prepareExact(db, 'DELETE FROM ledger_backfill_request WHERE tailnet = ?')
   let request = find.get(tailnet) as unknown as BackfillRequest | undefined
   return {
     range: () => request,

@@ -31,8 +31,8 @@ export function createSettingsHistory<T extends object>(
       'CREATE TABLE IF NOT EXISTS ledger_settings (tailnet TEXT, from_ns INTEGER, settings TEXT NOT NULL, PRIMARY KEY (tailnet, from_ns)) STRICT',
     ),
   )
-  const put = db.prepare('INSERT INTO ledger_settings VALUES (?, ?, ?)')
-  const clear = db.prepare('DELETE FROM ledger_settings WHERE tailnet = ?')
+  const put = prepareExact(db, 'INSERT INTO ledger_settings VALUES (?, ?, ?)')
+  const clear = prepareExact(db, 'DELETE FROM ledger_settings WHERE tailnet = ?')
   const find = prepareExact(
     db,
     'SELECT from_ns AS fromNs, settings FROM ledger_settings WHERE tailnet = ? ORDER BY from_ns',

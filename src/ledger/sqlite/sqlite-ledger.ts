@@ -43,7 +43,10 @@ export function createLedger(stateFile: StateFile, tailnet: string): Ledger {
   const unsettled = createUnsettledList(stateFile, tailnet)
   transaction(() => {
     db.exec(TABLES)
-    db.prepare('INSERT OR IGNORE INTO ledger_writer VALUES (?, ?, 0)').run(tailnet, randomBytes(6).toString('hex'))
+    prepareExact(db, 'INSERT OR IGNORE INTO ledger_writer VALUES (?, ?, 0)').run(
+      tailnet,
+      randomBytes(6).toString('hex'),
+    )
   })
   const sql = prepare(stateFile)
   const named = sql.writer.get(tailnet) as { id: string; is_origin_guessed: bigint }

@@ -1,6 +1,7 @@
 /** Which ledger belongs to a tailnet: table `ledger_tailnet` (id, source, name). `id` is what the other tables call it and never changes; `name` is the tag
  * `tailnet` of now; `source` says where the API finds it. So a tailnet that gets another name keeps its ledger. */
 import type { Logger } from 'pino'
+import { prepareExact } from '../../base/sqlite.ts'
 import type { StateFile } from './state-file.ts'
 
 interface Known {
@@ -28,7 +29,7 @@ export function findLedger(
         { from: found.name, to: name },
         'tailnet renamed, its ledger continues; if these are the credentials of another tailnet, give it a dataDir of its own',
       )
-    db.prepare('INSERT OR REPLACE INTO ledger_tailnet VALUES (?, ?, ?)').run(id, source, name)
+    prepareExact(db, 'INSERT OR REPLACE INTO ledger_tailnet VALUES (?, ?, ?)').run(id, source, name)
     return id
   })
 }

@@ -16,9 +16,9 @@ export function createUnsettledList({ db, transaction }: StateFile, tailnet: str
   PRIMARY KEY (tailnet, tier, start_ns)) STRICT;
 CREATE TABLE IF NOT EXISTS ledger_unsettled_number (tailnet TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;`),
   )
-  const put = db.prepare('INSERT OR REPLACE INTO ledger_unsettled VALUES (?, ?, ?, ?, ?, ?)')
-  const drop = db.prepare('DELETE FROM ledger_unsettled WHERE tailnet = ? AND tier = ? AND start_ns = ?')
-  const putNumber = db.prepare('INSERT OR REPLACE INTO ledger_unsettled_number VALUES (?, ?)')
+  const put = prepareExact(db, 'INSERT OR REPLACE INTO ledger_unsettled VALUES (?, ?, ?, ?, ?, ?)')
+  const drop = prepareExact(db, 'DELETE FROM ledger_unsettled WHERE tailnet = ? AND tier = ? AND start_ns = ?')
+  const putNumber = prepareExact(db, 'INSERT OR REPLACE INTO ledger_unsettled_number VALUES (?, ?)')
 
   const lists: Record<Tier, Map<bigint, Unsettled>> = { minute: new Map(), hour: new Map(), day: new Map() }
   for (const row of prepareExact(db, 'SELECT * FROM ledger_unsettled WHERE tailnet = ?').all(tailnet)) {
