@@ -18,11 +18,15 @@ export interface OraclePoint {
   flows: number
 }
 
-export interface OracleWorld {
+/** The directory as of the minute. */
+export interface OracleDirectory {
   /** Address to node id. */
   readonly addresses: ReadonlyMap<string, string>
   readonly devices: ReadonlyMap<string, { readonly name: string; readonly owner: string; readonly os: string }>
   readonly networks: ReadonlyMap<string, { readonly name: string; readonly isFolded: boolean }>
+}
+
+export interface OracleWorld extends OracleDirectory {
   /** Nodes that reported in the hour before. */
   readonly reportedBefore: ReadonlySet<string>
   /** `address node`: that node wrote that address as its own in the hour before. */
@@ -38,8 +42,28 @@ interface End {
 
 const PORTED = ['tcp', 'udp', 'dccp', 'sctp']
 
+/** The rows of a minute from its points and those of the 60 minutes before. */
+export function oracleMinute(
+  points: readonly OraclePoint[],
+  hourBefore: readonly OraclePoint[],
+  directory: OracleDirectory,
+): OracleRows {
+  const counting = hourBefore.filter((one) => one.txBytes + one.rxBytes + one.txPkts + one.rxPkts > 0n)
+  const virtual = hourBefore.filter(({ kind }) => kind === 'virtual')
+  return oracleRows(points, {
+    ...directory,
+    reportedBefore: new Set(counting.map(({ node }) => node)),
+    usedBefore: new Set(virtual.map(({ src, node }) => `${src} ${node}`)),
+  })
+}
+
 /** One text per row, sorted. */
-export function oracleRows(points: readonly OraclePoint[], world: OracleWorld): { edges: string[]; nodes: string[] } {
+export interface OracleRows {
+  readonly edges: string[]
+  readonly nodes: string[]
+}
+
+export function oracleRows(points: readonly OraclePoint[], world: OracleWorld): OracleRows {
   const users = new Map<string, Set<string>>()
   for (const { kind, src, node } of points)
     if (kind === 'virtual') users.set(src, (users.get(src) ?? new Set()).add(node))

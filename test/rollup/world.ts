@@ -9,7 +9,7 @@ import { addTo, exists, type RowTable, shapeOf } from '../../src/rollup/row-tabl
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
 import { createMemoryUnsettled } from '../helpers/memory-unsettled.ts'
 import { createMemoryDatabase, databaseAway, identityOf, type MemoryDatabase } from './memory-database.ts'
-import { type OracleWorld, oracleRows } from './oracle.ts'
+import { oracleMinute } from './oracle.ts'
 import { pointsOf } from './points-of.ts'
 
 export const MINUTE = 60_000_000_000n
@@ -169,18 +169,9 @@ export function createTailnet(seed: number, isAnswering = true) {
 
 export function expectedRows(database: MemoryDatabase, minuteNs: bigint): { edges: string[]; nodes: string[] } {
   const all = [...database.raw.values()]
-  const hour = all.filter(({ startNs }) => startNs >= minuteNs - 60n * MINUTE && startNs < minuteNs)
-  const world: OracleWorld = {
-    ...{ addresses: ADDRESSES, devices: DEVICES, networks: new Map() },
-    reportedBefore: new Set(
-      hour.filter((one) => one.txBytes + one.rxBytes + one.txPkts + one.rxPkts > 0n).map(({ node }) => node),
-    ),
-    usedBefore: new Set(hour.filter(({ kind }) => kind === 'virtual').map(({ src, node }) => `${src} ${node}`)),
-  }
-  return oracleRows(
-    all.filter(({ startNs }) => startNs >= minuteNs && startNs < minuteNs + MINUTE),
-    world,
-  )
+  const between = (fromNs: bigint, toNs: bigint) => all.filter(({ startNs }) => startNs >= fromNs && startNs < toNs)
+  const directory = { addresses: ADDRESSES, devices: DEVICES, networks: new Map() }
+  return oracleMinute(between(minuteNs, minuteNs + MINUTE), between(minuteNs - 60n * MINUTE, minuteNs), directory)
 }
 
 export function sumOf(database: MemoryDatabase, measurement: string, fromNs: bigint, toNs: bigint): RowTable {
