@@ -11,7 +11,7 @@ const BOTH = share('edges_both', 'edges', 'both')
 export function completeness(id: number): PanelBuilder {
   return stat({
     id,
-    title: 'Reporting, and seen from both endpoints',
+    title: 'Reporting, both endpoints',
     description: `Of the devices that were connected in each minute, those that reported; and of the edges of all minutes, those that both endpoints reported. What a device that does not report sent is known from its receivers alone. ${NO_TRAFFIC}`,
     unit: 'percent',
     decimals: 1,

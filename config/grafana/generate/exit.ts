@@ -55,7 +55,7 @@ export function exitNodes() {
             3,
             stat({
               id: 31,
-              title: 'No endpoint known',
+              title: 'Unmatched',
               description:
                 'Kind exit entries without any address. Client and exit node cannot be matched, so these bytes are counted here and in no other panel of edges: they may be the same as those of the exit nodes.',
               unit: 'decbytes',
