@@ -19,8 +19,11 @@ export interface MinuteFacts {
   /** Raw points of the minute say so; it may have no rows yet. */
   addHeard(minute: Minute, nodes: Iterable<string>): void
   isReporting(minute: Minute, node: string): boolean
-  /** The node reported in one of these minutes, both ends included, other than in `except`. */
-  hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean
+  /** The node reported in one of these minutes, both ends included. */
+  hasReportedIn(node: string, from: Minute, to: Minute): boolean
+  /** The node has a row in one of these minutes, both ends included, other than in `except`. What was only heard does not count: rows may have been
+   * made before it was. */
+  hasRowIn(node: string, from: Minute, to: Minute, except: Minute): boolean
   setUsers(minute: Minute, users: Users): void
   hasUsers(minute: Minute): boolean
   /** What the hour before a minute says; both kinds of facts must be there for each minute of it. */
@@ -59,16 +62,21 @@ export function createMinuteFacts(): MinuteFacts {
     return fact
   }
 
+  const hasRow = (minute: Minute, number: number) => hasBit(facts.get(minute)?.reporting, number)
+
   function isReporting(minute: Minute, number: number): boolean {
     const fact = facts.get(minute)
     return hasBit(fact?.reporting, number) || hasBit(fact?.heard, number)
   }
 
-  function hasReportedIn(node: string, from: Minute, to: Minute, except?: Minute): boolean {
-    const number = numbers.get(node)
-    if (number === undefined) return false
-    for (let minute = to; minute >= from; minute--) if (minute !== except && isReporting(minute, number)) return true
+  function isAnyOf(from: Minute, to: Minute, is: (minute: Minute) => boolean): boolean {
+    for (let minute = to; minute >= from; minute--) if (is(minute)) return true
     return false
+  }
+
+  function hasReportedIn(node: string, from: Minute, to: Minute): boolean {
+    const number = numbers.get(node)
+    return number !== undefined && isAnyOf(from, to, (minute) => isReporting(minute, number))
   }
 
   function bitsOf(nodes: Iterable<string>): Uint8Array {
@@ -99,6 +107,10 @@ export function createMinuteFacts(): MinuteFacts {
       return number !== undefined && isReporting(minute, number)
     },
     hasReportedIn,
+    hasRowIn(node, from, to, except) {
+      const number = numbers.get(node)
+      return number !== undefined && isAnyOf(from, to, (minute) => minute !== except && hasRow(minute, number))
+    },
     setUsers(minute, users) {
       factOf(minute).users = users
     },

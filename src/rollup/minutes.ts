@@ -144,7 +144,7 @@ export function createMinutes(
     if (later.length === 0) return []
     await loadReporting(minute - LOOK_BACK_MINUTES + 1, later.at(-1)!)
     return later
-      .filter((one) => [...nodes].some((node) => !facts.hasReportedIn(node, one - LOOK_BACK_MINUTES, one, minute)))
+      .filter((one) => [...nodes].some((node) => !facts.hasRowIn(node, one - LOOK_BACK_MINUTES, one, minute)))
       .map((one) => ({ tier: 'minute', startNs: nsOf(one) }))
   }
 
