@@ -28,7 +28,7 @@ import { createTiers, WRITTEN_ONCE_NS } from './tiers.ts'
 export interface EngineDeps {
   readonly store: RowStore
   readonly sink: Pick<Sink, 'write' | 'label'>
-  readonly ledger: Pick<Ledger, 'unsettled' | 'settled' | 'gaps' | 'writer'>
+  readonly ledger: Pick<Ledger, 'unsettled' | 'originNs' | 'settled' | 'gaps' | 'writer'>
   readonly directory: Pick<Directory, 'ready' | 'load' | 'connected'>
   readonly limitsAt: (minuteNs: bigint) => BudgetLimits
   /** What stands after FROM in a query for a measurement. */
@@ -63,6 +63,9 @@ const HELD_BYTES_MAX = 48 << 20
 const SHOWN_MS = 5_000
 /** One minute is made again at most this often. */
 const AGAIN_MS = 600_000
+/** What was logged before the origin is read by a backfill alone. A minute of that time, of which records that came late or the ends of a backfill
+ * have points, waits this long for the rest. */
+const HISTORY_NS = 10n * MINUTE
 /** Making minutes again takes at most one part in this many of the time. */
 const AGAIN_SHARE = 5
 /** Minutes that memory gave up are remembered up to this number. */
@@ -173,8 +176,12 @@ export function createEngine(
     dropped.clear()
   }
 
-  function isFinal({ startNs }: Unsettled): boolean {
-    return finality(startNs, parts.settled(), parts.gaps()).isFinal
+  function isFinal({ startNs, sinceNs }: Unsettled): boolean {
+    const [settled, gaps] = [parts.settled(), parts.gaps()]
+    if (finality(startNs, settled, gaps).isFinal) return true
+    const originNs = ledger.originNs()
+    if (originNs === undefined || startNs >= originNs || sinceNs + HISTORY_NS > clock.now()) return false
+    return finality(startNs, [...settled, { fromNs: 0n, toNs: originNs }], gaps).isFinal
   }
 
   /** Something that was read of it is not in memory. */

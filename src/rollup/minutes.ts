@@ -186,13 +186,14 @@ export function createMinutes(
   }
 
   function minuteLine(startNs: bigint, made: MadeMinute, isYoung: boolean): string {
-    const { hasGap } = finality(startNs, deps.settled(), deps.gaps())
+    const { isFinal, hasGap } = finality(startNs, deps.settled(), deps.gaps())
     const fields: Record<string, bigint | boolean | string> = {
       digest: made.digest,
       points: BigInt(made.points),
       rows: BigInt(made.edges.size + made.nodes.size),
       writer: deps.writerId,
-      gap: hasGap,
+      // Some of a minute before the origin may never be read.
+      gap: hasGap || !isFinal,
       edges: BigInt(made.edgeCount),
       edges_both: BigInt(made.bothCount),
     }

@@ -92,3 +92,32 @@ test('a database that cannot be asked gets each minute and each hour once, when 
   assert.ok(sums.size >= 2)
   for (const [hourNs, sum] of sums) assert.equal(told(database.tables.get('tailnet_edge_1h')?.get(hourNs)), sum)
 })
+
+test('minutes before the first reading, of which records that come late have points, get the rows of these points', async () => {
+  const begin = 100
+  const tailnet = createTailnet(2, true, BEGIN_NS + BigInt(begin) * MINUTE)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  for (let at = begin; at < MINUTES + 150; at++) {
+    const fromNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((fromNs + MINUTE - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs, toNs: fromNs + MINUTE }, 1)
+    await tailnet.step()
+  }
+  for (let steps = 0; tailnet.left() > 0; steps++) {
+    assert.ok(steps < 3_000, 'the list does not become empty')
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  let early = 0
+  for (let at = 0; at < MINUTES; at++) {
+    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
+    const found = rowTexts(
+      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
+      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
+    )
+    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
+    if (at < begin && found.nodes.length > 0) early += 1
+  }
+  assert.ok(early >= 5, `${early} minutes before the first reading have rows`)
+})

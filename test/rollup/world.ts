@@ -84,7 +84,7 @@ function messagesOf(random: Random): Message[] {
 }
 
 /** One tailnet with its API, database and state file; processes come and go. */
-export function createTailnet(seed: number, isAnswering = true) {
+export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN_NS - MINUTE) {
   const random = createRandom(seed)
   const messages = messagesOf(random)
   const clock: FakeClock = createFakeClock(BEGIN_NS, 0)
@@ -105,7 +105,7 @@ export function createTailnet(seed: number, isAnswering = true) {
       {
         store: database,
         sink: database,
-        ledger: { unsettled, settled: () => done, gaps: () => [], writer: `writer${writer}` },
+        ledger: { unsettled, originNs: () => originNs, settled: () => done, gaps: () => [], writer: `writer${writer}` },
         directory: { ready: async () => undefined, load: async () => VIEW, connected: () => new Set(NODES) },
         limitsAt: () => ({ edgesPerEndpoint: 1000, edgesPerDay: 1000 }),
         from: (measurement) => `"${measurement}"`,
