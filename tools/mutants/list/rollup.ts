@@ -47,6 +47,22 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
     tests: HISTORY,
   },
   {
+    name: 'what was heard of a node stands for its row',
+    file: 'src/rollup/minute-facts.ts',
+    in: 'hasRow',
+    find: 'hasBit(facts.get(minute)?.reporting, number)',
+    replace: 'isReporting(minute, number)',
+    tests: HISTORY,
+  },
+  {
+    name: 'a minute before the origin is never final',
+    file: 'src/rollup/engine.ts',
+    in: 'isFinal',
+    find: 'startNs >= originNs',
+    replace: 'startNs < originNs',
+    tests: HISTORY,
+  },
+  {
     name: 'rows that are no longer true stay',
     file: 'src/rollup/row-table.ts',
     in: 'changesOf',
