@@ -59,7 +59,7 @@ const HELD_MS = 900_000
 const LATE_MS = 300_000
 /** Memory for them; beyond it the oldest minutes go first, and are made from the database if need be. */
 const HELD_BYTES_MAX = 48 << 20
-/** The database shows what it acknowledged after this time. */
+/** The database shows what it acknowledged after this time. Counted by monotonic time since this process saw the newest change: other clocks may be set back. */
 const SHOWN_MS = 5_000
 /** One minute is made again at most this often. */
 const AGAIN_MS = 600_000
@@ -80,6 +80,8 @@ interface Known {
   settledMs: number | undefined
   /** Something of it was read and is not in memory. */
   isPartial: boolean
+  /** The newest change of the list that was seen, and when. */
+  seen: { readonly number: number; readonly ms: number } | undefined
 }
 
 export function createEngine(
@@ -119,7 +121,10 @@ export function createEngine(
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)
     if (one === undefined)
-      known.set(startNs, (one = { readNumber: 0, isUncertain: false, settledMs: undefined, isPartial: false }))
+      known.set(
+        startNs,
+        (one = { readNumber: 0, isUncertain: false, settledMs: undefined, isPartial: false, seen: undefined }),
+      )
     return one
   }
 
@@ -235,14 +240,19 @@ export function createEngine(
     state.settledMs = clock.monotonicMs()
   }
 
+  /** The database shows everything that the list knows of. */
+  function isShown({ startNs, read, must }: Unsettled): boolean {
+    const state = knownOf(startNs)
+    const number = Math.max(read, must)
+    if (state.seen?.number !== number) state.seen = { number, ms: clock.monotonicMs() }
+    return clock.monotonicMs() - state.seen.ms >= SHOWN_MS
+  }
+
   /** By turns the newest minute and the one that has waited longest. */
   function nextAgain(others: readonly Unsettled[]): Unsettled | undefined {
     const nowMs = clock.monotonicMs()
-    const shownNs = clock.now() - BigInt(SHOWN_MS) * 1_000_000n
-    const ready = others.filter(
-      ({ startNs, sinceNs }) =>
-        sinceNs <= shownNs && nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS,
-    )
+    const shown = others.filter(isShown)
+    const ready = shown.filter(({ startNs }) => nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS)
     isNewestTurn = !isNewestTurn
     if (isNewestTurn) return ready.at(-1)
     return ready.reduce<Unsettled | undefined>(

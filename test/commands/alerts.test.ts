@@ -8,7 +8,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { startListeners } from '../alerts/told-listeners.ts'
 import { runCli } from '../helpers/cli.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
-import { startWorld } from '../line/world.ts'
+import { LAG_NS, startWorld } from '../line/world.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { missing } from '../services/servers.ts'
@@ -125,14 +125,23 @@ test('alerts suggest proposes rules that the settings take, the same from the em
   skip: await missing('influxd'),
 }, async (t) => {
   const influx = await startInfluxd(t, { databases: ['flows'] })
-  const { service } = await startWorld(t, { tailnet: { nodes: 30, seed: 5 }, startNs: systemClock.now() })
+  const nowNs = systemClock.now()
+  const { service, clock } = await startWorld(t, {
+    tailnet: { nodes: 30, seed: 5, disorder: false },
+    startNs: nowNs - (nowNs % 60_000_000_000n),
+    // What is made again waits for ten minutes.
+    speed: 60,
+  })
   const v1 = { 'influx.api': 'v1', 'influx.db': 'flows', 'influx.url': influx.url }
-  const embedded = service({ 'poll.lookback': '2h' })
-  const stored = service({ 'poll.lookback': '2h', ...v1 })
-  await embedded.catchUp()
-  await embedded.service.stop()
-  await stored.catchUp()
-  await stored.service.stop()
+  const given = { 'poll.lookback': '1h' }
+  const embedded = service(given)
+  const stored = service({ ...given, ...v1 })
+  const both = [embedded, stored]
+  await Promise.all(both.map((one) => one.service.start()))
+  const readToNs = String(clock.freeze() - LAG_NS)
+  await Promise.all(both.map((one) => one.until(() => one.service.pipeline.status().watermarkNs === readToNs)))
+  await Promise.all(both.map((one) => one.rowsMade()))
+  await Promise.all(both.map((one) => one.service.stop()))
 
   const inInflux = { INFLUX_API: 'v1', INFLUX_DB: 'flows', INFLUX_URL: influx.url }
   const [fromStore, fromInflux] = await Promise.all([

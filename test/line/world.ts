@@ -15,6 +15,7 @@ import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 
 export const LAG_NS = 60_000_000_000n
 export const HOUR_NS = 3_600_000_000_000n
+const LONGEST_WAIT_MS = 660_000
 
 export interface LineClock extends Clock {
   /** Stands still from now on, on a whole second: the last edge is known then. Sleepers and timeouts continue. */
@@ -74,6 +75,8 @@ export interface Running {
   until(isReached: (result: TickResult | undefined) => boolean | Promise<boolean>): Promise<void>
   /** Reads all that there is. */
   catchUp(): Promise<void>
+  /** Resolves when rows of every final minute are made: no more of them are listed for longer than one that is made again waits, ten minutes by the clock. */
+  rowsMade(): Promise<void>
 }
 
 export interface WorldOptions {
@@ -141,13 +144,26 @@ export async function startWorld(t: TestContext, options: WorldOptions = {}): Pr
         })
         await Promise.race([reached, ticking.then(() => reached)])
       }
+      const catchUp = () => until((result) => result === 'caught_up')
       return {
         service,
         dataDir,
         log,
         until,
-        async catchUp() {
-          await until((result) => result === 'caught_up')
+        catchUp,
+        async rowsMade() {
+          const rows = () => service.status().rows
+          let waiting: number | undefined
+          let sinceMs = 0
+          await eventually(
+            () => `rows of minutes: ${JSON.stringify(rows())}`,
+            () => {
+              const now = rows()?.waitingMinutes
+              if (now !== waiting) sinceMs = clock.monotonicMs()
+              waiting = now
+              return waiting !== undefined && clock.monotonicMs() - sinceMs > LONGEST_WAIT_MS
+            },
+          )
         },
       }
     },

@@ -414,21 +414,6 @@ test('a stop that takes too long aborts what is in flight, which then is not don
   assert.deepEqual(world.ledger.settled(), settled)
 })
 
-test('names that cannot be read are a warning and hold nothing up', async () => {
-  const world = createLineWorld(
-    {},
-    {
-      devices: () =>
-        Promise.reject(
-          new CollectorError('scope devices:core:read', { stage: 'source', code: 'api_forbidden', reaction: 'hold' }),
-        ),
-    },
-  )
-  world.api.records = records(NOON_NS - HOUR, 3_000)
-  assert.equal(await world.tick(), 'caught_up')
-  assert.equal(world.health.get('names')?.status, 'warning')
-})
-
 test('a bug is not taken for weather: the tick rejects', async () => {
   const world = createLineWorld()
   world.api.fault = () => {
