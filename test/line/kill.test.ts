@@ -1,16 +1,23 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import { tailnetTag } from '../../src/config/settings.ts'
+import { openRows } from '../../src/query/open-rows.ts'
 import { eventually, inTime } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { startChild } from './child.ts'
+import { assertRows, isFinal, minuteBegin } from './rows-in.ts'
 import { assertTruth, storedIn } from './truth-in.ts'
 import { HOUR_NS, LAG_NS, originOf } from './world.ts'
 
 const MINUTE_NS = 60_000_000_000n
+/** Rows of one process, before it is killed. */
+const ROWS_MS = 8_000
 
 test('killed in mid-window it goes on where it was, and the database holds the truth', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
@@ -53,7 +60,7 @@ test('killed in mid-window it goes on where it was, and the database holds the t
     const { window } = await inTime(() => `the window; output: ${child.output()}`, hanging)
     const [first] = tailnet.records(window!.fromNs, window!.toNs)
     await eventually('points of the window that hangs', async () => {
-      const [result] = await database.query(`SELECT * FROM tailnet_node WHERE time = ${first!.startNs}`, 'flows')
+      const [result] = await database.query(`SELECT * FROM tailnet_flow WHERE time = ${first!.startNs}`, 'flows')
       return result?.series !== undefined
     })
     await child.until(({ watermarkNs }) => watermarkNs === String(window!.fromNs))
@@ -76,10 +83,36 @@ test('killed in mid-window it goes on where it was, and the database holds the t
   assert.ok(second.output().includes(join(env.TAILFLUX_DATA_DIR, 'state.db')), second.output())
   assert.equal((await child.get('/readyz')).status, 200)
 
-  assert.equal(await child.kill('SIGTERM'), 0)
   // It began where it looked back to by its own idea of the API's clock.
   const originNs = originOf(api)
   assert.ok(originNs >= fromNs && originNs < fromNs + MINUTE_NS)
+  assert.equal(await child.kill('SIGKILL'), 'SIGKILL')
   const points = await assertTruth(storedIn(place), tailnet.truth(originNs, toNs))
-  t.diagnostic(`${points} points after three kills; second process: ${second.output().trim()}`)
+
+  // Minutes at the end are not final; all others are struck off the list in the end, also when each process is killed while it makes rows.
+  const notFinal = new Set<bigint>()
+  for (const { timestampNs } of tailnet.truth(originNs, toNs)) {
+    const minuteNs = minuteBegin(timestampNs)
+    if (!isFinal(minuteNs, toNs)) notFinal.add(minuteNs)
+  }
+  let kills = 0
+  for (let isSettled = false; !isSettled; kills += 1) {
+    assert.ok(kills < 20, 'the list does not end')
+    const maker = await startChild(t, env)
+    const endMs = performance.now() + ROWS_MS
+    await maker.until(async () => {
+      const { body } = await maker.get('/metrics')
+      isSettled = body.includes(`\ntailflux_rollup_waiting ${notFinal.size}\n`)
+      return isSettled || performance.now() > endMs
+    })
+    if (isSettled) assert.equal(await maker.kill('SIGTERM'), 0)
+    else assert.equal(await maker.kill('SIGKILL'), 'SIGKILL')
+  }
+  const { settings } = loadSettings({ env })
+  const { rows, stop } = openRows({ ...settings, storePath: '', tailnet: tailnetTag(settings) }, { clock: systemClock })
+  t.after(stop)
+  const rowCount = await assertRows(rows, storedIn(place), toNs)
+  t.diagnostic(
+    `${points} points after three kills, ${rowCount} rows after ${kills} more; second process: ${second.output().trim()}`,
+  )
 })

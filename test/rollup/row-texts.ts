@@ -1,9 +1,10 @@
 /** Rows as they stand in a database, in the words of the oracle. */
-import { type RowTable, tagOf } from '../../src/rollup/row-table.ts'
 
-/** One text per row, sorted. Ids of nodes are an `n` and a capital letter. */
-export function rowTexts(edges: RowTable, nodes: RowTable): { edges: string[]; nodes: string[] } {
-  const isNode = (id: string) => /^n[A-Z]/.test(id)
+import { type RowTable, tagOf } from '../../src/rollup/row-table.ts'
+import type { OracleRows } from './oracle.ts'
+
+/** One text per row, sorted. Unless `isNode` says otherwise, ids of nodes are an `n` and a capital letter. */
+export function rowTexts(edges: RowTable, nodes: RowTable, isNode = (id: string) => /^n[A-Z]/.test(id)): OracleRows {
   return {
     edges: [...edges]
       .map(([key, [txBytes, rxBytes, txPkts, rxPkts, flows, reporters]]) => {
