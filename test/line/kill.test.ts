@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { loadSettings } from '../../src/config/load.ts'
@@ -88,6 +89,11 @@ test('killed in mid-window it goes on where it was, and the database holds the t
   assert.ok(originNs >= fromNs && originNs < fromNs + MINUTE_NS)
   assert.equal(await child.kill('SIGKILL'), 'SIGKILL')
   const points = await assertTruth(storedIn(place), tailnet.truth(originNs, toNs))
+
+  // As ten minutes later: minutes before the origin, of which records came late, wait so long for the rest.
+  const state = new DatabaseSync(join(env.TAILFLUX_DATA_DIR, 'state.db'))
+  state.exec(`UPDATE ledger_unsettled SET since_ns = since_ns - ${10n * MINUTE_NS}`)
+  state.close()
 
   // Minutes at the end are not final; all others are struck off the list in the end, also when each process is killed while it makes rows.
   const notFinal = new Set<bigint>()
