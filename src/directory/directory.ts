@@ -15,7 +15,7 @@ import { createDeviceHistory, type DeviceHistory } from './device-history.ts'
 import { createDeviceList } from './device-list.ts'
 import type { DeviceStore } from './device-store.ts'
 import { createDeviceTable, type StoredDevice } from './device-table.ts'
-import { type DeviceVersion, minuteOf } from './device-version.ts'
+import { type DeviceVersion, minuteOf, SOURCES } from './device-version.ts'
 import { createDeviceWriter } from './device-writer.ts'
 import { createMessageClaims, type MessageObserver } from './message-observer.ts'
 import { createNetworks, type Network, type NetworksConfig } from './networks.ts'
@@ -83,7 +83,8 @@ const LEARNING_WAITS_MS = 60_000
 const ROWS_WAIT_MS = 300_000
 /** Devices that are looked through, and that one transaction of the state file takes, at a time: it must not hold up the line. */
 const PER_TICK = 2_000
-/** More than any tailnet has devices within 30 days. Then those that were heard of longest ago are forgotten. */
+/** More than any tailnet has devices within 30 days. Then a tenth is forgotten: first what only others told of, which anybody may make up; of each source what was heard
+ * of longest ago. */
 const DEVICES_MAX = 250_000
 
 export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps): Directory {
@@ -126,9 +127,14 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
   }
 
   function makeRoom(): void {
-    const times = BigInt64Array.from([...history.newest()].map(({ loggedNs }) => loggedNs)).sort()
-    forget(history.nodes(), times[Math.floor(times.length / 10)]!)
-    log.warn({ deviceCount: DEVICES_MAX }, 'too many devices: those that were heard of longest ago are forgotten')
+    const rank = ({ source }: DeviceVersion) => SOURCES.indexOf(source)
+    const all = [...history.newest()].sort((a, b) => rank(b) - rank(a) || (a.loggedNs < b.loggedNs ? -1 : 1))
+    const some = all.slice(0, all.length / 10)
+    forget(
+      some.map(({ node }) => node),
+      nowNs() + DAY,
+    )
+    log.warn({ deviceCount: DEVICES_MAX }, 'too many devices: a tenth is forgotten, first what only others told of')
   }
 
   function forget(nodes: Iterable<string>, loggedBeforeNs: bigint): void {

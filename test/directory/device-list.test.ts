@@ -13,7 +13,7 @@ const WEB: Device = { nodeId: 'n1CNTRL', name: 'web', addresses: ['100.64.0.1'] 
 
 type Answer = (signal: AbortSignal) => Promise<readonly Device[]>
 
-function setUp(answer: Answer) {
+function setUp(answer: Answer, onList: (devices: readonly Device[]) => void = () => undefined) {
   const clock = createFakeClock()
   const { log, entries } = keptLog()
   const health: string[] = []
@@ -29,7 +29,10 @@ function setUp(answer: Answer) {
           return answer(signal)
         },
       },
-      onList: (devices) => void lists.push(devices),
+      onList(devices) {
+        lists.push(devices)
+        onList(devices)
+      },
       metrics,
       health: {
         set: (component, status, code, text) =>
@@ -66,11 +69,33 @@ test('a minute for an answer, then a warning, and longer and longer pauses; its 
 })
 
 test('a bug while devices are read, or learnt, is a warning about names, not the end of the process', async () => {
-  const { clock, health, entries, list } = setUp(() => Promise.reject(new TypeError('undefined is not a function')))
+  const bug = () => new TypeError('undefined is not a function')
+  const learning = () => {
+    throw bug()
+  }
+  for (const made of [setUp(() => Promise.reject(bug())), setUp(async () => [WEB], learning)]) {
+    const { clock, health, entries, list } = made
+    list.start()
+    await clock.advance(10_000)
+    assert.match(health.join(), /^names warning names_failed .*inside tailflux/)
+    assert.equal(entries[0]?.err?.message, 'undefined is not a function')
+    assert.equal(list.connected(), undefined)
+    await list.stop()
+  }
+})
+
+test('a list that may not be read is a warning with what to change, and is asked for again', async () => {
+  const { clock, asked, health, list } = setUp(() =>
+    Promise.reject(
+      new CollectorError('The credentials lack the scope devices:core:read; add it.', {
+        ...{ stage: 'source', code: 'api_forbidden', reaction: 'hold' },
+      }),
+    ),
+  )
   list.start()
-  await clock.advance(10_000)
-  assert.match(health.join(), /^names warning names_failed .*inside tailflux/)
-  assert.equal(entries[0]?.err?.message, 'undefined is not a function')
+  await clock.advance(200_000)
+  assert.deepEqual(asked, [0, 60, 180])
+  assert.equal(health[0], 'names warning api_forbidden The credentials lack the scope devices:core:read; add it.')
   await list.stop()
 })
 

@@ -441,3 +441,24 @@ test("the tailnet's own connected nodes are those of the newest list", async () 
   assert.deepEqual(directory.connected(), new Set(['n1CNTRL']))
   await directory.stop()
 })
+
+test('of too many devices those go first that only others told of, the oldest of them; the device list stays', async () => {
+  const listed = Array.from({ length: 220_000 }, (_, index) => device(index, { addresses: [] }))
+  const { directory, clock, entries, say } = createDirectoryWorld({ devices: async () => listed })
+  directory.start()
+  await clock.advance(1_000)
+  assert.equal(directory.count, 220_000)
+  // Each of them may tell of 2,000 in a day.
+  for (let reporter = 0; reporter < 16; reporter += 1) {
+    const told = Array.from({ length: 1_900 }, (_, index) =>
+      nodeInfo(`x${reporter * 1_900 + index}`, { addresses: [] }),
+    )
+    say(`n${reporter}CNTRL`, undefined, told)
+    await clock.advance(1_000)
+  }
+  assert.ok(directory.count > 225_000 && directory.count < 226_000, String(directory.count))
+  for (const node of ['n0CNTRL', 'n219999CNTRL', 'nx30399CNTRL']) assert.ok(directory.nameOf(node), node)
+  for (const node of ['nx0CNTRL', 'nx20000CNTRL']) assert.equal(directory.nameOf(node), undefined)
+  assert.equal(entries.filter(({ msg }) => msg.startsWith('too many devices')).length, 1)
+  await directory.stop()
+})
