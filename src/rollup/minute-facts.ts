@@ -32,8 +32,6 @@ export interface MinuteFacts {
   setRecord(minute: Minute, record: MinuteRecord | undefined): void
   record(minute: Minute): MinuteRecord | undefined
   hasRecord(minute: Minute): boolean
-  /** Forgets what is known of a minute. */
-  forget(minute: Minute): void
   /** Forgets minutes for which `isKept` is false. */
   keepOnly(isKept: (minute: Minute) => boolean): void
 }
@@ -131,7 +129,6 @@ export function createMinuteFacts(): MinuteFacts {
     },
     record: (minute) => facts.get(minute)?.record,
     hasRecord: (minute) => facts.get(minute)?.hasRecord === true,
-    forget: (minute) => void facts.delete(minute),
     keepOnly(isKept) {
       for (const minute of facts.keys()) if (!isKept(minute)) facts.delete(minute)
     },

@@ -51,6 +51,8 @@ export interface Completeness {
 
 /** How far back the facts of minutes are kept, in minutes: a look-back of an hour for minutes that settle up to two hours late. */
 const FACTS_MINUTES = 180
+/** And around minutes that are made again: an hour back, an hour ahead. */
+const NEAR_MINUTES = 130
 /** As long after a second writer was seen, an equal digest proves nothing. */
 const OTHER_WRITER_MS = 24 * 3_600_000
 const decoder = new TextDecoder()
@@ -77,6 +79,8 @@ export function createMinutes(
   /** From this minute on the facts are known without asking. */
   let knownFrom = Number.POSITIVE_INFINITY
   let otherWriterMs: number | undefined
+  /** The minutes that were made from the database last: the newest ones and the longest waiting ones take turns, and their neighbours follow. */
+  let again: readonly number[] = []
   let newest: Completeness | undefined
 
   /** Which nodes reported, in a range of minutes, both ends included. */
@@ -263,12 +267,11 @@ export function createMinutes(
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
-      facts.forget(minute)
+      again = [minute, ...again].slice(0, 2)
       const [record] = await store.minutes(startNs, startNs + MINUTE, signal)
       setRecord(minute, record)
       const isSame = record !== undefined && held !== undefined && held.points.digest() === record.digest
       if (isSame && must === 0 && !isOtherWriterNear()) {
-        facts.setReporting(minute, (await store.reporting(startNs, startNs + MINUTE, signal)).get(startNs) ?? [])
         unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
         metrics.unchanged()
         return
@@ -301,7 +304,8 @@ export function createMinutes(
     forget(nowNs) {
       const from = minuteOf(nowNs) - FACTS_MINUTES
       if (knownFrom < from) knownFrom = from
-      facts.keepOnly((minute) => minute >= from)
+      const isNear = (minute: number) => again.some((one) => Math.abs(one - minute) <= NEAR_MINUTES)
+      facts.keepOnly((minute) => minute >= from || isNear(minute))
     },
   }
 

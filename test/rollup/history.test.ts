@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import type { RowTable } from '../../src/rollup/row-table.ts'
+import { databaseAway } from './memory-database.ts'
 import { rowTexts } from './row-texts.ts'
 import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf } from './world.ts'
 
@@ -120,4 +121,54 @@ test('minutes before the first reading, of which records that come late have poi
     if (at < begin && found.nodes.length > 0) early += 1
   }
   assert.ok(early >= 5, `${early} minutes before the first reading have rows`)
+})
+
+test('rows that stand outlive their raw points, also under a backfill of what is left of them', async () => {
+  const tailnet = createTailnet(2)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  for (let at = 1; at < 100; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    await tailnet.step()
+  }
+  const told = () =>
+    JSON.stringify(
+      [...(database.tables.get('tailnet_edge') ?? [])].map(([ns, rows]) => [`${ns}`, [...rows].map(String)]),
+    )
+  for (let steps = 0; steps < 60; steps++) {
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  const before = told()
+  // Half of the raw points are beyond their retention now.
+  for (const [index, key] of [...database.raw.keys()].entries()) if (index % 2 === 0) database.raw.delete(key)
+  await tailnet.begin()
+  tailnet.mustAll(BEGIN_NS, 90)
+  for (let steps = 0; steps < 400; steps++) {
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  assert.equal(told(), before)
+})
+
+test('a minute whose rows could not be written has no tailflux_minute, and stays on the list', async () => {
+  const tailnet = createTailnet(3)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  for (let at = 1; at < 70; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    database.onRequest = (what) => {
+      if (what === 'write minutes') throw databaseAway()
+    }
+    await assert.rejects(
+      tailnet.step().then(() => Promise.reject(databaseAway())),
+      { code: 'db_unavailable' },
+    )
+  }
+  assert.equal(database.records.size, 0)
+  assert.ok(tailnet.left() > 50)
 })

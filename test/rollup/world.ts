@@ -148,6 +148,14 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
   return {
     ...{ random, messages, clock, database, begin, read, work },
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    /** Every minute must be made again. */
+    mustAll(fromNs: bigint, count: number) {
+      const minutes = Array.from({ length: count }, (_, i) => ({
+        tier: 'minute' as const,
+        startNs: fromNs + BigInt(i) * MINUTE,
+      }))
+      unsettled.must(minutes, clock.now())
+    },
     step: () => engine.step(),
     left: () => unsettled.all('minute').length + unsettled.all('hour').length + unsettled.all('day').length,
     isDone: (window: Interval) => done.some((one) => one.fromNs <= window.fromNs && one.toNs >= window.toNs),
