@@ -92,8 +92,7 @@ export interface WorldOptions {
 export async function startWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const tailnet = createTailnet(options.tailnet)
   let services = 0
-  // The patience of a new service with the device list is real: at a speed of 60 its five seconds are too short for a busy machine, and points
-  // without names would not be the truth.
+  // The patience of a new service with the device list is real: at a speed of 60 its five seconds are too short for a busy machine.
   const mayHurry = () => api.count('devices') >= services
   const clock: LineClock = createLineClock(options.startNs ?? NOON + HOUR_NS, options.speed, mayHurry)
   const api = createSimulatedApi(options.served ?? tailnet, { nowNs: () => clock.now(), ...options.server })
