@@ -8,10 +8,12 @@ import { startIdling } from './idle.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { type Measured, type Progress, type Report, reportText, writeReport } from './report.ts'
+import { measureRollup } from './rollup.ts'
 import { measureRoute } from './route.ts'
 
 const MEASUREMENTS: Readonly<Record<string, (progress: Progress) => Promise<Measured>>> = {
   route: measureRoute,
+  rollup: measureRollup,
   growth: measureGrowth,
   memory: measureMemory,
   'end-to-end': measureEndToEnd,

@@ -83,7 +83,7 @@ const LEARNING_WAITS_MS = 60_000
 const ROWS_WAIT_MS = 300_000
 /** Devices that are looked through, and that one transaction of the state file takes, at a time: it must not hold up the line. */
 const PER_TICK = 2_000
-/** More than any tailnet has devices within 30 days. Then a tenth is forgotten: first what only others told of, which anybody may make up; of each source what was heard
+/** More than any tailnet has devices within 30 days. Then a tenth is forgotten: first those that only other nodes named, which anybody may make up; of each source what was heard
  * of longest ago. */
 const DEVICES_MAX = 250_000
 
@@ -134,7 +134,10 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
       some.map(({ node }) => node),
       nowNs() + DAY,
     )
-    log.warn({ deviceCount: DEVICES_MAX }, 'too many devices: a tenth is forgotten, first what only others told of')
+    log.warn(
+      { deviceCount: DEVICES_MAX },
+      'too many devices: a tenth is forgotten, first those that only other nodes named',
+    )
   }
 
   function forget(nodes: Iterable<string>, loggedBeforeNs: bigint): void {
