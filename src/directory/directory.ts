@@ -41,6 +41,8 @@ export interface Directory extends NodeNames {
   at(minuteNs: bigint, countsBackwards: boolean): DirectoryView
   /** The same for any minute: from memory, or else from the database. Rejects with a CollectorError (stage `sink`), or with the signal's reason. */
   load(minuteNs: bigint, countsBackwards: boolean, signal: AbortSignal): Promise<DirectoryView>
+  /** Takes over what another service, which writes beside this one, has learnt in the last minutes. Rejects as `load`. */
+  refresh(signal: AbortSignal): Promise<void>
   /** Ids of the tailnet's own nodes that the newest device list shows as connected to the control server. Undefined without a list. */
   connected(): ReadonlySet<string> | undefined
   /** Ends what start() began; what the database did not take yet is kept in the state file. Idempotent. */
@@ -77,6 +79,8 @@ export interface DirectoryDeps {
 /** What was valid in these minutes is held in memory. */
 const HELD_MINUTES = 120
 const TICK_MS = 2_000
+/** What another service learnt is written within so many minutes, unless its database was away. */
+const REFRESH_MINUTES = 15
 /** Nothing is learnt for this long, at most, while what is known is read back: it decides who has an address. */
 const LEARNING_WAITS_MS = 60_000
 /** Derived rows wait this long, at most, for devices that are known nowhere. */
@@ -295,6 +299,17 @@ export function createDirectory(options: DirectoryOptions, deps: DirectoryDeps):
     async load(minuteNs, countsBackwards, signal) {
       if (knowsMinute(minuteNs)) return at(minuteNs, countsBackwards)
       return viewOf(await past.load(minuteOf(minuteNs), signal), minuteNs, countsBackwards)
+    },
+    async refresh(signal) {
+      if (!hasDevices || !isReadBack) return
+      const minute = minuteOf(nowNs())
+      const [fromNs, toNs] = [minute - REFRESH_MINUTES, minute + 2].map((one) => BigInt(one) * MINUTE)
+      for (const version of await deps.store.devices(fromNs!, toNs!, signal)) {
+        // What is known here may be newer than what is written.
+        if (history.versionsOf(version.node).some(({ from }) => from === version.from)) continue
+        history.restore(version)
+        unsaved.add(version.node)
+      }
     },
     connected: list.connected,
     nodeOf: ownerNow,

@@ -25,7 +25,7 @@ export interface PartDeps {
   readonly gaps: () => readonly Interval[]
   /** Our name in the database. */
   readonly writerId: string
-  readonly directory: Pick<Directory, 'load' | 'connected'>
+  readonly directory: Pick<Directory, 'load' | 'refresh' | 'connected'>
   readonly limitsAt: (minuteNs: bigint) => BudgetLimits
   readonly metrics: RollupMetrics
   readonly clock: Clock

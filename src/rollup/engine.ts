@@ -29,7 +29,7 @@ export interface EngineDeps {
   readonly store: RowStore
   readonly sink: Pick<Sink, 'write' | 'label'>
   readonly ledger: Pick<Ledger, 'unsettled' | 'originNs' | 'settled' | 'gaps' | 'writer'>
-  readonly directory: Pick<Directory, 'ready' | 'load' | 'connected'>
+  readonly directory: Pick<Directory, 'ready' | 'load' | 'refresh' | 'connected'>
   readonly limitsAt: (minuteNs: bigint) => BudgetLimits
   /** What stands after FROM in a query for a measurement. */
   readonly from: (measurement: string) => string

@@ -110,6 +110,20 @@ export function createMinutes(
     if (record !== undefined && record.writer !== deps.writerId && isRecent(minute)) otherWriterMs = clock.monotonicMs()
   }
 
+  /** Another writer may have made this minute just now. */
+  async function askRecord(startNs: bigint): Promise<MinuteRecord | undefined> {
+    if (!deps.canQuery()) return undefined
+    const [record] = await store.minutes(startNs, startNs + MINUTE, signal)
+    setRecord(minuteOf(startNs), record)
+    return record
+  }
+
+  /** Two writers give a minute the same names only if each knows what the other has learnt. */
+  async function viewAt(startNs: bigint): Promise<DirectoryView> {
+    if (isOtherWriterNear()) await directory.refresh(signal)
+    return await directory.load(startNs, true, signal)
+  }
+
   const isRecent = (minute: number) => nsOf(minute) > clock.now() - DAY
 
   /** What the hour before says; `users`: addresses of this minute that the directory does not know. */
@@ -253,10 +267,10 @@ export function createMinutes(
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
-      await loadRecords(minute, minute)
-      const isNew = !isUncertain && facts.record(minute) === undefined
+      await askRecord(startNs)
+      const isNew = !isUncertain && !isOtherWriterNear() && facts.record(minute) === undefined
       const standing = isNew ? NO_ROWS : await standingRows(startNs)
-      const view = await directory.load(startNs, true, signal)
+      const view = await viewAt(startNs)
       const made = await make(held, view)
       const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
       metrics.made('memory', clock.monotonicMs() - beganMs, rows)
@@ -268,8 +282,7 @@ export function createMinutes(
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
       again = [minute, ...again].slice(0, 2)
-      const [record] = await store.minutes(startNs, startNs + MINUTE, signal)
-      setRecord(minute, record)
+      const record = await askRecord(startNs)
       const isSame = record !== undefined && held !== undefined && held.points.digest() === record.digest
       if (isSame && must === 0 && !isOtherWriterNear()) {
         unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
@@ -288,7 +301,7 @@ export function createMinutes(
         return skip(entry, 'fewer_points')
       }
       const standing = await standingRows(startNs)
-      const view = await directory.load(startNs, true, signal)
+      const view = await viewAt(startNs)
       const made = await make({ startNs, texts, points }, view)
       const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), false)
       metrics.made('database', clock.monotonicMs() - beganMs, rows)

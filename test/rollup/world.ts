@@ -106,7 +106,12 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
         store: database,
         sink: database,
         ledger: { unsettled, originNs: () => originNs, settled: () => done, gaps: () => [], writer: `writer${writer}` },
-        directory: { ready: async () => undefined, load: async () => VIEW, connected: () => new Set(NODES) },
+        directory: {
+          ready: async () => undefined,
+          refresh: async () => undefined,
+          load: async () => VIEW,
+          connected: () => new Set(NODES),
+        },
         limitsAt: () => ({ edgesPerEndpoint: 1000, edgesPerDay: 1000 }),
         from: (measurement) => `"${measurement}"`,
         ...{ metrics: metrics as never, clock, log: pino({ level: 'silent' }), signal: new AbortController().signal },
