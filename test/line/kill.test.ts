@@ -18,7 +18,7 @@ import { HOUR_NS, LAG_NS, originOf } from './world.ts'
 
 const MINUTE_NS = 60_000_000_000n
 /** Rows of one process, before it is killed. */
-const ROWS_MS = 8_000
+const ROWS_MS = 16_000
 
 test('killed in mid-window it goes on where it was, and the database holds the truth', async (t) => {
   const database = await startInfluxd(t, { databases: ['flows'] })
