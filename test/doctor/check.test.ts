@@ -353,7 +353,7 @@ test('answers of InfluxDB 2.x', async (t) => {
   )
   const noRaw = await ask({}, retention)
   assert.deepEqual(noRaw.faults, ['✗ bucket'])
-  assert.match(noRaw.of('bucket').text, /tailflux\/raw.* not found.*retention\.raw asks for.*tailflux init/)
+  assert.match(noRaw.of('bucket').text, /tailflux\/raw.* not found.*It is the place of retention\.raw\..*tailflux init/)
 
   const v3 = await ask({}, { INFLUX_API: 'v3' })
   assert.deepEqual(v3.faults, ['✗ write api', '✗ database name'])

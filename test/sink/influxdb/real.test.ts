@@ -281,7 +281,7 @@ test('raw points and minutes lie in retention policies of their own, and are rea
   assert.equal((await write([`tailnet_flow,node=a v=1i ${nowNs()}`], 'raw')).written, 1)
   assert.match(
     (await faultOf(write([`tailnet_edge v=1i ${nowNs()}`], 'minutes'))).message,
-    /retention\.minutes asks for/,
+    /the place of retention\.minutes/,
   )
   await influxd.query(`CREATE RETENTION POLICY "minutes" ON "${DB}" DURATION 30d REPLICATION 1`)
   const places = createPlaces(configOf({ db: DB, retention }))
