@@ -14,7 +14,7 @@ const INPUT_BYTES = 100e6
 interface Figures {
   readonly tailnet: TailnetName
   readonly mode: RollupMode
-  /** CPU seconds per entry. */
+  /** CPU seconds per million entries. */
   readonly cpu: Summary
   readonly peakBytes: number
   readonly run: RollupRun
@@ -35,7 +35,7 @@ export async function measureRollup(progress: Progress): Promise<Measured> {
         for (const [mode, child] of children) runs.get(mode)!.push(await child.ask<RollupRun>(null))
       for (const [mode, child] of children) {
         const mine = runs.get(mode)!
-        const cpu = summarize(mine.map(({ cpuSeconds, entries }) => cpuSeconds / entries))
+        const cpu = summarize(mine.map(({ cpuSeconds, entries }) => (cpuSeconds / entries) * 1e6))
         figures.push({ tailnet, mode, cpu, peakBytes: child.peakBytes(), run: mine.at(-1)! })
       }
     } finally {
