@@ -4,7 +4,7 @@ import type { Make } from './metrics-alerts.ts'
 
 const SECONDS = [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
 
-export function rollupMetrics({ counter, gauge, histogram }: Make): RollupMetrics {
+export function rollupMetrics({ counter, gauge, unknownGauge, histogram }: Make): RollupMetrics {
   const made = counter('rollup_made_total', 'Minutes whose derived rows were made, by where their points came from.', {
     source: ROW_SOURCES,
   })
@@ -16,7 +16,7 @@ export function rollupMetrics({ counter, gauge, histogram }: Make): RollupMetric
   const skipped = counter('rollup_skipped_total', 'Minutes that were not made again; their rows stay.', {
     reason: SKIP_REASONS,
   })
-  const waiting = gauge('rollup_waiting', 'Minutes whose rows are not settled.')
+  const waiting = unknownGauge('rollup_waiting', 'Minutes whose rows are not settled.')
   const oldest = gauge('rollup_oldest_waiting_seconds', 'How long the oldest minute waits to be made again.')
   const held = gauge('rollup_memory_bytes', 'Memory for the points of young minutes.')
   const edges = gauge('rollup_edges_of_day', 'Edges of the newest day, as the series budget counts them.')

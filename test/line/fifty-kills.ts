@@ -68,7 +68,7 @@ test(`killed ${KILLS} times at random instants, seed ${SEED}`, async (t) => {
     let waiting = ''
     await maker.until(async ({ watermarkNs }) => {
       waiting = /^tailflux_rollup_waiting (\d+)$/m.exec((await maker.get('/metrics')).body)?.[1] ?? ''
-      isSettled = watermarkNs === String(toNs) && Number(waiting) <= notFinal.size
+      isSettled = watermarkNs === String(toNs) && waiting !== '' && Number(waiting) <= notFinal.size
       return isSettled || performance.now() > endMs
     })
     t.diagnostic(`run ${runs}: ${waiting} minutes wait, ${notFinal.size} are not final`)
