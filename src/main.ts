@@ -280,8 +280,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const parts = new AsyncDisposableStack()
   if (state !== deps.state) parts.defer(() => state.close())
   parts.defer(() => control.remove())
-  for (const part of [deadLetters, source, sink, directory, observers, metrics]) parts.defer(() => part.stop())
-  parts.defer(() => stored.stop())
+  for (const part of [deadLetters, source, sink, stored, directory, observers, metrics]) parts.defer(() => part.stop())
   parts.defer(() => logWatch?.())
   parts.defer(() => http.stop())
   parts.defer(async () => void (await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])))
@@ -312,10 +311,9 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
 /** Resolves when devices are known, or after a few seconds: names are a comfort. */
 async function namesInTime(directory: Directory, clock: Clock): Promise<void> {
-  const waiting = AbortSignal.timeout(NAMES_WAIT_MS)
   const over = new AbortController()
-  // Both end by their signals, which is no failure.
-  const known = directory.ready(waiting).catch(() => undefined)
+  // Whichever is later ends by the signal, which is no failure.
+  const known = directory.ready(over.signal).catch(() => undefined)
   await Promise.race([known, clock.sleep(NAMES_WAIT_MS, over.signal).catch(() => undefined)])
   over.abort()
 }

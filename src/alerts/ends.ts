@@ -1,12 +1,12 @@
 /** The ends of flows as small numbers that stay the same from message to message. An end is an address with the name that the directory has for it
  * when it is read. Everything that is asked about an end is answered once and remembered by its number. */
 
+import { isTailnetAddress } from '../base/tailnet-address.ts'
 import { doubled } from '../base/typed-array.ts'
 import type { NodeNames } from '../directory/node-names.ts'
 import { ADDRESS_CELLS, ADDRESS_END, ADDRESS_START, type Points } from '../flatten/points.ts'
 import { textOf } from '../source/parse/text.ts'
 import { EndTable } from './end-table.ts'
-import { TAILNET_ADDRESS } from './scope.ts'
 
 type Matcher = (...names: string[]) => boolean
 
@@ -38,8 +38,7 @@ const TEXT_BYTES = 100
 const UNKNOWN = -1
 
 export function createEnds(directory: NodeNames, endsMax = ENDS_MAX): Ends {
-  const tailnet = new RegExp(TAILNET_ADDRESS)
-  const inTailnet: Matcher = (address) => tailnet.test(address ?? '')
+  const inTailnet: Matcher = (address) => isTailnetAddress(address ?? '')
   const table = new EndTable()
   // By number in `table`: its newest end, and in which round of names that was looked up.
   let newest = new Int32Array(256)

@@ -15,10 +15,6 @@ import { createSums, type Sums } from './sums.ts'
 /** What is added up: a rule's measure, or what its form needs beside it. */
 export type Sum = Measure | 'derp_bytes' | 'messages'
 
-/** Both ends of these addresses are devices of the tailnet (tailscale net/tsaddr: 100.64.0.0/10, fd7a:115c:a1e0::/48). The same text is a
- * regular expression for InfluxDB. */
-export const TAILNET_ADDRESS = '^(?:100\\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\\.|fd7a:115c:a1e0:)'
-
 /** A part of a scope. Everything from `sinceNs` on is in it, as far as it was read; before that it was not asked for, or is forgotten. */
 interface Part {
   sinceNs: bigint

@@ -1,6 +1,7 @@
 /** What the device list or a message says about a node, as an entry of the directory: texts cleaned as tag values are, so that what is read back is the
  * same, and names masked before anything keeps them. */
 import { isIP } from 'node:net'
+import { isTailnetAddress } from '../base/tailnet-address.ts'
 import { shortName, tagValue } from '../flatten/tag-value.ts'
 import { deviceByKey } from '../source/devices.ts'
 import type { NodeInfo } from '../source/parse/message.ts'
@@ -28,7 +29,8 @@ export function entriesOfList(devices: readonly Device[], loggedNs: bigint, mask
   })
 }
 
-/** What a message says about a node; undefined without an id that can be one. */
+/** What a message says about a node; undefined without an id that can be one. Only addresses of a tailnet: a node that says it has 8.8.8.8 must not become
+ * the endpoint of everybody's traffic to it. */
 export function entryOfNode(
   info: NodeInfo,
   source: 'self' | 'peer',
@@ -40,7 +42,9 @@ export function entryOfNode(
   return {
     node: info.id,
     ...labels(shortName(info.name) ?? '', owner, info.os, mask),
-    addresses: info.addresses.filter((one) => isIP(one) !== 0 && !one.includes('%')).slice(0, ADDRESSES_MAX),
+    addresses: info.addresses
+      .filter((one) => isIP(one) !== 0 && !one.includes('%') && isTailnetAddress(one))
+      .slice(0, ADDRESSES_MAX),
     source,
     loggedNs,
   }

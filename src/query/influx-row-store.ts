@@ -1,8 +1,8 @@
 /** Reads back by InfluxQL: raw points, rows that stand, and how they were made. Every query is bounded in time, because a query without bounds opens
  * everything there is, which InfluxDB 3 Core refuses. */
-import { DAY, MS } from '../base/clock.ts'
+import { DAY, MINUTE, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
-import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
+import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf } from '../rollup/row-table.ts'
 import type { InfluxApi } from '../sink/config.ts'
@@ -44,7 +44,7 @@ const ADDRESSES_MAX = 50
 const DEVICES_REACH = 62n * DAY
 /** InfluxDB 3 Core reads at most 432 files in one query, each of ten minutes in which something was written. */
 const CORE_FILES_MAX = 432n
-const CORE_FILE = 10n * MINUTE_NS
+const CORE_FILE = 10n * MINUTE
 /** Of so few rows the database computes sums slower than it shows the rows: six sums of a series cost as much as 30 to 100 of its rows (1.6.7). */
 const SUMMED_HERE_STEPS_MAX = 60n
 const INTEGER_MAX = (1n << 63n) - 1n
@@ -145,7 +145,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       const nowNs = deps.clock.now()
       try {
         await reader.rows(
-          select(['points'], 'tailflux_minute', where(nowNs - MINUTE_NS, nowNs)),
+          select(['points'], 'tailflux_minute', where(nowNs - MINUTE, nowNs)),
           ['points'],
           () => undefined,
           signal,
@@ -158,7 +158,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     },
 
     async rawPoints(minuteNs, each, signal) {
-      const range = where(minuteNs, minuteNs + MINUTE_NS, HAS_PORTS)
+      const range = where(minuteNs, minuteNs + MINUTE, HAS_PORTS)
       const query = select(RAW_COLUMNS, 'tailnet_flow', range)
       await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)
     },
@@ -182,7 +182,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     },
 
     async rawRange(fromNs, toNs, filter, each, signal) {
-      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE_NS)) {
+      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE)) {
         const range = where(pieceFromNs, pieceToNs, HAS_PORTS, ...conditionsOf(filter))
         const query = select(RAW_COLUMNS, 'tailnet_flow', range)
         await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)

@@ -2,9 +2,9 @@
  * service that writes; what it sees is the state when a call begins. */
 import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DAY, MS } from '../base/clock.ts'
+import { DAY, MINUTE, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
-import { MINUTE_NS, type RawPoint } from '../rollup/raw-points.ts'
+import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'
 import type { StoredPoint } from '../sink/sqlite/measurement-table.ts'
@@ -96,7 +96,7 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
     canQuery: async () => true,
 
     async rawPoints(minuteNs, take, signal) {
-      await eachRaw(minuteNs, minuteNs + MINUTE_NS, (point, tags) => take(rawPointOf(point, tags)), signal)
+      await eachRaw(minuteNs, minuteNs + MINUTE, (point, tags) => take(rawPointOf(point, tags)), signal)
     },
 
     async standing(measurement, timeNs, signal) {

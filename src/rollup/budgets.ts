@@ -18,7 +18,7 @@ export function createBudgets({
   unsettled,
   signal,
   canQuery,
-}: Pick<PartDeps, 'store' | 'unsettled'> & { signal: AbortSignal; canQuery: () => boolean }): Budgets {
+}: Pick<PartDeps, 'store' | 'unsettled' | 'signal' | 'canQuery'>): Budgets {
   /** By day, the one used last at the end. */
   const days = new Map<bigint, Budget>()
 

@@ -14,14 +14,19 @@ export interface RollupOptions {
   readonly tailnetAt: (minuteNs: bigint) => string
   /** How long minutes are kept, ms; undefined: as long as the database keeps them. */
   readonly minutesKeptMs: number | undefined
+  /** The same for hours and days. */
+  readonly restKeptMs: number | undefined
 }
 
 export interface PartDeps {
   readonly store: RowStore
+  /** False: the database has no queries. */
+  readonly canQuery: () => boolean
   readonly writer: RowWriter
   readonly unsettled: UnsettledList
   /** Done and lost ranges of `logged` time, ascending. */
   readonly settled: () => readonly Interval[]
+  /** Open and lost ones. */
   readonly gaps: () => readonly Interval[]
   /** Our name in the database. */
   readonly writerId: string
@@ -30,4 +35,6 @@ export interface PartDeps {
   readonly metrics: RollupMetrics
   readonly clock: Clock
   readonly log: Logger
+  /** Ends whatever is in progress. */
+  readonly signal: AbortSignal
 }

@@ -84,10 +84,7 @@ interface Known {
   seen: { readonly number: number; readonly ms: number } | undefined
 }
 
-export function createEngine(
-  options: RollupOptions & { readonly restKeptMs: number | undefined },
-  deps: EngineDeps,
-): Engine {
+export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const { ledger, clock, log, metrics, signal } = deps
   const { unsettled } = ledger
   const held = createHeldMinutes()
@@ -110,13 +107,14 @@ export function createEngine(
     ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
     ...{ writer: createRowWriter(deps.sink), writerId: ledger.writer, metrics, clock, log, signal },
     settled: ledger.settled,
-    gaps: () => ledger.gaps().filter(({ state }) => state === 'open'),
+    gaps: ledger.gaps,
+    from: deps.from,
     canQuery: () => canQuery,
     sums,
   }
   const budgets = createBudgets(parts)
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
-  const tiers = createTiers({ ...options, from: deps.from }, parts)
+  const tiers = createTiers(options, parts)
 
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)

@@ -1,8 +1,9 @@
 /** The raw points of minutes that this process has read. Points of a window that is being read wait until it is done; a window that fails leaves
  * nothing. A copy of a point takes its place, as in the database. */
+import { MINUTE } from '../base/clock.ts'
 import type { Points } from '../flatten/points.ts'
 import { createIntake, type Intake } from './intake.ts'
-import { createRawPoints, MINUTE_NS, type RawPoints } from './raw-points.ts'
+import { createRawPoints, type RawPoints } from './raw-points.ts'
 import { createTextIds, type TextIds } from './text-ids.ts'
 
 export interface HeldMinute {
@@ -39,7 +40,7 @@ interface Held {
 
 /** The begin of the minute of a time, ns. */
 export function minuteBegin(startNs: bigint): bigint {
-  return startNs - (((startNs % MINUTE_NS) + MINUTE_NS) % MINUTE_NS)
+  return startNs - (((startNs % MINUTE) + MINUTE) % MINUTE)
 }
 
 export function createHeldMinutes(): HeldMinutes {

@@ -71,8 +71,6 @@ export function createMinutes(
     readonly facts: MinuteFacts
     readonly budgets: Budgets
     readonly clockOffsets: ClockOffsets
-    readonly signal: AbortSignal
-    readonly canQuery: () => boolean
   },
 ): Minutes {
   const { store, writer, unsettled, facts, directory, clock, log, metrics, signal } = deps
@@ -189,11 +187,11 @@ export function createMinutes(
     facts.setUsers(minute, made.users)
     await writer.write('main', minuteLine(startNs, made, isYoung), signal)
     setRecord(minute, recordOf(startNs, made))
+    // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
     const follow: Listed[] = [
       ...(await followers(minute, changed)),
       { tier: 'hour', startNs: startNs - (startNs % HOUR) },
     ]
-    // An hour follows whenever rows were written; without a change its sum is the same, but it may never have been made.
     unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
     return rows
   }

@@ -1,5 +1,6 @@
 /** The raw points (`tailnet_flow`) of one minute of `start`, in columns. A point is kept by its identity, tags and time: a copy takes the place of the
  * one before, as in the database. Points of one message differ, so identities are compared only where a message comes again. */
+import { MINUTE } from '../base/clock.ts'
 import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
 import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
@@ -25,8 +26,6 @@ export interface RawPoint {
   readonly rxPkts: bigint
   readonly flows: number
 }
-
-export const MINUTE_NS = 60_000_000_000n
 
 /** Cells of one point in `cells`. Texts are numbers of `TextIds`. */
 export const CELLS = 6
@@ -190,7 +189,7 @@ export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
     wideCounter: (at) => (wide.size === 0 ? undefined : wide.get(at)),
     put(point) {
       const offset = point.startNs - minuteNs
-      if (offset < 0n || offset >= MINUTE_NS)
+      if (offset < 0n || offset >= MINUTE)
         throw new RangeError(`a point of ${point.startNs} is not of minute ${minuteNs}`)
       begin(texts.idOf(point.node), Number(offset))
       key[LABEL] = texts.labelOf(KINDS.indexOf(point.kind), texts.idOf(point.proto), texts.idOf(point.path))

@@ -34,10 +34,7 @@ export interface RollupDeps extends Omit<EngineDeps, 'signal'> {
 const WAIT_MS = 10_000
 const BACKOFF = { minMs: 1_000, maxMs: 60_000 }
 
-export function createRollup(
-  options: RollupOptions & { readonly restKeptMs: number | undefined },
-  deps: RollupDeps,
-): Rollup {
+export function createRollup(options: RollupOptions, deps: RollupDeps): Rollup {
   const { clock, health, log } = deps
   const stopping = new AbortController()
   const { signal } = stopping

@@ -52,8 +52,8 @@ const READ_UP_TO = [
 ] as const
 
 export function createTiers(
-  options: RollupOptions & { readonly restKeptMs: number | undefined; readonly from: (measurement: string) => string },
-  deps: PartDeps & { readonly signal: AbortSignal; readonly canQuery: () => boolean; readonly sums: MemorySums },
+  options: RollupOptions,
+  deps: PartDeps & { readonly sums: MemorySums; readonly from: (measurement: string) => string },
 ): Tiers {
   const { store, writer, unsettled, clock, signal, metrics } = deps
   /** When each was written last, and whether it was finished then. */
@@ -137,9 +137,9 @@ export function createTiers(
         const fields = {
           max_ms: rangeNs / MS,
           oldest_ms: keptMs === undefined ? 0n : nowNs / MS - BigInt(keptMs),
-          edge: options.from(`tailnet_edge${suffix}`),
-          node: options.from(`tailnet_node${suffix}`),
-          flow: options.from('tailnet_flow'),
+          edge: deps.from(`tailnet_edge${suffix}`),
+          node: deps.from(`tailnet_node${suffix}`),
+          flow: deps.from('tailnet_flow'),
           step,
           mean,
         }

@@ -35,11 +35,24 @@ test('hostile texts become what a tag value may be, and what is read back is the
   })
 })
 
-test('only addresses are addresses, and at most sixteen of them', () => {
+test('only addresses of a tailnet are taken, and at most sixteen of them', () => {
   const many = Array.from({ length: 20 }, (_, index) => `100.64.0.${index}`)
-  assert.deepEqual(entryOf({ addresses: ['', 'host', '100.64.0.1:80', 'fe80::1%eth0', 'fd7a::1'] })?.addresses, [
-    'fd7a::1',
-  ])
+  assert.deepEqual(
+    entryOf({
+      addresses: [
+        '',
+        'host',
+        '100.64.0.1:80',
+        'fe80::1%eth0',
+        '8.8.8.8',
+        '10.0.0.5',
+        '100.128.0.1',
+        'fd7a:115c:a1e0::1%eth0',
+        'fd7a:115c:a1e0::1',
+      ],
+    })?.addresses,
+    ['fd7a:115c:a1e0::1'],
+  )
   assert.equal(entryOf({ addresses: many })?.addresses.length, 16)
 })
 

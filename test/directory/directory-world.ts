@@ -140,7 +140,7 @@ export function nodeInfo(number: number | string, more: object = {}): object {
   return {
     nodeId: `n${number}CNTRL`,
     name: `host-${number}.tail1234.ts.net`,
-    addresses: [`100.64.0.${number}`, `fd7a::${number}`],
+    addresses: [`100.64.0.${number}`, `fd7a:115c:a1e0::${number}`],
     user: `user${number}@example.com`,
     ...more,
   }

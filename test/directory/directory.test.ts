@@ -33,11 +33,11 @@ test('what a node says about itself names it, IPv4 and IPv6 alike, from the next
   await clock.advance(30_000)
   say('n1CNTRL', nodeInfo(1, { os: 'macOS', tags: ['tag:web', 'tag:a'] }))
   assert.equal(directory.nodeOf('100.64.0.1'), 'n1CNTRL')
-  assert.equal(directory.nameOf('fd7a::1'), 'host-1')
+  assert.equal(directory.nameOf('fd7a:115c:a1e0::1'), 'host-1')
   assert.equal(directory.nameOf('n1CNTRL'), 'host-1')
   assert.equal(directory.nameOf('100.64.0.9'), undefined)
   const view = directory.at(minuteNs(NOON + 1), false)
-  assert.equal(view.nodeOf('fd7a::1'), 'n1CNTRL')
+  assert.equal(view.nodeOf('fd7a:115c:a1e0::1'), 'n1CNTRL')
   assert.deepEqual(view.device('n1CNTRL'), { name: 'host-1', owner: 'tag:a,tag:web', os: 'macOS' })
   assert.equal(directory.at(minuteNs(NOON), false).nodeOf('100.64.0.1'), undefined)
   assert.equal(directory.at(minuteNs(NOON), true).nodeOf('100.64.0.1'), 'n1CNTRL', 'the first entry counts backwards')
@@ -114,7 +114,7 @@ test('each change is a point of tailnet_device, once; each device again at the s
   const [point] = database.points.values()
   assert.deepEqual(point, {
     ...{ node: 'n1CNTRL', name: 'host-1', owner: 'user1@example.com', os: '', source: 'self' },
-    addresses: ['100.64.0.1', 'fd7a::1'],
+    addresses: ['100.64.0.1', 'fd7a:115c:a1e0::1'],
     loggedNs: NOON_NS + 10_000_000_000n,
     from: NOON + 1,
   })

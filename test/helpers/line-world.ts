@@ -11,7 +11,6 @@ import { NO_OBSERVERS, type Observers } from '../../src/observers/observers.ts'
 import { createPipeline, type Pipeline, type PipelineOptions } from '../../src/pipeline/pipeline.ts'
 import type { LineSettings } from '../../src/pipeline/recovery/recovery.ts'
 import type { DeadLetter } from '../../src/sink/sink.ts'
-import type { Device } from '../../src/source/source.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
 import { createFakeApi, createFakeDb, createFakeWorker, type FakeApi, type FakeDb } from './fake-line.ts'
 import { createMemoryLedger } from './memory-ledger.ts'
@@ -66,7 +65,6 @@ export function createLineWorld(
     api?: FakeApi
     db?: FakeDb
     ledger?: Ledger
-    devices?: (signal: AbortSignal) => Promise<readonly Device[]>
     backfillRequests?: BackfillRequests
     log?: Logger
     observers?: Pick<Observers, 'begin'>
@@ -86,7 +84,7 @@ export function createLineWorld(
   report.onChange(() => void (world.healthChanges += 1))
   const metrics = countingMetrics<PipelineMetrics>()
   const pipeline = createPipeline(options, {
-    source: { open: api.open, devices: given.devices ?? (async () => []), stop: async () => undefined },
+    source: { open: api.open, devices: async () => [], stop: async () => undefined },
     sink: db,
     ledger,
     settings: given.settings ?? NO_SETTINGS,

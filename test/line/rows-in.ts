@@ -58,7 +58,8 @@ function thoseThatCount(table: RowTable): RowTable {
   return new Map([...table].filter(([, fields]) => exists(fields)))
 }
 
-function oraclePoint({ tags, fields, timestampNs }: StoredPoint): OraclePoint {
+/** A raw point that is stored, for the oracle. */
+export function oraclePoint({ tags, fields, timestampNs }: StoredPoint): OraclePoint {
   const tag = (name: string) => tags[name] ?? ''
   const count = (name: string) => BigInt(fields[name] as bigint)
   const port = (name: string) => (tag(name) === 'none' ? -1 : Number(tag(name)))
@@ -70,16 +71,18 @@ function oraclePoint({ tags, fields, timestampNs }: StoredPoint): OraclePoint {
   }
 }
 
-/** Of each node its newest version of that time, else its first one after; an address belongs to who has it then, else to who had it first. */
-function directoryAt(versions: readonly DeviceVersion[], minuteNs: bigint): OracleDirectory {
+/** Of each node its newest version of that time, else its first one after. An address that two nodes have is that of the one whose version is valid then, of
+ * two such the later one; of two that count backwards the earlier. */
+export function directoryAt(versions: readonly DeviceVersion[], minuteNs: bigint): OracleDirectory {
   const minute = Number(minuteNs / MINUTE_NS)
   const ascending = versions.toSorted((one, other) => one.from - other.from)
   const valid = new Map<string, DeviceVersion>()
   for (const one of ascending) if (one.from <= minute) valid.set(one.node, one)
   const later = new Map<string, DeviceVersion>()
   for (const one of ascending) if (!valid.has(one.node) && !later.has(one.node)) later.set(one.node, one)
+  const latestFirst = [...valid.values()].toSorted((one, other) => other.from - one.from)
   const addresses = new Map<string, string>()
-  for (const { node, addresses: mine } of [...valid.values(), ...later.values()])
+  for (const { node, addresses: mine } of [...latestFirst, ...later.values()])
     for (const address of mine) if (!addresses.has(address)) addresses.set(address, node)
   const devices = [...valid.values(), ...later.values()].map(({ node, name, owner, os }) => {
     return [node, { name: name || node, owner: owner || 'none', os: os || 'none' }] as const

@@ -1,9 +1,13 @@
 /** Derived rows as they stand in a database, and as the oracle makes them of the raw points and devices that stand beside them. */
+import type { DeviceSource } from '../../src/directory/device-version.ts'
+import { exists, type RowTable, type Shape, seriesKey, shapeOf } from '../../src/rollup/row-table.ts'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
-import { type OraclePoint, type OracleWorld, oracleRows } from '../rollup/oracle.ts'
+import { type OracleDirectory, type OracleRows, oracleMinute } from '../rollup/oracle.ts'
+import { rowTexts } from '../rollup/row-texts.ts'
 import { type InfluxPlace, iteratePoints } from '../services/influx-read.ts'
 import { MINUTE } from '../simulator/ranges.ts'
 import { parseLine } from '../sink/line-protocol/parse-lines.ts'
+import { directoryAt, minuteBegin, oraclePoint } from './rows-in.ts'
 import type { StoredPoint } from './truth-in.ts'
 
 /** Reads all points of a measurement. */
@@ -21,103 +25,62 @@ export function inStore(path: string): Stored {
     })
 }
 
-type Rows = ReturnType<typeof oracleRows>
-type Devices = Pick<OracleWorld, 'addresses' | 'devices'>
-
 /** Who is who in a minute. */
-export type DevicesAt = (minuteNs: bigint) => Devices
+export type DevicesAt = (minuteNs: bigint) => Pick<OracleDirectory, 'addresses' | 'devices'>
 
 /** By minute: its rows as the rules make them. */
-export function expectedRows(raw: readonly StoredPoint[], devicesAt: DevicesAt): Map<bigint, Rows> {
-  const minutes = Map.groupBy(raw, ({ timestampNs }) => timestampNs - (timestampNs % MINUTE))
-  const rows = new Map<bigint, Rows>()
+export function expectedRows(raw: readonly StoredPoint[], devicesAt: DevicesAt): Map<bigint, OracleRows> {
+  const minutes = Map.groupBy(raw.map(oraclePoint), ({ startNs }) => minuteBegin(startNs))
+  const rows = new Map<bigint, OracleRows>()
   for (const [minuteNs, points] of minutes) {
-    const hour = raw.filter(({ timestampNs: ns }) => ns >= minuteNs - 60n * MINUTE && ns < minuteNs)
-    const counting = hour.filter(({ fields: f }) =>
-      ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts'].some((one) => f[one]),
-    )
-    const world = {
-      ...devicesAt(minuteNs),
-      networks: new Map(),
-      reportedBefore: new Set(counting.map(({ tags }) => tags['node']!)),
-      usedBefore: new Set(
-        hour.filter(({ tags }) => tags['kind'] === 'virtual').map(({ tags }) => `${tags['src']} ${tags['node']}`),
-      ),
-    }
-    rows.set(minuteNs, oracleRows(points.map(oraclePoint), world))
+    const before = Array.from({ length: 60 }, (_, i) => minutes.get(minuteNs - BigInt(i + 1) * MINUTE) ?? [])
+    rows.set(minuteNs, oracleMinute(points, before.flat(), { ...devicesAt(minuteNs), networks: new Map() }))
   }
   return rows
-}
-
-function oraclePoint({ tags, fields, timestampNs }: StoredPoint): OraclePoint {
-  const port = (name: string) => (tags[name] === 'none' ? -1 : Number(tags[name]))
-  const count = (name: string) => fields[name] as bigint
-  return {
-    ...{ node: tags['node']!, kind: tags['kind'] as OraclePoint['kind'], proto: tags['proto']!, startNs: timestampNs },
-    ...{ src: tags['src']!, dst: tags['dst']!, path: tags['path']! },
-    ...{ srcPort: port('src_port'), dstPort: port('dst_port'), flows: Number(fields['flows']) },
-    ...{ txBytes: count('tx_bytes'), txPkts: count('tx_pkts'), rxBytes: count('rx_bytes'), rxPkts: count('rx_pkts') },
-  }
 }
 
 /** By minute: the rows that stand, in the words of the oracle. Ids of nodes end in CNTRL. */
-export function standingRows(edges: readonly StoredPoint[], nodes: readonly StoredPoint[]): Map<bigint, Rows> {
-  const rows = new Map<bigint, Rows>()
-  const at = (ns: bigint) => rows.getOrInsertComputed(ns, () => ({ edges: [], nodes: [] }))
-  const isThere = ({ fields }: StoredPoint) =>
-    ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts'].some((name) => fields[name])
-  for (const { tags, fields, timestampNs } of edges.filter(isThere)) {
-    const end = (id: string) => `${id.endsWith('CNTRL')} ${id}`
-    const key = [tags['kind'], tags['proto'], tags['port'], tags['path'], end(tags['src']!), end(tags['dst']!)].join(
-      ' ',
-    )
-    const names = ['src_name', 'dst_name', 'src_owner', 'dst_owner'].map((name) => tags[name]).join(' ')
-    const counts = ['tx_bytes', 'tx_pkts', 'rx_bytes', 'rx_pkts', 'flows', 'reporters'].map((name) => fields[name])
-    at(timestampNs).edges.push(`${key} | ${names} | ${counts.join(' ')}`)
-  }
-  for (const { tags, fields, timestampNs } of nodes.filter(isThere)) {
-    const key = ['node', 'node_name', 'owner', 'os', 'kind', 'role'].map((name) => tags[name]).join(' ')
-    const names = ['tx_bytes', 'tx_pkts', 'rx_bytes', 'rx_pkts', 'flows', 'derp_tx_bytes', 'derp_rx_bytes', 'peers']
-    at(timestampNs).nodes.push(`${key} | ${names.map((name) => fields[name]).join(' ')}`)
-  }
-  for (const one of rows.values()) {
-    one.edges.sort()
-    one.nodes.sort()
-  }
-  return rows
+export function standingRows(edges: readonly StoredPoint[], nodes: readonly StoredPoint[]): Map<bigint, OracleRows> {
+  const [edgesAt, nodesAt] = [tablesOf(edges, shapeOf('tailnet_edge')), tablesOf(nodes, shapeOf('tailnet_node'))]
+  const isNode = (id: string) => id.endsWith('CNTRL')
+  const times = new Set([...edgesAt.keys(), ...nodesAt.keys()])
+  return new Map(
+    [...times].map((ns) => [ns, rowTexts(edgesAt.get(ns) ?? new Map(), nodesAt.get(ns) ?? new Map(), isNode)]),
+  )
 }
 
-/** The devices of a minute, from `tailnet_device` alone: per node its newest point at or before the minute, else its first one after. */
-export function devicesIn(points: readonly StoredPoint[]): DevicesAt {
-  const byNode = Map.groupBy(
-    points.toSorted((one, other) => Number(one.timestampNs - other.timestampNs)),
-    ({ tags }) => tags['node']!,
-  )
-  return (minuteNs) => {
-    const valid: { id: string; point: StoredPoint; isBefore: boolean }[] = []
-    for (const [id, all] of byNode) {
-      const before = all.findLast(({ timestampNs }) => timestampNs <= minuteNs)
-      valid.push({ id, point: before ?? all[0]!, isBefore: before !== undefined })
-    }
-    // An address that two nodes have is that of the one whose entry is valid then, of two such the later one; of two that count backwards the earlier.
-    const rank = ({ isBefore, point }: (typeof valid)[number]) =>
-      isBefore ? -Number(point.timestampNs / MINUTE) : Number(point.timestampNs / MINUTE)
-    const addresses = new Map<string, string>()
-    for (const one of valid.toSorted((a, b) => Number(b.isBefore) - Number(a.isBefore) || rank(a) - rank(b)))
-      for (const address of String(one.point.fields['addresses'] ?? '').split(' '))
-        if (address !== '' && address !== 'none' && !addresses.has(address)) addresses.set(address, one.id)
-    const devices = new Map(
-      valid.map(({ id, point: { fields } }) => {
-        const text = (name: string) => String(fields[name] || 'none')
-        return [id, { name: fields['name'] ? text('name') : id, owner: text('owner'), os: text('os') }]
-      }),
+/** By time: rows that count anything. */
+function tablesOf(points: readonly StoredPoint[], shape: Shape): Map<bigint, RowTable> {
+  const tables = new Map<bigint, RowTable>()
+  for (const { tags, fields, timestampNs } of points) {
+    const values = shape.fields.map((name) => fields[name] as bigint)
+    if (!exists(values)) continue
+    const key = seriesKey(
+      shape,
+      shape.tags.map((tag) => tags[tag]!),
     )
-    return { addresses, devices }
+    tables.getOrInsertComputed(timestampNs, () => new Map()).set(key, values)
   }
+  return tables
+}
+
+/** The devices of a minute, from `tailnet_device` alone. */
+export function devicesIn(points: readonly StoredPoint[]): DevicesAt {
+  const versions = points.map(({ tags, fields, timestampNs }) => {
+    const text = (name: string) => String(fields[name] ?? '')
+    const addresses = text('addresses')
+      .split(' ')
+      .filter((one) => one !== '' && one !== 'none')
+    return {
+      ...{ node: tags['node']!, name: text('name'), owner: text('owner'), os: text('os'), addresses },
+      ...{ source: text('source') as DeviceSource, loggedNs: 0n, from: Number(timestampNs / MINUTE) },
+    }
+  })
+  return (minuteNs) => directoryAt(versions, minuteNs)
 }
 
 /** Sums of both directions by kind, of rows in the words of the oracle. Which of them is `tx` depends on which end is the source. */
-export function edgeSums(rows: Iterable<Rows>): Record<string, bigint> {
+export function edgeSums(rows: Iterable<OracleRows>): Record<string, bigint> {
   const sums: Record<string, bigint> = { virtual: 0n, subnet: 0n, exit: 0n, physical: 0n }
   for (const { edges } of rows) {
     for (const edge of edges) {

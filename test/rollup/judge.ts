@@ -1,11 +1,11 @@
 /** Rows of a simulated tailnet against what really moved: total bytes by kind, and bytes by edge and hour. */
 import type { DirectoryView } from '../../src/directory/view.ts'
-import { createRawPoints, MINUTE_NS, type RawPoint } from '../../src/rollup/raw-points.ts'
+import { createRawPoints, type RawPoint } from '../../src/rollup/raw-points.ts'
 import type { EdgeRow } from '../../src/rollup/row.ts'
 import { rowsOfMinute } from '../../src/rollup/rows.ts'
 import { createTextIds } from '../../src/rollup/text-ids.ts'
 import type { Clocks } from '../simulator/edge-truth.ts'
-import { HOUR } from '../simulator/ranges.ts'
+import { HOUR, MINUTE } from '../simulator/ranges.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'
 import { KINDS, type TruthPoint } from '../simulator/truth.ts'
 
@@ -37,9 +37,9 @@ export interface EdgeHour {
 export function pointsByMinute(tailnet: Tailnet, fromNs: bigint, toNs: bigint): ReadonlyMap<number, TruthPoint[]> {
   const minutes = new Map<number, TruthPoint[]>()
   // A clock may be some minutes ahead.
-  for (const record of tailnet.records(fromNs - 3n * MINUTE_NS, toNs + LATE_NS, { once: true })) {
+  for (const record of tailnet.records(fromNs - 3n * MINUTE, toNs + LATE_NS, { once: true })) {
     if (record.startNs < fromNs || record.startNs >= toNs) continue
-    const minute = Number(record.startNs / MINUTE_NS)
+    const minute = Number(record.startNs / MINUTE)
     const points = minutes.get(minute) ?? []
     minutes.set(minute, points)
     points.push(...tailnet.pointsOf(record))
@@ -127,7 +127,7 @@ function* rowsOf(
   const reported = new Map<string, number>()
   const texts = createTextIds()
   for (const minute of [...minutes.keys()].sort((a, b) => a - b)) {
-    const minuteNs = BigInt(minute) * MINUTE_NS
+    const minuteNs = BigInt(minute) * MINUTE
     const points = createRawPoints(minuteNs, texts)
     for (const point of minutes.get(minute)!) points.put(rawPoint(point))
     const rows = rowsOfMinute(points, texts, directory, {

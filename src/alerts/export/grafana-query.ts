@@ -2,11 +2,11 @@
  * the evaluator; for ends they count each byte once (rule-source.ts). Grafana replaces `$timeFilter`; times of subqueries that must not follow it are
  * written out with `now()`. */
 
+import { TAILNET_ADDRESS } from '../../base/tailnet-address.ts'
 import { isBytes } from '../amount.ts'
 import { toInfluxQL } from '../patterns.ts'
 import type { Form, Rule } from '../rules/rule.ts'
 import { OFFSET_OF } from '../rules/rule.ts'
-import { TAILNET_ADDRESS } from '../scope.ts'
 import { noSource, sourceOf } from './rule-source.ts'
 
 export interface QueryOptions {
