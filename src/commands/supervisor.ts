@@ -92,6 +92,8 @@ export function createSupervisor(
       },
       'tailflux starts',
     )
+    if (replacing === undefined && loaded.passedOver.length > 0)
+      log.info({ variables: loaded.passedOver }, 'variables of Kubernetes Services passed over; they are no settings')
     const url = await service.start()
     // For the first start since the process began: that is how long people wait.
     const sinceMs = replacing === undefined ? 0 : beganMs

@@ -3,11 +3,10 @@ import { parse } from 'yaml'
 import { CollectorError } from '../base/errors.ts'
 import { fileSecret, fixedSecret, type Secret } from '../secrets/secret.ts'
 import { get, set } from './at-path.ts'
-import { suggestion } from './describe-issue.ts'
 import { KEYS, type Key } from './keys.ts'
-import { replacementOf } from './replaced.ts'
-
-export type Environment = Readonly<Record<string, string | undefined>>
+import { isOfService } from './service-variables.ts'
+import { faultOfVariable, OUR_PREFIX } from './unknown-variables.ts'
+import { type Environment, filled } from './variables.ts'
 
 /** Settings on their way: what was given so far, where it came from by key name, and what is wrong with it. */
 export interface Gathered {
@@ -16,29 +15,23 @@ export interface Gathered {
   readonly faults: string[]
 }
 
-/** Set by Kubernetes for a service named tailflux (`TAILFLUX_PORT` is then a URL); no settings of ours. */
-const FOREIGN_VARIABLES = /^TAILFLUX_(SERVICE_(HOST|PORT)(_|$)|PORT_\d+_)/
-const FOREIGN_URL = /^(tcp|udp|sctp):\/\//
-/** Ours, but no keys: the settings file, and what only tests look at. */
-const OTHER_VARIABLES = /^TAILFLUX_(CONFIG$|TEST_|REQUIRE_)/
+/** `docker --env-file` and Kubernetes keep quotation marks. */
+const QUOTED = /^\s*(["'])(.*)\1\s*$/s
 
-const VARIABLES: ReadonlySet<string> = new Set(
-  KEYS.flatMap((key) => [
-    ...key.variables,
-    ...(key.kind === 'secret' ? key.variables.map((variable) => `${variable}_FILE`) : []),
-  ]),
-)
+/** The environment without what Kubernetes sets for Services, and the names of the variables with our prefixes that were left out. */
+export function withoutServices(env: Environment): { env: Environment; passedOver: readonly string[] } {
+  const others = Object.keys(env).filter((variable) => isOfService(variable, env))
+  const left = Object.entries(env).filter(([variable]) => !others.includes(variable))
+  return { env: Object.fromEntries(left), passedOver: others.filter((variable) => OUR_PREFIX.test(variable)) }
+}
 
-export function findUnknownVariables(env: Environment, faults: string[]): void {
+export function findUnknownVariables(env: Environment, { origins, faults }: Gathered): void {
+  const isSet = (variable: string) =>
+    KEYS.some(({ name, variables }) => variables.includes(variable.replace(/_FILE$/, '')) && origins.has(name))
   for (const variable of Object.keys(env)) {
-    const isForeign =
-      FOREIGN_VARIABLES.test(variable) || (variable === 'TAILFLUX_PORT' && FOREIGN_URL.test(env[variable] ?? ''))
-    const isOurs = variable.startsWith('TAILFLUX_') && !isForeign
-    if (!isOurs || OTHER_VARIABLES.test(variable) || VARIABLES.has(variable) || filled(env[variable]) === undefined)
-      continue
-    const replacement = replacementOf(variable)
-    if (replacement !== undefined) faults.push(`${variable} ${replacement}`)
-    else faults.push(`unknown variable ${variable}${suggestion(variable, [...VARIABLES])}; remove or rename it`)
+    if (filled(env[variable]) === undefined) continue
+    const fault = faultOfVariable(variable, isSet)
+    if (fault !== undefined) faults.push(fault)
   }
 }
 
@@ -66,13 +59,21 @@ export function takeVariables(key: Key, env: Environment, { raw, origins, faults
   const [variable, other] = [...given, ...givenFiles]
   if (variable === undefined) return
   if (other !== undefined) faults.push(`the variables ${variable} and ${other} set the same; keep one of them`)
-  const text = env[variable] ?? ''
+  const [, quotationMark, inside] = QUOTED.exec(env[variable] ?? '') ?? []
+  const text = inside ?? env[variable] ?? ''
+  if (quotationMark !== undefined)
+    faults.push(`${variable} is in quotation marks, which are part of the value here; ${quotesFix(key, variable)}`)
   origins.set(key.name, variable)
   if (givenFiles.includes(variable)) {
     takeSecret(key, raw, () => fileSecret(text.trim()), faults)
     origins.set(key.name, `the file ${text.trim()}`)
   } else if (key.kind === 'secret') takeSecret(key, raw, () => fixedSecret(text, `the variable ${variable}`), faults)
   else set(raw, key.path, parsedText(key, text))
+}
+
+function quotesFix(key: Key, variable: string): string {
+  if (key.kind !== 'secret' || variable.endsWith('_FILE')) return 'remove them'
+  return `remove them, or if the secret really has them, put it into a file and set ${variable}_FILE`
 }
 
 function takeSecret(key: Key, raw: Record<string, unknown>, make: () => Secret, faults: string[]): void {
@@ -109,9 +110,4 @@ function yamlOf(text: string): unknown {
     // The schema says what it expected instead.
     return text
   }
-}
-
-/** Undefined for what is not set; an empty variable is not set, as compose files pass on variables that have no value. */
-export function filled(text: string | undefined): string | undefined {
-  return text === undefined || text.trim() === '' ? undefined : text
 }

@@ -5,17 +5,11 @@ import { readProxy } from '../http-client/proxy.ts'
 import { fixedSecret, Secret } from '../secrets/secret.ts'
 import { get, set } from './at-path.ts'
 import { describeIssue } from './describe-issue.ts'
-import {
-  type Environment,
-  filled,
-  findUnknownVariables,
-  type Gathered,
-  takeSecretOfFile,
-  takeVariables,
-} from './environment.ts'
+import { findUnknownVariables, type Gathered, takeSecretOfFile, takeVariables, withoutServices } from './environment.ts'
 import { KEYS } from './keys.ts'
 import { type Settings, settingsSchema } from './settings.ts'
 import { readSettingsFile } from './settings-file.ts'
+import { type Environment, filled } from './variables.ts'
 
 export interface Loaded {
   readonly settings: Settings
@@ -27,6 +21,8 @@ export interface Loaded {
   readonly secrets: readonly Secret[]
   /** For people; undefined without a proxy. */
   readonly proxy: string | undefined
+  /** Variables with our prefixes that Kubernetes sets for Services, and that are no settings. */
+  readonly passedOver: readonly string[]
 }
 
 /** `path`: the settings file; without it `TAILFLUX_CONFIG`, without that none. `changes` win over everything (key name to value as in YAML). Throws a
@@ -38,7 +34,7 @@ export function loadSettings(
     readonly changes?: Readonly<Record<string, unknown>>
   } = {},
 ): Loaded {
-  const env = options.env ?? process.env
+  const { env, passedOver } = withoutServices(options.env ?? process.env)
   const faults: string[] = []
   const origins = new Map<string, string>()
   const path = options.path ?? filled(env['TAILFLUX_CONFIG'])
@@ -49,7 +45,7 @@ export function loadSettings(
   const gathered: Gathered = { raw, origins, faults }
   for (const key of KEYS.filter(({ kind }) => kind === 'secret')) takeSecretOfFile(key, gathered)
   for (const key of KEYS) takeVariables(key, env, gathered)
-  findUnknownVariables(env, faults)
+  findUnknownVariables(env, gathered)
   for (const [name, value] of Object.entries(options.changes ?? {})) {
     set(raw, name.split('.'), value)
     origins.set(name, 'the command line')
@@ -67,7 +63,7 @@ export function loadSettings(
     })
   }
   const secrets = [...secretsIn(parsed.data), ...(proxy?.passwords ?? [])]
-  return { settings: parsed.data, path, origins, secrets, proxy: proxy?.text }
+  return { settings: parsed.data, path, origins, secrets, proxy: proxy?.text, passedOver }
 }
 
 function takeProxy(env: Environment, faults: string[]): { text: string | undefined; passwords: Secret[] } | undefined {
