@@ -1,4 +1,5 @@
 /** The settings file: YAML, with the line of each key. */
+import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { type Document, isMap, isNode, LineCounter, parseDocument } from 'yaml'
 
@@ -9,22 +10,32 @@ export interface SettingsFile {
 
 /** Adds what is wrong with it to `faults`; undefined when nothing can be used. */
 export function readSettingsFile(path: string, faults: string[]): SettingsFile | undefined {
-  let text: string
+  let bytes: Buffer
   try {
-    text = readFileSync(path, 'utf8')
+    bytes = readFileSync(path)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
     faults.push(`the settings file ${path} cannot be read${code}; check --config or TAILFLUX_CONFIG`)
     return undefined
   }
+  const encoding = encodingFault(bytes)
+  if (encoding !== undefined) {
+    faults.push(`${path} ${encoding}; save it as UTF-8`)
+    return undefined
+  }
+  const text = bytes.toString('utf8').replace(/^\ufeff/, '')
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true })
   for (const error of document.errors) {
     const { line } = lines.linePos(error.pos[0])
-    faults.push(`${path} line ${line}: ${error.message.split('\n')[0]}`)
+    faults.push(
+      error.code === 'MULTIPLE_DOCS'
+        ? `${path} line ${line}: a second document begins here (---); settings are one document, so remove the line, or put the other document into a file of its own`
+        : `${path} line ${line}: this is not valid YAML: ${error.message.replace(/ at line \d+, column \d+:?(?:\n.*)?$/s, '')}`,
+    )
   }
   if (document.errors.length > 0) return undefined
-  if (document.contents !== null && !isMap(document.contents)) {
+  if (document.toJS() !== null && !isMap(document.contents)) {
     faults.push(`${path} must contain keys and values, such as \`ports: none\``)
     return undefined
   }
@@ -32,6 +43,13 @@ export function readSettingsFile(path: string, faults: string[]): SettingsFile |
     value: withoutEmpty(document.toJS({ maxAliasCount: 100 }) ?? {}) as Record<string, unknown>,
     lineOf: (at) => lineOf(document, lines, at),
   }
+}
+
+/** Windows PowerShell 5 writes UTF-16 when it redirects. */
+function encodingFault(bytes: Buffer): string | undefined {
+  const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
+  if (isUtf16 || (bytes.includes(0) && bytes.length % 2 === 0)) return 'is saved as UTF-16'
+  return isUtf8(bytes) ? undefined : 'is not UTF-8'
 }
 
 /** `poll:` with nothing below it (all of it commented out) is the same as no `poll`. */

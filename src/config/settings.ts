@@ -11,6 +11,9 @@ import { edgesSchema } from '../rollup/config.ts'
 import { pollSchema } from '../schedule/config.ts'
 import { deadLettersSchema, influxSchema, retentionFaults, retentionSchema } from '../sink/config.ts'
 import { tailscaleSchema } from '../source/config.ts'
+import { useOwnTexts } from './issue-text.ts'
+
+useOwnTexts()
 
 const logSchema = z.strictObject({
   level: z.enum(LOG_LEVELS).default('info').describe('Log level: trace, debug, info, warn, error or silent.'),

@@ -113,6 +113,9 @@ function checked(text: string, origin: string): string {
       `The secret from ${origin} is longer than ${SECRET_BYTES_MAX} characters; check that it is the right one.`,
     )
   }
+  if (value.includes('\u0000')) {
+    throw invalid(`The secret from ${origin} holds zero bytes, as a file in UTF-16 does; save it as UTF-8.`)
+  }
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(value) || value !== value.trim()) {
     throw invalid(
       `The secret from ${origin} holds line breaks, control characters, or spaces at the start or end; copy it again.`,

@@ -102,6 +102,8 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
   for (const path of ['oauthClientSecret', 'idTokenFile'] as const) {
     if (has(path) && !has('oauthClientId')) return [{ path: 'oauthClientId', message: `is missing; ${path} needs it` }]
   }
+  const exchanged = exchangedFaults(settings)
+  if (exchanged.length > 0) return exchanged
   if (has('oauthClientId') && !has('oauthClientSecret') && !has('idTokenFile')) {
     return [
       { path: 'oauthClientId', message: 'needs oauthClientSecret, or idTokenFile for workload identity, beside it' },
@@ -110,8 +112,26 @@ function credentialFaults(settings: CredentialSettings): { path: keyof Credentia
   return []
 }
 
+/** Secrets of Tailscale begin with `tskey-`, ids do not. */
+function exchangedFaults({ oauthClientId, oauthClientSecret }: CredentialSettings) {
+  const secret = oauthClientSecret?.reveal() ?? ''
+  if (oauthClientId?.startsWith('tskey-')) {
+    const isExchanged = secret !== '' && !secret.startsWith('tskey-')
+    const message = isExchanged
+      ? 'holds the secret, and oauthClientSecret the id; exchange them'
+      : 'is a secret or a key (tskey-...), not an id; copy the client id, and put the secret into oauthClientSecret'
+    return [{ path: 'oauthClientId' as const, message }]
+  }
+  if (!/^tskey-(?:api|auth)-/.test(secret)) return []
+  const message =
+    'is no secret of an OAuth client (tskey-client-...); set apiKey alone for an API access token (tskey-api-...)'
+  return [{ path: 'oauthClientSecret' as const, message }]
+}
+
 /** Other keys of Tailscale, by their prefix. The API only answers that they have no permission, which is misleading. */
 function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
+  if (/^["']/.test(key))
+    return [{ path: 'apiKey', message: 'is in quotation marks, which are part of it; remove them' }]
   const remedy = [
     {
       prefix: 'tskey-client-',

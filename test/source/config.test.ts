@@ -51,6 +51,19 @@ test('credentials: one kind, complete', () => {
     [{ oauthClientId: 'i' }, /^oauthClientId: needs oauthClientSecret, or idTokenFile/],
     [{ apiKey: 'tskey-client-a-b' }, /^apiKey: is the secret of an OAuth client: set oauthClientId/],
     [{ apiKey: fileSecret('/run/secrets/key', () => 'tskey-auth-a-b') }, /^apiKey: is an auth key/],
+    [
+      { apiKey: fileSecret('/run/secrets/key', () => '"tskey-api-a-b"') },
+      /^apiKey: is in quotation marks.*remove them/,
+    ],
+    [
+      { oauthClientId: 'tskey-client-k1-x', oauthClientSecret: 'k1' },
+      /^oauthClientId: holds the secret, and oauthClientSecret the id; exchange them/,
+    ],
+    [{ oauthClientId: 'tskey-api-a-b' }, /^oauthClientId: is a secret or a key.*copy the client id/],
+    [
+      { oauthClientId: 'k1', oauthClientSecret: 'tskey-api-a-b' },
+      /^oauthClientSecret: is no secret of an OAuth client.*set apiKey alone/,
+    ],
     [{ apiKey: 7 }, /^apiKey: /],
     [{ apiToken: 'k' }, /apiToken/],
   ]
