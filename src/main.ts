@@ -193,6 +193,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         ledger,
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
+        readers: [],
         from: createPlaces({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,
         health: reports.health,

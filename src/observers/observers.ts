@@ -50,7 +50,8 @@ export interface WindowObserver {
 
 /** One life of an observer that is restarted. */
 export interface Instance {
-  readonly observer: Observer
+  /** Undefined: it sees no points, and is told by others. */
+  readonly observer?: Observer
   /** Called once, before the first window. */
   start?(): Promise<void>
   /** Stops and saves its state. */
@@ -155,7 +156,7 @@ export function createObservers(deps: Deps): Observers {
             const life = lives[index]!
             if (life.isOver) continue
             try {
-              const answer: unknown = life.instance.observer.points(window, points, message)
+              const answer: unknown = life.instance.observer?.points(window, points, message)
               if (answer !== undefined) rejection(answer, life.fail)
             } catch (error) {
               life.fail(error)
@@ -163,10 +164,10 @@ export function createObservers(deps: Deps): Observers {
           }
         },
         done(result) {
-          each(({ instance }) => instance.observer.done(window, result))
+          each(({ instance }) => instance.observer?.done(window, result))
           if (hasPoints) for (const life of lives) if (!life.isOver) life.worked()
         },
-        failed: () => each((life) => life.instance.observer.failed(window)),
+        failed: () => each((life) => life.instance.observer?.failed(window)),
       }
     },
 

@@ -44,6 +44,13 @@ function endOfSettling(minuteNs: bigint): bigint {
   return minuteNs + MINUTE + SETTLING_NS
 }
 
+/** Every minute before this one (its begin, ns) is final, as far as reading goes without a break from the origin. Open gaps are passed over. */
+export function finalTo(originNs: bigint, settled: readonly Interval[], gaps: readonly Interval[]): bigint {
+  const reach = merge([...settled, ...gaps]).find(({ fromNs, toNs }) => fromNs <= originNs && originNs <= toNs)
+  const toNs = (reach?.toNs ?? originNs) - SETTLING_NS
+  return toNs - (toNs % MINUTE)
+}
+
 /** The minute is final: everything that is expected of it is done, or in a named gap. `hasGap`: something of it is in a gap. */
 export function finality(
   minuteNs: bigint,

@@ -14,13 +14,16 @@ import type { Budget, BudgetLimits } from './budget.ts'
 import { createBudgets } from './budgets.ts'
 import { reportersOf } from './claims.ts'
 import { createClockOffsets } from './clock-offsets.ts'
-import { createCoverage, finality } from './coverage.ts'
+import { createCoverage, finality, finalTo } from './coverage.ts'
 import type { RollupOptions } from './deps.ts'
 import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
 import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
 import { createMinuteFacts } from './minute-facts.ts'
-import { type Completeness, createMinutes } from './minutes.ts'
+import type { MinuteReader } from './minute-reader.ts'
+import { unknownMinute } from './minute-reader.ts'
+import { type Completeness, createMinutes, type SettledMinute } from './minutes.ts'
+import type { EdgeRow, NodeRow } from './row.ts'
 import type { RowStore } from './row-store.ts'
 import { createRowWriter } from './row-writer.ts'
 import { createTiers, WRITTEN_ONCE_NS } from './tiers.ts'
@@ -33,6 +36,8 @@ export interface EngineDeps {
   readonly limitsAt: (minuteNs: bigint) => BudgetLimits
   /** What stands after FROM in a query for a measurement. */
   readonly from: (measurement: string) => string
+  /** Told of each minute that was made. They throw nothing. */
+  readonly readers: readonly MinuteReader[]
   readonly metrics: RollupMetrics
   readonly clock: Clock
   readonly log: Logger
@@ -66,6 +71,8 @@ const AGAIN_MS = 600_000
 /** What was logged before the origin is read by a backfill alone. A minute of that time, of which records that came late or the ends of a backfill
  * have points, waits this long for the rest. */
 const HISTORY_NS = 10n * MINUTE
+/** A minute that an earlier process left unmade longer ago than this does not hold up those who read minutes. */
+const UNMADE_NS = 120n * MINUTE
 /** Making minutes again takes at most one part in this many of the time. */
 const AGAIN_SHARE = 5
 /** Minutes that memory gave up are remembered up to this number. */
@@ -102,6 +109,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   let canQuery = true
   let restUntilMs = 0
   let isNewestTurn = false
+  /** Readers were told everything before this minute. */
+  let toldToNs: bigint | undefined
 
   const parts = {
     ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
@@ -224,16 +233,18 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   /** Where what stands cannot be asked: once, when late points have come; corrections are counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
-    if (state.settledMs !== undefined) return minutes.skip(entry, 'no_queries')
+    if (state.settledMs !== undefined) return skip(entry)
     if (clock.now() < entry.startNs + WRITTEN_ONCE_NS) return
-    sums.addMinute(entry.startNs, await minutes.fromMemory(entry, minute, false))
+    const settled = await minutes.fromMemory(entry, minute, false)
+    sums.addMinute(entry.startNs, settled.made)
+    tell(entry.startNs, settled)
     state.settledMs = clock.monotonicMs()
   }
 
   async function settleOne(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
     const wasUncertain = state.isUncertain
     state.isUncertain = true
-    await minutes.fromMemory(entry, minute, wasUncertain)
+    tell(entry.startNs, await minutes.fromMemory(entry, minute, wasUncertain))
     state.isUncertain = false
     state.settledMs = clock.monotonicMs()
   }
@@ -261,7 +272,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   async function settleAgain(others: readonly Unsettled[]): Promise<boolean> {
     if (!canQuery) {
-      for (const entry of others) minutes.skip(entry, 'no_queries')
+      for (const entry of others) skip(entry)
       return false
     }
     const beganMs = clock.monotonicMs()
@@ -271,7 +282,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     try {
       // What an earlier process put on the list is a must since the start, so only what was read here counts.
       const again = isBehind(entry.startNs, entry.read) ? undefined : held.find(entry.startNs)
-      await minutes.fromDatabase(entry, again)
+      const settled = await minutes.fromDatabase(entry, again)
+      if (settled !== undefined) tell(entry.startNs, settled)
       knownOf(entry.startNs).isPartial = false
       againMs.set(entry.startNs, clock.monotonicMs())
     } finally {
@@ -279,6 +291,36 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       restUntilMs = endedMs + (AGAIN_SHARE - 1) * (endedMs - beganMs)
     }
     return others.length > 1
+  }
+
+  function tell(startNs: bigint, { made, hasGap }: SettledMinute): void {
+    const { edges, nodes } = made.rows
+    const minute = {
+      startNs,
+      eachEdge: (visit: (edge: EdgeRow) => void) => edges.forEach(visit),
+      eachNode: (visit: (node: NodeRow) => void) => nodes.forEach(visit),
+      hasGap,
+    }
+    for (const reader of deps.readers) reader.minute(minute)
+  }
+
+  /** Readers wait for minutes that are read and not made; not for those that are made again. */
+  function tellFinalTo(): void {
+    const originNs = ledger.originNs()
+    if (originNs === undefined) return
+    const readToNs = finalTo(originNs, parts.settled(), parts.gaps())
+    const fromNs = toldToNs ?? readToNs - UNMADE_NS
+    const waits = unsettled.all('minute').find(({ startNs }) => startNs >= fromNs && !minutes.hasRecord(startNs))
+    const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
+    if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
+    for (const reader of deps.readers) reader.finalTo(toldToNs)
+  }
+
+  /** The database has no queries: strikes off what cannot be made. */
+  function skip(entry: Unsettled): void {
+    minutes.skip(entry, 'no_queries')
+    if (toldToNs === undefined || entry.startNs < toldToNs || minutes.hasRecord(entry.startNs)) return
+    for (const reader of deps.readers) reader.minute(unknownMinute(entry.startNs))
   }
 
   /** Gives back memory: of minutes that were settled a while ago, and the oldest ones beyond the limit. */
@@ -333,6 +375,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       const others = await settleYoung()
       await tiers.settle()
       const hasMore = await settleAgain(others)
+      tellFinalTo()
       tidy()
       measure(others)
       return hasMore ? Math.max(0, restUntilMs - clock.monotonicMs()) : undefined

@@ -4,7 +4,7 @@ import type { Budget, BudgetLimits } from './budget.ts'
 import { reportersOf, unknownUsers } from './claims.ts'
 import type { Users } from './minute-facts.ts'
 import type { RawPoints } from './raw-points.ts'
-import type { HourBefore } from './row.ts'
+import type { HourBefore, MinuteRows } from './row.ts'
 import { EDGE, edgeFields, linesOf, NODE, nodeTable, type RowTable } from './row-table.ts'
 import { rowsOfMinute } from './rows.ts'
 import type { TextIds } from './text-ids.ts'
@@ -18,6 +18,8 @@ export interface Tables {
 export const NO_ROWS: Tables = { edges: new Map(), nodes: new Map() }
 
 export interface MadeMinute extends Tables {
+  /** Before the series budget. */
+  readonly rows: MinuteRows
   readonly digest: string
   readonly points: number
   /** Ids of nodes with a row of `tailnet_node`. */
@@ -40,6 +42,7 @@ export function makeMinute(
 ): MadeMinute {
   const rows = rowsOfMinute(points, texts, given.directory, given.before)
   return {
+    rows,
     edges: new Map(
       [...given.budget.apply(rows.edges, given.limits, given.tailnet)].map(([key, row]) => [key, edgeFields(row)]),
     ),

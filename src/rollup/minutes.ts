@@ -24,10 +24,13 @@ import { createTextIds } from './text-ids.ts'
 export interface Minutes {
   /** Loads what the database knows of the last hours. */
   start(nowNs: bigint): Promise<void>
-  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. Resolves with its rows. */
-  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<Tables>
-  /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. */
-  fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<void>
+  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. */
+  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<SettledMinute>
+  /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. Resolves with undefined
+   * when it was not made. */
+  fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<SettledMinute | undefined>
+  /** False: its rows were never made, as far as is known. */
+  hasRecord(startNs: bigint): boolean
   /** The database has no queries: strikes off what cannot be made. */
   skip(entry: Unsettled, reason: SkipReason): void
   /** When rows of another writer were seen last, ms of monotonic time. */
@@ -36,6 +39,13 @@ export interface Minutes {
   readonly newest: Completeness | undefined
   /** Forgets what is not needed after this time. */
   forget(nowNs: bigint): void
+}
+
+/** What was made of a minute and written. */
+export interface SettledMinute {
+  readonly made: MadeMinute
+  /** Some of it is in a named gap, or was read before the origin. */
+  readonly hasGap: boolean
 }
 
 export interface Completeness {
@@ -172,7 +182,7 @@ export function createMinutes(
     standing: Tables,
     wasReporting: ReadonlySet<string>,
     isYoung: boolean,
-  ): Promise<number> {
+  ): Promise<{ readonly rowCount: number; readonly hasGap: boolean }> {
     const minute = minuteOf(startNs)
     const changed = wasReporting.symmetricDifference(made.reporters)
     const early = await followers(minute, changed)
@@ -185,7 +195,10 @@ export function createMinutes(
     if (rows > 0) await writer.write('minutes', tableLines(changes, '', startNs), signal)
     facts.setReporting(minute, made.reporters)
     facts.setUsers(minute, made.users)
-    await writer.write('main', minuteLine(startNs, made, isYoung), signal)
+    const { isFinal, hasGap: isGap } = finality(startNs, deps.settled(), deps.gaps())
+    // Some of a minute before the origin may never be read.
+    const hasGap = isGap || !isFinal
+    await writer.write('main', minuteLine(startNs, made, hasGap, isYoung), signal)
     setRecord(minute, recordOf(startNs, made))
     // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
     const follow: Listed[] = [
@@ -193,7 +206,7 @@ export function createMinutes(
       { tier: 'hour', startNs: startNs - (startNs % HOUR) },
     ]
     unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
-    return rows
+    return { rowCount: rows, hasGap }
   }
 
   function recordOf(startNs: bigint, made: MadeMinute): MinuteRecord {
@@ -201,15 +214,13 @@ export function createMinutes(
     return { startNs, digest, points, rows: made.edges.size + made.nodes.size, writer: deps.writerId, isGap: false }
   }
 
-  function minuteLine(startNs: bigint, made: MadeMinute, isYoung: boolean): string {
-    const { isFinal, hasGap } = finality(startNs, deps.settled(), deps.gaps())
+  function minuteLine(startNs: bigint, made: MadeMinute, hasGap: boolean, isYoung: boolean): string {
     const fields: Record<string, bigint | boolean | string> = {
       digest: made.digest,
       points: BigInt(made.points),
       rows: BigInt(made.edges.size + made.nodes.size),
       writer: deps.writerId,
-      // Some of a minute before the origin may never be read.
-      gap: hasGap || !isFinal,
+      gap: hasGap,
       edges: BigInt(made.edgeCount),
       edges_both: BigInt(made.bothCount),
     }
@@ -270,9 +281,9 @@ export function createMinutes(
       const standing = isNew ? NO_ROWS : await standingRows(startNs)
       const view = await viewAt(startNs)
       const made = await make(held, view)
-      const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
-      metrics.made('memory', clock.monotonicMs() - beganMs, rows)
-      return made
+      const { rowCount, hasGap } = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
+      metrics.made('memory', clock.monotonicMs() - beganMs, rowCount)
+      return { made, hasGap }
     },
 
     async fromDatabase(entry, held) {
@@ -285,9 +296,12 @@ export function createMinutes(
       if (isSame && must === 0 && !isOtherWriterNear()) {
         unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
         metrics.unchanged()
-        return
+        return undefined
       }
-      if (isBeyondRetention(startNs)) return skip(entry, 'beyond_retention')
+      if (isBeyondRetention(startNs)) {
+        skip(entry, 'beyond_retention')
+        return undefined
+      }
       const texts = createTextIds()
       const points = createRawPoints(startNs, texts)
       await store.rawPoints(startNs, points.put, signal)
@@ -296,14 +310,17 @@ export function createMinutes(
           { minute: startNs, was: record.points, now: points.count },
           'minute is not made again from fewer points',
         )
-        return skip(entry, 'fewer_points')
+        skip(entry, 'fewer_points')
+        return undefined
       }
       const standing = await standingRows(startNs)
       const view = await viewAt(startNs)
       const made = await make({ startNs, texts, points }, view)
-      const rows = await settle(startNs, { read, must }, made, standing, nodesOf(standing), false)
-      metrics.made('database', clock.monotonicMs() - beganMs, rows)
+      const { rowCount, hasGap } = await settle(startNs, { read, must }, made, standing, nodesOf(standing), false)
+      metrics.made('database', clock.monotonicMs() - beganMs, rowCount)
+      return { made, hasGap }
     },
+    hasRecord: (startNs) => facts.record(minuteOf(startNs)) !== undefined,
 
     skip,
     get otherWriterMs() {

@@ -7,7 +7,7 @@ import type { Interval } from '../../src/ledger/ledger.ts'
 import type { RowTable } from '../../src/rollup/row-table.ts'
 import { databaseAway } from './memory-database.ts'
 import { rowTexts } from './row-texts.ts'
-import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf } from './world.ts'
+import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf, sumsOf } from './world.ts'
 
 async function live(seed: number): Promise<void> {
   const tailnet = createTailnet(seed)
@@ -40,6 +40,7 @@ async function live(seed: number): Promise<void> {
     await clock.advance(60_000)
     await tailnet.step()
   }
+  assert.equal(tailnet.told.toNs, BEGIN_NS + BigInt(MINUTES + 148) * MINUTE, `seed ${seed}: how far readers were told`)
   for (let at = 0; at < MINUTES; at++) {
     const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
     const found = rowTexts(
@@ -47,6 +48,8 @@ async function live(seed: number): Promise<void> {
       standing(database.tables.get('tailnet_node')?.get(minuteNs)),
     )
     assert.deepEqual(found, expectedRows(database, minuteNs), `seed ${seed}, minute ${at}`)
+    const told = tailnet.told.minutes.get(minuteNs) ?? { edges: 0, nodes: 0, txBytes: 0n }
+    assert.deepEqual(told, sumsOf(database, minuteNs), `seed ${seed}, minute ${at}: what readers were told`)
   }
   for (const name of ['tailnet_edge', 'tailnet_node']) {
     for (let hour = 0; hour < 5; hour++) {

@@ -4,6 +4,7 @@ import type { DirectoryView } from '../../src/directory/view.ts'
 import { merge } from '../../src/ledger/intervals.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { createEngine, type Engine } from '../../src/rollup/engine.ts'
+import type { MinuteReader } from '../../src/rollup/minute-reader.ts'
 import type { RawPoint } from '../../src/rollup/raw-points.ts'
 import { addTo, exists, type RowTable, shapeOf } from '../../src/rollup/row-table.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
@@ -83,6 +84,13 @@ function messagesOf(random: Random): Message[] {
   return messages
 }
 
+/** What a reader keeps of a minute. */
+interface ToldMinute {
+  edges: number
+  nodes: number
+  txBytes: bigint
+}
+
 /** One tailnet with its API, database and state file; processes come and go. */
 export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN_NS - MINUTE) {
   const random = createRandom(seed)
@@ -94,12 +102,38 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
   let done: Interval[] = []
   let engine: Engine
   let writer = 1
+  /** What a reader knows: edges and nodes by minute, and how far all was told. */
+  const told = { minutes: new Map<bigint, ToldMinute>(), toNs: 0n }
+  const reader: MinuteReader = {
+    minute({ startNs, eachEdge, eachNode }) {
+      const sum = { edges: 0, nodes: 0, txBytes: 0n }
+      eachEdge((edge) => {
+        sum.edges += 1
+        sum.txBytes += BigInt(edge.txBytes)
+      })
+      eachNode(() => {
+        sum.nodes += 1
+      })
+      told.minutes.set(startNs, sum)
+    },
+    finalTo(ns) {
+      if (ns < told.toNs && !isNewProcess) throw new Error('the end of what was told went back')
+      isNewProcess = false
+      told.toNs = ns
+    },
+  }
+  let isNewProcess = true
   const metrics = Object.fromEntries(
     ['made', 'unchanged', 'skipped', 'waiting', 'held', 'edges'].map((name) => [name, () => undefined]),
   )
 
   async function begin(): Promise<void> {
     database.onRequest = () => undefined
+    isNewProcess = true
+    // A reader that starts reads what stands.
+    told.minutes.clear()
+    for (const name of ['tailnet_edge', 'tailnet_node'])
+      for (const startNs of memory.tables.get(name)?.keys() ?? []) told.minutes.set(startNs, sumsOf(memory, startNs))
     engine = createEngine(
       { tailnetAt: () => 't', minutesKeptMs: undefined, restKeptMs: undefined },
       {
@@ -114,6 +148,7 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
         },
         limitsAt: () => ({ edgesPerEndpoint: 1000, edgesPerDay: 1000 }),
         from: (measurement) => `"${measurement}"`,
+        readers: [reader],
         ...{ metrics: metrics as never, clock, log: pino({ level: 'silent' }), signal: new AbortController().signal },
       },
     )
@@ -151,7 +186,7 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
   }
 
   return {
-    ...{ random, messages, clock, database, begin, read, work },
+    ...{ random, messages, clock, database, begin, read, work, told },
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
     /** Every minute must be made again. */
     mustAll(fromNs: bigint, count: number) {
@@ -178,6 +213,14 @@ export function createTailnet(seed: number, isAnswering = true, originNs = BEGIN
       await begin()
     },
   }
+}
+
+/** What stands of a minute, as a reader would sum it up. */
+export function sumsOf(database: MemoryDatabase, minuteNs: bigint): ToldMinute {
+  const rows = (name: string) => standing(database.tables.get(name)?.get(minuteNs))
+  const edges = rows('tailnet_edge')
+  const txBytes = [...edges.values()].reduce((sum, [bytes = 0n]) => sum + bytes, 0n)
+  return { edges: edges.size, nodes: rows('tailnet_node').size, txBytes }
 }
 
 export function expectedRows(database: MemoryDatabase, minuteNs: bigint): { edges: string[]; nodes: string[] } {
