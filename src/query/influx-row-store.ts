@@ -70,11 +70,11 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
   async function eachRow(
     measurement: RowMeasurement,
     condition: string,
-    each: (key: string, fields: readonly bigint[]) => void,
+    each: (key: string, fields: readonly bigint[], timeNs: bigint) => void,
     signal: AbortSignal,
   ): Promise<void> {
     const shape = shapeOf(measurement)
-    const columns = [...shape.tags, ...shape.fields]
+    const columns = [...shape.tags, ...shape.fields, 'time']
     await reader.rows(select(columns, measurement, condition), columns, splitRow(shape, each), signal)
   }
 
@@ -167,6 +167,14 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       const table: RowTable = new Map()
       await eachRow(measurement, where(timeNs, timeNs + 1n), (key, fields) => table.set(key, fields), signal)
       return table
+    },
+
+    async rows(measurement, fromNs, toNs, each, signal) {
+      const put = (key: string, fields: readonly bigint[], timeNs: bigint) => {
+        if (exists(fields)) each(timeNs, key, fields)
+      }
+      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement)))
+        await eachRow(measurement, where(pieceFromNs, pieceToNs), put, signal)
     },
 
     async summed(measurement, fromNs, toNs, signal, filter = []) {
@@ -316,11 +324,16 @@ function portOf(cell: Cell | undefined): number {
   return cell === 'none' ? -1 : Number(cell)
 }
 
-/** Cells of tags and fields, in the order of the shape, as a key and fields. */
-function splitRow(shape: Shape, each: (key: string, fields: readonly bigint[]) => void) {
+/** Cells of tags and fields, in the order of the shape, as a key and fields; then the time, if it was asked for. */
+function splitRow(shape: Shape, each: (key: string, fields: readonly bigint[], timeNs: bigint) => void) {
   const tagCount = shape.tags.length
+  const width = tagCount + shape.fields.length
   return (cells: readonly Cell[]) =>
-    each(seriesKey(shape, cells.slice(0, tagCount).map(textOf)), cells.slice(tagCount).map(integerOf))
+    each(
+      seriesKey(shape, cells.slice(0, tagCount).map(textOf)),
+      cells.slice(tagCount, width).map(integerOf),
+      width < cells.length ? integerOf(cells[width]) : 0n,
+    )
 }
 
 function deviceOf([time, node, name, owner, os, addresses, source, logged]: readonly Cell[]): DeviceVersion {

@@ -50,6 +50,9 @@ export function rowsOfNames(
     // A row of an hour or a day may be under each of the names that were in force in it.
     standing: (measurement, timeNs, signal) =>
       tables(storesIn(timeNs, timeNs + stepOf(measurement)), (one) => one.standing(measurement, timeNs, signal)),
+    async rows(measurement, fromNs, toNs, each, signal) {
+      for (const store of storesIn(fromNs, toNs)) await store.rows(measurement, fromNs, toNs, each, signal)
+    },
     summed: (measurement, fromNs, toNs, signal) =>
       tables(storesIn(fromNs, toNs), (one) => one.summed(measurement, fromNs, toNs, signal)),
     reporting: (fromNs, toNs, signal) => sets(storesIn(fromNs, toNs), (one) => one.reporting(fromNs, toNs, signal)),

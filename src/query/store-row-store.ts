@@ -6,7 +6,7 @@ import { DAY, MINUTE, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
-import { addTo, type RowTable, shapeOf } from '../rollup/row-table.ts'
+import { addTo, exists, type RowTable, shapeOf } from '../rollup/row-table.ts'
 import type { StoredPoint } from '../sink/sqlite/measurement-table.ts'
 import { storedPoints } from '../sink/sqlite/stored-points.ts'
 import type { Kind } from '../source/parse/message.ts'
@@ -75,18 +75,19 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
     measurement: RowMeasurement,
     fromNs: bigint,
     toNs: bigint,
-    take: (key: string, fields: readonly bigint[]) => void,
+    take: (key: string, fields: readonly bigint[], timeNs: bigint) => void,
     signal: AbortSignal,
     filter: RowFilter = [],
   ): Promise<void> {
     const { fields: names } = shapeOf(measurement)
     const begin = measurement.length + 1
-    const split = ({ key, fields }: StoredPoint, tags: Tags) => {
+    const split = ({ ns, key, fields }: StoredPoint, tags: Tags) => {
       if (!isWanted(filter, tags)) return
       const values = fieldsOf(fields)
       take(
         key.slice(begin),
         names.map((name) => integerIn(values, name)),
+        ns,
       )
     }
     await each(measurement, fromNs, toNs, split, signal)
@@ -103,6 +104,13 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       const table: RowTable = new Map()
       await eachRow(measurement, timeNs, timeNs + 1n, (key, fields) => table.set(key, fields), signal)
       return table
+    },
+
+    async rows(measurement, fromNs, toNs, take, signal) {
+      const put = (key: string, fields: readonly bigint[], timeNs: bigint) => {
+        if (exists(fields)) take(timeNs, key, fields)
+      }
+      await eachRow(measurement, fromNs, toNs, put, signal)
     },
 
     async summed(measurement, fromNs, toNs, signal, filter) {

@@ -18,6 +18,9 @@ export interface MinuteRecord {
   readonly isGap: boolean
 }
 
+/** Takes a row: its time, and its key and fields as row-table.ts makes them. */
+export type TakeRow = (timeNs: bigint, key: string, fields: readonly bigint[]) => void
+
 /** The rows of one tailnet. All ranges of time are [fromNs, toNs). Every call rejects with a CollectorError (stage `sink`) whose text ends with the fix,
  * or with the signal's reason. An answer that is not complete (row limits of the server) is an error, never a shorter answer. */
 export interface RowStore extends DeviceStore {
@@ -25,6 +28,8 @@ export interface RowStore extends DeviceStore {
   rawPoints(minuteNs: bigint, each: (point: RawPoint) => void, signal: AbortSignal): Promise<void>
   /** Rows that stand at exactly this time: keys and fields as row-table.ts makes them; rows of zeros included. */
   standing(measurement: RowMeasurement, timeNs: bigint, signal: AbortSignal): Promise<RowTable>
+  /** Calls `each` for every row of a range that counts anything, in any order. */
+  rows(measurement: RowMeasurement, fromNs: bigint, toNs: bigint, each: TakeRow, signal: AbortSignal): Promise<void>
   /** Rows of a range, summed by series (of `reporters` and `peers` the largest); rows of zeros left out. */
   summed(measurement: RowMeasurement, fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<RowTable>
   /** By minute (its begin, ns): the ids of nodes with a row of `tailnet_node` that counts anything. */

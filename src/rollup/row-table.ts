@@ -96,6 +96,12 @@ export function seriesKey({ tags }: Shape, values: readonly string[]): string {
   return key
 }
 
+/** The values of all tags of a series, in the order of its shape. */
+export function unescapedTags(key: string): string[] {
+  const pairs = key.includes('\\') ? (key.match(/(?:\\.|[^,\\])+/g) ?? []) : key.split(',')
+  return pairs.map((pair) => unescapeTag(pair.slice(pair.indexOf('=') + 1)))
+}
+
 /** The value of a tag of a series; empty when it has none. */
 export function tagOf(key: string, tag: string): string {
   const at = key.startsWith(`${tag}=`) ? 0 : key.indexOf(`,${tag}=`) + 1

@@ -52,6 +52,7 @@ const nothing: StoredRows = {
   canQuery: async () => true,
   rawPoints: async () => undefined,
   standing: async () => new Map(),
+  rows: async () => undefined,
   summed: async () => new Map(),
   reporting: async () => new Map(),
   usersOf: async () => new Map(),

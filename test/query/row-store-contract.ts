@@ -9,6 +9,7 @@ import type { RawPoint } from '../../src/rollup/raw-points.ts'
 import type { EdgeRow, NodeRow } from '../../src/rollup/row.ts'
 import type { RowStore } from '../../src/rollup/row-store.ts'
 import { addTo, EDGE, edgeTable, linesOf, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
+import { edgeOf, nodeOf } from '../../src/rollup/stored-row.ts'
 import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
 
 export interface World {
@@ -109,6 +110,9 @@ const nodeRow = (more: Partial<NodeRow> = {}): NodeRow => ({
   derpRxBytes: 8n,
   ...more,
 })
+
+/** `none` is no node. */
+const hostile = (text: string) => edge({ src: { ...end(text, text, text), isNode: text !== 'none' } })
 
 const ZEROS = { txBytes: 0n, rxBytes: 0n, txPkts: 0n, rxPkts: 0n, flows: 0n } as const
 
@@ -232,6 +236,41 @@ export function rowStoreContract(
     assert.deepEqual(asObject(await store.standing('tailnet_node_1d', DAY_NS, signal)), asObject(nodes))
     assert.equal((await store.standing('tailnet_edge_1h', DAY_NS, signal)).size, 1)
     assert.equal((await store.standing('tailnet_edge_1d', DAY_NS, signal)).size, 0)
+  })
+
+  contract('rows of a range with their times, as they were made, without rows of zeros', async ({ store, write }) => {
+    const edges = [edge(), edge({ port: '22', ...ZEROS, reporters: 0 }), ...HOSTILE.map((text) => hostile(text))]
+    const nodes = [nodeRow(), nodeRow({ node: end('n3CNTRL', 'a b', 'x,y=z'), role: 'client' })]
+    await write(
+      [0n, MINUTE, HOUR, -MINUTE]
+        .map(
+          (after) =>
+            linesOf('tailnet_edge', edgeTable(TAILNET, edges), EDGE, DAY_NS + after) +
+            linesOf('tailnet_node', nodeTable(TAILNET, nodes), NODE, DAY_NS + after),
+        )
+        .join(''),
+    )
+    const times = [DAY_NS, DAY_NS + MINUTE]
+    const foundEdges: unknown[] = []
+    const foundNodes: unknown[] = []
+    const isKnown = (id: string) => HOSTILE.includes(id)
+    await store.rows(
+      'tailnet_edge',
+      DAY_NS,
+      DAY_NS + HOUR,
+      (timeNs, key, fields) => foundEdges.push({ timeNs, ...edgeOf(key, fields, isKnown) }),
+      signal,
+    )
+    await store.rows(
+      'tailnet_node',
+      DAY_NS,
+      DAY_NS + HOUR,
+      (timeNs, key, fields) => foundNodes.push({ timeNs, ...nodeOf(key, fields) }),
+      signal,
+    )
+    const counted = edges.filter(({ txBytes }) => txBytes > 0n)
+    assert.deepEqual(sorted(foundEdges), sorted(times.flatMap((timeNs) => counted.map((one) => ({ timeNs, ...one })))))
+    assert.deepEqual(sorted(foundNodes), sorted(times.flatMap((timeNs) => nodes.map((one) => ({ timeNs, ...one })))))
   })
 
   contract('sums of a range by series, without rows of zeros', async ({ store, write }) => {

@@ -84,6 +84,12 @@ export function createMemoryDatabase(): MemoryDatabase {
       database.onRequest('standing')
       return new Map(tables.get(measurement)?.get(timeNs) ?? [])
     },
+    async rows(measurement, fromNs, toNs, each) {
+      database.onRequest('rows')
+      for (const [timeNs, table] of tables.get(measurement) ?? [])
+        if (timeNs >= fromNs && timeNs < toNs)
+          for (const [key, fields] of table) if (exists(fields)) each(timeNs, key, fields)
+    },
     async summed(measurement, fromNs, toNs) {
       database.onRequest('summed')
       const sum: RowTable = new Map()

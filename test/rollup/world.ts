@@ -246,6 +246,7 @@ function writeOnly(database: MemoryDatabase): MemoryDatabase {
   const asked = [
     'rawPoints',
     'standing',
+    'rows',
     'summed',
     'reporting',
     'usersOf',
