@@ -2,8 +2,7 @@
 import { z } from 'zod'
 import { durationSchema } from '../base/units.ts'
 import type { Ports } from '../flatten/ports.ts'
-import { fileSecret, type Secret, secretSchema } from '../secrets/secret.ts'
-import { SecretUrl } from '../secrets/secret-url.ts'
+import { notifierSchema, plainUrl } from './notify/config.ts'
 import type { Rule } from './rules/rule.ts'
 import { ruleOf } from './rules/rule-schema.ts'
 
@@ -16,75 +15,7 @@ interface GivenRule {
   toJSON(): unknown
 }
 
-export const NOTIFIER_KINDS = ['alertmanager', 'webhook', 'ntfy'] as const
-export type NotifierKind = (typeof NOTIFIER_KINDS)[number]
-
-export interface NotifierConfig {
-  readonly kind: NotifierKind
-  readonly url: SecretUrl
-  readonly token: Secret | undefined
-  readonly user: string | undefined
-  readonly password: Secret | undefined
-  /** More certificate authorities than those of Node. */
-  readonly caFile: string | undefined
-  toJSON(): unknown
-}
-
-const address = z
-  .string()
-  .refine(isPlainUrl, 'must be a URL such as http://127.0.0.1:9093, without user, password, query and fragment')
 const text = z.string().min(1).max(200)
-const path = z.string().min(1).max(4096)
-
-const notifier = z
-  .strictObject({
-    alertmanager: address.optional(),
-    webhook: address.optional(),
-    ntfy: address
-      .refine((url) => topicOf(url) !== undefined, 'must end with a topic, such as https://ntfy.sh/my-topic')
-      .optional(),
-    token: secretSchema.optional(),
-    tokenFile: path.optional(),
-    user: text.refine((name) => !name.includes(':'), 'must not hold a colon').optional(),
-    password: secretSchema.optional(),
-    passwordFile: path.optional(),
-    caFile: path.optional(),
-  })
-  .transform((given, context): NotifierConfig => {
-    const fault = (message: string, key?: string) =>
-      context.issues.push({ code: 'custom', input: given, message, ...(key === undefined ? {} : { path: [key] }) })
-    const kinds = NOTIFIER_KINDS.filter((kind) => given[kind] !== undefined)
-    const [kind] = kinds
-    if (kind === undefined || kinds.length > 1) {
-      fault(`must have exactly one of ${NOTIFIER_KINDS.join(', ')}`)
-      return z.NEVER
-    }
-    const secret = (key: 'token' | 'password'): Secret | undefined => {
-      const file = given[`${key}File`]
-      if (file === undefined) return given[key] as Secret | undefined
-      if (given[key] !== undefined) fault(`must not be set beside ${key}File`, key)
-      try {
-        return fileSecret(file)
-      } catch (error) {
-        fault(error instanceof Error ? error.message : String(error), `${key}File`)
-        return undefined
-      }
-    }
-    const token = secret('token')
-    const password = secret('password')
-    if ((given.user === undefined) !== (password === undefined)) fault('user and password go together', 'user')
-    if (given.user !== undefined && token !== undefined) fault('must not be set beside user and password', 'token')
-    const url = new SecretUrl(given[kind]!)
-    return {
-      kind,
-      url,
-      token,
-      user: given.user,
-      password,
-      caFile: given.caFile,
-      toJSON: () => ({ ...given, [kind]: url }),
-    }
-  })
 
 const rules = z
   .array(z.unknown())
@@ -124,10 +55,12 @@ const grafana = z
 export const alertsSchema = z.strictObject({
   rules: rules.prefault([]).describe('What to alert on, see docs/alerts.md; without rules alerts are off.'),
   notify: z
-    .array(notifier)
+    .array(notifierSchema)
     .max(20)
     .prefault([])
-    .describe('Where alerts are sent: a list of `alertmanager`, `webhook` and `ntfy`, each with its URL.'),
+    .describe(
+      'Where alerts are sent: a list of `alertmanager`, `webhook` (with a `body` for chats) and `ntfy`, each with its URL.',
+    ),
   grafana: grafana
     .prefault({})
     .describe(
@@ -143,7 +76,7 @@ export const alertsSchema = z.strictObject({
     .max(1_000_000)
     .default(10_000)
     .describe('Maximum groups (nodes, pairs, ...) that one rule watches; the rest is reported as overflow.'),
-  url: address.optional().describe('Public URL of the status page; alerts link to it.'),
+  url: plainUrl.optional().describe('Public URL of the status page; alerts link to it.'),
 })
 
 export type AlertsConfig = z.output<typeof alertsSchema>
@@ -165,6 +98,13 @@ export function alertsFaults(
     }
   })
   const { grafana, notify } = config
+  notify.forEach(({ body }, index) => {
+    if (config.url === undefined && body?.names.has('url'))
+      faults.push({
+        path: ['notify', index, 'body'],
+        text: 'has {url}, and alerts.url is not set: set it to the status page',
+      })
+  })
   if (grafana.contactPoint && (grafana.receiver === undefined || !notify.some(({ kind }) => kind === 'webhook'))) {
     faults.push({
       path: ['grafana', 'contactPoint'],
@@ -174,19 +114,7 @@ export function alertsFaults(
   return faults
 }
 
-/** Server and topic of an ntfy URL. */
-export function topicOf(url: string): { server: string; topic: string } | undefined {
-  const [, server, topic] = /^(.*)\/([A-Za-z0-9_-]{1,64})\/?$/.exec(url) ?? []
-  return server === undefined || topic === undefined || !URL.canParse(server) ? undefined : { server, topic }
-}
-
 function nameOf(given: unknown, index: number): string {
   const name = typeof given === 'object' && given !== null && 'name' in given ? given.name : undefined
   return typeof name === 'string' && name !== '' ? `rule ${name.slice(0, 64)}` : `rule ${index + 1}`
-}
-
-function isPlainUrl(url: string): boolean {
-  if (!URL.canParse(url)) return false
-  const { protocol, username, password, search, hash } = new URL(url)
-  return /^https?:$/.test(protocol) && username === '' && password === '' && search === '' && hash === ''
 }

@@ -1,5 +1,5 @@
 /** What the room tells about itself; observe/ turns it into metrics. */
-import type { NotifierKind } from './config.ts'
+import type { NotifierKind } from './notify/config.ts'
 
 export interface AlertsMetrics {
   /** The rules there are, at the start of a service; what was told of others is forgotten. */

@@ -1,7 +1,7 @@
 /** Metrics of alerts. The label `alert` is a rule's name, from the settings: a closed list. */
 import type { Counter, Gauge, Histogram } from '@prometheus-io/client'
-import { NOTIFIER_KINDS } from '../alerts/config.ts'
 import type { AlertsMetrics } from '../alerts/metrics.ts'
+import { NOTIFIER_KINDS } from '../alerts/notify/config.ts'
 
 /** How metrics are made: see metrics.ts. */
 export interface Make {

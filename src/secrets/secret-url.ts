@@ -1,4 +1,4 @@
-/** A URL whose path is a secret: whoever knows a webhook's path, or a topic of ntfy, can post there and often read too. */
+/** A URL whose path and query are secrets: whoever knows a webhook's path, or a topic of ntfy, can post there and often read too. */
 import { inspect } from 'node:util'
 import { fixedSecret, type Secret } from './secret.ts'
 
@@ -6,16 +6,16 @@ import { fixedSecret, type Secret } from './secret.ts'
 export class SecretUrl {
   /** What to show of it: `https://hooks.example.com`. */
   readonly origin: string
-  /** What the log keeps out, beside the whole: the path, and those of its parts that reveal something. */
+  /** What the log keeps out, beside the whole: path and query, and those of their parts that reveal something. */
   readonly secrets: readonly Secret[]
   readonly #url: string
 
-  /** `url`: absolute, without user, password, query and fragment. */
+  /** `url`: absolute, without user, password and fragment. */
   constructor(url: string) {
-    const { protocol, host, pathname } = new URL(url)
+    const { protocol, host, pathname, search } = new URL(url)
     this.origin = `${protocol}//${host}`
     this.#url = url
-    this.secrets = revealingParts(host, pathname.replace(/^\/+|\/+$/g, '')).flatMap((part) => {
+    this.secrets = revealingParts(host, pathname.replace(/^\/+|\/+$/g, ''), search.slice(1)).flatMap((part) => {
       try {
         return [fixedSecret(part, 'the path of a URL')]
       } catch {
@@ -40,10 +40,12 @@ export class SecretUrl {
   }
 }
 
-function revealingParts(host: string, path: string): string[] {
-  if (path === '') return []
-  const parts = [path, ...path.split('/')].filter(isRevealing)
-  return [...new Set([`${host}/${path}`, ...[...parts, ...parts.map(decoded)]])]
+function revealingParts(host: string, path: string, query: string): string[] {
+  if (path === '' && query === '') return []
+  const values = query.split('&').map((pair) => pair.slice(pair.indexOf('=') + 1))
+  const parts = [path, ...path.split('/'), query, ...values].filter(isRevealing)
+  const whole = `${host}/${path}`
+  return [...new Set([...(query === '' ? [] : [`${whole}?${query}`]), whole, ...parts, ...parts.map(decoded)])]
 }
 
 /** Words such as `alerts` or `webhook` alone are no secrets, and the log is full of them. */

@@ -190,7 +190,10 @@ test('ntfy gets a message per change, and one for many', async (t) => {
   assert.equal(one?.body.topic, 'my-topic')
   assert.equal(one?.body.title, 'Too loud (firing)')
   assert.ok(one?.body.message.startsWith(`${NAMES.nE} sent 5 MB in 2 min (limit 1 MB) (since 20`), one?.body.message)
-  assert.deepEqual([one?.body.priority, one?.body.tags, one?.body.click], [5, ['warning'], 'https://tailflux.example'])
+  assert.deepEqual(
+    [one?.body.priority, one?.body.tags, one?.body.click],
+    [5, ['warning'], 'https://tailflux.example/#alerts'],
+  )
   const many = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`n${i}`, 2_000_000]))
   world.read({ fromNs: fromNs + 3n * MIN, toNs: fromNs + 6n * MIN }, minute(fromNs + 4n * MIN, many))
   await world.judge()

@@ -6,7 +6,7 @@ import { startHttpServer } from '../helpers/http-server.ts'
 export interface Received {
   readonly path: string
   readonly headers: IncomingHttpHeaders
-  // biome-ignore lint/suspicious/noExplicitAny: whatever JSON came
+  // biome-ignore lint/suspicious/noExplicitAny: whatever JSON came, or the text
   readonly body: any
   /** What it was answered with; 0 when a function answered. */
   readonly status: number
@@ -43,7 +43,7 @@ export async function startReceiver(now: () => bigint = () => 0n): Promise<Recei
   const server = await startHttpServer(undefined, async (request, response) => {
     const content = await text(request)
     const path = request.url ?? ''
-    const body = content === '' ? undefined : JSON.parse(content)
+    const body = content === '' || request.headers['content-type']?.startsWith('text/') ? content : JSON.parse(content)
     const answer = answers.shift() ?? decide?.({ path, body }) ?? fallback
     received.push({
       path,

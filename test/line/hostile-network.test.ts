@@ -130,6 +130,7 @@ test('whatever a webhook answers: a status that takes the alert takes it once, a
     user: undefined,
     password: undefined,
     caFile: undefined,
+    body: undefined,
     toJSON: () => ({}),
   } as const
   const deps: NotifierDeps = {

@@ -25,6 +25,11 @@ test('what tells something of a path is kept out of texts, ordinary words are no
       'component alerts, https://ntfy.example/alerts',
       'component alerts, https://[secret]',
     ],
+    [
+      'https://h.example/run?api-version=1&sig=Canary%2F4711',
+      'POST /run?api-version=1&sig=Canary%2F4711 with Canary/4711',
+      'POST /run?[secret] with [secret]',
+    ],
     ['http://am.example/alertmanager', 'alertmanager http://am.example', 'alertmanager http://am.example'],
     ['http://am.example', 'http://am.example', 'http://am.example'],
   ]

@@ -1,11 +1,13 @@
 /** Alertmanager, API v2. It forgets what is not sent again: what fires is sent every minute with an end a few minutes ahead, so that
  * alerts end by themselves when we die; what is over is sent with its end. Grouping, silences and repeats are its own business.
  * https://prometheus.io/docs/alerting/latest/alerts_api/ */
-import type { NotifierConfig } from '../config.ts'
+import type { NotifierConfig } from './config.ts'
 import {
+  annotationsOf,
   cutInto,
   idOf,
   labelOf,
+  linkOf,
   type Notification,
   type Notifier,
   type NotifierDeps,
@@ -29,13 +31,7 @@ export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): 
     portions: (notifications) => cutInto(notifications, BATCH),
     send(portion, signal) {
       const nowNs = deps.clock.now()
-      return post(
-        config,
-        url,
-        portion.map((one) => wireOf(one, nowNs, deps.pageUrl)),
-        deps,
-        signal,
-      )
+      return post(config, { url, json: portion.map((one) => wireOf(one, nowNs, deps.pageUrl)) }, deps, signal)
     },
   }
 }
@@ -43,9 +39,9 @@ export function createAlertmanager(config: NotifierConfig, deps: NotifierDeps): 
 function wireOf(notification: Notification, nowNs: bigint, pageUrl: string | undefined) {
   return {
     labels: notification.labels,
-    annotations: { summary: notification.summary, title: notification.title, ...notification.annotations },
+    annotations: annotationsOf(notification),
     startsAt: timeOf(notification.startsNs),
     endsAt: timeOf(notification.status === 'firing' ? nowNs + AHEAD_NS : notification.endsNs),
-    ...(pageUrl === undefined ? {} : { generatorURL: `${pageUrl.replace(/\/$/, '')}/#alerts` }),
+    ...(pageUrl === undefined ? {} : { generatorURL: linkOf(pageUrl) }),
   }
 }

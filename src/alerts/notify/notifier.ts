@@ -8,7 +8,7 @@ import { ask } from '../../http-client/ask.ts'
 import { codeOf, isTlsFault, PROXY_AUTH_REQUIRED, proxyUserRemedy, remedyOr } from '../../http-client/error-codes.ts'
 import { retry, retryAfterMs } from '../../http-client/retry.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
-import type { NotifierConfig, NotifierKind } from '../config.ts'
+import { isHeaderText, NO_HEADER_TEXT, type NotifierConfig, type NotifierKind } from './config.ts'
 
 /** What is sent about one alert. */
 export interface Notification {
@@ -18,6 +18,8 @@ export interface Notification {
   /** The sentence. */
   readonly summary: string
   readonly title: string
+  /** The three largest edges behind the value, where they are known. */
+  readonly edges?: string | undefined
   /** More for people: value, threshold, window. */
   readonly annotations: Readonly<Record<string, string>>
   readonly startsNs: bigint
@@ -59,15 +61,23 @@ const BACKOFF = { minMs: 1_000, maxMs: 15_000 } as const
 const WAIT_MS_MAX = 60_000
 const ANSWER_BYTES_MAX = 4_096
 
-/** Posts JSON until it is taken. */
+/** What is sent where. */
+export type Post = { readonly url: string } & (
+  | { readonly json: unknown }
+  | { readonly text: string; readonly contentType: string }
+)
+
+/** Posts until it is taken. */
 export async function post(
   config: NotifierConfig,
-  url: string,
-  body: unknown,
+  given: Post,
   deps: NotifierDeps,
   signal: AbortSignal,
 ): Promise<void> {
-  await retry(() => attempt(config, url, JSON.stringify(body), deps, signal), {
+  const { url } = given
+  const [body, contentType] =
+    'text' in given ? [given.text, given.contentType] : [JSON.stringify(given.json), 'application/json']
+  await retry(() => attempt(config, { url, body, contentType }, deps, signal), {
     clock: deps.clock,
     signal,
     waitMs(error, attempt) {
@@ -81,8 +91,7 @@ export async function post(
 
 async function attempt(
   config: NotifierConfig,
-  url: string,
-  body: string,
+  { url, body, contentType }: { readonly url: string; readonly body: string; readonly contentType: string },
   deps: NotifierDeps,
   signal: AbortSignal,
 ): Promise<void> {
@@ -97,7 +106,7 @@ async function attempt(
         url,
         caFile: config.caFile,
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'user-agent': 'tailflux', ...(await authorization(config)) },
+        headers: { 'content-type': contentType, 'user-agent': 'tailflux', ...(await authorization(config)) },
         body,
       },
       AbortSignal.any([signal, over]),
@@ -126,7 +135,18 @@ function isGood(status: number): boolean {
 }
 
 async function authorization({ token, user, password }: NotifierConfig): Promise<Record<string, string>> {
-  if (token) return { authorization: `Bearer ${await token.read()}` }
+  if (token) {
+    const value = await token.read()
+    // At the start it was; its file has changed since.
+    if (!isHeaderText(value)) {
+      throw new CollectorError(`The token in ${token.origin} ${NO_HEADER_TEXT}.`, {
+        stage: 'alerts',
+        code: 'notify_unauthorized',
+        reaction: 'hold',
+      })
+    }
+    return { authorization: `Bearer ${value}` }
+  }
   if (user !== undefined && password)
     return { authorization: `Basic ${Buffer.from(`${user}:${await password.read()}`).toString('base64')}` }
   return {}
@@ -192,6 +212,26 @@ export function labelOf({ kind, url }: NotifierConfig): string {
 /** Stays inside of the state file: it holds the whole URL. */
 export function idOf({ kind, url }: NotifierConfig): string {
   return `${kind} ${url.reveal()}`
+}
+
+/** The sentence, and what is behind it. */
+export function summaryText({ summary, edges }: Notification): string {
+  return edges ? `${summary}. ${largestText(edges)}` : summary
+}
+
+export function largestText(edges: string): string {
+  return edges === '' ? '' : `Largest: ${edges}`
+}
+
+/** As Alertmanager has them. */
+export function annotationsOf(notification: Notification): Record<string, string> {
+  const { title, edges, annotations } = notification
+  return { summary: summaryText(notification), title, ...annotations, ...(edges ? { edges } : {}) }
+}
+
+/** Where the status page shows alerts. */
+export function linkOf(pageUrl: string): string {
+  return `${pageUrl.replace(/\/$/, '')}/#alerts`
 }
 
 /** Parts of at most `most` each. */
