@@ -49,6 +49,12 @@ export interface ArrayCutter {
   readonly element: Readonly<Element>
   /** Nesting of the element, when it was cut out of the list. */
   deepest(): number
+  /** Inside: what came so far of the element or document is no JSON, although its end is not reached. */
+  isDamaged(): boolean
+  /** Where reading stands: outside of every document, between the elements of a list, or inside an element or document. */
+  place(): 'outside' | 'between' | 'inside'
+  /** The list of an answer, or one of documents, has begun and what holds it is not over. */
+  isInList(): boolean
 }
 
 const STATES = {
@@ -276,6 +282,16 @@ export function createArrayCutter(options: CutterOptions): ArrayCutter {
     buffer,
     element,
     deepest: elements.deepest,
+    isDamaged() {
+      if (state === STATES.inElement) return elements.isDamaged()
+      return (state === STATES.skip || state === STATES.keyText) && scanner.isDamaged()
+    },
+    place() {
+      if (state === STATES.open || state === STATES.done) return 'outside'
+      const isBetween = state === STATES.firstElement || state === STATES.element || state === STATES.nextElement
+      return isBetween ? 'between' : 'inside'
+    },
+    isInList: () => inList || inDocuments || (hasList && state !== STATES.open && state !== STATES.done),
   }
 }
 

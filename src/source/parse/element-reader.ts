@@ -77,6 +77,8 @@ export interface ElementReader {
   readonly element: Element
   /** Nesting of the element, when it was cut. */
   deepest(): number
+  /** Of the element that is not over: what came of it is no JSON. */
+  isDamaged(): boolean
 }
 
 const IN_PLACE = 0
@@ -147,5 +149,6 @@ export function createElementReader(
     run,
     element,
     deepest: () => scanner.deepest(),
+    isDamaged: () => state !== IN_PLACE && scanner.isDamaged(),
   }
 }

@@ -3,7 +3,7 @@
 import { type Code, CollectorError, type Reaction } from '../../base/errors.ts'
 import { type ClockLimits, createClockBounds } from '../clock-bounds.ts'
 import type { Window } from '../source.ts'
-import { type CutFault, createArrayCutter } from './array-cutter.ts'
+import { type ArrayCutter, type CutFault, createArrayCutter } from './array-cutter.ts'
 import { createColumns } from './columns.ts'
 import { type CompactParser, createCompactParser, ODD } from './compact-parser.ts'
 import { CUT, type Element, NOTHING, TOO_LARGE } from './element-reader.ts'
@@ -32,6 +32,8 @@ export interface MessageReader {
   end(): void
   /** Decoded bytes taken so far. */
   bytesRead(): number
+  /** For saved files: where reading stands; see ArrayCutter. */
+  readonly position: Pick<ArrayCutter, 'place' | 'isInList' | 'isDamaged'>
   /** Forgets the answer, whole or not; the next bytes are those of another one. `window`: what it was asked for; it stands in for `logged`
    * in messages that have none. */
   reset(window?: Window): void
@@ -95,8 +97,11 @@ export function createMessageReader(
     for (;;) {
       const found = cutter.next()
       if (found === NOTHING) return false
-      if (saved === undefined || !element.isDocument) return readElement(found, element)
-      if (found === CUT && readDocument(element)) return true
+      if (saved === undefined) return readElement(found, element)
+      const isMessage = element.isDocument
+        ? found === CUT && readDocument(element)
+        : readElement(found, element) && !isOther(found, element)
+      if (isMessage) return true
       saved.onOther()
     }
   }
@@ -105,6 +110,11 @@ export function createMessageReader(
     if (found === TOO_LARGE) quarantineMessage(columns, { reason: 'too_large', text: head, bytes: size })
     else if (found === CUT) readExactly(start, stop, cutter.deepest())
     return finish(start, stop)
+  }
+
+  /** The element of a list that was just read: what is no message at all is not one that is wrong. Lists of the audit log are called `logs` too. */
+  function isOther(found: number, { start, stop }: Element): boolean {
+    return found === CUT && columns.nodeId === '' && columns.quarantined.length > 0 && !isFlowLog(start, stop)
   }
 
   /** False when the document is no message. */
@@ -174,6 +184,7 @@ export function createMessageReader(
       cutter.end()
     },
     bytesRead: () => buffer.bytesRead,
+    position: cutter,
     reset(asked) {
       window = asked
       thrown = tooLarge = undefined

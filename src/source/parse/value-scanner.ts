@@ -13,6 +13,8 @@ export interface ValueScanner {
   deepest(): number
   /** After the end: false when it was no value at all, such as `<html>` or `nope`, or when a bracket did not match. */
   isValue(): boolean
+  /** Before the end, too: what came so far is no JSON. Not known of what is nested deeper than 31. */
+  isDamaged(): boolean
   /** After the end: JSON.parse would take it. False also for what is nested too deep or too long to be sure. */
   isJson(): boolean
   /** The position after the value that begins at `start`; -1 when it is not whole, no JSON, or nested deeper than `depthMax`. */
@@ -172,6 +174,7 @@ export function createValueScanner(): ValueScanner {
     run,
     deepest: () => deepest,
     isValue: () => isValue,
+    isDamaged: () => deepest <= WATCHED && !(isJson && isValue),
     isJson: () => isJson && isValue && deepest <= WATCHED,
     endOf(bytes, view, start, end, depthMax) {
       begin()

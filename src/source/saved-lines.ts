@@ -1,0 +1,230 @@
+/** Takes the text of a saved file line by line, so that damage costs the lines that are damaged and no more.
+ *
+ * What is valid JSON is read as such, however it is spread over lines. When it turns out not to be, the lines since the last whole message are looked
+ * at again: reading goes on at the first one that begins with a bracket. The lines before it are quarantined together, with their number. */
+import type { Message } from './parse/message.ts'
+import { createMessageReader, type ReaderLimits } from './parse/message-reader.ts'
+import { createDamage, type Damage } from './saved-damage.ts'
+import { createUnwrapper } from './saved-wrappers.ts'
+
+export interface SavedLines {
+  /** The next bytes of the text. Take all messages before the next call: a message is valid only until the next one is taken. */
+  take(chunk: Buffer): Iterable<Message>
+  /** The text is over: what is left of it. */
+  end(): Iterable<Message>
+  /** Bytes taken so far. */
+  bytesRead(): number
+  /** Lines and values that are no flow logs. */
+  others(): number
+  /** Messages, with those that the parser quarantined. */
+  messages(): number
+  readonly damage: { readonly first: readonly Damage[]; count(): number }
+  /** The text ended inside an answer or a list: nobody knows how much is missing. */
+  isCutOff(): boolean
+}
+
+/** A line, or a piece of a long one. */
+interface Piece {
+  readonly bytes: Buffer
+  /** From 1. */
+  readonly line: number
+  /** In the text, of its first byte. */
+  readonly offset: number
+  readonly isStart: boolean
+  readonly isEnd: boolean
+}
+
+/** A longer line is read in pieces. */
+const PIECE_BYTES_MAX = 256 * 1024
+/** So many are looked at again after damage, at most. */
+const PENDING_BYTES_MAX = 1 << 20
+const PENDING_LINES_MAX = 1_000
+
+const NEW_LINE = 0x0a
+const ONLY_CLOSING = /^[\]},\s]*$/
+
+/** Thrown where the text stops being JSON; `seen` is what stands there. */
+class NotJson extends Error {
+  readonly seen: string
+  constructor(seen: string) {
+    super('no JSON')
+    this.seen = seen
+  }
+}
+
+/** `path`: for people. */
+export function createSavedLines(path: string, limits: ReaderLimits): SavedLines {
+  let others = 0
+  let messages = 0
+  let bytesRead = 0
+  let isCutOff = false
+  const reader = createMessageReader(limits, {
+    onOther() {
+      others += 1
+    },
+    fault: ({ seen }) => new NotJson(seen),
+  })
+  const { position } = reader
+  const unwrapper = createUnwrapper()
+  const damage = createDamage(path)
+
+  /** The line that is not complete yet. */
+  let open: Buffer[] = []
+  let openBytes = 0
+  let line = 1
+  let offset = 0
+  let isStart = true
+  /** What was read since the last whole message. The first one may have that message's end. */
+  let pending: Piece[] = []
+  let pendingBytes = 0
+  /** Too much is pending to be kept: only its first piece is. */
+  let isLong = false
+  /** After damage nothing is taken until a line begins with a bracket. */
+  let isSkipping = false
+
+  function* take(chunk: Buffer): Generator<Message> {
+    for (let at = 0; at < chunk.length; ) {
+      const newLine = chunk.indexOf(NEW_LINE, at)
+      const stop = newLine < 0 ? chunk.length : newLine + 1
+      open.push(chunk.subarray(at, stop))
+      openBytes += stop - at
+      at = stop
+      if (newLine >= 0 || openBytes >= PIECE_BYTES_MAX) yield* takeOpen(newLine >= 0)
+    }
+  }
+
+  function* takeOpen(isEnd: boolean): Generator<Message> {
+    const [first] = open
+    const bytes = open.length === 1 && first !== undefined ? first : Buffer.concat(open)
+    const piece = { bytes, line, offset, isStart, isEnd }
+    open = []
+    openBytes = 0
+    offset += bytes.length
+    bytesRead = offset
+    isStart = isEnd
+    if (isEnd) line += 1
+    yield* read(piece)
+  }
+
+  function* read(piece: Piece): Generator<Message> {
+    if (isSkipping) {
+      if (!piece.isStart || !opens(piece.bytes)) return damage.more(piece)
+      yield* resume(piece)
+    }
+    const isAlone = pending.length === 0 && position.place() === 'outside'
+    if (isAlone && piece.isStart && piece.isEnd) {
+      const inside = unwrapper.unwrapContainer(piece.bytes)
+      if (inside !== undefined) return yield* readInside(piece, inside)
+    }
+    const [othersBefore, messagesBefore] = [others, messages]
+    keep(piece)
+    const isWhole = yield* push(piece, piece.bytes)
+    if (!isWhole || !isAlone || !piece.isStart || position.place() !== 'outside') return
+    if (messages > messagesBefore) return
+    if (others === othersBefore) {
+      // No JSON at all, or an answer with an empty list.
+      if (!opens(piece.bytes) && !ONLY_CLOSING.test(piece.bytes.toString())) others += 1
+      return
+    }
+    const inside = piece.isEnd ? unwrapper.unwrapJson(piece.bytes) : undefined
+    if (inside === undefined) return
+    others = othersBefore
+    yield* readInside(piece, inside)
+  }
+
+  /** What a line wraps. */
+  function* readInside(piece: Piece, inside: string): Generator<Message> {
+    if (inside === '') return
+    const before = others + messages
+    keep(piece)
+    const isWhole = yield* push(piece, Buffer.from(inside))
+    if (!isWhole) return
+    if (position.place() !== 'outside') yield* repair(new NotJson(''))
+    else if (others + messages === before) others += 1
+  }
+
+  /** False when the piece, or what was pending with it, is no JSON. */
+  function* push(piece: Piece, bytes: Buffer): Generator<Message, boolean> {
+    const othersBefore = others
+    try {
+      for (const message of reader.push(bytes)) {
+        messages += 1
+        restart(piece)
+        yield message
+      }
+      if (others > othersBefore) restart(piece)
+      if (piece.isEnd && position.place() === 'inside' && position.isDamaged()) throw new NotJson('')
+    } catch (error) {
+      if (!(error instanceof NotJson)) throw error
+      yield* repair(error)
+      return false
+    }
+    const place = position.place()
+    if (place === 'outside' || (place === 'between' && piece.isEnd)) forget()
+    return true
+  }
+
+  function keep(piece: Piece): void {
+    pendingBytes += piece.bytes.length
+    if (pending.length > 0 && (pendingBytes > PENDING_BYTES_MAX || pending.length >= PENDING_LINES_MAX)) isLong = true
+    if (isLong) pending = [pending[0] ?? piece, piece]
+    else pending.push(piece)
+  }
+
+  function restart(piece: Piece): void {
+    pending = [piece]
+    pendingBytes = piece.bytes.length
+    isLong = false
+  }
+
+  function forget(): void {
+    pending = []
+    pendingBytes = 0
+    isLong = false
+  }
+
+  /** Leaves the first pending line out and looks at the others again. */
+  function* repair({ seen }: NotJson): Generator<Message> {
+    const [first, ...rest] = pending
+    reader.reset()
+    forget()
+    if (first === undefined) return
+    // The list of an answer that was damaged further up ends here.
+    if (damage.count() > 0 && seen !== '' && ONLY_CLOSING.test(seen)) return
+    damage.open(first, seen)
+    isSkipping = true
+    for (const piece of rest) yield* read(piece)
+  }
+
+  /** The damaged lines end, at the latest before this piece. */
+  function* resume(piece?: Piece): Generator<Message> {
+    isSkipping = false
+    damage.close(piece)
+    // A file without any flow log is something else, and none of it is quarantined.
+    if (messages > 0) yield* damage.messages()
+  }
+
+  return {
+    take,
+    *end() {
+      if (openBytes > 0) yield* takeOpen(true)
+      while (position.place() !== 'outside') {
+        isCutOff ||= position.isInList()
+        // Of an answer that breaks off, what is left is no line of its own.
+        if (pending.length < 2 && position.isInList()) break
+        yield* repair(new NotJson(''))
+      }
+      yield* resume()
+    },
+    bytesRead: () => bytesRead + openBytes,
+    others: () => others,
+    messages: () => messages,
+    damage,
+    isCutOff: () => isCutOff,
+  }
+}
+
+function opens(bytes: Buffer): boolean {
+  // A line of NDJSON, or what jq writes at the left margin. Objects inside a message are indented, or follow a bracket.
+  return bytes[0] === 0x7b || bytes[0] === 0x5b
+}
