@@ -40,7 +40,7 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
       const { origins, settings } = load(command)
       const isSet = (name: string) => origins.has(name) || (name === 'poll.interval' && origins.has('poll.schedule'))
       const defaults = Object.entries(DEMO_DEFAULTS).filter(([name]) => !isSet(name))
-      return load(command, {
+      const changes = {
         ...Object.fromEntries(defaults),
         'tailscale.apiUrl': apiUrl,
         'tailscale.tailnet': '-',
@@ -49,7 +49,8 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
         'tailscale.apiKey': undefined,
         'tailscale.idTokenFile': undefined,
         tailnetName: settings.tailnetName ?? 'demo',
-      })
+      }
+      return load(command, { changes })
     }
     await runService(loadDemo, {
       isDemo: true,

@@ -45,7 +45,7 @@ export function ledgerCommand(): Command {
     )
     .action((_: unknown, command: Command) => {
       // The settings are not valid before they have this key.
-      const loaded = load(command, { 'privacy.names': 'keep', 'privacy.externalAddresses': 'keep' })
+      const loaded = load(command, { changes: { 'privacy.names': 'keep', 'privacy.externalAddresses': 'keep' } })
       process.stdout.write(`${privacyKeyIn(loaded.settings, silentLogFor(loaded).log)}\n`)
     })
   return new Command('ledger')

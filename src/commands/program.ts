@@ -14,6 +14,7 @@ import { flowsCommand } from './flows.ts'
 import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { ledgerCommand } from './ledger.ts'
+import { withoutPromises } from './one-shot.ts'
 import { guardOutput } from './output.ts'
 import { printConfigCommand } from './print-config.ts'
 import { replayCommand } from './replay.ts'
@@ -69,7 +70,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
   else if (error instanceof CollectorError) {
-    process.stderr.write(`tailflux: ${error.message}\n`)
+    process.stderr.write(`tailflux: ${withoutPromises(error.message)}\n`)
     process.exitCode = exitCodeOf(error)
   } else if (!isOfOutput(error)) throw error
 }

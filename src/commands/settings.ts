@@ -6,9 +6,12 @@ import { createLog, type LogLevel } from '../observe/log.ts'
 import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
 import { createSecretRegistry, type SecretRegistry } from '../secrets/redactor.ts'
 
-/** `changes`: see `loadSettings`. Throws a CollectorError (`config_invalid`). */
-export function load(command: Command, changes: Readonly<Record<string, unknown>> = {}): Loaded {
-  return loadSettings({ path: (command.optsWithGlobals() as { config?: string }).config, changes })
+/** `options`: see `loadSettings`. Throws a CollectorError (`config_invalid`). */
+export function load(
+  command: Command,
+  options: Pick<NonNullable<Parameters<typeof loadSettings>[0]>, 'changes' | 'withoutCredentials'> = {},
+): Loaded {
+  return loadSettings({ path: (command.optsWithGlobals() as { config?: string }).config, ...options })
 }
 
 /** A log for the settings, and the secrets that it keeps out. `level` when it is not the one of the settings. `output`: where lines go. */

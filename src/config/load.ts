@@ -25,6 +25,10 @@ export interface Loaded {
   readonly passedOver: readonly string[]
 }
 
+const CREDENTIALS: ReadonlySet<string> = new Set(
+  ['apiKey', 'oauthClientId', 'oauthClientSecret', 'idTokenFile'].map((name) => `tailscale.${name}`),
+)
+
 /** `path`: the settings file; without it `TAILFLUX_CONFIG`, without that none. `changes` win over everything (key name to value as in YAML). Throws a
  * CollectorError (`config_invalid`) whose text has one line for each fault. */
 export function loadSettings(
@@ -32,6 +36,8 @@ export function loadSettings(
     readonly path?: string | undefined
     readonly env?: Environment
     readonly changes?: Readonly<Record<string, unknown>>
+    /** For commands that do not use the Tailscale API: its credentials are not looked at, however wrong they are. */
+    readonly withoutCredentials?: boolean
   } = {},
 ): Loaded {
   const { env, passedOver } = withoutServices(options.env ?? process.env)
@@ -40,11 +46,13 @@ export function loadSettings(
   const path = options.path ?? filled(env['TAILFLUX_CONFIG'])
   const file = path === undefined ? undefined : readSettingsFile(path, faults)
   const raw: Record<string, unknown> = file?.value ?? {}
-  for (const key of KEYS) if (get(raw, key.path) !== undefined) origins.set(key.name, `the file ${path}`)
+  const keys = options.withoutCredentials ? KEYS.filter(({ name }) => !CREDENTIALS.has(name)) : KEYS
+  if (options.withoutCredentials) removeCredentials(raw)
+  for (const key of keys) if (get(raw, key.path) !== undefined) origins.set(key.name, `the file ${path}`)
 
   const gathered: Gathered = { raw, origins, faults }
-  for (const key of KEYS.filter(({ kind }) => kind === 'secret')) takeSecretOfFile(key, gathered)
-  for (const key of KEYS) takeVariables(key, env, gathered)
+  for (const key of keys.filter(({ kind }) => kind === 'secret')) takeSecretOfFile(key, gathered)
+  for (const key of keys) takeVariables(key, env, gathered)
   findUnknownVariables(env, gathered)
   for (const [name, value] of Object.entries(options.changes ?? {})) {
     set(raw, name.split('.'), value)
@@ -64,6 +72,16 @@ export function loadSettings(
   }
   const secrets = [...secretsIn(parsed.data), ...(proxy?.passwords ?? [])]
   return { settings: parsed.data, path, origins, secrets, proxy: proxy?.text, passedOver }
+}
+
+function removeCredentials(raw: Record<string, unknown>): void {
+  for (const { name, path } of KEYS) {
+    if (!CREDENTIALS.has(name)) continue
+    const members = get(raw, path.slice(0, -1))
+    if (typeof members !== 'object' || members === null) continue
+    Reflect.deleteProperty(members, path.at(-1) ?? '')
+    Reflect.deleteProperty(members, `${path.at(-1)}File`)
+  }
 }
 
 function takeProxy(env: Environment, faults: string[]): { text: string | undefined; passwords: Secret[] } | undefined {

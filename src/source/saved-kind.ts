@@ -19,7 +19,7 @@ const OPENS = /^\ufeff?\s*[[{]/
 
 /** What a file is that is not read at all, by its first bytes, and what to do; undefined for one that may have flow logs. */
 export function foreignFile(head: Buffer): string | undefined {
-  const found = MAGICS.find(([magic, offset]) => head.latin1Slice(offset, offset + magic.length) === magic)
+  const found = MAGICS.find(([magic, offset]) => head.toString('latin1', offset, offset + magic.length) === magic)
   if (found !== undefined) return `it ${found[2]} first`
   return MARKUP.test(head.toString()) ? `it ${PAGE}` : undefined
 }

@@ -42,6 +42,8 @@ const PENDING_LINES_MAX = 1_000
 
 const NEW_LINE = 0x0a
 const ONLY_CLOSING = /^[\]},\s]*$/
+/** What is left of a torn line belongs to a message. */
+const OF_A_MESSAGE = /"(?:nodeId|logged|[a-z]+Traffic|[tr]x(?:Bytes|Pkts))"\s*:/
 
 /** Thrown where the text stops being JSON; `seen` is what stands there. */
 class NotJson extends Error {
@@ -112,24 +114,30 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
       yield* resume(piece)
     }
     const isAlone = pending.length === 0 && position.place() === 'outside'
-    if (isAlone && piece.isStart && piece.isEnd) {
-      const inside = unwrapper.unwrapContainer(piece.bytes)
-      if (inside !== undefined) return yield* readInside(piece, inside)
-    }
-    const [othersBefore, messagesBefore] = [others, messages]
+    const isLine = isAlone && piece.isStart && piece.isEnd
+    if (isLine && !isValueAt(piece.bytes)) return yield* readRemark(piece)
+    const before = { others, messages }
     keep(piece)
     const isWhole = yield* push(piece, piece.bytes)
-    if (!isWhole || !isAlone || !piece.isStart || position.place() !== 'outside') return
-    if (messages > messagesBefore) return
-    if (others === othersBefore) {
-      // No JSON at all, or an answer with an empty list.
-      if (!opens(piece.bytes) && !ONLY_CLOSING.test(piece.bytes.toString())) others += 1
-      return
-    }
-    const inside = piece.isEnd ? unwrapper.unwrapJson(piece.bytes) : undefined
+    if (!isLine || !isWhole || position.place() !== 'outside') return
+    if (messages > before.messages || others === before.others) return
+    const inside = unwrapper.unwrapJson(piece.bytes)
     if (inside === undefined) return
-    others = othersBefore
+    others = before.others
     yield* readInside(piece, inside)
+  }
+
+  /** A line that does not begin as JSON does: of another log, with a message behind what that log puts before it, or what is left of one, or a remark. */
+  function* readRemark(piece: Piece): Generator<Message> {
+    const text = piece.bytes.toString()
+    const inside = unwrapper.unwrapContainer(text) ?? jsonBehind(text)
+    if (inside !== undefined) return yield* readInside(piece, inside)
+    if (ONLY_CLOSING.test(text)) return
+    if (!OF_A_MESSAGE.test(text)) others += 1
+    else {
+      damage.open(piece, text)
+      isSkipping = true
+    }
   }
 
   /** What a line wraps. */
@@ -191,7 +199,9 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
     if (first === undefined) return
     // The list of an answer that was damaged further up ends here.
     if (damage.count() > 0 && seen !== '' && ONLY_CLOSING.test(seen)) return
-    damage.open(first, seen)
+    const last = rest.at(-1)
+    // Where the next line begins, nothing is wrong with that line.
+    damage.open(first, last !== undefined && opens(last.bytes) ? '' : seen)
     isSkipping = true
     for (const piece of rest) yield* read(piece)
   }
@@ -227,4 +237,22 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
 function opens(bytes: Buffer): boolean {
   // A line of NDJSON, or what jq writes at the left margin. Objects inside a message are indented, or follow a bracket.
   return bytes[0] === 0x7b || bytes[0] === 0x5b
+}
+
+function isValueAt(bytes: Buffer): boolean {
+  let at = bytes[0] === 0xef ? 3 : 0
+  while (bytes[at] === 0x20 || bytes[at] === 0x09) at += 1
+  return bytes[at] === 0x7b || bytes[at] === 0x5b
+}
+
+/** The value that ends a line of another log. */
+function jsonBehind(line: string): string | undefined {
+  const text = (/[[{].*/s.exec(line)?.[0] ?? '').trim()
+  try {
+    JSON.parse(text)
+    return text
+  } catch {
+    // There is none.
+    return undefined
+  }
 }

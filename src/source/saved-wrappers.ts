@@ -3,13 +3,12 @@
 
 export interface Unwrapper {
   /** A line of a container in the form of Kubernetes (CRI): what was written; '' while more pieces of it follow. Undefined for any other line. */
-  unwrapContainer(line: Buffer): string | undefined
+  unwrapContainer(line: string): string | undefined
   /** A line of JSON that holds JSON as a text: that text; '' while more pieces of it follow. Undefined for any other line. */
   unwrapJson(line: Buffer): string | undefined
 }
 
 const CRI = /^\d{4}-\d\d-\d\dT\S{1,40} std(?:out|err) ([PF]) /
-const HEAD_BYTES = 72
 /** Of a line that comes in pieces: Docker and Kubernetes cut them after 16 KiB. */
 const HELD_CHARS_MAX = 8 << 20
 /** Docker, Vector and Filebeat, journald, log streaming to Splunk, and Splunk's export. */
@@ -27,8 +26,8 @@ export function createUnwrapper(): Unwrapper {
 
   return {
     unwrapContainer(line) {
-      const head = CRI.exec(line.toString('latin1', 0, HEAD_BYTES))
-      return head === null ? undefined : joined(line.toString('utf8', head[0].length), head[1] === 'P')
+      const head = CRI.exec(line)
+      return head === null ? undefined : joined(line.slice(head[0].length).replace(/\r?\n$/, ''), head[1] === 'P')
     },
     unwrapJson(line) {
       const value = objectIn(line)

@@ -1,14 +1,16 @@
 /** The text of a saved file: gzip and zstd are told by their first bytes, not by the name, and UTF-16 becomes UTF-8. A compressed file may have several
  * members, zstd frames to skip, and zeros between or behind them, as block devices and tapes leave them. */
 import type { Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { crc32, createInflateRaw, createZstdDecompress } from 'node:zlib'
+import { systemCode } from '../base/errors.ts'
 
 /** Compressed bytes that are not whole, or not compressed at all. The message says what, and where in the file. */
 export class UnpackError extends Error {}
 
 type Chunks = AsyncIterable<Buffer>
 
-const HEAD_BYTES = 4
+const MAGIC_BYTES = 4
+const TOO_EARLY = 'its compressed data end too early'
 
 export async function* unpacked(file: Chunks): AsyncGenerator<Buffer> {
   yield* asUtf8(decompressed(file))
@@ -16,40 +18,60 @@ export async function* unpacked(file: Chunks): AsyncGenerator<Buffer> {
 
 async function* decompressed(file: Chunks): AsyncGenerator<Buffer> {
   const input = new Input(file)
-  const head = await input.peek(HEAD_BYTES)
-  let create = decompressorFor(head)
-  if (create === undefined) return yield* input.rest()
+  let unpack = unpackerFor(await input.peek(MAGIC_BYTES))
+  if (unpack === undefined) return yield* input.rest()
   for (;;) {
-    yield* oneDecompressed(input, create)
+    yield* unpack(input)
     await input.skipZeros()
-    const next = await input.peek(HEAD_BYTES)
+    const next = await input.peek(MAGIC_BYTES)
     if (next.length === 0) return
-    create = decompressorFor(next)
-    if (create === undefined) throw new UnpackError(`after its byte ${input.at} follow bytes that are not compressed`)
+    unpack = unpackerFor(next)
+    if (unpack === undefined) throw new UnpackError(`after its byte ${input.at} follow bytes that are not compressed`)
   }
 }
 
-function decompressorFor(head: Buffer): (() => Transform & { readonly bytesWritten: number }) | undefined {
-  if (head.length >= 2 && head.readUInt16BE(0) === 0x1f8b) return createGunzip
-  if (head.length < HEAD_BYTES) return undefined
+function unpackerFor(head: Buffer): ((input: Input) => AsyncGenerator<Buffer>) | undefined {
+  if (head.length < MAGIC_BYTES) return undefined
+  if (head.readUInt16BE(0) === 0x1f8b) return gzipMember
   const magic = head.readUInt32LE(0)
   // RFC 8878: a frame, or one of 16 kinds of frames to skip.
-  return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50 ? createZstdDecompress : undefined
+  if (magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50) return zstdFrames
+  return undefined
 }
 
-/** All members up to the first byte that is none. */
-async function* oneDecompressed(
+/** RFC 1952. Not by `createGunzip`: when something else follows the last member, it fails and keeps what it had unpacked. */
+async function* gzipMember(input: Input): AsyncGenerator<Buffer> {
+  const flags = (await input.take(10))[3] ?? 0
+  if (flags & 4) await input.take((await input.take(2)).readUInt16LE(0))
+  for (const text of [8, 16]) if (flags & text) while ((await input.take(1))[0] !== 0);
+  if (flags & 2) await input.take(2)
+  let [checksum, length] = [0, 0]
+  for await (const chunk of through(createInflateRaw(), input)) {
+    checksum = crc32(chunk, checksum)
+    length = (length + chunk.length) % 2 ** 32
+    yield chunk
+  }
+  const trailer = await input.take(8)
+  if (trailer.readUInt32LE(0) !== checksum || trailer.readUInt32LE(4) !== length)
+    throw new UnpackError(`its checksum before byte ${input.at} is wrong`)
+}
+
+function zstdFrames(input: Input): AsyncGenerator<Buffer> {
+  return through(createZstdDecompress(), input)
+}
+
+/** Up to the first byte that the transform does not take. */
+async function* through(
+  transform: Transform & { readonly bytesWritten: number },
   input: Input,
-  create: () => Transform & { readonly bytesWritten: number },
 ): AsyncGenerator<Buffer> {
-  const transform = create()
   const beganAt = input.at
   const feeding = feed()
   async function feed(): Promise<void> {
     for (let chunk = await input.next(); chunk !== undefined; chunk = await input.next()) {
       const { bytesWritten } = transform
       const written = chunk
-      // Each chunk is waited for, so that it is known which bytes the last member did not take.
+      // Each chunk is waited for, so that it is known which bytes were not taken.
       await new Promise<void>((resolve, reject) =>
         transform.write(written, (error) => (error ? reject(error) : resolve())),
       )
@@ -66,10 +88,10 @@ async function* oneDecompressed(
     yield* transform as AsyncIterable<Buffer>
     await feeding
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const code = systemCode(error) ?? ''
     if (!/^(Z_|ZSTD_|ERR_ZLIB)/.test(code)) throw error
     throw code === 'Z_BUF_ERROR'
-      ? new UnpackError('its compressed data end too early')
+      ? new UnpackError(TOO_EARLY)
       : new UnpackError(`its compressed data are damaged behind byte ${beganAt + transform.bytesWritten} (${code})`)
   } finally {
     transform.destroy()
@@ -126,6 +148,16 @@ class Input {
     }
     this.held = head.length === 0 ? [] : [head]
     return head.subarray(0, length)
+  }
+
+  /** Exactly so many bytes. */
+  async take(length: number): Promise<Buffer> {
+    const head = await this.peek(length)
+    if (head.length < length) throw new UnpackError(TOO_EARLY)
+    const [held] = this.held
+    this.held = held === undefined || held.length === length ? [] : [held.subarray(length)]
+    this.at += length
+    return head
   }
 
   async skipZeros(): Promise<void> {

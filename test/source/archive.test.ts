@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { openArchive } from '../../src/source/archive.ts'
 import { createMessageReader } from '../../src/source/parse/message-reader.ts'
 import { textOf } from '../../src/source/parse/text.ts'
+import { unpacked } from '../../src/source/unpack.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -150,29 +151,135 @@ test('what breaks off is no end', async () => {
   assert.deepEqual(read(''), { found: [], others: 0 })
 })
 
-test('files, plain, gzip and zstd, whatever they are called; broken ones are told', async (t) => {
-  const dir = temporaryFolder(t)
-  const path = join(dir, 'flows.json')
-  const plain = Buffer.from(answer(MESSAGES))
-  for (const [name, bytes] of [
-    ['plain', plain],
-    ['gzip', gzipSync(plain)],
-    ['zstd', zstdCompressSync(plain)],
+/** The number of messages in a file, and what is told about it. */
+async function readFile(path: string) {
+  const { answer: saved, findings } = await openArchive(path, LIMITS)
+  let messages = 0
+  for await (const group of saved.groups) for (const { nodeId } of group) messages += nodeId === '' ? 0 : 1
+  const { fault, ...others } = findings()
+  return { messages, fault: fault?.message, ...others }
+}
+
+const PLAIN = MESSAGES.filter((one) => one.startsWith('{')).slice(0, 12)
+const PADDING = Buffer.alloc(700)
+const SKIPPED = Buffer.from('502a4d180400000001020304', 'hex')
+const UTF16 = Buffer.from(`\ufeff${PLAIN.join('\r\n')}`, 'utf16le')
+const bytesOf = (messages: readonly string[]) => Buffer.from(`${messages.join('\n')}\n`)
+const [FIRST, SECOND] = [bytesOf(PLAIN.slice(0, 5)), bytesOf(PLAIN.slice(5))]
+
+const PACKED: Record<string, Buffer> = {
+  plain: bytesOf(PLAIN),
+  gzip: gzipSync(bytesOf(PLAIN)),
+  'gzip, padded': Buffer.concat([gzipSync(bytesOf(PLAIN)), PADDING]),
+  'gzip of two members': Buffer.concat([gzipSync(FIRST), gzipSync(SECOND)]),
+  'gzip of two members, padded': Buffer.concat([gzipSync(FIRST), PADDING, gzipSync(SECOND), PADDING]),
+  zstd: zstdCompressSync(bytesOf(PLAIN)),
+  'zstd with frames to skip': Buffer.concat([
+    SKIPPED,
+    zstdCompressSync(FIRST),
+    SKIPPED,
+    zstdCompressSync(SECOND),
+    SKIPPED,
+    PADDING,
+  ]),
+  'zstd, then gzip': Buffer.concat([zstdCompressSync(FIRST), PADDING, gzipSync(SECOND)]),
+  'UTF-16': UTF16,
+  'UTF-16, big-endian': Buffer.from(UTF16).swap16(),
+  'UTF-16 without its mark': UTF16.subarray(2),
+  'gzip of UTF-16': gzipSync(UTF16),
+}
+
+test('files, however they are packed and whatever they are called', async (t) => {
+  const path = join(temporaryFolder(t), 'flows.json')
+  for (const [name, bytes] of Object.entries(PACKED)) {
+    writeFileSync(path, bytes)
+    const expected = { messages: PLAIN.length, fault: undefined, damage: [], damageCount: 0, others: 0 }
+    assert.deepEqual(await readFile(path), expected, name)
+    for (const size of [3, 997]) {
+      let text = Buffer.alloc(0)
+      for await (const chunk of unpacked(inPieces(bytes, size))) text = Buffer.concat([text, chunk])
+      assert.deepEqual(
+        text.toString().replaceAll('\r', '').trim(),
+        PLAIN.join('\n'),
+        `${name} in pieces of ${size} bytes`,
+      )
+    }
+  }
+})
+
+async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}
+
+test('a packed file that breaks off, or continues as something else: what is before that is taken', async (t) => {
+  const path = join(temporaryFolder(t), 'flows.json')
+  const packed = gzipSync(bytesOf(PLAIN))
+  for (const [bytes, fault] of [
+    [
+      packed.subarray(0, -4),
+      /flows\.json cannot be read to its end: its compressed data end too early\. Get the whole/,
+    ],
+    [
+      Buffer.concat([packed, Buffer.from('<html>')]),
+      /after its byte \d+ follow bytes that are not compressed\. Get the whole/,
+    ],
+    [Buffer.concat([zstdCompressSync(bytesOf(PLAIN)), Buffer.from('<html>')]), /after its byte \d+ follow/],
+    [Buffer.from(packed.with(-5, 1)), /its checksum before byte \d+ is wrong/],
+    [
+      Buffer.concat([packed, PADDING, Buffer.from('<html>')]),
+      /after its byte \d+ follow bytes that are not compressed/,
+    ],
   ] as const) {
     writeFileSync(path, bytes)
-    const { answer: saved, counts } = await openArchive(path, LIMITS)
-    let messages = 0
-    for await (const group of saved.groups) for (const _ of group) messages += 1
-    assert.equal(messages, MESSAGES.length, name)
-    assert.deepEqual([counts.fileBytes, counts.readBytes, counts.others], [bytes.length, bytes.length, 0])
+    const found = await readFile(path)
+    assert.match(found.fault ?? '', fault)
+    assert.equal(found.messages, PLAIN.length, String(fault))
   }
-  writeFileSync(path, gzipSync(plain).subarray(0, 2_000))
-  const { answer: broken } = await openArchive(path, LIMITS)
-  await assert.rejects(
-    async () => {
-      for await (const group of broken.groups) for (const _ of group);
-    },
-    { code: 'api_truncated', message: /flows\.json cannot be read/ },
+  writeFileSync(path, answer(PLAIN).slice(0, -2))
+  const cut = await readFile(path)
+  assert.equal(cut.messages, PLAIN.length)
+  assert.match(
+    cut.fault ?? '',
+    /flows\.json ends inside its list of messages: the \d+ messages before that are taken\. Get/,
   )
-  await assert.rejects(openArchive(join(dir, 'nothing'), LIMITS), { message: /nothing cannot be read \(ENOENT\)/ })
+})
+
+test('a file without flow logs: what it is instead', async (t) => {
+  const dir = temporaryFolder(t)
+  const path = join(dir, 'flows.json')
+  for (const [content, fault] of [
+    ['', /flows\.json has no flow logs: it is empty; check how it was saved\.$/],
+    [' \n\n', /it is empty/],
+    ['<!doctype html><html><body>"Sign in"</body></html>', /it is a page \(HTML or XML\), perhaps the sign-in page/],
+    ['\ufeff  <?xml version="1.0"?><Error/>', /it is a page/],
+    ['{"message":"API token invalid"}', /it is an error answer of the API \("API token invalid"\); fix what it says/],
+    [
+      '{"version":"1.1","tailnet":"x","logs":[{"eventTime":"2026-01-01T00:00:00Z","type":"CONFIG","action":"CREATE"}]}',
+      /it holds configuration audit logs; flow logs come from \/logging\/network/,
+    ],
+    ['{"time":1,"event":{"eventGroupID":"g","action":"CREATE"},"fields":{}}\n', /configuration audit logs/],
+    ['{"devices":[{"nodeId":"n1","addresses":["100.64.0.1"]}]}', /it is a list of devices/],
+    ['[{"a":1},{"b":2}]', /it is other JSON; it begins with "\[\{\\"a\\":1\}/],
+    ['hello\nworld\n', /it is no JSON; it begins with "hello world"/],
+    ['{"logs":[{"nodeId":"n1"', /its JSON is damaged or ends too early; save it again/],
+    ['PK\x03\x04 and so on', /it is a zip archive; unpack it first/],
+    [Buffer.concat([Buffer.alloc(257), Buffer.from('ustar')]), /it is a tar archive/],
+    [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]), /it is packed by xz/],
+    [gzipSync('<html>'), /it is a page/],
+    [Buffer.from('<html></html>', 'utf16le'), /it is (no text|a page)/],
+  ] as const) {
+    writeFileSync(path, content)
+    const found = await readFile(path)
+    assert.match(found.fault ?? '', fault, String(content).slice(0, 40))
+    assert.equal(found.messages, 0)
+  }
+  for (const content of ['{"logs":[]}', '{"version":"1.1","logs":null}', '{"logs":[]}\n{"logs":[ ]}\n']) {
+    writeFileSync(path, content)
+    const nothing = { messages: 0, fault: undefined, damage: [], damageCount: 0, others: 0 }
+    assert.deepEqual(await readFile(path), nothing, 'the API had nothing for that time')
+  }
+  await assert.rejects(openArchive(join(dir, 'nothing'), LIMITS), {
+    message: /nothing cannot be read \(ENOENT\)\. Check/,
+  })
+  await assert.rejects(openArchive(dir, LIMITS), { message: /cannot be read \(it is not a file\)/ })
 })
