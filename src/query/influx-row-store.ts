@@ -169,12 +169,13 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       return table
     },
 
-    async rows(measurement, fromNs, toNs, each, signal) {
+    async rows(measurement, fromNs, toNs, each, signal, filter = []) {
+      const conditions = conditionsOf(filter)
       const put = (key: string, fields: readonly bigint[], timeNs: bigint) => {
         if (exists(fields)) each(timeNs, key, fields)
       }
       for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement)))
-        await eachRow(measurement, where(pieceFromNs, pieceToNs), put, signal)
+        await eachRow(measurement, where(pieceFromNs, pieceToNs, ...conditions), put, signal)
     },
 
     async summed(measurement, fromNs, toNs, signal, filter = []) {

@@ -106,11 +106,11 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       return table
     },
 
-    async rows(measurement, fromNs, toNs, take, signal) {
+    async rows(measurement, fromNs, toNs, take, signal, filter) {
       const put = (key: string, fields: readonly bigint[], timeNs: bigint) => {
         if (exists(fields)) take(timeNs, key, fields)
       }
-      await eachRow(measurement, fromNs, toNs, put, signal)
+      await eachRow(measurement, fromNs, toNs, put, signal, filter)
     },
 
     async summed(measurement, fromNs, toNs, signal, filter) {

@@ -1,7 +1,7 @@
 /** What `flows` reads, beside what the rollup does. */
 import { DAY, HOUR, MINUTE } from '../base/clock.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
-import type { RowMeasurement, RowStore } from '../rollup/row-store.ts'
+import type { RowMeasurement, RowStore, TakeRow } from '../rollup/row-store.ts'
 import type { RowTable } from '../rollup/row-table.ts'
 import type { RowFilter } from './row-filter.ts'
 
@@ -18,6 +18,14 @@ export interface TierRecord {
 
 /** Ranges are [fromNs, toNs); errors are those of RowStore. */
 export interface StoredRows extends RowStore {
+  rows(
+    measurement: RowMeasurement,
+    fromNs: bigint,
+    toNs: bigint,
+    each: TakeRow,
+    signal: AbortSignal,
+    filter?: RowFilter,
+  ): Promise<void>
   summed(
     measurement: RowMeasurement,
     fromNs: bigint,

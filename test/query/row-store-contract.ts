@@ -416,6 +416,9 @@ export function rowStoreContract(
     await write(linesOf('tailnet_edge', rows, EDGE, DAY_NS))
     const found = async (filter: RowFilter) => {
       const table = await store.summed('tailnet_edge', DAY_NS, DAY_NS + HOUR, signal, filter)
+      const keys: string[] = []
+      await store.rows('tailnet_edge', DAY_NS, DAY_NS + HOUR, (_, key) => keys.push(key), signal, filter)
+      assert.deepEqual(keys.toSorted(), [...table.keys()].toSorted())
       return [...table.keys()].map((key) => /,port=(\d+),.*,src=(\w+),/.exec(key)?.slice(1).join(' ')).toSorted()
     }
     assert.deepEqual(await found([]), ['22 n4CNTRL', '443 n1CNTRL', '443 n1CNTRL', '443 n3CNTRL'])
