@@ -10,7 +10,12 @@ import { readProxy } from '../../src/http-client/proxy.ts'
 import { BASE, type Compose, merged, OVERRIDES, readCompose, variablesOf } from './compose.ts'
 import { imageConfig, ROOT } from './dockerfile.ts'
 
-const COMBINATIONS = { v1: [BASE, OVERRIDES[0]], v2: [BASE], v3: [BASE, OVERRIDES[1]] } as const
+const COMBINATIONS = {
+  v1: [BASE, OVERRIDES[0]],
+  v2: [BASE],
+  v3: [BASE, OVERRIDES[1]],
+  victoriametrics: [BASE, OVERRIDES[2]],
+} as const
 const files = [BASE, ...OVERRIDES]
 const image = imageConfig()
 
@@ -79,7 +84,7 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     for (const name of ['tailflux', 'grafana']) assert.equal(compose.services[name]!.read_only, true, name)
     assert.equal(tailflux!.user, undefined, 'the image names its own user')
     assert.match(grafana!.user ?? '', /^[1-9]/)
-    if (api !== 'v1') assert.match(influxdb!.user ?? '', /^[1-9]/)
+    if (api === 'v2' || api === 'v3') assert.match(influxdb!.user ?? '', /^[1-9]/)
   })
 
   test(`${api}: the proxy of the host is passed on, and the database is reached directly`, () => {
@@ -115,7 +120,7 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
   test(`${api}: tailflux gets settings that it takes, and shows the demo until there are credentials`, () => {
     const { settings } = loadSettings({ env: { ...image.env, ...tailflux!.environment } })
     assert.equal(settings.demo, 'auto')
-    assert.equal(settings.influx.api, api)
+    assert.equal(settings.influx.api, api === 'victoriametrics' ? 'v2' : api)
     assert.equal(settings.dataDir, '/data')
     assert.equal(settings.http.host, '0.0.0.0')
     assert.equal(settings.tailscale.apiKey, undefined)
@@ -136,7 +141,10 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     const sources = grafana!.volumes!.filter((volume) => volume.includes('/provisioning/datasources/'))
     assert.equal(sources.length, 1)
     const file = readFileSync(resolve(ROOT, sources[0]!.split(':')[0]!), 'utf8')
-    assert.ok(file.includes(`InfluxDB ${api.slice(1)}`), 'the file for this version')
+    assert.ok(
+      file.includes(api === 'victoriametrics' ? 'VictoriaMetrics' : `InfluxDB ${api.slice(1)}`),
+      'the file for this version',
+    )
     // Grafana fills variables into values.
     const text = file.replaceAll(/\$(\w+)/g, (_match, name: string) => {
       const value = grafana!.environment[name]
@@ -146,17 +154,24 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     const [source] = (parse(text) as { datasources: Record<string, unknown>[] }).datasources
     const json = source!['jsonData'] as Record<string, unknown>
     const secrets = source!['secureJsonData'] as Record<string, string>
-    assert.equal(source!['uid'], 'tailflux-influxdb')
     assert.equal(source!['url'], settings.influx.url)
-    assert.equal(json['version'], 'InfluxQL')
-    assert.equal(json['dbName'], api === 'v1' ? settings.influx.db : settings.influx.bucket)
+    if (api === 'victoriametrics') {
+      assert.equal(source!['uid'], 'tailflux-victoriametrics')
+      assert.equal(source!['type'], 'prometheus')
+      // A point that is written twice counts once.
+      assert.ok(influxdb!.command!.includes('-dedup.minScrapeInterval=1ms'))
+    } else {
+      assert.equal(source!['uid'], 'tailflux-influxdb')
+      assert.equal(json['version'], 'InfluxQL')
+      assert.equal(json['dbName'], api === 'v1' ? settings.influx.db : settings.influx.bucket)
+    }
     if (api === 'v1') {
       assert.equal(source!['basicAuthUser'], influxdb!.environment['INFLUXDB_READ_USER'])
       assert.equal(secrets['basicAuthPassword'], influxdb!.environment['INFLUXDB_READ_USER_PASSWORD'])
       assert.equal(settings.influx.user, influxdb!.environment['INFLUXDB_USER'])
       assert.equal(settings.influx.password!.reveal(), influxdb!.environment['INFLUXDB_USER_PASSWORD'])
       assert.equal(settings.influx.db, influxdb!.environment['INFLUXDB_DB'])
-    } else {
+    } else if (api !== 'victoriametrics') {
       const token = settings.influx.token!.reveal()
       assert.equal(json['httpHeaderName1'], 'Authorization')
       assert.equal(secrets['httpHeaderValue1'], `${api === 'v2' ? 'Token' : 'Bearer'} ${token}`)
@@ -169,7 +184,8 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
       readFileSync(resolve(ROOT, target('/etc/grafana/provisioning/dashboards/tailflux.yaml')!), 'utf8'),
     ) as { providers: { options: { path: string }; folderUid: string }[] }
     const folder = provider.providers[0]!.options.path
-    assert.equal(resolve(ROOT, target(folder)!), resolve(ROOT, 'config/grafana/dashboards'))
+    const dashboards = api === 'victoriametrics' ? 'dashboards-victoriametrics' : 'dashboards'
+    assert.equal(resolve(ROOT, target(folder)!), resolve(ROOT, 'config/grafana', dashboards))
     const home = grafana!.environment['GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH']!
     assert.ok(existsSync(resolve(ROOT, target(folder)!, home.slice(folder.length + 1))))
   })

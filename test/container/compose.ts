@@ -7,6 +7,7 @@ import { ROOT } from './dockerfile.ts'
 export interface Service {
   readonly image: string
   readonly build?: string
+  readonly command?: readonly string[]
   readonly user?: string
   readonly read_only?: boolean
   readonly init?: boolean
@@ -33,7 +34,11 @@ export interface Compose {
 }
 
 export const BASE = 'docker-compose.yml'
-export const OVERRIDES = ['docker-compose.influxdb1.yml', 'docker-compose.influxdb3.yml'] as const
+export const OVERRIDES = [
+  'docker-compose.influxdb1.yml',
+  'docker-compose.influxdb3.yml',
+  'docker-compose.victoriametrics.yml',
+] as const
 
 /** As it stands, anchors resolved. */
 export function readCompose(name: string): unknown {

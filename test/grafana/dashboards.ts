@@ -2,7 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-export const FOLDER = resolve(import.meta.dirname, '../../config/grafana/dashboards')
+const GRAFANA = resolve(import.meta.dirname, '../../config/grafana')
+export const FOLDER = join(GRAFANA, 'dashboards')
+/** The same dashboards in MetricsQL. */
+export const METRICSQL_FOLDER = join(GRAFANA, 'dashboards-victoriametrics')
 
 export interface Target {
   readonly refId: string
@@ -13,19 +16,30 @@ export interface Target {
   readonly datasource: { readonly type: string; readonly uid: string }
 }
 
+/** A target in MetricsQL, of Grafana's Prometheus data source. */
+export interface PrometheusTarget {
+  readonly refId: string
+  readonly expr: string
+  readonly instant: boolean
+  readonly range: boolean
+  readonly format: 'time_series' | 'table'
+  readonly legendFormat?: string
+  readonly datasource: { readonly type: string; readonly uid: string }
+}
+
 export interface Override {
   readonly matcher: { readonly id: string; readonly options: string }
   readonly properties: readonly { readonly id: string; readonly value: unknown }[]
 }
 
-export interface Panel {
+export interface Panel<T = Target> {
   readonly id: number
   readonly type: string
   readonly title: string
   readonly description?: string
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
   readonly datasource?: { readonly type: string; readonly uid: string }
-  readonly targets?: readonly Target[]
+  readonly targets?: readonly T[]
   readonly interval?: string
   readonly maxDataPoints?: number
   readonly timeShift?: string
@@ -41,6 +55,7 @@ export interface Variable {
   readonly type: string
   readonly name: string
   readonly query: string
+  readonly regex?: string
   readonly multi?: boolean
   readonly includeAll?: boolean
   readonly allValue?: string
@@ -53,6 +68,12 @@ export interface Variable {
 
 /** Marks on graphs. `target`: as Grafana's InfluxDB data source has it in InfluxQL mode. */
 export interface Annotation {
+  /** Of a Prometheus data source. */
+  readonly expr?: string
+  readonly step?: string
+  readonly titleFormat?: string
+  readonly textFormat?: string
+  readonly tagKeys?: string
   readonly name: string
   readonly enable: boolean
   readonly iconColor: string
@@ -66,12 +87,12 @@ export interface Annotation {
   }
 }
 
-export interface Dashboard {
+export interface Dashboard<T = Target> {
   readonly uid: string
   readonly title: string
   readonly description: string
   readonly tags: readonly string[]
-  readonly panels: readonly Panel[]
+  readonly panels: readonly Panel<T>[]
   readonly annotations: { readonly list: readonly Annotation[] }
   readonly templating: { readonly list: readonly Variable[] }
   readonly links: readonly { readonly type: string; readonly tags: readonly string[] }[]
@@ -80,19 +101,23 @@ export interface Dashboard {
   readonly editable: boolean
 }
 
-export function dashboardNames(): string[] {
-  return readdirSync(FOLDER).sort()
+export function dashboardNames(folder = FOLDER): string[] {
+  return readdirSync(folder).sort()
 }
 
-export function readDashboard(name: string): Dashboard {
-  return JSON.parse(readFileSync(join(FOLDER, name), 'utf8')) as Dashboard
+function read<T>(folder: string, name: string): Dashboard<T> {
+  return JSON.parse(readFileSync(join(folder, name), 'utf8')) as Dashboard<T>
 }
 
 export function readDashboards(): Dashboard[] {
-  return dashboardNames().map(readDashboard)
+  return dashboardNames().map((name) => read(FOLDER, name))
+}
+
+export function readMetricsqlDashboards(): Dashboard<PrometheusTarget>[] {
+  return dashboardNames(METRICSQL_FOLDER).map((name) => read(METRICSQL_FOLDER, name))
 }
 
 /** Panels that ask the database: all but headings and texts. */
-export function askingPanels(dashboard: Dashboard): Panel[] {
+export function askingPanels<T>(dashboard: Dashboard<T>): Panel<T>[] {
   return dashboard.panels.filter((panel) => panel.type !== 'row' && panel.type !== 'text')
 }

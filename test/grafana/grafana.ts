@@ -75,11 +75,13 @@ export function expanded(query: string, view: View, variables: readonly Variable
   return replaced(query, view, variables, globals)
 }
 
-function replaced(
+/** `format`: how the data source writes a value into a query. */
+export function replaced(
   text: string,
   view: View,
   variables: readonly Variable[],
   globals: ReadonlyMap<string, string>,
+  format: typeof formatted = formatted,
 ): string {
   return text.replaceAll(VARIABLE, (_match, plain, square, squareFormat, curly, _path, curlyFormat) => {
     const name: string = plain ?? square ?? curly
@@ -87,7 +89,7 @@ function replaced(
     if (global !== undefined) return global
     const variable = variables.find((one) => one.name === name)
     if (variable === undefined) throw new Error(`nobody knows the variable ${name} in ${text}`)
-    return formatted(variable, view.values[name] ?? defaultOf(variable), squareFormat ?? curlyFormat)
+    return format(variable, view.values[name] ?? defaultOf(variable), squareFormat ?? curlyFormat)
   })
 }
 

@@ -2,29 +2,42 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import * as units from '@grafana/grafana-foundation-sdk/units'
-import { dashboardFiles } from '../../config/grafana/generate/all.ts'
+import { dashboardFiles, FOLDERS } from '../../config/grafana/generate/all.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
-import { askingPanels, type Dashboard, dashboardNames, FOLDER, type Panel, readDashboards } from './dashboards.ts'
+import {
+  askingPanels,
+  type Dashboard,
+  dashboardNames,
+  FOLDER,
+  METRICSQL_FOLDER,
+  type Panel,
+  readDashboards,
+  readMetricsqlDashboards,
+} from './dashboards.ts'
 
 const dashboards = readDashboards()
 const UIDS = dashboards.map(({ uid }) => uid)
 const KNOWN_UNITS = new Set<unknown>(Object.values(units))
 /** What Grafana fills in by itself. */
 const GLOBALS =
-  /^(__all|__from|__to|__range_ms|__interval|__interval_ms|__url_time_range|__value|__data|timeFilter|tag_\w+)$/
+  /^(__all|__from|__to|__range_ms|__range_s|__interval|__interval_ms|__url_time_range|__value|__data|timeFilter|tag_\w+)$/
 /** Keys of the schema that Grafana cannot read from files. */
 const V2_KEYS = ['elements', 'layout', 'apiVersion', 'kind', 'spec', 'metadata', 'status']
 
 test('the committed files are what the generator makes', () => {
-  const files = dashboardFiles()
-  assert.deepEqual(dashboardNames(), [...files.keys()].sort())
-  for (const [name, text] of files)
-    assert.equal(readFileSync(join(FOLDER, name), 'utf8'), text, `${name}: run npm run dashboards`)
+  const committed = { dashboards: FOLDER, 'dashboards-victoriametrics': METRICSQL_FOLDER }
+  assert.deepEqual(Object.keys(FOLDERS), Object.keys(committed))
+  for (const [name, folder] of Object.entries(committed)) {
+    const files = dashboardFiles(FOLDERS[name]!)
+    assert.deepEqual(dashboardNames(folder), [...files.keys()].sort())
+    for (const [file, text] of files)
+      assert.equal(readFileSync(join(folder, file), 'utf8'), text, `${name}/${file}: run npm run dashboards`)
+  }
 })
 
 test('npm run dashboards writes and checks', async (t) => {
@@ -34,15 +47,19 @@ test('npm run dashboards writes and checks', async (t) => {
   await assert.rejects(run('--check'), /is not what the generator makes/)
   await run()
   await run('--check')
-  assert.equal(
-    readFileSync(join(out, 'tailflux-node.json'), 'utf8'),
-    readFileSync(join(FOLDER, 'tailflux-node.json'), 'utf8'),
-  )
-  writeFileSync(join(out, 'tailflux-node.json'), '{}')
-  await assert.rejects(run('--check'), /tailflux-node\.json is not what the generator makes/)
-  await run()
-  writeFileSync(join(out, 'stray.json'), '{}')
-  await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
+  for (const [name, folder] of [
+    ['dashboards', FOLDER],
+    ['dashboards-victoriametrics', METRICSQL_FOLDER],
+  ] as const) {
+    const written = join(out, name, 'tailflux-node.json')
+    assert.equal(readFileSync(written, 'utf8'), readFileSync(join(folder, 'tailflux-node.json'), 'utf8'))
+    writeFileSync(written, '{}')
+    await assert.rejects(run('--check'), /tailflux-node\.json is not what the generator makes/)
+    await run()
+    writeFileSync(join(out, name, 'stray.json'), '{}')
+    await assert.rejects(run('--check'), /stray\.json is not made by the generator/)
+    rmSync(join(out, name, 'stray.json'))
+  }
 })
 
 test('there are the seven dashboards, found by their uids', () => {
@@ -293,7 +310,69 @@ for (const dashboard of dashboards) {
   })
 }
 
-function unitsOf(panel: Panel): unknown[] {
+/** Only what a language says itself may differ. */
+for (const one of readMetricsqlDashboards()) {
+  const other = dashboards.find(({ uid }) => uid === one.uid)!
+
+  test(`${one.uid} in MetricsQL: the same panels in the same places`, () => {
+    const looks = ({ id, type, title, gridPos, options, fieldConfig, timeShift }: Panel<unknown>) => {
+      const { unit, decimals } = fieldConfig?.defaults ?? {}
+      return { id, type, title, gridPos, options, unit, decimals, timeShift, overrides: fieldConfig?.overrides }
+    }
+    // What the directory knows is text, and VictoriaMetrics stores none.
+    const isText = ({ id }: { readonly id: number }) => one.uid === 'tailflux-node' && id === 40
+    assert.deepEqual(
+      one.panels.filter((panel) => !isText(panel)).map(looks),
+      other.panels.filter((panel) => !isText(panel)).map(looks),
+    )
+    assert.deepEqual(
+      one.templating.list.map(({ name }) => name),
+      other.templating.list.map(({ name }) => name).filter((name) => name !== 'flows'),
+    )
+  })
+
+  test(`${one.uid} in MetricsQL: every target asks the data source variable, of the chosen tailnet and time`, () => {
+    const text = JSON.stringify(one)
+    for (const panel of askingPanels(one)) {
+      for (const { expr, datasource, instant, range, format, legendFormat } of panel.targets!) {
+        const what = `${one.uid} panel ${panel.id}: ${expr}`
+        assert.deepEqual(datasource, { type: 'prometheus', uid: '${ds}' }, what)
+        assert.deepEqual(panel.datasource, datasource, what)
+        const isGraph = panel.type === 'timeseries'
+        assert.deepEqual(
+          [instant, range, format],
+          [!isGraph, isGraph, panel.type === 'table' ? 'table' : 'time_series'],
+        )
+        assert.equal(legendFormat === undefined, panel.type === 'table', what)
+        for (const [filter] of expr.matchAll(/\{[^{}]*?=[^{}]*(?:\{\w+:doublequote\}[^{}]*)*\}/g))
+          assert.match(filter, /tailnet=~"\$tailnet"\}$/, what)
+        for (const [window] of expr.replaceAll(/"[^"]*"/g, '""').matchAll(/\[[^\]]*\](?: offset [^),]*)?/g))
+          assert.ok(WINDOWS.includes(window), what)
+      }
+    }
+    const queries = askingPanels(one).flatMap(({ targets }) => targets!.map(({ expr }) => expr.length))
+    assert.ok(Math.max(...queries) < 8_000, 'VictoriaMetrics takes 16 KiB')
+    const names = one.templating.list.map(({ name }) => name)
+    const used = [...text.matchAll(/\$(\w+)|\$\{(\w+)[.:}]/g)].map((match) => match[1] ?? match[2]!)
+    for (const name of used) assert.ok(names.includes(name) || GLOBALS.test(name), `${name} is not defined`)
+    assert.deepEqual(
+      names.filter((name) => !used.includes(name)),
+      [],
+    )
+    assert.match(one.timepicker.nowDelay ?? '', /^17m$/, 'rows are written 16 minutes after their minute')
+  })
+}
+/** What a function may see: the period, the one before, and an interval from its begin. */
+const WINDOWS = [
+  '[${__range_ms}ms1ms]',
+  '[${__range_ms}ms] offset ${__range_ms}ms1ms',
+  '[$__interval] offset 1ms-$__interval',
+  '[$mean] offset 1ms-$mean',
+  '[${__range_ms}ms1ms:$mean]',
+  '[${__range_ms}ms:$mean] offset ${__range_ms}ms1ms',
+]
+
+function unitsOf(panel: Panel<unknown>): unknown[] {
   const overrides = (panel.fieldConfig?.overrides ?? []).flatMap(({ properties }) => properties)
   return [
     panel.fieldConfig?.defaults.unit,

@@ -113,10 +113,10 @@ export async function startRowsInflux(rows: SimulatedRows, scope?: Scope): Promi
   }
 }
 
-/** Rows of one edge share their tags. */
+/** Rows of one edge share their tags. Times are ms. */
 const texts = new WeakMap<Tags, string>()
 
-function lineOf(measurement: string, { tags, fields, timeMs }: Point): string {
+export function lineOf(measurement: string, { tags, fields, timeMs }: Point): string {
   let tagText = texts.get(tags)
   if (tagText === undefined) {
     const names = Object.keys(tags).sort()

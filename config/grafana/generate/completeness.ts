@@ -1,14 +1,15 @@
 /** How complete the rows are: what `tailflux_minute` says about each minute. Zero traffic is not the same as silence. */
-import { type From, MINUTES, overTime, select, share } from './influxql.ts'
-import { type PanelBuilder, series, stat } from './panels.ts'
+
+import { type Panel, series, stat } from './panels.ts'
+import { type Column, type From, overTime, select, share } from './query.ts'
 import { NO_TRAFFIC } from './words.ts'
 
-const minutes: From = { from: MINUTES, where: [] }
-const REPORTING = '(sum("nodes") - sum("nodes_silent")) * 100.0 / sum("nodes") AS "reporting"'
+const minutes: From = { from: 'minutes', where: [] }
+const REPORTING: Column = ['(sum("nodes") - sum("nodes_silent")) * 100.0 / sum("nodes")', 'reporting']
 const BOTH = share('edges_both', 'edges', 'both')
 
 /** Two numbers for the overview. */
-export function completeness(id: number): PanelBuilder {
+export function completeness(id: number): Panel {
   return stat({
     id,
     title: 'Reporting, both endpoints',
@@ -23,7 +24,7 @@ export function completeness(id: number): PanelBuilder {
   })
 }
 
-type Panels = readonly (readonly [width: number, panel: PanelBuilder])[]
+type Panels = readonly (readonly [width: number, panel: Panel])[]
 
 /** Numbers of the health dashboard, 24 columns wide. */
 export function completenessNumbers(): Panels {
@@ -38,8 +39,8 @@ export function completenessNumbers(): Panels {
         unit: 'short',
         color: 'orange',
         queries: [
-          ['silent', select('last("nodes_silent") AS "silent"', minutes)],
-          ['clock off', select('last("clock_off") AS "off"', minutes)],
+          ['silent', select(['last("nodes_silent")', 'silent'], minutes)],
+          ['clock off', select(['last("clock_off")', 'off'], minutes)],
         ],
       }),
     ],
@@ -51,8 +52,8 @@ export function completenessNumbers(): Panels {
         description: `Minutes whose rows stand, and among them those that a gap touches: records of these may be missing. ${NO_TRAFFIC}`,
         unit: 'short',
         queries: [
-          ['settled', select('count("points") AS "minutes"', minutes)],
-          ['with a gap', select('count("points") AS "minutes"', { ...minutes, where: ['"gap" = true'] })],
+          ['settled', select(['count("points")', 'minutes'], minutes)],
+          ['with a gap', select(['count("points")', 'minutes'], { ...minutes, where: [{ isTrue: 'gap' }] })],
         ],
       }),
     ],
@@ -71,8 +72,8 @@ export function completenessGraphs(): Panels {
         unit: 'short',
         interval: '1m',
         queries: [
-          ['connected', overTime('max("nodes") AS "nodes"', minutes, 'none')],
-          ['silent', overTime('max("nodes_silent") AS "silent"', minutes, 'none')],
+          ['connected', overTime(['max("nodes")', 'nodes'], minutes, 'none')],
+          ['silent', overTime(['max("nodes_silent")', 'silent'], minutes, 'none')],
         ],
         colors: { silent: 'orange' },
       }),

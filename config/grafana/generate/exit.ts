@@ -1,8 +1,8 @@
 /** Exit nodes: how much each carries, for whom, and where to, where that is logged. */
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
-import { BOTH_WAYS, EDGES, kindIs, select } from './influxql.ts'
 import { stat } from './panels.ts'
+import { BOTH_WAYS, kindIs, select } from './query.ts'
 import { edgesOf, loadOf, type Routed, routedBands } from './routed.ts'
 import { common, router, shift, topn } from './variables.ts'
 import { toNode, toOwner } from './words.ts'
@@ -12,7 +12,7 @@ const EXIT: Routed = {
   role: 'exit',
   device: 'exit node',
   devices: 'Exit nodes',
-  chosen: '"node_name" =~ /^$exit_node$/',
+  chosen: 'exit_node',
 }
 
 export function exitNodes() {
@@ -63,7 +63,10 @@ export function exitNodes() {
               queries: [
                 [
                   'bytes',
-                  select(`${BOTH_WAYS} AS "bytes"`, { from: EDGES, where: [kindIs('exit'), `"path" = 'unknown'`] }),
+                  select([BOTH_WAYS, 'bytes'], {
+                    from: 'edges',
+                    where: [kindIs('exit'), { tag: 'path', is: 'unknown' }],
+                  }),
                 ],
               ],
             }),

@@ -2,6 +2,8 @@
 
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import {
+  type AnnotationQuery,
+  AnnotationQueryBuilder,
   type Dashboard,
   DashboardBuilder,
   DashboardCursorSync,
@@ -9,10 +11,10 @@ import {
   DashboardLinkType,
   RowBuilder,
   TimePickerBuilder,
-  type VariableModel,
 } from '@grafana/grafana-foundation-sdk/dashboard'
-import { marks } from './annotations.ts'
-import type { PanelBuilder } from './panels.ts'
+import type { Language } from './language.ts'
+import { DS, type Panel } from './panels.ts'
+import type { Variable } from './variables.ts'
 
 const COLUMNS = 24
 const TAG = 'tailflux'
@@ -22,21 +24,28 @@ export interface Band {
   /** Begins a section. */
   readonly title?: string
   readonly height: number
-  readonly panels: readonly (readonly [width: number, panel: PanelBuilder])[]
+  readonly panels: readonly (readonly [width: number, panel: Panel])[]
 }
 
 export interface Frame {
   readonly uid: string
   readonly title: string
   readonly description: string
-  readonly variables: readonly cog.Builder<VariableModel>[]
+  readonly variables: readonly Variable[]
   readonly bands: readonly Band[]
 }
 
 /** Ids of section headings begin here, out of the way of panels. */
 const ROW_ID = 900
 
-export function dashboardOf({ uid, title, description, variables, bands }: Frame): Dashboard {
+/** A dashboard as it is defined, for either language. */
+export type Definition = (language: Language) => Dashboard
+
+export function dashboardOf(frame: Frame): Definition {
+  return (language) => dashboardIn(language, frame)
+}
+
+function dashboardIn(language: Language, { uid, title, description, variables, bands }: Frame): Dashboard {
   const dashboard = new DashboardBuilder(title)
     .uid(uid)
     .description(description)
@@ -46,10 +55,10 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
     .time({ from: 'now-6h', to: 'now' })
     .refresh('1m')
     .tooltip(DashboardCursorSync.Crosshair)
-    // The newest two minutes are not in the database yet: a graph that falls to zero at its right end would lie.
-    .timepicker(new TimePickerBuilder().nowDelay('2m').refreshIntervals(['30s', '1m', '5m', '15m', '1h']))
-    .annotations(marks())
-    .variables([...variables])
+    // The newest minutes are not in the database yet: a graph that falls to zero at its right end would lie.
+    .timepicker(new TimePickerBuilder().nowDelay(language.nowDelay).refreshIntervals(['30s', '1m', '5m', '15m', '1h']))
+    .annotations(annotations(language))
+    .variables(variables.map((one) => one(language)).filter((one) => one !== undefined))
     .link(
       new DashboardLinkBuilder('Tailnet dashboards')
         .type(DashboardLinkType.Dashboards)
@@ -68,7 +77,7 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
     }
     let x = 0
     for (const [w, panel] of band.panels) {
-      dashboard.withPanel(panel.gridPos({ x, y, w, h: band.height }))
+      dashboard.withPanel(panel(language).gridPos({ x, y, w, h: band.height }))
       x += w
     }
     if (x > COLUMNS) throw new RangeError(`${title}: band ${index} is ${x} columns wide`)
@@ -78,4 +87,17 @@ export function dashboardOf({ uid, title, description, variables, bands }: Frame
   // The SDK would tuck links, and the switches of annotations, away into a menu.
   for (const one of [...(built.links ?? []), ...(built.annotations?.list ?? [])]) delete one.placement
   return built
+}
+
+function annotations({ type, marks }: Language): cog.Builder<AnnotationQuery>[] {
+  return marks().map(({ name, color, target, also }) => {
+    const builder = new AnnotationQueryBuilder()
+      .name(name)
+      .datasource({ type, uid: DS })
+      .enable(true)
+      .iconColor(color)
+      .target({ build: () => target as unknown as cog.Dataquery })
+    // The SDK knows nothing of what a data source asks for annotations.
+    return also === undefined ? builder : { build: () => ({ ...builder.build(), ...also }) }
+  })
 }

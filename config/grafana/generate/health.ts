@@ -3,18 +3,18 @@
 
 import { completenessGraphs, completenessNumbers } from './completeness.ts'
 import { dashboardOf } from './frame.ts'
-import { bothPeriods, type From, MINUTES, overTime, select, sum, WINDOWS } from './influxql.ts'
 import { series, stat, table, text } from './panels.ts'
+import { bothPeriods, type Condition, type From, overTime, select, selectAll, sum } from './query.ts'
 import { common } from './variables.ts'
 import { BEFORE } from './words.ts'
 
-const FIRST = '"pass" = \'1\''
+const FIRST: Condition = { tag: 'pass', is: '1' }
 const NO_TRAFFIC = 'Figures of tailflux itself; no traffic of the tailnet is summed here.'
 
 export function health() {
-  const windows: From = { from: WINDOWS, where: [] }
-  const firstPass: From = { from: WINDOWS, where: [FIRST] }
-  const minutes: From = { from: MINUTES, where: [] }
+  const windows: From = { from: 'windows', where: [] }
+  const firstPass: From = { from: 'windows', where: [FIRST] }
+  const minutes: From = { from: 'minutes', where: [] }
   const perPass: From = { ...windows, by: ['pass'] }
   const amount = (id: number, title: string, field: string, what: string, from = firstPass) =>
     stat({
@@ -43,7 +43,7 @@ export function health() {
               description: `Everything up to here is in the database, as of the newest acknowledged window in the range. ${NO_TRAFFIC}`,
               unit: 'dateTimeFromNow',
               color: 'green',
-              queries: [['watermark', select('last("watermark") / 1000000.0 AS "watermark"', windows)]],
+              queries: [['watermark', select(['last("watermark") / 1000000.0', 'watermark'], windows)]],
             }),
           ],
           [
@@ -53,7 +53,7 @@ export function health() {
               title: 'Lag',
               description: `How far the watermark was behind the current time when the newest window was acknowledged. ${NO_TRAFFIC}`,
               unit: 'ms',
-              queries: [['lag', select('last("lag_ms") AS "lag"', firstPass)]],
+              queries: [['lag', select(['last("lag_ms")', 'lag'], firstPass)]],
             }),
           ],
           [
@@ -79,7 +79,7 @@ export function health() {
               description: `Largest lag per interval, at the acknowledgement of windows. It falls in a slope while a backlog is caught up. ${NO_TRAFFIC}`,
               unit: 'ms',
               interval: '1m',
-              queries: [['lag', overTime('max("lag_ms") AS "lag"', firstPass, 'none')]],
+              queries: [['lag', overTime(['max("lag_ms")', 'lag'], firstPass, 'none')]],
             }),
           ],
           [
@@ -91,8 +91,8 @@ export function health() {
               unit: 'ms',
               interval: '1m',
               queries: [
-                ['mean', overTime('mean("duration_ms") AS "mean"', windows, 'none')],
-                ['95th percentile', overTime('percentile("duration_ms", 95) AS "p95"', windows, 'none')],
+                ['mean', overTime(['mean("duration_ms")', 'mean'], windows, 'none')],
+                ['95th percentile', overTime(['percentile("duration_ms", 95)', 'p95'], windows, 'none')],
               ],
             }),
           ],
@@ -109,7 +109,7 @@ export function health() {
               description: `By the time of the traffic, not of the reading; first readings only. A hole here is a hole in the data: compare with the gaps on the status page. ${NO_TRAFFIC}`,
               unit: 'cps',
               interval: '1m',
-              queries: [['entries', overTime('sum("entries") * 1000.0 / $__interval_ms AS "entries"', firstPass)]],
+              queries: [['entries', overTime(['sum("entries") * 1000.0 / $__interval_ms', 'entries'], firstPass)]],
             }),
           ],
           [
@@ -120,7 +120,7 @@ export function health() {
               description: `Acknowledged windows per interval. Pass 0 is a backfill or a gap read again, 1 the first reading, 2 and above the late passes. ${NO_TRAFFIC}`,
               unit: 'short',
               interval: '1m',
-              queries: [['pass $tag_pass', overTime('count("messages") AS "windows"', perPass)]],
+              queries: [['pass $tag_pass', overTime(['count("messages")', 'windows'], perPass)]],
             }),
           ],
           [
@@ -132,8 +132,8 @@ export function health() {
               unit: 'short',
               interval: '1m',
               queries: [
-                ['raw points', overTime('mean("points") AS "points"', minutes, 'none')],
-                ['rows', overTime('mean("rows") AS "rows"', minutes, 'none')],
+                ['raw points', overTime(['mean("points")', 'points'], minutes, 'none')],
+                ['rows', overTime(['mean("rows")', 'rows'], minutes, 'none')],
               ],
             }),
           ],
@@ -149,8 +149,14 @@ export function health() {
               id: 31,
               title: 'Work by pass',
               description: `All acknowledged windows of the period. Late passes read everything again; what they add is only what came late. ${NO_TRAFFIC}`,
-              query: select(
-                `count("messages") AS "windows", ${sum('messages', 'messages')}, ${sum('entries', 'entries')}, ${sum('points', 'points')}, ${sum('duration_ms', 'duration')}`,
+              query: selectAll(
+                [
+                  ['count("messages")', 'windows'],
+                  sum('messages', 'messages'),
+                  sum('entries', 'entries'),
+                  sum('points', 'points'),
+                  sum('duration_ms', 'duration'),
+                ],
                 perPass,
               ),
               columns: [

@@ -4,51 +4,45 @@
  * made with floats (`8000.0`), so that they neither overflow int64 nor divide as integers. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
+import type { Language, Marks } from './language.ts'
+import { type Column, type Condition, type From, OF_TAILNET, type Query, type Source } from './query.ts'
 
-/** Hidden variables with what stands after FROM: rows of the tier that fits the range shown, and raw points. */
-export const EDGES = '${edges:raw}'
-/** The same for tables of all edges, which read a tier with longer steps: what they cost is the number of rows, and they show no steps. */
-export const EDGE_SUMS = '${edge_sums:raw}'
-export const NODES = '${nodes:raw}'
-export const FLOWS = '${flows:raw}'
+/** What stands after FROM. Hidden variables hold the names of tiers, and the place of raw points. */
+const FROM: Readonly<Record<Source, string>> = {
+  edges: '${edges:raw}',
+  edge_sums: '${edge_sums:raw}',
+  nodes: '${nodes:raw}',
+  flows: '${flows:raw}',
+  devices: '"tailnet_device"',
+  minutes: '"tailflux_minute"',
+  windows: '"tailflux_window"',
+}
 /** A tier that is in the main place and kept longest: SHOW TAG VALUES sees only that place on InfluxDB 2.x and 3.x. */
-export const NODES_KEPT = '"tailnet_node_1h"'
-export const DEVICES = '"tailnet_device"'
-export const MINUTES = '"tailflux_minute"'
-export const WINDOWS = '"tailflux_window"'
+const NODES_KEPT = '"tailnet_node_1h"'
+/** The newest two minutes are not in the database yet. */
+const NOW_DELAY = '2m'
 
-export const OF_TAILNET = '"tailnet" =~ /^$tailnet$/'
-export const OF_KIND = `"kind" = '$kind'`
-/** The reporting device, of rows of nodes. */
-export const OF_NODES = '"node_name" =~ /^$node$/'
-/** One endpoint or the other, of edges. */
-export const ENDPOINT_IS_NODE = '("src_name" =~ /^$node$/ OR "dst_name" =~ /^$node$/)'
-export const ENDPOINT_IS_OWNED = '("src_owner" =~ /^$owner$/ OR "dst_owner" =~ /^$owner$/)'
-export const kindIs = (kind: 'virtual' | 'subnet' | 'exit' | 'physical') => `"kind" = '${kind}'`
-export const roleIs = (role: 'peer' | 'client' | 'router' | 'exit') => `"role" = '${role}'`
-/** Edges of exit traffic with an endpoint that is told. The others cannot be matched with what the exit node says, so they are in no total. */
-export const IS_MATCHED = `"path" != 'unknown'`
-
-/** Tailscale Services: an address that Tailscale gives out and no device has, so that it stands in place of a device's id. Clients say subnet if the address
- * is among the routes, else exit. */
-export const OF_SERVICES = `(${kindIs('subnet')} OR ${kindIs('exit')})`
-export const DST_IS_SERVICE = String.raw`"dst" =~ /^(100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.|fd7a:115c:a1e0:(:|ab12:))/`
-
-const PERIOD = '$timeFilter'
 /** Grafana has no length of the range for this data source, only its ends. */
-const PREVIOUS = 'time >= ${__from}ms - ${__to}ms + ${__from}ms AND time < ${__from}ms'
+const TIMES = {
+  shown: '$timeFilter',
+  previous: 'time >= ${__from}ms - ${__to}ms + ${__from}ms AND time < ${__from}ms',
+  'two days': 'time >= ${__to}ms - 2d AND time < ${__to}ms',
+} as const
 
-export interface From {
-  readonly from: string
-  readonly where: readonly string[]
-  /** The period shown unless given. */
-  readonly time?: string
-  /** Tags, not quoted. */
-  readonly by?: readonly string[]
+const quoted = (name: string) => `"${name}"`
+
+function condition(one: Condition): string {
+  if ('any' in one) return `(${one.any.map(condition).join(' OR ')})`
+  if ('isTrue' in one) return `${quoted(one.isTrue)} = true`
+  const tag = quoted(one.tag)
+  if ('is' in one) return `${tag} = '${one.is}'`
+  if ('isNot' in one) return `${tag} != '${one.isNot}'`
+  if ('chosen' in one) return `${tag} =~ /^$${one.chosen}$/`
+  return 'text' in one ? `${tag} =~ /^\${${one.text}:regex}$/` : `${tag} =~ /^${one.begins}/`
 }
 
-export function where({ where: conditions, time = PERIOD }: From): string {
-  return [...conditions, OF_TAILNET, time].join(' AND ')
+function where({ where: conditions, time }: Pick<From, 'where' | 'time'>): string {
+  return [...[...conditions, OF_TAILNET].map(condition), TIMES[time ?? 'shown']].join(' AND ')
 }
 
 function grouped(by: readonly string[] = [], interval?: string, fill?: string): string {
@@ -57,80 +51,41 @@ function grouped(by: readonly string[] = [], interval?: string, fill?: string): 
   return ` GROUP BY ${parts.join(', ')}${fill === undefined ? '' : ` fill(${fill})`}`
 }
 
-function quoted(name: string): string {
-  return `"${name}"`
+const named = ([expression, as]: Column) => `${expression} AS ${quoted(as)}`
+
+function totals(columns: readonly Column[], of: From): string {
+  return `SELECT ${columns.map(named).join(', ')} FROM ${FROM[of.from]} WHERE ${where(of)}${grouped(of.by)}`
 }
 
-/** `what`: the columns, such as `sum("tx_bytes") AS "sent"`; one row per combination of the tags in `by`. */
-export function select(what: string, source: From): string {
-  return `SELECT ${what} FROM ${source.from} WHERE ${where(source)}${grouped(source.by)}`
+function graph(column: Column, of: From, fill: string): string {
+  return `SELECT ${named(column)} FROM ${FROM[of.from]} WHERE ${where(of)}${grouped(of.by, '$__interval', fill)}`
 }
 
-/** Groups in which anything was counted: rows that stand with zeros are no longer true. */
-export function selectCounted(what: string, counted: string, also: readonly string[], source: From): string {
-  const columns = [counted, ...also, ...(source.by ?? [])].map(quoted)
-  return `SELECT ${columns.join(', ')} FROM (${select(what, source)}) WHERE ${quoted(counted)} > 0`
-}
-
-/** One value per interval of the graph. `fill(0)` is right for traffic: no row means no traffic. */
-export function overTime(what: string, source: From, fill: '0' | 'none' = '0'): string {
-  return `SELECT ${what} FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', fill)}`
-}
-
-/** One question about the period shown and about the one before it. */
-export function bothPeriods(ask: (source: From) => string, source: From): readonly [string, string][] {
-  return [
-    ['this period', ask(source)],
-    ['previous period', ask({ ...source, time: PREVIOUS })],
-  ]
-}
-
-/** Both directions of edges, or both of what one device carries for others. Never of devices that talk to each other: what one sends another receives. */
-export const BOTH_WAYS = 'sum("tx_bytes") + sum("rx_bytes")'
-export const bitsPerSecondBothWays = (as: string) => `(${BOTH_WAYS}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
-export const bitsPerSecond = (field: string, as: string) =>
-  `sum(${quoted(field)}) * 8000.0 / $__interval_ms AS ${quoted(as)}`
-export const sum = (field: string, as: string) => `sum(${quoted(field)}) AS ${quoted(as)}`
-/** Percent of one sum in another. */
-export const share = (part: string, whole: string, as: string) =>
-  `100.0 * sum(${quoted(part)}) / sum(${quoted(whole)}) AS ${quoted(as)}`
-
-/** The 95th percentile of means over the panel's interval, `$mean`: five minutes, as transit is billed, or the step of a longer tier. `bytes`: a sum. */
-export function percentile95(bytes: string, as: string, source: From): string {
-  const inner = `SELECT (${bytes}) * 8000.0 / $__interval_ms AS "bps" FROM ${source.from} WHERE ${where(source)}${grouped(source.by, '$__interval', '0')}`
-  return `SELECT percentile("bps", 95) AS ${quoted(as)} FROM (${inner})${grouped(source.by)}`
-}
-
-/** The largest rows by the first column, as many as the variable says and without zeros; `source.by` gives the tags that make a row. Every field that
- * is summed costs as much as the whole query with one, so that tables have few columns. */
-export function topRows(columns: readonly (readonly [expression: string, as: string])[], source: From): string {
-  const [largest, ...others] = columns.map(([, as]) => quoted(as))
-  const shown = [...others, ...(source.by ?? []).map(quoted)].join(', ')
-  const inner = select(columns.map(([expression, as]) => `${expression} AS ${quoted(as)}`).join(', '), source)
-  return `SELECT TOP(${largest}, $topn) AS ${largest}, ${shown} FROM (${inner}) WHERE ${largest} > 0`
-}
-/** Columns of a table of edges. An edge has each byte once, so both directions may be added. */
-export const EDGE_BYTES = [
-  [BOTH_WAYS, 'bytes'],
-  ['sum("tx_bytes")', 'forth'],
-  ['sum("rx_bytes")', 'back'],
-] as const
-/** Columns of a table of devices: what they sent and received themselves. */
-export const NODE_BYTES = [
-  ['sum("tx_bytes")', 'sent'],
-  ['sum("rx_bytes")', 'received'],
-] as const
-
-/** How many combinations of `by` counted anything. */
-export function countRows(as: string, source: From): string {
-  return `SELECT count("n") AS ${quoted(as)} FROM (${select('sum("flows") AS "n"', source)}) WHERE "n" > 0`
-}
-
-export interface QueryOptions {
-  readonly refId?: string
-  /** Name of the series; `$tag_<tag>` stands for a tag's value. */
-  readonly alias?: string
-  readonly table?: boolean
+function influxql(query: Query): string {
+  const { of } = query
+  switch (query.form) {
+    case 'totals': {
+      if (!query.isCounted) return totals(query.columns, of)
+      const [counted, ...others] = query.columns.map(([, as]) => quoted(as))
+      const shown = [counted, ...others, ...(of.by ?? []).map(quoted)].join(', ')
+      return `SELECT ${shown} FROM (${totals(query.columns, of)}) WHERE ${counted} > 0`
+    }
+    case 'graph':
+      return graph(query.column, of, query.fill)
+    case 'percentile': {
+      const [bytes, as] = query.column
+      const means = graph([`(${bytes}) * 8000.0 / $__interval_ms`, 'bps'], of, '0')
+      return `SELECT percentile("bps", 95) AS ${quoted(as)} FROM (${means})${grouped(of.by)}`
+    }
+    case 'top': {
+      const [largest, ...others] = query.columns.map(([, as]) => quoted(as))
+      const shown = [...others, ...(of.by ?? []).map(quoted)].join(', ')
+      const inner = totals(query.columns, of)
+      return `SELECT TOP(${largest}, $topn) AS ${largest}, ${shown} FROM (${inner}) WHERE ${largest} > 0`
+    }
+    case 'rows':
+      return `SELECT count("n") AS ${quoted(query.as)} FROM (${totals([['sum("flows")', 'n']], of)}) WHERE "n" > 0`
+  }
 }
 
 /** The model of Grafana's InfluxDB data source in InfluxQL mode; the SDK has no builder for it. */
@@ -143,23 +98,91 @@ interface InfluxQuery extends cog.Dataquery {
   readonly alias?: string
 }
 
-export function influxQuery(
-  query: string,
-  datasource: string,
-  { refId = 'A', alias, table = false }: QueryOptions,
-): cog.Builder<cog.Dataquery> {
+function target(query: Query, refId: string, alias?: string): cog.Builder<cog.Dataquery> {
   return {
     build(): InfluxQuery {
       return {
         refId,
-        datasource: { type: 'influxdb', uid: datasource },
-        query,
+        datasource: { type: 'influxdb', uid: '${ds}' },
+        query: influxql(query),
         rawQuery: true,
-        resultFormat: table ? 'table' : 'time_series',
+        resultFormat: alias === undefined ? 'table' : 'time_series',
         ...(alias === undefined ? {} : { alias }),
         // A mark of the SDK for its own types; functions do not get into the JSON.
         _implementsDataqueryVariant() {},
       }
     },
   }
+}
+
+/** What a tier of the rows is called in queries, or how long its steps are: a field of `tailflux_tier`. Chosen is the tier with the shortest steps that
+ * is meant for a range this long, or for so many times as long, and still holds its beginning. */
+function tier(field: string, times: number): string {
+  const tiers = `SELECT last("max_ms") AS "m", "oldest_ms" AS "o", "${field}" AS "${field}" FROM "tailflux_tier" WHERE ${condition(OF_TAILNET)} AND time > now() - 10d GROUP BY "tier"`
+  // Grafana has no length of the range for this data source: its ends stand on both sides of the comparison.
+  const fits = `"m"${times === 1 ? '' : ` / ${times}`} + \${__from} >= \${__to} AND "o" <= \${__from}`
+  return `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`
+}
+
+/** When an alert began to fire and when it was over, from the points that tailflux writes about its own alerts, and minutes whose records are not complete.
+ *
+ * The SDK knows nothing of what a data source asks for annotations: `target` is the query of Grafana's InfluxDB data source in its InfluxQL mode, with
+ * the columns that it looks for. It reads `query`, `titleColumn`, `textColumn`, `tagsColumn` and `timeEndColumn` from there when `fromAnnotations` is
+ * set (github.com/grafana/grafana, public/app/plugins/datasource/influxdb: `annotationEvents` in datasource.ts, InfluxQuery in types.ts). Where the answer
+ * comes through Grafana's backend, columns are called `measurement.column` and found by a part of their name, and the first that is neither
+ * text nor tags is taken for the title (response_parser.ts): so the title is asked for first, and the names must not contain one another. */
+function marks(): readonly Marks[] {
+  const alerts = (name: string, state: 'firing' | 'resolved', color: string) => {
+    // What late records disproved has been written once more, as such.
+    const conditions = `"type" = 'alert' AND "state" = '${state}' AND "refuted" = false AND ${where({ where: [] })}`
+    return mark(name, color, `SELECT "title", "text", "tags" FROM "tailflux_event" WHERE ${conditions}`, [
+      'title',
+      'text',
+      'tags',
+    ])
+  }
+  const gaps = `SELECT "gap", "points", "tailnet" FROM "tailflux_minute" WHERE ${where({ where: [{ isTrue: 'gap' }] })}`
+  return [
+    alerts('Alerts', 'firing', 'red'),
+    alerts('Alerts that are over', 'resolved', 'green'),
+    mark('Minutes with a gap', 'yellow', gaps, ['gap', 'points', 'tailnet']),
+  ]
+}
+
+function mark(name: string, color: string, query: string, [title, text, tags]: readonly string[]): Marks {
+  const target = {
+    refId: 'Anno',
+    datasource: { type: 'influxdb', uid: '${ds}' },
+    query,
+    rawQuery: true,
+    textEditor: true,
+    fromAnnotations: true,
+    titleColumn: title,
+    textColumn: text,
+    tagsColumn: tags,
+    timeEndColumn: '',
+    name,
+  }
+  return { name, color, target }
+}
+
+export const INFLUXQL: Language = {
+  type: 'influxdb',
+  uid: 'tailflux-influxdb',
+  datasourceText: 'The InfluxDB that tailflux writes to.',
+  nowDelay: NOW_DELAY,
+  series: (query, { refId, alias }) => target(query, refId, alias),
+  table: (query) => [target(query, 'A')],
+  tableColumns: () => ({}),
+  joinsTables: false,
+  // No width of a panel changes what stands in one number.
+  numberInterval: (queries) => (queries.some(({ form }) => form === 'percentile') ? { interval: '$mean' } : undefined),
+  tagValues: (tag, conditions) => {
+    const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.map(condition).join(' AND ')}`
+    return `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "${tag}"${filter}`
+  },
+  tier: (field, times) => ({ text: tier(field, times) }),
+  flows: `SELECT last("flow") AS "flow" FROM "tailflux_tier" WHERE ${condition(OF_TAILNET)} AND time > now() - 10d`,
+  hasTexts: true,
+  marks,
 }

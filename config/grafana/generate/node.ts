@@ -2,29 +2,27 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
+import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
 import {
   bitsPerSecond,
   bothPeriods,
-  DEVICES,
   EDGE_BYTES,
-  EDGES,
   ENDPOINT_IS_NODE,
-  FLOWS,
   type From,
   IS_MATCHED,
   kindIs,
+  kindIsNot,
   NODE_BYTES,
-  NODES,
   OF_KIND,
   OF_NODES,
   overTime,
   percentile95,
   select,
+  selectAll,
   selectCounted,
   sum,
   topRows,
-} from './influxql.ts'
-import { type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
+} from './query.ts'
 import { directAndRelayed, relayShare } from './relay.ts'
 import { common, flows, kind, node, nodeIds, shift, topn } from './variables.ts'
 import {
@@ -40,14 +38,57 @@ import {
   toNode,
 } from './words.ts'
 
-/** Devices are written again at midnight and at each start, so this finds each that is known. */
-const TWO_DAYS = 'time >= ${__to}ms - 2d AND time < ${__to}ms'
+/** From the directory, where the database keeps texts. */
+const DEVICES = table({
+  id: 40,
+  title: 'Ids, owners and addresses',
+  description: `What the directory knew of the chosen devices at the end of the range: a renamed device has one id under several names. The id is what Tailscale verifies. ${NO_TRAFFIC}`,
+  // Devices are written again at midnight and at each start, so two days hold each that is known.
+  query: selectAll(
+    [
+      ['last("logged")', 'logged'],
+      ...['name', 'owner', 'os', 'addresses', 'source'].map((field) => [`"${field}"`, field] as const),
+    ],
+    { from: 'devices', where: [{ tag: 'name', chosen: 'node' }], time: 'two days', by: ['node'] },
+  ),
+  columns: [
+    { name: 'name', title: 'Node', link: toNode },
+    columns.tag('node', 'Node id'),
+    columns.tag('owner', 'Owner'),
+    columns.tag('os', 'System'),
+    columns.tag('addresses', 'Addresses'),
+    columns.tag('source', 'Known from'),
+    { name: 'logged', title: 'Logged', unit: 'dateTimeAsIso' },
+  ],
+  sortBy: 'Valid from',
+  time: 'Valid from',
+})
+
+/** From the rows, where it keeps none. */
+const IDS = table({
+  id: 40,
+  title: 'Ids and owners',
+  description: `The names and owners that the chosen devices had in the range: a renamed device has one id under several names. The id is what Tailscale verifies. VictoriaMetrics stores no texts, so addresses are not here. ${NO_TRAFFIC}`,
+  query: selectCounted([sum('flows', 'flows')], {
+    from: 'nodes',
+    where: [OF_NODES],
+    by: ['node_name', 'node', 'owner', 'os'],
+  }),
+  columns: [
+    { name: 'node_name', title: 'Node', link: toNode },
+    columns.tag('node', 'Node id'),
+    columns.tag('owner', 'Owner'),
+    columns.tag('os', 'System'),
+    { name: 'flows', title: 'Flows', unit: 'short' },
+  ],
+  sortBy: 'Flows',
+})
 
 export function nodeDashboard() {
-  const chosen: From = { from: NODES, where: [OF_KIND, OF_NODES] }
-  const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
-  const tunnelled: From = { from: NODES, where: [OF_NODES, '"kind" != \'physical\''], by: ['kind'] }
-  const edges: From = { from: EDGES, where: [OF_KIND, IS_MATCHED] }
+  const chosen: From = { from: 'nodes', where: [OF_KIND, OF_NODES] }
+  const physical: From = { from: 'nodes', where: [kindIs('physical'), OF_NODES] }
+  const tunnelled: From = { from: 'nodes', where: [OF_NODES, kindIsNot('physical')], by: ['kind'] }
+  const edges: From = { from: 'edges', where: [OF_KIND, IS_MATCHED] }
   const peers = (id: number, title: string, what: string, near: 'src' | 'dst', far: 'src' | 'dst') =>
     table({
       id,
@@ -55,7 +96,7 @@ export function nodeDashboard() {
       description: `${what} ${EDGE_ONCE} There: from the device that connects to the one that serves. ${ONE_KIND} "none" is an endpoint that Tailscale leaves out of exit traffic.`,
       query: topRows(EDGE_BYTES, {
         ...edges,
-        where: [...edges.where, `"${near}_name" =~ /^$node$/`],
+        where: [...edges.where, { tag: `${near}_name`, chosen: 'node' }],
         by: [`${far}_name`, `${far}_owner`, 'proto', 'port'],
       }),
       columns: [
@@ -128,7 +169,7 @@ export function nodeDashboard() {
               title: 'Peak peers ($kind)',
               description: `The largest number of distinct peers in one minute, by the device's own report. Many peers and few bytes are what a scan looks like. ${ONE_KIND}`,
               unit: 'short',
-              queries: [['peers', select('max("peers") AS "peers"', chosen)]],
+              queries: [['peers', select(['max("peers")', 'peers'], chosen)]],
             }),
           ],
         ],
@@ -167,7 +208,7 @@ export function nodeDashboard() {
               title: 'Top $topn paths to peers',
               description: `${EDGE_ONCE} ${PHYSICAL} ${RELAYED}`,
               query: topRows(EDGE_BYTES, {
-                from: EDGES,
+                from: 'edges',
                 where: [kindIs('physical'), ENDPOINT_IS_NODE],
                 by: ['src_name', 'dst_name', 'path'],
               }),
@@ -186,12 +227,11 @@ export function nodeDashboard() {
               id: 32,
               title: 'Kinds and roles',
               description: `${REPORTER_VIEW} A router or exit node carries traffic of others; kinds are never added up.`,
-              query: selectCounted(
-                `${sum('flows', 'flows')}, ${sum('tx_bytes', 'sent')}, ${sum('rx_bytes', 'received')}`,
-                'flows',
-                ['sent', 'received'],
-                { from: NODES, where: [OF_NODES], by: ['kind', 'role'] },
-              ),
+              query: selectCounted([sum('flows', 'flows'), ...NODE_BYTES], {
+                from: 'nodes',
+                where: [OF_NODES],
+                by: ['kind', 'role'],
+              }),
               columns: [
                 columns.tag('kind', 'Kind'),
                 columns.tag('role', 'Role'),
@@ -207,31 +247,7 @@ export function nodeDashboard() {
       {
         title: 'Identity',
         height: 6,
-        panels: [
-          [
-            24,
-            table({
-              id: 40,
-              title: 'Ids, owners and addresses',
-              description: `What the directory knew of the chosen devices at the end of the range: a renamed device has one id under several names. The id is what Tailscale verifies. ${NO_TRAFFIC}`,
-              query: select(
-                'last("logged") AS "logged", "name" AS "name", "owner" AS "owner", "os" AS "os", "addresses" AS "addresses", "source" AS "source"',
-                { from: DEVICES, where: ['"name" =~ /^$node$/'], time: TWO_DAYS, by: ['node'] },
-              ),
-              columns: [
-                { name: 'name', title: 'Node', link: toNode },
-                columns.tag('node', 'Node id'),
-                columns.tag('owner', 'Owner'),
-                columns.tag('os', 'System'),
-                columns.tag('addresses', 'Addresses'),
-                columns.tag('source', 'Known from'),
-                { name: 'logged', title: 'Logged', unit: 'dateTimeAsIso' },
-              ],
-              sortBy: 'Valid from',
-              time: 'Valid from',
-            }),
-          ],
-        ],
+        panels: [[24, (language) => (language.hasTexts ? DEVICES : IDS)(language)]],
       },
       {
         title: 'As the device wrote it',
@@ -243,9 +259,9 @@ export function nodeDashboard() {
               id: 50,
               title: 'Top $topn raw entries ($kind)',
               description: `Raw points, by addresses and ports, before names and before both endpoints are brought together. ${REPORTER_VIEW} The peer reports the same bytes once more: not for totals. ${ONE_KIND} Empty where raw points are no longer kept.`,
-              query: topRows([...NODE_BYTES, ['sum("flows")', 'flows']], {
-                from: FLOWS,
-                where: [OF_KIND, '"node" =~ /^$node_id$/'],
+              query: topRows([...NODE_BYTES, sum('flows', 'flows')], {
+                from: 'flows',
+                where: [OF_KIND, { tag: 'node', chosen: 'node_id' }],
                 by: ['node', 'proto', 'src', 'src_port', 'dst', 'dst_port', 'path'],
               }),
               columns: [

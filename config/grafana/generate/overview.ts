@@ -2,6 +2,7 @@
 import * as columns from './columns.ts'
 import { completeness } from './completeness.ts'
 import { dashboardOf } from './frame.ts'
+import { type Panel, type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
 import {
   BOTH_WAYS,
   bitsPerSecond,
@@ -9,21 +10,18 @@ import {
   bothPeriods,
   countRows,
   EDGE_BYTES,
-  EDGE_SUMS,
   type From,
   IS_MATCHED,
   kindIs,
+  kindIsNot,
   NODE_BYTES,
-  NODES,
   OF_KIND,
   overTime,
   percentile95,
   roleIs,
   select,
   topRows,
-  WINDOWS,
-} from './influxql.ts'
-import { type PanelBuilder, type SeriesOptions, series, stat, table, withEarlier } from './panels.ts'
+} from './query.ts'
 import { relayShare, relayShareOverTime } from './relay.ts'
 import { common, kind, shift, topn } from './variables.ts'
 import {
@@ -43,27 +41,20 @@ import {
 } from './words.ts'
 
 export function overview() {
-  const chosen: From = { from: NODES, where: [OF_KIND] }
-  const ofKind = (name: 'virtual' | 'subnet' | 'physical'): From => ({ from: NODES, where: [kindIs(name)] })
+  const chosen: From = { from: 'nodes', where: [OF_KIND] }
+  const ofKind = (name: 'virtual' | 'subnet' | 'physical'): From => ({ from: 'nodes', where: [kindIs(name)] })
   /** Exit nodes report both directions of all that they carry. What clients say of exit traffic has no endpoints to match it by. */
-  const exit: From = { from: NODES, where: [kindIs('exit'), roleIs('exit')] }
+  const exit: From = { from: 'nodes', where: [kindIs('exit'), roleIs('exit')] }
   const physical = ofKind('physical')
 
-  const volume = (
-    id: number,
-    title: string,
-    description: string,
-    bytes: string,
-    of: From,
-    color: string,
-  ): PanelBuilder =>
+  const volume = (id: number, title: string, description: string, bytes: string, of: From, color: string): Panel =>
     stat({
       id,
       title,
       description: `Total over the period. ${description} ${BEFORE}`,
       unit: 'decbytes',
       color,
-      queries: bothPeriods((one) => select(`${bytes} AS "sent"`, one), of),
+      queries: bothPeriods((one) => select([bytes, 'sent'], one), of),
     })
   const byKind: SeriesOptions = {
     id: 10,
@@ -73,7 +64,7 @@ export function overview() {
     queries: [
       [
         '$tag_kind',
-        overTime(bitsPerSecond('tx_bytes', 'sent'), { from: NODES, where: ['"kind" != \'exit\''], by: ['kind'] }),
+        overTime(bitsPerSecond('tx_bytes', 'sent'), { from: 'nodes', where: [kindIsNot('exit')], by: ['kind'] }),
       ],
       ['$tag_kind', overTime(bitsPerSecondBothWays('sent'), { ...exit, by: ['kind'] })],
     ],
@@ -143,7 +134,7 @@ export function overview() {
               description: `Devices that reported any traffic of any kind, each counted once. ${BEFORE}`,
               unit: 'short',
               color: 'green',
-              queries: bothPeriods((of) => countRows('nodes', of), { from: NODES, where: [], by: ['node'] }),
+              queries: bothPeriods((of) => countRows('nodes', of), { from: 'nodes', where: [], by: ['node'] }),
             }),
           ],
           [
@@ -162,7 +153,7 @@ export function overview() {
               title: 'Lag',
               description: `How far the data was behind the current time when tailflux acknowledged its newest window: no traffic is counted here. About a minute and a half is normal.`,
               unit: 'ms',
-              queries: [['lag', select('last("lag_ms") AS "lag"', { from: WINDOWS, where: [] })]],
+              queries: [['lag', select(['last("lag_ms")', 'lag'], { from: 'windows', where: [] })]],
             }),
           ],
         ],
@@ -205,7 +196,7 @@ export function overview() {
               title: 'Top $topn pairs ($kind)',
               description: `${EDGE_ONCE} ${EDGE_WAYS} ${WHOLE_STEPS} ${ONE_KIND} A name "none" is an endpoint that Tailscale leaves out of exit traffic.`,
               query: topRows(EDGE_BYTES, {
-                from: EDGE_SUMS,
+                from: 'edge_sums',
                 where: [OF_KIND, IS_MATCHED],
                 by: ['src_name', 'dst_name'],
               }),
@@ -235,7 +226,7 @@ export function overview() {
               title: 'Flows ($kind)',
               description: `Connection entries in the flow logs per second, of both endpoints where both report. A jump without a jump in bytes is what a scan looks like. ${NO_TRAFFIC} ${ONE_KIND}`,
               unit: 'cps',
-              queries: [['flows', overTime('sum("flows") * 1000.0 / $__interval_ms AS "flows"', chosen)]],
+              queries: [['flows', overTime(['sum("flows") * 1000.0 / $__interval_ms', 'flows'], chosen)]],
             }),
           ],
         ],

@@ -13,13 +13,15 @@ import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table'
 import { PanelBuilder as TextBuilder, TextMode } from '@grafana/grafana-foundation-sdk/text'
 import { PanelBuilder as SeriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries'
-import { influxQuery } from './influxql.ts'
-import { DS } from './variables.ts'
+import type { Language } from './language.ts'
+import type { Query } from './query.ts'
 
 /** A panel that has no place yet. */
-export interface PanelBuilder extends cog.Builder<sdk.Panel> {
+interface PanelBuilder extends cog.Builder<sdk.Panel> {
   gridPos(position: sdk.GridPos): PanelBuilder
 }
+/** A panel as it is defined: its queries are in no language yet. */
+export type Panel = (language: Language) => PanelBuilder
 
 interface Common {
   /** Fixed forever: alert rules and links may point at it. */
@@ -31,37 +33,39 @@ interface Common {
   readonly decimals?: number
 }
 
-type Query = readonly [alias: string, query: string]
+type Named = readonly [alias: string, query: Query]
 
 /** Shortest interval of graphs: a step of the tier that is read. */
 const STEP = '$step'
-/** Interval of what stands in one number: no width of a panel changes it. */
-const MEAN = '$mean'
 const POINTS_MAX = 1_000_000
 
+/** Data source of all panels. */
+export const DS = '${ds}'
 const REF_IDS = 'ABCDEFGH'
-function targets(queries: readonly Query[], table: boolean): cog.Builder<cog.Dataquery>[] {
-  return queries.map(([alias, query], i) =>
-    influxQuery(query, DS, { refId: REF_IDS[i]!, table, ...(table ? {} : { alias }) }),
-  )
+const datasource = ({ type }: Language) => ({ type, uid: DS })
+
+function targets({ series }: Language, queries: readonly Named[]): cog.Builder<cog.Dataquery>[] {
+  return queries.map(([alias, query], i) => series(query, { refId: REF_IDS[i]!, alias }))
 }
 
-const DATASOURCE = { type: 'influxdb', uid: DS }
-
 export interface StatOptions extends Common {
-  readonly queries: readonly Query[]
+  readonly queries: readonly Named[]
   readonly color?: string
 }
 
 /** Big numbers, one per query: this period, and where it makes sense the one before. */
-export function stat(options: StatOptions): PanelBuilder {
+export function stat(options: StatOptions): Panel {
+  return (language) => statIn(language, options)
+}
+
+function statIn(language: Language, options: StatOptions): PanelBuilder {
   const { color = 'blue' } = options
   const panel = new StatBuilder()
     .id(options.id)
     .title(options.title)
     .description(options.description)
-    .datasource(DATASOURCE)
-    .targets(targets(options.queries, false))
+    .datasource(datasource(language))
+    .targets(targets(language, options.queries))
     .unit(options.unit)
     .noValue('none')
     .reduceOptions(reduce('lastNotNull'))
@@ -70,7 +74,8 @@ export function stat(options: StatOptions): PanelBuilder {
     .textMode(options.queries.length > 1 ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Value)
     .thresholds(new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([{ value: null, color }]))
   if (options.decimals !== undefined) panel.decimals(options.decimals)
-  if (options.queries.some(([, query]) => query.includes('$__interval'))) panel.interval(MEAN).maxDataPoints(POINTS_MAX)
+  const needs = language.numberInterval(options.queries.map(([, query]) => query))
+  if (needs !== undefined) panel.interval(needs.interval).maxDataPoints(POINTS_MAX)
   return panel
 }
 
@@ -79,7 +84,7 @@ function reduce(calculation: string): cog.Builder<common.ReduceDataOptions> {
 }
 
 export interface SeriesOptions extends Common {
-  readonly queries: readonly Query[]
+  readonly queries: readonly Named[]
   /** Colours by regular expression on the series' name. */
   readonly colors?: Readonly<Record<string, string>>
   /** What is shown in place of a series' name. */
@@ -100,21 +105,25 @@ export interface SeriesOptions extends Common {
 }
 
 /** A graph over half of the width, and beside it the same of an earlier time, with the next id. */
-export function withEarlier(options: SeriesOptions): readonly (readonly [width: number, panel: PanelBuilder])[] {
+export function withEarlier(options: SeriesOptions): readonly (readonly [width: number, panel: Panel])[] {
   return [
     [12, series(options)],
     [12, series({ ...options, id: options.id + 1, shifted: true })],
   ]
 }
 
-export function series(options: SeriesOptions): PanelBuilder {
+export function series(options: SeriesOptions): Panel {
+  return (language) => seriesIn(language, options)
+}
+
+function seriesIn(language: Language, options: SeriesOptions): PanelBuilder {
   const { calculations = ['mean', 'max'], interval = STEP } = options
   const panel = new SeriesBuilder()
     .id(options.id)
     .title(options.shifted ? `${options.title}, $shift earlier` : options.title)
     .description(options.description)
-    .datasource(DATASOURCE)
-    .targets(targets(options.queries, false))
+    .datasource(datasource(language))
+    .targets(targets(language, options.queries))
     .interval(interval)
     .unit(options.unit)
     .lineWidth(1)
@@ -166,7 +175,7 @@ export interface Column {
 }
 
 export interface TableOptions extends Omit<Common, 'unit'> {
-  readonly query: string
+  readonly query: Query
   /** In the order shown. */
   readonly columns: readonly Column[]
   /** Name of the column, largest first. */
@@ -176,30 +185,37 @@ export interface TableOptions extends Omit<Common, 'unit'> {
 }
 
 /** Columns come from Grafana in any order, so they are always put in order by name. */
-export function table(options: TableOptions): PanelBuilder {
+export function table(options: TableOptions): Panel {
+  return (language) => tableIn(language, options)
+}
+
+function tableIn(language: Language, options: TableOptions): PanelBuilder {
   const { columns, time } = options
+  const names = language.tableColumns(options.query)
+  const nameOf = (name: string) => names[name] ?? name
   const panel = new TableBuilder()
     .id(options.id)
     .title(options.title)
     .description(options.description)
-    .datasource(DATASOURCE)
-    .targets(targets([['', options.query]], true))
+    .datasource(datasource(language))
+    .targets([...language.table(options.query)])
     .noValue('-')
     .cellHeight(common.TableCellHeight.Sm)
     .sortBy([{ build: () => ({ displayName: options.sortBy, desc: true }) }])
-    .withTransformation({
-      id: 'organize',
-      options: {
-        excludeByName: time === undefined ? { Time: true } : {},
-        indexByName: Object.fromEntries(
-          [...columns.map(({ name }) => name), 'Time'].map((name, index) => [name, index]),
-        ),
-        renameByName: Object.fromEntries([
-          ...columns.map(({ name, title }) => [name, title]),
-          ...(time === undefined ? [] : [['Time', time]]),
-        ]),
-      },
-    })
+  if (language.joinsTables) panel.withTransformation({ id: 'merge', options: {} })
+  panel.withTransformation({
+    id: 'organize',
+    options: {
+      excludeByName: time === undefined ? { Time: true } : {},
+      indexByName: Object.fromEntries(
+        [...columns.map(({ name }) => nameOf(name)), 'Time'].map((name, index) => [name, index]),
+      ),
+      renameByName: Object.fromEntries([
+        ...columns.map(({ name, title }) => [nameOf(name), title]),
+        ...(time === undefined ? [] : [['Time', time]]),
+      ]),
+    },
+  })
   for (const column of columns) {
     const properties = [
       ...(column.unit === undefined ? [] : [{ id: 'unit', value: column.unit }]),
@@ -227,6 +243,6 @@ function dataLink({ title, url }: { readonly title: string; readonly url: string
   return { title: link.title, url: link.url, targetBlank: false } as sdk.DashboardLink
 }
 
-export function text(id: number, title: string, description: string, content: string): PanelBuilder {
-  return new TextBuilder().id(id).title(title).description(description).mode(TextMode.Markdown).content(content)
+export function text(id: number, title: string, description: string, content: string): Panel {
+  return () => new TextBuilder().id(id).title(title).description(description).mode(TextMode.Markdown).content(content)
 }

@@ -2,16 +2,16 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
+import { series, stat, table, withEarlier } from './panels.ts'
 import {
   bitsPerSecondBothWays,
   bothPeriods,
+  type Condition,
   countRows,
   EDGE_BYTES,
-  EDGES,
   ENDPOINT_IS_NODE,
   type From,
   kindIs,
-  NODES,
   OF_NODES,
   overTime,
   percentile95,
@@ -19,17 +19,16 @@ import {
   selectCounted,
   sum,
   topRows,
-} from './influxql.ts'
-import { series, stat, table, withEarlier } from './panels.ts'
+} from './query.ts'
 import { direct, directAndRelayed, relayedShare, relayShare, relayShareOverTime } from './relay.ts'
 import { common, node, shift, topn } from './variables.ts'
 import { BEFORE, DERP_REGIONS, EDGE_ONCE, NO_TRAFFIC, P95, PHYSICAL, RELAYED, SENT_ONCE, toNode } from './words.ts'
 
-const RELAY = '"path" =~ /^derp-/'
+const RELAY: Condition = { tag: 'path', begins: 'derp-' }
 
 export function paths() {
-  const physical: From = { from: NODES, where: [kindIs('physical'), OF_NODES] }
-  const relayed: From = { from: EDGES, where: [kindIs('physical'), RELAY, ENDPOINT_IS_NODE] }
+  const physical: From = { from: 'nodes', where: [kindIs('physical'), OF_NODES] }
+  const relayed: From = { from: 'edges', where: [kindIs('physical'), RELAY, ENDPOINT_IS_NODE] }
   const about = `${SENT_ONCE} ${PHYSICAL} ${RELAYED}`
   const ofEdges = `${EDGE_ONCE} ${PHYSICAL}`
 
@@ -144,12 +143,10 @@ export function paths() {
               id: 30,
               title: 'Relay share of each node',
               description: `Percent of the bytes that each device sent through relays. ${about}`,
-              query: selectCounted(
-                `${relayedShare}, ${sum('derp_tx_bytes', 'relayed')}, ${sum('tx_bytes', 'sent')}`,
-                'sent',
-                ['share', 'relayed'],
-                { ...physical, by: ['node_name', 'node'] },
-              ),
+              query: selectCounted([sum('tx_bytes', 'sent'), relayedShare, sum('derp_tx_bytes', 'relayed')], {
+                ...physical,
+                by: ['node_name', 'node'],
+              }),
               columns: [
                 columns.nodeName,
                 { name: 'share', title: 'Relay share', unit: 'percent', decimals: 1, bar: true },

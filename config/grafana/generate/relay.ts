@@ -1,13 +1,14 @@
 /** How much goes through relays: panels that the overview, the paths and a device's own page share. Kind physical only, from rows of nodes. */
-import { bitsPerSecond, bothPeriods, type From, overTime, select, share } from './influxql.ts'
-import { type PanelBuilder, type SeriesOptions, series, stat } from './panels.ts'
+
+import { type Panel, type SeriesOptions, series, stat } from './panels.ts'
+import { bitsPerSecond, bothPeriods, type Column, type From, overTime, select, share } from './query.ts'
 import { BEFORE, PATH_COLORS } from './words.ts'
 
 export const relayedShare = share('derp_tx_bytes', 'tx_bytes', 'share')
 /** What went directly: the rest. */
-export const direct = (per: string) => `(sum("tx_bytes") - sum("derp_tx_bytes")) * ${per} AS "direct"`
+export const direct = (per: string): Column => [`(sum("tx_bytes") - sum("derp_tx_bytes")) * ${per}`, 'direct']
 
-export function relayShare(id: number, description: string, physical: From): PanelBuilder {
+export function relayShare(id: number, description: string, physical: From): Panel {
   return stat({
     id,
     title: 'Relay share',
@@ -19,7 +20,7 @@ export function relayShare(id: number, description: string, physical: From): Pan
   })
 }
 
-export function relayShareOverTime(id: number, title: string, description: string, physical: From): PanelBuilder {
+export function relayShareOverTime(id: number, title: string, description: string, physical: From): Panel {
   return series({
     id,
     title,

@@ -2,24 +2,22 @@
  * and whom they reach is in the edges, which do not say through which device. */
 import * as columns from './columns.ts'
 import type { Band } from './frame.ts'
+import { type Column, type Panel, type SeriesOptions, stat, table, withEarlier } from './panels.ts'
 import {
   bitsPerSecond,
   bothPeriods,
   countRows,
   EDGE_BYTES,
-  EDGES,
   type From,
   IS_MATCHED,
   kindIs,
-  NODES,
   overTime,
   percentile95,
   roleIs,
   select,
   sum,
   topRows,
-} from './influxql.ts'
-import { type Column, type PanelBuilder, type SeriesOptions, stat, table, withEarlier } from './panels.ts'
+} from './query.ts'
 import { BEFORE, CARRIED, EDGE_ONCE, NO_TRAFFIC, P95 } from './words.ts'
 
 export interface Routed {
@@ -29,7 +27,7 @@ export interface Routed {
   readonly device: string
   /** `Subnet routers` */
   readonly devices: string
-  /** Condition on the variable that chooses devices. */
+  /** The variable that chooses devices. */
   readonly chosen: string
 }
 
@@ -38,11 +36,11 @@ const download: Column = { name: 'download', title: 'Download', unit: 'decbytes'
 const upload: Column = { name: 'upload', title: 'Upload', unit: 'decbytes' }
 
 function carriedBy({ kind, role, chosen }: Routed): From {
-  return { from: NODES, where: [kindIs(kind), roleIs(role), chosen] }
+  return { from: 'nodes', where: [kindIs(kind), roleIs(role), { tag: 'node_name', chosen }] }
 }
 
 /** Five numbers, 24 columns wide. */
-function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
+function numbers(routed: Routed): readonly (readonly [number, Panel])[] {
   const view = carriedBy(routed)
   const about = `Kind ${routed.kind} only. ${CARRIED}`
   const volume = (id: number, title: string, field: string) =>
@@ -91,7 +89,7 @@ function numbers(routed: Routed): readonly (readonly [number, PanelBuilder])[] {
         queries: [
           [
             'clients',
-            countRows('clients', { from: NODES, where: [kindIs(routed.kind), roleIs('client')], by: ['node'] }),
+            countRows('clients', { from: 'nodes', where: [kindIs(routed.kind), roleIs('client')], by: ['node'] }),
           ],
         ],
       }),
@@ -124,7 +122,7 @@ export function routedBands(routed: Routed): readonly Band[] {
 }
 
 /** How much each device carries. */
-export function loadOf(routed: Routed): PanelBuilder {
+export function loadOf(routed: Routed): Panel {
   return table({
     id: 20,
     title: `Load of the ${routed.device}s`,
@@ -150,13 +148,13 @@ export interface EdgeTable {
 }
 
 /** The largest edges of the kind, of all devices that carry it. */
-export function edgesOf({ kind, device }: Routed, { id, title, description, by }: EdgeTable): PanelBuilder {
+export function edgesOf({ kind, device }: Routed, { id, title, description, by }: EdgeTable): Panel {
   return table({
     id,
     title,
     description: `${description} Kind ${kind} only, whichever ${device} carried it. ${EDGE_ONCE}`,
     query: topRows(EDGE_BYTES, {
-      from: EDGES,
+      from: 'edges',
       where: [kindIs(kind), IS_MATCHED],
       by: by.map(({ name }) => name),
     }),

@@ -1,8 +1,8 @@
 /** Subnet routers: how much each carries, for whom, to which hosts behind it. */
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
-import { DST_IS_SERVICE, EDGE_BYTES, EDGES, IS_MATCHED, OF_SERVICES, topRows } from './influxql.ts'
 import { table } from './panels.ts'
+import { DST_IS_SERVICE, EDGE_BYTES, IS_MATCHED, OF_SERVICES, topRows } from './query.ts'
 import { edgesOf, loadOf, type Routed, routedBands } from './routed.ts'
 import { common, router, shift, topn } from './variables.ts'
 import { EDGE_ONCE, EDGE_WAYS, toNode, toOwner } from './words.ts'
@@ -12,7 +12,7 @@ const SUBNET: Routed = {
   role: 'router',
   device: 'subnet router',
   devices: 'Subnet routers',
-  chosen: '"node_name" =~ /^$router$/',
+  chosen: 'router',
 }
 const from = { ...columns.from, link: toNode }
 const to = columns.tag('dst_name', 'To')
@@ -67,7 +67,7 @@ export function subnetRouters() {
               title: 'Top $topn Tailscale Services',
               description: `Traffic to service addresses, which belong to no device. Clients call it subnet if the address is among their routes, else exit. ${EDGE_WAYS} ${EDGE_ONCE}`,
               query: topRows(EDGE_BYTES, {
-                from: EDGES,
+                from: 'edges',
                 where: [OF_SERVICES, IS_MATCHED, DST_IS_SERVICE],
                 by: ['src_name', 'dst_name', 'kind', 'port'],
               }),

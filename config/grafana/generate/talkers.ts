@@ -3,37 +3,34 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import * as columns from './columns.ts'
 import { dashboardOf } from './frame.ts'
+import { type SeriesOptions, stat, table, withEarlier } from './panels.ts'
 import {
   BOTH_WAYS,
   bitsPerSecond,
   bothPeriods,
   EDGE_BYTES,
-  EDGE_SUMS,
-  EDGES,
   ENDPOINT_IS_NODE,
   ENDPOINT_IS_OWNED,
   type From,
   IS_MATCHED,
   NODE_BYTES,
-  NODES,
   OF_KIND,
   OF_NODES,
   overTime,
   percentile95,
   select,
   topRows,
-} from './influxql.ts'
-import { type SeriesOptions, stat, table, withEarlier } from './panels.ts'
+} from './query.ts'
 import { common, endpoint, kind, node, owner, shift, topn } from './variables.ts'
 import { BEFORE, EDGE_ONCE, EDGE_WAYS, ONE_KIND, P95, REPORTER_VIEW, toTalkersOf, WHOLE_STEPS } from './words.ts'
 
 export function talkers() {
-  const chosen: From = { from: EDGE_SUMS, where: [OF_KIND, IS_MATCHED, ENDPOINT_IS_NODE, ENDPOINT_IS_OWNED] }
+  const chosen: From = { from: 'edge_sums', where: [OF_KIND, IS_MATCHED, ENDPOINT_IS_NODE, ENDPOINT_IS_OWNED] }
   const pair: From = {
-    from: EDGES,
-    where: [OF_KIND, IS_MATCHED, '"src_name" =~ /^${src:regex}$/ AND "dst_name" =~ /^${dst:regex}$/'],
+    from: 'edges',
+    where: [OF_KIND, IS_MATCHED, { tag: 'src_name', text: 'src' }, { tag: 'dst_name', text: 'dst' }],
   }
-  const reporters: From = { from: NODES, where: [OF_KIND, OF_NODES, '"owner" =~ /^$owner$/'] }
+  const reporters: From = { from: 'nodes', where: [OF_KIND, OF_NODES, { tag: 'owner', chosen: 'owner' }] }
   const about = `${EDGE_ONCE} ${ONE_KIND}`
   const ofPair = `Of the pair that is chosen by a click on "From" or "To" in the tables. ${about}`
 
@@ -54,7 +51,7 @@ export function talkers() {
       title,
       description: `Total over the period. ${ofPair} ${BEFORE}`,
       unit: 'decbytes',
-      queries: bothPeriods((of) => select(`${bytes} AS "bytes"`, of), pair),
+      queries: bothPeriods((of) => select([bytes, 'bytes'], of), pair),
     })
 
   return dashboardOf({
@@ -158,8 +155,8 @@ export function talkers() {
               unit: 'decbytes',
               decimals: 0,
               queries: [
-                ['there', select('sum("tx_bytes") / sum("tx_pkts") AS "bytes"', pair)],
-                ['back', select('sum("rx_bytes") / sum("rx_pkts") AS "bytes"', pair)],
+                ['there', select(['sum("tx_bytes") / sum("tx_pkts")', 'bytes'], pair)],
+                ['back', select(['sum("rx_bytes") / sum("rx_pkts")', 'bytes'], pair)],
               ],
             }),
           ],

@@ -1,35 +1,45 @@
 /** Variables of the dashboards. The same name means the same everywhere, so that links can carry them along. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
+
+import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import * as sdk from '@grafana/grafana-foundation-sdk/dashboard'
-import { NODES_KEPT, OF_NODES, OF_TAILNET, roleIs } from './influxql.ts'
+import type { Language } from './language.ts'
+import { DS } from './panels.ts'
+import { type Condition, OF_NODES, OF_TAILNET, roleIs } from './query.ts'
 
-const DATASOURCE_UID = 'tailflux-influxdb'
-/** Data source of all panels. */
-export const DS = '${ds}'
+/** A variable as it is defined; undefined where a language has no need of it. */
+export type Variable = (language: Language) => cog.Builder<sdk.VariableModel> | undefined
 
-const source = () =>
+const source: Variable = ({ type, uid, datasourceText }) =>
   new sdk.DatasourceVariableBuilder('ds')
     .label('Data source')
-    .type('influxdb')
-    .current({ text: DATASOURCE_UID, value: DATASOURCE_UID })
-    .description('The InfluxDB that tailflux writes to.')
+    .type(type)
+    .current({ text: uid, value: uid })
+    .description(datasourceText)
 
 const ALL = { text: 'All', value: '$__all' }
 
-function query(name: string, text: string): sdk.QueryVariableBuilder {
+function query({ type }: Language, name: string, text: string): sdk.QueryVariableBuilder {
   return new sdk.QueryVariableBuilder(name)
-    .datasource({ type: 'influxdb', uid: DS })
+    .datasource({ type, uid: DS })
     .query(text)
     .definition(text)
     .refresh(sdk.VariableRefresh.OnTimeRangeChanged)
 }
 
-function tagValues(name: string, label: string, text: string): sdk.QueryVariableBuilder {
-  return query(name, text).label(label).sort(sdk.VariableSort.NaturalAsc)
+interface TagValues {
+  readonly name: string
+  readonly label: string
+  readonly tag: string
+  readonly where: readonly Condition[]
 }
 
-const tailnet = () =>
-  tagValues('tailnet', 'Tailnet', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "tailnet"`)
+function tagValues(language: Language, { name, label, tag, where }: TagValues): sdk.QueryVariableBuilder {
+  return query(language, name, language.tagValues(tag, where)).label(label).sort(sdk.VariableSort.NaturalAsc)
+}
+
+const tailnet: Variable = (language) =>
+  tagValues(language, { name: 'tailnet', label: 'Tailnet', tag: 'tailnet', where: [] })
     .includeAll(true)
     .allValue('.*')
     .current(ALL)
@@ -38,65 +48,88 @@ const tailnet = () =>
 /** Tables read minutes up to half a day, hours up to a week, and days beyond. */
 const SUMS_STEPS = 4
 
-/** What a tier of the rows is called in queries, or how long its steps are: a field of `tailflux_tier`. Chosen is the tier with the shortest steps that
- * is meant for a range this long, or for so many times as long, and still holds its beginning. */
-function ofTier(name: string, field: string, current: string, times = 1): sdk.QueryVariableBuilder {
-  const tiers = `SELECT last("max_ms") AS "m", "oldest_ms" AS "o", "${field}" AS "${field}" FROM "tailflux_tier" WHERE ${OF_TAILNET} AND time > now() - 10d GROUP BY "tier"`
-  // Grafana has no length of the range for this data source: its ends stand on both sides of the comparison.
-  const fits = `"m"${times === 1 ? '' : ` / ${times}`} + \${__from} >= \${__to} AND "o" <= \${__from}`
-  return query(name, `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`)
-    .hide(sdk.VariableHide.HideVariable)
-    .current({ text: current, value: current })
+interface OfTier {
+  readonly name: string
+  readonly field: 'edge' | 'node' | 'step' | 'mean'
+  /** Of the shortest tier. */
+  readonly current: string
+  readonly description: string
+  readonly times?: number
 }
-const edges = () => ofTier('edges', 'edge', '"tailnet_edge"').description('Edges of the tier that fits the range.')
-const edge_sums = () =>
-  ofTier('edge_sums', 'edge', '"tailnet_edge"', SUMS_STEPS).description(
-    'Edges of a tier with longer steps, for tables.',
-  )
-const nodes = () =>
-  ofTier('nodes', 'node', '"tailnet_node"').description('Rows of nodes of the tier that fits the range.')
-const step = () => ofTier('step', 'step', '1m').description('Length of a step of that tier: graphs are never finer.')
-const mean = () =>
-  ofTier('mean', 'mean', '5m').description('Length of the means of which the 95th percentile is taken.')
-const VARIABLES = { edges, edge_sums, nodes, step, mean }
+
+/** What a tier of the rows is called in queries, or how long its steps are. */
+function ofTier({ name, field, current, description, times = 1 }: OfTier): Variable {
+  return (language) => {
+    const { text, regex } = language.tier(field, times)
+    // InfluxQL has names in quotes.
+    const value = language.type === 'influxdb' && (field === 'edge' || field === 'node') ? `"${current}"` : current
+    const variable = query(language, name, text)
+      .hide(sdk.VariableHide.HideVariable)
+      .current({ text: value, value })
+      .description(description)
+    return regex === undefined ? variable : variable.regex(regex)
+  }
+}
+const VARIABLES = {
+  edges: ofTier({
+    ...{ name: 'edges', field: 'edge', current: 'tailnet_edge' },
+    description: 'Edges of the tier that fits the range.',
+  }),
+  edge_sums: ofTier({
+    ...{ name: 'edge_sums', field: 'edge', current: 'tailnet_edge', times: SUMS_STEPS },
+    description: 'Edges of a tier with longer steps, for tables.',
+  }),
+  nodes: ofTier({
+    ...{ name: 'nodes', field: 'node', current: 'tailnet_node' },
+    description: 'Rows of nodes of the tier that fits the range.',
+  }),
+  step: ofTier({
+    ...{ name: 'step', field: 'step', current: '1m' },
+    description: 'Length of a step of that tier: graphs are never finer.',
+  }),
+  mean: ofTier({
+    ...{ name: 'mean', field: 'mean', current: '5m' },
+    description: 'Length of the means of which the 95th percentile is taken.',
+  }),
+}
 
 /** The data source, the tailnet, and what the dashboard needs of the tier. */
-export const common = (...names: readonly (keyof typeof VARIABLES)[]) => [
-  source(),
-  tailnet(),
-  ...names.map((name) => VARIABLES[name]()),
+export const common = (...names: readonly (keyof typeof VARIABLES)[]): readonly Variable[] => [
+  source,
+  tailnet,
+  ...names.map((name) => VARIABLES[name]),
 ]
 
 /** Raw points: in the place of their own where retention is set. */
-export const flows = () =>
-  query('flows', `SELECT last("flow") AS "flow" FROM "tailflux_tier" WHERE ${OF_TAILNET} AND time > now() - 10d`)
-    .hide(sdk.VariableHide.HideVariable)
-    .current({ text: '"tailnet_flow"', value: '"tailnet_flow"' })
-    .description('Raw points.')
+export const flows = (): Variable => (language) =>
+  language.flows === undefined
+    ? undefined
+    : query(language, 'flows', language.flows)
+        .hide(sdk.VariableHide.HideVariable)
+        .current({ text: '"tailnet_flow"', value: '"tailnet_flow"' })
+        .description('Raw points.')
 
 /** Names of devices. With `all`, no choice means every device. */
-export const node = (all: boolean) => {
-  const variable = tagValues(
-    'node',
-    'Node',
-    `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node_name" WHERE ${OF_TAILNET}`,
-  )
-    .multi(true)
-    .description('Devices by name. Ids are in the tables.')
-  return all ? variable.includeAll(true).allValue('.*').current(ALL) : variable.includeAll(false)
-}
+export const node =
+  (all: boolean): Variable =>
+  (language) => {
+    const variable = tagValues(language, { name: 'node', label: 'Node', tag: 'node_name', where: [OF_TAILNET] })
+      .multi(true)
+      .description('Devices by name. Ids are in the tables.')
+    return all ? variable.includeAll(true).allValue('.*').current(ALL) : variable.includeAll(false)
+  }
 
 /** The ids behind the chosen names, for raw points, which have no names. */
-export const nodeIds = () =>
-  query('node_id', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node" WHERE ${OF_NODES} AND ${OF_TAILNET}`)
+export const nodeIds = (): Variable => (language) =>
+  query(language, 'node_id', language.tagValues('node', [OF_NODES, OF_TAILNET]))
     .hide(sdk.VariableHide.HideVariable)
     .multi(true)
     .includeAll(true)
     .current(ALL)
     .description('Ids of the chosen devices.')
 
-export const owner = () =>
-  tagValues('owner', 'Owner', `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "owner" WHERE ${OF_TAILNET}`)
+export const owner = (): Variable => (language) =>
+  tagValues(language, { name: 'owner', label: 'Owner', tag: 'owner', where: [OF_TAILNET] })
     .multi(true)
     .includeAll(true)
     .allValue('.*')
@@ -104,25 +137,25 @@ export const owner = () =>
     .description('Tags of a device, else its user. At either endpoint.')
 
 /** Names of the devices that carry traffic of others. */
-export const router = (name: string, label: string, role: 'router' | 'exit') =>
-  tagValues(
-    name,
-    label,
-    `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "node_name" WHERE ${roleIs(role)} AND ${OF_TAILNET}`,
-  )
-    .multi(true)
-    .includeAll(true)
-    .allValue('.*')
-    .current(ALL)
-    .description('Devices that report traffic of other devices.')
+export const router =
+  (name: string, label: string, role: 'router' | 'exit'): Variable =>
+  (language) =>
+    tagValues(language, { name, label, tag: 'node_name', where: [roleIs(role), OF_TAILNET] })
+      .multi(true)
+      .includeAll(true)
+      .allValue('.*')
+      .current(ALL)
+      .description('Devices that report traffic of other devices.')
 
 /** One endpoint of the pair that is looked at. Nothing is chosen at first. */
-export const endpoint = (name: 'src' | 'dst', label: string) =>
-  new sdk.TextBoxVariableBuilder(name)
-    .label(label)
-    .defaultValue('none chosen')
-    .current({ text: 'none chosen', value: 'none chosen' })
-    .description('A click on a pair in the tables sets it.')
+export const endpoint =
+  (name: 'src' | 'dst', label: string): Variable =>
+  () =>
+    new sdk.TextBoxVariableBuilder(name)
+      .label(label)
+      .defaultValue('none chosen')
+      .current({ text: 'none chosen', value: 'none chosen' })
+      .description('A click on a pair in the tables sets it.')
 
 function choice(name: string, label: string, values: readonly string[], current: string): sdk.CustomVariableBuilder {
   return new sdk.CustomVariableBuilder(name)
@@ -132,13 +165,13 @@ function choice(name: string, label: string, values: readonly string[], current:
     .current({ text: current, value: current })
 }
 
-export const kind = () =>
+export const kind = (): Variable => () =>
   choice('kind', 'Kind', ['virtual', 'subnet', 'exit'], 'virtual').description(
     'virtual: between devices; subnet: through subnet routers; exit: through exit nodes. One at a time: they are never added up.',
   )
-export const topn = () =>
+export const topn = (): Variable => () =>
   choice('topn', 'Rows', ['5', '10', '25', '50'], '10').description('How many rows the top tables show.')
-export const shift = () =>
+export const shift = (): Variable => () =>
   choice('shift', 'Compare with', ['1d', '7d', '28d'], '1d').description(
     'How much earlier the panels on the right lie.',
   )
