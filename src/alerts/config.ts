@@ -88,8 +88,7 @@ export function alertsFaults(
 ): { path: (string | number)[]; text: string }[] {
   const faults: { path: (string | number)[]; text: string }[] = []
   config.rules.forEach(({ rule }, index) => {
-    const wantsPort =
-      rule.by.includes('port') || rule.where.port || (rule.form.is === 'distinct' && rule.form.of === 'port')
+    const wantsPort = rule.by.includes('port') || rule.where.port || rule.form.needs.distinct?.of === 'port'
     if (others.ports === 'none' && wantsPort) {
       faults.push({
         path: ['rules', index],

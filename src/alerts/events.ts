@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import type { Transition } from './judge.ts'
 import { keyOfValues } from './series.ts'
-import { renderSummary, thresholdText, valueText } from './summary.ts'
+import { renderSummary } from './summary.ts'
 
 const SECOND = 1_000_000_000n
 
@@ -24,8 +24,8 @@ export function eventLine({ alert, group, is, change, mark }: Transition, tailne
       title: `${rule.title}: ${is}`,
       text: renderSummary(rule, { tailnet, group, value: firedValue, over: is === 'resolved' ? mark : undefined }),
       tags: `alert,${rule.name},${is}`,
-      value: valueText(rule, firedValue),
-      threshold: thresholdText(rule),
+      value: rule.form.valueText(firedValue),
+      threshold: rule.form.thresholdText,
       refuted: change === 'refuted',
       ...(is === 'resolved' ? { fired: mark.firedNs } : {}),
     },

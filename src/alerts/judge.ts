@@ -135,7 +135,7 @@ export function createJudge(
   }
 
   function valueAt(state: RuleState, alert: Alert | undefined, id: number, atNs: bigint): number | undefined {
-    if (state.rule.form.is !== 'new') return state.meter.valueAt(id, atNs)
+    if (state.rule.old.is !== 'new') return state.meter.valueAt(id, atNs)
     if (alert === undefined) return undefined
     return atNs >= alert.seenNs && atNs < alert.seenNs + state.rule.windowNs ? 1 : 0
   }
@@ -144,19 +144,19 @@ export function createJudge(
   function judgeOne(state: RuleState, id: number, atNs: bigint, value: number | undefined, before: Mark): Mark {
     const { rule } = state
     const isFiring = before.state === 'firing'
-    const complete = rule.form.is === 'new' || isComplete(state, atNs)
+    const complete = rule.old.is === 'new' || isComplete(state, atNs)
     const verdict =
       value === undefined
         ? complete && isGone(state, id, atNs)
           ? 'clear'
           : 'hold'
-        : headlineOf(rule.form, { value, complete, isFiring })
+        : headlineOf(rule.old, { value, complete, isFiring })
     if (verdict !== 'breach' && !state.alerts.has(id)) return before
     const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
     if (mark === before && !state.alerts.has(id)) return before
     const alert = alertOf(state, id)
     alert.value = value ?? 0
-    if (mark !== before && before.state === 'inactive' && rule.form.is !== 'new')
+    if (mark !== before && before.state === 'inactive' && rule.old.is !== 'new')
       alert.group = groupOf(rule, alert.values, people)
     return mark
   }
@@ -184,7 +184,7 @@ export function createJudge(
       const is = turnOf(mark, before)
       if (is) tell(alert, is, 'new', mark, alert.value)
     }
-    if (state.rule.form.is !== 'new') state.meter.breaches(atNs, judge)
+    if (state.rule.old.is !== 'new') state.meter.breaches(atNs, judge)
     for (const [id, alert] of [...state.alerts]) {
       if (!judged.has(id)) judge(id, valueAt(state, alert, id, atNs))
     }
@@ -246,8 +246,8 @@ export function createJudge(
   function look(state: RuleState, watermarkNs: bigint): void {
     const { rule, reading } = state
     const { seen } = reading
-    if (rule.form.is !== 'new' || seen === undefined) return
-    const memoryNs = BigInt(rule.form.memoryMs) * 1_000_000n
+    if (rule.old.is !== 'new' || seen === undefined) return
+    const memoryNs = BigInt(rule.old.memoryMs) * 1_000_000n
     for (const { key, names, piece } of seen.sightings.take(Number((watermarkNs - graceNs) / rule.stepNs))) {
       const seenNs = BigInt(piece + 1) * rule.stepNs
       const fromNs = seenNs - memoryNs
@@ -286,7 +286,7 @@ export function createJudge(
     filled(fromNs) {
       for (const state of rules) {
         const ids = new Set(state.alerts.keys())
-        const { is } = state.rule.form
+        const { is } = state.rule.old
         // Above a threshold a gap hid nothing that is not added now; these could not be judged at all.
         if (is !== 'above' && is !== 'quota' && is !== 'distinct' && is !== 'new')
           for (const id of state.reading.scope.series.ids()) ids.add(id)

@@ -1,7 +1,8 @@
 /** What a rule compares, at any step: the number for one group, and all groups whose number breaches. Steps are ends of pieces of time. */
 import { MS } from '../base/clock.ts'
+import { OFFSET_OF } from './old-form.ts'
 import type { People } from './people.ts'
-import { OFFSET_OF, periodStart } from './rules/rule.ts'
+import { periodStart } from './rules/rule.ts'
 import type { Reading } from './scope.ts'
 
 export interface Meter {
@@ -25,7 +26,7 @@ const UNKNOWN = -1
 
 export function createMeter(reading: Reading, people: People): Meter {
   const { rule, scope, main, derp, present, distinct } = reading
-  const { form, stepNs } = rule
+  const { old: form, stepNs } = rule
   const pieces = (ns: bigint) => Number(ns / stepNs)
   const windowPieces = pieces(rule.windowNs)
   const offsetPieces = form.is === 'ratio' ? pieces(OFFSET_OF[form.previous]) : 0

@@ -5,9 +5,11 @@ import { MINUTE } from '../base/clock.ts'
 import { KINDS } from '../source/parse/message.ts'
 import type { Measure } from './amount.ts'
 import { createDistinct, type Distinct } from './distinct.ts'
+import { isByNode, spanOf } from './old-form.ts'
 import { createMatcher } from './patterns.ts'
 import { createPresence, type Presence } from './presence.ts'
-import { isByNode, type Rule, spanOf, type Where } from './rules/rule.ts'
+import type { Rule } from './rules/rule.ts'
+import type { Where } from './rules/scope.ts'
 import { createSeriesTable, type SeriesTable } from './series.ts'
 import { createSightings, type Sightings } from './sightings.ts'
 import { createSums, type Sums } from './sums.ts'
@@ -101,7 +103,7 @@ function scopeOf(rule: Rule, scopes: Map<string, Scope>, limits: ScopeLimits): S
   const byNode = isByNode(rule)
   const where = collectedWhere(rule)
   const kinds = rule.kinds.reduce((bits, kind) => bits | (1 << KINDS.indexOf(kind)), 0)
-  const question = { byNode, kinds, by: rule.by, isRouter: rule.isRouter, where, new: rule.form.is === 'new' }
+  const question = { byNode, kinds, by: rule.by, isRouter: rule.isRouter, where, new: rule.old.is === 'new' }
   const id = createHash('sha256').update(JSON.stringify(question)).digest('hex').slice(0, 16)
   const known = scopes.get(id)
   if (known) return known
@@ -141,13 +143,13 @@ function collectedWhere(rule: Rule): Where {
 }
 
 function isJudgedByNode(rule: Rule): boolean {
-  const { form, by } = rule
+  const { old: form, by } = rule
   if (form.is === 'new' || form.is === 'distinct' || !by.includes('node')) return false
   return by.every((dim) => dim === 'node' || dim === 'owner' || dim === 'kind')
 }
 
 function readingOf(rule: Rule, scope: Scope, limits: ScopeLimits): Reading {
-  const { form } = rule
+  const { old: form } = rule
   const keepNs = spanOf(rule) + limits.latenessNs
   const isSum = form.is !== 'new' && form.is !== 'distinct'
   const sums = (sum: Sum) => summed(scope, sum, rule.stepNs, keepNs)

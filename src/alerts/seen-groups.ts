@@ -32,7 +32,7 @@ export function createSeenGroups(scope: Scope, known: Known): Groups {
     const names: string[] = []
     for (const dim of by) {
       const end = dim === 'src' ? both[0] : dim === 'dst' ? both[1] : undefined
-      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim, keys, at)
+      const value = dim === 'src' || dim === 'dst' ? '' : dimValue(dim as 'node', keys, at)
       ids.push(end?.id ?? value)
       names.push(end?.name ?? value)
     }

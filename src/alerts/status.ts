@@ -5,7 +5,7 @@ import { NEVER, type State } from './machine.ts'
 import type { DispatcherStatus } from './notify/dispatcher.ts'
 import { timeOf } from './notify/notifier.ts'
 import { OVERFLOW } from './series.ts'
-import { type GroupLabels, renderSummary, thresholdText, valueText } from './summary.ts'
+import { type GroupLabels, renderSummary } from './summary.ts'
 
 export interface AlertStatus {
   /** Of the rule. */
@@ -99,8 +99,8 @@ function alertStatus(alert: Alert, tailnet: string, nowNs: bigint): AlertStatus 
     state: mark.state === 'inactive' ? 'resolved' : mark.state,
     text: renderSummary(rule, { tailnet, group, value, over: isEnded ? mark : undefined }),
     labels: group,
-    value: valueText(rule, value),
-    threshold: thresholdText(rule),
+    value: rule.form.valueText(value),
+    threshold: rule.form.thresholdText,
     since: timeOf(mark.state === 'pending' ? mark.activeNs : mark.firedNs),
     until: isEnded ? timeOf(mark.resolvedNs) : null,
   }

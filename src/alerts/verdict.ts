@@ -1,7 +1,7 @@
 /** From a number to a verdict. `complete`: all of the time that the number is about was read. What a gap in it can only make larger is
  * judged all the same: more than too much is too much. */
 import type { Verdict } from './machine.ts'
-import type { Form } from './rules/rule.ts'
+import type { OldForm as Form } from './old-form.ts'
 
 export interface Judged {
   /** NaN: there is nothing to compare (too little traffic, none before). */

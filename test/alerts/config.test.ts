@@ -69,7 +69,7 @@ test('all faults of all rules at once, with the name of each', () => {
       { name: 'z', above: '1GB', below: '2GB' },
       { name: 'z', silentFor: '30m', within: '20m', window: '3m' },
       { name: 'w', above: '1GB', window: '25h1m', summary: 'a {foo}', labels: { 'a-b': 'x', severity: 'q' } },
-      { name: 'v', above: '1GB', by: 'pair', measure: 'bytes' },
+      { name: 'v', above: '1GB', by: 'owner', measure: 'bytes' },
       { name: 'u', above: '1GB', kind: ['virtual', 'exit'] },
       { name: 't', above: '1GB', measure: 'tx_pkts' },
       { name: 's', above: '1GB', recoverBelow: '2GB' },

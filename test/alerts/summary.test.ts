@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alertsSchema } from '../../src/alerts/config.ts'
-import { defaultSummaries, renderSummary } from '../../src/alerts/summary.ts'
+import { FORM_NAMES } from '../../src/alerts/rules/rule-keys.ts'
+import { renderSummary } from '../../src/alerts/summary.ts'
 import { MINUTE } from '../../src/base/clock.ts'
 
 const NODE = { node: 'n1CNTRL', node_name: 'exit-1' }
@@ -28,7 +29,7 @@ const CASES: readonly [rule: object, group: object, value: number, firing: strin
     { by: 'pair', above: '1GB' },
     PAIR,
     2e9,
-    'laptop-anna sent 2 GB to files in 15 min (limit 1 GB)',
+    'laptop-anna and files exchanged 2 GB in 15 min (limit 1 GB)',
     'laptop-anna to files is back below the limit (was 2 GB in 15 min, limit 1 GB)',
   ],
   [
@@ -51,6 +52,20 @@ const CASES: readonly [rule: object, group: object, value: number, firing: strin
     2e9,
     'exit-1 sent 2 GB to files in 15 min (limit 1 GB)',
     'exit-1 to files is back below the limit (was 2 GB in 15 min, limit 1 GB)',
+  ],
+  [
+    { by: 'network', kind: 'subnet', above: '1GB' },
+    { network: 'office' },
+    2e9,
+    'office received 2 GB in 15 min (limit 1 GB)',
+    'office is back below the limit (was 2 GB in 15 min, limit 1 GB)',
+  ],
+  [
+    { by: ['node', 'network'], kind: 'subnet', measure: 'rx_bytes', above: '1GB' },
+    { ...NODE, network: 'office' },
+    2e9,
+    'exit-1 received 2 GB from office in 15 min (limit 1 GB)',
+    'exit-1 office is back below the limit (was 2 GB in 15 min, limit 1 GB)',
   ],
   [
     { by: 'total', above: '1TB' },
@@ -145,17 +160,8 @@ test('each form has its own sentence while it fires, and another one when it is 
     assert.equal(renderSummary(rule, { tailnet: 'default', group, value }), firing)
     assert.equal(renderSummary(rule, { tailnet: 'default', group, value, over }), resolved)
   }
-  const forms = new Set(CASES.map(([given]) => ruleOf(given).form.is))
-  assert.deepEqual([...forms].toSorted(), [
-    'above',
-    'below',
-    'distinct',
-    'new',
-    'quota',
-    'ratio',
-    'relayShare',
-    'silent',
-  ])
+  const forms = new Set(CASES.map(([given]) => ruleOf(given).form.name))
+  assert.deepEqual([...forms].toSorted(), FORM_NAMES.toSorted())
 })
 
 test('an alert that late records disprove says so, and is not over', () => {
@@ -180,8 +186,7 @@ test("a rule's own summary is used for both, and placeholders mean what they say
 test('what a rule has by default has no placeholder that it does not know', () => {
   for (const [given, group, value] of CASES) {
     const rule = ruleOf(given)
-    const { firing, resolved } = defaultSummaries(rule)
-    assert.deepEqual(rule.summaries, { firing, resolved })
+    assert.deepEqual(rule.summaries, rule.form.summaries)
     for (const over of [undefined, { firedNs: FIRED, resolvedNs: FIRED }, { firedNs: 0n, resolvedNs: 0n }])
       assert.doesNotMatch(renderSummary(rule, { tailnet: 'default', group, value, over }), /[{}]|undefined|NaN/)
   }

@@ -4,9 +4,9 @@
 
 import { TAILNET_ADDRESS } from '../../base/tailnet-address.ts'
 import { isBytes } from '../amount.ts'
+import type { Chain } from '../forms/form.ts'
 import { toInfluxQL } from '../patterns.ts'
-import type { Form, Rule } from '../rules/rule.ts'
-import { OFFSET_OF } from '../rules/rule.ts'
+import type { Rule } from '../rules/rule.ts'
 import { noSource, sourceOf } from './rule-source.ts'
 
 export interface QueryOptions {
@@ -20,91 +20,26 @@ export interface QueryOptions {
 /** Rows of a minute stand at its begin, and come when everything logged from there to 30 s after its end is read. */
 const ROWS_DELAY_SECONDS = 90
 
-/** One query, and the range that `$timeFilter` stands for: seconds before the present. */
-interface Query {
-  readonly text: string
-  readonly fromSeconds: number
-  readonly toSeconds: number
-}
-
-/** Numbers from queries (`A`, `B`), their last values (`C`, `D`), and what is compared. */
-export interface Chain {
-  readonly queries: readonly Query[]
-  /** Over the last values `$C` and `$D`; undefined: the last value of the one query is compared. */
-  readonly math: string | undefined
-  readonly compare: 'gt' | 'lt'
-  readonly threshold: number
-  /** A firing alert stays until the number is beyond this one; undefined: until it no longer breaches. */
-  readonly recover: number | undefined
-}
-
 /** Why Grafana cannot have the rule; undefined when it can. */
 export function unexportable(rule: Rule): string | undefined {
-  if (rule.form.is === 'new') return 'newFor needs a history of everything that was seen: only the service evaluates it'
-  if (rule.form.is === 'quota' && rule.form.per === 'month')
-    return 'InfluxQL has no months: only the service evaluates a monthly quota'
-  return noSource(rule)
+  return rule.form.unexportable ?? noSource(rule)
 }
 
 export function chainOf(rule: Rule, options: QueryOptions): Chain {
-  const { form } = rule
   const window = seconds(rule.windowNs)
   const { measurement, tags } = sourceOf(rule)
   const delay = measurement === 'tailnet_flow' ? options.delaySeconds : rowsDelay(options)
-  const from = (condition: string, select: string, groups: readonly string[]) =>
-    `SELECT ${select} FROM ${options.from(measurement)} WHERE ${[...conditions(rule, options), condition].join(' AND ')}${groupBy(groups)}`
-  const query = (text: string, length = window): Query => ({ text, fromSeconds: length + delay, toSeconds: delay })
   const ago = (length: number) => `now() - ${length}s`
-  const between = (offset: number) => `time >= ${ago(offset + window + delay)} AND time < ${ago(offset + delay)}`
-
-  switch (form.is) {
-    case 'above':
-      return single(query(from('$timeFilter', sumOf(rule), tags)), form)
-    case 'quota':
-      return {
-        ...single(query(from('$timeFilter', sumOf(rule), ['time(1d)', ...tags]).concat(' fill(0)'), 86_400), form),
-        recover: undefined,
-      }
-    case 'below':
-    case 'silent': {
-      // Groups that were there lately and are not in the window count as zero.
-      const within = Number(form.withinMs) / 1000
-      const now = from(between(0), `${form.is === 'silent' ? 'sum("flows")' : sumOf(rule)} AS "v"`, tags)
-      const zero = from('$timeFilter', '0 * sum("tx_bytes") AS "v"', tags)
-      return {
-        queries: [query(`SELECT sum("v") FROM (${now}), (${zero})${groupBy(tags)}`, within)],
-        math: undefined,
-        compare: 'lt',
-        threshold: form.is === 'silent' ? 1 : form.threshold,
-        recover: form.is === 'below' && form.recover > form.threshold ? form.recover : undefined,
-      }
-    }
-    case 'distinct': {
-      const item = form.of === 'port' ? 'port' : 'dst_name'
-      // A row that is no longer true has zeros.
-      const inner = from(`"${item}" != 'none' AND "flows" > 0 AND $timeFilter`, 'sum("flows") AS "v"', [...tags, item])
-      return single(query(`SELECT count("v") FROM (${inner})${groupBy(tags)}`), form)
-    }
-    case 'relayShare':
-      return {
-        ...single(query(from('$timeFilter', 'sum("derp_tx_bytes") + sum("derp_rx_bytes")', tags)), form),
-        queries: [
-          query(from('$timeFilter', 'sum("derp_tx_bytes") + sum("derp_rx_bytes")', tags)),
-          query(from('$timeFilter', sumOf(rule), tags)),
-        ],
-        math: `($D >= ${form.atLeast}) * 100 * $C / $D`,
-      }
-    case 'ratio': {
-      const offset = seconds(OFFSET_OF[form.previous])
-      return {
-        ...single(query(''), form),
-        queries: [query(from('$timeFilter', sumOf(rule), tags)), query(from(between(offset), sumOf(rule), tags))],
-        math: `($C >= ${form.atLeast}) * $C / $D`,
-      }
-    }
-    case 'new':
-      throw new RangeError('a rule that Grafana cannot have')
-  }
+  return rule.form.chain({
+    tags,
+    sum: sumOf(rule),
+    inRange: '$timeFilter',
+    select: (select, when, groups) =>
+      `SELECT ${select} FROM ${options.from(measurement)} WHERE ${[...conditions(rule, options), when].join(' AND ')}${groupBy(groups)}`,
+    ago: (offset) => `time >= ${ago(offset + window + delay)} AND time < ${ago(offset + delay)}`,
+    groupBy,
+    query: (text, length = window) => ({ text, fromSeconds: length + delay, toSeconds: delay }),
+  })
 }
 
 /** The 99th percentile (`p`) and the highest (`m`) of a rule's sums over the windows of the last days, per group; windows without traffic do not
@@ -119,11 +54,6 @@ export function seenQuery(rule: Rule, options: QueryOptions, days: number): stri
 /** Grafana judges at whole minutes and takes both ends of a range in: a second more, so that the row at the end is not in. */
 function rowsDelay({ delaySeconds }: QueryOptions): number {
   return Math.ceil((delaySeconds + ROWS_DELAY_SECONDS) / 60) * 60 + 1
-}
-
-function single(query: Query, form: Extract<Form, { threshold: number }>): Chain {
-  const recover = 'recover' in form && form.recover !== form.threshold ? form.recover : undefined
-  return { queries: [query], math: undefined, compare: 'gt', threshold: form.threshold, recover }
 }
 
 function sumOf(rule: Rule): string {

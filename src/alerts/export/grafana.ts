@@ -6,9 +6,10 @@ import { CollectorError } from '../../base/errors.ts'
 import { formatDuration } from '../../base/units.ts'
 import { isBytes } from '../amount.ts'
 import type { AlertsConfig } from '../config.ts'
+import type { Chain } from '../forms/form.ts'
 import type { Rule } from '../rules/rule.ts'
-import { DISTINCT_UNITS, replacePlaceholders, thresholdText, windowText } from '../summary.ts'
-import { type Chain, chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
+import { replacePlaceholders } from '../summary.ts'
+import { chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
 import { nodeNameTag, nodeTag } from './rule-source.ts'
 
 export const RULES_FILE = 'tailflux-alert-rules.yaml'
@@ -159,25 +160,15 @@ function valueRef(chain: Chain): string {
 function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
   const label = (name: string) => `{{ $labels.${name} }}`
   const value = `{{ humanize $values.${valueRef(chain)}.Value }}`
-  const { form } = rule
-  const unit =
-    form.is === 'relayShare'
-      ? ' %'
-      : form.is === 'ratio' || form.is === 'silent'
-        ? ''
-        : form.is === 'distinct'
-          ? ` ${DISTINCT_UNITS[form.of]}`
-          : isBytes(rule.measure)
-            ? 'B'
-            : ' packets'
+  const unit = chain.unit ?? (isBytes(rule.measure) ? 'B' : ' packets')
   const texts = new Map<string, string>(
     Object.entries({
       rule: rule.name,
       title: rule.title,
       severity: rule.severity,
       tailnet,
-      threshold: thresholdText(rule),
-      window: windowText(rule),
+      threshold: rule.form.thresholdText,
+      window: rule.form.windowText,
     }).map(([name, text]) => [name, literal(text)]),
   )
   texts.set('value', `${value}${unit}`)

@@ -1,6 +1,6 @@
 /** Where the database has what a rule looks at. What nodes report is in `tailnet_node`, by minute and with names. Who talked to whom is in `tailnet_edge`,
  * each byte once: `src` uses a service, `dst` offers it. What a node reports by port or protocol is in the raw points alone, which have no names. */
-import { isByNode, type Rule } from '../rules/rule.ts'
+import type { Rule } from '../rules/rule.ts'
 
 type Measurement = 'tailnet_node' | 'tailnet_edge' | 'tailnet_flow'
 
@@ -30,6 +30,7 @@ export function noSource(rule: Rule): string | undefined {
   if (isOfNodes(rule)) return undefined
   if (by.includes('owner') || where.owner)
     return 'the database has owners of nodes by kind alone: without port, proto, src and dst it can be exported'
+  if (by.includes('network') || where.network) return 'rows do not say which endpoints have a name of networks'
   if (hasEnds(rule) && (by.includes('node') || where.node) && !isCountOfPeers(rule))
     return 'rows of who talked to whom do not say who reported: use src and dst without node'
   if (measurementOf(rule) === 'tailnet_flow' && where.node)
@@ -53,8 +54,8 @@ function measurementOf(rule: Rule): Measurement {
 }
 
 /** Needs no ends, ports and protocols. A router is known by its role. */
-function isOfNodes(rule: Rule): boolean {
-  return isByNode({ ...rule, isRouter: false })
+function isOfNodes({ source }: Rule): boolean {
+  return source === 'nodes'
 }
 
 function hasEnds({ by, where }: Rule): boolean {
@@ -63,7 +64,7 @@ function hasEnds({ by, where }: Rule): boolean {
 
 /** Who contacts many others is the side that uses services. */
 function isCountOfPeers({ form }: Rule): boolean {
-  return form.is === 'distinct' && form.of === 'dst'
+  return form.needs.distinct?.of === 'peer'
 }
 
 function reportsOf(rule: Rule, measurement: Measurement): RuleSource {

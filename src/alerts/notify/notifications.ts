@@ -3,7 +3,7 @@ import { type Alert, fingerprintOf, labelsOf } from '../alert.ts'
 import type { RuleState } from '../judge.ts'
 import { NEVER } from '../machine.ts'
 import type { Orphan } from '../store-alerts.ts'
-import { renderSummary, thresholdText, valueText, windowText } from '../summary.ts'
+import { renderSummary } from '../summary.ts'
 import type { NotifiableAlert } from './dispatcher.ts'
 import { timeOf } from './notifier.ts'
 
@@ -42,9 +42,9 @@ export function notification(alert: Alert, tailnet: string): NotifiableAlert {
         title: rule.title,
         summary: summaryOf(alert, tailnet, status),
         annotations: {
-          value: valueText(rule, value),
-          threshold: thresholdText(rule),
-          window: windowText(rule),
+          value: rule.form.valueText(value),
+          threshold: rule.form.thresholdText,
+          window: rule.form.windowText,
           ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
           ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, reported late` } : {}),
         },

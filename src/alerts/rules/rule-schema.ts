@@ -2,10 +2,12 @@
 import type { z } from 'zod'
 import { MINUTE, MS } from '../../base/clock.ts'
 import { formatDuration } from '../../base/units.ts'
-import { defaultSummaries, placeholderFaults } from '../summary.ts'
+import type { Fault, FormType, Times } from '../forms/form.ts'
+import { FORMS } from '../forms/index.ts'
+import { oldFormOf } from '../old-form.ts'
+import { placeholderFaults } from '../summary.ts'
 import { type Rule, stepOf } from './rule.ts'
-import { formOf, timesOf } from './rule-form.ts'
-import { ALL_FORM_KEYS, type Fault, FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
+import { ALL_FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
 import { measureOf, scopeOf } from './rule-scope.ts'
 
 /** One rule from its settings. Adds every fault to `fault`, with the path of its key; undefined when there was one. */
@@ -23,7 +25,7 @@ export function ruleOf(given: unknown, fault: (path: PropertyKey[], text: string
     return undefined
   }
   let isGood = true
-  const rule = decide(parsed.data, (key, text) => {
+  const rule = decide(parsed.data as Keys, (key, text) => {
     isGood = false
     fault([key], text)
   })
@@ -41,28 +43,27 @@ function alsoWrong(
   if (needed.some((key) => wrong.has(key))) return
   const rest = Object.fromEntries(Object.entries(given).filter(([key]) => !wrong.has(key)))
   const parsed = keys.safeParse({ name: 'unnamed', ...rest })
-  if (parsed.success) decide(parsed.data, (key, text) => fault([key], text))
+  if (parsed.success) decide(parsed.data as Keys, (key, text) => fault([key], text))
 }
 
 function decide(given: Keys, fault: Fault): Rule | undefined {
-  const names = FORM_NAMES.filter((name) => given[name] !== undefined)
-  const [name] = names
-  if (name === undefined || names.length > 1) {
+  const forms = FORMS.filter(({ name }) => valueOf(given, name) !== undefined)
+  const [form] = forms
+  if (form === undefined || forms.length > 1) {
     fault(
-      name ?? 'name',
-      `a rule has exactly one of ${FORM_NAMES.join(', ')}${name ? `, not ${names.join(' and ')}` : ''}`,
+      form?.name ?? 'name',
+      `a rule has exactly one of ${FORM_NAMES.join(', ')}${form ? `, not ${forms.map(({ name }) => name).join(' and ')}` : ''}`,
     )
     return undefined
   }
   for (const key of ALL_FORM_KEYS) {
-    if (given[key] !== undefined && !(FORM_KEYS[name] as readonly string[]).includes(key)) {
-      const owner = FORM_NAMES.filter((one) => (FORM_KEYS[one] as readonly string[]).includes(key))
-      fault(key, `belongs to ${owner.join(', ')}, and this rule is one of ${name}`)
+    if (valueOf(given, key) !== undefined && !(key in form.keys)) {
+      const owners = FORMS.filter(({ keys }) => key in keys).map(({ name }) => name)
+      fault(key, `belongs to ${owners.join(', ')}, and this rule is one of ${form.name}`)
     }
   }
-  if (name === 'newFor' && given.for > 0) fault('for', 'has no meaning for newFor: a new group is reported at once')
-  const scope = scopeOf(given, name, fault)
-  const { windowNs, spanNs, lengths } = timesOf(given, name, fault)
+  const scope = scopeOf(given, form, fault)
+  const { windowNs, spanNs, lengths } = form.times?.(given, fault) ?? windowTimes(given, form, fault)
   const stepNs = stepOf(spanNs, lengths)
   if (stepNs === undefined) {
     fault(
@@ -70,27 +71,37 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
       `cannot be divided into equal intervals; use a round length such as ${formatDuration(roundTo(windowNs))}`,
     )
   }
-  const measure = measureOf(given, name, scope, fault)
-  const form = formOf(given, name, measure, windowNs, fault)
-  const title = given.title ?? given.name
+  const full = { ...scope, measure: measureOf(given, form, scope, fault), windowNs }
+  const made = form.make(given, full, fault)
   const { summary } = given
-  const summaries =
-    summary === undefined ? defaultSummaries({ form, ...scope, measure }) : { firing: summary, resolved: summary }
   if (summary !== undefined) for (const text of placeholderFaults(summary, scope.by)) fault('summary', text)
   return {
     name: given.name,
-    title,
-    form,
-    ...scope,
-    measure,
-    windowNs,
+    title: given.title ?? given.name,
+    form: made,
+    old: oldFormOf(given, form.name, full.measure, windowNs),
+    ...full,
     forNs: BigInt(given.for) * MS,
     stepNs: stepNs ?? MINUTE,
     severity: given.severity,
     labels: given.labels,
-    summaries,
+    summaries: summary === undefined ? made.summaries : { firing: summary, resolved: summary },
     isPaused: given.paused,
   }
+}
+
+function valueOf(given: Keys, key: string): unknown {
+  return (given as Readonly<Record<string, unknown>>)[key]
+}
+
+const WINDOW_MS = 15 * 60_000
+
+/** A rule that looks at its window alone. */
+function windowTimes(given: Keys, form: FormType, fault: Fault): Times {
+  const windowMs = given.window ?? form.defaults?.windowMs ?? WINDOW_MS
+  if (windowMs % 60_000 !== 0) fault('window', 'must be whole minutes')
+  const windowNs = BigInt(windowMs) * MS
+  return { windowNs, spanNs: windowNs, lengths: [windowNs] }
 }
 
 function roundTo(windowNs: bigint): number {

@@ -1,0 +1,62 @@
+/** `silentFor`: no row for the length of the window, of groups seen within some time. */
+import { MS } from '../../base/clock.ts'
+import { durationSchema } from '../../base/units.ts'
+import { defineForm } from './form.ts'
+import { checkWithin, windowTextOf, withinKey } from './limits.ts'
+import { isAboutNodes } from './words.ts'
+
+export const silentFor = defineForm({
+  name: 'silentFor',
+  keys: { silentFor: durationSchema({ min: '1m', max: '7d' }).optional(), within: withinKey },
+  defaults: { kind: 'physical' },
+  measures: 'tx_bytes',
+  times(given, fault) {
+    if (given.window !== undefined) fault('window', 'has no meaning here: silentFor is the window')
+    if (given.silentFor! % 60_000 !== 0) fault('silentFor', 'must be whole minutes')
+    const windowNs = BigInt(given.silentFor!) * MS
+    return { windowNs, spanNs: windowNs, lengths: [windowNs] }
+  },
+  make(given, scope, fault) {
+    checkWithin(given.within, scope.windowNs, fault)
+    const withinMs = given.within ?? Math.max(6 * 3_600_000, 4 * Number(scope.windowNs / MS))
+    const text = windowTextOf(scope)
+    return {
+      name: 'silentFor',
+      needs: { sums: ['seen'], withinMs },
+      number: (minutes) => minutes,
+      verdict(minutes, complete) {
+        if (minutes > 0) return 'clear'
+        return complete ? 'breach' : 'hold'
+      },
+      mayBreach: () => true,
+      isGrowing: false,
+      worst: 'least',
+      threshold: 1,
+      valueText: (minutes) => (minutes > 0 ? 'seen' : 'silent'),
+      thresholdText: text,
+      windowText: text,
+      summaries: isAboutNodes(scope)
+        ? {
+            firing: '{group} has sent no flow logs for {window}',
+            resolved: '{group} is reporting again (was silent {silence})',
+          }
+        : {
+            firing: '{group}: no matching traffic for {window}',
+            resolved: '{group}: matching traffic again (there was none for {silence})',
+          },
+      chain: ({ ago, inRange, tags, select, groupBy, query }) => ({
+        queries: [
+          query(
+            `SELECT sum("v") FROM (${select('sum("flows") AS "v"', ago(0), tags)}), (${select('0 * sum("tx_bytes") AS "v"', inRange, tags)})${groupBy(tags)}`,
+            withinMs / 1000,
+          ),
+        ],
+        math: undefined,
+        compare: 'lt',
+        threshold: 1,
+        recover: undefined,
+        unit: '',
+      }),
+    }
+  },
+})
