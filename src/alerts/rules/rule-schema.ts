@@ -47,7 +47,7 @@ function alsoWrong(
 }
 
 function decide(given: Keys, fault: Fault): Rule | undefined {
-  const forms = FORMS.filter(({ name }) => valueOf(given, name) !== undefined)
+  const forms = FORMS.filter(({ name }) => givenAs(given, name) !== undefined)
   const [form] = forms
   if (form === undefined || forms.length > 1) {
     fault(
@@ -57,7 +57,7 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
     return undefined
   }
   for (const key of ALL_FORM_KEYS) {
-    if (valueOf(given, key) !== undefined && !(key in form.keys)) {
+    if (givenAs(given, key) !== undefined && !(key in form.keys)) {
       const owners = FORMS.filter(({ keys }) => key in keys).map(({ name }) => name)
       fault(key, `belongs to ${owners.join(', ')}, and this rule is one of ${form.name}`)
     }
@@ -90,7 +90,7 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
   }
 }
 
-function valueOf(given: Keys, key: string): unknown {
+function givenAs(given: Keys, key: string): unknown {
   return (given as Readonly<Record<string, unknown>>)[key]
 }
 
