@@ -47,7 +47,7 @@ import type { SecretRegistry } from './secrets/redactor.ts'
 import { lineLimits } from './sink/config.ts'
 import { createSink } from './sink/create-sink.ts'
 import { createDeadLetters } from './sink/dead-letters.ts'
-import { createPlaces } from './sink/influxdb/places.ts'
+import { createPlaceNames } from './sink/influxdb/places.ts'
 import { createLineWriter } from './sink/line-protocol/line-writer.ts'
 import { createTailscaleSource } from './source/client.ts'
 
@@ -194,7 +194,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
         readers: [],
-        from: createPlaces({ ...influx, retention: settings.retention }).from,
+        from: createPlaceNames({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,
         health: reports.health,
         onBroken: onFailed,

@@ -44,7 +44,8 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'alerts',
     'live',
   ],
-  doctor: ['source', 'sink', 'ledger', 'query', 'config', 'http', 'http-client'],
+  provision: ['sink', 'http-client'],
+  doctor: ['source', 'sink', 'ledger', 'provision', 'config', 'http', 'http-client'],
   demo: [],
 }
 /** They put everything together, and nothing imports them. */

@@ -17,9 +17,8 @@ import { checkStore } from '../doctor/store.ts'
 import { readControlToken } from '../http/control-token.ts'
 import { createCheckpointReader, UNSHOWN } from '../pipeline/recovery/checkpoint.ts'
 import { COMPARED_NS } from '../pipeline/recovery/reconcile.ts'
-import { createInfluxQl } from '../query/influxql.ts'
 import { storeRetention } from '../sink/config.ts'
-import { createInfluxSink } from '../sink/influxdb/influxdb-sink.ts'
+import { createInfluxSink, type InfluxSinkConfig } from '../sink/influxdb/influxdb-sink.ts'
 import { createInfluxHttp } from '../sink/influxdb/transport.ts'
 import type { Sink, SinkMetrics } from '../sink/sink.ts'
 import { createTailscaleSource, type TailscaleSource } from '../source/client.ts'
@@ -129,12 +128,11 @@ async function databaseFindings(loaded: Loaded, clock: Clock, signal: AbortSigna
   try {
     const ask = {
       http,
-      influxql: createInfluxQl(config, { http, label, clock }),
       label,
       clock,
       tailnet,
-      createSink: (deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
-        createInfluxSink(config, { clock, log, metrics: unheardSink, deadLetters }),
+      createSink: (known: InfluxSinkConfig, deadLetters: Parameters<typeof createInfluxSink>[1]['deadLetters']) =>
+        createInfluxSink(known, { clock, log, metrics: unheardSink, deadLetters }),
       probeCheckpoint: (sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>, until: AbortSignal) =>
         probeCheckpoint(sink, { tailnet, clock }, until),
     }

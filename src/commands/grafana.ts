@@ -7,7 +7,7 @@ import { grafanaExport, RULES_FILE } from '../alerts/export/grafana.ts'
 import type { QueryOptions } from '../alerts/export/grafana-query.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
 import { pollTimes } from '../schedule/config.ts'
-import { createPlaces } from '../sink/influxdb/places.ts'
+import { createPlaceNames } from '../sink/influxdb/places.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 
@@ -24,7 +24,7 @@ export function grafanaOptions(settings: Settings): QueryOptions {
   return {
     tailnet: tailnetTag(settings),
     delaySeconds: Math.ceil((poll.lag + pollTimes(poll).gapMs + SETTLE_MS) / 1000),
-    from: createPlaces({ ...influx, retention }).from,
+    from: createPlaceNames({ ...influx, retention }).from,
   }
 }
 

@@ -13,6 +13,7 @@ import { exportCommand } from './export.ts'
 import { flowsCommand } from './flows.ts'
 import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
+import { initCommand } from './init.ts'
 import { ledgerCommand } from './ledger.ts'
 import { withoutPromises } from './one-shot.ts'
 import { guardOutput } from './output.ts'
@@ -41,6 +42,7 @@ for (const command of [
   runCommand(),
   demoCommand(),
   checkCommand(),
+  initCommand(),
   statusCommand(),
   flowsCommand(),
   backfillCommand(),

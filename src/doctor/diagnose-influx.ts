@@ -1,12 +1,16 @@
 /** Diagnoses what the answers of the database mean for the service. Pure. */
+
+import type { CollectorError } from '../base/errors.ts'
 import { ageText } from '../base/format.ts'
 import { formatDuration } from '../base/units.ts'
+import { CORE_DATABASES_MAX, coreIsFull } from '../provision/influx3.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { identifier } from '../sink/influxdb/influxql.ts'
 import type { Place } from '../sink/influxdb/places.ts'
+import type { Greeting, Product } from '../sink/influxdb/server.ts'
 import { diagnoseLimits, diagnoseVersion } from './diagnose-server.ts'
 import { counted, type Finding, findingsOf } from './finding.ts'
-import type { CheckpointFacts, Greeting, InfluxFacts, PlaceFacts, Product } from './probe-influx.ts'
+import type { CheckpointFacts, InfluxFacts, PlaceFacts } from './probe-influx.ts'
 
 const { ok, warning, error, skipped } = findingsOf('database')
 
@@ -34,30 +38,57 @@ const SKEW_WARNING_MS = 5_000
 const SKEW_ERROR_MS = 60_000
 
 export function diagnoseInflux(facts: InfluxFacts, config: InfluxConfig, plan: WritingPlan): readonly Finding[] {
-  const { greeting } = facts
+  const { greeting, api } = facts
   if ('error' in greeting) return [error('database', greeting.error.message)]
   const { product } = greeting.value
+  const [main] = facts.places
+  if (product === 'unknown' && (main === undefined || !isAccepted(main))) return [foreign(greeting.value, config, main)]
   const findings = [
     ok('database', `${productText(greeting.value)} answers at ${config.url}.`),
     flavour(greeting.value, config.api),
+    ...facts.misfits.map((text) => error('write api', `For this server ${text}.`)),
     ...[diagnoseVersion(greeting.value) ?? []].flat(),
     ...clock(greeting.value),
-    bucket(facts, config),
   ]
+  if (api === undefined || main === undefined) return findings
+  const known = { ...config, api }
+  for (const place of facts.places) findings.push(existence(place, greeting.value))
   if (product === 'victoria-metrics') findings.push(dedup(facts.dedups))
-  else findings.push(influxql(facts, config))
-  for (const place of facts.places) findings.push(retention(place, plan, config))
+  else findings.push(influxql(facts, main, known))
+  for (const place of facts.places) findings.push(retention(place, plan, known))
   if (product === 'v1') findings.push(diagnoseLimits(facts.limits))
   for (const place of facts.places) findings.push(sample(place, facts))
-  findings.push(checkpoint(facts))
+  findings.push(checkpoint(facts, main))
   return findings
 }
 
+type KnownConfig = InfluxConfig & { readonly api: InfluxApi }
+
+function isAccepted({ accepts }: PlaceFacts): boolean {
+  return accepts !== undefined && 'value' in accepts
+}
+
+/** Something answers, and it is no database as far as it shows: a web page, another program, a proxy. */
+function foreign({ answered }: Greeting, { url }: InfluxConfig, main: PlaceFacts | undefined): Finding {
+  const refused =
+    main?.accepts !== undefined && 'error' in main.accepts ? ` A write is refused: ${main.accepts.error.message}` : ''
+  return error(
+    'database',
+    `What answers at ${url} does not show that it is InfluxDB: it answered ${answered.replace(/\.$/, '')}.${refused}`,
+    'Check that INFLUX_URL is the address of the database itself, not of its web interface or of a proxy for something else. If it is, set INFLUX_API to v1, v2 or v3.',
+  )
+}
+
 /** Does INFLUX_API fit what answers? */
-function flavour({ product, version }: Greeting, api: InfluxApi): Finding {
+function flavour({ product, version }: Greeting, api: InfluxApi | undefined): Finding {
   const check = 'write api'
   const minor = Number(version?.split('.')[1] ?? 0)
-  const what = product === 'victoria-metrics' ? 'VictoriaMetrics' : `InfluxDB ${version}`
+  const what = product === 'victoria-metrics' ? 'VictoriaMetrics' : `InfluxDB ${version ?? `${product.slice(1)}.x`}`
+  if (api === undefined)
+    return ok(
+      check,
+      `INFLUX_API is not set; by its version the server is ${product === 'unknown' ? 'taken for one with the write API of 2.x' : what}.`,
+    )
   const set = (to: string) => `Set INFLUX_API=${to}.`
   if (product === 'unknown') {
     return skipped(check, `the server does not report its version; INFLUX_API=${api} is assumed to be right`)
@@ -93,34 +124,55 @@ function clock({ serverMs, localMs }: Greeting): readonly Finding[] {
   return [(amount < SKEW_ERROR_MS ? warning : error)('clock of the database', text, remedy)]
 }
 
-function bucket({ accepts }: InfluxFacts, config: InfluxConfig): Finding {
-  const check = config.api === 'v2' ? 'bucket' : 'database name'
-  const name = config.api === 'v1' ? config.db : (config.bucket ?? config.db)
+/** Is the place there, and would it accept a write? */
+function existence({ place, retention, accepts }: PlaceFacts, { edition }: Greeting): Finding {
+  const check = checkOf('place', place)
+  const facts = retention !== undefined && 'value' in retention ? retention.value : undefined
+  if (typeof facts === 'object' && 'databases' in facts) {
+    const { databases } = facts
+    const isCore = !/enterprise|cloud/i.test(edition ?? '')
+    if (isCore && databases.length >= CORE_DATABASES_MAX) {
+      const { text, fix } = coreIsFull(databases, [place.name ?? ''])
+      return error(check, `There is no ${place.label}. ${text}`, fix)
+    }
+    const there = databases.map(({ name }) => name).join(', ')
+    return (place.retentionMs === undefined ? warning : error)(
+      check,
+      `There is no ${place.label}${there === '' ? '' : ` (there is: ${there})`}. The first write would make it, and it would keep points forever.`,
+      place.target === 'main'
+        ? 'If that is the right name, make it with `tailflux init`; else set INFLUX_BUCKET.'
+        : place.ifMissing,
+    )
+  }
   if (accepts === undefined) return skipped(check, 'skipped: the database did not answer')
   if ('error' in accepts) return error(check, accepts.error.message)
-  return ok(check, `${name} exists, and these credentials can write to it.`)
+  return ok(check, `${capital(place.label)} is there, and these credentials can write to it.`)
 }
 
-/** Dashboards read by InfluxQL, and so does the comparison of the ledger with the database. */
-function influxql({ influxql: outcome, accepts }: InfluxFacts, config: InfluxConfig): Finding {
-  if (outcome === undefined || (accepts && 'error' in accepts)) return skipped('influxql', NO_WRITE)
+/** Dashboards read by InfluxQL, and so does tailflux itself. */
+function influxql({ influxql: outcome }: InfluxFacts, main: PlaceFacts, config: KnownConfig): Finding {
+  if (outcome === undefined || !isAccepted(main)) return skipped('influxql', NO_WRITE)
   if ('value' in outcome) return ok('influxql', 'The database answers InfluxQL queries, so the dashboards work.')
   const { error: failure } = outcome
   const effect = `The dashboards stay empty, and ${NOT_READ}`
-  const isHidden = failure.code === 'db_not_found'
-  if (isHidden || failure.code === 'db_forbidden' || failure.code === 'db_unauthorized') {
-    const db = (config.bucket ?? config.db ?? '').split('/')[0]
-    const mapping =
-      isHidden && config.api === 'v2'
-        ? ` If it has that, map the bucket: influx v1 dbrp create --db ${db} --rp autogen --default --bucket-id ID (influx bucket list shows the id).`
-        : ''
-    return error(
-      'influxql',
-      `${failure.message} ${effect}`,
-      `Give the token or user of tailflux read access as well.${mapping}`,
-    )
-  }
-  return error('influxql', `${failure.message} ${effect}`)
+  return error('influxql', `${failure.message} ${effect}`, influxqlRemedy(failure, main, config))
+}
+
+function influxqlRemedy(
+  { code }: CollectorError,
+  { place, retention }: PlaceFacts,
+  { api }: KnownConfig,
+): string | undefined {
+  const readAccess = `Give the token or user of tailflux read access to ${place.label} as well.`
+  if (code === 'db_forbidden' || code === 'db_unauthorized') return readAccess
+  if (code !== 'db_not_found') return undefined
+  const facts = retention !== undefined && 'value' in retention ? retention.value : undefined
+  if (typeof facts === 'object' && 'idOf' in facts)
+    return `INFLUX_BUCKET is the id of bucket ${facts.idOf}, and queries find buckets by name. Set INFLUX_BUCKET=${facts.idOf}.`
+  if (api !== 'v2' || facts === 'hidden') return readAccess
+  // The token sees the bucket, so what is missing is the mapping.
+  if (typeof facts === 'object') return 'The bucket is not mapped for InfluxQL: run `tailflux init`, which maps it.'
+  return `${readAccess} If it has that, run \`tailflux init\`, which maps the bucket for InfluxQL.`
 }
 
 function dedup(dedups: boolean | undefined): Finding {
@@ -142,26 +194,29 @@ function checkOf(what: string, { target }: Place): string {
   return target === 'main' ? what : `${what} of ${target}`
 }
 
-function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan, config: InfluxConfig): Finding {
+function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan, config: KnownConfig): Finding {
   const check = checkOf('retention', place)
-  const { api } = config
   if (outcome === undefined) return skipped(check, NO_WRITE)
   const facts = 'value' in outcome ? outcome.value : undefined
-  if (facts === 'not made yet') {
+  if (typeof facts === 'object' && 'databases' in facts)
+    return skipped(check, `skipped: there is no ${place.label} yet`)
+  if (typeof facts === 'object' && 'idOf' in facts)
     return error(
       check,
-      `There is no ${place.label} yet. The first write would make it, and it would keep points forever.`,
-      place.ifMissing,
+      `${capital(place.label)} is known by its id only.`,
+      `Set INFLUX_BUCKET=${facts.idOf}, its name.`,
     )
-  }
   const needMs = plan.latePassesMs.at(-1) ?? 0
-  if (facts === undefined || facts === 'unanswerable' || facts === 'missing') {
-    const why = 'error' in outcome ? outcome.error.message : 'these credentials may not read it'
-    const by = api === 'v3' ? ' (`influxdb3 show retention` shows it)' : ''
-    return skipped(
-      check,
-      `${why}${by}; it must be longer than ${formatDuration(needMs)}, the age of the last late pass`,
-    )
+  if (typeof facts !== 'object') {
+    const why =
+      'error' in outcome
+        ? outcome.error.message.replace(/\.$/, '')
+        : facts === 'unanswerable'
+          ? 'the database does not report it'
+          : facts === 'missing'
+            ? `there is no ${place.label}`
+            : 'these credentials may not read it'
+    return skipped(check, `${why}; it must be longer than ${formatDuration(needMs)}, the age of the last late pass`)
   }
   const { name, seconds } = facts
   const wantedMs = place.retentionMs
@@ -210,7 +265,7 @@ export function diagnoseRetention(
   )
 }
 
-function howToChange({ api, db }: InfluxConfig, name: string, to: string): string {
+function howToChange({ api, db }: KnownConfig, name: string, to: string): string {
   if (name === 'retentionPeriod') return 'Change -retentionPeriod of VictoriaMetrics'
   if (api === 'v2') return `Change it: influx bucket update --id ID --retention ${to} (influx bucket list shows the id)`
   if (api === 'v3') return `Change it: influxdb3 update database --database ${name} --retention-period ${to}`
@@ -256,9 +311,9 @@ function sample({ place, sample: outcome }: PlaceFacts, { influxql: queried }: I
 }
 
 /** Would the service notice data loss in the database? */
-function checkpoint({ checkpoint: outcome, accepts }: InfluxFacts): Finding {
+function checkpoint({ checkpoint: outcome }: InfluxFacts, main: PlaceFacts): Finding {
   const check = 'checkpoint'
-  if (accepts === undefined || 'error' in accepts) return skipped(check, NO_WRITE)
+  if (!isAccepted(main)) return skipped(check, NO_WRITE)
   if (outcome === undefined) return skipped(check, 'skipped: the database does not answer InfluxQL')
   const effect = 'Data loss in the database, or a restore of an older copy, is not noticed'
   if ('error' in outcome) return warning(check, `${effect}: ${outcome.error.message}`)
@@ -274,4 +329,8 @@ function checkpointText({ shown }: Extract<CheckpointFacts, { shown: number }>):
 
 function productText({ product, version }: Greeting): string {
   return version === undefined ? NAMES[product] : `${NAMES[product]} ${version}`
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -1,7 +1,8 @@
 /** Diagnoses versions and default limits of InfluxDB that matter to what tailflux promises. Pure. */
 
+import type { Greeting } from '../sink/influxdb/server.ts'
 import { type Finding, findingsOf, type Outcome } from './finding.ts'
-import type { Greeting, SeriesLimits } from './probe-influx.ts'
+import type { SeriesLimits } from './probe-influx.ts'
 
 const { ok, warning, skipped } = findingsOf('database')
 
@@ -36,6 +37,7 @@ export function diagnoseLimits(outcome: Outcome<SeriesLimits> | undefined): Find
 export function diagnoseVersion({ product, version }: Greeting): Finding | undefined {
   const check = 'version'
   if (product !== 'v3') return undefined
+  if (version === undefined) return skipped(check, 'InfluxDB 3 reports its version only to credentials that it knows')
   const [major = 3, minor = 0, patch = 0] = (version?.match(/\d+/g) ?? []).map(Number)
   const isBelow = (...than: readonly [number, number, number]) =>
     (major - than[0] || minor - than[1] || patch - than[2]) < 0

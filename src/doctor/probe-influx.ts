@@ -1,25 +1,19 @@
-/** Probes InfluxDB, or whatever answers in its place. Writes one point of `tailflux_check` and one of `tailflux_window`, and reads them back. */
-import { MS } from '../base/clock.ts'
-import { cellOf } from '../query/influxql.ts'
+/** Probes InfluxDB, or whatever answers in its place. Writes one point of `tailflux_check` to each place and one of `tailflux_window`, and reads them back. Reads
+ * first what is there, and writes nothing to a database that a write would make. */
+import { CollectorError } from '../base/errors.ts'
+import type { InfluxApi, InfluxConfig, Retention } from '../sink/config.ts'
+import { askInfluxql } from '../sink/influxdb/ask-influxql.ts'
 import type { InfluxSinkConfig } from '../sink/influxdb/influxdb-sink.ts'
+import { cellOf, type Table } from '../sink/influxdb/influxql.ts'
 import { createPlaces, type Place } from '../sink/influxdb/places.ts'
-import type { Sink } from '../sink/sink.ts'
+import { createQueries } from '../sink/influxdb/query.ts'
+import { readRefusal } from '../sink/influxdb/read-refusals.ts'
+import { refusal } from '../sink/influxdb/response-policy.ts'
+import { apiFor, faultsFor, type Greeting, greet } from '../sink/influxdb/server.ts'
+import type { DeadLetters, Sink } from '../sink/sink.ts'
 import { type Outcome, outcomeOf, unreadable } from './finding.ts'
-import { bucketRetention, flagRetention, policyRetention, type RetentionFacts } from './probe-retention.ts'
-import { type Sample, type SampleDeps, writeAndRead } from './probe-sample.ts'
-
-const PRODUCTS = ['v1', 'v2', 'v3', 'victoria-metrics', 'unknown'] as const
-export type Product = (typeof PRODUCTS)[number]
-
-/** What `/ping` reports. */
-export interface Greeting {
-  readonly product: Product
-  /** `1.6.7`, without a `v` in front; undefined when the server does not report it. */
-  readonly version: string | undefined
-  /** Its clock from the Date header, and the local one then; ms since the epoch. */
-  readonly serverMs: number | undefined
-  readonly localMs: number
-}
+import { type RetentionFacts, readRetention } from './probe-retention.ts'
+import { type Ask, type Sample, type SampleDeps, writeAndRead } from './probe-sample.ts'
 
 /** Of InfluxDB 1.x; 0 is none. */
 export interface SeriesLimits {
@@ -43,12 +37,17 @@ export type CheckpointFacts =
 export interface PlaceFacts {
   readonly place: Place
   readonly retention: Outcome<RetentionFacts> | undefined
+  /** Would a write be accepted? */
+  readonly accepts: Outcome<void> | undefined
   readonly sample: Outcome<Sample> | undefined
 }
 
 export interface InfluxFacts {
   readonly greeting: Outcome<Greeting>
-  readonly accepts: Outcome<void> | undefined
+  /** As it is set, or as the server needs it; undefined when neither is known. */
+  readonly api: InfluxApi | undefined
+  /** Settings that do not fit the API that the server needs. */
+  readonly misfits: readonly string[]
   readonly influxql: Outcome<void> | undefined
   /** The main place first. */
   readonly places: readonly PlaceFacts[]
@@ -60,7 +59,9 @@ export interface InfluxFacts {
   readonly limits: Outcome<SeriesLimits> | undefined
 }
 
-export interface InfluxDeps extends SampleDeps {
+export interface InfluxDeps extends Pick<SampleDeps, 'http' | 'label' | 'clock' | 'tailnet'> {
+  /** A sink that writes as the service does, with dead letters of its own. */
+  readonly createSink: (config: InfluxSinkConfig, deadLetters: Pick<DeadLetters, 'append'>) => Sink
   /** Runs the same query as the service. Rejects with a CollectorError when its point cannot be written. */
   readonly probeCheckpoint: (
     sink: Pick<Sink, 'write' | 'checkpoint' | 'checkpointStates'>,
@@ -68,88 +69,107 @@ export interface InfluxDeps extends SampleDeps {
   ) => Promise<CheckpointFacts>
 }
 
+const NOT_PROBED = {
+  misfits: [],
+  influxql: undefined,
+  places: [],
+  checkpoint: undefined,
+  dedups: undefined,
+  limits: undefined,
+} satisfies Partial<InfluxFacts>
+
 export async function probeInflux(
-  config: InfluxSinkConfig,
+  config: InfluxConfig & { readonly url: string; readonly retention: Retention },
   deps: InfluxDeps,
   signal: AbortSignal,
 ): Promise<InfluxFacts> {
-  const { http, influxql, clock } = deps
-  const { db, all } = createPlaces(config)
-  const notProbed = {
-    accepts: undefined,
-    influxql: undefined,
-    places: all.map((place) => ({ place, retention: undefined, sample: undefined })),
-    checkpoint: undefined,
-    dedups: undefined,
-    limits: undefined,
+  const greeting = await outcomeOf(() => greet(deps, signal))
+  if ('error' in greeting) return { ...NOT_PROBED, greeting, api: config.api }
+  const api = config.api ?? apiFor(greeting.value)
+  if (api === undefined) return { ...NOT_PROBED, greeting, api }
+  const misfits = config.api === undefined ? faultsFor(config, api) : []
+  if (misfits.length > 0) return { ...NOT_PROBED, greeting, api, misfits }
+  return { greeting, api, misfits, ...(await probeDatabase({ ...config, api }, greeting.value, deps, signal)) }
+}
+
+type DatabaseFacts = Omit<InfluxFacts, 'greeting' | 'api' | 'misfits'>
+
+async function probeDatabase(
+  config: InfluxSinkConfig,
+  { product }: Greeting,
+  deps: InfluxDeps,
+  signal: AbortSignal,
+): Promise<DatabaseFacts> {
+  const { http, label, clock } = deps
+  const places = createPlaces(config)
+  const { db } = places
+  const nowMs = () => Number(clock.now() / 1_000_000n)
+  const reading = { http, label, nowMs }
+  const isVictoriaMetrics = product === 'victoria-metrics'
+  const createSink: SampleDeps['createSink'] = (deadLetters) => deps.createSink(config, deadLetters)
+  const queries = createQueries(places, { http, clock, labelOf: (place) => `${label} (${place.label})` })
+
+  const flags = isVictoriaMetrics ? await flagsOf() : undefined
+  const options = { product, db, org: config.org, flags }
+  const found: PlaceFacts[] = []
+  for (const place of places.all) {
+    const retention = await outcomeOf(() => readRetention(place, options, reading, signal))
+    const wouldBeMade = 'value' in retention && typeof retention.value === 'object' && 'databases' in retention.value
+    const accepts = wouldBeMade ? undefined : await outcomeOf(() => queries.probe(place, signal))
+    found.push({ place, retention, accepts, sample: undefined })
   }
-  const greeting = await outcomeOf(() => greet())
-  if ('error' in greeting) return { greeting, ...notProbed }
-  const { product } = greeting.value
-  const flags = product === 'victoria-metrics' ? await flagsOf() : undefined
   const dedups = flags === undefined ? undefined : /^-dedup\.minScrapeInterval="(?!0)/m.test(flags)
-  const sink = deps.createSink({ append: async (more) => more })
-  const accepts = await outcomeOf(() => sink.probe(signal))
-  await sink.stop()
-  if ('error' in accepts) return { greeting, ...notProbed, accepts, dedups }
-  const queried =
-    product === 'victoria-metrics'
-      ? undefined
-      : await outcomeOf(async () => void (await influxql.query('SHOW MEASUREMENTS LIMIT 1', signal)))
-  const places: PlaceFacts[] = []
-  for (const place of all) {
-    const retention = await outcomeOf(() => retentionOf(place))
-    // A write would make it, without the retention that it should have.
-    const isMissing = product === 'v3' && 'error' in retention && retention.error.code === 'db_not_found'
-    if (isMissing && place.retentionMs !== undefined) {
-      places.push({ place, retention: { value: 'not made yet' }, sample: undefined })
-      continue
-    }
-    const sample = await outcomeOf(() => writeAndRead(place, deps, product === 'victoria-metrics', signal))
-    places.push({ place, retention, sample })
+  const notQueried = { influxql: undefined, checkpoint: undefined, limits: undefined }
+  if (!accepted(found[0]?.accepts)) return { ...notQueried, places: found, dedups }
+
+  // The sample first: after it there is something to show.
+  const sampled: PlaceFacts[] = []
+  for (const facts of found) {
+    const { place, accepts } = facts
+    const sample = accepted(accepts)
+      ? await outcomeOf(() =>
+          writeAndRead(
+            place,
+            { ...deps, createSink, ask: (query, until) => ask(query, place.label, until) },
+            isVictoriaMetrics,
+            signal,
+          ),
+        )
+      : undefined
+    sampled.push({ ...facts, sample })
   }
-  const isRefused = queried !== undefined && 'error' in queried
+  // A query of a measurement: servers answer others (SHOW MEASUREMENTS) also of databases that they do not find.
+  const shows = `SELECT "nonce" FROM ${places.from('tailflux_check')} WHERE time > now() - 1m LIMIT 1`
+  const influxql = isVictoriaMetrics
+    ? undefined
+    : await outcomeOf(async () => void (await ask(shows, places.of('main').label, signal)))
+  const isRefused = influxql !== undefined && 'error' in influxql
   const checkpoint = isRefused ? undefined : await outcomeOf(() => checkpointOf())
   // Queried last: the sample has created a shard, and the shard shows which index is in use.
   const limits = product === 'v1' ? await outcomeOf(() => limitsOf()) : undefined
-  return { greeting, accepts, influxql: queried, places, checkpoint, dedups, limits }
+  return { influxql, places: sampled, checkpoint, dedups, limits }
 
-  async function get(path: string, accept = 'application/json') {
-    return await http.send({ method: 'GET', path, headers: { accept } }, signal)
-  }
-
-  /** An answer of any status shows that a server is there. InfluxDB 3 reports its version only with a valid token. */
-  async function greet(): Promise<Greeting> {
-    const answer = await get('/ping')
-    const date = Date.parse(headerOf(answer.headers['date']))
-    const times = {
-      serverMs: Number.isNaN(date) ? undefined : date,
-      localMs: Number(clock.now() / MS),
-    }
-    const version = versionIn(headerOf(answer.headers['x-influxdb-version'])) ?? versionIn(answer.body)
-    const product = productOf(version) ?? ((await isVictoriaMetrics()) ? 'victoria-metrics' : 'unknown')
-    return { product, version, ...times }
-  }
-
-  async function isVictoriaMetrics(): Promise<boolean> {
-    return (await get('/', 'text/html')).body.includes('VictoriaMetrics')
+  /** The tables of a query. Rejects with a CollectorError that names the place. */
+  async function ask(query: string, place: string, until: AbortSignal): ReturnType<Ask> {
+    const { answer, shown, said } = await askInfluxql(http, { query, db }, until)
+    if (said === undefined) return shown.tables
+    const known = readRefusal(answer.status, said, config.api)
+    const text = `${label} does not let these credentials read ${place} (${answer.status === 200 ? said : `${answer.status}: ${said}`}).`
+    if (known === undefined && answer.status !== 200) throw refusal(answer, said, label, nowMs())
+    throw new CollectorError(text, {
+      stage: 'sink',
+      code: known?.code ?? 'db_misconfigured',
+      reaction: known?.reaction ?? 'hold',
+    })
   }
 
   async function flagsOf(): Promise<string | undefined> {
-    const answer = await get('/flags', 'text/plain')
+    const answer = await http.send({ method: 'GET', path: '/flags', headers: { accept: 'text/plain' } }, signal)
     return answer.status === 200 ? answer.body : undefined
   }
 
-  async function retentionOf(place: Place): Promise<RetentionFacts> {
-    if (product === 'v2') return await bucketRetention(place.name ?? db, config.org, deps, signal)
-    if (product === 'victoria-metrics') return flagRetention(flags)
-    return product === 'unknown'
-      ? 'unanswerable'
-      : await policyRetention(place, { ...deps, db, api: config.api }, signal)
-  }
-
   async function checkpointOf(): Promise<CheckpointFacts> {
-    const sink = deps.createSink({ append: async (more) => more })
+    const sink = createSink({ append: async (more) => more })
     try {
       return await deps.probeCheckpoint(sink, signal)
     } finally {
@@ -158,13 +178,13 @@ export async function probeInflux(
   }
 
   async function limitsOf(): Promise<SeriesLimits> {
-    const [table] = await influxql.query(`SHOW DIAGNOSTICS FOR 'config-data'`, signal)
+    const [table] = await ask(`SHOW DIAGNOSTICS FOR 'config-data'`, 'its settings', signal)
     const cell = (name: string) => (table === undefined ? null : cellOf(table, table.rows[0] ?? [], name))
     const [series, valuesPerTag] = [cell('max-series-per-database'), cell('max-values-per-tag')]
     if (typeof series !== 'bigint' || typeof valuesPerTag !== 'bigint') throw unreadable('does not show the limits')
-    const shards = await influxql.query(`SHOW STATS FOR 'shard'`, signal)
+    const shards = await ask(`SHOW STATS FOR 'shard'`, 'its statistics', signal)
     const newest = shards
-      .filter(({ tags }) => tags['database'] === db)
+      .filter(({ tags }: Table) => tags['database'] === db)
       .toSorted((one, other) => Number(other.tags['id']) - Number(one.tags['id']))[0]
     const index = cell('index-version') ?? newest?.tags['indexType']
     return {
@@ -175,16 +195,6 @@ export async function probeInflux(
   }
 }
 
-function headerOf(value: string | string[] | undefined): string {
-  return (Array.isArray(value) ? value[0] : value) ?? ''
-}
-
-/** `v2.7.6`, `1.6.7~rc0`, `{"version":"3.4.1",…}` → the version without `v`. */
-function versionIn(text: string): string | undefined {
-  return /^(?:\{.*?"version"\s*:\s*")?v?(\d+\.\d[\w.~+-]*)/s.exec(text.trim())?.[1]
-}
-
-function productOf(version: string | undefined): Product | undefined {
-  const major = version?.split('.')[0]
-  return major === '1' || major === '2' || major === '3' ? `v${major}` : undefined
+function accepted(outcome: Outcome<void> | undefined): boolean {
+  return outcome !== undefined && 'value' in outcome
 }

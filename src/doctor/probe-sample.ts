@@ -1,8 +1,7 @@
 /** Writes one point of `tailflux_check` as the service writes, and reads it back. */
 import { type Clock, MS } from '../base/clock.ts'
-import { cellOf, type InfluxQl } from '../query/influxql.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
-import { literal } from '../sink/influxdb/influxql.ts'
+import { cellOf, literal, type Table } from '../sink/influxdb/influxql.ts'
 import type { Place } from '../sink/influxdb/places.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
@@ -19,14 +18,17 @@ export interface Sample {
   readonly durationMs: number
 }
 
+/** Tables of a query. Rejects with a CollectorError. */
+export type Ask = (query: string, signal: AbortSignal) => Promise<readonly Table[]>
+
 export interface SampleDeps {
   readonly http: InfluxHttp
-  readonly influxql: InfluxQl
   readonly label: string
   readonly clock: Clock
   readonly tailnet: string
   /** A sink that writes as the service does, with dead letters of its own. */
   readonly createSink: (deadLetters: Pick<DeadLetters, 'append'>) => Sink
+  readonly ask: Ask
 }
 
 const MEASUREMENT = 'tailflux_check'
@@ -42,7 +44,7 @@ export async function writeAndRead(
   isVictoriaMetrics: boolean,
   signal: AbortSignal,
 ): Promise<Sample> {
-  const { http, influxql, label, clock } = deps
+  const { http, label, clock } = deps
   const letters: DeadLetter[] = []
   const writer = deps.createSink({
     append: async (more) => {
@@ -77,7 +79,7 @@ export async function writeAndRead(
   }
 
   async function selected(ns: bigint): Promise<bigint | undefined> {
-    const tables = await influxql.query(
+    const tables = await deps.ask(
       `SELECT "nonce" FROM ${place.from(MEASUREMENT)} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
       signal,
     )

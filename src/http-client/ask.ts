@@ -7,9 +7,11 @@ import { createAgent } from './agent.ts'
 import { http, https } from './node-http.ts'
 import { boundInterim } from './timeouts.ts'
 
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
 export interface Ask {
   readonly url: string
-  readonly method?: 'GET' | 'POST'
+  readonly method?: HttpMethod
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as it is; bytes are not copied, and must not change before the answer. */
   readonly body?: string | Uint8Array
@@ -70,7 +72,7 @@ export async function askWith(
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const onAbort = () => reject(signal.reason)
   const { request } = url.startsWith('https:') ? https : http
-  const length = method === 'POST' ? { 'content-length': String(Buffer.byteLength(body)) } : {}
+  const length = method === 'GET' ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const sent = boundInterim(request(url, { method, agent, signal, headers: { ...headers, ...length } }))
   // While a proxy opens a connection, the request itself does not say that it was given up.
   signal.addEventListener('abort', onAbort, { once: true })

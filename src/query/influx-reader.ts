@@ -2,12 +2,13 @@
  * complete or an error. */
 import { type Clock, MS } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import type { InfluxConfig } from '../sink/config.ts'
+import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
 import type { Cell } from '../sink/influxdb/influxql.ts'
-import type { Places } from '../sink/influxdb/places.ts'
+import type { PlaceNames } from '../sink/influxdb/places.ts'
 import { isNothingYet, readRefusal } from '../sink/influxdb/read-refusals.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
+import { apiOfAnswer } from '../sink/influxdb/server.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 import { type AnswerSeries, createAnswerReader } from './influx-answer.ts'
 
@@ -29,13 +30,14 @@ export interface InfluxReaderDeps {
   readonly label: string
   readonly clock: Pick<Clock, 'now'>
   /** Where each measurement is. */
-  readonly places: Pick<Places, 'db' | 'from'>
+  readonly places: PlaceNames
 }
 
 /** Of one answer, which is not kept in memory. */
 const ANSWER_BYTES_MAX = 1 << 30
 
-export function createInfluxReader({ api }: Pick<InfluxConfig, 'api'>, deps: InfluxReaderDeps): InfluxReader {
+/** `api` undefined: as the answers of the server show. */
+export function createInfluxReader({ api: set }: Pick<InfluxConfig, 'api'>, deps: InfluxReaderDeps): InfluxReader {
   const { http, label, places } = deps
 
   function error(said: string, fix: string, cause?: unknown): CollectorError {
@@ -85,10 +87,11 @@ export function createInfluxReader({ api }: Pick<InfluxConfig, 'api'>, deps: Inf
         },
         signal,
       )
+      const api = set ?? apiOfAnswer(answer)
       if (answer.status !== 200) {
         const said = messageOf(answer.body)
         if (isNothingYet(answer.status, said, api)) return
-        throw refused(answer.status, said) ?? refusal(answer, said, label, Number(deps.clock.now() / MS))
+        throw refused(answer.status, said, api) ?? refusal(answer, said, label, Number(deps.clock.now() / MS))
       }
       if (answer.body !== '') attempt(() => reader.push(Buffer.from(answer.body)))
       let end: ReturnType<typeof reader.end> | undefined
@@ -101,14 +104,14 @@ export function createInfluxReader({ api }: Pick<InfluxConfig, 'api'>, deps: Inf
       if (end === undefined) throw failure
       if (end.error !== undefined) {
         if (isNothingYet(200, end.error, api)) return
-        throw refused(200, end.error) ?? error(end.error, 'Run `tailflux check`, and see the log of the database')
+        throw refused(200, end.error, api) ?? error(end.error, 'Run `tailflux check`, and see the log of the database')
       }
       if (end.isPartial)
         throw error('only a part of the rows', 'Raise max-row-limit under [http] in influxdb.conf, or set it to 0')
     },
   }
 
-  function refused(status: number, said: string): CollectorError | undefined {
+  function refused(status: number, said: string, api: InfluxApi | undefined): CollectorError | undefined {
     const known = readRefusal(status, said, api)
     if (known === undefined) return undefined
     const { code, reaction, fix } = known

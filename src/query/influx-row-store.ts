@@ -13,7 +13,8 @@ import { conditionsOf } from './row-filter.ts'
 import { type StoredRows, stepOf, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface InfluxRowStoreOptions {
-  readonly api: InfluxApi
+  /** Undefined: as the answers of the server show. */
+  readonly api: InfluxApi | undefined
   /** The value of tag `tailnet`. */
   readonly tailnet: string
 }

@@ -1,10 +1,12 @@
 /** Queries stored data by InfluxQL over `/query`, the only language that InfluxDB 1.x, 2.x and 3.x all understand. */
 import { type Clock, MS } from '../base/clock.ts'
-import { CollectorError } from '../base/errors.ts'
-import { messageOf } from '../sink/influxdb/error-message.ts'
-import { type Cell, readInfluxql, type Table } from '../sink/influxdb/influxql.ts'
-import { createPlaces, type PlacesConfig } from '../sink/influxdb/places.ts'
-import { type RawAnswer, refusal } from '../sink/influxdb/response-policy.ts'
+import { type Code, CollectorError, type Reaction } from '../base/errors.ts'
+import { askInfluxql, type InfluxqlResult } from '../sink/influxdb/ask-influxql.ts'
+import type { Table } from '../sink/influxdb/influxql.ts'
+import { createPlaceNames, type NamesConfig } from '../sink/influxdb/places.ts'
+import { readRefusal } from '../sink/influxdb/read-refusals.ts'
+import { refusal } from '../sink/influxdb/response-policy.ts'
+import { apiOfAnswer } from '../sink/influxdb/server.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 
 export interface InfluxQl {
@@ -19,52 +21,33 @@ export interface InfluxQl {
 const ANSWER_BYTES_MAX = 256 << 20
 
 export function createInfluxQl(
-  config: PlacesConfig,
+  config: NamesConfig,
   deps: { readonly http: InfluxHttp; readonly label: string; readonly clock: Pick<Clock, 'now'> },
 ): InfluxQl {
   const { http, label } = deps
-  const { db, from } = createPlaces(config)
+  const { db, from } = createPlaceNames(config)
 
-  function refused(answer: RawAnswer, said: string): CollectorError {
-    if (/not found|dbrp/i.test(said)) {
-      return new CollectorError(
-        `${label} does not find ${db} by InfluxQL: ${said}. Check INFLUX_BUCKET or INFLUX_DB; InfluxDB 2.x may need a DBRP mapping (influx v1 dbrp create).`,
-        {
-          stage: 'sink',
-          code: 'db_not_found',
-          reaction: 'hold',
-        },
-      )
-    }
+  function refused({ answer, said }: InfluxqlResult & { readonly said: string }): CollectorError {
+    const fail = (text: string, code: Code, reaction: Reaction) =>
+      new CollectorError(`${label} ${text}`, { stage: 'sink', code, reaction })
+    const known = readRefusal(answer.status, said, config.api ?? apiOfAnswer(answer))
+    const shown = answer.status === 200 ? said : `${answer.status}: ${said}`
+    if (known !== undefined)
+      return fail(`does not show what it holds (${shown}). ${known.fix}.`, known.code, known.reaction)
     if (answer.status !== 200) return refusal(answer, said, label, Number(deps.clock.now() / MS))
-    return new CollectorError(
-      `${label} cannot answer by InfluxQL: ${said}. Check that INFLUX_URL and INFLUX_API fit this database.`,
-      {
-        stage: 'sink',
-        code: 'db_misconfigured',
-        reaction: 'hold',
-      },
+    return fail(
+      `cannot answer by InfluxQL: ${said}. Check that INFLUX_URL and INFLUX_API fit this database.`,
+      'db_misconfigured',
+      'hold',
     )
   }
 
   return {
     async query(query, signal) {
-      const path = `/query?db=${encodeURIComponent(db)}&epoch=ns&q=${encodeURIComponent(query)}`
-      const answer = await http.send(
-        { method: 'GET', path, headers: { accept: 'application/json' }, answerBytesMax: ANSWER_BYTES_MAX },
-        signal,
-      )
-      if (answer.status !== 200) throw refused(answer, messageOf(answer.body))
-      const read = readInfluxql(answer.body)
-      if (read === undefined) throw refused(answer, `no results: ${messageOf(answer.body)}`)
-      if (read.error !== undefined) throw refused(answer, read.error)
-      return read.tables
+      const result = await askInfluxql(http, { query, db, answerBytesMax: ANSWER_BYTES_MAX }, signal)
+      if (result.said !== undefined) throw refused(result)
+      return result.shown.tables
     },
     from,
   }
-}
-
-/** The cell of a row under a column's name; null when there is none. */
-export function cellOf(table: Table, row: readonly Cell[], column: string): Cell {
-  return row[table.columns.indexOf(column)] ?? null
 }

@@ -1,7 +1,7 @@
 /** Opens what is stored for reading: InfluxDB, or the embedded store when there is no URL. */
 import type { Clock } from '../base/clock.ts'
 import type { InfluxConfig, Retention } from '../sink/config.ts'
-import { createPlaces } from '../sink/influxdb/places.ts'
+import { createPlaceNames } from '../sink/influxdb/places.ts'
 import { createInfluxHttp } from '../sink/influxdb/transport.ts'
 import { createInfluxRowStore } from './influx-row-store.ts'
 import { createStoreRowStore } from './store-row-store.ts'
@@ -35,7 +35,7 @@ export function openRows(
   }
   const label = `The database at ${url}`
   const http = createInfluxHttp({ ...influx, url }, label)
-  const places = createPlaces({ ...influx, retention })
+  const places = createPlaceNames({ ...influx, retention })
   const rowsOf = (name: string) => createInfluxRowStore({ api, tailnet: name }, { http, label, clock, places })
   return { rows: rowsOf(tailnet), rowsOf, stop: http.stop }
 }

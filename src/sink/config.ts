@@ -17,8 +17,10 @@ export const influxSchema = z
     url: url.optional().describe('URL of InfluxDB; without it points go to the embedded store.'),
     api: z
       .enum(APIS)
-      .default('v2')
-      .describe('Which write API: v1 (InfluxDB 1.x), v2 (2.x, VictoriaMetrics) or v3 (3 Core, Enterprise).'),
+      .optional()
+      .describe(
+        'Which write API: v1 (InfluxDB 1.x), v2 (2.x, VictoriaMetrics) or v3 (3 Core, Enterprise); without it tailflux finds it by the version of the server.',
+      ),
     token: secretSchema.optional().describe('API token of InfluxDB 2.x and 3.x.'),
     org: name.optional().describe('Organisation of InfluxDB 2.x.'),
     bucket: name.optional().describe('Bucket of 2.x; database of 3.x.'),
@@ -49,26 +51,39 @@ export const influxSchema = z
     const fault = (path: keyof typeof influx, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
     if (influx.url === undefined) return
-    if (influx.api === 'v1' && influx.db === undefined)
-      fault('db', 'is required for api v1: set INFLUX_DB to the name of the database')
-    if (influx.api !== 'v1' && influx.bucket === undefined && influx.db === undefined) {
-      fault('bucket', `is required for api ${influx.api}: set INFLUX_BUCKET`)
-    }
-    if (influx.api !== 'v1' && (influx.user !== undefined || influx.password !== undefined)) {
-      fault('user', `belongs to api v1: for ${influx.api} set INFLUX_TOKEN, or set INFLUX_API=v1`)
-    }
-    if (influx.api !== 'v1' && influx.rp !== undefined) {
-      fault('rp', `belongs to api v1: ${influx.api} has buckets instead; remove INFLUX_RP, or set INFLUX_API=v1`)
-    }
-    if (influx.api !== 'v1' && influx.createDatabase) {
-      fault('createDatabase', `belongs to api v1: create the bucket of ${influx.api} by hand`)
-    }
+    for (const { path, text } of apiFaults(influx)) fault(path, text)
     if ((influx.user === undefined) !== (influx.password === undefined))
       fault('password', 'user and password belong together: set both or none')
     if (influx.user?.includes(':')) fault('user', 'must not contain a colon')
   })
 
 export type InfluxConfig = z.output<typeof influxSchema>
+
+type ApiSettings = Pick<InfluxConfig, 'api' | 'bucket' | 'db' | 'user' | 'password' | 'rp' | 'createDatabase'>
+
+/** Settings that do not fit the write API. Without one, what fits none. */
+export function apiFaults(influx: ApiSettings): readonly { readonly path: keyof ApiSettings; readonly text: string }[] {
+  const { api, bucket, db } = influx
+  const hasUser = influx.user !== undefined || influx.password !== undefined
+  const faults: { path: keyof ApiSettings; text: string }[] = []
+  const fault = (path: keyof ApiSettings, text: string) => void faults.push({ path, text })
+  if (api === undefined) {
+    if (bucket === undefined && db === undefined)
+      fault('bucket', 'is required: set INFLUX_BUCKET (2.x, 3.x) or INFLUX_DB (1.x)')
+    return faults
+  }
+  if (api === 'v1') {
+    if (db === undefined) fault('db', 'is required for api v1: set INFLUX_DB to the name of the database')
+    return faults
+  }
+  if (bucket === undefined && db === undefined) fault('bucket', `is required for api ${api}: set INFLUX_BUCKET`)
+  if (hasUser) fault('user', `belongs to api v1: for ${api} set INFLUX_TOKEN, or set INFLUX_API=v1`)
+  if (influx.rp !== undefined)
+    fault('rp', `belongs to api v1: ${api} has buckets instead; remove INFLUX_RP, or set INFLUX_API=v1`)
+  if (influx.createDatabase)
+    fault('createDatabase', `belongs to api v1: create the bucket of ${api} with \`tailflux init\``)
+  return faults
+}
 
 /** How lines become batches. */
 export function lineLimits({ batchLinesMax, batchBytesMax }: InfluxConfig) {
@@ -102,7 +117,8 @@ export function retentionFaults(
 ): readonly { readonly path: keyof Retention; readonly text: string }[] {
   const leastMs = lastPassMs + SPARE_MS
   const { rest } = retention
-  const main = influx.api === 'v1' ? influx.rp : (influx.bucket ?? influx.db)?.split('/').slice(1).join('/')
+  const isPolicy = influx.api === 'v1' || (influx.api === undefined && influx.rp !== undefined)
+  const main = isPolicy ? influx.rp : (influx.bucket ?? influx.db)?.split('/').slice(1).join('/')
   return (['raw', 'minutes'] as const).flatMap((path) => {
     const ms = retention[path]
     if (ms === undefined) return []
@@ -117,7 +133,7 @@ export function retentionFaults(
     }
     if (main === path) {
       texts.push(
-        `needs a place called ${path}, and that is the main place already. Set ${influx.api === 'v1' ? 'INFLUX_RP' : 'INFLUX_BUCKET'} to another one`,
+        `needs a place called ${path}, and that is the main place already. Set ${isPolicy ? 'INFLUX_RP' : 'INFLUX_BUCKET'} to another one`,
       )
     }
     return texts.map((text) => ({ path, text }))

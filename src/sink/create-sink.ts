@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { type InfluxConfig, type Retention, storeRetention } from './config.ts'
+import { createAskingSink } from './influxdb/asking-sink.ts'
 import { createInfluxSink } from './influxdb/influxdb-sink.ts'
 import type { DeadLetters, Sink, SinkMetrics } from './sink.ts'
 import { createEmbeddedStore } from './sqlite/embedded-store.ts'
@@ -24,6 +25,10 @@ export function createSink(
 ): Sink {
   const { influx, retention, storePath, lastPassMs } = config
   const { url } = influx
-  if (url !== undefined) return createInfluxSink({ ...influx, url, retention }, deps)
+  if (url !== undefined) {
+    const { api } = influx
+    if (api === undefined) return createAskingSink({ ...influx, url, retention }, deps)
+    return createInfluxSink({ ...influx, api, url, retention }, deps)
+  }
   return createEmbeddedStore({ path: storePath, retention: storeRetention(retention, lastPassMs) }, deps)
 }

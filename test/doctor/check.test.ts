@@ -137,8 +137,8 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
   })
   await t.test('a database that is not there', async () => {
     const { of, faults } = await v1('nowhere')
-    assert.deepEqual(faults, ['✗ database name'])
-    assert.match(of('database name').text, /Create it \(1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true\)/)
+    assert.deepEqual(faults, ['✗ place'])
+    assert.match(of('place').text, /database nowhere\).*database not found: "nowhere".*Create it with `tailflux init`/)
     assert.equal(of('sample point').status, 'skipped')
   })
   await t.test('a retention of an hour', async () => {
@@ -152,15 +152,14 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
   await t.test('policies of their own for raw points and minutes', async () => {
     const retention = { TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d' }
     const noRaw = await v1('telemetry', retention)
-    assert.deepEqual(noRaw.faults, ['✗ database name'])
-    assert.match(noRaw.of('database name').text, /retention policy not found: raw.*tailflux init.*docs\/operations\.md/)
+    assert.deepEqual(noRaw.faults, ['✗ place of raw', '✗ place of minutes'])
+    assert.match(noRaw.of('place of raw').text, /retention policy raw .*retention policy not found: raw.*tailflux init/)
+    assert.equal(noRaw.of('place').status, 'ok')
     await influxd.query('CREATE RETENTION POLICY "raw" ON "telemetry" DURATION 7d REPLICATION 1')
     const noMinutes = await v1('telemetry', retention)
-    assert.deepEqual(noMinutes.faults, ['✗ sample point of minutes'])
-    assert.match(
-      noMinutes.of('sample point of minutes').text,
-      /retention policy not found: minutes.*retention\.minutes/,
-    )
+    assert.deepEqual(noMinutes.faults, ['✗ place of minutes'])
+    assert.match(noMinutes.of('place of minutes').text, /retention policy not found: minutes.*retention\.minutes/)
+    assert.equal(noMinutes.of('sample point of minutes').status, 'skipped')
     await influxd.query('CREATE RETENTION POLICY "minutes" ON "telemetry" DURATION 60d REPLICATION 1')
     const { of, faults } = await v1('telemetry', retention)
     assert.deepEqual(faults, ['! retention of minutes'])
@@ -178,10 +177,11 @@ test('a real InfluxDB 1.x', { skip: await missing('influxd') }, async (t) => {
     const { of, faults } = await checked(t, {
       ...apiOf(api),
       INFLUX_URL: influxd.url,
+      INFLUX_API: 'v2',
       INFLUX_BUCKET: 'telemetry',
       INFLUX_TOKEN: 'canary-token-0123456789',
     })
-    assert.deepEqual(faults, ['✗ write api', '✗ bucket'])
+    assert.deepEqual(faults, ['✗ write api', '✗ place'])
     assert.match(of('write api').text, /INFLUX_API is v2, but this is InfluxDB 1\.6/)
     assert.match(of('write api').remedy ?? '', /INFLUX_API=v1/)
   })
@@ -245,8 +245,8 @@ test('a real InfluxDB 1.x with users', { skip: await missing('influxd') }, async
       INFLUX_PASSWORD: password,
     })
   const wrong = await as('admin', 'canary-password')
-  assert.deepEqual(wrong.faults, ['✗ database name'])
-  assert.match(wrong.of('database name').text, /401/)
+  assert.deepEqual(wrong.faults, ['✗ place'])
+  assert.match(wrong.of('place').text, /401/)
   assert.doesNotMatch(JSON.stringify(wrong.findings), /canary-password/)
   const writer = await as('writer', 'secret-writer')
   assert.deepEqual(writer.faults, ['✗ influxql'])
@@ -301,7 +301,13 @@ test('answers of InfluxDB 2.x', async (t) => {
   const base = { version: '2.7.6', token, bucket: 'tailflux' } as const
   const ask = async (script: Partial<Parameters<typeof startScriptedInflux>[1]>, env: Record<string, string> = {}) => {
     const { url } = await startScriptedInflux(t, { ...base, ...script })
-    const own = { INFLUX_URL: url, INFLUX_TOKEN: token, INFLUX_ORG: 'home', INFLUX_BUCKET: 'tailflux' }
+    const own = {
+      INFLUX_URL: url,
+      INFLUX_API: 'v2',
+      INFLUX_TOKEN: token,
+      INFLUX_ORG: 'home',
+      INFLUX_BUCKET: 'tailflux',
+    }
     const result = await checked(t, { ...apiOf(api), ...own, ...env })
     assert.doesNotMatch(JSON.stringify(result.findings), /canary-token/)
     return result
@@ -312,8 +318,8 @@ test('answers of InfluxDB 2.x', async (t) => {
   assert.match(good.of('write api').text, /INFLUX_API=v2 fits InfluxDB 2\.7\.6/)
 
   const bucket = await ask({}, { INFLUX_BUCKET: 'other' })
-  assert.deepEqual(bucket.faults, ['✗ bucket'])
-  assert.match(bucket.of('bucket').text, /bucket "other" not found.*check INFLUX_BUCKET/)
+  assert.deepEqual(bucket.faults, ['✗ place'])
+  assert.match(bucket.of('place').text, /bucket "other" not found.*check INFLUX_BUCKET/)
 
   const short = await ask({ retentionSeconds: 3600 })
   assert.deepEqual(short.faults, ['✗ retention'])
@@ -321,11 +327,15 @@ test('answers of InfluxDB 2.x', async (t) => {
 
   const unmapped = await ask({ hasMapping: false })
   assert.deepEqual(unmapped.faults, ['✗ influxql'])
-  assert.match(unmapped.of('influxql').remedy ?? '', /influx v1 dbrp create --db tailflux --rp autogen/)
+  assert.match(unmapped.of('influxql').remedy ?? '', /is not mapped for InfluxQL: run `tailflux init`/)
 
   const writeOnly = await ask({ isWriteOnly: true })
   assert.deepEqual(writeOnly.faults, ['✗ influxql'])
-  assert.match(writeOnly.of('influxql').remedy ?? '', /read access/)
+  assert.match(
+    writeOnly.of('influxql').text,
+    /does not let these credentials read bucket tailflux \(database not found/,
+  )
+  assert.match(writeOnly.of('influxql').remedy ?? '', /read access to bucket tailflux/)
   assert.equal(writeOnly.of('retention').status, 'skipped')
 
   const forgets = await ask({ forgets: true })
@@ -352,11 +362,14 @@ test('answers of InfluxDB 2.x', async (t) => {
     /influx bucket update .*--retention 7d .*, or change retention\.raw/,
   )
   const noRaw = await ask({}, retention)
-  assert.deepEqual(noRaw.faults, ['✗ bucket'])
-  assert.match(noRaw.of('bucket').text, /tailflux\/raw.* not found.*It is the place of retention\.raw\..*tailflux init/)
+  assert.deepEqual(noRaw.faults, ['✗ place of raw', '✗ place of minutes'])
+  assert.match(
+    noRaw.of('place of raw').text,
+    /tailflux\/raw.* not found.*It is the place of retention\.raw\..*tailflux init/,
+  )
 
   const v3 = await ask({}, { INFLUX_API: 'v3' })
-  assert.deepEqual(v3.faults, ['✗ write api', '✗ database name'])
+  assert.deepEqual(v3.faults, ['✗ write api', '✗ place'])
 })
 
 test('answers of InfluxDB 3', async (t) => {
@@ -367,8 +380,8 @@ test('answers of InfluxDB 3', async (t) => {
   const ask = (env: Record<string, string>) => checked(t, { ...apiOf(api), ...own, ...env })
   const good = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: token })
   assert.deepEqual(good.faults, [])
-  assert.match(good.of('retention').text, /influxdb3 show retention.*longer than 1d/)
-  assert.deepEqual((await ask({ INFLUX_TOKEN: token })).faults, ['! write api'])
+  assert.match(good.of('retention').text, /tailflux keeps points forever/)
+  assert.deepEqual((await ask({ INFLUX_API: 'v2', INFLUX_TOKEN: token })).faults, ['! write api'])
   assert.match(good.of('checkpoint').text, /Data loss in the database is noticed/)
   const error = 'external error: Query would scan 432 Parquet files, exceeding the file limit.'
   const full = await startScriptedInflux(t, {
@@ -381,20 +394,21 @@ test('answers of InfluxDB 3', async (t) => {
   assert.deepEqual(refused.faults, ['! checkpoint'])
   assert.match(refused.of('checkpoint').text, /is not noticed: .*432 Parquet files.*Raise --query-file-limit/)
   const stranger = await ask({ INFLUX_API: 'v3', INFLUX_TOKEN: 'another-token' })
-  assert.deepEqual(stranger.faults, ['✗ database name'])
+  assert.deepEqual(stranger.faults, ['✗ place'])
+  assert.match(stranger.of('place').text, /401/)
   const others = { 'tailflux/raw': 7 * 86_400 }
   const server = await startScriptedInflux(t, { version: '3.12.2', token, bucket: 'tailflux', others })
   const places = await ask({
     ...{ INFLUX_URL: server.url, INFLUX_API: 'v3', INFLUX_TOKEN: token },
     ...{ TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d', TAILFLUX_RETENTION_REST: '365d' },
   })
-  assert.deepEqual(places.faults, ['! retention', '✗ retention of minutes'])
+  assert.deepEqual(places.faults, ['✗ place of minutes', '! retention'])
   assert.match(
     places.of('retention').remedy ?? '',
     /influxdb3 update database --database tailflux --retention-period 365d/,
   )
   assert.match(places.of('retention of raw').text, /tailflux\/raw keeps points for 7d/)
-  assert.match(places.of('retention of minutes').text, /no database tailflux\/minutes yet.*would keep points forever/)
+  assert.match(places.of('place of minutes').text, /no database tailflux\/minutes .*would keep points forever/)
   assert.match(places.of('sample point of raw').text, /written and read back/)
   assert.equal(places.of('sample point of minutes').status, 'skipped')
 })

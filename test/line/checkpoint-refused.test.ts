@@ -57,7 +57,7 @@ const CASES: readonly (readonly [
     'v2',
     said('database not found: flows'),
     'checkpoint_unanswered',
-    /read access.*dbrp create/,
+    /read access.*tailflux init/,
   ],
   // 1.x.
   [

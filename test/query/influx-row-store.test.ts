@@ -98,7 +98,7 @@ test('1.x: limits of a query, missing places and missing rights are errors with 
       () => undefined,
       signal,
     ),
-    refusal('db_not_found', /retention policy not found: raw\)\. Create that retention policy .*operations\.md/),
+    refusal('db_not_found', /retention policy not found: raw\)\. Create that retention policy with `tailflux init`/),
   )
 
   const guarded = await startInfluxd(t, { databases: ['flows'], auth: true })
@@ -128,7 +128,11 @@ const RECORDED: Readonly<Record<string, readonly (readonly [title: string, code:
   '2.9.1': [
     ['InfluxQL, no token', 'db_forbidden', /401: unauthorized access\)\. Give the token .* read access/],
     ['InfluxQL, inactive token', 'db_forbidden', /read access/],
-    ['InfluxQL, write-only token', 'db_not_found', /read access to the bucket as well; if it has it, .*dbrp create/],
+    [
+      'InfluxQL, write-only token',
+      'db_not_found',
+      /read access to the bucket as well; if it has it, run `tailflux init`/,
+    ],
     ['InfluxQL, syntax', 'db_misconfigured', /refuses the request \(400/],
     ['InfluxQL, SHOW SHARDS', 'db_misconfigured', /not implemented: SHOW SHARDS\)\. Run `tailflux check`/],
   ],

@@ -18,7 +18,6 @@ const faults = (input: Input) => {
 
 test('defaults', () => {
   assert.deepEqual(influxSchema.parse({}), {
-    api: 'v2',
     createDatabase: false,
     gzip: 'auto',
     batchLinesMax: 10_000,
@@ -47,16 +46,19 @@ test('a place to write to is complete, and belongs to its API', () => {
     { url, api: 'v1', db: 'd', token: 'u:p' },
     { url, api: 'v3', bucket: 'b', token: 't' },
     { url, api: 'v3', db: 'd' },
+    // The server will be asked which API it has.
+    { url, db: 'd', user: 'u', password: 'p', rp: 'r', createDatabase: true },
     { url: 'https://host/prefix/', bucket: 'b' },
   ]
   for (const input of good) assert.deepEqual(faults(input), [], JSON.stringify(input))
   const bad: [Input, RegExp][] = [
-    [{ url }, /^bucket: is required for api v2: set INFLUX_BUCKET/],
+    [{ url }, /^bucket: is required: set INFLUX_BUCKET \(2.x, 3.x\) or INFLUX_DB \(1.x\)/],
+    [{ url, api: 'v2' }, /^bucket: is required for api v2: set INFLUX_BUCKET/],
     [{ url, api: 'v1', bucket: 'b' }, /^db: is required for api v1/],
     [{ url, api: 'v3' }, /^bucket: is required for api v3/],
-    [{ url, bucket: 'b', user: 'u', password: 'p' }, /^user: belongs to api v1/],
-    [{ url, bucket: 'b', rp: 'r' }, /^rp: belongs to api v1/],
-    [{ url, bucket: 'b', createDatabase: true }, /^createDatabase: belongs to api v1/],
+    [{ url, api: 'v2', bucket: 'b', user: 'u', password: 'p' }, /^user: belongs to api v1/],
+    [{ url, api: 'v2', bucket: 'b', rp: 'r' }, /^rp: belongs to api v1/],
+    [{ url, api: 'v2', bucket: 'b', createDatabase: true }, /^createDatabase: belongs to api v1/],
     [{ url, api: 'v1', db: 'd', user: 'u' }, /^password: user and password belong together/],
     [{ url, api: 'v1', db: 'd', password: 'p' }, /^password: user and password belong together/],
     [{ url, api: 'v1', db: 'd', user: 'a:b', password: 'p' }, /^user: must not contain a colon/],

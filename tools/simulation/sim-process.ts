@@ -121,7 +121,7 @@ export function createSimProcess(options: PipelineOptions, state: SimState, worl
       }),
   }
   const sink = createInfluxSink(
-    { ...INFLUX, url: String(INFLUX.url), retention: {} },
+    { ...INFLUX, api: 'v1', url: String(INFLUX.url), retention: {} },
     {
       clock: ownClock,
       log: silentLog,

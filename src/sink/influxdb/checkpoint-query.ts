@@ -2,7 +2,7 @@
  * a failed query must not stop the line, so every refusal is returned as a text with its fix. */
 import { CollectorError } from '../../base/errors.ts'
 import { tagValue } from '../../flatten/tag-value.ts'
-import type { InfluxConfig } from '../config.ts'
+import type { InfluxApi, InfluxConfig } from '../config.ts'
 import type { CheckpointAnswer, CheckpointPoint, CheckpointState, Sink, Unanswered } from '../sink.ts'
 import { messageOf } from './error-message.ts'
 import { type Cell, type InfluxqlAnswer, identifier, literal, readInfluxql } from './influxql.ts'
@@ -18,7 +18,7 @@ const COLUMNS = ['acked', 'watermark', 'passed', 'pass', 'writer'] as const
 const STATE_COLUMNS = ['pass', 'writer', 'unsettled', 'settings'] as const
 
 export function createCheckpointQuestions(
-  config: Pick<InfluxConfig, 'api' | 'timeout'>,
+  config: Pick<InfluxConfig, 'timeout'> & { readonly api: InfluxApi },
   { http, label, places }: { readonly http: InfluxHttp; readonly label: string; readonly places: Places },
 ): Pick<Sink, 'checkpoint' | 'checkpointStates'> {
   const { db } = places

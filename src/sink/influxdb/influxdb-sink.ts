@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { type Code, CollectorError } from '../../base/errors.ts'
 import { retry } from '../../http-client/retry.ts'
-import type { InfluxConfig, Retention } from '../config.ts'
+import type { InfluxApi, InfluxConfig, Retention } from '../config.ts'
 import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
 import { probePoint } from '../probe-point.ts'
 import type { Batch, DeadLetters, Sink, SinkMetrics } from '../sink.ts'
@@ -21,6 +21,7 @@ import { classify, type WriteOutcome } from './response-policy.ts'
 import { createInfluxHttp, type InfluxHttp } from './transport.ts'
 
 export interface InfluxSinkConfig extends InfluxConfig {
+  readonly api: InfluxApi
   readonly url: string
   readonly retention: Retention
 }

@@ -23,6 +23,11 @@ export interface Table {
   readonly rows: readonly (readonly Cell[])[]
 }
 
+/** The cell of a row under a column's name; null when there is none. */
+export function cellOf(table: Table, row: readonly Cell[], column: string): Cell {
+  return row[table.columns.indexOf(column)] ?? null
+}
+
 /** The response to the first statement, as 1.x, 2.x and 3.x all give it at `/query`. */
 export interface InfluxqlAnswer {
   readonly error?: string | undefined

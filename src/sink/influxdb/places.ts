@@ -1,14 +1,27 @@
 /** Where points are in InfluxDB. Without `retention.raw` and `retention.minutes` there is one place, `main`: a bucket (2.x), a database (3.x), or a retention
  * policy of a database (1.x). Each of the two settings moves its points to a place of its own, called `raw` or `minutes`: a policy of that name on 1.x,
  * the bucket or database `db/raw` or `db/minutes` on the others. InfluxQL reads all of them as `"db"."raw"."measurement"`. */
-import type { InfluxConfig, Retention } from '../config.ts'
+import type { InfluxApi, InfluxConfig, Retention } from '../config.ts'
 import { type Target, targetOf } from '../sink.ts'
 import { identifier } from './influxql.ts'
 import { MAIN_MISSING } from './response-policy.ts'
 
-/** Settings that decide where points are. */
-export interface PlacesConfig extends Pick<InfluxConfig, 'api' | 'org' | 'db' | 'bucket' | 'rp'> {
+/** Settings that decide where points are read. */
+export interface NamesConfig extends Pick<InfluxConfig, 'api' | 'db' | 'bucket' | 'rp'> {
   readonly retention: Retention
+}
+
+/** Settings that decide where points are. */
+export interface PlacesConfig extends NamesConfig, Pick<InfluxConfig, 'org'> {
+  readonly api: InfluxApi
+}
+
+/** How InfluxQL calls the places; the same for every version, so it is known before the server was asked for its own. */
+export interface PlaceNames {
+  /** Of every query. */
+  readonly db: string
+  /** What stands after FROM to read a measurement of tailflux: `"tailnet_edge"`, or `"db"."minutes"."tailnet_edge"`. */
+  from(measurement: string): string
 }
 
 export interface Place {
@@ -27,14 +40,28 @@ export interface Place {
   readonly retentionMs: number | undefined
 }
 
-export interface Places {
-  /** Of every query. */
-  readonly db: string
+export interface Places extends PlaceNames {
   /** Each place once, `main` first. */
   readonly all: readonly Place[]
   of(target: Target): Place
-  /** What stands after FROM to read a measurement of tailflux: `"tailnet_edge"`, or `"db"."minutes"."tailnet_edge"`. */
-  from(measurement: string): string
+}
+
+export function createPlaceNames(config: NamesConfig): PlaceNames {
+  const { db, rp } = mainOf(config)
+  return {
+    db,
+    from(measurement) {
+      const target = targetOf(measurement)
+      const isApart = target !== 'main' && config.retention[target] !== undefined
+      return fromOf(db, isApart ? target : rp, measurement)
+    },
+  }
+}
+
+/** With the database in front: 3.x does not understand `"rp"."measurement"`. */
+function fromOf(db: string, policy: string | undefined, measurement: string): string {
+  const quoted = identifier(measurement)
+  return policy === undefined ? quoted : `${identifier(db)}.${identifier(policy)}.${quoted}`
 }
 
 export function createPlaces(config: PlacesConfig): Places {
@@ -44,11 +71,7 @@ export function createPlaces(config: PlacesConfig): Places {
   function placeOf(target: Target): Place {
     const policy = target === 'main' ? rp : target
     const name = api === 'v1' || policy === undefined ? policy : `${db}/${policy}`
-    const from = (measurement: string) => {
-      const quoted = identifier(measurement)
-      // With the database in front: 3.x does not understand `"rp"."measurement"`.
-      return policy === undefined ? quoted : `${identifier(db)}.${identifier(policy)}.${quoted}`
-    }
+    const from = (measurement: string) => fromOf(db, policy, measurement)
     const common = {
       target,
       from,
@@ -80,23 +103,22 @@ export function createPlaces(config: PlacesConfig): Places {
     minutes: retention.minutes === undefined ? main : placeOf('minutes'),
   }
   return {
-    db,
+    ...createPlaceNames(config),
     all: [...new Set([main, places.raw, places.minutes])],
     of: (target) => places[target],
-    from: (measurement) => places[targetOf(measurement)].from(measurement),
   }
 }
 
 function ifMissing(target: Target): string {
   if (target === 'main') return MAIN_MISSING
-  return `It is the place of retention.${target}. Create it with \`tailflux init\`; where your version has no such command, with the statements in docs/operations.md, "Places and retention". Writing then resumes by itself.`
+  return `It is the place of retention.${target}. Create it with \`tailflux init\`. Writing then resumes by itself.`
 }
 
 const KINDS = { v2: 'bucket', v3: 'database' } as const
 
 /** The main place as InfluxQL calls it. Buckets of 2.x, and databases of 3.x, may have names like `db/rp`. */
-function mainOf({ api, db, bucket, rp }: PlacesConfig): { readonly db: string; readonly rp: string | undefined } {
-  if (api === 'v1') return { db: db ?? '', rp }
+function mainOf({ api, db, bucket, rp }: NamesConfig): { readonly db: string; readonly rp: string | undefined } {
+  if (api === 'v1' || (api === undefined && rp !== undefined)) return { db: db ?? '', rp }
   const [first = '', ...rest] = (bucket ?? db ?? '').split('/')
   return { db: first, rp: rest.length === 0 ? undefined : rest.join('/') }
 }

@@ -2,8 +2,9 @@
 import type { Clock } from '../../base/clock.ts'
 import { MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
+import { askInfluxql } from './ask-influxql.ts'
 import { messageOf } from './error-message.ts'
-import { identifier, readInfluxql } from './influxql.ts'
+import { identifier } from './influxql.ts'
 import type { Place, Places } from './places.ts'
 import { classify, isEmptyRefusal, refusal } from './response-policy.ts'
 import type { InfluxHttp } from './transport.ts'
@@ -38,13 +39,12 @@ export function createQueries(
     },
 
     async createDatabase(signal) {
-      const query = encodeURIComponent(`CREATE DATABASE ${identifier(db)}`)
-      const answer = await http.send({ method: 'POST', path: `/query?db=${encodeURIComponent(db)}&q=${query}` }, signal)
-      const fault = answer.status === 200 ? readInfluxql(answer.body)?.error : messageOf(answer.body)
-      if (fault === undefined) return
-      if (answer.status !== 200 && answer.status !== 403) throw refusal(answer, messageOf(answer.body), label, nowMs())
+      const query = `CREATE DATABASE ${identifier(db)}`
+      const { answer, said } = await askInfluxql(http, { query, db, method: 'POST' }, signal)
+      if (said === undefined) return
+      if (answer.status !== 200 && answer.status !== 403) throw refusal(answer, said, label, nowMs())
       throw new CollectorError(
-        `${label}: the database cannot be created (${fault}). Create it by hand, or give the user the permission to.`,
+        `${label}: the database cannot be created (${said}). Create it by hand, or give the user the permission to.`,
         { stage: 'sink', code: 'db_forbidden', reaction: 'hold' },
       )
     },

@@ -50,30 +50,34 @@ const REFUSALS: readonly (ReadRefusal & { readonly says: RegExp; readonly api?: 
     api: 'v1',
     code: 'db_not_found',
     reaction: 'hold',
-    fix: 'Create that retention policy with the statements in docs/operations.md, "Places and retention"',
+    fix: 'Create that retention policy with `tailflux init`',
   },
   {
     says: /database not found/i,
     api: 'v1',
     code: 'db_not_found',
     reaction: 'hold',
-    fix: 'Check INFLUX_DB, or create the database; `tailflux check` says what else is missing',
+    fix: 'Check INFLUX_DB, or create the database with `tailflux init`',
   },
   {
     says: /not found|dbrp/i,
     api: 'v2',
     code: 'db_not_found',
     reaction: 'hold',
-    fix: 'Give the token read access to the bucket as well; if it has it, map the bucket for InfluxQL: influx v1 dbrp create --db NAME --rp autogen --default --bucket-id ID',
+    fix: 'Give the token read access to the bucket as well; if it has it, run `tailflux init`, which maps the bucket for InfluxQL',
   },
 ]
 
-export function readRefusal(status: number | undefined, said: string, api: InfluxApi): ReadRefusal | undefined {
+export function readRefusal(
+  status: number | undefined,
+  said: string,
+  api: InfluxApi | undefined,
+): ReadRefusal | undefined {
   if (status === 401 || status === 403) return NO_READ_ACCESS
   return REFUSALS.find(({ says, api: only }) => says.test(said) && (only === undefined || only === api))
 }
 
 /** InfluxDB 3 makes a database or table with its first write: until then there is nothing to show. */
-export function isNothingYet(status: number, said: string, api: InfluxApi): boolean {
+export function isNothingYet(status: number, said: string, api: InfluxApi | undefined): boolean {
   return api === 'v3' && (status === 200 || status === 404) && /(database|table) not found/i.test(said)
 }

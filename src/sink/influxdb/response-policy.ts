@@ -11,7 +11,7 @@ import { AGAIN, type Cause, isRefusal, meaningOf } from './error-texts.ts'
 
 /** How to fix it when the main place does not exist. */
 export const MAIN_MISSING =
-  'Create it (1.x: TAILFLUX_INFLUX_CREATE_DATABASE=true), or check INFLUX_BUCKET, INFLUX_DB, INFLUX_RP, INFLUX_ORG and INFLUX_API.'
+  'Create it with `tailflux init`, or check INFLUX_BUCKET, INFLUX_DB, INFLUX_RP, INFLUX_ORG and INFLUX_API.'
 
 export interface RawAnswer {
   readonly status: number

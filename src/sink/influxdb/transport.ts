@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { constants, gzip as gzipCallback } from 'node:zlib'
 import { CollectorError } from '../../base/errors.ts'
 import { createAgent } from '../../http-client/agent.ts'
-import { askWith } from '../../http-client/ask.ts'
+import { askWith, type HttpMethod } from '../../http-client/ask.ts'
 import { codeOf, isTlsFault, remedyOr } from '../../http-client/error-codes.ts'
 import { createSecretRegistry } from '../../secrets/redactor.ts'
 import type { Secret } from '../../secrets/secret.ts'
@@ -21,7 +21,7 @@ export interface InfluxHttp {
 }
 
 interface InfluxRequest {
-  readonly method: 'GET' | 'POST'
+  readonly method: HttpMethod
   readonly path: string
   readonly body?: Uint8Array | string
   readonly headers?: Readonly<Record<string, string>>
@@ -50,8 +50,8 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
   /** What a database or a proxy says is shown to people, and some say what they were sent, credentials included. */
   const secrets = createSecretRegistry([config.token, config.password].filter((secret) => secret !== undefined))
   const base = config.url.replace(/(\/api\/v2)?\/?$/, '')
-  const client = createClient(config.url, async (path, body, { headers = {}, signal }) =>
-    exchange({ method: 'POST', path, body, headers }, signal ?? new AbortController().signal),
+  const client = createClient(config.url, async (path, body, { method, headers = {}, signal }) =>
+    exchange({ method: method as HttpMethod, path, body, headers }, signal ?? new AbortController().signal),
   )
   let agent: Promise<Agent> | undefined
 
@@ -104,7 +104,7 @@ export function createInfluxHttp(config: InfluxConfig & { url: string }, label: 
     const { path, body, headers = {} } = await compressed(request)
     let status = 0
     let answered: RawAnswer['headers'] = {}
-    const options = { method: 'POST', headers, signal }
+    const options = { method: request.method, headers, signal }
     try {
       const text: string = await client.transport.request(path, body, options, (given, code = 0) => {
         answered = given

@@ -76,11 +76,11 @@ const REFUSALS: [api: string, Reply, fix: RegExp][] = [
   ['v1', said('max-concurrent-queries limit exceeded(5, 5)'), /Raise max-concurrent-queries/],
   ['v1', said('query-timeout limit exceeded'), /Raise query-timeout/],
   ['v1', said('timeout'), /Raise query-timeout/],
-  ['v1', said('database not found: telemetry'), /tailflux check/],
+  ['v1', said('database not found: telemetry'), /Check INFLUX_DB, or create .*tailflux init/],
   ['v1', json(series('[7,6,5,4,"1","w1"]', ',"partial":true')), /Raise max-row-limit/],
   // 2.9.1
   ['v2', { status: 401, body: '{"code":"unauthorized","message":"unauthorized access"}' }, /401.*read access/],
-  ['v2', said('database not found: flows'), /read access .*influx v1 dbrp create/],
+  ['v2', said('database not found: flows'), /read access .*tailflux init.*maps the bucket/],
   ['v2', { status: 400, body: '{"code":"invalid","message":"failed to parse query: found SELEC"}' }, /tailflux check/],
   // 3 Core 3.10.1
   ['v3', { status: 401, body: '{"error": "the request was not authenticated"}' }, /401.*read access/],

@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { CollectorError } from '../../../src/base/errors.ts'
-import { type InfluxConfig, influxSchema, type Retention, retentionSchema } from '../../../src/sink/config.ts'
+import {
+  type InfluxApi,
+  type InfluxConfig,
+  influxSchema,
+  type Retention,
+  retentionSchema,
+} from '../../../src/sink/config.ts'
 import { createInfluxSink } from '../../../src/sink/influxdb/influxdb-sink.ts'
 import type { Batch, DeadLetter, DeadLetters, Receipt, Sink, SinkMetrics, Target } from '../../../src/sink/sink.ts'
 import { createFakeClock, type FakeClock } from '../../helpers/fake-clock.ts'
@@ -73,13 +79,15 @@ export function configOf({
   retention = {},
   ...settings
 }: Record<string, unknown> & { retention?: { raw?: number; minutes?: number; rest?: number } }): InfluxConfig & {
+  api: InfluxApi
   retention: Retention
 } {
   const places = { v1: { db: 'telemetry' }, v2: { org: 'home', bucket: 'telemetry' }, v3: { bucket: 'telemetry' } }
-  const api = (settings['api'] ?? 'v1') as keyof typeof places
+  const api = (settings['api'] ?? 'v1') as InfluxApi
   const days = Object.entries(retention).map(([name, count]) => [name, `${count}d`])
   return {
     ...influxSchema.parse({ api, ...places[api], ...settings }),
+    api,
     retention: retentionSchema.parse(Object.fromEntries(days)),
   }
 }

@@ -1,0 +1,136 @@
+/** A token of InfluxDB 2.x for Grafana, which may read the places of tailflux and nothing else. It is kept in a file, because the server shows a token only
+ * once. */
+import { randomUUID } from 'node:crypto'
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { CollectorError } from '../base/errors.ts'
+import type { Places } from '../sink/influxdb/places.ts'
+import { findBucket } from './influx2.ts'
+import { type Planner, right, step } from './plan.ts'
+import { type ProvisionDeps, requestJson } from './refusal.ts'
+
+interface Authorization {
+  readonly id: string
+  readonly token?: string
+  readonly status: string
+  readonly description: string
+  readonly permissions?: readonly {
+    readonly action: string
+    readonly resource: { readonly type: string; readonly id?: string }
+  }[]
+}
+
+/** `file`: where the token is kept, readable for whoever may read the file of this mode. `org`: name or id. */
+export function planReadToken(
+  places: Places,
+  options: { readonly file: string; readonly org: string | undefined; readonly mode: number },
+  deps: ProvisionDeps,
+): Planner {
+  const { db, all } = places
+  const { file } = options
+  const description = `tailflux: Grafana reads ${db}`
+
+  /** Undefined while a bucket is missing. */
+  async function buckets(signal: AbortSignal) {
+    const found = await Promise.all(all.map((place) => findBucket(place.name ?? db, options.org, deps, signal)))
+    return found.every((one) => typeof one === 'object') ? found : undefined
+  }
+
+  async function authorizations(orgId: string, signal: AbortSignal): Promise<readonly Authorization[]> {
+    const request = { method: 'GET', path: `/api/v2/authorizations?orgID=${orgId}` } as const
+    const found = await requestJson<{ authorizations?: readonly Authorization[] }>(
+      deps,
+      'read the tokens',
+      request,
+      signal,
+    )
+    return (found?.authorizations ?? []).filter((one) => one.description === description)
+  }
+
+  async function make(signal: AbortSignal): Promise<void> {
+    const known = await buckets(signal)
+    const [first] = known ?? []
+    if (known === undefined || first === undefined) throw fileError('the buckets are not there', undefined)
+    const { orgId: orgID } = first
+    const old = await authorizations(orgID, signal)
+    const permissions = known.map(({ id }) => ({ action: 'read', resource: { type: 'buckets', id, orgID } }))
+    const body = { orgID, description, permissions }
+    const made = await requestJson<Authorization>(
+      deps,
+      'create a token',
+      { method: 'POST', path: '/api/v2/authorizations', body },
+      signal,
+    )
+    await keep(made?.token ?? '')
+    // The new one is in use from now on; the old one is known to nobody any more.
+    for (const { id } of old)
+      await requestJson(
+        deps,
+        'remove the old token',
+        { method: 'DELETE', path: `/api/v2/authorizations/${id}` },
+        signal,
+      )
+  }
+
+  async function keep(token: string): Promise<void> {
+    const draft = `${file}.${randomUUID()}`
+    try {
+      await writeFile(draft, `${token}\n`, { mode: options.mode, flag: 'wx' })
+      // The process's mask may have taken rights away.
+      await chmod(draft, options.mode)
+      await rename(draft, file)
+    } catch (error) {
+      throw fileError('it cannot be written', error)
+    }
+  }
+
+  function fileError(why: string, cause: unknown): CollectorError {
+    return new CollectorError(
+      `The token for Grafana does not get into ${file}: ${why}. Check the folder and its rights.`,
+      {
+        stage: 'sink',
+        code: 'db_misconfigured',
+        reaction: 'hold',
+        cause,
+      },
+    )
+  }
+
+  async function kept(): Promise<string | undefined> {
+    try {
+      return (await readFile(file, 'utf8')).trim() || undefined
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw fileError('it cannot be read', error)
+    }
+  }
+
+  /** The token itself is not compared: newer servers do not show it. */
+  async function isGood(token: string, signal: AbortSignal): Promise<boolean> {
+    const known = await buckets(signal)
+    const orgId = known?.[0]?.orgId
+    if (known === undefined || orgId === undefined) return false
+    const covers = ({ status, permissions = [] }: Authorization) =>
+      status === 'active' &&
+      known.every(({ id }) => permissions.some(({ action, resource }) => action === 'read' && resource.id === id))
+    if (!(await authorizations(orgId, signal)).some(covers)) return false
+    const answer = await deps.http.send(
+      { method: 'GET', path: '/api/v2/buckets?limit=1', headers: { authorization: `Token ${token}` } },
+      signal,
+    )
+    return answer.status === 200
+  }
+
+  return async (signal) => {
+    const token = await kept()
+    if (token !== undefined && (await isGood(token, signal))) return [right(`Grafana's token in ${file} reads ${db}.`)]
+    const flags = all.map((_place, index) => `--read-bucket ID${index + 1}`).join(' ')
+    const byHand = `influx auth create --description "${description}" ${flags}`
+    return [
+      step(
+        `token for Grafana in ${file}, which reads ${all.map(({ label }) => label).join(', ')} and nothing else`,
+        byHand,
+        make,
+      ),
+    ]
+  }
+}
