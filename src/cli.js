@@ -11,5 +11,11 @@ if (major < 24 || (major === 24 && minor < 12)) {
   )
   process.exit(1)
 }
+if (process.pid === 1) {
+  // The first process of a container gets only signals that it listens to, so one that comes while the program is loaded would be lost. What runs
+  // for longer takes over (commands/exit.ts).
+  process.on('SIGTERM', () => process.exit(143))
+  process.on('SIGINT', () => process.exit(130))
+}
 module.enableCompileCache()
 await import('./commands/program.ts')

@@ -6,7 +6,7 @@ import { ageText, countText, isoOf } from '../base/format.ts'
 import type { Loaded } from '../config/load.ts'
 import { createService, type Service } from '../main.ts'
 import type { BackfillProgress } from '../observe/status.ts'
-import { EXIT } from './exit.ts'
+import { EXIT, onStopSignal } from './exit.ts'
 import { createProgress } from './progress.ts'
 import { createServiceClient, type ServiceClient } from './service-client.ts'
 import { load, warningsFor } from './settings.ts'
@@ -114,7 +114,7 @@ async function watch(client: ServiceClient, options: BackfillOptions): Promise<v
 
 async function runAlone(service: Service, options: BackfillOptions): Promise<void> {
   const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
+  onStopSignal(() => stopping.abort())
   const progress = createProgress('backfill')
   const beganMs = performance.now()
   const timer = setInterval(() => show(), REFRESH_MS)

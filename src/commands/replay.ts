@@ -18,7 +18,7 @@ import { createSink } from '../sink/create-sink.ts'
 import { createDeadLetters } from '../sink/dead-letters.ts'
 import { createLineWriter } from '../sink/line-protocol/line-writer.ts'
 import { type Findings, openArchive } from '../source/archive.ts'
-import { EXIT } from './exit.ts'
+import { EXIT, onStopSignal } from './exit.ts'
 import { createProgress } from './progress.ts'
 import { createPrinter } from './replay-printer.ts'
 import { readSettingsHistory, replayState } from './replay-state.ts'
@@ -188,7 +188,7 @@ function stopOnSignal(): AbortController {
     code: 'service_unreachable',
     reaction: 'retry',
   })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort(stopped))
+  onStopSignal(() => stopping.abort(stopped))
   return stopping
 }
 

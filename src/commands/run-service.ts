@@ -1,7 +1,8 @@
 /** The service as a process: signals, a crash in order, the last lines of the log. */
 import type { Loaded } from '../config/load.ts'
 import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
-import { EXIT, endProcess } from './exit.ts'
+import { EXIT, endProcess, onStopSignal } from './exit.ts'
+import { watchNpm } from './npm-parent.ts'
 import { createSupervisor, type Supervisor } from './supervisor.ts'
 
 /** For the whole stop: work in progress is finished within 8 s, and docker kills after 10. */
@@ -29,13 +30,15 @@ export async function runService(
   }
 
   const supervisor = createSupervisor(loadAgain, { onBroken: broken, isDemo: options.isDemo ?? false, output })
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      process.once(signal, () => endProcess(128 + (signal === 'SIGINT' ? 2 : 15)))
-      supervisor.log.info({ signal }, 'stopping')
-      stopped.resolve()
-    })
-  }
+  onStopSignal((signal) => {
+    process.once(signal, () => endProcess(128 + (signal === 'SIGINT' ? 2 : 15)))
+    supervisor.log.info({ signal }, 'stopping')
+    stopped.resolve()
+  })
+  watchNpm(() => {
+    supervisor.log.info('stopping, because npm ended')
+    stopped.resolve()
+  })
   // What is wrong with new settings is in the log, and the old ones stay.
   process.on('SIGHUP', () => void supervisor.reload().catch(() => undefined))
   // Not only once: a second error while the process ends must not change how it ends.
