@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs'
 import { createFlattener } from '../src/flatten/flatten.ts'
 import { createBudget } from '../src/rollup/budget.ts'
 import { createHeldMinutes } from '../src/rollup/held-minutes.ts'
-import { makeMinute, tableLines } from '../src/rollup/make-minute.ts'
+import { makeMinute } from '../src/rollup/make-minute.ts'
+import { createRowLines } from '../src/rollup/row-series.ts'
+import { createTextIds } from '../src/rollup/text-ids.ts'
 import { influxSchema } from '../src/sink/config.ts'
 import { createLineWriter } from '../src/sink/line-protocol/line-writer.ts'
 import { tailscaleSchema } from '../src/source/config.ts'
@@ -37,6 +39,8 @@ const directory = {
 const before = { hasReported: () => true, wasUsedByOther: () => false }
 const limits = { edgesPerEndpoint: 2_000, edgesPerDay: 100_000 }
 
+const tags = createTextIds()
+const linesOf = createRowLines()
 serve((): RollupRun => {
   const held = createHeldMinutes()
   const reader = createMessageReader(source)
@@ -59,9 +63,10 @@ serve((): RollupRun => {
   if (mode === 'rows') {
     const budget = createBudget()
     for (const minute of held.all()) {
-      const made = makeMinute(minute, { tailnet: 'default', directory, before, budget, limits })
-      tableLines(made, '', minute.startNs)
-      rows += made.edges.size + made.nodes.size
+      const made = makeMinute(minute, { tailnet: 'default', directory, before, budget, limits, tags })
+      for (const _ of linesOf('tailnet_edge', made.edges, new Uint8Array(made.edges.count).fill(1), minute.startNs));
+      for (const _ of linesOf('tailnet_node', made.nodes, new Uint8Array(made.nodes.count).fill(1), minute.startNs));
+      rows += made.edges.count + made.nodes.count
     }
   }
   const { user, system } = process.cpuUsage(cpu)

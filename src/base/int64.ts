@@ -25,3 +25,13 @@ export function int64Of(high: number, low: number): bigint {
   halves[LOW] = low
   return whole[0]!
 }
+
+const TWO_32 = 0x1_0000_0000
+/** Mixes the upper half into the lower one. */
+const TOP = 0x2c1b3c6d
+
+/** A whole number from 0 to 2^63-1 as 32 bits for a hash, the same whether it is a double or an int64. */
+export function wordOf(value: number | bigint): number {
+  if (typeof value === 'bigint') return lowOf(value) ^ Math.imul(highOf(value), TOP)
+  return value < TWO_32 ? value | 0 : (value | 0) ^ Math.imul(Math.floor(value / TWO_32), TOP)
+}

@@ -1,5 +1,5 @@
 /** The same values in twice the memory. */
-export function doubled<T extends Int32Array | Float64Array | Uint8Array | BigUint64Array>(
+export function doubled<T extends Int32Array | Float64Array | Uint8Array | BigInt64Array | BigUint64Array>(
   old: T,
   Kind: new (length: number) => T,
 ): T {

@@ -1,11 +1,13 @@
 /** The series budget of one UTC day: at most so many edges of one endpoint, and of the tailnet. Beyond it the far end becomes `other`, so that a scan
  * costs the database a bounded number of series. Sums stay exact; only names are lost. */
-import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
-import { createHashSet } from '../base/hash-tables.ts'
+import { NO_PORT } from '../flatten/ports.ts'
 import { compareBytes, type Endpoint, NONE, OTHER } from './endpoints.ts'
-import type { EdgeRow } from './row.ts'
-import { edgeSeries, tagOf } from './row-table.ts'
-import { bounded } from './sums.ts'
+import { EDGE_CELLS, EDGE_DST, EDGE_LABEL, EDGE_PORT, EDGE_SRC, type MinuteColumns } from './minute-columns.ts'
+import { HASHES, rowHashes, type SeriesRows, seriesKey } from './row-series.ts'
+import { EDGE, edgeParts, tagOf } from './row-table.ts'
+import { bounded, isExact } from './sums.ts'
+import { createTextIds } from './text-ids.ts'
+import { createTuples } from './tuples.ts'
 
 export interface BudgetLimits {
   readonly edgesPerEndpoint: number
@@ -15,8 +17,9 @@ export interface BudgetLimits {
 export interface Budget {
   /** Edges that have a row of this day already, by their series. They are admitted, whatever the limits are. */
   admit(series: Iterable<string>): void
-  /** The rows of a minute of this day by their series, with `other` where the budget is used up. New edges are admitted in order of their bytes. */
-  apply(rows: readonly EdgeRow[], limits: BudgetLimits, tailnet: string): ReadonlyMap<string, EdgeRow>
+  /** The rows of a minute of this day, with `other` where the budget is used up; the same ones where it is not. `series` and `hashes` are those of its
+   * edges. New edges are admitted in order of their bytes. */
+  apply(minute: MinuteColumns, series: SeriesRows, hashes: Int32Array, limits: BudgetLimits): MinuteColumns
   /** Edges admitted so far. */
   readonly edges: number
   /** Edges that were folded so far. */
@@ -26,16 +29,20 @@ export interface Budget {
 }
 
 const TAILNET = 'tailnet'
+/** Values of an edge; the last one is its reporters, of which the largest counts. */
+const FIELDS = 6
+const REPORTERS = 5
 
 export function createBudget(): Budget {
-  /** More than the limit may be admitted: those that have a row already. */
-  const admitted = createHashSet(2 ** 24)
+  /** By the hash of its tags. More than the limit may be admitted: those that have a row already. */
+  const admitted = createTuples(2)
   const counts = new Map<string, number>()
   let refusedCount = 0
   const refused = new Map<string, { readonly name: string; refused: number }>()
 
-  function add(src: string, dst: string, hash: bigint): void {
-    if (!admitted.add(hash)) return
+  function add(src: string, dst: string, hashes: Int32Array, at: number): void {
+    const before = admitted.count
+    if (admitted.indexOf(hashes, at) < before) return
     for (const id of [src, dst]) counts.set(id, (counts.get(id) ?? 0) + 1)
   }
 
@@ -48,29 +55,24 @@ export function createBudget(): Budget {
     refused.set(id, cause)
   }
 
-  function admitOrFold({ row, hash }: Candidate, limits: BudgetLimits): EdgeRow {
-    const isTailnetFull = admitted.size >= limits.edgesPerDay
-    const [src, dst] = [isFull(row.src, limits), isFull(row.dst, limits)]
-    if (!isTailnetFull && !src && !dst) {
-      add(row.src.id, row.dst.id, hash)
-      return row
+  /** Admits an edge, or says which of its ends becomes `other`. */
+  function admitOrFold(src: Endpoint, dst: Endpoint, hashes: Int32Array, at: number, limits: BudgetLimits): Folded {
+    const isTailnetFull = admitted.count >= limits.edgesPerDay
+    const [isSrcFull, isDstFull] = [isFull(src, limits), isFull(dst, limits)]
+    if (!isTailnetFull && !isSrcFull && !isDstFull) {
+      add(src.id, dst.id, hashes, at)
+      return { src: false, dst: false }
     }
     refusedCount += 1
     if (isTailnetFull) refuse(TAILNET, 'the tailnet')
-    if (src) refuse(row.src.id, row.src.name)
-    if (dst) refuse(row.dst.id, row.dst.name)
-    return {
-      ...row,
-      port: NONE,
-      path: NONE,
-      src: dst || isTailnetFull ? OTHER : row.src,
-      dst: src || isTailnetFull ? OTHER : row.dst,
-    }
+    if (isSrcFull) refuse(src.id, src.name)
+    if (isDstFull) refuse(dst.id, dst.name)
+    return { src: isDstFull || isTailnetFull, dst: isSrcFull || isTailnetFull }
   }
 
   return {
     get edges() {
-      return admitted.size
+      return admitted.count
     },
     get refused() {
       return refusedCount
@@ -78,104 +80,73 @@ export function createBudget(): Budget {
     get largestCause() {
       return [...refused.values()].toSorted((one, other) => other.refused - one.refused)[0]
     },
-    admit(series) {
-      for (const key of series) {
-        const of = (tag: string) => tagOf(key, tag)
-        const [src, dst] = (['src', 'dst'] as const).map((side): EndpointNames => {
-          return { id: of(side), name: of(`${side}_name`), owner: of(`${side}_owner`) }
-        }) as [EndpointNames, EndpointNames]
-        if (src.id === OTHER.id || dst.id === OTHER.id) continue
-        const [kind, proto, port, path] = [of('kind'), of('proto'), of('port'), of('path')]
-        add(src.id, dst.id, hashOf({ kind, proto, port, path, src, dst }))
+    admit(keys) {
+      const texts = createTextIds()
+      for (const key of keys) {
+        const [src, dst] = [tagOf(key, 'src'), tagOf(key, 'dst')]
+        if (src === OTHER.id || dst === OTHER.id) continue
+        const tags = Int32Array.from(edgeParts(key), texts.idOf)
+        add(
+          src,
+          dst,
+          rowHashes({ shape: EDGE, count: 1, values: new Float64Array(EDGE.fields.length), tags, texts }),
+          0,
+        )
       }
     },
-    apply(rows, limits, tailnet) {
-      const named = new Map<string, EdgeRow>()
-      const candidates: Candidate[] = []
-      for (const row of rows) {
-        const key = edgeSeries(tailnet, row)
-        const hash = hashOf(row)
-        if (admitted.has(hash)) named.set(key, row)
-        else candidates.push({ row, key, hash, bytes: row.txBytes + row.rxBytes })
+    apply(minute, series, hashes, limits) {
+      const { endpoints, edges } = minute
+      const { cells, values } = edges
+      const bytesOf = (row: number) => Number(values[row * FIELDS]!) + Number(values[row * FIELDS + 1]!)
+      const candidates: number[] = []
+      for (let row = 0; row < edges.count; row++) if (admitted.find(hashes, row * HASHES) < 0) candidates.push(row)
+      candidates.sort(
+        (one, other) => bytesOf(other) - bytesOf(one) || compareBytes(seriesKey(series, one), seriesKey(series, other)),
+      )
+      const folded = new Map<number, Folded>()
+      for (const row of candidates) {
+        const [src, dst] = [EDGE_SRC, EDGE_DST].map((side) => endpoints[cells[row * EDGE_CELLS + side]!]!)
+        const fold = admitOrFold(src!, dst!, hashes, row * HASHES, limits)
+        if (fold.src || fold.dst) folded.set(row, fold)
       }
-      for (const candidate of candidates.sort(byBytes)) {
-        const row = admitOrFold(candidate, limits)
-        const key = row === candidate.row ? candidate.key : edgeSeries(tailnet, row)
-        const known = named.get(key)
-        named.set(key, known === undefined ? row : sumOf(known, row))
-      }
-      return named
+      return folded.size === 0 ? minute : withOther(minute, folded)
     },
   }
 }
 
-/** An edge that has no row of this day yet. */
-interface Candidate {
-  readonly row: EdgeRow
-  readonly key: string
-  readonly hash: bigint
-  readonly bytes: bigint
+/** Ends that become `other`. */
+interface Folded {
+  readonly src: boolean
+  readonly dst: boolean
 }
 
-/** Most bytes first, then byte order. */
-function byBytes(one: Candidate, other: Candidate): number {
-  if (one.bytes !== other.bytes) return one.bytes < other.bytes ? 1 : -1
-  return compareBytes(one.key, other.key)
-}
-
-function sumOf(one: EdgeRow, other: EdgeRow): EdgeRow {
+/** The edges of a minute, those that are folded summed by what is left of their tags. */
+function withOther(minute: MinuteColumns, folded: ReadonlyMap<number, Folded>): MinuteColumns {
+  const { edges, texts } = minute
+  const endpoints = [...minute.endpoints, OTHER]
+  const rows = createTuples(EDGE_CELLS)
+  const sums = new BigInt64Array(edges.count * FIELDS)
+  const key = new Int32Array(EDGE_CELLS)
+  for (let row = 0; row < edges.count; row++) {
+    key.set(edges.cells.subarray(row * EDGE_CELLS, (row + 1) * EDGE_CELLS))
+    const fold = folded.get(row)
+    if (fold !== undefined) {
+      const label = key[EDGE_LABEL]! * 3
+      key[EDGE_LABEL] = texts.labelOf(texts.labels[label]!, texts.labels[label + 1]!, texts.idOf(NONE))
+      key[EDGE_PORT] = NO_PORT
+      if (fold.src) key[EDGE_SRC] = endpoints.length - 1
+      if (fold.dst) key[EDGE_DST] = endpoints.length - 1
+    }
+    const to = rows.indexOf(key) * FIELDS
+    for (let i = 0; i < REPORTERS; i++) sums[to + i] = bounded(sums[to + i]! + BigInt(edges.values[row * FIELDS + i]!))
+    const reporters = BigInt(edges.values[row * FIELDS + REPORTERS]!)
+    if (reporters > sums[to + REPORTERS]!) sums[to + REPORTERS] = reporters
+  }
+  const all = sums.subarray(0, rows.count * FIELDS)
+  const doubles = Float64Array.from(all, Number)
   return {
-    ...one,
-    txBytes: bounded(one.txBytes + other.txBytes),
-    txPkts: bounded(one.txPkts + other.txPkts),
-    rxBytes: bounded(one.rxBytes + other.rxBytes),
-    rxPkts: bounded(one.rxPkts + other.rxPkts),
-    flows: bounded(one.flows + other.flows),
-    reporters: Math.max(one.reporters, other.reporters),
+    ...minute,
+    endpoints,
+    edges: { count: rows.count, cells: rows.cells, values: isExact(doubles) ? doubles : all },
   }
-}
-
-type EndpointNames = Pick<Endpoint, 'id' | 'name' | 'owner'>
-
-/** 64 bits in two halves. */
-type Hash = readonly [one: number, other: number]
-
-/** Few endpoints have many edges. */
-const endpointHashes = new WeakMap<EndpointNames, Hash>()
-
-function hashOfEndpoint(endpoint: EndpointNames): Hash {
-  let hash = endpointHashes.get(endpoint)
-  if (hash === undefined) {
-    hash = hashOfText(`${endpoint.id}\n${endpoint.name}\n${endpoint.owner}`)
-    endpointHashes.set(endpoint, hash)
-  }
-  return hash
-}
-
-/** Of the whole tag set. */
-function hashOf(edge: {
-  readonly kind: string
-  readonly proto: string
-  readonly port: string
-  readonly path: string
-  readonly src: EndpointNames
-  readonly dst: EndpointNames
-}): bigint {
-  const [srcOne, srcOther] = hashOfEndpoint(edge.src)
-  const [dstOne, dstOther] = hashOfEndpoint(edge.dst)
-  const [one, other] = hashOfText(`${edge.kind}\n${edge.proto}\n${edge.port}\n${edge.path}`)
-  const low = avalanche(hashStep(hashStep(one, srcOne), dstOne))
-  const high = avalanche(secondHashStep(secondHashStep(other, srcOther), dstOther))
-  return (BigInt(low >>> 0) << 32n) | BigInt(high >>> 0)
-}
-
-function hashOfText(text: string): Hash {
-  let one = HASH_SEED
-  let other = HASH_SEED
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    one = hashStep(one, unit)
-    other = secondHashStep(other, unit)
-  }
-  return [one, other]
 }

@@ -2,7 +2,7 @@
 import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { NONE } from './endpoints.ts'
-import { CELLS, COUNTERS, LABEL, MESSAGE, type RawPoints, SRC } from './raw-points.ts'
+import { CELLS, COUNTERS, LABEL, NODE, type RawPoints, SRC } from './raw-points.ts'
 import type { TextIds } from './text-ids.ts'
 
 const VIRTUAL = KINDS.indexOf('virtual')
@@ -11,12 +11,12 @@ const NOBODY = -1
 export const CONTESTED = -2
 
 /** By the text of an address: the text of the one node that wrote it as its own end of virtual traffic; negative without. */
-export function claimsOf({ cells, nodes, count }: RawPoints, { labels, count: textCount }: TextIds): Int32Array {
+export function claimsOf({ cells, seriesCount }: RawPoints, { labels, count: textCount }: TextIds): Int32Array {
   const claims = new Int32Array(textCount).fill(NOBODY)
-  for (let at = 0; at < count * CELLS; at += CELLS) {
+  for (let at = 0; at < seriesCount * CELLS; at += CELLS) {
     if (labels[cells[at + LABEL]! * 3] !== VIRTUAL) continue
     const address = cells[at + SRC]!
-    const node = nodes[cells[at + MESSAGE]!]!
+    const node = cells[at + NODE]!
     const known = claims[address]!
     if (known === NOBODY) claims[address] = node
     else if (known !== node) claims[address] = CONTESTED
@@ -25,12 +25,12 @@ export function claimsOf({ cells, nodes, count }: RawPoints, { labels, count: te
 }
 
 /** Nodes that reported anything in this minute, as `tailnet_node` will say: a counter above zero. */
-export function reportersOf({ cells, nodes, counters, count }: RawPoints, texts: TextIds): Set<string> {
+export function reportersOf({ cells, counters, seriesCount }: RawPoints, texts: TextIds): Set<string> {
   const hasReported = new Uint8Array(texts.count)
-  for (let point = 0; point < count; point++) {
-    const at = point * COUNTERS
+  for (let row = 0; row < seriesCount; row++) {
+    const at = row * COUNTERS
     if (counters[at]! > 0 || counters[at + 1]! > 0 || counters[at + 2]! > 0 || counters[at + 3]! > 0)
-      hasReported[nodes[cells[point * CELLS + MESSAGE]!]!] = 1
+      hasReported[cells[row * CELLS + NODE]!] = 1
   }
   const reporters = new Set<string>()
   for (let text = 0; text < hasReported.length; text++) if (hasReported[text] === 1) reporters.add(texts.textOf(text))
@@ -51,10 +51,10 @@ export function unknownUsers(points: RawPoints, texts: TextIds, directory: Direc
     if (claim === CONTESTED) hasContested = true
   }
   if (!hasContested) return users
-  const { cells, nodes, count } = points
-  for (let at = 0; at < count * CELLS; at += CELLS) {
+  const { cells, seriesCount } = points
+  for (let at = 0; at < seriesCount * CELLS; at += CELLS) {
     if (claims[cells[at + SRC]!] !== CONTESTED || texts.labels[cells[at + LABEL]! * 3] !== VIRTUAL) continue
-    users.get(texts.textOf(cells[at + SRC]!))?.add(texts.textOf(nodes[cells[at + MESSAGE]!]!))
+    users.get(texts.textOf(cells[at + SRC]!))?.add(texts.textOf(cells[at + NODE]!))
   }
   return users
 }

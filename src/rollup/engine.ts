@@ -17,8 +17,10 @@ import { createClockOffsets } from './clock-offsets.ts'
 import { createCoverage, finality, finalTo } from './coverage.ts'
 import type { RollupOptions } from './deps.ts'
 import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
+import { tablesOf } from './make-minute.ts'
 import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
+import { eachEdge, eachNode } from './minute-columns.ts'
 import { createMinuteFacts } from './minute-facts.ts'
 import type { MinuteReader } from './minute-reader.ts'
 import { unknownMinute } from './minute-reader.ts'
@@ -85,8 +87,6 @@ interface Known {
   /** Writing its rows began and did not end: some may stand. */
   isUncertain: boolean
   settledMs: number | undefined
-  /** Something of it was read and is not in memory. */
-  isPartial: boolean
   /** The newest change of the list that was seen, and when. */
   seen: { readonly number: number; readonly ms: number } | undefined
 }
@@ -128,10 +128,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)
     if (one === undefined)
-      known.set(
-        startNs,
-        (one = { readNumber: 0, isUncertain: false, settledMs: undefined, isPartial: false, seen: undefined }),
-      )
+      known.set(startNs, (one = { readNumber: 0, isUncertain: false, settledMs: undefined, seen: undefined }))
     return one
   }
 
@@ -149,8 +146,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   function done(window: ObservedWindow, { doneToNs }: ObservedResult): void {
-    for (const startNs of passes.get(window) ?? [])
-      if (unsettled.find('minute', startNs) !== undefined) knownOf(startNs).isPartial = true
+    for (const startNs of passes.get(window) ?? []) if (unsettled.find('minute', startNs) !== undefined) drop(startNs)
     passes.delete(window)
     if (window.previous !== undefined) return
     if (doneToNs === undefined) return held.failed(window)
@@ -165,6 +161,13 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     }
     coverage.add(range)
     for (const minute of touched) {
+      if (minute.isContradicted) {
+        if (canQuery) {
+          drop(minute.startNs)
+          continue
+        }
+        metrics.skipped('no_queries')
+      }
       const entry = unsettled.find('minute', minute.startNs)
       if (entry !== undefined) knownOf(minute.startNs).readNumber = entry.read
       facts.addHeard(Number(minute.startNs / MINUTE), reportersOf(minute.points, minute.texts))
@@ -198,8 +201,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   /** Something that was read of it is not in memory. */
   function isBehind(startNs: bigint, read: number): boolean {
-    const { readNumber, isPartial } = knownOf(startNs)
-    return isPartial || readNumber < read
+    return knownOf(startNs).readNumber < read
   }
 
   /** The points of a minute, if memory has all of them. */
@@ -236,7 +238,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     if (state.settledMs !== undefined) return skip(entry)
     if (clock.now() < entry.startNs + WRITTEN_ONCE_NS) return
     const settled = await minutes.fromMemory(entry, minute, false)
-    sums.addMinute(entry.startNs, settled.made)
+    sums.addMinute(entry.startNs, tablesOf(settled.made))
     tell(entry.startNs, settled)
     state.settledMs = clock.monotonicMs()
   }
@@ -284,7 +286,6 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       const again = isBehind(entry.startNs, entry.read) ? undefined : held.find(entry.startNs)
       const settled = await minutes.fromDatabase(entry, again)
       if (settled !== undefined) tell(entry.startNs, settled)
-      knownOf(entry.startNs).isPartial = false
       againMs.set(entry.startNs, clock.monotonicMs())
     } finally {
       const endedMs = clock.monotonicMs()
@@ -294,11 +295,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   function tell(startNs: bigint, { made, hasGap }: SettledMinute): void {
-    const { edges, nodes } = made.rows
     const minute = {
       startNs,
-      eachEdge: (visit: (edge: EdgeRow) => void) => edges.forEach(visit),
-      eachNode: (visit: (node: NodeRow) => void) => nodes.forEach(visit),
+      eachEdge: (visit: (edge: EdgeRow) => void) => eachEdge(made.columns, visit),
+      eachNode: (visit: (node: NodeRow) => void) => eachNode(made.columns, visit),
       hasGap,
     }
     for (const reader of deps.readers) reader.minute(minute)
@@ -343,7 +343,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     for (const startNs of known.keys())
       if (held.find(startNs) === undefined && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
     for (const [startNs, ms] of againMs) if (nowMs - ms > AGAIN_MS) againMs.delete(startNs)
-    minutes.forget(clock.now())
+    minutes.forget(clock.now(), (startNs) => held.find(startNs) !== undefined)
     metrics.held(bytes)
   }
 

@@ -2,7 +2,7 @@
  * nothing. A copy of a point takes its place, as in the database. */
 import { MINUTE } from '../base/clock.ts'
 import type { Points } from '../flatten/points.ts'
-import { createIntake, type Intake } from './intake.ts'
+import { createIntake, createWaiting, type Intake, type Waiting } from './intake.ts'
 import { createRawPoints, type RawPoints } from './raw-points.ts'
 import { createTextIds, type TextIds } from './text-ids.ts'
 
@@ -14,11 +14,16 @@ export interface HeldMinute {
   readonly points: RawPoints
 }
 
+export interface DoneMinute extends HeldMinute {
+  /** A message was there already with other points: what the minute has, only the database knows. */
+  readonly isContradicted: boolean
+}
+
 export interface HeldMinutes {
   /** The points of one message of a window that is being read. `window` is any object that stands for it. */
   add(window: object, points: Points): void
   /** The window is done: its points count. Returns the minutes that they belong to. */
-  done(window: object): readonly HeldMinute[]
+  done(window: object): readonly DoneMinute[]
   failed(window: object): void
   find(startNs: bigint): HeldMinute | undefined
   /** Forgets a minute, and what is being read of it. */
@@ -34,8 +39,8 @@ interface Held {
   readonly startNs: bigint
   readonly texts: TextIds
   readonly intake: Intake
-  points: RawPoints
-  readonly pending: Map<object, RawPoints>
+  readonly points: RawPoints
+  readonly pending: Map<object, Waiting>
 }
 
 /** The begin of the minute of a time, ns. */
@@ -53,7 +58,7 @@ export function createHeldMinutes(): HeldMinutes {
     if (held === undefined) {
       const texts = createTextIds()
       const points = createRawPoints(startNs, texts)
-      held = { startNs, texts, intake: createIntake(startNs, texts), points, pending: new Map() }
+      held = { startNs, texts, intake: createIntake(texts), points, pending: new Map() }
       minutes.set(startNs, held)
     }
     return held
@@ -67,26 +72,27 @@ export function createHeldMinutes(): HeldMinutes {
 
   return {
     add(window, points) {
-      const held = heldOf(minuteBegin(points.startNs))
+      const startNs = minuteBegin(points.startNs)
+      const held = heldOf(startNs)
       let mine = held.pending.get(window)
       if (mine === undefined) {
-        held.pending.set(window, (mine = createRawPoints(held.startNs, held.texts)))
+        held.pending.set(window, (mine = createWaiting()))
         const all = windows.get(window)
         if (all === undefined) windows.set(window, new Set([held]))
         else all.add(held)
       }
-      held.intake(mine, points)
+      held.intake.add(mine, points, Number(points.startNs - startNs))
     },
     done(window) {
-      const mine = [...take(window)]
-      for (const held of mine) {
-        const points = held.pending.get(window)
+      const minutesDone: DoneMinute[] = []
+      for (const held of take(window)) {
+        const waiting = held.pending.get(window)
         held.pending.delete(window)
-        if (points === undefined) continue
-        if (held.points.count === 0) held.points = points
-        else held.points.putAll(points)
+        if (waiting === undefined || minutes.get(held.startNs) !== held) continue
+        const { startNs, texts, points } = held
+        minutesDone.push({ startNs, texts, points, isContradicted: !held.intake.addAll(points, waiting) })
       }
-      return mine.filter((held) => minutes.get(held.startNs) === held)
+      return minutesDone
     },
     failed(window) {
       for (const held of take(window)) {
@@ -103,9 +109,10 @@ export function createHeldMinutes(): HeldMinutes {
     all: () => minutes.values(),
     get bytes() {
       let bytes = 0
-      for (const { texts, points, pending } of minutes.values()) {
-        bytes += texts.bytes + points.bytes
-        for (const more of pending.values()) bytes += more.bytes
+      for (const { texts, points, intake, pending } of minutes.values()) {
+        bytes += texts.bytes + points.bytes + intake.bytes
+        for (const { cells, counters, messages } of pending.values())
+          bytes += cells.byteLength + counters.byteLength + messages.byteLength
       }
       return bytes
     },

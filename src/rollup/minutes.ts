@@ -12,11 +12,12 @@ import type { ClockOffsets } from './clock-offsets.ts'
 import { finality } from './coverage.ts'
 import type { PartDeps, RollupOptions } from './deps.ts'
 import type { HeldMinute } from './held-minutes.ts'
-import { type MadeMinute, makeMinute, NO_ROWS, type Tables, tableLines } from './make-minute.ts'
+import { type MadeMinute, makeMinute, type Tables, tableLines, tablesOf } from './make-minute.ts'
 import type { SkipReason } from './metrics.ts'
 import { LOOK_BACK_MINUTES, type MinuteFacts, type Users } from './minute-facts.ts'
 import { createRawPoints } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
+import { changedRows, createRowLines } from './row-series.ts'
 import type { MinuteRecord } from './row-store.ts'
 import { changesOf, exists, tagOf } from './row-table.ts'
 import { createTextIds } from './text-ids.ts'
@@ -37,8 +38,8 @@ export interface Minutes {
   readonly otherWriterMs: number | undefined
   /** What the newest minute said about completeness. */
   readonly newest: Completeness | undefined
-  /** Forgets what is not needed after this time. */
-  forget(nowNs: bigint): void
+  /** Forgets what is not needed after this time. `isHeld`: memory holds points of the minute that begins then. */
+  forget(nowNs: bigint, isHeld: (startNs: bigint) => boolean): void
 }
 
 /** What was made of a minute and written. */
@@ -65,7 +66,26 @@ const FACTS_MINUTES = 180
 const NEAR_MINUTES = 130
 /** As long after a second writer was seen, an equal digest proves nothing. */
 const OTHER_WRITER_MS = 24 * 3_600_000
-const decoder = new TextDecoder()
+/** Texts of tags that are kept for the next minute. */
+const TAGS_MAX = 50_000
+
+/** What this process wrote of a minute last: hashes of its rows. */
+interface Written {
+  readonly digest: string
+  readonly edges: Int32Array
+  readonly nodes: Int32Array
+  readonly reporters: ReadonlySet<string>
+}
+
+const NOTHING: Written = { digest: '', edges: new Int32Array(0), nodes: new Int32Array(0), reporters: new Set() }
+
+/** What is to be written of a minute. */
+interface Changes {
+  readonly rows: number
+  readonly lines: Iterable<Uint8Array>
+  /** Nodes that had a row which counts anything. */
+  readonly wasReporting: ReadonlySet<string>
+}
 
 const nsOf = (minute: number) => BigInt(minute) * MINUTE
 const minuteOf = (ns: bigint) => Number(ns / MINUTE)
@@ -90,6 +110,10 @@ export function createMinutes(
   /** The minutes that were made from the database last: the newest ones and the longest waiting ones take turns, and their neighbours follow. */
   let again: readonly number[] = []
   let newest: Completeness | undefined
+  /** Of minutes whose points are in memory, so that their rows need not be read back when late points come. */
+  const written = new Map<number, Written>()
+  let tags = createTextIds()
+  const linesOf = createRowLines()
 
   /** Which nodes reported, in a range of minutes, both ends included. */
   async function loadReporting(from: number, to: number): Promise<void> {
@@ -157,7 +181,9 @@ export function createMinutes(
     const budget = await deps.budgets.of(held.startNs)
     const before = await hourBefore(minute, unknownUsers(held.points, held.texts, view))
     const limits = deps.limitsAt(held.startNs)
-    return makeMinute(held, { tailnet: options.tailnetAt(held.startNs), directory: view, before, budget, limits })
+    if (tags.count > TAGS_MAX) tags = createTextIds()
+    const tailnet = options.tailnetAt(held.startNs)
+    return makeMinute(held, { tailnet, directory: view, before, budget, limits, tags })
   }
 
   /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do. */
@@ -174,25 +200,53 @@ export function createMinutes(
       .map((one) => ({ tier: 'minute', startNs: nsOf(one) }))
   }
 
+  /** What this process wrote of a minute, if nothing else can stand. */
+  function writtenBefore(minute: number, isUncertain: boolean): Written | undefined {
+    if (isUncertain || isOtherWriterNear()) return undefined
+    const record = facts.record(minute)
+    if (record === undefined) return NOTHING
+    const mine = written.get(minute)
+    return mine?.digest === record.digest && record.writer === deps.writerId ? mine : undefined
+  }
+
+  /** Undefined: a row that was written is no longer true. */
+  function changesSince(before: Written, made: MadeMinute, startNs: bigint): Changes | undefined {
+    const edges = changedRows(before.edges, made.edgeHashes)
+    const nodes = changedRows(before.nodes, made.nodeHashes)
+    if (edges === undefined || nodes === undefined) return undefined
+    const count = (changed: Uint8Array) => changed.reduce((sum, one) => sum + one, 0)
+    function* lines(): Generator<Uint8Array> {
+      yield* linesOf('tailnet_edge', made.edges, edges!, startNs)
+      yield* linesOf('tailnet_node', made.nodes, nodes!, startNs)
+    }
+    return { rows: count(edges) + count(nodes), lines: lines(), wasReporting: before.reporters }
+  }
+
+  async function changesOfStanding(startNs: bigint, made: MadeMinute): Promise<Changes> {
+    const standing: Tables = {
+      edges: await store.standing('tailnet_edge', startNs, signal),
+      nodes: await store.standing('tailnet_node', startNs, signal),
+    }
+    const wanted = tablesOf(made)
+    const edges = changesOf(standing.edges, wanted.edges)
+    const nodes = changesOf(standing.nodes, wanted.nodes)
+    const lines = [tableLines({ edges, nodes }, '', startNs)]
+    return { rows: edges.size + nodes.size, lines, wasReporting: nodesOf(standing) }
+  }
+
   /** Writes the rows that differ, then `tailflux_minute`, and strikes the minute off. */
   async function settle(
     startNs: bigint,
     upTo: Causes,
     made: MadeMinute,
-    standing: Tables,
-    wasReporting: ReadonlySet<string>,
+    changes: Changes,
     isYoung: boolean,
-  ): Promise<{ readonly rowCount: number; readonly hasGap: boolean }> {
+  ): Promise<SettledMinute> {
     const minute = minuteOf(startNs)
-    const changed = wasReporting.symmetricDifference(made.reporters)
+    const changed = changes.wasReporting.symmetricDifference(made.reporters)
     const early = await followers(minute, changed)
     unsettled.must(early, clock.now())
-    const changes = {
-      edges: changesOf(standing.edges, made.edges),
-      nodes: changesOf(standing.nodes, made.nodes),
-    }
-    const rows = changes.edges.size + changes.nodes.size
-    if (rows > 0) await writer.write('minutes', tableLines(changes, '', startNs), signal)
+    if (changes.rows > 0) for (const lines of changes.lines) await writer.write('minutes', lines, signal)
     facts.setReporting(minute, made.reporters)
     facts.setUsers(minute, made.users)
     const { isFinal, hasGap: isGap } = finality(startNs, deps.settled(), deps.gaps())
@@ -206,19 +260,19 @@ export function createMinutes(
       { tier: 'hour', startNs: startNs - (startNs % HOUR) },
     ]
     unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
-    return { rowCount: rows, hasGap }
+    return { made, hasGap }
   }
 
   function recordOf(startNs: bigint, made: MadeMinute): MinuteRecord {
     const { digest, points } = made
-    return { startNs, digest, points, rows: made.edges.size + made.nodes.size, writer: deps.writerId, isGap: false }
+    return { startNs, digest, points, rows: made.edges.count + made.nodes.count, writer: deps.writerId, isGap: false }
   }
 
-  function minuteLine(startNs: bigint, made: MadeMinute, hasGap: boolean, isYoung: boolean): string {
+  function minuteLine(startNs: bigint, made: MadeMinute, hasGap: boolean, isYoung: boolean): Uint8Array {
     const fields: Record<string, bigint | boolean | string> = {
       digest: made.digest,
       points: BigInt(made.points),
-      rows: BigInt(made.edges.size + made.nodes.size),
+      rows: BigInt(made.edges.count + made.nodes.count),
       writer: deps.writerId,
       gap: hasGap,
       edges: BigInt(made.edgeCount),
@@ -244,7 +298,7 @@ export function createMinutes(
       }
       if (newest === undefined || startNs >= newest.startNs) newest = { startNs, ...completeness }
     }
-    return decoder.decode(encodeLine('tailflux_minute', { tailnet: options.tailnetAt(startNs) }, fields, startNs))
+    return encodeLine('tailflux_minute', { tailnet: options.tailnetAt(startNs) }, fields, startNs)
   }
 
   function skip({ startNs, read, must }: Unsettled, reason: SkipReason): void {
@@ -277,13 +331,14 @@ export function createMinutes(
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
       await askRecord(startNs)
-      const isNew = !isUncertain && !isOtherWriterNear() && facts.record(minute) === undefined
-      const standing = isNew ? NO_ROWS : await standingRows(startNs)
-      const view = await viewAt(startNs)
-      const made = await make(held, view)
-      const { rowCount, hasGap } = await settle(startNs, { read, must }, made, standing, nodesOf(standing), true)
-      metrics.made('memory', clock.monotonicMs() - beganMs, rowCount)
-      return { made, hasGap }
+      const before = deps.canQuery() ? writtenBefore(minute, isUncertain) : NOTHING
+      const made = await make(held, await viewAt(startNs))
+      const changes = (before && changesSince(before, made, startNs)) ?? (await changesOfStanding(startNs, made))
+      const settled = await settle(startNs, { read, must }, made, changes, true)
+      const { digest, edgeHashes: edges, nodeHashes: nodes, reporters } = made
+      written.set(minute, { digest, edges, nodes, reporters })
+      metrics.made('memory', clock.monotonicMs() - beganMs, changes.rows)
+      return settled
     },
 
     async fromDatabase(entry, held) {
@@ -313,12 +368,11 @@ export function createMinutes(
         skip(entry, 'fewer_points')
         return undefined
       }
-      const standing = await standingRows(startNs)
-      const view = await viewAt(startNs)
-      const made = await make({ startNs, texts, points }, view)
-      const { rowCount, hasGap } = await settle(startNs, { read, must }, made, standing, nodesOf(standing), false)
-      metrics.made('database', clock.monotonicMs() - beganMs, rowCount)
-      return { made, hasGap }
+      const made = await make({ startNs, texts, points }, await viewAt(startNs))
+      const changes = await changesOfStanding(startNs, made)
+      const settled = await settle(startNs, { read, must }, made, changes, false)
+      metrics.made('database', clock.monotonicMs() - beganMs, changes.rows)
+      return settled
     },
     hasRecord: (startNs) => facts.record(minuteOf(startNs)) !== undefined,
 
@@ -329,19 +383,12 @@ export function createMinutes(
     get newest() {
       return newest
     },
-    forget(nowNs) {
+    forget(nowNs, isHeld) {
+      for (const minute of written.keys()) if (!isHeld(nsOf(minute))) written.delete(minute)
       const from = minuteOf(nowNs) - FACTS_MINUTES
       if (knownFrom < from) knownFrom = from
       const isNear = (minute: number) => again.some((one) => Math.abs(one - minute) <= NEAR_MINUTES)
       facts.keepOnly((minute) => minute >= from || isNear(minute))
     },
-  }
-
-  async function standingRows(startNs: bigint): Promise<Tables> {
-    if (!deps.canQuery()) return NO_ROWS
-    return {
-      edges: await store.standing('tailnet_edge', startNs, signal),
-      nodes: await store.standing('tailnet_node', startNs, signal),
-    }
   }
 }

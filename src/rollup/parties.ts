@@ -1,13 +1,13 @@
-/** The two sides of each raw point of a minute, as endpoints: who reports it, and who is at the other end. */
+/** The two sides of each series of raw points of a minute, as endpoints: who reports it, and who is at the other end. */
 import type { DirectoryView } from '../directory/view.ts'
 import { KINDS } from '../source/parse/message.ts'
 import { CONTESTED, claimsOf } from './claims.ts'
 import { type Endpoint, endpointOfAddress, endpointOfNode, NO_ENDPOINT, NONE } from './endpoints.ts'
-import { CELLS, DST, LABEL, MESSAGE, type RawPoints, SRC } from './raw-points.ts'
+import { CELLS, DST, LABEL, NODE, type RawPoints, SRC } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
 import type { TextIds } from './text-ids.ts'
 
-/** Endpoints by index, and for each point three of these indices. */
+/** Endpoints by index, and for each series three of these indices. */
 export interface Parties {
   readonly endpoints: readonly Endpoint[]
   /** The reporting node. */
@@ -30,7 +30,7 @@ export function createParties(
   directory: DirectoryView,
   before: Pick<HourBefore, 'wasUsedByOther'>,
 ): Parties {
-  const { cells, nodes, count } = points
+  const { cells, seriesCount } = points
   const none = texts.idOf(NONE)
   const { labels } = texts
   const endpoints: Endpoint[] = [NO_ENDPOINT]
@@ -77,23 +77,23 @@ export function createParties(
 
   const parties = {
     endpoints,
-    reporter: new Int32Array(count),
-    near: new Int32Array(count),
-    far: new Int32Array(count),
-    isUnnamed: new Uint8Array(count),
+    reporter: new Int32Array(seriesCount),
+    near: new Int32Array(seriesCount),
+    far: new Int32Array(seriesCount),
+    isUnnamed: new Uint8Array(seriesCount),
   }
   const { reporter, near, far, isUnnamed } = parties
-  for (let point = 0; point < count; point++) {
-    const cell = point * CELLS
+  for (let row = 0; row < seriesCount; row++) {
+    const cell = row * CELLS
     const kind = labels[cells[cell + LABEL]! * 3]!
-    const own = nodeIndex(nodes[cells[cell + MESSAGE]!]!)
+    const own = nodeIndex(cells[cell + NODE]!)
     const [src, dst] = [cells[cell + SRC]!, cells[cell + DST]!]
-    reporter[point] = own
-    if (kind === EXIT && src === none && dst === none) isUnnamed[point] = 1
+    reporter[row] = own
+    if (kind === EXIT && src === none && dst === none) isUnnamed[row] = 1
     // The reporter's end is the reporter, whatever address it wrote.
-    near[point] = kind === VIRTUAL || kind === PHYSICAL || isUnnamed[point] === 1 ? own : addressIndex(src)
+    near[row] = kind === VIRTUAL || kind === PHYSICAL || isUnnamed[row] === 1 ? own : addressIndex(src)
     // In physical traffic `src` is the peer, and `dst` the underlay address that was used to reach it.
-    far[point] = addressIndex(kind === PHYSICAL ? src : dst)
+    far[row] = addressIndex(kind === PHYSICAL ? src : dst)
   }
   return parties
 }

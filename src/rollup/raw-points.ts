@@ -1,11 +1,11 @@
-/** The raw points (`tailnet_flow`) of one minute of `start`, in columns. A point is kept by its identity, tags and time: a copy takes the place of the
- * one before, as in the database. Points of one message differ, so identities are compared only where a message comes again. */
+/** The raw points (`tailnet_flow`) of one minute of `start`, summed by their tags: rows need no more of them. What every single point was goes into the digest. */
 import { MINUTE } from '../base/clock.ts'
 import { avalanche, HASH_SEED, hashStep, secondHashStep } from '../base/hash.ts'
-import { RowIndex } from '../base/hash-tables.ts'
+import { wordOf } from '../base/int64.ts'
 import { doubled } from '../base/typed-array.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import type { TextIds } from './text-ids.ts'
+import { createTuples } from './tuples.ts'
 
 /** One raw point. All texts are tag values. */
 export interface RawPoint {
@@ -27,10 +27,9 @@ export interface RawPoint {
   readonly flows: number
 }
 
-/** Cells of one point in `cells`. Texts are numbers of `TextIds`. */
+/** Cells of one series in `cells`. Texts are numbers of `TextIds`. */
 export const CELLS = 6
-/** Index of its message: node and time. */
-export const MESSAGE = 0
+export const NODE = 0
 /** Kind, protocol and path, as a label of `TextIds`. */
 export const LABEL = 1
 export const SRC = 2
@@ -40,284 +39,189 @@ export const DST_PORT = 5
 
 /** Counters of a point, in this order. */
 export const TX_BYTES = 0
-export const TX_PKTS = 1
 export const RX_BYTES = 2
-export const RX_PKTS = 3
 export const COUNTERS = 4
 
 export interface RawPoints {
   /** Begin of the minute, ns. */
   readonly minuteNs: bigint
   readonly count: number
+  /** A series is all points with the same tags. */
+  readonly seriesCount: number
   readonly cells: Int32Array
-  /** Text of the node of each message. */
-  readonly nodes: Int32Array
-  /** Four per point. Exact where they are at most 2^53-1; `wideCounter` has the others. */
-  readonly counters: Float64Array
-  /** A counter above 2^53-1, by its index in `counters`. */
-  wideCounter(at: number): bigint | undefined
+  /** Four sums per series: doubles while they hold all of them exactly, else int64, where a larger sum is kept as 2^63-1. */
+  readonly counters: Float64Array | BigInt64Array
   readonly flows: Float64Array
-  /** Adds the point, or takes it in place of the one with its identity. Throws a RangeError when it is not of this minute. */
+  /** Adds a point; each once. Throws a RangeError when it is not of this minute. */
   put(point: RawPoint): void
-  /** A message of a node follows, whose points differ: `offset` is its time after the minute's begin, ns. */
-  begin(node: number, offset: number): void
-  /** The next point of that message: `tuple` has its CELLS (without MESSAGE), `values` its counters from `at` on; `exact` the same ones, where doubles are
-   * rounded. */
-  add(tuple: Int32Array, values: Float64Array, at: number, exact: BigInt64Array | undefined, count: number): void
-  /** Puts all points of another table of this minute, made with the same `TextIds`. */
-  putAll(other: RawPoints): void
+  /** A point follows, or several, of this time after the minute's begin. */
+  begin(second: number, ns: number): void
+  /** Adds a point: its CELLS from `cell` on, its counters from `at` on; `exact` the same ones, where doubles are rounded. */
+  add(
+    from: Int32Array,
+    cell: number,
+    values: Float64Array,
+    at: number,
+    exact: BigInt64Array | undefined,
+    flows: number,
+  ): void
   /** Memory that it takes, about. */
   readonly bytes: number
   /** Sum modulo 2^64 of a hash of each point, identity and values: 16 hexadecimal digits, the same in any order and on any machine. */
   digest(): string
 }
 
-interface Messages {
-  readonly count: number
-  /** Text of the node, and the time after the minute's begin in ns, of each. */
-  readonly nodes: Int32Array
-  readonly offsets: Float64Array
-  /** Index of a message; a new one gets the next number. */
-  indexOf(node: number, offset: number): number
-}
-
-const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
 const TWO_32 = 0x1_0000_0000
+const SAFE = Number.MAX_SAFE_INTEGER
+const MINUTE_NS = Number(MINUTE)
+const SUM_MAX = (1n << 63n) - 1n
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
 
 export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
-  const messages = createMessages()
+  const series = createTuples(CELLS)
   let count = 0
-  let cells = new Int32Array(64 * CELLS)
-  let counters = new Float64Array(64 * COUNTERS)
+  let doubles = new Float64Array(64 * COUNTERS)
+  /** In place of `doubles`, once a sum is beyond 2^53-1. */
+  let wide: BigInt64Array | undefined
   let flows = new Float64Array(64)
-  const wide = new Map<number, bigint>()
-  /** Points by their cells, as far as they were needed: all points up to `indexed`. */
-  let index: RowIndex | undefined
-  let indexRows = 0
-  let indexed = 0
-  /** The message that is being added, and whether it was there before. */
-  let message = -1
-  let isKnown = false
+  /** Hash of the tags of each series, in two halves. */
+  let low = new Int32Array(64)
+  let high = new Int32Array(64)
+  /** Hash of the time of the points that are being added. */
+  let timeLow = 0
+  let timeHigh = 0
+  /** The digest so far. */
+  let digestLow = 0
+  let digestHigh = 0
+
+  function begin(second: number, ns: number): void {
+    timeLow = hashStep(hashStep(HASH_SEED, second), ns)
+    timeHigh = secondHashStep(secondHashStep(HASH_SEED, second), ns)
+  }
+
+  function add(
+    from: Int32Array,
+    cell: number,
+    values: Float64Array,
+    at: number,
+    exact: BigInt64Array | undefined,
+    pointFlows: number,
+  ): void {
+    const before = series.count
+    const row = series.indexOf(from, cell)
+    if (row === before) addSeries(row)
+    count += 1
+    flows[row] = flows[row]! + pointFlows
+    if (exact !== undefined) addWide(row, exact, at)
+    else if (wide !== undefined || !addDoubles(row, values, at)) addWide(row, values, at)
+    let one = hashStep(hashStep(low[row]!, timeLow), pointFlows)
+    let other = secondHashStep(secondHashStep(high[row]!, timeHigh), pointFlows)
+    for (let k = at; k < at + COUNTERS; k++) {
+      const word = wordOf(exact === undefined ? values[k]! : exact[k]!)
+      one = hashStep(one, word)
+      other = secondHashStep(other, word)
+    }
+    digestLow += avalanche(one) >>> 0
+    digestHigh += (avalanche(other) >>> 0) + (digestLow >= TWO_32 ? 1 : 0)
+    if (digestLow >= TWO_32) digestLow -= TWO_32
+    if (digestHigh >= TWO_32) digestHigh -= TWO_32
+  }
+
+  /** False, and nothing is added: a sum would no longer be exact. */
+  function addDoubles(row: number, values: Float64Array, at: number): boolean {
+    const sum = row * COUNTERS
+    const tx = doubles[sum]! + values[at]!
+    const txPkts = doubles[sum + 1]! + values[at + 1]!
+    const rx = doubles[sum + 2]! + values[at + 2]!
+    const rxPkts = doubles[sum + 3]! + values[at + 3]!
+    if (!(tx <= SAFE && txPkts <= SAFE && rx <= SAFE && rxPkts <= SAFE)) return false
+    doubles[sum] = tx
+    doubles[sum + 1] = txPkts
+    doubles[sum + 2] = rx
+    doubles[sum + 3] = rxPkts
+    return true
+  }
+
+  function addWide(row: number, values: Float64Array | BigInt64Array, at: number): void {
+    wide ??= BigInt64Array.from(doubles, BigInt)
+    for (let k = 0; k < COUNTERS; k++) {
+      const sum = wide[row * COUNTERS + k]! + BigInt(values[at + k]!)
+      wide[row * COUNTERS + k] = sum > SUM_MAX ? SUM_MAX : sum
+    }
+  }
+
+  /** A new series: room for its sums, and the hash of its tags. */
+  function addSeries(row: number): void {
+    if (row === flows.length) {
+      doubles = doubled(doubles, Float64Array)
+      if (wide !== undefined) wide = doubled(wide, BigInt64Array)
+      flows = doubled(flows, Float64Array)
+      low = doubled(low, Int32Array)
+      high = doubled(high, Int32Array)
+    }
+    const { cells } = series
+    const { labels } = texts
+    const [at, label] = [row * CELLS, cells[row * CELLS + LABEL]! * 3]
+    let one = HASH_SEED
+    let other = HASH_SEED
+    for (const number of [labels[label]!, cells[at + SRC_PORT]!, cells[at + DST_PORT]!]) {
+      one = hashStep(one, number)
+      other = secondHashStep(other, number)
+    }
+    for (const text of [
+      cells[at + NODE]!,
+      labels[label + 1]!,
+      labels[label + 2]!,
+      cells[at + SRC]!,
+      cells[at + DST]!,
+    ]) {
+      one = hashStep(one, texts.low[text]!)
+      other = secondHashStep(other, texts.high[text]!)
+    }
+    low[row] = one
+    high[row] = other
+  }
+
   const key = new Int32Array(CELLS)
-
-  function grow(): void {
-    cells = doubled(cells, Int32Array)
-    counters = doubled(counters, Float64Array)
-    flows = doubled(flows, Float64Array)
-  }
-
-  function hashOf(from: Int32Array, at: number): number {
-    let hash = HASH_SEED
-    for (let cell = at; cell < at + CELLS; cell++) hash = hashStep(hash, from[cell]!)
-    return hash
-  }
-
-  function placeOf(places: RowIndex, from: Int32Array, at: number): number {
-    let place = places.first(hashOf(from, at))
-    for (let row = places.rowAt(place); row >= 0; row = places.rowAt(place)) {
-      let cell = 0
-      while (cell < CELLS && cells[row * CELLS + cell] === from[at + cell]) cell++
-      if (cell === CELLS) return place
-      place = places.next(place)
-    }
-    return place
-  }
-
-  /** Index of the point with the cells of `key`; a new one when there is none. */
-  function findOrAdd(): number {
-    if (index === undefined || indexRows <= count) {
-      indexRows = Math.max(64, count * 2)
-      index = new RowIndex(indexRows)
-      indexed = 0
-    }
-    for (; indexed < count; indexed++) index.put(placeOf(index, cells, indexed * CELLS), indexed)
-    const place = placeOf(index, key, 0)
-    const row = index.rowAt(place)
-    if (row >= 0) return row
-    index.put(place, count)
-    indexed = count + 1
-    return append()
-  }
-
-  function append(): number {
-    if (count === flows.length) grow()
-    const at = count * CELLS
-    for (let cell = 0; cell < CELLS; cell++) cells[at + cell] = key[cell]!
-    return count++
-  }
-
-  function setCounter(at: number, value: bigint): void {
-    counters[at] = Number(value)
-    if (value > SAFE_MAX) wide.set(at, value)
-    else if (wide.size > 0) wide.delete(at)
-  }
-
-  function begin(node: number, offset: number): void {
-    const before = messages.count
-    message = messages.indexOf(node, offset)
-    isKnown = message < before
-    key[MESSAGE] = message
-  }
-
-  function set(row: number, values: Float64Array, from: number, flowCount: number): void {
-    const at = row * COUNTERS
-    for (let k = 0; k < COUNTERS; k++) counters[at + k] = values[from + k]!
-    if (wide.size > 0) for (let k = 0; k < COUNTERS; k++) wide.delete(at + k)
-    flows[row] = flowCount
-  }
+  const four = new Float64Array(COUNTERS)
 
   return {
     minuteNs,
     get count() {
       return count
     },
-    get cells() {
-      return cells
+    get seriesCount() {
+      return series.count
     },
-    get nodes() {
-      return messages.nodes
+    get cells() {
+      return series.cells
     },
     get counters() {
-      return counters
+      return wide ?? doubles
     },
     get flows() {
       return flows
     },
-    get bytes() {
-      return cells.byteLength + counters.byteLength + flows.byteLength + (index?.bytes ?? 0) + messages.count * 64
-    },
-    wideCounter: (at) => (wide.size === 0 ? undefined : wide.get(at)),
-    put(point) {
-      const offset = point.startNs - minuteNs
-      if (offset < 0n || offset >= MINUTE)
-        throw new RangeError(`a point of ${point.startNs} is not of minute ${minuteNs}`)
-      begin(texts.idOf(point.node), Number(offset))
-      key[LABEL] = texts.labelOf(KINDS.indexOf(point.kind), texts.idOf(point.proto), texts.idOf(point.path))
-      key[SRC] = texts.idOf(point.src)
-      key[DST] = texts.idOf(point.dst)
-      key[SRC_PORT] = point.srcPort
-      key[DST_PORT] = point.dstPort
-      const row = findOrAdd()
-      const at = row * COUNTERS
-      setCounter(at + TX_BYTES, point.txBytes)
-      setCounter(at + TX_PKTS, point.txPkts)
-      setCounter(at + RX_BYTES, point.rxBytes)
-      setCounter(at + RX_PKTS, point.rxPkts)
-      flows[row] = point.flows
+    put({ node, kind, proto, src, dst, srcPort, dstPort, path, startNs, ...point }) {
+      const offset = Number(startNs - minuteNs)
+      if (offset < 0 || offset >= MINUTE_NS) throw new RangeError(`a point of ${startNs} is not of minute ${minuteNs}`)
+      begin(Math.floor(offset / 1e9), offset % 1e9)
+      key[NODE] = texts.idOf(node)
+      key[LABEL] = texts.labelOf(KINDS.indexOf(kind), texts.idOf(proto), texts.idOf(path))
+      key[SRC] = texts.idOf(src)
+      key[DST] = texts.idOf(dst)
+      key[SRC_PORT] = srcPort
+      key[DST_PORT] = dstPort
+      const counters = [point.txBytes, point.txPkts, point.rxBytes, point.rxPkts]
+      const isWide = counters.some((value) => value > SAFE_MAX)
+      for (let k = 0; k < COUNTERS; k++) four[k] = Number(counters[k]!)
+      add(key, 0, four, 0, isWide ? BigInt64Array.from(counters) : undefined, point.flows)
     },
     begin,
-    add(tuple, values, from, exact, flowCount) {
-      for (let cell = LABEL; cell < CELLS; cell++) key[cell] = tuple[cell]!
-      const row = isKnown ? findOrAdd() : append()
-      set(row, values, from, flowCount)
-      if (exact !== undefined) for (let k = 0; k < COUNTERS; k++) setCounter(row * COUNTERS + k, exact[from + k]!)
+    add,
+    get bytes() {
+      return series.bytes + doubles.byteLength + (wide?.byteLength ?? 0) + flows.byteLength + 2 * low.byteLength
     },
-    putAll(other) {
-      if (other.minuteNs !== minuteNs) throw new RangeError(`points of ${other.minuteNs} are not of minute ${minuteNs}`)
-      const { offsets } = other as Own
-      /** By message of the other table: its number here, and whether it was here before. */
-      const numbers = new Int32Array(other.nodes.length).fill(-1)
-      const known = new Uint8Array(other.nodes.length)
-      for (let from = 0; from < other.count; from++) {
-        const its = other.cells[from * CELLS + MESSAGE]!
-        if (numbers[its] === -1) {
-          begin(other.nodes[its]!, offsets[its]!)
-          numbers[its] = message
-          known[its] = isKnown ? 1 : 0
-        }
-        for (let cell = LABEL; cell < CELLS; cell++) key[cell] = other.cells[from * CELLS + cell]!
-        key[MESSAGE] = numbers[its]!
-        const row = known[its] === 1 ? findOrAdd() : append()
-        set(row, other.counters, from * COUNTERS, other.flows[from]!)
-        for (let k = 0; k < COUNTERS; k++) {
-          const exact = other.wideCounter(from * COUNTERS + k)
-          if (exact !== undefined) setCounter(row * COUNTERS + k, exact)
-        }
-      }
-    },
-    digest() {
-      let low = 0
-      let high = 0
-      const halves = new Int32Array(2)
-      for (let row = 0; row < count; row++) {
-        hashPoint(row, halves)
-        low += halves[0]! >>> 0
-        high = (high + (halves[1]! >>> 0) + (low >= TWO_32 ? 1 : 0)) % TWO_32
-        low %= TWO_32
-      }
-      return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0')
-    },
-    get offsets() {
-      return messages.offsets
-    },
-  } as Own
-
-  /** The two halves of the hash of a point: the same values, mixed in two ways. */
-  function hashPoint(row: number, halves: Int32Array): void {
-    const { low, high, labels } = texts
-    const at = row * CELLS
-    const its = cells[at + MESSAGE]!
-    const label = cells[at + LABEL]! * 3
-    const offset = messages.offsets[its]!
-    const [second, rest] = [Math.floor(offset / 1e9), offset % 1e9]
-    const words = [messages.nodes[its]!, labels[label + 1]!, labels[label + 2]!, cells[at + SRC]!, cells[at + DST]!]
-    let one = hashStep(hashStep(HASH_SEED, second), rest)
-    let other = secondHashStep(secondHashStep(HASH_SEED, second), rest)
-    for (let i = 0; i < 5; i++) {
-      one = hashStep(one, low[words[i]!]!)
-      other = secondHashStep(other, high[words[i]!]!)
-    }
-    for (const value of [labels[label]!, cells[at + SRC_PORT]!, cells[at + DST_PORT]!, flows[row]!]) {
-      one = hashStep(one, value)
-      other = secondHashStep(other, value)
-    }
-    for (let counter = row * COUNTERS; counter < (row + 1) * COUNTERS; counter++) {
-      const exact = wide.size === 0 ? undefined : wide.get(counter)
-      const value = counters[counter]!
-      const bottom = exact === undefined ? value | 0 : Number(BigInt.asIntN(32, exact))
-      const top = exact === undefined ? Math.floor(value / TWO_32) : Number(exact >> 32n)
-      one = hashStep(hashStep(one, bottom), top)
-      other = secondHashStep(secondHashStep(other, bottom), top)
-    }
-    halves[0] = avalanche(one)
-    halves[1] = avalanche(other)
-  }
-}
-
-/** What only another table of points sees. */
-interface Own extends RawPoints {
-  readonly offsets: Float64Array
-}
-
-function createMessages(): Messages {
-  let count = 0
-  let nodes = new Int32Array(64)
-  let offsets = new Float64Array(64)
-  /** By node: its messages by time. */
-  const byNode = new Map<number, Map<number, number>>()
-  return {
-    get count() {
-      return count
-    },
-    get nodes() {
-      return nodes
-    },
-    get offsets() {
-      return offsets
-    },
-    indexOf(node, offset) {
-      let mine = byNode.get(node)
-      if (mine === undefined) byNode.set(node, (mine = new Map()))
-      const known = mine.get(offset)
-      if (known !== undefined) return known
-      if (count === nodes.length) {
-        nodes = doubled(nodes, Int32Array)
-        offsets = doubled(offsets, Float64Array)
-      }
-      nodes[count] = node
-      offsets[count] = offset
-      mine.set(offset, count)
-      return count++
-    },
+    digest: () => digestHigh.toString(16).padStart(8, '0') + digestLow.toString(16).padStart(8, '0'),
   }
 }

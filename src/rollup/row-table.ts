@@ -1,7 +1,8 @@
 /** Rows by their series, whatever they count: the form in which rows of one minute, hour or day are compared, summed and written. */
 import { escapeTag, unescapeTag } from '../sink/line-protocol/escape.ts'
+import type { Kind } from '../source/parse/message.ts'
 import type { Endpoint } from './endpoints.ts'
-import type { EdgeRow, NodeRow } from './row.ts'
+import type { EdgeRow, NodeRow, Role } from './row.ts'
 import { bounded } from './sums.ts'
 
 /** Tags of a series as line protocol, and its fields in the order of the measurement. */
@@ -34,56 +35,53 @@ export function shapeOf(measurement: string): Shape {
 /** Fields that make a row exist: bytes and packets. */
 const COUNTED = 4
 
-/** What makes an edge the same series. */
-export type EdgeTags = Pick<EdgeRow, 'kind' | 'proto' | 'port' | 'path' | 'src' | 'dst'>
-
-/** Tags of an endpoint on either side. Few endpoints have many edges. */
-interface EndpointTags {
-  readonly src: string
-  readonly dst: string
-}
-const endpointTags = new WeakMap<Endpoint, EndpointTags>()
-
-function tagsOf(endpoint: Endpoint): EndpointTags {
-  let tags = endpointTags.get(endpoint)
-  if (tags === undefined) {
-    const [id, name, owner] = [endpoint.id, endpoint.name, endpoint.owner].map(escapeTag)
-    tags = {
-      src: `src=${id},src_name=${name},src_owner=${owner}`,
-      dst: `dst=${id},dst_name=${name},dst_owner=${owner}`,
-    }
-    endpointTags.set(endpoint, tags)
+/** The tags of an edge, as its lines have them, in three parts that many edges share. */
+export function edgeTags(tailnet: string) {
+  const end = `,tailnet=${escapeTag(tailnet)}`
+  const tagsOf = (side: 'src' | 'dst', { id, name, owner }: Pick<Endpoint, 'id' | 'name' | 'owner'>) =>
+    `${side}=${escapeTag(id)},${side}_name=${escapeTag(name)},${side}_owner=${escapeTag(owner)}`
+  return {
+    dst: (endpoint: Endpoint) => tagsOf('dst', endpoint),
+    middle: ({ kind, path, port, proto }: Pick<EdgeRow, 'kind' | 'path' | 'port' | 'proto'>) =>
+      `,kind=${kind},path=${path},port=${port},proto=${escapeTag(proto)},`,
+    src: (endpoint: Endpoint) => tagsOf('src', endpoint) + end,
   }
-  return tags
 }
 
-/** The tags of an edge, as its lines have them. */
-export function edgeSeries(tailnet: string, { src, dst, kind, path, port, proto }: EdgeTags): string {
-  const middle = `kind=${kind},path=${path},port=${port},proto=${escapeTag(proto)}`
-  return `${tagsOf(dst).dst},${middle},${tagsOf(src).src},tailnet=${escapeTag(tailnet)}`
+/** The three parts of such tags. A value has no such text in it: there "=" is escaped. */
+export function edgeParts(tags: string): [dst: string, middle: string, src: string] {
+  const [kind, src] = [tags.indexOf(',kind='), tags.indexOf(',src=') + 1]
+  return [tags.slice(0, kind), tags.slice(kind, src), tags.slice(src)]
+}
+
+/** The same of a row of a node. */
+export function nodeTags(tailnet: string) {
+  const end = `,tailnet=${escapeTag(tailnet)}`
+  return {
+    kind: (kind: Kind) => `kind=${kind}`,
+    node: ({ id, name, owner }: Endpoint, os: string) =>
+      `,node=${escapeTag(id)},node_name=${escapeTag(name)},os=${escapeTag(os)},owner=${escapeTag(owner)}`,
+    role: (role: Role) => `,role=${role}${end}`,
+  }
 }
 
 export function edgeTable(tailnet: string, rows: readonly EdgeRow[]): RowTable {
-  return new Map(rows.map((row) => [edgeSeries(tailnet, row), edgeFields(row)]))
+  const { dst, middle, src } = edgeTags(tailnet)
+  return new Map(rows.map((row) => [dst(row.dst) + middle(row) + src(row.src), edgeFields(row)]))
 }
 
-export function edgeFields(row: EdgeRow): readonly bigint[] {
+function edgeFields(row: EdgeRow): readonly bigint[] {
   return [row.txBytes, row.rxBytes, row.txPkts, row.rxPkts, row.flows, BigInt(row.reporters)]
 }
 
 export function nodeTable(tailnet: string, rows: readonly NodeRow[]): RowTable {
+  const { kind, node, role } = nodeTags(tailnet)
   return new Map(
     rows.map((row) => [
-      seriesKey(NODE, [row.kind, row.node.id, row.node.name, row.os, row.node.owner, row.role, tailnet]),
+      kind(row.kind) + node(row.node, row.os) + role(row.role),
       [
-        row.txBytes,
-        row.rxBytes,
-        row.txPkts,
-        row.rxPkts,
-        row.flows,
-        BigInt(row.peers),
-        row.derpTxBytes,
-        row.derpRxBytes,
+        ...[row.txBytes, row.rxBytes, row.txPkts, row.rxPkts],
+        ...[row.flows, BigInt(row.peers), row.derpTxBytes, row.derpRxBytes],
       ],
     ]),
   )

@@ -3,15 +3,15 @@ import { CollectorError } from '../base/errors.ts'
 import type { Sink, Target } from '../sink/sink.ts'
 
 export interface RowWriter {
-  /** Resolves when every line is acknowledged. Rejects with a CollectorError (stage `sink`), or with the signal's reason. */
-  write(target: Target, lines: string, signal: AbortSignal): Promise<void>
+  /** Resolves when every line is acknowledged; then the memory may be used again. Rejects with a CollectorError (stage `sink`), or with the signal's reason. */
+  write(target: Target, lines: Uint8Array, signal: AbortSignal): Promise<void>
   /** Lines acknowledged so far. */
   readonly written: number
 }
 
 /** One request has at most about this much. */
 const BATCH_BYTES = 2 << 20
-const encoder = new TextEncoder()
+const NEWLINE = 0x0a
 
 export function createRowWriter(sink: Pick<Sink, 'write' | 'label'>): RowWriter {
   let written = 0
@@ -27,15 +27,12 @@ export function createRowWriter(sink: Pick<Sink, 'write' | 'label'>): RowWriter 
       return written
     },
     async write(target, lines, signal) {
-      const bytes = encoder.encode(lines)
-      let start = 0
-      let count = 0
-      for (let at = 0; at < bytes.length; at++) {
-        if (bytes[at] !== 0x0a) continue
+      let [start, count] = [0, 0]
+      for (let end = lines.indexOf(NEWLINE) + 1; end > 0; end = lines.indexOf(NEWLINE, end) + 1) {
         count += 1
-        if (at + 1 - start < BATCH_BYTES && at + 1 < bytes.length) continue
-        await send(target, bytes.subarray(start, at + 1), count, signal)
-        start = at + 1
+        if (end - start < BATCH_BYTES && end < lines.length) continue
+        await send(target, lines.subarray(start, end), count, signal)
+        start = end
         count = 0
       }
     },

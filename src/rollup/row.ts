@@ -1,7 +1,14 @@
 /** Rows of a minute, before they are lines. */
 import type { Kind } from '../source/parse/message.ts'
 import type { Endpoint } from './endpoints.ts'
-import type { RowCounters } from './sums.ts'
+
+/** The four counters of a row, 0 to 2^63-1; a larger sum is kept as that. */
+export interface RowCounters {
+  readonly txBytes: bigint
+  readonly txPkts: bigint
+  readonly rxBytes: bigint
+  readonly rxPkts: bigint
+}
 
 /** Who talked to whom. `tx` is what `src` sent to `dst`, `rx` what `dst` sent to `src`; each byte once. */
 export interface EdgeRow extends RowCounters {

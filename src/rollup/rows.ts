@@ -5,32 +5,44 @@
  * A pure function of the points, of the directory as of the minute, and of what the hour before says (who reports, who used an address). Where
  * the points come from does not matter. */
 import type { DirectoryView } from '../directory/view.ts'
-import { sumByEdge } from './edge-rows.ts'
-import type { Endpoint } from './endpoints.ts'
-import { sumByNode } from './node-rows.ts'
+import { edgeColumns } from './edge-rows.ts'
+import { NONE } from './endpoints.ts'
+import { type MinuteColumns, NODE_CELLS, rowsOf } from './minute-columns.ts'
+import { nodeColumns } from './node-rows.ts'
 import { createParties } from './parties.ts'
 import type { RawPoints } from './raw-points.ts'
 import type { HourBefore, MinuteRows } from './row.ts'
 import { createBigSums, createSums, type Sums } from './sums.ts'
 import type { TextIds } from './text-ids.ts'
 
-export function rowsOfMinute(
+export function columnsOfMinute(
   points: RawPoints,
   texts: TextIds,
   directory: DirectoryView,
   before: HourBefore,
-): MinuteRows {
+): MinuteColumns {
   const parties = createParties(points, texts, directory, before)
-  const make = (create: () => Sums): MinuteRows | undefined => {
-    const nodeTable = sumByNode(points, texts, parties, create())
-    const edgeTable = sumByEdge(points, texts, parties, create())
-    if (!nodeTable.sums.isExact() || !edgeTable.sums.isExact()) return undefined
-    const nodes = nodeTable.rows(directory)
-    const reporting = new Set(nodes.map(({ node }) => node.id))
-    const reports = ({ id, isNode }: Endpoint) => isNode && (reporting.has(id) || before.hasReported(id))
-    return { nodes, edges: edgeTable.rows(reports) }
+  const { endpoints } = parties
+  const make = (create: (length: number) => Sums): MinuteColumns | undefined => {
+    const nodes = nodeColumns(points, texts, parties, create)
+    if (nodes === undefined) return undefined
+    /** By endpoint: 1 if it is a node that reports, 2 if it does not. */
+    const known = new Uint8Array(endpoints.length)
+    for (let row = 0; row < nodes.count; row++) known[nodes.cells[row * NODE_CELLS]!] = 1
+    const reports = (endpoint: number) => {
+      const { id, isNode } = endpoints[endpoint]!
+      if (known[endpoint] === 0) known[endpoint] = isNode && before.hasReported(id) ? 1 : 2
+      return known[endpoint] === 1
+    }
+    const edges = edgeColumns(points, texts, parties, create, reports)
+    return edges && { texts, endpoints, nodes, edges, osOf: (node) => directory.device(node)?.os || NONE }
   }
-  const rows = make(createSums) ?? make(createBigSums)
-  if (rows === undefined) throw new Error('sums of whole numbers are exact')
-  return rows
+  const columns = (points.counters instanceof Float64Array ? make(createSums) : undefined) ?? make(createBigSums)
+  if (columns === undefined) throw new Error('sums of whole numbers are exact')
+  return columns
+}
+
+/** The same as objects. */
+export function rowsOfMinute(...given: Parameters<typeof columnsOfMinute>): MinuteRows {
+  return rowsOf(columnsOfMinute(...given))
 }

@@ -3,6 +3,7 @@
 import { avalanche, HASH_SEED, hashBytes, isSameText, secondHashStep, TAILS } from '../base/hash.ts'
 import { RowIndex } from '../base/hash-tables.ts'
 import { doubled } from '../base/typed-array.ts'
+import { copyWords } from '../sink/line-protocol/batches.ts'
 import { createTuples } from './tuples.ts'
 
 export interface TextIds {
@@ -12,6 +13,8 @@ export interface TextIds {
   idOfBytes(view: DataView, start: number, end: number, hash: number): number
   /** The text of a number that `idOf` gave. */
   textOf(id: number): string
+  /** Writes the text of a number as UTF-8 and returns the position after it; up to 16 bytes after that are written too. */
+  copy(id: number, to: DataView, at: number): number
   /** 64 bits in two halves, a pure function of the text: `low` and `high` by number. */
   readonly low: Int32Array
   readonly high: Int32Array
@@ -26,7 +29,7 @@ export interface TextIds {
 
 const COUNT_MIN = 64
 /** Words are read beyond the end of a text. */
-const SPARE = 4
+const SPARE = 16
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -119,6 +122,7 @@ export function createTextIds(): TextIds {
       if (!(id >= 0 && id < count)) throw new RangeError(`no text ${id} of ${count}`)
       return (strings[id] ??= decoder.decode(bytes.subarray(startOf(id), ends[id])))
     },
+    copy: (id, to, at) => copyWords(to, at, view, startOf(id), ends[id]!),
     get low() {
       return low
     },

@@ -4,7 +4,7 @@ import type { Tier, Unsettled } from '../ledger/unsettled.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { finality } from './coverage.ts'
 import type { PartDeps, RollupOptions } from './deps.ts'
-import { NO_ROWS, type Tables, tableLines } from './make-minute.ts'
+import { type Tables, tableLines } from './make-minute.ts'
 import type { MemorySums } from './memory-sums.ts'
 import type { RowMeasurement } from './row-store.ts'
 import { changesOf } from './row-table.ts'
@@ -41,7 +41,6 @@ const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
 /** Where rows cannot be corrected they are written this long after their end. */
 export const WRITTEN_ONCE_NS = 16n * MINUTE
-const decoder = new TextDecoder()
 
 /** Ranges up to this length read this tier: two days, 30 days, whatever is longer. Graphs have no shorter steps than `step`, and the 95th percentile is
  * one of means over `mean`. */
@@ -102,7 +101,7 @@ export function createTiers(
       return unsettled.strikeOff(listed, { read, must }, [], clock.now())
     }
     const wanted = once ?? (await rowsOf(startNs, long.belowSuffix, long.lengthNs))
-    const standing = once === undefined ? await rowsOf(startNs, long.suffix) : NO_ROWS
+    const standing = once === undefined ? await rowsOf(startNs, long.suffix) : { edges: new Map(), nodes: new Map() }
     const changes = {
       edges: changesOf(standing.edges, wanted.edges),
       nodes: changesOf(standing.nodes, wanted.nodes),
@@ -131,7 +130,7 @@ export function createTiers(
       const nowNs = clock.now()
       // Days are read for whatever is older than the others hold, so that every range finds a tier.
       const kept = [options.minutesKeptMs, options.restKeptMs, undefined]
-      let lines = ''
+      const lines: Uint8Array[] = []
       for (const [index, { tier, suffix, rangeNs, step, mean }] of READ_UP_TO.entries()) {
         const keptMs = kept[index]
         const fields = {
@@ -143,9 +142,9 @@ export function createTiers(
           step,
           mean,
         }
-        lines += decoder.decode(encodeLine('tailflux_tier', { tailnet: options.tailnetAt(nowNs), tier }, fields, nowNs))
+        lines.push(encodeLine('tailflux_tier', { tailnet: options.tailnetAt(nowNs), tier }, fields, nowNs))
       }
-      await writer.write('main', lines, signal)
+      await writer.write('main', Buffer.concat(lines), signal)
       describedMs = clock.monotonicMs()
     },
   }

@@ -9,8 +9,10 @@ export interface Tuples {
   readonly cells: Int32Array
   /** Memory that it takes. */
   readonly bytes: number
-  /** Index of the tuple; `count` grows by one when it is new. */
-  indexOf(tuple: Int32Array): number
+  /** Index of the tuple that begins at `at`; `count` grows by one when it is new. */
+  indexOf(from: Int32Array, at?: number): number
+  /** The same without adding it: negative when it is not there. */
+  find(from: Int32Array, at?: number): number
 }
 
 const COUNT_MIN = 64
@@ -26,16 +28,15 @@ export function createTuples(width: number): Tuples {
     return hash
   }
 
-  function isAt(row: number, tuple: Int32Array): boolean {
-    const at = row * width
-    for (let i = 0; i < width; i++) if (cells[at + i] !== tuple[i]) return false
+  function isAt(row: number, from: Int32Array, at: number): boolean {
+    for (let i = 0, own = row * width; i < width; i++) if (cells[own + i] !== from[at + i]) return false
     return true
   }
 
   /** Where the tuple is, or where the search for it ends. */
-  function placeOf(tuple: Int32Array): number {
-    let place = index.first(hashOf(tuple, 0))
-    for (let row = index.rowAt(place); row >= 0 && !isAt(row, tuple); row = index.rowAt(place))
+  function placeOf(from: Int32Array, at: number): number {
+    let place = index.first(hashOf(from, at))
+    for (let row = index.rowAt(place); row >= 0 && !isAt(row, from, at); row = index.rowAt(place))
       place = index.next(place)
     return place
   }
@@ -43,7 +44,7 @@ export function createTuples(width: number): Tuples {
   function grow(): void {
     cells = doubled(cells, Int32Array)
     index.clear(cells.length / width)
-    for (let row = 0; row < count; row++) index.put(placeOf(cells.subarray(row * width, (row + 1) * width)), row)
+    for (let row = 0; row < count; row++) index.put(placeOf(cells, row * width), row)
   }
 
   return {
@@ -56,12 +57,13 @@ export function createTuples(width: number): Tuples {
     get bytes() {
       return cells.byteLength + index.bytes
     },
-    indexOf(tuple) {
-      const place = placeOf(tuple)
+    find: (from, at = 0) => index.rowAt(placeOf(from, at)),
+    indexOf(from, at = 0) {
+      const place = placeOf(from, at)
       const known = index.rowAt(place)
       if (known >= 0) return known
       index.put(place, count)
-      cells.set(tuple, count * width)
+      for (let i = 0; i < width; i++) cells[count * width + i] = from[at + i]!
       count += 1
       if (count * width === cells.length) grow()
       return count - 1

@@ -1,4 +1,5 @@
 /** Raw points as the line gives them to observers: columns. All of one node and one start. */
+import { createHash } from 'node:crypto'
 import { hashBytes } from '../../src/base/hash.ts'
 import { protoOf } from '../../src/base/protocol.ts'
 import {
@@ -61,8 +62,14 @@ export function pointsOf(raw: readonly RawPoint[], loggedNs: bigint): Points {
   const isWide = exact.some((value) => value > BigInt(Number.MAX_SAFE_INTEGER))
   const { node = 'nobody', startNs = 0n } = raw[0] ?? {}
   return {
-    ...{ node, startNs, loggedNs, tailnet: 't', count: raw.length, digest: 0n },
+    ...{ node, startNs, loggedNs, tailnet: 't', count: raw.length, digest: digestOf(raw) },
     ...{ flowCells, flowCounters, protoTags, addressCells, texts, textsView: new DataView(texts.buffer) },
     exact: isWide ? { flows: exact, totals: new BigInt64Array(0) } : undefined,
   } as Partial<Points> as Points
+}
+
+/** The same in any order of the points. */
+function digestOf(raw: readonly RawPoint[]): bigint {
+  const texts = raw.map((point) => JSON.stringify(Object.values(point).map(String))).toSorted()
+  return createHash('sha256').update(texts.join()).digest().readBigInt64LE()
 }

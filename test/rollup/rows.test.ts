@@ -4,11 +4,16 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { DirectoryView } from '../../src/directory/view.ts'
 import { compareBytes } from '../../src/rollup/endpoints.ts'
-import { createRawPoints, type RawPoint } from '../../src/rollup/raw-points.ts'
+import { createHeldMinutes, type DoneMinute } from '../../src/rollup/held-minutes.ts'
+import { rowsOf } from '../../src/rollup/minute-columns.ts'
+import { createRawPoints, type RawPoint, type RawPoints } from '../../src/rollup/raw-points.ts'
 import type { MinuteRows } from '../../src/rollup/row.ts'
-import { rowsOfMinute } from '../../src/rollup/rows.ts'
-import { createTextIds } from '../../src/rollup/text-ids.ts'
+import { changedRows, createRowLines, edgeSeries, nodeSeries, rowHashes, tableOf } from '../../src/rollup/row-series.ts'
+import { changesOf, EDGE, edgeTable, linesOf, NODE, nodeTable } from '../../src/rollup/row-table.ts'
+import { columnsOfMinute, rowsOfMinute } from '../../src/rollup/rows.ts'
+import { createTextIds, type TextIds } from '../../src/rollup/text-ids.ts'
 import { type OraclePoint, type OracleWorld, oracleRows } from './oracle.ts'
+import { pointsOf } from './points-of.ts'
 
 const MINUTE = 1_700_000_040_000_000_000n
 
@@ -32,6 +37,8 @@ const WORLD: OracleWorld = {
   usedBefore: new Set(['100.64.0.9 nC', '100.64.0.8 nC', '100.64.0.8 nD']),
 }
 
+const NOTHING_BEFORE = { hasReported: () => false, wasUsedByOther: () => false }
+
 function viewOf(world: OracleWorld): DirectoryView {
   return {
     nodeOf: (address) => world.addresses.get(address),
@@ -40,16 +47,42 @@ function viewOf(world: OracleWorld): DirectoryView {
   }
 }
 
-function rowsOf(points: readonly RawPoint[], world: OracleWorld = WORLD): MinuteRows {
+function rowsOfPoints(points: readonly RawPoint[], world: OracleWorld = WORLD): MinuteRows {
   const texts = createTextIds()
   const raw = createRawPoints(MINUTE, texts)
   for (const point of points) raw.put(point)
+  return madeOf(raw, texts, world)
+}
+
+function madeOf(raw: RawPoints, texts: TextIds, world: OracleWorld): MinuteRows {
   return rowsOfMinute(raw, texts, viewOf(world), {
     hasReported: (node) => world.reportedBefore.has(node),
     wasUsedByOther: (address, node) =>
       [...world.usedBefore].some((one) => one.startsWith(`${address} `) && one !== `${address} ${node}`),
   })
 }
+
+/** What memory holds of messages that were read in several windows. */
+function held(windows: readonly (readonly RawPoint[])[][]): DoneMinute {
+  const minutes = createHeldMinutes()
+  const done = windows.flatMap((messages) => {
+    const window = {}
+    for (const points of messages) minutes.add(window, pointsOf(points, 0n))
+    return minutes.done(window)
+  })
+  return done.find(({ isContradicted }) => isContradicted) ?? done.at(-1)!
+}
+
+/** Points of one node and one time are one message. */
+function messagesOf(points: readonly RawPoint[]): RawPoint[][] {
+  return [...Map.groupBy(points, ({ node, startNs }) => `${node} ${startNs}`).values()]
+}
+
+const identityOf = (one: RawPoint) =>
+  [one.node, one.kind, one.proto, one.src, one.dst, one.srcPort, one.dstPort, one.path, one.startNs].join(' ')
+const distinctOf = (points: readonly OraclePoint[]) => [
+  ...new Map(points.map((one) => [identityOf(one), one])).values(),
+]
 
 function texts({ edges, nodes }: MinuteRows) {
   return {
@@ -106,24 +139,94 @@ const point: fc.Arbitrary<OraclePoint> = fc.record({
   flows: fc.integer({ min: 1, max: 3 }),
 })
 
-test('rows are what the rules make of the points, in any order, copies included', () => {
+test('rows are what the rules make of the points, in any order', () => {
   fc.assert(
     fc.property(fc.array(point, { maxLength: 25 }), fc.boolean(), (all, isReversed) => {
-      const byIdentity = new Map(
-        all.map((one) => [
-          [one.node, one.kind, one.proto, one.src, one.dst, one.srcPort, one.dstPort, one.path, one.startNs].join(' '),
-          one,
-        ]),
-      )
-      const distinct = [...byIdentity.values()]
-      const read = isReversed ? distinct.toReversed() : [...all.slice(0, 3), ...distinct]
-      assert.deepEqual(texts(rowsOf(read)), oracleRows(distinct, WORLD))
+      const distinct = distinctOf(all)
+      const read = isReversed ? distinct.toReversed() : distinct
+      assert.deepEqual(texts(rowsOfPoints(read)), oracleRows(distinct, WORLD))
     }),
     { numRuns: 2_000 },
   )
 })
 
-test('the digest does not depend on order or copies, and changes with every value', () => {
+test('rows are the same from messages in memory, copies in the same window and in later ones included', () => {
+  fc.assert(
+    fc.property(fc.array(point, { minLength: 1, maxLength: 25 }), fc.nat(), (all, which) => {
+      const distinct = distinctOf(all)
+      const messages = messagesOf(which % 2 === 0 ? distinct : distinct.toReversed())
+      const split = which % (messages.length + 1)
+      const windows = [[...messages.slice(split), ...messages.slice(-1)], messages.slice(0, split + 2)]
+      const minute = held(windows)
+      assert.equal(minute.isContradicted, false)
+      assert.deepEqual(texts(madeOf(minute.points, minute.texts, WORLD)), oracleRows(distinct, WORLD))
+      assert.equal(minute.points.count, distinct.length)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('lines of a minute are those of its rows, and later only those of rows that changed', () => {
+  const tags = createTextIds()
+  const linesOfRows = createRowLines()
+  const parts = (points: readonly RawPoint[]) => {
+    const ids = createTextIds()
+    const raw = createRawPoints(MINUTE, ids)
+    for (const one of points) raw.put(one)
+    const columns = columnsOfMinute(raw, ids, viewOf(WORLD), NOTHING_BEFORE)
+    return { columns, edges: edgeSeries(columns, 't x', tags), nodes: nodeSeries(columns, 't x', tags) }
+  }
+  const sorted = (text: string) => text.split('\n').toSorted()
+  const written = (...given: Parameters<typeof linesOfRows>) =>
+    sorted([...linesOfRows(...given)].map((piece) => new TextDecoder().decode(piece)).join(''))
+  fc.assert(
+    fc.property(fc.array(point, { minLength: 1, maxLength: 25 }), fc.nat(), (all, which) => {
+      const distinct = distinctOf(all)
+      const { columns, edges, nodes } = parts(distinct)
+      const rows = rowsOf(columns)
+      const tables = [edgeTable('t x', rows.edges), nodeTable('t x', rows.nodes)] as const
+      assert.deepEqual([tableOf(edges), tableOf(nodes)], tables)
+      const wanted = changedRows(new Int32Array(0), rowHashes(edges))!
+      assert.deepEqual(
+        written('tailnet_edge', edges, wanted, MINUTE),
+        sorted(linesOf('tailnet_edge', tables[0], EDGE, MINUTE)),
+      )
+      const everyNode = new Uint8Array(nodes.count).fill(1)
+      assert.deepEqual(
+        written('tailnet_node', nodes, everyNode, MINUTE),
+        sorted(linesOf('tailnet_node', tables[1], NODE, MINUTE)),
+      )
+      // Then one point is another one, or all but one are there.
+      const later = parts(which % 2 === 0 ? distinct.slice(1) : distinct.with(0, { ...distinct[0]!, txBytes: 77n }))
+      const [before, now] = [tableOf(edges), tableOf(later.edges)]
+      const changed = changedRows(rowHashes(edges), rowHashes(later.edges))
+      assert.equal(
+        changed === undefined,
+        [...before.keys()].some((key) => !now.has(key)),
+      )
+      if (changed === undefined) return
+      assert.deepEqual(
+        written('tailnet_edge', later.edges, changed, MINUTE),
+        sorted(linesOf('tailnet_edge', changesOf(before, now), EDGE, MINUTE)),
+      )
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('a message that comes again with other points contradicts what memory holds', () => {
+  fc.assert(
+    fc.property(fc.array(point, { minLength: 1, maxLength: 10 }), fc.nat(), (all, which) => {
+      const messages = messagesOf(distinctOf(all))
+      const [first, ...rest] = messages[which % messages.length]!
+      const other = [{ ...first!, txPkts: first!.txPkts + 1n }, ...rest]
+      assert.equal(held([messages, [other]]).isContradicted, true)
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('the digest does not depend on order, copies, or where points come from, and changes with every value', () => {
   fc.assert(
     fc.property(fc.array(point, { minLength: 1, maxLength: 10 }), fc.nat(), (all, which) => {
       const digest = (points: readonly RawPoint[]) => {
@@ -133,16 +236,11 @@ test('the digest does not depend on order or copies, and changes with every valu
         for (const one of points) raw.put(one)
         return raw.digest()
       }
-      const last = new Map(
-        all.map((one) => [
-          [one.node, one.kind, one.proto, one.src, one.dst, one.srcPort, one.dstPort, one.path, one.startNs].join(' '),
-          one,
-        ]),
-      )
-      const distinct = [...last.values()]
-      assert.equal(digest(all), digest(distinct.toReversed()))
+      const distinct = distinctOf(all)
+      const messages = messagesOf(distinct)
+      assert.equal(held([messages, messages]).points.digest(), digest(distinct.toReversed()))
       const changed = distinct.map((one, i) =>
-        i === which % distinct.length ? { ...one, rxBytes: one.rxBytes + 1n } : one,
+        i === which % distinct.length ? { ...one, rxBytes: one.rxBytes === 0n ? 1n : one.rxBytes - 1n } : one,
       )
       assert.notEqual(digest(distinct), digest(changed))
     }),
