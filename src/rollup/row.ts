@@ -3,7 +3,7 @@ import type { Kind } from '../source/parse/message.ts'
 import type { Endpoint } from './endpoints.ts'
 
 /** The four counters of a row, 0 to 2^63-1; a larger sum is kept as that. */
-export interface RowCounters {
+interface RowCounters {
   readonly txBytes: bigint
   readonly txPkts: bigint
   readonly rxBytes: bigint
