@@ -45,8 +45,9 @@ export function diagnoseInflux(facts: InfluxFacts, config: InfluxConfig, plan: W
   if (product === 'unknown' && (main === undefined || !isAccepted(main))) return [foreign(greeting.value, config, main)]
   const findings = [
     ok('database', `${productText(greeting.value)} answers at ${config.url}.`),
-    flavour(greeting.value, config.api),
-    ...facts.misfits.map((text) => error('write api', `For this server ${text}.`)),
+    ...(facts.misfits.length === 0
+      ? [flavour(greeting.value, config.api)]
+      : facts.misfits.map((text) => error('write api', `This is ${productText(greeting.value)}, and ${text}.`))),
     ...[diagnoseVersion(greeting.value) ?? []].flat(),
     ...clock(greeting.value),
   ]

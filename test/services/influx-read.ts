@@ -1,4 +1,4 @@
-/** Reads a measurement of a real InfluxDB 1.x back, exactly: integers of all 64 bits, timestamps in ns, tag values as they are. */
+/** Reads a measurement of a real InfluxDB back, exactly: integers of all 64 bits, timestamps in ns, tag values as they are. */
 
 export interface ReadPoint {
   readonly measurement: string
@@ -94,7 +94,7 @@ function parsed(line: string, text: string): Answer {
   return answer
 }
 
-function source({ rp }: InfluxPlace, measurement: string): string {
+function source({ db, rp }: InfluxPlace, measurement: string): string {
   const quoted = (name: string) => `"${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
-  return rp === undefined ? quoted(measurement) : `${quoted(rp)}.${quoted(measurement)}`
+  return rp === undefined ? quoted(measurement) : `${quoted(db)}.${quoted(rp)}.${quoted(measurement)}`
 }
