@@ -22,7 +22,7 @@ export function provisionError(
 ): CollectorError {
   const { status } = answer
   const isMissingRight =
-    status === 403 || (status === 401 && /\S+:\S+ is unauthorized|requires admin|not authorized/i.test(said))
+    status === 403 || (status === 401 && /\w+:\S.* is unauthorized|requires admin|not authorized/i.test(said))
   if (isMissingRight || /requires admin privilege|not authorized to execute/i.test(said)) {
     return new CollectorError(
       `${label} does not allow this user or token to ${what} (${status}: ${said}). Use one that may: an administrator of 1.x, an all-access token of 2.x, an admin token of 3.x.`,
@@ -54,6 +54,8 @@ export async function requestJson<T>(
     signal,
   )
   if (answer.status === 404 && method === 'GET') return undefined
+  // Another run was faster; the next plan shows what it made.
+  if (method === 'POST' && isThereAlready(answer)) return undefined
   if (answer.status >= 300) throw provisionError(deps, what, answer)
   if (answer.body.trim() === '') return undefined
   try {
@@ -61,4 +63,8 @@ export async function requestJson<T>(
   } catch {
     throw provisionError(deps, what, answer, `it answered ${answer.status} with something else than JSON`)
   }
+}
+
+function isThereAlready({ status, body }: RawAnswer): boolean {
+  return status === 409 || (status === 422 && /already exists|and rp exists/.test(messageOf(body)))
 }
