@@ -3,17 +3,15 @@ import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { stringify } from 'yaml'
 import { testNotifiers } from '../alerts/notify/notifiers.ts'
-import { influxSource, linesSource, type SuggestSource, suggest } from '../alerts/rules/suggest.ts'
-import { DAY, systemClock } from '../base/clock.ts'
+import { suggest } from '../alerts/rules/suggest.ts'
+import { systemClock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { pathsIn } from '../config/data-dir.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
-import { createInfluxQl } from '../query/influxql.ts'
+import { openRows } from '../query/open-rows.ts'
+import type { StoredRows } from '../query/stored-rows.ts'
 import { createSecretRegistry } from '../secrets/redactor.ts'
-import { createInfluxHttp } from '../sink/influxdb/transport.ts'
-import { exportLines } from '../sink/sqlite/export.ts'
 import { EXIT } from './exit.ts'
-import { grafanaOptions } from './grafana.ts'
 import { load } from './settings.ts'
 
 export function alertsCommand(): Command {
@@ -29,7 +27,8 @@ function suggestCommand(): Command {
     .option('--days <days>', 'how many days to look back', days, 7)
     .action(async (options: { days: number }, command: Command) => {
       const { settings } = load(command)
-      const suggestions = await withSource(settings, (source) => suggest(source, options.days))
+      const range = { nowNs: systemClock.now(), days: options.days }
+      const suggestions = await withRows(settings, (rows) => suggest(rows, range, new AbortController().signal))
       if (suggestions.length === 0) {
         process.stderr.write(
           `tailflux: no traffic found in the last ${daysText(options.days)}; let tailflux run for a while first.\n`,
@@ -53,11 +52,7 @@ function testCommand(): Command {
     .action(async (_options: unknown, command: Command) => {
       const { settings, secrets } = load(command)
       if (settings.alerts.notify.length === 0) {
-        throw new CollectorError('No notifiers are configured: set alerts.notify.', {
-          stage: 'config',
-          code: 'config_invalid',
-          reaction: 'hold',
-        })
+        throw invalid('No notifiers are configured: set alerts.notify.')
       }
       const results = await testNotifiers(settings.alerts, tailnetTag(settings), {
         clock: systemClock,
@@ -71,37 +66,24 @@ function testCommand(): Command {
     })
 }
 
-async function withSource<T>(settings: Settings, work: (source: SuggestSource) => Promise<T>): Promise<T> {
-  const { influx, dataDir } = settings
-  const { url } = influx
-  if (url === undefined) {
-    const { store } = pathsIn(dataDir)
-    if (!existsSync(store)) {
-      throw new CollectorError(`There is no embedded store at ${store}; check TAILFLUX_DATA_DIR, or set INFLUX_URL.`, {
-        stage: 'config',
-        code: 'config_invalid',
-        reaction: 'hold',
-      })
-    }
-    const lines = (measurement: string, count: number) =>
-      exportLines(store, { measurement, fromNs: systemClock.now() - BigInt(count) * DAY })
-    return await work(linesSource(lines, tailnetTag(settings)))
+/** Rows as they are stored. */
+async function withRows<T>(settings: Settings, work: (rows: StoredRows) => Promise<T>): Promise<T> {
+  const { influx, retention, dataDir } = settings
+  const { store: storePath } = pathsIn(dataDir)
+  if (influx.url === undefined && !existsSync(storePath)) {
+    throw invalid(`There is no embedded store at ${storePath}; check TAILFLUX_DATA_DIR, or set INFLUX_URL.`)
   }
-  const label = `The database at ${url}`
-  const http = createInfluxHttp({ ...influx, url }, label)
+  const config = { influx, retention, storePath, tailnet: tailnetTag(settings) }
+  const { rows, stop } = openRows(config, { clock: systemClock })
   try {
-    const influxql = createInfluxQl({ ...influx, retention: settings.retention }, { http, label, clock: systemClock })
-    const ask = async (query: string) => {
-      const tables = await influxql.query(query, AbortSignal.timeout(60_000))
-      return tables.map(({ tags, columns, rows }) => ({
-        tags,
-        row: Object.fromEntries(columns.map((column, index) => [column, Number(rows[0]?.[index] ?? 0)])),
-      }))
-    }
-    return await work(influxSource(ask, grafanaOptions(settings)))
+    return await work(rows)
   } finally {
-    http.stop()
+    stop()
   }
+}
+
+function invalid(text: string): CollectorError {
+  return new CollectorError(text, { stage: 'config', code: 'config_invalid', reaction: 'hold' })
 }
 
 function daysText(count: number): string {

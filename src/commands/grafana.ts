@@ -11,7 +11,7 @@ import { createPlaceNames } from '../sink/influxdb/places.ts'
 import { EXIT } from './exit.ts'
 import { load } from './settings.ts'
 
-/** How long after lag and poll interval a record is certainly in the database: the grace time of the evaluator, and writing. */
+/** How long after lag and poll interval what was read is certainly in the database. */
 const SETTLE_MS = 60_000
 
 export function grafanaCommand(): Command {
@@ -19,11 +19,12 @@ export function grafanaCommand(): Command {
 }
 
 /** How the exported rules query the configured database. */
-export function grafanaOptions(settings: Settings): QueryOptions {
+function grafanaOptions(settings: Settings): QueryOptions {
   const { influx, poll, retention } = settings
   return {
     tailnet: tailnetTag(settings),
     delaySeconds: Math.ceil((poll.lag + pollTimes(poll).gapMs + SETTLE_MS) / 1000),
+    networks: [...new Set(settings.networks.map(({ name }) => name))],
     from: createPlaceNames({ ...influx, retention }).from,
   }
 }

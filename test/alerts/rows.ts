@@ -1,4 +1,5 @@
 /** Rows of minutes as lines, from the raw points of a simulated tailnet and its device list: what the service keeps beside raw points. */
+import { createNetworks, type NetworksConfig } from '../../src/directory/networks.ts'
 import type { DirectoryView } from '../../src/directory/view.ts'
 import { createMinuteFacts } from '../../src/rollup/minute-facts.ts'
 import { createRawPoints, type RawPoints } from '../../src/rollup/raw-points.ts'
@@ -12,7 +13,7 @@ import type { TruthPoint } from '../simulator/truth.ts'
 import { MIN } from './world.ts'
 
 /** `truth`: points in the order of time. */
-export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>): string[] {
+export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>, networks: NetworksConfig = []): string[] {
   const texts = createTextIds()
   const minutes = new Map<bigint, RawPoints>()
   for (const { tags, fields, timestampNs } of truth) {
@@ -43,7 +44,7 @@ export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>): string[
   const directory: DirectoryView = {
     nodeOf: names.nodeOf,
     device: (node) => ({ name: names.nameOf(node) ?? node, owner: owners.get(node) ?? 'none', os: 'none' }),
-    networkOf: () => undefined,
+    networkOf: createNetworks(networks),
   }
   const recent = createMinuteFacts()
   const lines: string[] = []

@@ -8,9 +8,10 @@ import { isBytes } from '../amount.ts'
 import type { AlertsConfig } from '../config.ts'
 import type { Chain } from '../forms/form.ts'
 import type { Rule } from '../rules/rule.ts'
-import { replacePlaceholders } from '../summary.ts'
-import { chainOf, type QueryOptions, unexportable } from './grafana-query.ts'
-import { nodeNameTag, nodeTag } from './rule-source.ts'
+import { DIMS } from '../rules/scope.ts'
+import { groupText, replacePlaceholders } from '../summary.ts'
+import { chainOf, type QueryOptions } from './grafana-query.ts'
+import { noSource, type RuleSource, type Side, sourcesOf } from './rule-source.ts'
 
 export const RULES_FILE = 'tailflux-alert-rules.yaml'
 export const CONTACT_POINT_FILE = 'tailflux-contact-point.yaml'
@@ -27,11 +28,13 @@ export interface GrafanaExport {
 export function grafanaExport(config: AlertsConfig, options: QueryOptions, before?: string): GrafanaExport {
   const rules = config.rules.map(({ rule }) => rule)
   const skipped = rules.flatMap((rule) => {
-    const reason = unexportable(rule)
+    const reason = noSource(rule)
     return reason === undefined ? [] : [{ rule: rule.name, reason }]
   })
-  const exported = rules.filter((rule) => unexportable(rule) === undefined)
-  const uids = new Set(exported.map(uidOf))
+  const exported = rules
+    .filter((rule) => noSource(rule) === undefined)
+    .flatMap((rule) => sourcesOf(rule, options.networks).map((source) => ({ rule, source })))
+  const uids = new Set(exported.map(({ rule, source }) => uidOf(rule, source.side)))
   const gone = [...uidsIn(before)].filter((uid) => !uids.has(uid)).toSorted()
   const content = {
     apiVersion: 1,
@@ -44,7 +47,7 @@ export function grafanaExport(config: AlertsConfig, options: QueryOptions, befor
               name: 'tailflux-traffic',
               folder: config.grafana.folder.replaceAll('$', '$$$$'),
               interval: '1m',
-              rules: exported.map((rule) => grafanaRule(rule, rules, config, options)),
+              rules: exported.map(({ rule, source }) => grafanaRule(rule, source, config, options)),
             },
           ],
         }),
@@ -56,9 +59,11 @@ export function grafanaExport(config: AlertsConfig, options: QueryOptions, befor
   return { files, skipped }
 }
 
-/** Stable: it depends on the rule's name alone. */
-export function uidOf({ name }: Pick<Rule, 'name'>): string {
-  return `tailflux-${createHash('sha1').update(name).digest('hex').slice(0, 12)}`
+/** Stable: it depends on the rule's name and the side alone. */
+export function uidOf({ name }: Pick<Rule, 'name'>, side?: Side): string {
+  // No name has a space.
+  const identity = side === undefined ? name : `${name} ${side}`
+  return `tailflux-${createHash('sha1').update(identity).digest('hex').slice(0, 12)}`
 }
 
 function textOf(content: unknown): string {
@@ -81,26 +86,31 @@ function uidsIn(text: string | undefined): Set<string> {
   return new Set(rules.map(({ uid }) => uid).filter((uid) => typeof uid === 'string'))
 }
 
-function grafanaRule(rule: Rule, all: readonly Rule[], config: AlertsConfig, options: QueryOptions) {
-  const chain = chainOf(rule, options)
-  const isTaken = all.some((other) => other !== rule && other.title === rule.title)
+const ROLES: Readonly<Record<Side, string>> = { src: 'client', dst: 'server' }
+
+function grafanaRule(rule: Rule, source: RuleSource, config: AlertsConfig, options: QueryOptions) {
+  const chain = chainOf(rule, source, options)
+  const isTaken = config.rules.some(({ rule: other }) => other !== rule && other.title === rule.title)
   const { receiver } = config.grafana
+  const { side } = source
+  const role = side === undefined ? '' : ` as ${ROLES[side]}`
   return {
-    uid: uidOf(rule),
+    uid: uidOf(rule, side),
     // Titles must differ within a folder.
-    title: expandable(isTaken ? `${rule.title} (${rule.name})` : rule.title),
+    title: expandable((isTaken ? `${rule.title} (${rule.name})` : rule.title) + role),
     condition: 'F',
     data: dataOf(chain, config.grafana.datasource),
     // No traffic is no incident; a database that does not answer is an error, not an alert of this rule.
     noDataState: 'OK',
     execErrState: 'Error',
     for: formatDuration(Number(rule.forNs / 1_000_000n)),
-    annotations: { summary: summaryTemplate(rule, options.tailnet, chain) },
+    annotations: { summary: summaryTemplate(rule, source, options.tailnet, chain) + literal(role) },
     labels: {
       ...Object.fromEntries(Object.entries(rule.labels).map(([name, value]) => [name, expandable(value)])),
       service: 'tailflux',
       rule: rule.name,
       severity: rule.severity,
+      ...(side === undefined ? {} : { side: ROLES[side] }),
     },
     isPaused: rule.isPaused,
     ...(receiver === undefined ? {} : { notification_settings: { receiver: expandable(receiver) } }),
@@ -157,45 +167,29 @@ function valueRef(chain: Chain): string {
 }
 
 /** The sentence as a template of Grafana's. Annotations are not expanded like the rest of the file, and names are put in as text. */
-function summaryTemplate(rule: Rule, tailnet: string, chain: Chain): string {
+function summaryTemplate(rule: Rule, source: RuleSource, tailnet: string, chain: Chain): string {
   const label = (name: string) => `{{ $labels.${name} }}`
   const value = `{{ humanize $values.${valueRef(chain)}.Value }}`
-  const unit = chain.unit ?? (isBytes(rule.measure) ? 'B' : ' packets')
+  const { form } = rule
   const texts = new Map<string, string>(
     Object.entries({
       rule: rule.name,
       title: rule.title,
       severity: rule.severity,
       tailnet,
-      threshold: rule.form.thresholdText,
-      window: rule.form.windowText,
+      threshold: form.thresholdText,
+      window: form.windowText,
     }).map(([name, text]) => [name, literal(text)]),
   )
-  texts.set('value', `${value}${unit}`)
-  texts.set('node', label(nodeNameTag(rule)))
-  texts.set('node_id', label(nodeTag(rule)))
-  for (const dim of ['src', 'dst'] as const) texts.set(dim, label(`${dim}_name`))
-  for (const dim of ['owner', 'port', 'proto', 'kind'] as const) texts.set(dim, label(dim))
-  texts.set('group', groupTemplate(rule, label))
+  texts.set('value', `${value}${chain.unit ?? (isBytes(rule.measure) ? 'B' : ' packets')}`)
+  for (const dim of DIMS) texts.set(dim, label(source.nameTag(dim)))
+  texts.set('node_id', label(source.idTag))
+  texts.set('group', groupText(rule, Object.fromEntries(DIMS.map((dim) => [dim, label(source.nameTag(dim))]))))
   // Literal text is made safe piece by piece; what is put in is ours.
   return rule.summaries.firing
     .split(/(\{[^{}]*\})/)
     .map((piece, index) => (index % 2 === 1 ? replacePlaceholders(piece, texts) : literal(piece)))
     .join('')
-}
-
-function groupTemplate(rule: Rule, label: (name: string) => string): string {
-  const { by } = rule
-  const parts: string[] = []
-  if (by.includes('node')) parts.push(label(nodeNameTag(rule)))
-  if (by.includes('owner')) parts.push(label('owner'))
-  if (by.includes('src') && by.includes('dst')) parts.push(`${label('src_name')} to ${label('dst_name')}`)
-  else if (by.includes('src')) parts.push(`from ${label('src_name')}`)
-  else if (by.includes('dst')) parts.push(`to ${label('dst_name')}`)
-  if (by.includes('port')) parts.push(`port ${label('port')}`)
-  if (by.includes('proto')) parts.push(label('proto'))
-  if (by.includes('kind')) parts.push(`${label('kind')} traffic`)
-  return parts.length === 0 ? 'the tailnet' : parts.join(' ')
 }
 
 /** Text that a Go template shows as it is. */

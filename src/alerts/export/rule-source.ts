@@ -1,92 +1,130 @@
-/** Where the database has what a rule looks at. What nodes report is in `tailnet_node`, by minute and with names. Who talked to whom is in `tailnet_edge`,
- * each byte once: `src` uses a service, `dst` offers it. What a node reports by port or protocol is in the raw points alone, which have no names. */
+/** Where the database has what a rule looks at, by minute and with names: what nodes reported is in `tailnet_node`, who talked to whom in `tailnet_edge`, each
+ * byte once. In an edge a node may be either endpoint, and InfluxQL cannot add the two up: such a rule is a rule per side. */
+import { type Dim, isBothWays, isByEndpoint } from '../rules/scope.ts'
 import type { Rule } from '../rules/rule.ts'
+import { isBytes } from '../amount.ts'
+import { toInfluxQL } from '../patterns.ts'
 
-type Measurement = 'tailnet_node' | 'tailnet_edge' | 'tailnet_flow'
+/** `src` uses a service, `dst` serves it. */
+export type Side = 'src' | 'dst'
 
 export interface RuleSource {
-  readonly measurement: Measurement
-  /** Tags that tell groups apart, each with what people call it. */
+  readonly measurement: 'tailnet_node' | 'tailnet_edge'
+  /** Undefined: there is but one. */
+  readonly side: Side | undefined
+  /** Tags that tell groups apart. */
   readonly tags: readonly string[]
-  /** Tags that patterns on a node, an owner and the two ends are compared with. */
-  readonly matched: Readonly<Record<'node' | 'owner' | 'src' | 'dst', readonly string[]>>
-  /** Tags of a port, of which one must be that of the rule. */
-  readonly ports: readonly string[]
-  /** Edges have both directions in one row; a rule about no particular end, or about a pair, means them together. */
-  readonly isBothWays: boolean
+  /** Fields whose sum is the rule's measure. */
+  readonly fields: readonly string[]
+  /** Conditions on tags, in InfluxQL. */
+  readonly conditions: readonly string[]
+  /** The tag with what people call a group by this. */
+  nameTag(dim: Dim): string
+  /** The tag with the id of a node. */
+  readonly idTag: string
 }
 
-/** Throws a RangeError for a rule that `noSource` has a reason against. */
-export function sourceOf(rule: Rule): RuleSource {
-  const reason = noSource(rule)
-  if (reason !== undefined) throw new RangeError(reason)
-  const measurement = measurementOf(rule)
-  return measurement === 'tailnet_edge' ? edgesOf(rule) : reportsOf(rule, measurement)
-}
+/** Ids that Tailscale gives to nodes. */
+const NODE_ID = '/^n[0-9A-Za-z]+CNTRL$/'
 
 /** Why the database cannot say what the rule needs; undefined when it can. */
 export function noSource(rule: Rule): string | undefined {
-  const { by, where } = rule
-  if (isOfNodes(rule)) return undefined
-  if (by.includes('owner') || where.owner)
-    return 'the database has owners of nodes by kind alone: without port, proto, src and dst it can be exported'
-  if (by.includes('network') || where.network) return 'rows do not say which endpoints have a name of networks'
-  if (hasEnds(rule) && (by.includes('node') || where.node) && !isCountOfPeers(rule))
-    return 'rows of who talked to whom do not say who reported: use src and dst without node'
-  if (measurementOf(rule) === 'tailnet_flow' && where.node)
-    return 'what nodes report by port and protocol is stored without their names, so `where.node` has nothing to match'
+  const { by, where, form } = rule
+  if (form.unexportable !== undefined) return form.unexportable
+  if (rule.source === 'nodes' || isCountOfPeers(rule)) return undefined
+  const hasEnds = by.includes('src') || by.includes('dst') || where.src !== undefined || where.dst !== undefined
+  const hasNetwork = by.includes('network') || where.network !== undefined
+  if (isByEndpoint(rule) && (hasEnds || hasNetwork))
+    return 'InfluxQL cannot follow a node or owner over both sides of an edge: use src and dst, or network, without them'
+  if (hasNetwork && hasEnds) return 'InfluxQL cannot follow a network over both sides of an edge: use it without src and dst'
+  if ((isByEndpoint(rule) || hasNetwork) && form.needs.withinMs !== undefined)
+    return 'InfluxQL cannot add up both sides of an edge, and on one side alone there may be nothing at all'
   return undefined
 }
 
-/** The tag with the id of a node in `by`. */
-export function nodeTag(rule: Rule): string {
-  return measurementOf(rule) === 'tailnet_edge' ? 'src' : 'node'
-}
-
-/** The tag with its name, or with its id where there are no names. */
-export function nodeNameTag(rule: Rule): string {
-  return measurementOf(rule) === 'tailnet_flow' ? 'node' : `${nodeTag(rule)}_name`
-}
-
-function measurementOf(rule: Rule): Measurement {
-  if (isOfNodes(rule)) return 'tailnet_node'
-  return isCountOfPeers(rule) || hasEnds(rule) || !rule.by.includes('node') ? 'tailnet_edge' : 'tailnet_flow'
-}
-
-/** Needs no ends, ports and protocols. A router is known by its role. */
-function isOfNodes({ source }: Rule): boolean {
-  return source === 'nodes'
-}
-
-function hasEnds({ by, where }: Rule): boolean {
-  return by.includes('src') || by.includes('dst') || where.src !== undefined || where.dst !== undefined
+/** One source, or one per side. `networks`: names of the settings. Throws a RangeError for a rule that `noSource` has a reason against. */
+export function sourcesOf(rule: Rule, networks: readonly string[]): readonly RuleSource[] {
+  const reason = noSource(rule)
+  if (reason !== undefined) throw new RangeError(reason)
+  if (rule.source === 'nodes') return [nodesOf(rule)]
+  if (isCountOfPeers(rule)) return [edgesOf(rule, 'src', networks)]
+  const isTwoSided = isByEndpoint(rule) || rule.by.includes('network') || rule.where.network !== undefined
+  return isTwoSided ? [edgesOf(rule, 'src', networks), edgesOf(rule, 'dst', networks)] : [edgesOf(rule, undefined, networks)]
 }
 
 /** Who contacts many others is the side that uses services. */
-function isCountOfPeers({ form }: Rule): boolean {
-  return form.needs.distinct?.of === 'peer'
+function isCountOfPeers({ form, by }: Rule): boolean {
+  return form.needs.distinct?.of === 'peer' && !by.includes('network')
 }
 
-function reportsOf(rule: Rule, measurement: Measurement): RuleSource {
-  const isRaw = measurement === 'tailnet_flow'
+function nodesOf(rule: Rule): RuleSource {
+  const { by, where, isRouter } = rule
   return {
-    measurement,
-    tags: rule.by.flatMap((dim) => (dim === 'node' && !isRaw ? ['node', 'node_name'] : [dim])),
-    matched: { node: ['node_name', 'node'], owner: ['owner'], src: [], dst: [] },
-    ports: ['src_port', 'dst_port'],
-    isBothWays: false,
+    measurement: 'tailnet_node',
+    side: undefined,
+    tags: by.flatMap((dim) => (dim === 'node' ? ['node', 'node_name'] : [dim])),
+    fields: fieldsOf(rule, false),
+    conditions: [
+      anyOf('kind', rule.kinds),
+      ...(isRouter ? [anyOf('role', ['router', 'exit'])] : []),
+      ...(where.node ? toInfluxQL(where.node, ['node_name', 'node']) : []),
+      ...(where.owner ? toInfluxQL(where.owner, ['owner']) : []),
+    ],
+    nameTag: (dim) => (dim === 'node' ? 'node_name' : dim),
+    idTag: 'node',
   }
 }
 
-function edgesOf({ by }: Rule): RuleSource {
+function edgesOf(rule: Rule, side: Side | undefined, networks: readonly string[]): RuleSource {
+  const { by, where } = rule
+  const own = side ?? 'src'
+  const isNode = isByEndpoint(rule)
+  const isNetwork = !isNode && side !== undefined && !isCountOfPeers(rule)
+  const nameTag = (dim: Dim) => {
+    if (dim === 'node' || dim === 'network') return `${own}_name`
+    if (dim === 'owner') return `${own}_owner`
+    return dim === 'src' || dim === 'dst' ? `${dim}_name` : dim
+  }
+  // What an endpoint that is a node sent is its `tx`, what a network was sent is its.
+  const isSwapped = (isNode && side === 'dst') || (isNetwork && side === 'src')
   return {
     measurement: 'tailnet_edge',
-    tags: by.flatMap((dim) => {
-      if (dim === 'node') return ['src', 'src_name']
-      return dim === 'src' || dim === 'dst' ? [`${dim}_name`] : [dim]
-    }),
-    matched: { node: ['src_name', 'src'], owner: [], src: ['src_name'], dst: ['dst_name'] },
-    ports: ['port'],
-    isBothWays: by.includes('src') === by.includes('dst'),
+    side,
+    tags: by.flatMap((dim) => (dim === 'node' ? [own, `${own}_name`] : [nameTag(dim)])),
+    fields: fieldsOf(rule, isSwapped),
+    conditions: [
+      anyOf('kind', rule.kinds),
+      ...(isNode ? [`"${own}" =~ ${NODE_ID}`] : []),
+      ...(isNetwork ? [anyOf(`${own}_name`, networks), `"${own}" !~ ${NODE_ID}`] : []),
+      ...(where.node ? toInfluxQL(where.node, [`${own}_name`, own]) : []),
+      ...(where.owner ? toInfluxQL(where.owner, [`${own}_owner`]) : []),
+      ...(where.network ? toInfluxQL(where.network, [`${own}_name`]) : []),
+      ...(where.src ? toInfluxQL(where.src, ['src_name']) : []),
+      ...(where.dst ? toInfluxQL(where.dst, ['dst_name']) : []),
+      ...(where.port ? [anyOf('port', where.port)] : []),
+      ...(where.proto ? [anyOf('proto', where.proto)] : []),
+    ],
+    nameTag,
+    idTag: own,
   }
+}
+
+function fieldsOf(rule: Rule, isSwapped: boolean): readonly string[] {
+  const { measure } = rule
+  const of = isBytes(measure) ? 'bytes' : 'pkts'
+  if (measure === of || (rule.source === 'edges' && isBothWays(rule))) return [`tx_${of}`, `rx_${of}`]
+  const isTx = measure.startsWith('tx_') !== isSwapped
+  return [`${isTx ? 'tx' : 'rx'}_${of}`]
+}
+
+function anyOf(tag: string, values: readonly (string | number)[]): string {
+  const some = values.map((value) => `"${tag}" = ${quoted(String(value))}`)
+  // Without any it is none.
+  if (some.length === 0) return `"${tag}" = 'none' AND "${tag}" != 'none'`
+  return some.length === 1 ? some.join() : `(${some.join(' OR ')})`
+}
+
+/** A text of InfluxQL. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 }

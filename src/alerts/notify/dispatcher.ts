@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import type { Notified } from '../alert.ts'
 import type { AlertsMetrics } from '../metrics.ts'
+import type { Firing, LargestEdges } from './largest-edges.ts'
 import type { Notification, Notifier } from './notifier.ts'
 
 /** An alert, with what each notifier received of it. */
@@ -18,10 +19,12 @@ export interface NotifiableAlert {
   /** When that ended; 0 while it fires. */
   readonly resolvedNs: bigint
   readonly notified: Map<string, Notified>
+  /** What it is about; undefined when its rule is gone. */
+  readonly about?: Pick<Firing, 'rule' | 'group'>
   /** Its texts. */
   readonly textsOf: (
     status: Notification['status'],
-  ) => Omit<Notification, 'fingerprint' | 'status' | 'startsNs' | 'endsNs'>
+  ) => Omit<Notification, 'fingerprint' | 'status' | 'startsNs' | 'endsNs' | 'edges'>
 }
 
 export interface Dispatcher {
@@ -47,6 +50,8 @@ export interface DispatcherStatus {
 export interface DispatcherDeps {
   readonly notifiers: readonly Notifier[]
   readonly alerts: () => Iterable<NotifiableAlert>
+  /** Undefined: notifications go without. */
+  readonly edges?: LargestEdges | undefined
   /** While the past is being caught up, an alert of hours ago that is about to end is not sent yet. */
   readonly isCatchingUp: () => boolean
   /** Something was received: keep that. */
@@ -81,6 +86,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   const stopping = new AbortController()
   const states = new Map<string, { lastSent: string | null; error: string | null }>()
   const memories = new Map<string, Memory>()
+  /** By fingerprint: the largest edges behind an alert that began to fire then, empty where they are not known. */
+  const behind = new Map<string, { readonly firedNs: bigint; readonly text: string }>()
   let loops: Promise<void>[] = []
   let waking = Promise.withResolvers<void>()
 
@@ -126,7 +133,26 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     // Records that came late may have shown that it never fired: then it is over now.
     const endsNs = status === 'firing' ? 0n : resolvedNs === 0n ? clock.now() : resolvedNs
     const startsNs = firedNs === 0n || (status === 'resolved' && firedNs > endsNs) ? endsNs : firedNs
-    return { ...alert.textsOf(status), fingerprint, status, startsNs, endsNs }
+    const edges = status === 'firing' ? edgesOf(alert) : undefined
+    return { ...alert.textsOf(status), edges, fingerprint, status, startsNs, endsNs }
+  }
+
+  function edgesOf({ fingerprint, firedNs }: NotifiableAlert): string | undefined {
+    const known = behind.get(fingerprint)
+    return known?.firedNs === firedNs ? known.text : undefined
+  }
+
+  /** Asks for the edges behind those that this notifier receives as firing for the first time. */
+  async function findEdges(notifier: Notifier, wanted: readonly NotifiableAlert[]): Promise<void> {
+    const fresh = wanted.flatMap((alert) => {
+      const { about, firedNs, notified } = alert
+      const isRepeat = notified.get(notifier.id)?.resolvedNs === 0n
+      return about === undefined || isRepeat || edgesOf(alert) !== undefined ? [] : [{ ...about, firedNs, alert }]
+    })
+    if (deps.edges === undefined || fresh.length === 0) return
+    const texts = await deps.edges.find(fresh, stopping.signal)
+    for (const one of fresh)
+      behind.set(one.alert.fingerprint, { firedNs: one.firedNs, text: texts.get(one) ?? '' })
   }
 
   function mark(notifier: Notifier, alert: NotifiableAlert, notification: Notification): void {
@@ -150,12 +176,16 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
 
   /** One round; the failure, if there was one. */
   async function round(notifier: Notifier): Promise<{ error: unknown } | undefined> {
-    const wanted = new Map<string, { alert: NotifiableAlert; notification: Notification }>()
+    const statuses = new Map<NotifiableAlert, Notification['status']>()
     for (const alert of deps.alerts()) {
       const status = due(notifier, alert)
-      if (status) wanted.set(alert.fingerprint, { alert, notification: notificationOf(alert, status) })
+      if (status) statuses.set(alert, status)
     }
-    if (wanted.size === 0) return undefined
+    if (statuses.size === 0) return undefined
+    await findEdges(notifier, [...statuses].flatMap(([alert, status]) => (status === 'firing' ? [alert] : [])))
+    const wanted = new Map<string, { alert: NotifiableAlert; notification: Notification }>()
+    for (const [alert, status] of statuses)
+      wanted.set(alert.fingerprint, { alert, notification: notificationOf(alert, status) })
     for (const portion of notifier.portions([...wanted.values()].map(({ notification }) => notification))) {
       try {
         await notifier.send(portion, stopping.signal)
@@ -209,6 +239,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       waking = Promise.withResolvers()
     },
     forget(fingerprint) {
+      behind.delete(fingerprint)
       for (const memory of memories.values())
         for (const map of [memory.sentMs, memory.overMs, memory.heldMs]) map.delete(fingerprint)
     },

@@ -1,20 +1,14 @@
-/** Thresholds from what was seen: for each question that people ask, the busiest windows of the last days, and a threshold well above them. Either
- * the database is asked by InfluxQL, or the lines of the embedded store are added up here. */
-
+/** Thresholds from what was seen: for each question that people ask, the busiest windows of the last days, and a threshold well above them. Rows of hours
+ * tell long windows, rows of minutes short ones. */
+import { DAY, HOUR, SECOND } from '../../base/clock.ts'
+import { compare } from '../../base/order.ts'
 import { formatDuration } from '../../base/units.ts'
-import { partsOfLine } from '../../sink/line-protocol/line-parts.ts'
+import type { RowMeasurement, TakeRow } from '../../rollup/row-store.ts'
+import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
 import { isBytes } from '../amount.ts'
-import { fieldsOf, type QueryOptions, seenQuery } from '../export/grafana-query.ts'
-import { sourceOf } from '../export/rule-source.ts'
+import { createEdgeParts, measured } from '../edge-parts.ts'
 import type { Rule } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
-
-/** One series of an answer: rows of [time, value]. */
-interface SeenSeries {
-  readonly tags: Readonly<Record<string, string>>
-  readonly p99: number
-  readonly max: number
-}
 
 export interface Suggestion {
   readonly rule: Readonly<Record<string, unknown>>
@@ -22,12 +16,29 @@ export interface Suggestion {
   readonly text: string
 }
 
-/** Rules without their thresholds. */
-const CANDIDATES: readonly {
-  readonly key: string
+/** One of the values, for each of some tags. */
+type TagFilter = readonly (readonly { readonly tag: string; readonly value: string }[])[]
+
+/** Stored rows: `rows` of RowStore, of which only those that fit are wanted. */
+export interface SeenRows {
+  rows(
+    measurement: RowMeasurement,
+    fromNs: bigint,
+    toNs: bigint,
+    each: TakeRow,
+    signal: AbortSignal,
+    filter: TagFilter,
+  ): Promise<void>
+}
+
+interface Candidate {
+  readonly key: 'above' | 'rejectedAbove'
+  /** Without its threshold. */
   readonly rule: Readonly<Record<string, unknown>>
   readonly isRate?: boolean
-}[] = [
+}
+
+const CANDIDATES: readonly Candidate[] = [
   { key: 'above', rule: { name: 'node-egress', by: 'node', window: '1h' } },
   { key: 'above', rule: { name: 'exit-node-busy', by: 'exitNode', window: '5m', for: '10m' }, isRate: true },
   { key: 'above', rule: { name: 'subnet-router-busy', by: 'subnetRouter', window: '5m', for: '10m' }, isRate: true },
@@ -39,119 +50,118 @@ const CANDIDATES: readonly {
 const ABOVE_USUAL = 2
 const ABOVE_MOST = 1.2
 const SERIES_MAX = 5
+const USUAL_SHARE = 0.99
 const ROUTERS = ['router', 'exit']
 
-export interface SuggestSource {
-  /** Per group, over windows with traffic in the last `days`. */
-  seen(rule: Rule, days: number): Promise<readonly SeenSeries[]>
+/** The windows of one group that had traffic. */
+interface Seen {
+  readonly name: string
+  count: number
+  /** The largest sums, largest first, as many as `usualOf` needs. */
+  largest: number[]
 }
 
-export async function suggest(source: SuggestSource, days: number): Promise<Suggestion[]> {
+/** Over the last days; a day is in memory at a time. Rejects as `rows` does. */
+export async function suggest(
+  store: SeenRows,
+  { nowNs, days }: { readonly nowNs: bigint; readonly days: number },
+  signal: AbortSignal,
+): Promise<Suggestion[]> {
   const suggestions: Suggestion[] = []
-  for (const { key, rule: given, isRate = false } of CANDIDATES) {
+  for (const candidate of CANDIDATES) {
+    const { key, rule: given } = candidate
     const rule = parsed({ ...given, [key]: key === 'above' ? '1GB' : 1 })
-    const series = (await source.seen(rule, days)).filter(({ max }) => max > 0)
-    if (series.length === 0) continue
-    const most = series.reduce((largest, one) => Math.max(largest, one.max), 0)
-    const usual = series.reduce((largest, one) => Math.max(largest, one.p99), 0)
-    const threshold = Math.max(usual * ABOVE_USUAL, most * ABOVE_MOST)
-    const seconds = Number(rule.windowNs / 1_000_000_000n)
-    const busiest = series
-      .toSorted((one, other) => other.max - one.max || (nameOf(one.tags) < nameOf(other.tags) ? -1 : 1))
-      .slice(0, SERIES_MAX)
-    const words = busiest.map(({ tags, max }) => `${nameOf(tags)} ${short(rule, max, isRate ? seconds : undefined)}`)
-    suggestions.push({
-      rule: { ...given, [key]: rounded(rule, threshold, isRate ? seconds : undefined) },
-      text: `the most in ${formatDuration(seconds * 1000)}: ${words.join(', ')}${series.length > SERIES_MAX ? ` (of ${series.length})` : ''}`,
-    })
+    const groups = await seenGroups(store, rule, nowNs - BigInt(days) * DAY, nowNs, signal)
+    if (groups.length > 0) suggestions.push(suggestionOf(candidate, rule, groups))
   }
   return suggestions
 }
 
-/** Answers from a database that speaks InfluxQL. `ask` returns series with their tags and one row with `p` and `m`. */
-export function influxSource(
-  ask: (
-    query: string,
-  ) => Promise<readonly { tags: Readonly<Record<string, string>>; row: Readonly<Record<string, number>> }[]>,
-  options: QueryOptions,
-): SuggestSource {
-  return {
-    async seen(rule, days) {
-      const answers = await ask(seenQuery(rule, options, days))
-      return answers.map(({ tags, row }) => ({ tags, p99: row['p'] ?? 0, max: row['m'] ?? 0 }))
-    },
-  }
-}
-
-/** Answers from lines of the embedded store. `lines` gives those of a measurement that are not older than so many days. */
-export function linesSource(
-  lines: (measurement: string, days: number) => Iterable<string>,
-  tailnet: string,
-): SuggestSource {
-  return {
-    async seen(rule, days) {
-      const windows = new Map<string, { tags: Record<string, string>; sums: Map<bigint, number> }>()
-      const { measurement, tags: names } = sourceOf(rule)
-      const measured = fieldsOf(rule)
-      for (const line of lines(measurement, days)) {
-        const { tags, fields, timestampNs } = partsOfLine(line)
-        const isWanted = tags['tailnet'] === tailnet && (rule.kinds as readonly string[]).includes(tags['kind'] ?? '')
-        if (!isWanted || (rule.where.proto && !rule.where.proto.includes(tags['proto'] ?? ''))) continue
-        if (rule.isRouter && !ROUTERS.includes(tags['role'] ?? '')) continue
-        const own = Object.fromEntries(names.map((tag) => [tag, tags[tag] ?? '']))
-        const key = JSON.stringify(own)
-        const group = windows.get(key) ?? { tags: own, sums: new Map<bigint, number>() }
-        windows.set(key, group)
-        const window = timestampNs / rule.windowNs
-        group.sums.set(
-          window,
-          measured.reduce((sum, name) => sum + Number(fields[name] ?? 0), group.sums.get(window) ?? 0),
-        )
-      }
-      return [...windows.values()].map(({ tags, sums }) => {
-        const values = [...sums.values()].toSorted((one, other) => one - other)
-        return { tags, p99: values[Math.max(0, Math.ceil(values.length * 0.99) - 1)] ?? 0, max: values.at(-1) ?? 0 }
+async function seenGroups(
+  store: SeenRows,
+  rule: Rule,
+  fromNs: bigint,
+  toNs: bigint,
+  signal: AbortSignal,
+): Promise<readonly Seen[]> {
+  const { windowNs, source, kinds, where, isRouter } = rule
+  const measurement: RowMeasurement = `tailnet_${source === 'nodes' ? 'node' : 'edge'}${windowNs % HOUR === 0n ? '_1h' : ''}`
+  const filter = [
+    kinds.map((value) => ({ tag: 'kind', value })),
+    ...(isRouter ? [ROUTERS.map((value) => ({ tag: 'role', value }))] : []),
+    ...(where.proto ? [where.proto.map((value) => ({ tag: 'proto', value }))] : []),
+  ]
+  const keepMax = Math.floor((Number((toNs - fromNs) / windowNs) + 2) * (1 - USUAL_SHARE)) + 1
+  const groups = new Map<string, Seen>()
+  const parts = createPartsOfRow(rule)
+  for (let dayNs = fromNs - (fromNs % DAY); dayNs < toNs; dayNs += DAY) {
+    const sums = new Map<string, { name: string; windows: Map<bigint, number> }>()
+    const each: TakeRow = (timeNs, key, fields) =>
+      parts(key, fields, (id, name, value) => {
+        const { windows } = sums.getOrInsertComputed(id, () => ({ name, windows: new Map() }))
+        const window = timeNs / windowNs
+        windows.set(window, (windows.get(window) ?? 0) + value)
       })
-    },
+    const [beginNs, endNs] = [dayNs < fromNs ? fromNs : dayNs, dayNs + DAY < toNs ? dayNs + DAY : toNs]
+    await store.rows(measurement, beginNs, endNs, each, signal, filter)
+    for (const [id, { name, windows }] of sums) {
+      const values = [...windows.values()].filter((value) => value > 0)
+      if (values.length === 0) continue
+      const seen = groups.getOrInsertComputed(id, () => ({ name, count: 0, largest: [] }))
+      seen.count += values.length
+      seen.largest = [...seen.largest, ...values].toSorted((one, other) => other - one).slice(0, keepMax)
+    }
+  }
+  return [...groups.values()]
+}
+
+/** The groups that a stored row counts for. */
+function createPartsOfRow(rule: Rule) {
+  const { measure, source, by } = rule
+  const ofEdge = createEdgeParts(rule)
+  return (key: string, fields: readonly bigint[], take: (id: string, name: string, value: number) => void) => {
+    if (source === 'nodes') {
+      const { node, txBytes, rxBytes, txPkts, rxPkts } = nodeOf(key, fields)
+      const [tx, rx] = isBytes(measure) ? [txBytes, rxBytes] : [txPkts, rxPkts]
+      const [id, name] = by.length === 0 ? ['', 'the tailnet'] : [node.id, node.name]
+      take(id, name, measured(measure, Number(tx), Number(rx)))
+      return
+    }
+    const edge = edgeOf(key, fields, () => false)
+    const pair = `${edge.src.name} to ${edge.dst.name}`
+    ofEdge(edge, (value, own) => take(own?.id ?? pair, own?.name ?? pair, value))
   }
 }
 
-function nameOf(tags: Readonly<Record<string, string>>): string {
-  const node = tags['node_name'] ?? tags['node']
-  if (node !== undefined) return node
-  return tags['src_name'] === undefined ? 'the tailnet' : `${tags['src_name']} to ${tags['dst_name']}`
+function suggestionOf({ key, rule: given, isRate = false }: Candidate, rule: Rule, groups: readonly Seen[]): Suggestion {
+  const seconds = isRate ? Number(rule.windowNs / SECOND) : undefined
+  const usual = groups.reduce((most, one) => Math.max(most, usualOf(one)), 0)
+  const busiest = groups.toSorted((one, other) => mostOf(other) - mostOf(one) || compare(one.name, other.name))
+  const most = busiest[0] === undefined ? 0 : mostOf(busiest[0])
+  const words = busiest.slice(0, SERIES_MAX).map((one) => `${one.name} ${rounded(rule, mostOf(one), seconds)}`)
+  const more = groups.length > SERIES_MAX ? ` (of ${groups.length})` : ''
+  return {
+    rule: { ...given, [key]: rounded(rule, Math.max(usual * ABOVE_USUAL, most * ABOVE_MOST), seconds) },
+    text: `the most in ${formatDuration(Number(rule.windowNs / 1_000_000n))}: ${words.join(', ')}${more}`,
+  }
 }
 
-function short(rule: Rule, value: number, seconds: number | undefined): string {
-  return String(rounded(rule, value, seconds))
+function mostOf({ largest }: Seen): number {
+  return largest[0] ?? 0
 }
 
-/** Two significant digits, rounded up, as the settings write it. */
+/** The 99th percentile, nearest rank. */
+function usualOf({ count, largest }: Seen): number {
+  return largest[count - Math.ceil(count * USUAL_SHARE)] ?? 0
+}
+
+/** Two significant digits, rounded up, as the settings write it. `seconds`: as a rate over so long. */
 function rounded(rule: Rule, value: number, seconds: number | undefined): string | number {
   if (!isBytes(rule.measure)) return Math.max(1, roundUp(value))
-  const [amount, units] =
-    seconds === undefined
-      ? [
-          roundUp(value),
-          [
-            ['TB', 1e12],
-            ['GB', 1e9],
-            ['MB', 1e6],
-            ['kB', 1e3],
-            ['B', 1],
-          ] as const,
-        ]
-      : [
-          roundUp((value * 8) / seconds),
-          [
-            ['Gbps', 1e9],
-            ['Mbps', 1e6],
-            ['kbps', 1e3],
-            ['bps', 1],
-          ] as const,
-        ]
-  const [unit, size] = units.find(([, one]) => amount >= one) ?? units.at(-1) ?? ['', 1]
-  return `${Number((amount / size).toPrecision(2))}${unit}`
+  const amount = roundUp(seconds === undefined ? value : (value * 8) / seconds)
+  const power = Math.min(4, Math.max(0, Math.floor(Math.log10(amount) / 3)))
+  const unit = ['', 'k', 'M', 'G', 'T'][power]
+  return `${Number((amount / 1000 ** power).toPrecision(2))}${unit}${seconds === undefined ? 'B' : 'bps'}`
 }
 
 function roundUp(value: number): number {

@@ -1,0 +1,152 @@
+/** The three largest edges behind the value of an alert that begins to fire, asked of the database: rules hold sums, not who made them. One query for all
+ * alerts with the same window, five seconds at most; without an answer the notification goes without. */
+import type { Logger } from 'pino'
+import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import { compare } from '../../base/order.ts'
+import type { EdgeRow } from '../../rollup/row.ts'
+import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
+import { edgeOf } from '../../rollup/stored-row.ts'
+import { formatAmount, isBytes } from '../amount.ts'
+import { createEdgeParts } from '../edge-parts.ts'
+import { periodStart, type Rule } from '../rules/rule.ts'
+import type { GroupLabels } from '../summary.ts'
+
+/** An alert that began to fire at the end of its window, ns. */
+export interface Firing {
+  readonly rule: Rule
+  readonly group: GroupLabels
+  readonly firedNs: bigint
+}
+
+export interface LargestEdges {
+  /** A text for each that has edges. Never rejects. */
+  find<T extends Firing>(firings: readonly T[], signal: AbortSignal): Promise<ReadonlyMap<T, string>>
+}
+
+interface Range {
+  readonly measurement: RowMeasurement
+  readonly fromNs: bigint
+  readonly toNs: bigint
+}
+
+const EDGES_MAX = 3
+const PATIENCE_MS = 5_000
+
+export function createLargestEdges(deps: {
+  readonly store: Pick<RowStore, 'summed'>
+  /** The directory has a node of this id. */
+  readonly isNode: (id: string) => boolean
+  readonly log: Logger
+  /** 5 s unless a test needs another. */
+  readonly patienceMs?: number
+}): LargestEdges {
+  const { store, isNode, log, patienceMs = PATIENCE_MS } = deps
+  /** Asked now, by window: notifiers ask for the same at the same time. */
+  const asked = new Map<string, Promise<readonly EdgeRow[]>>()
+
+  async function read({ measurement, fromNs, toNs }: Range): Promise<readonly EdgeRow[]> {
+    const table = await store.summed(measurement, fromNs, toNs, AbortSignal.timeout(patienceMs))
+    return [...table].map(([key, fields]) => edgeOf(key, fields, isNode))
+  }
+
+  function edgesIn(range: Range): Promise<readonly EdgeRow[]> {
+    const key = keyOf(range)
+    const reading = asked.get(key) ?? read(range).finally(() => asked.delete(key))
+    asked.set(key, reading)
+    return reading
+  }
+
+  return {
+    async find(firings, signal) {
+      const texts = new Map<(typeof firings)[number], string>()
+      const over = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
+      const told = firings.filter(({ rule }) => hasEdges(rule))
+      for (const some of Map.groupBy(told, (one) => keyOf(rangeOf(one))).values()) {
+        const [first] = some
+        if (first === undefined || over.aborted) break
+        try {
+          const edges = await unless(over, edgesIn(rangeOf(first)))
+          for (const one of some) {
+            const text = largestOf(one, edges)
+            if (text !== '') texts.set(one, text)
+          }
+        } catch (error) {
+          if (!signal.aborted) log.warn({ err: error, rule: first.rule.name }, 'alert is sent without its largest edges')
+        }
+      }
+      return texts
+    },
+  }
+}
+
+/** Rows of edges do not say which router an edge went through, and where there is too little there are no edges to show. */
+function hasEdges({ isRouter, form }: Rule): boolean {
+  return !isRouter && form.needs.withinMs === undefined
+}
+
+/** Of long windows the hours or days that have a part in them. */
+function rangeOf({ rule, firedNs }: Firing): Range {
+  const { windowNs, form } = rule
+  const { since } = form.needs
+  const fromNs = since === undefined ? firedNs - windowNs : periodStart(firedNs, since)
+  const [measurement, stepNs] =
+    firedNs - fromNs > 2n * DAY
+      ? (['tailnet_edge_1d', DAY] as const)
+      : firedNs - fromNs > 6n * HOUR
+        ? (['tailnet_edge_1h', HOUR] as const)
+        : (['tailnet_edge', MINUTE] as const)
+  return { measurement, fromNs: fromNs - (fromNs % stepNs), toNs: firedNs }
+}
+
+function keyOf({ measurement, fromNs, toNs }: Range): string {
+  return `${measurement} ${fromNs} ${toNs}`
+}
+
+/** `laptop-anna to db-1 tcp 5432 4.2 GB, ...`; empty where there is none. */
+function largestOf({ rule, group }: Firing, edges: readonly EdgeRow[]): string {
+  const share = shareOf(rule, group)
+  const isRelayed = rule.form.needs.sums?.[0] === 'derp_bytes'
+  const shares = edges.flatMap((edge) => {
+    const value = isRelayed && !edge.path.startsWith('derp-') ? 0 : share(edge)
+    return value > 0 ? [{ value, name: nameOf(edge) }] : []
+  })
+  return shares
+    .toSorted((one, other) => other.value - one.value || compare(one.name, other.name))
+    .slice(0, EDGES_MAX)
+    .map(({ value, name }) => `${name} ${formatAmount(value, isBytes(rule.measure) ? 'bytes' : 'pkts')}`)
+    .join(', ')
+}
+
+/** What an edge adds to the value of the group. */
+function shareOf(rule: Rule, group: GroupLabels): (edge: EdgeRow) => number {
+  const parts = createEdgeParts(rule)
+  const fits = (wanted: string | undefined, found: string | undefined) => wanted === undefined || wanted === found
+  return (edge) => {
+    const { kind, port, proto, src, dst } = edge
+    if (!fits(group.kind, kind) || !fits(group.port, port) || !fits(group.proto, proto)) return 0
+    if (!fits(group.src, src.name) || !fits(group.dst, dst.name)) return 0
+    let sum = 0
+    parts(edge, (value, own, far) => {
+      const network = own?.isNode ? far : own
+      if (fits(group.node, own?.id) && fits(group.owner, own?.owner) && fits(group.network, network?.name)) sum += value
+    })
+    return sum
+  }
+}
+
+function nameOf({ kind, src, dst, proto, port, path }: EdgeRow): string {
+  const how = kind === 'physical' ? `by ${path}` : port === 'none' ? proto : `${proto} ${port}`
+  return `${src.name} to ${dst.name} ${how}`
+}
+
+/** Rejects with the signal's reason when that comes first. */
+async function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
