@@ -23,7 +23,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   privacy: ['source', 'flatten', 'directory', 'secrets'],
   observers: ['source', 'flatten', 'ledger'],
   live: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers'],
-  alerts: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers', 'secrets', 'http-client'],
+  alerts: ['source', 'flatten', 'sink', 'ledger', 'directory', 'rollup', 'observers', 'secrets', 'http-client'],
   observe: ['source', 'sink', 'ledger', 'observers', 'rollup', 'alerts', 'live', 'secrets'],
   pipeline: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers', 'observe'],
   page: ['observe', 'live', 'http'],

@@ -14,7 +14,8 @@ export function createEdgeParts(scope: Scope): (edge: EdgeRow, take: TakePart) =
     ...[where.node, where.owner, where.network, where.src, where.dst],
   ].map(matcherOf)
   const isNodes = isByEndpoint(scope)
-  const isNetworks = scope.by.includes('network') || where.network !== undefined
+  const isNetworks = !isNodes && scope.by.includes('network')
+  const isFarNetwork = isNodes && scope.by.includes('network')
   const isPackets = !isBytes(measure)
   const isWhole = isBothWays(scope)
 
@@ -26,6 +27,7 @@ export function createEdgeParts(scope: Scope): (edge: EdgeRow, take: TakePart) =
     if (!kinds.includes(kind)) return
     if (where.port && !where.port.includes(Number(port))) return
     if (where.proto && !where.proto.includes(proto)) return
+    if (where.network && !isNetwork(src) && !isNetwork(dst)) return
     if (!wantsSrc!(src.name) || !wantsDst!(dst.name)) return
     const tx = Number(isPackets ? edge.txPkts : edge.txBytes)
     const rx = Number(isPackets ? edge.rxPkts : edge.rxBytes)
@@ -34,9 +36,9 @@ export function createEdgeParts(scope: Scope): (edge: EdgeRow, take: TakePart) =
       return
     }
     const side = (own: Endpoint, far: Endpoint, sent: number, received: number) => {
-      if (isNodes && isNode(own) && (!isNetworks || isNetwork(far))) take(measured(measure, sent, received), own, far)
+      if (isNodes && isNode(own) && (!isFarNetwork || isNetwork(far))) take(measured(measure, sent, received), own, far)
       // `tx` is what was sent to a network.
-      if (!isNodes && isNetwork(own)) take(measured(measure, received, sent), own, far)
+      if (isNetworks && isNetwork(own)) take(measured(measure, received, sent), own, far)
     }
     side(src, dst, tx, rx)
     // A node that talks to itself is one endpoint.

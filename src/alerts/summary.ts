@@ -58,7 +58,7 @@ function textsOf(rule: Rule, { tailnet, group, value, over }: SummaryFacts): Map
 }
 
 /** For people: `exit-1`, `laptop-3 to db-1 port 5432`, `the tailnet`. */
-function groupText({ by }: Rule, group: GroupLabels): string {
+export function groupText({ by }: Rule, group: GroupLabels): string {
   const parts: string[] = []
   if (by.includes('node')) parts.push(group.node_name ?? group.node ?? '')
   if (by.includes('owner')) parts.push(group.owner ?? '')

@@ -67,7 +67,11 @@ test('the three largest edges of the group, by what the rule measures', async ()
     [{ above: '1MB', by: 'pair' }, { src: 'a', dst: 'b' }, 'a to b tcp 443 21 MB, a to b tcp 22 9 MB'],
     [{ above: '1MB', by: 'total' }, {}, 'a to b tcp 443 21 MB, a to b tcp 22 9 MB, c to a tcp 5432 5 MB'],
     [{ above: '1MB', by: ['node', 'port'] }, { node: B.id, port: '443' }, 'a to b tcp 443 20 MB'],
-    [{ above: '1MB', by: 'owner' }, { owner: 'tag:web' }, 'a to b tcp 22 9 MB, c to a tcp 5432 5 MB, a to b tcp 443 1 MB'],
+    [
+      { above: '1MB', by: 'owner' },
+      { owner: 'tag:web' },
+      'a to b tcp 22 9 MB, c to a tcp 5432 5 MB, a to b tcp 443 1 MB',
+    ],
     [{ above: '1MB', by: 'network', kind: 'subnet' }, { network: 'office' }, 'b to office tcp 443 4 MB'],
     [{ above: '1MB', where: { node: 'c', port: 5432 } }, { node: C.id }, 'c to a tcp 5432 3 MB'],
     [{ above: 100, measure: 'tx_pkts', where: { dst: 'a' } }, { node: C.id }, 'c to a tcp 5432 3,000 packets'],
@@ -97,7 +101,14 @@ test('one query for all alerts with the same window; long windows are read from 
   assert.deepEqual([...found[0].values()], [...found[1].values()])
   assert.equal(found[0].size, 4)
   store.asked.length = 0
-  await edges.find([{ above: '1kB', window: '24h' }, { quotaAbove: '1kB', per: 'day' }, { quotaAbove: '1kB', per: 'month' }].map((one) => firing(one, {})), signal)
+  await edges.find(
+    [
+      { above: '1kB', window: '24h' },
+      { quotaAbove: '1kB', per: 'day' },
+      { quotaAbove: '1kB', per: 'month' },
+    ].map((one) => firing(one, {})),
+    signal,
+  )
   // T0 is noon of the second day of a month.
   assert.deepEqual(store.asked, ['tailnet_edge_1h 1440m', 'tailnet_edge_1h 720m', 'tailnet_edge_1h 2160m'])
 })
@@ -114,14 +125,19 @@ test('InfluxDB and the embedded store name the same edges, which are those of th
     const { key, tags, fields, timestampNs } = partsOfLine(line)
     if (!key.startsWith('tailnet_edge,') || tags['kind'] !== 'virtual' || timestampNs < NOON_NS - 15n * MIN) continue
     const name = `${tags['src_name']} to ${tags['dst_name']} ${tags['port'] === 'none' ? tags['proto'] : `${tags['proto']} ${tags['port']}`}`
-    for (const [side, field] of [['src', 'tx_bytes'], ['dst', 'rx_bytes']] as const) {
+    for (const [side, field] of [
+      ['src', 'tx_bytes'],
+      ['dst', 'rx_bytes'],
+    ] as const) {
       const own = sent.getOrInsertComputed(tags[side] ?? '', () => new Map())
       own.set(name, (own.get(name) ?? 0) + Number(fields[field]))
     }
   }
   const firings = [...sent.keys()].map((id) => ({ rule, group: { node: id }, firedNs: NOON_NS }))
   const [one, other] = await Promise.all(
-    [influx, embedded].map((store) => createLargestEdges({ store, isNode: () => false, log: silentLog }).find(firings, signal)),
+    [influx, embedded].map((store) =>
+      createLargestEdges({ store, isNode: () => false, log: silentLog }).find(firings, signal),
+    ),
   )
   let compared = 0
   for (const firing of firings) {
@@ -129,14 +145,20 @@ test('InfluxDB and the embedded store name the same edges, which are those of th
     const text = one?.get(firing)
     assert.equal(text, other?.get(firing))
     if (!firing.group.node.endsWith('CNTRL')) continue
-    assert.deepEqual(text?.split(', ').map((part) => part.replace(/ [\d.]+ \w+$/, '')), largest.length === 0 ? undefined : largest.slice(0, 3).map(([name]) => name))
+    assert.deepEqual(
+      text?.split(', ').map((part) => part.replace(/ [\d.]+ \w+$/, '')),
+      largest.length === 0 ? undefined : largest.slice(0, 3).map(([name]) => name),
+    )
     compared += 1
   }
   assert.ok(compared > 10, String(compared))
 })
 
 /** Alerts that a test moves, and notifiers that write down what they get. */
-function createWorld(store: Pick<RowStore, 'summed'>, repeats: readonly (number | undefined)[] = [undefined, undefined]) {
+function createWorld(
+  store: Pick<RowStore, 'summed'>,
+  repeats: readonly (number | undefined)[] = [undefined, undefined],
+) {
   const clock = createFakeClock()
   const rule = ruleOf({ above: '1MB' })
   const sent: (Notification & { to: string })[] = []
@@ -161,8 +183,19 @@ function createWorld(store: Pick<RowStore, 'summed'>, repeats: readonly (number 
     ...{ clock, sent, alerts, dispatcher },
     fire(endpoint: Endpoint) {
       const group = { node: endpoint.id }
-      const texts = { labels: { alertname: 'rule', node: endpoint.id }, summary: endpoint.name, title: 'rule', annotations: {} }
-      const alert = { fingerprint: endpoint.id, firedNs: NOON_NS, resolvedNs: 0n, notified: new Map(), about: { rule, group } }
+      const texts = {
+        labels: { alertname: 'rule', node: endpoint.id },
+        summary: endpoint.name,
+        title: 'rule',
+        annotations: {},
+      }
+      const alert = {
+        fingerprint: endpoint.id,
+        firedNs: NOON_NS,
+        resolvedNs: 0n,
+        notified: new Map(),
+        about: { rule, group },
+      }
       alerts.push({ ...alert, textsOf: () => texts })
     },
   }
@@ -177,7 +210,10 @@ test('a notification has its edges, the repeated one too; that it is over has no
   dispatcher.start()
   await clock.advance(1_000)
   const texts = () => sent.map(({ to, status, summary, edges }) => `${to} ${status} ${summary}: ${edges}`)
-  const [a, c] = ['a: a to b tcp 22 9 MB, c to a tcp 5432 2 MB, a to b tcp 443 1 MB', 'c: c to a tcp 5432 3 MB, c to b icmp 500 B']
+  const [a, c] = [
+    'a: a to b tcp 22 9 MB, c to a tcp 5432 2 MB, a to b tcp 443 1 MB',
+    'c: c to a tcp 5432 3 MB, c to b icmp 500 B',
+  ]
   const first = ['notifier 0', 'notifier 1'].flatMap((to) => [`${to} firing ${a}`, `${to} firing ${c}`])
   assert.deepEqual(texts().toSorted(), first)
   await clock.advance(65_000)
@@ -185,7 +221,10 @@ test('a notification has its edges, the repeated one too; that it is over has no
   alerts[0]!.resolvedNs = NOON_NS + MIN
   dispatcher.wake()
   await clock.advance(1_000)
-  assert.deepEqual(texts().slice(6).toSorted(), ['notifier 0 resolved a: undefined', 'notifier 1 resolved a: undefined'])
+  assert.deepEqual(texts().slice(6).toSorted(), [
+    'notifier 0 resolved a: undefined',
+    'notifier 1 resolved a: undefined',
+  ])
   assert.deepEqual(store.asked, ['tailnet_edge 15m'])
 })
 

@@ -49,16 +49,27 @@ export function rowValues(
     return seen.filter(({ row }) => row.timeNs >= fromNs && row.timeNs < toNs)
   }
   const byGroup = (some: readonly Seen[]) => Map.groupBy(some, ({ group }) => JSON.stringify(group))
-  const sum = (some: readonly Seen[] = [], of: string = rule.measure) => some.reduce((all, one) => all + measured(one, rule, of), 0)
+  const sum = (some: readonly Seen[] = [], of: string = rule.measure) =>
+    some.reduce((all, one) => all + measured(one, rule, of), 0)
 
   const withinNs = needs.withinMs === undefined ? undefined : BigInt(needs.withinMs) * 1_000_000n
-  const there = withinNs === undefined ? inWindow() : seen.filter(({ row }) => row.timeNs >= atNs - withinNs && row.timeNs < atNs)
+  const there =
+    withinNs === undefined ? inWindow() : seen.filter(({ row }) => row.timeNs >= atNs - withinNs && row.timeNs < atNs)
   const [now, before] = [byGroup(inWindow()), byGroup(inWindow(needs.offsetNs ?? 0n))]
   return [...byGroup(there).keys()].map((key) => {
     const mine = now.get(key) ?? []
     const numbers = needs.distinct
-      ? [new Set(mine.map(({ peer, row }) => (needs.distinct?.of === 'peer' ? peer : row.tags['port'])).filter((one) => one !== 'none')).size, 0]
-      : (needs.sums ?? []).map((of) => (of === 'seen' ? new Set(mine.map(({ row }) => row.timeNs)).size : sum(mine, of)))
+      ? [
+          new Set(
+            mine
+              .map(({ peer, row }) => (needs.distinct?.of === 'peer' ? peer : row.tags['port']))
+              .filter((one) => one !== 'none'),
+          ).size,
+          0,
+        ]
+      : (needs.sums ?? []).map((of) =>
+          of === 'seen' ? new Set(mine.map(({ row }) => row.timeNs)).size : sum(mine, of),
+        )
     const second = needs.offsetNs === undefined ? (numbers[1] ?? 0) : sum(before.get(key))
     return { group: JSON.parse(key) as Tags, value: rule.form.number(numbers[0] ?? 0, second) }
   })
@@ -68,16 +79,25 @@ function measured({ sent, received, row }: Seen, rule: Rule, of: string): number
   if (of === 'derp_bytes') return row.field('derp_tx_bytes') + row.field('derp_rx_bytes')
   const unit = of.replace(/^[tr]x_/, '')
   const { by, where } = rule
-  const isAlone = ![by.includes('node'), by.includes('owner'), by.includes('network'), where.node, where.owner, where.network].some(Boolean)
+  const isAlone = ![by.includes('node'), by.includes('owner'), by.includes('network'), where.node, where.owner].some(
+    Boolean,
+  )
   const isBoth = of === unit || (rule.source === 'edges' && isAlone && by.includes('src') === by.includes('dst'))
   if (isBoth) return sent(unit) + received(unit)
   return of.startsWith('tx_') ? sent(unit) : received(unit)
 }
 
-function seenOf(row: Row, rule: Rule, { side, networks }: { readonly side?: 'src' | 'dst' | undefined; readonly networks: readonly string[] }): Seen[] {
+function seenOf(
+  row: Row,
+  rule: Rule,
+  { side, networks }: { readonly side?: 'src' | 'dst' | undefined; readonly networks: readonly string[] },
+): Seen[] {
   const { tags, field } = row
   const { by, where } = rule
-  const fits = (patterns: { wanted: readonly string[]; excluded: readonly string[] } | undefined, ...texts: string[]) => {
+  const fits = (
+    patterns: { wanted: readonly string[]; excluded: readonly string[] } | undefined,
+    ...texts: string[]
+  ) => {
     const like = (one: string) => new RegExp(`^${one.replaceAll('*', '.*')}$`)
     if (patterns === undefined) return true
     if (patterns.excluded.some((one) => texts.some((text) => like(one).test(text)))) return false
@@ -97,17 +117,32 @@ function seenOf(row: Row, rule: Rule, { side, networks }: { readonly side?: 'src
   if (where.port && !where.port.map(String).includes(of('port'))) return []
   if (where.proto && !where.proto.includes(of('proto'))) return []
   if (!fits(where.src, of('src_name')) || !fits(where.dst, of('dst_name'))) return []
-  const common: Tags = { src: of('src_name'), dst: of('dst_name'), port: of('port'), proto: of('proto'), kind: of('kind') }
+  const common: Tags = {
+    src: of('src_name'),
+    dst: of('dst_name'),
+    port: of('port'),
+    proto: of('proto'),
+    kind: of('kind'),
+  }
   const isOfNodes = by.includes('node') || by.includes('owner') || where.node !== undefined || where.owner !== undefined
-  const isOfNetworks = by.includes('network') || where.network !== undefined
+  const isOfNetworks = !isOfNodes && by.includes('network')
+  const isNetworkAt = (end: string) =>
+    !/^n\w+CNTRL$/.test(of(end)) && networks.includes(of(`${end}_name`)) && fits(where.network, of(`${end}_name`))
+  if (where.network && !isNetworkAt('src') && !isNetworkAt('dst')) return []
   const ends = (['src', 'dst'] as const).filter((one) => side === undefined || side === one)
   const seen = ends.flatMap((own): Seen[] => {
     const far = own === 'src' ? 'dst' : 'src'
     const isNode = /^n\w+CNTRL$/.test(of(own))
-    const isNetwork = !isNode && networks.includes(of(`${own}_name`))
-    if (isOfNodes && !(isNode && fits(where.node, of(`${own}_name`), of(own)) && fits(where.owner, of(`${own}_owner`)))) return []
-    if (!isOfNodes && isOfNetworks && !(isNetwork && fits(where.network, of(`${own}_name`)))) return []
-    const all: Tags = { ...common, node: of(own), owner: of(`${own}_owner`), network: of(`${own}_name`) }
+    if (isOfNodes && !(isNode && fits(where.node, of(`${own}_name`), of(own)) && fits(where.owner, of(`${own}_owner`))))
+      return []
+    if (isOfNetworks && !isNetworkAt(own)) return []
+    if (isOfNodes && by.includes('network') && !isNetworkAt(far)) return []
+    const all: Tags = {
+      ...common,
+      node: of(own),
+      owner: of(`${own}_owner`),
+      network: of(`${isOfNodes ? far : own}_name`),
+    }
     const group = Object.fromEntries(by.map((dim) => [dim, all[dim] ?? '']))
     const isForth = (own === 'src') === isOfNodes || (!isOfNodes && !isOfNetworks)
     const [sent, received] = isForth ? [read('tx'), read('rx')] : [read('rx'), read('tx')]

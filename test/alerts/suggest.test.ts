@@ -28,7 +28,8 @@ test('the database and the embedded store suggest the same, well above what the 
   )
   assert.deepEqual(fromInflux, fromStore)
   const byName = new Map(fromStore?.map((one) => [one.rule['name'], one]))
-  for (const name of ['node-egress', 'exit-node-busy', 'pair-volume', 'tailnet-volume']) assert.ok(byName.has(name), name)
+  for (const name of ['node-egress', 'exit-node-busy', 'pair-volume', 'tailnet-volume'])
+    assert.ok(byName.has(name), name)
   const config = alertsSchema.parse({ rules: fromStore?.map(({ rule }) => rule) })
   assert.equal(config.rules.length, fromStore?.length)
   for (const { text, rule } of fromStore ?? []) t.diagnostic(`${JSON.stringify(rule)}: ${text}`)
@@ -106,7 +107,9 @@ function hoursOf(minutes: readonly string[]): string[] {
       const values = shape.fields.map((name) => BigInt(fields[name] ?? 0))
       addTo(table, new Map([[key.slice(measurement.length + 1), values]]), shape)
     }
-    return [...hours].flatMap(([hourNs, table]) => linesOf(`${measurement}_1h`, table, shape, hourNs).split('\n').filter(Boolean))
+    return [...hours].flatMap(([hourNs, table]) =>
+      linesOf(`${measurement}_1h`, table, shape, hourNs).split('\n').filter(Boolean),
+    )
   })
 }
 

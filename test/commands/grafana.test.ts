@@ -93,7 +93,7 @@ test('export writes the files, --check agrees until the settings change, and wha
 
 test('what only the service can judge is named, the contact point has no secret, and without a folder all is printed', async (t) => {
   const { out, rules, run, read } = await place(t)
-  await rules([NODE, NEW, { name: 'people', by: ['owner', 'dst'], above: '1GB' }], {
+  await rules([NODE, NEW, { name: 'people', by: ['owner', 'port'], below: '1GB' }], {
     receiver: 'net',
     contactPoint: true,
   })

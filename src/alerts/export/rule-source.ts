@@ -1,9 +1,10 @@
 /** Where the database has what a rule looks at, by minute and with names: what nodes reported is in `tailnet_node`, who talked to whom in `tailnet_edge`, each
  * byte once. In an edge a node may be either endpoint, and InfluxQL cannot add the two up: such a rule is a rule per side. */
-import { type Dim, isBothWays, isByEndpoint } from '../rules/scope.ts'
-import type { Rule } from '../rules/rule.ts'
+
 import { isBytes } from '../amount.ts'
-import { toInfluxQL } from '../patterns.ts'
+import { type Patterns, toInfluxQL } from '../patterns.ts'
+import type { Rule } from '../rules/rule.ts'
+import { type Dim, isBothWays, isByEndpoint } from '../rules/scope.ts'
 
 /** `src` uses a service, `dst` serves it. */
 export type Side = 'src' | 'dst'
@@ -29,17 +30,18 @@ const NODE_ID = '/^n[0-9A-Za-z]+CNTRL$/'
 
 /** Why the database cannot say what the rule needs; undefined when it can. */
 export function noSource(rule: Rule): string | undefined {
-  const { by, where, form } = rule
+  const { form } = rule
   if (form.unexportable !== undefined) return form.unexportable
   if (rule.source === 'nodes' || isCountOfPeers(rule)) return undefined
-  const hasEnds = by.includes('src') || by.includes('dst') || where.src !== undefined || where.dst !== undefined
-  const hasNetwork = by.includes('network') || where.network !== undefined
-  if (isByEndpoint(rule) && (hasEnds || hasNetwork))
-    return 'InfluxQL cannot follow a node or owner over both sides of an edge: use src and dst, or network, without them'
-  if (hasNetwork && hasEnds) return 'InfluxQL cannot follow a network over both sides of an edge: use it without src and dst'
-  if ((isByEndpoint(rule) || hasNetwork) && form.needs.withinMs !== undefined)
+  if (!isTwoSided(rule)) return undefined
+  if (form.needs.withinMs !== undefined)
     return 'InfluxQL cannot add up both sides of an edge, and on one side alone there may be nothing at all'
   return undefined
+}
+
+/** About endpoints on whichever side they are. */
+function isTwoSided(rule: Rule): boolean {
+  return isByEndpoint(rule) || rule.by.includes('network')
 }
 
 /** One source, or one per side. `networks`: names of the settings. Throws a RangeError for a rule that `noSource` has a reason against. */
@@ -48,8 +50,9 @@ export function sourcesOf(rule: Rule, networks: readonly string[]): readonly Rul
   if (reason !== undefined) throw new RangeError(reason)
   if (rule.source === 'nodes') return [nodesOf(rule)]
   if (isCountOfPeers(rule)) return [edgesOf(rule, 'src', networks)]
-  const isTwoSided = isByEndpoint(rule) || rule.by.includes('network') || rule.where.network !== undefined
-  return isTwoSided ? [edgesOf(rule, 'src', networks), edgesOf(rule, 'dst', networks)] : [edgesOf(rule, undefined, networks)]
+  return isTwoSided(rule)
+    ? [edgesOf(rule, 'src', networks), edgesOf(rule, 'dst', networks)]
+    : [edgesOf(rule, undefined, networks)]
 }
 
 /** Who contacts many others is the side that uses services. */
@@ -77,11 +80,12 @@ function nodesOf(rule: Rule): RuleSource {
 
 function edgesOf(rule: Rule, side: Side | undefined, networks: readonly string[]): RuleSource {
   const { by, where } = rule
-  const own = side ?? 'src'
+  const [own, far] = side === 'dst' ? (['dst', 'src'] as const) : (['src', 'dst'] as const)
   const isNode = isByEndpoint(rule)
   const isNetwork = !isNode && side !== undefined && !isCountOfPeers(rule)
   const nameTag = (dim: Dim) => {
-    if (dim === 'node' || dim === 'network') return `${own}_name`
+    if (dim === 'network') return `${isNode ? far : own}_name`
+    if (dim === 'node') return `${own}_name`
     if (dim === 'owner') return `${own}_owner`
     return dim === 'src' || dim === 'dst' ? `${dim}_name` : dim
   }
@@ -90,15 +94,18 @@ function edgesOf(rule: Rule, side: Side | undefined, networks: readonly string[]
   return {
     measurement: 'tailnet_edge',
     side,
-    tags: by.flatMap((dim) => (dim === 'node' ? [own, `${own}_name`] : [nameTag(dim)])),
+    tags: [...new Set(by.flatMap((dim) => (dim === 'node' ? [own, `${own}_name`] : [nameTag(dim)])))],
     fields: fieldsOf(rule, isSwapped),
     conditions: [
       anyOf('kind', rule.kinds),
       ...(isNode ? [`"${own}" =~ ${NODE_ID}`] : []),
-      ...(isNetwork ? [anyOf(`${own}_name`, networks), `"${own}" !~ ${NODE_ID}`] : []),
+      ...(isNode && by.includes('network') ? [networkAt(far, networks, where.network)] : []),
+      ...(isNetwork ? [networkAt(own, networks, where.network)] : []),
       ...(where.node ? toInfluxQL(where.node, [`${own}_name`, own]) : []),
       ...(where.owner ? toInfluxQL(where.owner, [`${own}_owner`]) : []),
-      ...(where.network ? toInfluxQL(where.network, [`${own}_name`]) : []),
+      ...(where.network
+        ? [either((['src', 'dst'] as const).map((end) => networkAt(end, networks, where.network)))]
+        : []),
       ...(where.src ? toInfluxQL(where.src, ['src_name']) : []),
       ...(where.dst ? toInfluxQL(where.dst, ['dst_name']) : []),
       ...(where.port ? [anyOf('port', where.port)] : []),
@@ -117,11 +124,23 @@ function fieldsOf(rule: Rule, isSwapped: boolean): readonly string[] {
   return [`${isTx ? 'tx' : 'rx'}_${of}`]
 }
 
+/** Holds where this end is a network of the settings that fits. */
+function networkAt(end: Side, networks: readonly string[], patterns: Patterns | undefined): string {
+  const some = patterns ? toInfluxQL(patterns, [`${end}_name`]) : []
+  return [anyOf(`${end}_name`, networks), `"${end}" !~ ${NODE_ID}`, ...some].join(' AND ')
+}
+
+function either(some: readonly string[]): string {
+  return some.length === 1
+    ? some.join()
+    : `(${some.map((one) => (one.includes(' AND ') ? `(${one})` : one)).join(' OR ')})`
+}
+
 function anyOf(tag: string, values: readonly (string | number)[]): string {
   const some = values.map((value) => `"${tag}" = ${quoted(String(value))}`)
   // Without any it is none.
   if (some.length === 0) return `"${tag}" = 'none' AND "${tag}" != 'none'`
-  return some.length === 1 ? some.join() : `(${some.join(' OR ')})`
+  return either(some)
 }
 
 /** A text of InfluxQL. */

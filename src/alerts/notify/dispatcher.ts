@@ -151,8 +151,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     })
     if (deps.edges === undefined || fresh.length === 0) return
     const texts = await deps.edges.find(fresh, stopping.signal)
-    for (const one of fresh)
-      behind.set(one.alert.fingerprint, { firedNs: one.firedNs, text: texts.get(one) ?? '' })
+    for (const one of fresh) behind.set(one.alert.fingerprint, { firedNs: one.firedNs, text: texts.get(one) ?? '' })
   }
 
   function mark(notifier: Notifier, alert: NotifiableAlert, notification: Notification): void {
@@ -182,7 +181,10 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       if (status) statuses.set(alert, status)
     }
     if (statuses.size === 0) return undefined
-    await findEdges(notifier, [...statuses].flatMap(([alert, status]) => (status === 'firing' ? [alert] : [])))
+    await findEdges(
+      notifier,
+      [...statuses].flatMap(([alert, status]) => (status === 'firing' ? [alert] : [])),
+    )
     const wanted = new Map<string, { alert: NotifiableAlert; notification: Notification }>()
     for (const [alert, status] of statuses)
       wanted.set(alert.fingerprint, { alert, notification: notificationOf(alert, status) })

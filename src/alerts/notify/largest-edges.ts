@@ -71,7 +71,8 @@ export function createLargestEdges(deps: {
             if (text !== '') texts.set(one, text)
           }
         } catch (error) {
-          if (!signal.aborted) log.warn({ err: error, rule: first.rule.name }, 'alert is sent without its largest edges')
+          if (!signal.aborted)
+            log.warn({ err: error, rule: first.rule.name }, 'alert is sent without its largest edges')
         }
       }
       return texts

@@ -2,7 +2,7 @@
  * never ends a JSON string. */
 
 /** What a body may hold, beside `{labels.NAME}`. */
-export const PLACEHOLDERS = [
+const PLACEHOLDERS = [
   'title',
   'summary',
   'edges',

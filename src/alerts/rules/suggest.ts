@@ -133,7 +133,11 @@ function createPartsOfRow(rule: Rule) {
   }
 }
 
-function suggestionOf({ key, rule: given, isRate = false }: Candidate, rule: Rule, groups: readonly Seen[]): Suggestion {
+function suggestionOf(
+  { key, rule: given, isRate = false }: Candidate,
+  rule: Rule,
+  groups: readonly Seen[],
+): Suggestion {
   const seconds = isRate ? Number(rule.windowNs / SECOND) : undefined
   const usual = groups.reduce((most, one) => Math.max(most, usualOf(one)), 0)
   const busiest = groups.toSorted((one, other) => mostOf(other) - mostOf(one) || compare(one.name, other.name))
