@@ -4,7 +4,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { SCHEMA_FILE, settingsJsonSchema } from '../src/config/json-schema.ts'
 import { sampleSettings, settingsTable } from '../src/config/print.ts'
+import { readOptions } from '../tools/options.ts'
 import { openapi } from './openapi.ts'
+
+readOptions('npm run docs', {})
 
 /** The keys that most people set. */
 const MAIN_KEYS = [

@@ -28,7 +28,7 @@ import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
 import { findLedger } from './ledger/sqlite/tailnets.ts'
 import { createLive, type Live } from './live/live.ts'
 import { createHealth, type Health } from './observe/health.ts'
-import { UNFINISHED } from './observe/line/status.ts'
+import { createDelivered, type Delivered, UNFINISHED } from './observe/line/status.ts'
 import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
@@ -69,10 +69,13 @@ export interface ServiceDeps {
   readonly logOutput?: LogOutput
 }
 
-/** What survives a reload: the live view, the counters, which must never go down, and whether the service is paused. */
+/** What survives a reload: the live view, the counters, which must never go down, what was delivered and since when, and whether the service is paused. */
 export interface CarriedOver {
   readonly live: Live | undefined
   readonly metrics: Metrics
+  readonly delivered: Delivered
+  /** When the first of them began: ns by the local clock, and ms of monotonic time. */
+  readonly began: { readonly atNs: bigint; readonly ms: number }
   readonly isPaused: boolean
   readonly state: StateFile
 }
@@ -123,6 +126,8 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
 
   // What the service says about itself, and what sees the points as they pass.
   const health = createHealth({ clock })
+  const began = carriedOver?.began ?? { atNs: clock.now(), ms: clock.monotonicMs() }
+  const delivered = carriedOver?.delivered ?? createDelivered(clock)
   const metrics = carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
   const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
   // What was carried over serves once: if it fails, the next instance starts empty.
@@ -241,6 +246,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       semaphore: createSemaphore(influx.inFlight),
       metrics: reports.pipeline,
       health: reports.health,
+      delivered,
       random: Math.random,
       createWorker: () => ({
         flattener: privacy.flattener(
@@ -265,6 +271,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
+    began,
     health,
     metrics,
     status,
@@ -291,7 +298,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     health,
     pipeline,
     status,
-    carriedOver: () => ({ live: page.use((one) => one), metrics, isPaused: pipeline.status().paused, state }),
+    carriedOver: () => ({
+      live: page.use((one) => one),
+      metrics,
+      delivered,
+      began,
+      isPaused: pipeline.status().paused,
+      state,
+    }),
     async start() {
       metrics.start()
       const url = await http.start()

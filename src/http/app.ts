@@ -30,6 +30,8 @@ export interface HttpDeps extends Actions {
   readonly log: Logger
   readonly clock: Clock
   readonly version: string
+  /** When the service began; now by default. */
+  readonly began?: { readonly atNs: bigint; readonly ms: number }
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => ServiceStatus
@@ -90,8 +92,7 @@ export function createApp(
   const limits = { ...LIMITS, ...deps.limits }
   const auth = createAuth({ ...config, controlToken: deps.controlToken })
   const rendering = createRendering(deps.failures)
-  const startedAt = isoOf(clock.now())
-  const startedMs = clock.monotonicMs()
+  const began = deps.began ?? { atNs: clock.now(), ms: clock.monotonicMs() }
   const events = createEvents({
     clock,
     clientsMax: limits.eventClientsMax,
@@ -196,8 +197,8 @@ export function createApp(
       service: 'tailflux',
       version: deps.version,
       now: isoOf(clock.now()),
-      startedAt,
-      uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
+      startedAt: isoOf(began.atNs),
+      uptimeSeconds: (clock.monotonicMs() - began.ms) / 1000,
       health: health.state(),
       ...deps.status(),
     }

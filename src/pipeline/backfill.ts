@@ -7,13 +7,13 @@ import { isoOf } from '../base/format.ts'
 import { intersects } from '../ledger/intervals.ts'
 import type { Interval, Ledger } from '../ledger/ledger.ts'
 import type { BackfillRequest, BackfillRequests } from '../ledger/sqlite/backfill-requests.ts'
-import type { BackfillStatus } from '../observe/line/status.ts'
+import type { BackfillCounts, BackfillStatus } from '../observe/line/status.ts'
 
 export interface Backfill {
   /** The requested range above `floorNs`, the oldest time that the API has. */
   range(floorNs: bigint): Interval | undefined
-  /** A window of it is done. */
-  learn(result: { readonly messages: number; readonly points: number }): void
+  /** A window is done. It counts if it lies in the request, whoever asked for it first: what lies after the origin is read anyway. */
+  learn(window: Interval, result: { readonly messages: number; readonly points: number }): void
   /** Call when nothing more can be read now: ends the request if all of it is done, except for gaps. Throws a CollectorError of the state
    * file. */
   settle(floorNs: bigint, nowNs: bigint): void
@@ -34,10 +34,10 @@ export interface Backfill {
 export function createBackfill(deps: {
   readonly ledger: Pick<Ledger, 'missing' | 'gaps' | 'forget' | 'loseGap' | 'oldPointsToNs' | 'forgetOldPoints'>
   readonly requests?: BackfillRequests
+  readonly counts: BackfillCounts
   readonly log: Logger
 }): Backfill {
-  const { ledger, requests, log } = deps
-  const counts = { windows: 0, messages: 0, points: 0 }
+  const { ledger, requests, counts, log } = deps
   let last: BackfillStatus | null = null
 
   function statusOf(request: BackfillRequest, state: BackfillStatus['state']): BackfillStatus {
@@ -64,7 +64,9 @@ export function createBackfill(deps: {
         ? { fromNs: max(request.fromNs, floorNs), toNs: request.toNs }
         : undefined
     },
-    learn({ messages, points }) {
+    learn(window, { messages, points }) {
+      const request = requests?.range()
+      if (request === undefined || !intersects(window, request)) return
       counts.windows += 1
       counts.messages += messages
       counts.points += points

@@ -44,6 +44,10 @@ export function createBackoff(
   let unavailable = 0
   let apiFailingSinceMs: number | undefined
   let stateWaitUntilMs = 0
+  /** The refusal that was logged last: each attempt finds the same one. */
+  let loggedCode: string | undefined
+  /** The failure of the state file that was logged last, and when it was seen last. */
+  let state: { readonly code: string; readonly seenMs: number } | undefined
 
   function report(error: CollectorError, sinceMs: number): void {
     const lasting = clock.monotonicMs() - sinceMs >= PROBLEM_ERROR_MS
@@ -54,8 +58,15 @@ export function createBackoff(
     if (!(error instanceof CollectorError)) throw error
     metrics.stateWriteFailed()
     health.set('state', 'error', error.code, error.message)
-    log.error({ code: error.code, err: error }, 'state file cannot be written; polling is on hold')
-    stateWaitUntilMs = clock.monotonicMs() + options.intervalMs
+    const nowMs = clock.monotonicMs()
+    // Each attempt finds the same problem: it is logged once.
+    const isKnown = state?.code === error.code && nowMs - state.seenMs < PROBLEM_ERROR_MS + options.intervalMs
+    log[isKnown ? 'debug' : 'error'](
+      { code: error.code, err: error },
+      'state file cannot be written; polling is on hold',
+    )
+    state = { code: error.code, seenMs: nowMs }
+    stateWaitUntilMs = nowMs + options.intervalMs
   }
 
   return {
@@ -64,6 +75,8 @@ export function createBackoff(
       apiFailures = 0
       unavailable = 0
       apiFailingSinceMs = undefined
+      if (loggedCode !== undefined) log.info('the API accepts requests again')
+      loggedCode = undefined
       metrics.apiUp(true)
       metrics.hold('source', undefined)
       health.set('source', 'ok')
@@ -73,6 +86,10 @@ export function createBackoff(
       metrics.apiUp(false)
       metrics.hold('source', error.reaction === 'hold' ? error.code : undefined)
       report(error, apiFailingSinceMs)
+      if (error.reaction === 'hold' && error.code !== loggedCode) {
+        loggedCode = error.code
+        log.error({ code: error.code, err: error }, 'the API refuses requests; polling is on hold')
+      }
       const [minMs, maxMs] =
         error.reaction === 'hold' ? [30_000, 300_000] : error.reaction === 'split' ? [250, 30_000] : [1_000, 60_000]
       apiFailures += 1

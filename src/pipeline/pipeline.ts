@@ -25,7 +25,14 @@ import { createDatabaseHealth } from '../observe/line/database-health.ts'
 import { createLineHealth } from '../observe/line/line-health.ts'
 import { createLiveness } from '../observe/line/liveness.ts'
 import type { TickResult } from '../observe/line/status.ts'
-import { type BackfillStatus, createDelivered, gapView, type PipelineStatus, passesOf } from '../observe/line/status.ts'
+import {
+  type BackfillStatus,
+  createDelivered,
+  type Delivered,
+  gapView,
+  type PipelineStatus,
+  passesOf,
+} from '../observe/line/status.ts'
 import type { PipelineMetrics } from '../observe/metrics.ts'
 import type { Observers } from '../observers/observers.ts'
 import { probePoint } from '../sink/probe-point.ts'
@@ -74,6 +81,8 @@ export interface PipelineDeps {
   readonly observers: Pick<Observers, 'begin'>
   readonly metrics: PipelineMetrics
   readonly health: HealthReport
+  /** What an earlier pipeline of this process delivered. */
+  readonly delivered?: Delivered
   readonly createWorker: () => WorkerParts
   readonly clock: Clock
   readonly log: Logger
@@ -127,12 +136,13 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
   const oftenMs = Math.min(options.intervalMs, OFTEN_MS)
   const horizon = createSafeReadHorizon({ intervalMs: oftenMs, lagNs }, { clock, sourceClock })
   const backoff = createBackoff({ intervalMs: oftenMs }, deps)
-  const delivered = createDelivered(clock)
+  const { delivered = createDelivered(clock) } = deps
   const line = createLineHealth(options, { ...deps, sourceClock })
   const expiry = createExpiry({ ledger, sourceClock, metrics, log })
   const backfill = createBackfill({
     ledger,
     ...(deps.backfillRequests ? { requests: deps.backfillRequests } : {}),
+    counts: delivered.backfill,
     log,
   })
   const database = createDatabaseHealth(deps)
@@ -268,10 +278,12 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
 
     pause() {
       isPaused = true
+      health.set('line', 'warning', 'paused', 'Reading is paused; run `tailflux resume` to continue.', 'pause')
       log.info('paused until `tailflux resume`')
     },
     resume() {
       isPaused = false
+      health.set('line', 'ok', undefined, undefined, 'pause')
       log.info('resumed')
     },
     backfill(range, again, isOldDeleted = false) {

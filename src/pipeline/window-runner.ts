@@ -68,7 +68,8 @@ export function createWindowRunner(
       deps.delivered.late(messages)
       metrics.late(window.pass, messages, Number(sourceClock.serverNowNs() - window.toNs) / 1e9)
     }
-    if (window.queue === 'backfill') deps.backfill.learn(result)
+    // A late pass reads again what was counted already.
+    if (window.previous === undefined) deps.backfill.learn({ fromNs: window.fromNs, toNs: reachedNs }, result)
     metrics.windowDone(window.pass, result)
     const { messages, entries, bytes, written } = result
     log.info({ ...shown, messages, entries, bytes, written }, 'window done')
@@ -85,7 +86,11 @@ export function createWindowRunner(
     if (code === 'db_interrupted') return plan.released(window)
     // The state file and the database fail for every window alike: backoff or circuit breaker log that once, with the fix.
     const isOurs = error.stage === 'ledger' || error.stage === 'sink'
-    log[isOurs ? 'debug' : 'warn']({ ...where, code, reaction, err: error }, 'window failed, will retry')
+    // So does an API that refuses.
+    log[isOurs || reaction === 'hold' ? 'debug' : 'warn'](
+      { ...where, code, reaction, err: error },
+      'window failed, will retry',
+    )
     if (isOurs) {
       plan.released(window)
       return error.stage === 'ledger' ? backoff.stateFailed(error) : breaker.failed(error, window)

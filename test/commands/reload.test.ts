@@ -6,6 +6,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readControlToken } from '../../src/http/control-token.ts'
+import type { HealthState } from '../../src/observe/health.ts'
+import type { StatusAnswer } from '../../src/observe/status.ts'
 import { runCli, startCli } from '../helpers/cli.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
@@ -41,7 +43,13 @@ test('under load: valid settings are applied, invalid ones rejected with all err
       ]),
     )
   }
+  const statusNow = async () =>
+    (await (await fetch(`${addressOf()}/api/status`)).json()) as Pick<
+      StatusAnswer,
+      'totals' | 'startedAt' | 'uptimeSeconds'
+    >
   const before = await counters()
+  const statusBefore = await statusNow()
   assert.ok((before.get('tailflux_windows_total{pass="1"}') ?? 0) > 0)
 
   await writeFile(file, `${settings('parallel: 99, nonsense: 1')}ports: all\n`)
@@ -66,6 +74,12 @@ test('under load: valid settings are applied, invalid ones rejected with all err
   while (!/^tailflux_nodes_reporting [1-9]\d*$/m.test(gauges)) gauges = await (await fetch(`${url}/metrics`)).text()
   assert.match(gauges, /^tailflux_series_estimate{measurement="tailnet_flow"} [1-9]\d*$/m)
   const after = await counters()
+  const statusAfter = await statusNow()
+  assert.equal(statusAfter.startedAt, statusBefore.startedAt, 'since the start is since the start of the process')
+  assert.ok(statusAfter.uptimeSeconds > statusBefore.uptimeSeconds)
+  for (const [name, value] of Object.entries(statusBefore.totals))
+    assert.ok(statusAfter.totals[name as keyof typeof statusBefore.totals] >= value, name)
+  assert.ok(statusAfter.totals.windows > statusBefore.totals.windows)
   for (const [name, value] of before) assert.ok((after.get(name) ?? -1) >= value, `${name} went down`)
   for (let status = { watermark: '', backlogSeconds: 1 }; status.watermark !== horizon || status.backlogSeconds > 0; ) {
     status = (await (await fetch(`${url}/api/status`)).json()) as typeof status
@@ -124,10 +138,16 @@ test('commands over HTTP and from the command line: only with a token, and the o
   assert.deepEqual([pause.code, pause.stdout], [0, 'Paused; run `tailflux resume` to continue.\n'])
   const status = await runCli(t, ['status', '--json'], beside)
   assert.equal(JSON.parse(status.stdout).paused, true)
+  const health = (await (await fetch(`${url}/health`)).json()) as HealthState
+  const line = health.components.find(({ component }) => component === 'line')
+  assert.deepEqual([line?.status, line?.code], ['warning', 'paused'])
+  assert.match(line?.text ?? '', /^Reading is paused; run `tailflux resume` to continue\.$/)
   const page = await (await fetch(url)).text()
   assert.match(page, /Paused<\/b> <span>Reading is paused; run `tailflux resume` to continue/)
   assert.equal((await runCli(t, ['resume'], beside)).code, 0)
   assert.equal(((await (await fetch(`${url}/api/status`)).json()) as { paused: boolean }).paused, false)
+  const resumed = (await (await fetch(`${url}/health`)).json()) as HealthState
+  assert.ok(resumed.components.every(({ code }) => code !== 'paused'))
   assert.deepEqual((await post('/api/reload', control)).body, { changed: [] })
   const reload = await runCli(t, ['reload'], beside)
   assert.deepEqual([reload.code, reload.stdout], [0, 'Settings unchanged.\n'])

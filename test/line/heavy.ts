@@ -7,12 +7,12 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { loadSettings } from '../../src/config/load.ts'
 import { createService } from '../../src/main.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { readOptions } from '../../tools/options.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { DAY, NOON } from '../simulator/ranges.ts'
@@ -31,12 +31,10 @@ else {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      nodes: { type: 'string', default: '1000' },
-      hours: { type: 'string', default: '24' },
-      ports: { type: 'string', default: 'service' },
-    },
+  const values = readOptions('node test/line/heavy.ts', {
+    nodes: { type: 'string', default: '1000' },
+    hours: { type: 'string', default: '24' },
+    ports: { type: 'string', default: 'service' },
   })
   const nodes = Number(values.nodes)
   const worker = new Worker(new URL(import.meta.url), { workerData: nodes })

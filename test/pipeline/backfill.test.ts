@@ -49,6 +49,28 @@ test('asked history is read behind everything else, and the watermark does not m
   assert.ok((done?.messages ?? 0) >= 288)
 })
 
+test('what a backfill reads is counted, whichever queue reads it: on a fresh state, and again inside what is read anyway', async () => {
+  const { pipeline, tick, run, api } = world()
+  const recent = { fromNs: NOON_NS - 30n * MINUTE, toNs: NOON_NS - 5n * MINUTE }
+  const inside = api.records.filter(({ loggedNs }) => loggedNs > recent.fromNs && loggedNs <= recent.toNs).length
+  pipeline.backfill(recent, false)
+  await tick()
+  const first = pipeline.status().backfill
+  assert.equal(first?.state, 'done')
+  assert.ok((first?.messages ?? 0) >= inside && (first?.points ?? 0) >= inside, `${first?.messages} of ${inside}`)
+  assert.ok((first?.windows ?? 0) >= 1)
+  pipeline.backfill(recent, true)
+  await tick()
+  const again = pipeline.status().backfill
+  assert.equal(again?.state, 'done')
+  assert.ok((again?.messages ?? 0) >= inside, `${again?.messages} of ${inside}`)
+  await run(3_600_000)
+  assert.deepEqual(pipeline.status().backfill, again, 'late passes and new records are no part of it')
+  pipeline.backfill(recent, false)
+  await tick()
+  assert.deepEqual([pipeline.status().backfill?.messages, pipeline.status().backfill?.state], [0, 'done'])
+})
+
 test('what is live does not wait: it stays as fresh while history is read', async () => {
   const { pipeline, run, tick, clock, ledger } = world()
   await tick()

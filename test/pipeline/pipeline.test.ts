@@ -170,8 +170,48 @@ test('one failure of the database is one warning with the fix, and a long one is
   world.db.fault = () => {
     throw new CollectorError('token refused', { stage: 'sink', code: 'db_unauthorized', reaction: 'hold' })
   }
-  await world.run(60_000)
+  await world.run(3_600_000)
   assert.equal(warnings().length, count + 1, 'the next failure is reported at once')
+  assert.deepEqual([warnings().at(-1)?.level, warnings().at(-1)?.err?.message], [50, 'token refused'], 'and once')
+})
+
+test('a revoked key and a full disk of the state file are errors with the fix, logged once each time', async () => {
+  const { log, entries } = keptLog()
+  const world = createLineWorld({}, { log })
+  world.api.records = records(NOON_NS - HOUR, 3 * 3_600)
+  await world.tick()
+  const errors = () =>
+    entries.filter(({ level }) => level >= 40).map(({ level, msg, err }) => [level, msg, err?.message])
+  for (let round = 1; round <= 2; round += 1) {
+    world.api.fault = () => {
+      throw new CollectorError('refused the key: make a new one', {
+        stage: 'source',
+        code: 'api_unauthorized',
+        reaction: 'hold',
+      })
+    }
+    await world.run(3_600_000)
+    const expected = [50, 'the API refuses requests; polling is on hold', 'refused the key: make a new one']
+    assert.deepEqual(
+      errors(),
+      Array.from({ length: round }, () => expected),
+    )
+    world.api.fault = undefined
+    await world.run(600_000)
+    assert.equal(world.health.get('source')?.status, 'ok')
+  }
+  assert.equal(entries.filter(({ msg }) => msg === 'the API accepts requests again').length, 2)
+  const { done } = world.ledger
+  world.ledger.done = () => {
+    throw new CollectorError('the disk is full: free space', { stage: 'ledger', code: 'state_full', reaction: 'hold' })
+  }
+  await world.run(3_600_000)
+  assert.deepEqual(errors().slice(2), [
+    [50, 'state file cannot be written; polling is on hold', 'the disk is full: free space'],
+  ])
+  world.ledger.done = done
+  await world.run(600_000)
+  assertComplete(world)
 })
 
 test('what was acknowledged in the ten minutes before an outage is read again', async () => {

@@ -4,18 +4,16 @@
  *
  * Ends with exit code 1 and the seed when an invariant is broken. Random instants are not repeatable to the microsecond, but the order of
  * faults is. */
-import { parseArgs } from 'node:util'
+import { readOptions } from '../options.ts'
 import { runChaos } from './chaos-run.ts'
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '200' },
-    'database-kills': { type: 'string', default: '20' },
-    hours: { type: 'string', default: '24' },
-    nodes: { type: 'string', default: '6' },
-    activity: { type: 'string', default: '0.5' },
-    seed: { type: 'string', default: String(Date.now() % 100_000) },
-  },
+const values = readOptions('npm run chaos', {
+  kills: { type: 'string', default: '200' },
+  'database-kills': { type: 'string', default: '20' },
+  hours: { type: 'string', default: '24' },
+  nodes: { type: 'string', default: '6' },
+  activity: { type: 'string', default: '0.5' },
+  seed: { type: 'string', default: String(Date.now() % 100_000) },
 })
 const stops: (() => Promise<void>)[] = []
 console.log(`seed ${values.seed}`)

@@ -7,11 +7,12 @@ import assert from 'node:assert/strict'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { readOptions } from '../options.ts'
 import { CANARY, LAG_NS, SECOND_NS, startChaosWorld } from './chaos-world.ts'
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },
+const values = readOptions('npm run soak', {
+  minutes: { type: 'string', default: '20' },
+  seed: { type: 'string', default: '1' },
 })
 const minutes = Number(values.minutes)
 const SPEED = 60

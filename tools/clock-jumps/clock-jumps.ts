@@ -3,19 +3,18 @@
  *   npm run clock-jumps [-- --days 1,30,365,4000 --schedule '0 * * * *' --seconds 70]
  *
  * Prints what each jump cost, and ends with exit code 1 when a promise is broken. Needs libfaketime (`npm run servers`). */
-import { parseArgs } from 'node:util'
+
 import { DEFAULT_SCHEDULE } from '../../src/schedule/poll-times.ts'
+import { readOptions } from '../options.ts'
 import { type ClockJump, faultsOf, startJumpWorld } from './clock-jumps-run.ts'
 
-const { values } = parseArgs({
-  options: {
-    days: { type: 'string', default: '1,30,365,4000' },
-    schedule: { type: 'string', default: DEFAULT_SCHEDULE },
-    /** `local` or `suspended`; without it both. */
-    only: { type: 'string' },
-    /** How long each jump is watched. */
-    seconds: { type: 'string', default: '70' },
-  },
+const values = readOptions('npm run clock-jumps', {
+  days: { type: 'string', default: '1,30,365,4000' },
+  schedule: { type: 'string', default: DEFAULT_SCHEDULE },
+  /** `local` or `suspended`; without it both. */
+  only: { type: 'string' },
+  /** How long each jump is watched. */
+  seconds: { type: 'string', default: '70' },
 })
 /** So that the times of the schedule by the old and by the new clock are not the same. */
 const ASIDE_SECONDS = 7

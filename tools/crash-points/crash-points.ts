@@ -10,7 +10,6 @@ import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
 import { linesOf } from '../../test/helpers/lines.ts'
 import { temporaryFolder } from '../../test/helpers/temporary-folder.ts'
@@ -21,6 +20,7 @@ import { createSimulatedApi } from '../../test/simulator/api.ts'
 import { createTailnet } from '../../test/simulator/tailnet.ts'
 import { parseLine } from '../../test/sink/line-protocol/parse-lines.ts'
 import { CANARY } from '../chaos/chaos-world.ts'
+import { readOptions } from '../options.ts'
 
 /** What SQLite does to change a file, its journal and their folder. */
 export const CALLS = ['openat', 'pwrite64', 'write', 'fsync', 'fdatasync', 'ftruncate', 'unlink', 'rename'] as const
@@ -186,8 +186,9 @@ function* stored(path: string): Generator<StoredPoint> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({
-    options: { every: { type: 'string', default: '1' }, from: { type: 'string', default: '1' } },
+  const values = readOptions('npm run crash-points', {
+    every: { type: 'string', default: '1' },
+    from: { type: 'string', default: '1' },
   })
   const stops: (() => Promise<void>)[] = []
   try {

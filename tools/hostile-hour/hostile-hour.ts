@@ -3,23 +3,21 @@
  *   npm run hostile-hour [-- --only scan --minutes 60 --nodes 49 --speed 20]
  *
  * Prints what there is to see every five minutes, and ends with exit code 1 when a promise is broken. */
-import { parseArgs } from 'node:util'
+import { readOptions } from '../options.ts'
 import { ATTACKS, type Attack } from './hostile-node.ts'
 import { faultsOf, type HostileReport, runHostileHour } from './hostile-run.ts'
 
-const { values } = parseArgs({
-  options: {
-    /** One attack, or `all`; without it each alone, then all. */
-    only: { type: 'string' },
-    minutes: { type: 'string', default: '60' },
-    nodes: { type: 'string', default: '49' },
-    speed: { type: 'string', default: '20' },
-    addresses: { type: 'string', default: '131000' },
-    limit: { type: 'string', default: '100000' },
-    entries: { type: 'string', default: '40000' },
-    /** Prints the end of the service's log too. */
-    output: { type: 'boolean', default: false },
-  },
+const values = readOptions('npm run hostile-hour', {
+  /** One attack, or `all`; without it each alone, then all. */
+  only: { type: 'string' },
+  minutes: { type: 'string', default: '60' },
+  nodes: { type: 'string', default: '49' },
+  speed: { type: 'string', default: '20' },
+  addresses: { type: 'string', default: '131000' },
+  limit: { type: 'string', default: '100000' },
+  entries: { type: 'string', default: '40000' },
+  /** Prints the end of the service's log too. */
+  output: { type: 'boolean', default: false },
 })
 const minutes = Number(values.minutes)
 const runs: (readonly Attack[])[] =

@@ -9,7 +9,7 @@ import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readOptions } from '../options.ts'
 import { DELIVERY_MUTANTS } from './list/delivery.ts'
 import { LEDGER_MUTANTS } from './list/ledger.ts'
 import { OBSERVERS_MUTANTS } from './list/observers.ts'
@@ -111,8 +111,10 @@ function sampleOf<T>(all: readonly T[], count: number): readonly T[] {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({
-    options: { only: { type: 'string' }, sample: { type: 'string' }, list: { type: 'boolean' } },
+  const values = readOptions('npm run mutants', {
+    only: { type: 'string' },
+    sample: { type: 'string' },
+    list: { type: 'boolean' },
   })
   const named = MUTANTS.filter((mutant) => values.only === undefined || mutant.name.includes(values.only))
   const chosen = values.sample === undefined ? named : sampleOf(named, Number(values.sample))

@@ -7,9 +7,9 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import fc from 'fast-check'
+import { readOptions } from '../options.ts'
 import { createFileState, createMemoryState } from './sim-state.ts'
 import { stepsArbitrary } from './sim-steps.ts'
 import { type Bites, type History, playHistory, VISIBLE_MAX_MS } from './simulation.ts'
@@ -120,15 +120,13 @@ export function reportText({ runs, seconds, bites, failure }: SimulationReport):
 const asked = workerData as { plan?: SimulationPlan } | undefined
 if (!isMainThread && asked?.plan !== undefined) parentPort?.postMessage(await simulate(asked.plan))
 else if (isMainThread && process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '2000' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
-      path: { type: 'string' },
-      files: { type: 'boolean', default: false },
-      quick: { type: 'boolean', default: false },
-      threads: { type: 'string', default: '2' },
-    },
+  const values = readOptions('npm run simulate', {
+    runs: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+    path: { type: 'string' },
+    files: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    threads: { type: 'string', default: '2' },
   })
   const plan = {
     runs: Number(values.runs),

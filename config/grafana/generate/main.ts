@@ -2,14 +2,12 @@
  * `--out DIR` writes to folders there. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readOptions } from '../../../tools/options.ts'
 import { dashboardFiles, FOLDERS } from './all.ts'
 
-const { values } = parseArgs({
-  options: {
-    out: { type: 'string', default: resolve(import.meta.dirname, '..') },
-    check: { type: 'boolean', default: false },
-  },
+const values = readOptions('npm run dashboards', {
+  out: { type: 'string', default: resolve(import.meta.dirname, '..') },
+  check: { type: 'boolean', default: false },
 })
 
 for (const [name, language] of Object.entries(FOLDERS)) {

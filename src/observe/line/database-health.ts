@@ -17,7 +17,7 @@ export interface DatabaseHealth {
   began(): () => void
 }
 
-/** A problem that can end without a person is a warning first and an error after this time. The log line about it repeats as often. */
+/** A problem that can end without a person is a warning first and an error after this time. The log line about such a problem repeats as often. */
 export const PROBLEM_ERROR_MS = 300_000
 const CONDITION = 'writes'
 
@@ -79,8 +79,11 @@ export function createDatabaseHealth(deps: {
       // Every probe and every trial finds the same problem: log it once.
       const { code } = error
       const loggedMs = problem?.code === code ? problem.loggedMs : undefined
-      const isKnown = loggedMs !== undefined && nowMs - loggedMs < PROBLEM_ERROR_MS
-      log[isKnown ? 'debug' : 'warn']({ code, err: error }, 'database is not accepting writes; polling is on hold')
+      // What a person must change is logged once; what may pass, now and then while it lasts.
+      const isHold = error.reaction === 'hold'
+      const isKnown = loggedMs !== undefined && (isHold || nowMs - loggedMs < PROBLEM_ERROR_MS)
+      const level = isKnown ? 'debug' : isHold ? 'error' : 'warn'
+      log[level]({ code, err: error }, 'database is not accepting writes; polling is on hold')
       const sinceMs = problem?.sinceMs ?? nowMs
       problem = { code, sinceMs, loggedMs: isKnown ? loggedMs : nowMs, isOpen: true }
       report(error, sinceMs)

@@ -93,8 +93,17 @@ export interface BackfillStatus {
 /** What is added up over windows. */
 type WindowTotals = Readonly<Omit<PipelineStatus['totals'], 'windows' | 'late'>>
 
-/** What was delivered since the start of the process. */
+/** What was read of a backfill request. */
+export interface BackfillCounts {
+  windows: number
+  messages: number
+  points: number
+}
+
+/** What was delivered since the start of the process, through every change of its settings. */
 export interface Delivered {
+  /** Of the backfill request in progress. */
+  readonly backfill: BackfillCounts
   /** Counts a window that is done as far as `reachedNs`, and returns it as it is shown. */
   add(
     window: Interval & { readonly queue: string; readonly pass: number },
@@ -120,10 +129,12 @@ export function createDelivered(clock: Pick<Clock, 'now' | 'monotonicMs'>): Deli
     expired: 0,
     late: 0,
   }
+  const backfill = { windows: 0, messages: 0, points: 0 }
   let lastWindow: PipelineStatus['lastWindow'] = null
   let lastTick: PipelineStatus['lastTick'] = null
 
   return {
+    backfill,
     add(window, reachedNs, result) {
       rates.add(clock.monotonicMs(), result)
       totals.windows += 1
