@@ -141,22 +141,21 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     return found
   }
 
+  async function canQuery(signal: AbortSignal): Promise<boolean> {
+    const nowNs = deps.clock.now()
+    const query = select(['points'], 'tailflux_minute', where(nowNs - MINUTE, nowNs))
+    try {
+      await reader.rows(query, ['points'], () => undefined, signal)
+      return true
+    } catch (error) {
+      if (error instanceof NoInfluxql) return false
+      throw error
+    }
+  }
+
   return {
-    async canQuery(signal) {
-      const nowNs = deps.clock.now()
-      try {
-        await reader.rows(
-          select(['points'], 'tailflux_minute', where(nowNs - MINUTE, nowNs)),
-          ['points'],
-          () => undefined,
-          signal,
-        )
-        return true
-      } catch (error) {
-        if (error instanceof NoInfluxql) return false
-        throw error
-      }
-    },
+    canQuery,
+    reads: async (signal) => ((await canQuery(signal)) ? 'all' : 'nothing'),
 
     async rawPoints(minuteNs, each, signal) {
       const range = where(minuteNs, minuteNs + MINUTE, HAS_PORTS)

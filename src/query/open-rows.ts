@@ -1,11 +1,13 @@
-/** Opens what is stored for reading: InfluxDB, or the embedded store when there is no URL. */
+/** Opens what is stored for reading: InfluxDB, VictoriaMetrics, or the embedded store when there is no URL. */
 import type { Clock } from '../base/clock.ts'
 import type { InfluxConfig, Retention } from '../sink/config.ts'
 import { createPlaceNames } from '../sink/influxdb/places.ts'
 import { createInfluxHttp } from '../sink/influxdb/transport.ts'
 import { createInfluxRowStore } from './influx-row-store.ts'
+import { createServerRows } from './server-rows.ts'
 import { createStoreRowStore } from './store-row-store.ts'
 import type { StoredRows } from './stored-rows.ts'
+import { createVictoriaRowStore } from './victoria-row-store.ts'
 
 export interface OpenRows {
   readonly rows: StoredRows
@@ -36,6 +38,11 @@ export function openRows(
   const label = `The database at ${url}`
   const http = createInfluxHttp({ ...influx, url }, label)
   const places = createPlaceNames({ ...influx, retention })
-  const rowsOf = (name: string) => createInfluxRowStore({ api, tailnet: name }, { http, label, clock, places })
+  const rowsOf = (name: string) => {
+    const deps = { http, label, clock, places }
+    const inInflux = createInfluxRowStore({ api, tailnet: name }, deps)
+    // VictoriaMetrics has the write APIs of the other two.
+    return api === 'v3' ? inInflux : createServerRows(inInflux, createVictoriaRowStore({ tailnet: name }, deps))
+  }
   return { rows: rowsOf(tailnet), rowsOf, stop: http.stop }
 }

@@ -44,6 +44,7 @@ export function rowsOfNames(
 
   return {
     canQuery: (signal) => storesIn(0n, 1n)[0]!.canQuery(signal),
+    reads: (signal) => storesIn(0n, 1n)[0]!.reads(signal),
     async rawPoints(minuteNs, each, signal) {
       for (const store of storesIn(minuteNs, minuteNs + 1n)) await store.rawPoints(minuteNs, each, signal)
     },

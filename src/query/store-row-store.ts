@@ -95,6 +95,7 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
 
   return {
     canQuery: async () => true,
+    reads: async () => 'all',
 
     async rawPoints(minuteNs, take, signal) {
       await eachRaw(minuteNs, minuteNs + MINUTE, (point, tags) => take(rawPointOf(point, tags)), signal)

@@ -10,6 +10,7 @@ export type RowMeasurement = `tailnet_${'edge' | 'node'}${'' | '_1h' | '_1d'}`
 export interface MinuteRecord {
   /** Begin of the minute, ns. */
   readonly startNs: bigint
+  /** Empty where the database keeps no texts, and so is the writer. */
   readonly digest: string
   /** Number of raw points. */
   readonly points: number
@@ -24,6 +25,9 @@ export type TakeRow = (timeNs: bigint, key: string, fields: readonly bigint[]) =
 /** The rows of one tailnet. All ranges of time are [fromNs, toNs). Every call rejects with a CollectorError (stage `sink`) whose text ends with the fix,
  * or with the signal's reason. An answer that is not complete (row limits of the server) is an error, never a shorter answer. */
 export interface RowStore extends DeviceStore {
+  /** What this kind of database shows: all; `numbers` without texts, and then a row that stands is not replaced by a different one (VictoriaMetrics);
+   * or nothing at all. */
+  reads(signal: AbortSignal): Promise<'all' | 'numbers' | 'nothing'>
   /** Calls `each` for every raw point of this minute of `start`. Points without tag `src_port` (version 0.1.0) are passed over. */
   rawPoints(minuteNs: bigint, each: (point: RawPoint) => void, signal: AbortSignal): Promise<void>
   /** Rows that stand at exactly this time: keys and fields as row-table.ts makes them; rows of zeros included. */

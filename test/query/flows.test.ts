@@ -50,6 +50,7 @@ test('a service that began minutes ago is read by minutes, although hours and da
 
 const nothing: StoredRows = {
   canQuery: async () => true,
+  reads: async () => 'all',
   rawPoints: async () => undefined,
   standing: async () => new Map(),
   rows: async () => undefined,

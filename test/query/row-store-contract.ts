@@ -1,6 +1,7 @@
 /** What every row store must do, whatever database it reads. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { type FlowsRequest, findFlows } from '../../src/query/flows.ts'
 import type { RowFilter } from '../../src/query/row-filter.ts'
 import type { StoredRows } from '../../src/query/stored-rows.ts'
@@ -124,13 +125,27 @@ const asObject = (table: RowTable) =>
 export function rowStoreContract(
   name: string,
   create: (t: TestContext) => Promise<World>,
-  options: { skip?: string | false } = {},
+  options: {
+    skip?: string | false
+    /** Numbers up to 2^53 by milliseconds, and no texts: VictoriaMetrics. */
+    isNumbersOnly?: true
+  } = {},
 ) {
+  const { isNumbersOnly = false } = options
+  const wide = isNumbersOnly ? (1n << 53n) - 1n : INTEGER_MAX
+  const above53 = isNumbersOnly ? (1n << 53n) - 1n : (1n << 53n) + 1n
+  const kept = (one: RawPoint): RawPoint =>
+    isNumbersOnly ? { ...one, startNs: one.startNs - (one.startNs % 1_000_000n) } : one
   const contract = (title: string, run: (world: World) => Promise<void>) =>
     test(`${name}: ${title}`, { skip: options.skip ?? false }, async (t) => run(await create(t)))
 
+  const ofTexts = (title: string, run: (world: World) => Promise<void>) => {
+    if (!isNumbersOnly) contract(title, run)
+  }
+
   contract('nothing stored is nothing found', async ({ store }) => {
-    assert.equal(await store.canQuery(signal), true)
+    assert.equal(await store.canQuery(signal), !isNumbersOnly)
+    assert.equal(await store.reads(signal), isNumbersOnly ? 'numbers' : 'all')
     assert.deepEqual(await rawOf(store, DAY_NS), [])
     assert.equal(await rawCount(store), 0)
     assert.equal((await store.standing('tailnet_edge', DAY_NS, signal)).size, 0)
@@ -157,9 +172,9 @@ export function rowStoreContract(
         startNs: DAY_NS + MINUTE - 1n,
       }),
       point({
-        txBytes: INTEGER_MAX,
-        txPkts: INTEGER_MAX - 1n,
-        rxBytes: (1n << 53n) + 1n,
+        txBytes: wide,
+        txPkts: wide - 1n,
+        rxBytes: above53,
         rxPkts: 0n,
         flows: 70_000,
         startNs: DAY_NS + 7n,
@@ -173,7 +188,7 @@ export function rowStoreContract(
       `tailnet_flow,dst=b,dst_name=b,kind=virtual,node=n1CNTRL,node_name=one,path=none,port=443,proto=tcp,src=a,src_name=a,tailnet=${escapeTag(TAILNET)} tx_bytes=1i,tx_pkts=1i,rx_bytes=1i,rx_pkts=1i,flows=1i ${DAY_NS}\n`,
     ]
     await write(points.map((one) => rawLine(one)).join('') + others.join(''))
-    assert.deepEqual(sorted(await rawOf(store, DAY_NS)), sorted(points))
+    assert.deepEqual(sorted(await rawOf(store, DAY_NS)), sorted(points.map(kept)))
     assert.equal(await rawCount(store), points.length)
     assert.equal((await rawOf(store, DAY_NS + MINUTE)).length, 1)
   })
@@ -196,7 +211,8 @@ export function rowStoreContract(
       )
     const found = await rawOf(store, DAY_NS)
     assert.equal(found.length, points.length)
-    assert.deepEqual(sorted(found), sorted(points))
+    // A difference of so many lines takes minutes to print.
+    assert.ok(isDeepStrictEqual(sorted(found), sorted(points.map(kept))))
     assert.equal(await rawCount(store), points.length)
   })
 
@@ -219,7 +235,7 @@ export function rowStoreContract(
     const edges = edgeTable(TAILNET, [
       edge(),
       edge({ port: '22', ...ZEROS }),
-      edge({ txBytes: INTEGER_MAX, rxBytes: (1n << 53n) + 1n, port: '1' }),
+      edge({ txBytes: wide, rxBytes: above53, port: '1' }),
       ...HOSTILE.map((text) => edge({ src: end(text, text, text), dst: end(`n2${text}`, text, text) })),
     ])
     const nodes = nodeTable(TAILNET, [nodeRow(), nodeRow({ kind: 'exit', role: 'exit', os: 'a b,c=d' })])
@@ -362,14 +378,15 @@ export function rowStoreContract(
         line(DAY_NS + HOUR, '1', false) +
         line(DAY_NS, '2', true, 'other'),
     )
-    const common = { points: 12, rows: 3, writer: 'ab"c' }
+    const common = { points: 12, rows: 3, writer: isNumbersOnly ? '' : 'ab"c' }
+    const digest = (text: string) => (isNumbersOnly ? '' : text)
     assert.deepEqual(await store.minutes(DAY_NS, DAY_NS + HOUR, signal), [
-      { startNs: DAY_NS, digest: 'ffffffffffffffff', ...common, isGap: false },
-      { startNs: DAY_NS + MINUTE, digest: '00ff', ...common, isGap: true },
+      { startNs: DAY_NS, digest: digest('ffffffffffffffff'), ...common, isGap: false },
+      { startNs: DAY_NS + MINUTE, digest: digest('00ff'), ...common, isGap: true },
     ])
   })
 
-  contract('devices of a range, and the newest of each node', async ({ store, write }) => {
+  ofTexts('devices of a range, and the newest of each node', async ({ store, write }) => {
     const line = (at: bigint, node: string, name: string, more = {}) => {
       const { owner, addresses } = { owner: 'tag:a,tag:b', addresses: '100.64.0.1 fd7a::1', ...more }
       return `tailnet_device,node=${escapeTag(node)},tailnet=${escapeTag(TAILNET)} name="${name}",owner="${owner}",os="linux",addresses="${addresses}",source="self",logged=${at - 5n}i ${at}\n`
@@ -451,7 +468,7 @@ export function rowStoreContract(
     )
   })
 
-  contract('what each tier holds, as it was written last', async ({ store, write }) => {
+  ofTexts('what each tier holds, as it was written last', async ({ store, write }) => {
     const line = (tier: string, maxMs: number, oldestMs: number, at: bigint) =>
       `tailflux_tier,tailnet=${escapeTag(TAILNET)},tier=${tier} max_ms=${maxMs}i,oldest_ms=${oldestMs}i,edge="x",node="y" ${at}\n`
     await write(
@@ -471,7 +488,7 @@ export function rowStoreContract(
     )
   })
 
-  contract('flows by name, address, id, owner, port and protocol; renamed ones once', async ({ store, write }) => {
+  ofTexts('flows by name, address, id, owner, port and protocol; renamed ones once', async ({ store, write }) => {
     const web = (name: string) => end('n1CNTRL', name, 'tag:web,tag:db')
     const laptop = end('n2CNTRL', 'laptop.example.ts.net', 'ann@example.com')
     const rows = (name: string, txBytes: bigint) =>

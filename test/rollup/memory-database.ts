@@ -76,6 +76,7 @@ export function createMemoryDatabase(): MemoryDatabase {
       return { written: lineCount, rejected: 0, expired: 0, sentMs: 0 }
     },
     canQuery: async () => true,
+    reads: async () => 'all',
     async rawPoints(minuteNs, each) {
       database.onRequest('rawPoints')
       for (const point of rawIn(minuteNs, minuteNs + MINUTE)) each(point)

@@ -256,5 +256,6 @@ function writeOnly(database: MemoryDatabase): MemoryDatabase {
   ] as const
   return Object.assign(database, Object.fromEntries(asked.map((name) => [name, refuse])), {
     canQuery: async () => false,
+    reads: async () => 'nothing' as const,
   })
 }
