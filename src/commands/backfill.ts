@@ -47,6 +47,8 @@ and ctrl-C or a kill stops it; run it again, or start the service, to resume. Re
 Exit codes: ${EXIT.ok} done (or requested, with --detach), ${EXIT.failed} failed or stopped early.`,
     )
     .action(async (options: BackfillOptions, command: Command) => {
+      if (options.from !== undefined && options.from >= (options.to ?? timeArgument('now')))
+        command.error("error: option '--from <time>' must be earlier than '--to <time>'")
       const loaded = load(command)
       if (options.cancel) return await cancel(createServiceClient(loaded.settings, options.url))
       if (options.from === undefined) command.error("error: required option '--from <time>' not specified")

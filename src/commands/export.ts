@@ -42,6 +42,8 @@ With retention.raw or retention.minutes set, export each measurement by itself, 
         )
       }
       const { from: fromNs, to: toNs, measurement } = options
+      if (fromNs !== undefined && toNs !== undefined && fromNs > toNs)
+        command.error("error: option '--from <time>' must not be later than '--to <time>'")
       const lines = exportLines(store, {
         ...(fromNs === undefined ? {} : { fromNs }),
         ...(toNs === undefined ? {} : { toNs }),

@@ -1,4 +1,5 @@
-/** Errors of commands that end with them: nothing is tried again, so they do not promise that. */
+/** Errors of commands that end with them: nothing is tried again, so they do not promise that; and a file that cannot be used is a sentence. */
+import { CollectorError, systemCode } from '../base/errors.ts'
 
 const PROMISES = [
   /[;,] it is (?:tried again|retried)(?: by itself| automatically| later| with a shorter (?:one|window))?(?=[.;])/g,
@@ -13,4 +14,27 @@ const PROMISES = [
 /** The text of an error without what the service would do about it. */
 export function withoutPromises(text: string): string {
   return PROMISES.reduce((left, promise) => left.replace(promise, ''), text)
+}
+
+const FILE_FAULTS: Readonly<Record<string, string>> = {
+  EEXIST: 'exists already; remove it, or choose another name: nothing is overwritten.',
+  ENOENT: 'cannot be created or read, because it or its folder does not exist; check the path.',
+  ENOTDIR: 'cannot be used, because a part of its path is no folder; check the path.',
+  EISDIR: 'is a folder; name a file in it.',
+  EACCES: 'may not be used by this user; change its permissions, or choose another one.',
+  EPERM: 'may not be used by this user; change its permissions, or choose another one.',
+  EROFS: 'is on a file system that is read-only; choose another one.',
+}
+
+/** A file or folder named on the command line cannot be used. Undefined for other errors. */
+export function fileError(error: unknown): CollectorError | undefined {
+  const code = systemCode(error)
+  if (code === undefined || !(error instanceof Error) || !('path' in error) || !('syscall' in error)) return undefined
+  const fault = FILE_FAULTS[code]?.replace(';', ` (${code});`) ?? `cannot be used (${code}); check its disk.`
+  return new CollectorError(`${error.path} ${fault}`, {
+    stage: 'config',
+    code: 'state_failed',
+    reaction: 'hold',
+    cause: error,
+  })
 }

@@ -15,7 +15,7 @@ import { grafanaCommand } from './grafana.ts'
 import { healthcheckCommand } from './healthcheck.ts'
 import { initCommand } from './init.ts'
 import { ledgerCommand } from './ledger.ts'
-import { withoutPromises } from './one-shot.ts'
+import { fileError, withoutPromises } from './one-shot.ts'
 import { guardOutput } from './output.ts'
 import { printConfigCommand } from './print-config.ts'
 import { replayCommand } from './replay.ts'
@@ -70,9 +70,10 @@ const isOfOutput = guardOutput()
 try {
   await program.parseAsync()
 } catch (error) {
+  const known = error instanceof CollectorError ? error : fileError(error)
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
-  else if (error instanceof CollectorError) {
-    process.stderr.write(`tailflux: ${withoutPromises(error.message)}\n`)
-    process.exitCode = exitCodeOf(error)
+  else if (known !== undefined) {
+    process.stderr.write(`tailflux: ${withoutPromises(known.message)}\n`)
+    process.exitCode = exitCodeOf(known)
   } else if (!isOfOutput(error)) throw error
 }

@@ -105,7 +105,17 @@ test('the demo shows points; a second process is refused; export and ledger show
   assert.ok(all.split('\n').length > lines.length)
   const again = await runCli(t, ['export', '-o', output], { TAILFLUX_DATA_DIR: dir })
   assert.equal(again.code, 1)
-  assert.match(again.stderr, /EEXIST|exists/)
+  assert.match(again.stderr, /^tailflux: .*all\.lp exists already \(EEXIST\); remove it, or choose another name.*\.\n$/)
+  const nowhere = await runCli(t, ['export', '-o', join(dir, 'no', 'where')], { TAILFLUX_DATA_DIR: dir })
+  assert.deepEqual(
+    [nowhere.code, /^tailflux: .*where cannot be created.*\(ENOENT\); check/.test(nowhere.stderr)],
+    [1, true],
+  )
+  for (const command of ['export', 'backfill', 'flows']) {
+    const reversed = await runCli(t, [command, '--from', '1d', '--to', '2d'], { TAILFLUX_DATA_DIR: dir })
+    assert.equal(reversed.code, 2, command)
+    assert.match(reversed.stderr, /'--from <time>' must (not be later|be earlier) than '--to <time>'/)
+  }
 })
 
 test('healthcheck and ledger show say what to fix when nothing is there', async (t) => {

@@ -11,8 +11,15 @@ import { temporaryFolder } from '../helpers/temporary-folder.ts'
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 
 /** The exit code and standard error of a command in a shell, with what follows it there. */
-async function runInShell(t: TestContext, args: readonly string[], dir: string, tail: string) {
-  const script = `{ "$0" "$@"; echo "exit code $?" >&2; } ${tail}`
+async function runInShell(
+  t: TestContext,
+  args: readonly string[],
+  dir: string,
+  tail: string,
+  before = '',
+  redirect = '',
+) {
+  const script = `{ ${before}"$0" "$@" ${redirect}; echo "exit code $?" >&2; } ${tail}`
   const { promise, resolve } = Promise.withResolvers<string>()
   const child = execFile(
     '/bin/sh',
@@ -43,6 +50,25 @@ async function world(t: TestContext): Promise<{ dir: string; file: string }> {
   writeFileSync(file, `${lines.join('\n')}\n`)
   return { dir, file }
 }
+
+test('a reader that is gone already is no error of any command, on standard output or both', async (t) => {
+  const { dir, file } = await world(t)
+  const commands = [
+    ...[['--help'], ['replay', '--help'], ['--version'], ['print-config'], ['print-config', '--schema'], ['export']],
+    ...[['flows'], ['flows', '--json'], ['flows', '--raw', '--from', '700d'], ['replay', '--print', file]],
+    ...[['grafana', 'export'], ['check'], ['bogus'], ['status', '--json']],
+  ]
+  for (const args of commands) {
+    for (const [redirect, both] of [
+      ['', false],
+      ['2>&1', true],
+    ] as const) {
+      const told = await runInShell(t, args, dir, '| true', `sleep 0.2; `, redirect)
+      assert.doesNotMatch(told, /EPIPE|ERR_|\n {4}at |node:internal/, args.join(' '))
+      assert.match(told, both ? /^exit code [012]\n$/ : /exit code [012]\n$/, args.join(' '))
+    }
+  }
+})
 
 test('a reader that ends early ends a command quietly', async (t) => {
   const { dir, file } = await world(t)
