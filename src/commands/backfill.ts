@@ -7,6 +7,7 @@ import type { Loaded } from '../config/load.ts'
 import { createService, type Service } from '../main.ts'
 import type { BackfillProgress } from '../observe/status.ts'
 import { EXIT, onStopSignal } from './exit.ts'
+import { urlArgument } from './healthcheck.ts'
 import { createProgress } from './progress.ts'
 import { createServiceClient, type ServiceClient } from './service-client.ts'
 import { load, warningsFor } from './settings.ts'
@@ -38,7 +39,7 @@ export function backfillCommand(): Command {
     )
     .option('--detach', 'only send the request to the running service; do not wait')
     .option('--cancel', 'cancel the backfill; what was read is kept')
-    .option('--url <url>', 'address of the service, if not the configured one')
+    .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .addHelpText(
       'after',
       `

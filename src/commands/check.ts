@@ -8,7 +8,7 @@ import { type Settings, tailnetTag } from '../config/settings.ts'
 import { diagnoseInflux, type WritingPlan } from '../doctor/diagnose-influx.ts'
 import { diagnoseTailscale } from '../doctor/diagnose-tailscale.ts'
 import type { Finding } from '../doctor/finding.ts'
-import { checkDataDir, checkDisk, checkPort, checkStateFile, neighbourAt } from '../doctor/machine.ts'
+import { checkCertificate, checkDataDir, checkDisk, checkPort, checkStateFile, neighbourAt } from '../doctor/machine.ts'
 import { type CheckpointFacts, probeInflux } from '../doctor/probe-influx.ts'
 import { probeTailscale } from '../doctor/probe-tailscale.ts'
 import { reportJson, reportText } from '../doctor/report.ts'
@@ -168,6 +168,7 @@ async function machineFindings(loaded: Loaded, clock: Clock): Promise<readonly F
     checkDataDir(settings.dataDir),
     checkStateFile(pathsIn(settings.dataDir).state, neighbour, { clock, log }),
     await checkPort(settings.http, neighbour),
+    ...(await checkCertificate(settings.http.tls, Number(clock.now() / MS))),
   ]
 }
 

@@ -1,5 +1,6 @@
 /** `tailflux pause`, `resume` and `reload`: commands for the running service. */
 import { Command } from 'commander'
+import { urlArgument } from './healthcheck.ts'
 import { createServiceClient } from './service-client.ts'
 import { load } from './settings.ts'
 
@@ -29,7 +30,7 @@ function controlCommand(
 ): Command {
   return new Command(name)
     .description(description)
-    .option('--url <url>', 'address of the service, if not the configured one')
+    .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .action(async (options: { url?: string }, command: Command) => {
       const client = createServiceClient(load(command).settings, options.url)
       process.stdout.write(`${message(await client.post(`/api/${name}`))}\n`)

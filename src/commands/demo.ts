@@ -17,7 +17,7 @@ export function demoCommand(): Command {
     .description(
       'Show tailflux on a simulated tailnet: no account needed, and without INFLUX_URL no database either. Your own settings apply, except for credentials.',
     )
-    .option('--nodes <number>', `number of nodes in the tailnet (5 to 50000)`, wholeNumber, NODES)
+    .option('--nodes <number>', 'number of nodes in the tailnet (5 to 50000)', nodeCount, NODES)
     .option('--seed <number>', 'seed of the simulated tailnet; the same seed gives the same tailnet', wholeNumber, 1)
     .action((options: DemoOptions, command: Command) => startDemo(command, options))
 }
@@ -32,7 +32,6 @@ const DEMO_DEFAULTS = {
 
 export async function startDemo(command: Command, options: DemoOptions): Promise<void> {
   const { nodes = NODES, seed = 1 } = options
-  if (nodes < 5 || nodes > 50_000) throw new InvalidArgumentError('--nodes must be from 5 to 50000.')
   const server = createDemoServer(createDemoTailnet({ nodes, seed }))
   const apiUrl = await server.start()
   try {
@@ -60,6 +59,12 @@ export async function startDemo(command: Command, options: DemoOptions): Promise
   } finally {
     await server.stop()
   }
+}
+
+function nodeCount(text: string): number {
+  const nodes = wholeNumber(text)
+  if (nodes < 5 || nodes > 50_000) throw new InvalidArgumentError('It must be from 5 to 50000.')
+  return nodes
 }
 
 function wholeNumber(text: string): number {

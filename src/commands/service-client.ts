@@ -1,11 +1,12 @@
 /** Client of the running service on this machine: status and commands. */
 
-import { CollectorError } from '../base/errors.ts'
+import { CollectorError, messageOf } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { readControlToken } from '../http/control-token.ts'
 import { ask } from '../http-client/ask.ts'
+import { codeOf, isTlsFault } from '../http-client/error-codes.ts'
 import type { StatusAnswer } from '../observe/status.ts'
-import { addressOf } from './healthcheck.ts'
+import { addressOf, UNTRUSTED } from './healthcheck.ts'
 
 export interface ServiceClient {
   readonly url: string
@@ -19,9 +20,10 @@ const TIMEOUT_MS = 10_000
 /** Far more than a status has. */
 const BODY_BYTES_MAX = 32 << 20
 
-/** `url`: the address of the service, if not the configured one. */
+/** `url`: the address of the service, without a slash at its end, if not the configured one. */
 export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>, url?: string): ServiceClient {
-  const base = (url ?? addressOf(settings)).replace(/\/+$/, '')
+  const base = url ?? addressOf(settings)
+  const trust = url === undefined ? { isThisMachine: true } : { caFile: settings.http.tls?.cert }
 
   async function askService(path: string, method: 'GET' | 'POST'): Promise<Record<string, unknown>> {
     const token = readControlToken(settings.dataDir) ?? (await settings.http.token?.read())
@@ -29,16 +31,15 @@ export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>
     let body: Record<string, unknown>
     try {
       const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-      const answer = await ask({ url: `${base}${path}`, method, headers }, AbortSignal.timeout(TIMEOUT_MS))
+      const answer = await ask({ url: `${base}${path}`, method, headers, ...trust }, AbortSignal.timeout(TIMEOUT_MS))
       status = answer.status
       body = JSON.parse((await answer.text(BODY_BYTES_MAX)).text) as Record<string, unknown>
     } catch (cause) {
       if (cause instanceof CollectorError) throw cause
-      const reason = cause instanceof Error ? cause.message : ''
-      throw failure(
-        `No answer from tailflux at ${base} (${reason}). Is it running? Check TAILFLUX_HTTP_HOST and TAILFLUX_HTTP_PORT, or pass --url.`,
-        cause,
-      )
+      const remedy = isTlsFault(codeOf(cause))
+        ? UNTRUSTED
+        : 'Is it running? Check TAILFLUX_HTTP_HOST, TAILFLUX_HTTP_PORT and TAILFLUX_HTTP_TLS, or pass --url.'
+      throw failure(`No answer from tailflux at ${base} (${messageOf(cause)}). ${remedy}`, cause)
     }
     if (status >= 200 && status < 300) return body
     const reason = typeof body['error'] === 'string' ? body['error'] : `tailflux answered ${status}; see its log.`

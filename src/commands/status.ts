@@ -4,6 +4,7 @@ import { ageAdjective, ageText, bitRateText, bytesText, countText, timeText } fr
 import { headlineOf } from '../http/headline.ts'
 import type { StatusAnswer } from '../observe/status.ts'
 import { EXIT } from './exit.ts'
+import { urlArgument } from './healthcheck.ts'
 import { createServiceClient } from './service-client.ts'
 import { load } from './settings.ts'
 
@@ -18,7 +19,7 @@ export function statusCommand(): Command {
     .description('Show the status of the running service; in a terminal it refreshes every two seconds until ctrl-C.')
     .option('--json', 'as JSON, once')
     .option('--once', 'print once, also in a terminal')
-    .option('--url <url>', 'address of the service, if not the configured one')
+    .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .addHelpText('after', `\nExit codes: ${EXIT.ok} no error, ${EXIT.failed} an error, or no answer.`)
     .action(async (options: { json?: boolean; once?: boolean; url?: string }, command: Command) => {
       const client = createServiceClient(load(command).settings, options.url)

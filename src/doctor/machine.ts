@@ -9,9 +9,10 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { bytesText } from '../base/format.ts'
+import { type CertificateFiles, readCertificate } from '../http/certificate.ts'
 import { ask } from '../http-client/ask.ts'
 import { openStateFile } from '../ledger/sqlite/state-file.ts'
-import { type Finding, findingsOf } from './finding.ts'
+import { type Finding, findingsOf, outcomeOf } from './finding.ts'
 
 const { ok, warning, error, skipped } = findingsOf('machine')
 
@@ -123,12 +124,29 @@ export async function checkPort(at: { host: string; port: number }, neighbour: N
   }
 }
 
-/** What answers at `url`, if anything. */
+/** The certificate of https. */
+export async function checkCertificate(
+  files: CertificateFiles | undefined,
+  nowMs: number,
+): Promise<readonly Finding[]> {
+  if (files === undefined) return []
+  const found = await outcomeOf(() => readCertificate(files))
+  if ('error' in found) return [error('certificate', found.error.message)]
+  const { validToMs } = found.value
+  const date = new Date(validToMs).toISOString().slice(0, 10)
+  return [
+    validToMs < nowMs
+      ? warning('certificate', `${files.cert} expired on ${date}; clients refuse it.`, 'Renew it.')
+      : ok('certificate', `${files.cert} is valid until ${date}, and ${files.key} belongs to it.`),
+  ]
+}
+
+/** What answers at `url`, our own address, if anything. */
 export async function neighbourAt(url: string | undefined, token: string | undefined): Promise<Neighbour> {
   if (url === undefined) return { kind: 'none' }
   try {
     const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-    const answer = await ask({ url: `${url}/api/status`, headers }, AbortSignal.timeout(3_000))
+    const answer = await ask({ url: `${url}/api/status`, headers, isThisMachine: true }, AbortSignal.timeout(3_000))
     const status = JSON.parse((await answer.text(STATUS_BYTES_MAX)).text) as { service?: unknown; version?: unknown }
     return status.service === 'tailflux' ? { kind: 'tailflux', version: String(status.version) } : { kind: 'unknown' }
   } catch (fault) {

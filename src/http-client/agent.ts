@@ -10,6 +10,9 @@ export interface AgentConfig {
   readonly url: string
   /** More authorities than those of Node; read now. */
   readonly caFile?: string | undefined
+  /** The service is on this machine, which is reached by an address that its certificate need not have: any certificate will do, as none is needed
+   * by http. */
+  readonly isThisMachine?: boolean
   readonly maxSockets?: number
   /** Idle connections that are kept; more are closed. */
   readonly maxFreeSockets?: number
@@ -21,7 +24,7 @@ export interface AgentConfig {
 
 /** Opens nothing. Rejects with a CollectorError (`config_invalid`) when `caFile` or the proxy cannot be used. */
 export async function createAgent(config: AgentConfig, env = process.env): Promise<Agent> {
-  const { url, caFile, maxSockets, maxFreeSockets, idleMs, proxyMs } = config
+  const { url, caFile, isThisMachine = false, maxSockets, maxFreeSockets, idleMs, proxyMs } = config
   const proxy = readProxy(env).env
   const hasProxy = proxy[variableFor(url)] !== undefined
   const timeout = hasProxy ? Math.min(idleMs ?? proxyMs, proxyMs) : idleMs
@@ -34,5 +37,5 @@ export async function createAgent(config: AgentConfig, env = process.env): Promi
   }
   if (!url.startsWith('https:')) return new http.Agent(options)
   const trust = caFile === undefined ? {} : { secureContext: await trustWith(caFile) }
-  return new https.Agent({ ...options, ...trust })
+  return new https.Agent({ ...options, ...trust, ...(isThisMachine ? { rejectUnauthorized: false } : {}) })
 }

@@ -3,7 +3,7 @@
 import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { createAgent } from './agent.ts'
+import { type AgentConfig, createAgent } from './agent.ts'
 import { http, https } from './node-http.ts'
 import { boundInterim } from './timeouts.ts'
 
@@ -34,11 +34,11 @@ const PROXY_MS = 10_000
 /** Asks over a connection of its own. Resolves when the head of the answer is there, whatever its status. Rejects with the error of the system (it has a
  * `code`), a CollectorError (`config_invalid`, about `caFile` or the proxy), or the signal's reason. The signal counts until the text is read. */
 export async function ask(
-  { caFile, ...request }: Ask & { readonly caFile?: string | undefined },
+  { caFile, isThisMachine = false, ...request }: Ask & Pick<AgentConfig, 'caFile' | 'isThisMachine'>,
   signal: AbortSignal,
 ): Promise<SmallAnswer> {
   signal.throwIfAborted()
-  const agent = await createAgent({ url: request.url, caFile, proxyMs: PROXY_MS })
+  const agent = await createAgent({ url: request.url, caFile, isThisMachine, proxyMs: PROXY_MS })
   try {
     const answer = await askWith(agent, request, signal)
     return {

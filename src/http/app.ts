@@ -1,4 +1,6 @@
 /** The Fastify application: access, safety headers, errors, and all routes. It does not listen. */
+
+import type { Server } from 'node:http'
 import fastifyStatic from '@fastify/static'
 import {
   type FastifyBaseLogger,
@@ -50,7 +52,7 @@ export interface HttpDeps extends Actions {
   readonly beforeRoutes?: (app: FastifyInstance) => void
 }
 
-const LIMITS = {
+export const LIMITS = {
   /** For the whole request, head and body. */
   requestTimeoutMs: 5_000,
   /** Without a byte in either direction. */
@@ -65,6 +67,8 @@ const LIMITS = {
   flowQueriesMax: 2,
   /** How long POST /api/run waits for the result before it answers that the run continues. */
   runWaitMs: 2_000,
+  /** Between two looks at the files of the certificate. */
+  certificateLookMs: 10_000,
 }
 
 const HEADERS = {
@@ -85,7 +89,7 @@ const COMPILERS = {
 const METHODS = new Set(['GET', 'HEAD', 'POST'])
 
 export function createApp(
-  config: Pick<HttpConfig, 'host' | 'token'>,
+  config: Pick<HttpConfig, 'host' | 'token' | 'tls'>,
   deps: HttpDeps,
 ): { app: FastifyInstance; events: Events } {
   const { log, clock, health } = deps
@@ -109,16 +113,20 @@ export function createApp(
     requestIdHeader: false,
     schemaController: { compilersFactory: COMPILERS },
     serverFactory: (onRequest) =>
-      createBoundedServer(onRequest, {
-        requestTimeout: limits.requestTimeoutMs,
-        headersTimeout: limits.requestTimeoutMs,
-        connectionTimeout: limits.connectionTimeoutMs,
-        connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
-        keepAliveTimeout: limits.keepAliveTimeoutMs,
-        maxHeaderSize: limits.headerBytesMax,
-        requestsPerSocketMax: limits.requestsPerSocketMax,
-        connectionsMax: limits.connectionsMax,
-      }),
+      createBoundedServer(
+        onRequest,
+        {
+          requestTimeout: limits.requestTimeoutMs,
+          headersTimeout: limits.requestTimeoutMs,
+          connectionTimeout: limits.connectionTimeoutMs,
+          connectionsCheckingInterval: Math.min(1_000, limits.requestTimeoutMs),
+          keepAliveTimeout: limits.keepAliveTimeoutMs,
+          maxHeaderSize: limits.headerBytesMax,
+          requestsPerSocketMax: limits.requestsPerSocketMax,
+          connectionsMax: limits.connectionsMax,
+        },
+        config.tls !== undefined,
+      ) as Server,
     clientErrorHandler: refuseBadRequest,
     // An invalid path never reaches a hook.
     frameworkErrors: (error, _request, reply) => refuse(reply.headers(HEADERS), error.statusCode ?? 400, error.message),
@@ -157,7 +165,9 @@ export function createApp(
     if (reply.statusCode === 200 && request.routeOptions.url !== EVENTS) rendering.works(request)
     log.debug({ method, url, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) }, 'request answered')
   })
-  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'Not found; the status page is at /.'))
+  app.setNotFoundHandler((_request, reply) =>
+    refuse(reply, 404, 'Not found; the status page is the root of this service.'),
+  )
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500
     if (status < 500) return refuse(reply, status, error.message)

@@ -81,7 +81,9 @@ function nameOf(host: string | undefined): string {
   return (host ?? '').replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1')
 }
 
-export function isLoopback(name: string): boolean {
+/** Names are the same in any case, and with the dot at the end that makes them absolute. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/\.$/, '')
   if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true
   return isIP(name) === 4 && name.startsWith('127.')
 }

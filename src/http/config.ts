@@ -5,6 +5,8 @@ import { secretSchema } from '../secrets/secret.ts'
 /** A token that can be guessed does not protect names and traffic. */
 const TOKEN_LENGTH_MIN = 8
 
+const file = z.string().min(1).max(4096)
+
 export const httpSchema = z.strictObject({
   host: z
     .string()
@@ -20,6 +22,16 @@ export const httpSchema = z.strictObject({
     })
     .optional()
     .describe('Bearer token for everything except the probes; required for POST /api/run.'),
+  tls: z
+    .strictObject({
+      cert: file.describe('PEM file with the certificate of this server, then those of the authorities in between.'),
+      key: file.describe('PEM file with its private key, without a passphrase.'),
+    })
+    .optional()
+    .meta({ kind: 'list' })
+    .describe(
+      'Answer by https instead of http: `{cert: tls.crt, key: tls.key}`, PEM files that are read again when they change.',
+    ),
 })
 
 export type HttpConfig = z.output<typeof httpSchema>

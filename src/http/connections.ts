@@ -1,12 +1,14 @@
 /** The HTTP server below the routes, with limits that keep one client from blocking others: probes are answered whatever else is connected.
  *
- *   too many connections   the one that has been idle longest is closed, never the new one, which may be a probe
+ *   too many connections   the one that has been idle longest is closed, never one of the newest, which may be a probe
+ *   TLS                    a connection that has not ended its handshake is closed before any other
  *   pipelining             a connection that sends a request before the answer to the last one is closed: no browser, probe or scraper does so,
  *                          and a thousand requests in one packet would be a thousand answers in memory. The parser gets small chunks, because
  *                          it turns everything it receives into requests, even after the connection was closed */
 import type { RequestListener, Server, ServerOptions } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import { http } from '../http-client/node-http.ts'
+import { http, https } from '../http-client/node-http.ts'
 
 export interface ConnectionLimits extends ServerOptions {
   /** For the whole request, head and body. */
@@ -20,13 +22,21 @@ export interface ConnectionLimits extends ServerOptions {
 
 /** Most requests fit into one chunk. */
 const CHUNK_BYTES_MAX = 1_024
+/** Connections that may be idle in any case, so that one that was just opened, for a probe, is not the only one that can be closed. */
+const NEW_MIN = 32
 
-export function createBoundedServer(onRequest: RequestListener, limits: ConnectionLimits): Server {
-  /** Idle connections, the longest idle first; and those with a request in progress. */
+/** With `isTls` an https server, which has no certificate until `setSecureContext`. */
+export function createBoundedServer(
+  onRequest: RequestListener,
+  limits: ConnectionLimits,
+  isTls: boolean,
+): Server | TlsServer {
+  /** Handshakes in progress by the address of their client, idle connections, and those with a request in progress; the oldest first. */
+  const shaking = new Map<string, Socket>()
   const waiting = new Set<Socket>()
   const busy = new Set<Socket>()
 
-  const server = http.createServer(limits, (request, response) => {
+  const listener: RequestListener = (request, response) => {
     const { socket } = request
     if (busy.has(socket)) socket.destroy()
     if (socket.destroyed) return
@@ -36,27 +46,53 @@ export function createBoundedServer(onRequest: RequestListener, limits: Connecti
       if (busy.delete(socket) && !socket.destroyed) waiting.add(socket)
     })
     onRequest(request, response)
-  })
+  }
+  const server = isTls
+    ? https.createServer({ ...limits, handshakeTimeout: limits.requestTimeout }, listener)
+    : http.createServer(limits, listener)
   server.setTimeout(limits.connectionTimeout)
   server.maxRequestsPerSocket = limits.requestsPerSocketMax
-  server.on('connection', (socket) => {
-    if (waiting.size + busy.size >= limits.connectionsMax) closeOne()
+  server.on('connection', (socket: Socket) => {
+    if (shaking.size + waiting.size + busy.size >= limits.connectionsMax) closeOne()
+    if (!isTls) return take(socket)
+    const client = clientOf(socket)
+    shaking.set(client, socket)
+    socket.once('close', () => shaking.delete(client))
+  })
+  // The socket that requests come from is another one.
+  server.on('secureConnection', (socket: Socket) => {
+    shaking.delete(clientOf(socket))
+    take(socket)
+  })
+  server.on('tlsClientError', (_error: Error, socket: Socket) => shaking.delete(clientOf(socket)))
+
+  function take(socket: Socket): void {
     waiting.add(socket)
     readInChunks(socket)
     socket.once('close', () => {
       waiting.delete(socket)
       busy.delete(socket)
     })
-  })
+  }
 
   function closeOne(): void {
-    const [oldest] = waiting.size > 0 ? waiting : busy
+    const [[client, oldestShaking] = []] = shaking
+    if (client !== undefined) {
+      shaking.delete(client)
+      oldestShaking?.destroy()
+      return
+    }
+    const [oldest] = waiting.size > NEW_MIN || busy.size === 0 ? waiting : busy
     if (oldest === undefined) return
     waiting.delete(oldest)
     busy.delete(oldest)
     oldest.destroy()
   }
   return server
+}
+
+function clientOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
 }
 
 /** Stands between the socket and the parser, which node:http has attached just before. */

@@ -10,6 +10,11 @@ export function refuse(reply: FastifyReply, status: number, error: string): Fast
 /** Input that is not HTTP, too large or too slow never becomes a request. It is answered once, however many errors the parser finds in it. */
 export function refuseBadRequest(error: Error & { code?: string }, socket: Socket): void {
   if (socket.writableEnded) return
+  // A handshake that failed: what is written now would never be sent.
+  if (!/^(?:HPE|ERR_HTTP)_/.test(error.code ?? '')) {
+    socket.destroy()
+    return
+  }
   const [status, reason] =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? [431, 'Request Header Fields Too Large']
@@ -17,7 +22,7 @@ export function refuseBadRequest(error: Error & { code?: string }, socket: Socke
         ? [408, 'Request Timeout']
         : [400, 'Bad Request']
   const body = JSON.stringify({ status, error: reason })
-  if (socket.writable && error.code !== 'ECONNRESET') {
+  if (socket.writable) {
     socket.write(
       `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
     )

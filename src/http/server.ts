@@ -1,7 +1,9 @@
 /** http/: probes, metrics, status, commands and the status page on one port. */
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { CollectorError } from '../base/errors.ts'
-import { createApp, type HttpDeps } from './app.ts'
+import { createApp, type HttpDeps, LIMITS } from './app.ts'
+import { startCertificate } from './certificate.ts'
 import type { HttpConfig } from './config.ts'
 
 export interface HttpServer {
@@ -16,8 +18,17 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
   let unsubscribe: (() => void) | undefined
   let starting: Promise<string> | undefined
   let stopping: Promise<void> | undefined
+  const closing = new AbortController()
 
   async function listen(): Promise<string> {
+    const { tls } = config
+    if (tls) {
+      const server = app.server as unknown as TlsServer
+      const { log, clock, health } = deps
+      const lookMs = deps.limits?.certificateLookMs ?? LIMITS.certificateLookMs
+      const use = (pair: { cert: string; key: string }) => server.setSecureContext(pair)
+      await startCertificate(tls, { use, log, clock, health, lookMs }, closing.signal)
+    }
     try {
       await app.listen({ host: config.host, port: config.port })
     } catch (cause) {
@@ -25,12 +36,13 @@ export function createHttpServer(config: HttpConfig, deps: HttpDeps): HttpServer
     }
     unsubscribe = deps.health.onChange(events.changed)
     const { port } = app.server.address() as AddressInfo
-    const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+    const url = `${tls ? 'https' : 'http'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
     deps.log.info({ url }, 'HTTP server listening')
     return url
   }
 
   async function close(): Promise<void> {
+    closing.abort(new Error('stopping'))
     unsubscribe?.()
     events.close()
     await app.close()

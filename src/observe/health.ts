@@ -5,8 +5,8 @@ import { isoOf } from '../base/format.ts'
 import { OBSERVERS } from '../observers/failures.ts'
 
 const ON_THE_LINE = ['source', 'sink', 'state', 'names', 'line', 'clock'] as const
-type Component = (typeof ON_THE_LINE)[number] | (typeof OBSERVERS)[number] | 'log'
-const COMPONENTS: readonly Component[] = [...ON_THE_LINE, ...OBSERVERS, 'log']
+type Component = (typeof ON_THE_LINE)[number] | (typeof OBSERVERS)[number] | 'http' | 'log'
+const COMPONENTS: readonly Component[] = [...ON_THE_LINE, ...OBSERVERS, 'http', 'log']
 const STATUSES = ['ok', 'warning', 'error'] as const
 export type Status = (typeof STATUSES)[number]
 

@@ -17,6 +17,7 @@ const COMPONENT_NAMES: Record<ComponentHealth['component'], string> = {
   page: 'Status page',
   metrics: 'Metrics',
   directory: 'Directory',
+  http: 'HTTPS certificate',
   log: 'Log',
 }
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }

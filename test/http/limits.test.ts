@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { connect, Socket } from 'node:net'
 import { test } from 'node:test'
 import { serve, TOKEN } from './serve.ts'
 
@@ -85,4 +86,78 @@ test('other methods are refused with 405', async (t) => {
     }
   }
   assert.equal((await get('/metrics', { method: 'HEAD' })).status, 200)
+})
+
+/** What a client may send on each of very many connections, and then hold. */
+const HELD: Readonly<Record<string, string>> = {
+  nothing: '',
+  'half a head': HEAD,
+  'half a body': 'POST /api/run HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc',
+  'a request, and reads no answer': 'GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n',
+  'an event stream': 'GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n',
+  'flows that take for ever': 'GET /api/flows HTTP/1.1\r\nhost: localhost\r\n\r\n',
+}
+
+test('300 connections of one client keep no probe out, whatever they do, also when each comes back at once', async (t) => {
+  const { port, get } = await serve(t, {
+    metrics: { render: async () => 'x'.repeat(100_000), contentType: 'text/plain' },
+    flows: (_request, signal) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  })
+  for (const [what, text] of Object.entries(HELD)) {
+    let isOver = false
+    let again = 0
+    const open = new Set<Socket>()
+    const hold = () => {
+      const socket = connect(port, '127.0.0.1')
+      open.add(socket)
+      socket.on('error', () => undefined)
+      socket.write(text)
+      socket.on('close', () => {
+        open.delete(socket)
+        if (isOver) return
+        again += 1
+        setImmediate(hold)
+      })
+      if (what !== 'a request, and reads no answer') socket.resume()
+    }
+    for (let i = 0; i < 300; i++) hold()
+    await once([...open].at(-1) ?? new Socket(), 'connect')
+    for (const path of ['/livez', '/readyz', '/health', '/metrics', '/livez'])
+      assert.equal((await get(path, { headers: { connection: 'close' } })).status, 200, `${what}: ${path}`)
+    // Who does not read does not see the end either.
+    if (!what.endsWith('no answer')) assert.ok(again > 0, `${what}: no connection was closed`)
+    isOver = true
+    for (const socket of open) socket.destroy()
+  }
+})
+
+test('a probe is answered while requests in progress fill every place and other clients come and go', async (t) => {
+  const { port, get } = await serve(t, {
+    metrics: { render: async () => 'x'.repeat(1_000_000), contentType: 'text/plain' },
+  })
+  const open = new Set<Socket>()
+  let isOver = false
+  t.after(() => {
+    isOver = true
+    for (const socket of open) socket.destroy()
+  })
+  function hold(text: string, isReading: boolean): Socket {
+    const socket = connect(port, '127.0.0.1')
+    open.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      open.delete(socket)
+      if (!isOver) setImmediate(hold, text, isReading)
+    })
+    socket.write(text)
+    if (isReading) socket.resume()
+    return socket
+  }
+  const busy = Array.from({ length: 300 }, () => hold('GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n', false))
+  await Promise.all(busy.map((socket) => once(socket, 'connect')))
+  for (let i = 0; i < 200; i++) hold(HEAD, true)
+  for (let round = 0; round < 20; round++)
+    for (const path of ['/livez', '/readyz', '/health'])
+      assert.equal((await get(path, { headers: { connection: 'close' } })).status, 200, path)
 })

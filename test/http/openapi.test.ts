@@ -182,7 +182,10 @@ test('what a component tells arrives whole, in every answer', async (t) => {
   })
   assert.deepEqual(await reported('/health'), state)
   assert.deepEqual(await reported('/api/run', { method: 'POST' }), { running: false, result: 'db_down' })
-  assert.deepEqual(await reported('/nothing'), { status: 404, error: 'Not found; the status page is at /.' })
+  assert.deepEqual(await reported('/nothing'), {
+    status: 404,
+    error: 'Not found; the status page is the root of this service.',
+  })
 })
 
 test('an application that is made for its documentation answers nothing', async () => {

@@ -129,7 +129,15 @@ test('on a loopback address without token only requests that name this machine a
       sent.on('error', reject)
       sent.end()
     })
-  for (const host of ['localhost:9464', '127.0.0.1', 'localhost', '[::1]:9464', `127.0.0.1:${port}`]) {
+  for (const host of [
+    'localhost:9464',
+    '127.0.0.1',
+    'localhost',
+    '[::1]:9464',
+    `127.0.0.1:${port}`,
+    'LOCALHOST',
+    'Localhost.:9464',
+  ]) {
     assert.equal(await statusFor(host, '/api/status'), 200, host)
   }
   for (const host of ['evil.example', 'evil.example:9464', '127.0.0.1.evil.example', 'localhost.evil.example']) {
