@@ -22,6 +22,8 @@ export interface PartDeps {
   readonly store: RowStore
   /** False: the database has no queries. */
   readonly canQuery: () => boolean
+  /** A row that stands is not replaced by a different one, so each is written once, when late points have come. The same database keeps no texts. */
+  readonly isOnce: () => boolean
   readonly writer: RowWriter
   readonly unsettled: UnsettledList
   /** Done and lost ranges of `logged` time, ascending. */

@@ -84,6 +84,8 @@ const DROPPED_MAX = 100_000
 interface Known {
   /** Points of every change of the list up to this number are in memory. */
   readNumber: number
+  /** The change of the list up to which it was told before it was written, and when. Only where rows are written once. */
+  told: { readonly number: number; readonly ms: number } | undefined
   /** Writing its rows began and did not end: some may stand. */
   isUncertain: boolean
   settledMs: number | undefined
@@ -106,7 +108,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   /** When each was made from the database, ms of monotonic time. */
   const againMs = new Map<bigint, number>()
   const sums = createMemorySums()
-  let canQuery = true
+  let reads: Awaited<ReturnType<RowStore['reads']>> = 'all'
+  const canQuery = () => reads !== 'nothing'
+  const isOnce = () => reads !== 'all'
   let restUntilMs = 0
   let isNewestTurn = false
   /** Readers were told everything before this minute. */
@@ -118,7 +122,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     settled: ledger.settled,
     gaps: ledger.gaps,
     from: deps.from,
-    canQuery: () => canQuery,
+    ...{ canQuery, isOnce },
     sums,
   }
   const budgets = createBudgets(parts)
@@ -128,7 +132,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)
     if (one === undefined)
-      known.set(startNs, (one = { readNumber: 0, isUncertain: false, settledMs: undefined, seen: undefined }))
+      known.set(
+        startNs,
+        (one = { readNumber: 0, isUncertain: false, told: undefined, settledMs: undefined, seen: undefined }),
+      )
     return one
   }
 
@@ -162,7 +169,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     coverage.add(range)
     for (const minute of touched) {
       if (minute.isContradicted) {
-        if (canQuery) {
+        if (canQuery()) {
           drop(minute.startNs)
           continue
         }
@@ -222,7 +229,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       if (entry === undefined || !isFinal(entry)) continue
       const minute = wholeMinute(entry)
       if (minute === undefined) others.push(entry)
-      else if (!canQuery) await settleOnce(entry, minute, knownOf(startNs))
+      else if (isOnce()) await settleOnce(entry, minute, knownOf(startNs))
       else if (!isResting(knownOf(startNs))) await settleOne(entry, minute, knownOf(startNs))
     }
     return others
@@ -233,20 +240,34 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
   }
 
-  /** Where what stands cannot be asked: once, when late points have come; corrections are counted. */
+  const isDueOnce = ({ startNs }: Unsettled) => clock.now() >= startNs + WRITTEN_ONCE_NS
+
+  /** Where rows cannot be corrected: told when it is final, written once, when late points have come. Corrections are told and counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
-    if (state.settledMs !== undefined) return skip(entry)
-    if (clock.now() < entry.startNs + WRITTEN_ONCE_NS) return
+    const { startNs, read } = entry
+    const isWritten = minutes.hasRecord(startNs)
+    if (!isDueOnce(entry) || isWritten) {
+      const { told } = state
+      const isResting = told !== undefined && clock.monotonicMs() - told.ms < LATE_MS && !isWritten
+      if (told?.number !== read && !isResting) {
+        tell(startNs, await minutes.preview(minute))
+        state.told = { number: read, ms: clock.monotonicMs() }
+      }
+      if (isWritten) skip(entry, 'written_once')
+      return
+    }
     const settled = await minutes.fromMemory(entry, minute, false)
-    sums.addMinute(entry.startNs, tablesOf(settled.made))
-    tell(entry.startNs, settled)
+    if (settled === undefined) return
+    if (!canQuery()) sums.addMinute(startNs, tablesOf(settled.made))
+    tell(startNs, settled)
     state.settledMs = clock.monotonicMs()
   }
 
   async function settleOne(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
     const wasUncertain = state.isUncertain
     state.isUncertain = true
-    tell(entry.startNs, await minutes.fromMemory(entry, minute, wasUncertain))
+    const settled = await minutes.fromMemory(entry, minute, wasUncertain)
+    if (settled !== undefined) tell(entry.startNs, settled)
     state.isUncertain = false
     state.settledMs = clock.monotonicMs()
   }
@@ -273,9 +294,13 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   async function settleAgain(others: readonly Unsettled[]): Promise<boolean> {
-    if (!canQuery) {
-      for (const entry of others) skip(entry)
+    if (!canQuery()) {
+      for (const entry of others) skip(entry, 'no_queries')
       return false
+    }
+    if (isOnce()) {
+      for (const entry of others) if (minutes.hasRecord(entry.startNs)) skip(entry, 'written_once')
+      others = others.filter((one) => !minutes.hasRecord(one.startNs) && (isDueOnce(one) || !isTold(one)))
     }
     const beganMs = clock.monotonicMs()
     if (beganMs < restUntilMs) return others.length > 0
@@ -284,8 +309,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     try {
       // What an earlier process put on the list is a must since the start, so only what was read here counts.
       const again = isBehind(entry.startNs, entry.read) ? undefined : held.find(entry.startNs)
-      const settled = await minutes.fromDatabase(entry, again)
+      const isWritten = !isOnce() || isDueOnce(entry)
+      const settled = await minutes.fromDatabase(entry, again, isWritten)
       if (settled !== undefined) tell(entry.startNs, settled)
+      if (!isWritten) knownOf(entry.startNs).told = { number: entry.read, ms: clock.monotonicMs() }
       againMs.set(entry.startNs, clock.monotonicMs())
     } finally {
       const endedMs = clock.monotonicMs()
@@ -304,21 +331,24 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     for (const reader of deps.readers) reader.minute(minute)
   }
 
+  const isTold = ({ startNs }: Unsettled) => known.get(startNs)?.told !== undefined
+
   /** Readers wait for minutes that are read and not made; not for those that are made again. */
   function tellFinalTo(): void {
     const originNs = ledger.originNs()
     if (originNs === undefined) return
     const readToNs = finalTo(originNs, parts.settled(), parts.gaps())
     const fromNs = toldToNs ?? readToNs - UNMADE_NS
-    const waits = unsettled.all('minute').find(({ startNs }) => startNs >= fromNs && !minutes.hasRecord(startNs))
+    const isMade = (one: Unsettled) => minutes.hasRecord(one.startNs) || isTold(one)
+    const waits = unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
     const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
     if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
     for (const reader of deps.readers) reader.finalTo(toldToNs)
   }
 
-  /** The database has no queries: strikes off what cannot be made. */
-  function skip(entry: Unsettled): void {
-    minutes.skip(entry, 'no_queries')
+  /** The database has no queries, or keeps what it has: strikes off what cannot be made. */
+  function skip(entry: Unsettled, reason: 'no_queries' | 'written_once'): void {
+    minutes.skip(entry, reason)
     if (toldToNs === undefined || entry.startNs < toldToNs || minutes.hasRecord(entry.startNs)) return
     for (const reader of deps.readers) reader.minute(unknownMinute(entry.startNs))
   }
@@ -360,7 +390,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   return {
     observer: { points, done, failed },
     async begin() {
-      canQuery = await deps.store.canQuery(signal)
+      reads = await deps.store.reads(signal)
       await deps.directory.ready(signal)
       // What an earlier process read is not in memory.
       const listed = unsettled.all('minute').filter(({ must }) => must === 0)
@@ -371,7 +401,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       await minutes.start(clock.now())
     },
     async step() {
-      if (canQuery) await tiers.describe()
+      if (!isOnce()) await tiers.describe()
       const others = await settleYoung()
       await tiers.settle()
       const hasMore = await settleAgain(others)

@@ -3,7 +3,7 @@
 export const ROW_SOURCES = ['memory', 'database'] as const
 type RowSource = (typeof ROW_SOURCES)[number]
 
-export const SKIP_REASONS = ['fewer_points', 'beyond_retention', 'no_queries'] as const
+export const SKIP_REASONS = ['fewer_points', 'beyond_retention', 'no_queries', 'written_once'] as const
 export type SkipReason = (typeof SKIP_REASONS)[number]
 
 export interface RollupMetrics {

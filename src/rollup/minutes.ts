@@ -19,17 +19,20 @@ import { createRawPoints } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
 import { changedRows, createRowLines } from './row-series.ts'
 import type { MinuteRecord } from './row-store.ts'
-import { changesOf, exists, tagOf } from './row-table.ts'
+import { changesOf, exists, missingIn, tagOf } from './row-table.ts'
 import { createTextIds } from './text-ids.ts'
 
 export interface Minutes {
   /** Loads what the database knows of the last hours. */
   start(nowNs: bigint): Promise<void>
-  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. */
-  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<SettledMinute>
+  /** Makes a minute that memory holds completely. `isUncertain`: some of its rows may stand already. Resolves with undefined when its rows stand and are not
+   * replaced. */
+  fromMemory(entry: Unsettled, held: HeldMinute, isUncertain: boolean): Promise<SettledMinute | undefined>
+  /** The same, but writes nothing. */
+  preview(held: HeldMinute): Promise<SettledMinute>
   /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. Resolves with undefined
-   * when it was not made. */
-  fromDatabase(entry: Unsettled, held: HeldMinute | undefined): Promise<SettledMinute | undefined>
+   * when it was not made. `isWritten` false: makes it, and writes nothing. */
+  fromDatabase(entry: Unsettled, held: HeldMinute | undefined, isWritten: boolean): Promise<SettledMinute | undefined>
   /** False: its rows were never made, as far as is known. */
   hasRecord(startNs: bigint): boolean
   /** The database has no queries: strikes off what cannot be made. */
@@ -139,7 +142,9 @@ export function createMinutes(
 
   function setRecord(minute: number, record: MinuteRecord | undefined): void {
     facts.setRecord(minute, record)
-    if (record !== undefined && record.writer !== deps.writerId && isRecent(minute)) otherWriterMs = clock.monotonicMs()
+    // The database may keep no texts.
+    const isOther = record !== undefined && record.writer !== '' && record.writer !== deps.writerId
+    if (isOther && isRecent(minute)) otherWriterMs = clock.monotonicMs()
   }
 
   /** Another writer may have made this minute just now. */
@@ -228,8 +233,9 @@ export function createMinutes(
       nodes: await store.standing('tailnet_node', startNs, signal),
     }
     const wanted = tablesOf(made)
-    const edges = changesOf(standing.edges, wanted.edges)
-    const nodes = changesOf(standing.nodes, wanted.nodes)
+    const differing = deps.isOnce() ? missingIn : changesOf
+    const edges = differing(standing.edges, wanted.edges)
+    const nodes = differing(standing.nodes, wanted.nodes)
     const lines = [tableLines({ edges, nodes }, '', startNs)]
     return { rows: edges.size + nodes.size, lines, wasReporting: nodesOf(standing) }
   }
@@ -249,9 +255,7 @@ export function createMinutes(
     if (changes.rows > 0) for (const lines of changes.lines) await writer.write('minutes', lines, signal)
     facts.setReporting(minute, made.reporters)
     facts.setUsers(minute, made.users)
-    const { isFinal, hasGap: isGap } = finality(startNs, deps.settled(), deps.gaps())
-    // Some of a minute before the origin may never be read.
-    const hasGap = isGap || !isFinal
+    const hasGap = hasGapIn(startNs)
     await writer.write('main', minuteLine(startNs, made, hasGap, isYoung), signal)
     setRecord(minute, recordOf(startNs, made))
     // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
@@ -263,6 +267,12 @@ export function createMinutes(
     return { made, hasGap }
   }
 
+  function hasGapIn(startNs: bigint): boolean {
+    const { isFinal, hasGap } = finality(startNs, deps.settled(), deps.gaps())
+    // Some of a minute before the origin may never be read.
+    return hasGap || !isFinal
+  }
+
   function recordOf(startNs: bigint, made: MadeMinute): MinuteRecord {
     const { digest, points } = made
     return { startNs, digest, points, rows: made.edges.count + made.nodes.count, writer: deps.writerId, isGap: false }
@@ -270,10 +280,9 @@ export function createMinutes(
 
   function minuteLine(startNs: bigint, made: MadeMinute, hasGap: boolean, isYoung: boolean): Uint8Array {
     const fields: Record<string, bigint | boolean | string> = {
-      digest: made.digest,
+      ...(deps.isOnce() ? {} : { digest: made.digest, writer: deps.writerId }),
       points: BigInt(made.points),
       rows: BigInt(made.edges.count + made.nodes.count),
-      writer: deps.writerId,
       gap: hasGap,
       edges: BigInt(made.edgeCount),
       edges_both: BigInt(made.bothCount),
@@ -330,7 +339,11 @@ export function createMinutes(
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
-      await askRecord(startNs)
+      const record = await askRecord(startNs)
+      if (deps.isOnce() && record !== undefined) {
+        skip(entry, 'written_once')
+        return undefined
+      }
       const before = deps.canQuery() ? writtenBefore(minute, isUncertain) : NOTHING
       const made = await make(held, await viewAt(startNs))
       const changes = (before && changesSince(before, made, startNs)) ?? (await changesOfStanding(startNs, made))
@@ -341,7 +354,11 @@ export function createMinutes(
       return settled
     },
 
-    async fromDatabase(entry, held) {
+    async preview(held) {
+      return { made: await make(held, await viewAt(held.startNs)), hasGap: hasGapIn(held.startNs) }
+    },
+
+    async fromDatabase(entry, held, isWritten) {
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
@@ -351,6 +368,10 @@ export function createMinutes(
       if (isSame && must === 0 && !isOtherWriterNear()) {
         unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
         metrics.unchanged()
+        return undefined
+      }
+      if (deps.isOnce() && record !== undefined) {
+        skip(entry, 'written_once')
         return undefined
       }
       if (isBeyondRetention(startNs)) {
@@ -369,6 +390,7 @@ export function createMinutes(
         return undefined
       }
       const made = await make({ startNs, texts, points }, await viewAt(startNs))
+      if (!isWritten) return { made, hasGap: hasGapIn(startNs) }
       const changes = await changesOfStanding(startNs, made)
       const settled = await settle(startNs, { read, must }, made, changes, false)
       metrics.made('database', clock.monotonicMs() - beganMs, changes.rows)

@@ -123,6 +123,17 @@ export function changesOf(standing: RowTable, wanted: RowTable): RowTable {
   return changes
 }
 
+/** The same where a row that stands is not replaced by a different one. */
+export function missingIn(standing: RowTable, wanted: RowTable): RowTable {
+  return new Map([...wanted].filter(([key]) => !standing.has(key)))
+}
+
+/** A row stands with other values. */
+export function differs(standing: RowTable, wanted: RowTable): boolean {
+  for (const [key, fields] of wanted) if (standing.has(key) && !isEqual(standing.get(key), fields)) return true
+  return false
+}
+
 /** Adds the rows of a shorter stretch of time to those of a longer one. */
 export function addTo(sum: RowTable, rows: RowTable, shape: Shape): void {
   const largest = shape.fields.indexOf(shape.largest)

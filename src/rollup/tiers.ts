@@ -7,7 +7,7 @@ import type { PartDeps, RollupOptions } from './deps.ts'
 import { type Tables, tableLines } from './make-minute.ts'
 import type { MemorySums } from './memory-sums.ts'
 import type { RowMeasurement } from './row-store.ts'
-import { changesOf } from './row-table.ts'
+import { changesOf, differs, missingIn } from './row-table.ts'
 
 export interface Tiers {
   /** Makes the hours and days that are due. */
@@ -39,6 +39,8 @@ const DAYS: LongTier = {
 /** A finished one that changes is written this often. */
 const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
+/** VictoriaMetrics shows what it acknowledged after a second or two; the nodes of a cluster may take longer. */
+const SHOWN_MS = 30_000
 /** Where rows cannot be corrected they are written this long after their end. */
 export const WRITTEN_ONCE_NS = 16n * MINUTE
 
@@ -57,20 +59,32 @@ export function createTiers(
   const { store, writer, unsettled, clock, signal, metrics } = deps
   /** When each was written last, and whether it was finished then. */
   const written = new Map<string, { readonly ms: number; readonly wasFinished: boolean }>()
+  /** Where each is written once: when its newest change was seen, ms of monotonic time. */
+  const seenMs = new Map<string, number>()
   let describedMs = Number.NEGATIVE_INFINITY
 
   /** `isBusy`: something of the tier below in it is not settled. */
-  function isDue(long: LongTier, { startNs }: Unsettled, isBusy: boolean): { isFinished: boolean } | undefined {
-    if (!deps.canQuery()) {
+  function isDue(long: LongTier, entry: Unsettled, isBusy: boolean): { isFinished: boolean } | undefined {
+    const { startNs } = entry
+    if (deps.isOnce()) {
       // Written once, so whatever is late must have come.
       const isOver = clock.now() >= startNs + long.lengthNs + WRITTEN_ONCE_NS
-      return isOver && !isBusy ? { isFinished: true } : undefined
+      return isOver && !isBusy && isShown(long, entry) ? { isFinished: true } : undefined
     }
     const isFinished = !isBusy && finality(startNs + long.lengthNs - MINUTE, deps.settled(), deps.gaps()).isFinal
     const last = written.get(`${long.tier} ${startNs}`)
     const passedMs = last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last.ms
     const isDueNow = isFinished ? last?.wasFinished !== true || passedMs >= CORRECTED_MS : passedMs >= long.runningMs
     return isDueNow ? { isFinished } : undefined
+  }
+
+  /** The database shows the rows of the tier below. */
+  function isShown({ tier }: LongTier, { startNs, read, must }: Unsettled): boolean {
+    if (!deps.canQuery()) return true
+    const key = `${tier} ${startNs} ${Math.max(read, must)}`
+    const sinceMs = seenMs.get(key) ?? clock.monotonicMs()
+    seenMs.set(key, sinceMs)
+    return clock.monotonicMs() - sinceMs >= SHOWN_MS
   }
 
   /** Rows of the tier below may be gone, so a sum of them could be less than what stands. */
@@ -102,10 +116,13 @@ export function createTiers(
     }
     const wanted = once ?? (await rowsOf(startNs, long.belowSuffix, long.lengthNs))
     const standing = once === undefined ? await rowsOf(startNs, long.suffix) : { edges: new Map(), nodes: new Map() }
+    const differing = deps.isOnce() ? missingIn : changesOf
     const changes = {
-      edges: changesOf(standing.edges, wanted.edges),
-      nodes: changesOf(standing.nodes, wanted.nodes),
+      edges: differing(standing.edges, wanted.edges),
+      nodes: differing(standing.nodes, wanted.nodes),
     }
+    if (deps.isOnce() && (differs(standing.edges, wanted.edges) || differs(standing.nodes, wanted.nodes)))
+      metrics.skipped('written_once')
     if (changes.edges.size + changes.nodes.size > 0)
       await writer.write('main', tableLines(changes, long.suffix, startNs), signal)
     written.set(`${long.tier} ${startNs}`, { ms: clock.monotonicMs(), wasFinished: isFinished })
@@ -122,6 +139,7 @@ export function createTiers(
           if (due !== undefined) await settleOne(long, entry, due.isFinished)
         }
       }
+      for (const [key, ms] of seenMs) if (clock.monotonicMs() - ms > 2 * DESCRIBED_MS) seenMs.delete(key)
       for (const [key, { ms }] of written) if (clock.monotonicMs() - ms > 2 * DESCRIBED_MS) written.delete(key)
     },
 
