@@ -32,7 +32,8 @@ ENV NODE_ENV=production \
     NODE_COMPILE_CACHE=/app/.compile-cache \
     TAILFLUX_DATA_DIR=/data \
     TAILFLUX_HTTP_HOST=0.0.0.0
-RUN mkdir /data .compile-cache && chown 65532:65532 /data .compile-cache
+# `docker exec … tailflux status`; /tokens is where `tailflux init` keeps a token for Grafana, on a volume of both.
+RUN mkdir /data /tokens .compile-cache && chown 65532:65532 /data /tokens .compile-cache && ln -s /app/src/cli.js /usr/local/bin/tailflux
 USER 65532:65532
 # The service runs until it is healthy, on a simulated tailnet: some of what it needs is loaded only then.
 RUN ["sh", "-ec", "export TAILFLUX_DEMO=auto TAILFLUX_DATA_DIR=$(mktemp -d); service='node --disable-proto=throw --max-semi-space-size=1 --no-maglev src/cli.js'; $service run & until $service healthcheck; do kill -0 $!; done; kill $!; wait $!; rm -r $TAILFLUX_DATA_DIR"]

@@ -8,7 +8,7 @@ import type { Cell } from '../sink/influxdb/influxql.ts'
 import type { PlaceNames } from '../sink/influxdb/places.ts'
 import { isNothingYet, readRefusal } from '../sink/influxdb/read-refusals.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
-import { apiOfAnswer } from '../sink/influxdb/server.ts'
+import { findApi } from '../sink/influxdb/server.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
 import { type AnswerSeries, createAnswerReader } from './influx-answer.ts'
 
@@ -23,6 +23,8 @@ export interface InfluxReader {
   ): Promise<void>
   /** What stands after FROM. */
   from(measurement: string): string
+  /** As it is set, or as the server needs it. Rejects as `rows`. */
+  api(signal: AbortSignal): Promise<InfluxApi>
 }
 
 export interface InfluxReaderDeps {
@@ -36,7 +38,7 @@ export interface InfluxReaderDeps {
 /** Of one answer, which is not kept in memory. */
 const ANSWER_BYTES_MAX = 1 << 30
 
-/** `api` undefined: as the answers of the server show. */
+/** `api` undefined: the server is asked for its version before the first query. */
 export function createInfluxReader({ api: set }: Pick<InfluxConfig, 'api'>, deps: InfluxReaderDeps): InfluxReader {
   const { http, label, places } = deps
 
@@ -49,9 +51,18 @@ export function createInfluxReader({ api: set }: Pick<InfluxConfig, 'api'>, deps
     })
   }
 
+  let found = set
+
+  async function api(signal: AbortSignal): Promise<InfluxApi> {
+    found ??= (await findApi(deps, signal)).api
+    return found
+  }
+
   return {
     from: places.from,
+    api,
     async rows(query, columns, each, signal) {
+      const spoken = await api(signal)
       let series: AnswerSeries | undefined
       let indices: readonly number[] = []
       const row: Cell[] = []
@@ -87,11 +98,10 @@ export function createInfluxReader({ api: set }: Pick<InfluxConfig, 'api'>, deps
         },
         signal,
       )
-      const api = set ?? apiOfAnswer(answer)
       if (answer.status !== 200) {
         const said = messageOf(answer.body)
-        if (isNothingYet(answer.status, said, api)) return
-        throw refused(answer.status, said, api) ?? refusal(answer, said, label, Number(deps.clock.now() / MS))
+        if (isNothingYet(answer.status, said, spoken)) return
+        throw refused(answer.status, said, spoken) ?? refusal(answer, said, label, Number(deps.clock.now() / MS))
       }
       if (answer.body !== '') attempt(() => reader.push(Buffer.from(answer.body)))
       let end: ReturnType<typeof reader.end> | undefined
@@ -103,16 +113,18 @@ export function createInfluxReader({ api: set }: Pick<InfluxConfig, 'api'>, deps
         throw error(`no answer of InfluxQL: ${failure.message}`, 'Check that INFLUX_URL is InfluxDB itself', failure)
       if (end === undefined) throw failure
       if (end.error !== undefined) {
-        if (isNothingYet(200, end.error, api)) return
-        throw refused(200, end.error, api) ?? error(end.error, 'Run `tailflux check`, and see the log of the database')
+        if (isNothingYet(200, end.error, spoken)) return
+        throw (
+          refused(200, end.error, spoken) ?? error(end.error, 'Run `tailflux check`, and see the log of the database')
+        )
       }
       if (end.isPartial)
         throw error('only a part of the rows', 'Raise max-row-limit under [http] in influxdb.conf, or set it to 0')
     },
   }
 
-  function refused(status: number, said: string, api: InfluxApi | undefined): CollectorError | undefined {
-    const known = readRefusal(status, said, api)
+  function refused(status: number, said: string, spoken: InfluxApi): CollectorError | undefined {
+    const known = readRefusal(status, said, spoken)
     if (known === undefined) return undefined
     const { code, reaction, fix } = known
     const text = status === 200 ? said : said === '' ? status : `${status}: ${said}`

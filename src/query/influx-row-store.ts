@@ -13,7 +13,7 @@ import { conditionsOf } from './row-filter.ts'
 import { type StoredRows, stepOf, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface InfluxRowStoreOptions {
-  /** Undefined: as the answers of the server show. */
+  /** Undefined: the server is asked for its version. */
   readonly api: InfluxApi | undefined
   /** The value of tag `tailnet`. */
   readonly tailnet: string
@@ -80,8 +80,14 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
   }
 
   /** A range in as many queries as this server needs, for points that are written every `step`. */
-  function* piecesOf(fromNs: bigint, toNs: bigint, step: bigint): Iterable<readonly [fromNs: bigint, toNs: bigint]> {
-    const longest = api === 'v3' ? CORE_FILES_MAX * (step > CORE_FILE ? step : CORE_FILE) : toNs - fromNs
+  async function* piecesOf(
+    fromNs: bigint,
+    toNs: bigint,
+    step: bigint,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly [fromNs: bigint, toNs: bigint]> {
+    const longest =
+      (await reader.api(signal)) === 'v3' ? CORE_FILES_MAX * (step > CORE_FILE ? step : CORE_FILE) : toNs - fromNs
     for (let at = fromNs; at < toNs; at += longest) yield [at, at + longest < toNs ? at + longest : toNs]
   }
 
@@ -174,7 +180,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       const put = (key: string, fields: readonly bigint[], timeNs: bigint) => {
         if (exists(fields)) each(timeNs, key, fields)
       }
-      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement)))
+      for await (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement), signal))
         await eachRow(measurement, where(pieceFromNs, pieceToNs, ...conditions), put, signal)
     },
 
@@ -182,7 +188,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       const shape = shapeOf(measurement)
       const conditions = conditionsOf(filter)
       const table: RowTable = new Map()
-      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement))) {
+      for await (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement), signal)) {
         const piece = await summedPiece(measurement, pieceFromNs, pieceToNs, conditions, signal)
         if (table.size > 0) addTo(table, piece, shape)
         else for (const [key, fields] of piece) table.set(key, fields)
@@ -191,7 +197,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     },
 
     async rawRange(fromNs, toNs, filter, each, signal) {
-      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE)) {
+      for await (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE, signal)) {
         const range = where(pieceFromNs, pieceToNs, HAS_PORTS, ...conditionsOf(filter))
         const query = select(RAW_COLUMNS, 'tailnet_flow', range)
         await reader.rows(query, RAW_COLUMNS, (cells) => each(rawPointOf(cells)), signal)
@@ -278,7 +284,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     async newestDevices(beforeNs, signal) {
       const versions = new Map<string, DeviceVersion>()
       const oldestNs = beforeNs - DEVICES_REACH
-      const step = api === 'v3' ? CORE_FILES_MAX * CORE_FILE : DEVICES_REACH
+      const step = (await reader.api(signal)) === 'v3' ? CORE_FILES_MAX * CORE_FILE : DEVICES_REACH
       for (let toNs = beforeNs; toNs > oldestNs; toNs -= step) {
         const fromNs = toNs - step > oldestNs ? toNs - step : oldestNs
         const query = select(

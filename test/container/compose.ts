@@ -24,7 +24,8 @@ export interface Service {
   readonly ports?: readonly string[]
   readonly networks?: readonly string[]
   readonly healthcheck?: { readonly test: readonly string[] }
-  readonly depends_on?: unknown
+  readonly env_file?: readonly { readonly path: string; readonly required: boolean }[]
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
 }
 
 export interface Compose {
@@ -38,6 +39,7 @@ export const OVERRIDES = [
   'docker-compose.influxdb1.yml',
   'docker-compose.influxdb3.yml',
   'docker-compose.victoriametrics.yml',
+  'docker-compose.demo.yml',
 ] as const
 
 /** As it stands, anchors resolved. */
@@ -45,9 +47,17 @@ export function readCompose(name: string): unknown {
   return parse(readFileSync(resolve(ROOT, name), 'utf8'), { merge: true })
 }
 
-/** The base with overrides over it: mappings are merged, volumes by their target, everything else is replaced. */
+/** The base with overrides over it: mappings are merged, volumes by their target, everything else is replaced. `env` stands in .env: it fills variables,
+ * and services with `env_file` get it as well. */
 export function merged(names: readonly string[], env: Readonly<Record<string, string>> = {}): Compose {
-  return names.map((name) => filled(readCompose(name), env)).reduce((base, over) => mergedValue(base, over)) as Compose
+  const compose = names
+    .map((name) => filled(readCompose(name), env))
+    .reduce((base, over) => mergedValue(base, over)) as Compose
+  const services = Object.entries(compose.services).map(([name, service]) => [
+    name,
+    service.env_file === undefined ? service : { ...service, environment: { ...env, ...service.environment } },
+  ])
+  return { ...compose, services: Object.fromEntries(services) }
 }
 
 function mergedValue(base: unknown, over: unknown, key = ''): unknown {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { test } from 'node:test'
 import { ValidationSeverity, validate } from 'dockerfile-utils'
@@ -59,6 +59,13 @@ test('an unprivileged user by number, commands in exec form, one volume, a healt
   }
   const keywords = final!.instructions.map(({ keyword }) => keyword)
   assert.ok(keywords.lastIndexOf('COPY') < keywords.indexOf('USER'), 'files belong to root')
+})
+
+test('`tailflux` is on the PATH, with the memory settings of the service', () => {
+  const link = final!.instructions.find(({ keyword, text }) => keyword === 'RUN' && text.includes('ln -s'))
+  assert.match(link?.text ?? '', /ln -s \/app\/src\/cli\.js \/usr\/local\/bin\/tailflux/)
+  assert.ok(statSync(resolve(ROOT, 'src/cli.js')).mode & 0o001, 'anyone may run it')
+  assert.match(link?.text ?? '', /mkdir .*\/tokens/, 'a new volume there gets its owner from the image')
 })
 
 test('the build gets what the Dockerfile copies and nothing else', () => {

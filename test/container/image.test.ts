@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { linesOf } from '../helpers/lines.ts'
@@ -95,6 +95,16 @@ test('every module comes from the compile cache, under the flags of the image', 
   const other = await run(['node', ...config.entrypoint.slice(-1), '--version'], { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' })
   assert.match(other.output, /\[compile cache\]/)
   assert.doesNotMatch(other.output, /\.\.\. success/)
+})
+
+test('`tailflux` works by a link on the PATH, as the image has it', { skip }, async () => {
+  const bin = join(image.data, 'bin')
+  mkdirSync(bin)
+  symlinkSync(join(image.app, 'src/cli.js'), join(bin, 'tailflux'))
+  const path = [bin, dirname(process.execPath), process.env['PATH']].join(delimiter)
+  const { code, output } = await run(['tailflux', 'status'], { PATH: path })
+  assert.equal(code, 0, output)
+  assert.match(output, /demo|simulated/i)
 })
 
 test('it is an unprivileged user without capabilities who can get no new ones', { skip }, () => {

@@ -276,7 +276,7 @@ test('the statements for places of 1.x in the documentation make what check asks
     ...{ TAILFLUX_RETENTION_RAW: '7d', TAILFLUX_RETENTION_MINUTES: '30d', TAILFLUX_RETENTION_REST: '730d' },
   })
   assert.deepEqual(faults, [])
-  assert.match(of('retention').text, /rest keeps points for 730d/)
+  assert.match(of('retention').text, /autogen keeps points for 730d/)
   for (const place of ['raw', 'minutes']) assert.match(of(`sample point of ${place}`).text, /written and read back/)
 })
 

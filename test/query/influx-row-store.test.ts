@@ -278,3 +278,22 @@ test('1.x: raw points and minutes in places of their own', { skip }, async (t) =
   assert.equal((await rows.reporting(DAY_NS, DAY_NS + HOUR, signal)).size, 1)
   assert.equal((await rows.minutes(DAY_NS, DAY_NS + HOUR, signal)).length, 1)
 })
+
+test('without an API that is set the server is asked once, and 3.x gets ranges that it can read', async (t) => {
+  const paths: string[] = []
+  const { url } = await startHttpServer(t, (request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://influx')
+    paths.push(pathname)
+    response.setHeader('cluster-uuid', 'eca6abd4-0b51-4cb7-9d8b-5265f842b272')
+    if (pathname === '/ping') return void response.end('{"product_name":"InfluxDB 3 Core","version":"3.10.1"}')
+    response.end('{"results":[{"statement_id":0}]}')
+  })
+  const { rows, stop } = openRows(
+    { influx: influxSchema.parse({ url, bucket: 'flows' }), retention: {}, storePath: 'unused', tailnet: TAILNET },
+    { clock: systemClock },
+  )
+  t.after(stop)
+  assert.deepEqual(await rows.newestDevices(62n * 86_400_000_000_000n, signal), [])
+  assert.equal(paths.filter((path) => path === '/ping').length, 1)
+  assert.ok(paths.length > 10, 'three days at a time')
+})

@@ -1,6 +1,6 @@
 /** Which server answers, and so which write API it needs. */
 import { type Clock, MS } from '../../base/clock.ts'
-import { type Code, CollectorError, type Reaction } from '../../base/errors.ts'
+import { CollectorError } from '../../base/errors.ts'
 import { apiFaults, type InfluxApi, type InfluxConfig } from '../config.ts'
 import { messageOf } from './error-message.ts'
 import { type RawAnswer, refusal } from './response-policy.ts'
@@ -64,8 +64,21 @@ export function apiOfAnswer(answer: Pick<RawAnswer, 'headers'>): InfluxApi | und
   return product ?? (isInflux3(answer) ? 'v3' : undefined)
 }
 
-/** The settings with the API that the server needs: the one that is set, else the one that it is asked for. Rejects with a CollectorError while that is not
- * known, or when other settings do not fit it. */
+/** Asks the server which write API it needs. Rejects with a CollectorError while that is not known. */
+export async function findApi(
+  deps: Parameters<typeof greet>[0],
+  signal: AbortSignal,
+): Promise<{ readonly api: InfluxApi; readonly greeting: Greeting }> {
+  const greeting = await greet(deps, signal)
+  const api = apiFor(greeting)
+  if (api !== undefined) return { api, greeting }
+  throw misconfigured(
+    `${deps.label} does not say which InfluxDB it is (it answered ${greeting.answered}). Check that INFLUX_URL is the address of the database itself; if it is, set INFLUX_API to v1, v2 or v3.`,
+  )
+}
+
+/** The settings with the API that is set, else with the one that the server needs. Rejects with a CollectorError while that is not known, or when other
+ * settings do not fit it. */
 export async function withApi<C extends InfluxConfig & { readonly url: string }>(
   config: C,
   deps: Parameters<typeof greet>[0],
@@ -73,18 +86,14 @@ export async function withApi<C extends InfluxConfig & { readonly url: string }>
 ): Promise<C & { readonly api: InfluxApi }> {
   const { api } = config
   if (api !== undefined) return { ...config, api }
-  const greeting = await greet(deps, signal)
-  const found = apiFor(greeting)
-  const fail = (text: string, code: Code = 'db_misconfigured', reaction: Reaction = 'hold') =>
-    new CollectorError(`${deps.label} ${text}`, { stage: 'sink', code, reaction })
-  if (found === undefined) {
-    throw fail(
-      `does not say which InfluxDB it is (it answered ${greeting.answered}). Check that INFLUX_URL is the address of the database itself; if it is, set INFLUX_API to v1, v2 or v3.`,
-    )
-  }
-  const [fault] = faultsFor(config, found)
-  if (fault !== undefined) throw fail(`is InfluxDB ${greeting.version ?? `${found.slice(1)}.x`}, and ${fault}.`)
-  return { ...config, api: found }
+  const found = await findApi(deps, signal)
+  const [fault] = faultsFor(config, found.api)
+  if (fault === undefined) return { ...config, api: found.api }
+  throw misconfigured(`${deps.label} is InfluxDB ${found.greeting.version ?? `${found.api.slice(1)}.x`}, and ${fault}.`)
+}
+
+function misconfigured(text: string): CollectorError {
+  return new CollectorError(text, { stage: 'sink', code: 'db_misconfigured', reaction: 'hold' })
 }
 
 /** Settings that do not fit the API that was found, as parts of a sentence. */
