@@ -26,20 +26,23 @@ import { createSettingsHistory } from './ledger/sqlite/settings-table.ts'
 import { createLedger } from './ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from './ledger/sqlite/state-file.ts'
 import { findLedger } from './ledger/sqlite/tailnets.ts'
-import { createLive, type Live } from './live/live.ts'
 import { createHealth, type Health } from './observe/health.ts'
 import { createDelivered, type Delivered, UNFINISHED } from './observe/line/status.ts'
 import type { LogOutput } from './observe/log-output.ts'
 import { watchLogOutput } from './observe/log-watch.ts'
 import { createMetrics, type Metrics } from './observe/metrics.ts'
 import { createReports } from './observe/reports.ts'
+import { createSeries } from './observe/series.ts'
+import { createStages, type Stages } from './observe/stages.ts'
 import { createStatus, rowsStatus, type ServiceStatus } from './observe/status.ts'
+import { createTraffic } from './observe/traffic/traffic.ts'
 import { createObservers } from './observers/observers.ts'
 import { createPipeline, type Pipeline } from './pipeline/pipeline.ts'
 import { createPrivacy } from './privacy/privacy.ts'
 import { findFlows } from './query/flows.ts'
 import { openRows } from './query/open-rows.ts'
 import { rowsOfNames } from './query/rows-of-names.ts'
+import { readerOf } from './rollup/minute-reader.ts'
 import { createRollup } from './rollup/rollup.ts'
 import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
@@ -69,9 +72,9 @@ export interface ServiceDeps {
   readonly logOutput?: LogOutput
 }
 
-/** What survives a reload: the live view, the counters, which must never go down, what was delivered and since when, and whether the service is paused. */
+/** What survives a reload: how the stages did, the counters, which must never go down, what was delivered and since when, and whether the service is paused. */
 export interface CarriedOver {
-  readonly live: Live | undefined
+  readonly stages: Stages
   readonly metrics: Metrics
   readonly delivered: Delivered
   /** When the first of them began: ns by the local clock, and ms of monotonic time. */
@@ -130,15 +133,19 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const delivered = carriedOver?.delivered ?? createDelivered(clock)
   const metrics = carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
   const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
-  // What was carried over serves once: if it fails, the next instance starts empty.
-  const lives = [carriedOver?.live]
   const names: NodeNames = {
     nodeOf: (address) => directory.nodeOf(address),
     nameOf: (addressOrId) => directory.nameOf(addressOrId),
   }
-  carriedOver?.live?.useNames(names)
-  const page = observers.add('page', () => lives.pop() ?? createLive({ clock, random: Math.random, names }))
-  const reports = createReports({ metrics, health, observers, page })
+  const stages = carriedOver?.stages ?? createStages(clock)
+  const series = observers.add('metrics', () => createSeries(clock))
+  const reports = createReports({
+    ...{ metrics, health, observers, stages },
+    measured: () => ({
+      nodesReporting: traffic.use((one) => one.nodesReporting()),
+      series: series.use((one) => one.estimate()),
+    }),
+  })
   const logWatch = deps.logOutput && watchLogOutput(deps.logOutput, { ...common('log'), health, metrics: metrics.log })
 
   // The line, from left to right.
@@ -184,6 +191,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     },
   )
   observers.add('directory', () => ({ observer: directory.observer }))
+  const traffic = observers.add('page', (onBroken) => createTraffic({ store, ledger, clock, onBroken }))
   const rollup = observers.add('rollup', (onFailed) =>
     createRollup(
       {
@@ -198,7 +206,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         ledger,
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
-        readers: [],
+        readers: [readerOf(traffic)],
         from: createPlaceNames({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,
         health: reports.health,
@@ -267,7 +275,16 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     watch: pipeline.watch,
     onBroken,
   })
-  const status = createStatus({ pipeline, schedule, page, rollup, alerts, isDemo: deps.isDemo ?? false, clock })
+  const status = createStatus({
+    pipeline,
+    schedule,
+    stages,
+    traffic,
+    rollup,
+    alerts,
+    isDemo: deps.isDemo ?? false,
+    clock,
+  })
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
@@ -299,7 +316,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     pipeline,
     status,
     carriedOver: () => ({
-      live: page.use((one) => one),
+      stages,
       metrics,
       delivered,
       began,

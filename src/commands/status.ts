@@ -1,7 +1,7 @@
 /** `tailflux status`: the status page for a terminal. */
 import { Command } from 'commander'
 import { ageAdjective, ageText, bitRateText, bytesText, countText, timeText } from '../base/format.ts'
-import { headlineOf } from '../http/headline.ts'
+import { headlineOf } from '../observe/headline.ts'
 import type { StatusAnswer } from '../observe/status.ts'
 import { EXIT } from './exit.ts'
 import { urlArgument } from './healthcheck.ts'
@@ -37,15 +37,15 @@ export function statusCommand(): Command {
 
 export function statusText(status: StatusAnswer, isColoured: boolean): string {
   const { live, now } = status
-  const { status: how, word, text } = headlineOf(status)
+  const { status: how, word, text, next } = headlineOf(status)
   const since = (iso: string) => `${ageText((Date.parse(now) - Date.parse(iso)) / 1000)} ago`
   const lines = [
     `tailflux ${status.version}   tailnet ${plain(status.tailnet)} → ${plain(status.sink)}`,
     '',
-    `${isColoured ? `\u001b[1;${COLOURS[how]}m${word}\u001b[0m` : word} ${plain(text)}`,
+    `${isColoured ? `\u001b[1;${COLOURS[how]}m${word}\u001b[0m` : word} ${plain(text)}${next === undefined ? '' : ` (${next})`}`,
     '',
   ]
-  for (const { stage, perSecond, bytesPerSecond, lastSuccess, lastError } of live?.stages ?? []) {
+  for (const { stage, perSecond, bytesPerSecond, lastSuccess, lastError } of live.stages) {
     const bytes = bytesPerSecond === null ? '' : `${bytesText(bytesPerSecond)}/s`
     const success = lastSuccess === null ? 'no success yet' : `last success ${since(lastSuccess)}`
     const fault = lastError === null ? '' : `   last error ${since(lastError.at)}: ${plain(lastError.text)}`
@@ -66,23 +66,23 @@ export function statusText(status: StatusAnswer, isColoured: boolean): string {
   lines.push(`gaps            ${gaps}`)
   for (const { state, name, severity, text: sentence } of status.alerts ?? [])
     lines.push(`alert           ${state} ${plain(name)} (${severity}): ${plain(sentence)}`)
-  if (live)
+  const { throughput, talkers } = live
+  if (throughput)
     lines.push(
       '',
-      `traffic now     ${KINDS.map((kind) => `${kind} ${bitRateText(newest(live.throughput.tx[kind]))}`).join('   ')}`,
+      `traffic now     ${KINDS.map((kind) => `${kind} ${bitRateText(throughput.kinds[kind].now ?? 0)}`).join('   ')}`,
     )
-  if (live && live.talkers.top.length > 0) {
-    lines.push('', `top talkers, last ${live.talkers.spanMinutes} minutes`)
-    for (const { one, other, kind, txBytes, rxBytes, path } of live.talkers.top)
+  for (const [what, top] of [
+    ['talkers', talkers?.top ?? []],
+    ['owners', talkers?.owners ?? []],
+  ] as const) {
+    if (top.length > 0) lines.push('', `top ${what}, last hour`)
+    for (const { one, other, kind, txBytes, rxBytes, path } of top)
       lines.push(
         `${bytesText(txBytes + rxBytes).padStart(11)}  ${kind.padEnd(9)}${(path ?? '').padEnd(9)}${plain(one)} → ${plain(other)}`,
       )
   }
   return `${lines.join('\n')}\n`
-}
-
-function newest(values: readonly (number | null)[]): number {
-  return values.findLast((value) => value !== null) ?? 0
 }
 
 function etaOf(seconds: number | null): string {

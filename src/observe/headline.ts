@@ -1,7 +1,7 @@
 /** The state of the service in one sentence: the same on the page and in a terminal. */
 import { ageText, countText } from '../base/format.ts'
-import type { Status } from '../observe/health.ts'
-import type { StatusAnswer } from '../observe/status.ts'
+import type { ComponentHealth, Status } from './health.ts'
+import type { StatusAnswer } from './status.ts'
 
 export interface Headline {
   readonly status: Status
@@ -9,6 +9,8 @@ export interface Headline {
   readonly word: string
   /** The rest of the sentence; if something is wrong it ends with the fix. */
   readonly text: string
+  /** `next try in 40 s`, while something is tried again. */
+  readonly next?: string
 }
 
 const WORDS: Record<Status, string> = { ok: 'OK', warning: 'Warning', error: 'Error' }
@@ -20,15 +22,38 @@ export function headlineOf(status: StatusAnswer): Headline {
   if (status.paused) {
     return { status: 'warning', word: 'Paused', text: 'Reading is paused; run `tailflux resume` to continue.' }
   }
-  if (health.text !== undefined) return { status: health.status, word: WORDS[health.status], text: health.text }
+  if (health.text !== undefined) {
+    const worst = health.components.find((one) => one.status === health.status)
+    const next = worst && nextTry(status, worst.component)
+    return {
+      status: health.status,
+      word: WORDS[health.status],
+      text: health.text,
+      ...(next === undefined ? {} : { next }),
+    }
+  }
   if (status.lagSeconds === null) return { status: 'ok', word: 'Starting', text: 'No data read yet.' }
   const parts = [`${ageText(status.lagSeconds)} behind`]
   if (status.backlogSeconds >= HISTORY_SECONDS)
     parts.push(`${ageText(status.backlogSeconds)} of history to read${etaIn(status)}`)
-  parts.push(`${countText(status.rates.points * 60)} points/min`)
+  const written = status.live.stages.find(({ stage }) => stage === 'write')
+  parts.push(`${countText((written?.perSecond ?? 0) * 60)} points/min`)
   const next = secondsUntil(status.nextPoll, status.now)
   if (next !== undefined) parts.push(`next poll in ${next} s`)
   return { status: 'ok', word: 'OK', text: `${parts.join(', ')}.` }
+}
+
+/** When a component that failed is tried again; undefined when nothing waits for that. */
+export function nextTry(
+  { api, database, nextPoll, now }: StatusAnswer,
+  component: ComponentHealth['component'],
+): string | undefined {
+  const next = component === 'source' ? api.next : component === 'sink' ? database.next : null
+  const seconds = secondsUntil(next, now)
+  // Polls do it: the next one may be later than the end of the wait.
+  return seconds === undefined
+    ? undefined
+    : `next try in ${ageText(Math.max(seconds, secondsUntil(nextPoll, now) ?? 0))}`
 }
 
 function etaIn({ etaSeconds }: StatusAnswer): string {

@@ -5,7 +5,6 @@ import type { AlertsMetrics } from '../alerts/metrics.ts'
 import { type Clock, MS } from '../base/clock.ts'
 import { CODES, type Code } from '../base/errors.ts'
 import { GAP_REASONS, type GapReason } from '../ledger/ledger.ts'
-import type { LiveMetrics } from '../live/metrics.ts'
 import { OBSERVERS, type ObserverName } from '../observers/failures.ts'
 import type { RollupMetrics } from '../rollup/metrics.ts'
 import type { SinkMetrics } from '../sink/sink.ts'
@@ -46,13 +45,21 @@ export interface PipelineMetrics {
   inFlight(count: number): void
 }
 
+/** What is counted for the status page. */
+interface PageMetrics {
+  /** Nodes that reported within the last 15 minutes. */
+  nodesReporting(count: number): void
+  /** Distinct series of `tailnet_flow` that points were written to within the last day. */
+  series(estimate: number): void
+}
+
 export interface Metrics {
   readonly source: SourceMetrics
   readonly sink: SinkMetrics
   readonly pipeline: PipelineMetrics
   readonly alerts: AlertsMetrics
   readonly rollup: RollupMetrics
-  readonly live: LiveMetrics
+  readonly page: PageMetrics
   readonly observers: { failed(name: ObserverName): void }
   /** `total`: log lines lost since the process began. */
   readonly log: { lost(total: number): void }
@@ -271,7 +278,7 @@ export function createMetrics(deps: { version: string; clock: Pick<Clock, 'now'>
     },
     alerts: alertsMetrics({ counter, gauge, unknownGauge, histogram }),
     rollup: rollupMetrics({ counter, gauge, unknownGauge, histogram }),
-    live: {
+    page: {
       nodesReporting: (count) => nodes.set(count),
       series: (estimate) => series.set({ measurement: 'tailnet_flow' }, estimate),
     },

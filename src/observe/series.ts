@@ -1,49 +1,47 @@
 /** How many series of `tailnet_flow` points were written to within the last day, estimated: what the database keeps in memory, and what a port
  * scan or `ports: full` drives up. HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007): of many random numbers the one with the most leading
  * zeros tells how many different ones there were, and saying one twice changes nothing. One sketch per hour; their union is the day. */
-import { HOUR } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { avalanche, hashText } from '../base/hash.ts'
 import { hashOfFlow, type Points } from '../flatten/points.ts'
+import type { Instance } from '../observers/observers.ts'
 
-export interface Series {
-  /** Counts the points of a message; those of a window that fails too, because the database may have taken some of them. */
-  take(points: Points, nowNs: bigint): void
+export interface Series extends Instance {
   /** Distinct series of the last 23 to 24 hours, or since the start; the standard error is 1.6 %, and less below some thousand. */
-  estimate(nowNs: bigint): number
+  estimate(): number
 }
 
 const HOURS = 24
+const HOUR_MS = 3_600_000
 const BITS = 12
 const REGISTERS = 1 << BITS
 /** Corrects the mean of so many registers. */
 const ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
-export function createSeries(): Series {
-  const flows = Array.from({ length: HOURS }, () => new Uint8Array(REGISTERS))
-  let place = 0
-  let hourEndNs = 0n
+export function createSeries(clock: Pick<Clock, 'monotonicMs'>): Series {
+  const sketches = Array.from({ length: HOURS }, () => new Uint8Array(REGISTERS))
+  let hour = Math.floor(clock.monotonicMs() / HOUR_MS)
 
-  /** Forgets what is a day old. A clock that was set back goes on in the hour that it was in. */
-  function turn(nowNs: bigint): void {
-    if (nowNs < hourEndNs) return
-    const hours = (nowNs - hourEndNs) / HOUR + 1n
-    for (let count = 0; count < hours && count < HOURS; count += 1) {
-      place = (place + 1) % HOURS
-      flows[place]!.fill(0)
-    }
-    hourEndNs += hours * HOUR
+  /** Forgets what is a day old. */
+  function turn(): void {
+    const now = Math.floor(clock.monotonicMs() / HOUR_MS)
+    for (let next = Math.max(hour + 1, now - HOURS + 1); next <= now; next += 1) sketches[next % HOURS]!.fill(0)
+    hour = Math.max(hour, now)
+  }
+
+  /** Those of a window that fails count too, because the database may have taken some of them. */
+  function take(points: Points): void {
+    turn()
+    const node = avalanche(hashText(points.node))
+    const sketch = sketches[hour % HOURS]!
+    for (let index = 0; index < points.count; index += 1) put(sketch, node ^ hashOfFlow(points, index))
   }
 
   return {
-    take(points, nowNs) {
-      turn(nowNs)
-      const node = avalanche(hashText(points.node))
-      const flowSketch = flows[place]!
-      for (let index = 0; index < points.count; index += 1) put(flowSketch, node ^ hashOfFlow(points, index))
-    },
-    estimate(nowNs) {
-      turn(nowNs)
-      return estimateOf(flows)
+    observer: { points: (_window, points) => take(points), done: () => undefined, failed: () => undefined },
+    estimate() {
+      turn()
+      return estimateOf(sketches)
     },
   }
 }

@@ -10,6 +10,8 @@ export interface StageView {
   /** What the stage counts, per second, over the last minute; bytes where they mean something. */
   readonly perSecond: number
   readonly bytesPerSecond: number | null
+  /** What it counted since the process began; for `write` the points that the database acknowledged, rows included. */
+  readonly total: number
   /** Local clock, RFC 3339; null when it never happened. */
   readonly lastSuccess: string | null
   readonly lastError: { readonly at: string; readonly text: string } | null
@@ -17,7 +19,7 @@ export interface StageView {
   readonly durationMs: { readonly p50: number; readonly p95: number } | null
 }
 
-export interface Stage {
+interface Stage {
   add(count: number, bytes?: number): void
   succeeded(): void
   failed(text: string): void
@@ -25,17 +27,66 @@ export interface Stage {
   view(): StageView
 }
 
+/** What happens on the line. */
+export interface StageReports {
+  apiAnswered(code: string, durationMs: number): void
+  apiBytes(count: number): void
+  windowDone(amounts: { readonly messages: number; readonly points: number; readonly bytes: number }): void
+  databaseAnswered(durationMs: number): void
+  written(lines: number, bytes: number): void
+  failed(stage: StageName, text: string): void
+}
+
+export interface Stages {
+  readonly reports: StageReports
+  view(): readonly StageView[]
+}
+
+export function createStages(clock: Clock): Stages {
+  const stages = {
+    api: createStage('api', clock, true),
+    parse: createStage('parse', clock, true),
+    aggregate: createStage('aggregate', clock, false),
+    write: createStage('write', clock, true),
+  }
+  const { api, parse, aggregate, write } = stages
+  return {
+    reports: {
+      apiAnswered(code, durationMs) {
+        api.add(1)
+        api.took(durationMs)
+        if (code === '200') api.succeeded()
+      },
+      apiBytes: (count) => api.add(0, count),
+      windowDone({ messages, points, bytes }) {
+        parse.add(messages, bytes)
+        parse.succeeded()
+        aggregate.add(points)
+        aggregate.succeeded()
+      },
+      databaseAnswered: (durationMs) => write.took(durationMs),
+      written(lines, bytes) {
+        write.add(lines, bytes)
+        write.succeeded()
+      },
+      failed: (stage, text) => stages[stage].failed(text),
+    },
+    view: () => STAGES.map((name) => stages[name].view()),
+  }
+}
+
 const BUCKET_MS = 5_000
 const BUCKETS = 12
 const DURATIONS_KEPT = 64
 
-export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
+function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
   const beganMs = clock.monotonicMs()
   // A ring by time: a bucket is cleared when its turn comes again.
   const counts = new Float64Array(BUCKETS)
   const bytes = new Float64Array(BUCKETS)
   const durations: number[] = []
   let newest = bucketAt(beganMs)
+  let total = 0
   let lastSuccess: string | null = null
   let lastError: StageView['lastError'] = null
 
@@ -56,6 +107,7 @@ export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): 
   return {
     add(count, more = 0) {
       const bucket = turn()
+      total += count
       counts[bucket] = (counts[bucket] ?? 0) + count
       bytes[bucket] = (bytes[bucket] ?? 0) + more
     },
@@ -81,6 +133,7 @@ export function createStage(stage: StageName, clock: Clock, hasBytes: boolean): 
         stage,
         perSecond: sum(counts) / seconds,
         bytesPerSecond: hasBytes ? sum(bytes) / seconds : null,
+        total,
         lastSuccess,
         lastError,
         durationMs: sorted.length === 0 ? null : { p50: at(0.5), p95: at(0.95) },

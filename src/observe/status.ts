@@ -2,12 +2,13 @@
 import type { AlertsStatus } from '../alerts/status.ts'
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
-import { createEta } from '../live/eta.ts'
-import type { Live, LiveView } from '../live/live.ts'
 import type { Handle } from '../observers/observers.ts'
 import type { RollupStatus } from '../rollup/rollup.ts'
+import { createEta } from './eta.ts'
 import type { HealthState } from './health.ts'
 import type { BackfillStatus, PipelineStatus } from './line/status.ts'
+import type { Stages, StageView } from './stages.ts'
+import type { Traffic, TrafficView } from './traffic/traffic.ts'
 
 /** The status of all components together; the composition root makes it. */
 export interface ServiceStatus extends Omit<PipelineStatus, 'backfill'> {
@@ -18,13 +19,17 @@ export interface ServiceStatus extends Omit<PipelineStatus, 'backfill'> {
   readonly demo: boolean
   /** Time of the next poll; null while a poll runs. */
   readonly nextPoll: string | null
-  /** Absent while the observer of the status page restarts. */
-  readonly live?: LiveView
+  readonly live: LiveView
   /** Derived rows, and how complete what they are made of is. Absent while their observer restarts. */
   readonly rows?: RowsStatus
   /** Both absent without alert rules. */
   readonly alerts?: AlertsStatus['alerts']
   readonly alerting?: Omit<AlertsStatus, 'alerts'>
+}
+
+/** How each stage of the line is doing; and traffic of final minutes, which is absent while its reader restarts. */
+export interface LiveView extends Partial<TrafficView> {
+  readonly stages: readonly StageView[]
 }
 
 /** How far the rows of `tailnet_edge` and `tailnet_node` are. */
@@ -69,7 +74,8 @@ export interface StatusAnswer extends ServiceStatus {
 export function createStatus(deps: {
   readonly pipeline: { status(): PipelineStatus }
   readonly schedule: { next(): string | null }
-  readonly page: Handle<Live>
+  readonly stages: Pick<Stages, 'view'>
+  readonly traffic: Handle<Pick<Traffic, 'view'>>
   readonly rollup: Handle<{ status(): RollupStatus }>
   readonly alerts: Handle<{ status(): AlertsStatus }> | undefined
   readonly isDemo: boolean
@@ -81,7 +87,7 @@ export function createStatus(deps: {
   return () => {
     const position = deps.pipeline.status()
     const { backfill } = position
-    const live = deps.page.use((one) => one.view())
+    const traffic = deps.traffic.use((one) => one.view())
     const rows = rowsStatus(deps.rollup)
     const alerting = deps.alerts?.use((one) => one.status())
     return {
@@ -90,7 +96,7 @@ export function createStatus(deps: {
       backfill: backfill && { ...backfill, etaSeconds: backfillEta.of(backfill.missingSeconds) },
       demo: deps.isDemo,
       nextPoll: deps.schedule.next(),
-      ...(live ? { live } : {}),
+      live: { stages: deps.stages.view(), ...traffic },
       ...(rows ? { rows } : {}),
       ...(alerting ? alertsView(alerting) : {}),
     }

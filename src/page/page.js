@@ -56,7 +56,7 @@ function draw(isForced = false) {
     plot = undefined
   }
   if (plot) return plot.setData(data)
-  const style = getComputedStyle(document.documentElement)
+  const style = getComputedStyle(document.body)
   const resolve = (name) => {
     // A canvas knows no light-dark(): the browser resolves it on an element.
     const probe = document.createElement('i')
@@ -67,18 +67,26 @@ function draw(isForced = false) {
     return color
   }
   const [dim, rule] = [resolve('dim'), resolve('rule')]
-  const font = `12px ${style.fontFamily || 'sans-serif'}`
-  const axis = { stroke: dim, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } }
+  // As large as the small text of the page, whatever the browser makes of that.
+  const px = 0.8 * Number.parseFloat(style.fontSize)
+  const font = `${px}px ${style.fontFamily || 'sans-serif'}`
+  const axis = { stroke: dim, font, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1, size: 6 } }
   plot = new uPlot(
     {
       width: place.clientWidth,
       height: PLOT_HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
       scales: { y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, 125) * 1.05] } },
       axes: [
-        { ...axis, size: 32, values: (_plot, ticks) => ticks.map((tick) => clock(tick, false)) },
-        { ...axis, size: 84, values: (_plot, ticks) => ticks.map(bitRate) },
+        {
+          ...axis,
+          size: 2 * px + 10,
+          space: 5 * px,
+          values: (_plot, ticks) => ticks.map((tick) => clock(tick, false)),
+        },
+        { ...axis, size: widest, space: 3 * px, values: (_plot, ticks) => ticks.map(bitRate) },
       ],
       series: [
         {},
@@ -95,6 +103,14 @@ function draw(isForced = false) {
     data,
     place,
   )
+}
+
+/** The width of an axis with these labels: each is whole, whatever the font. */
+function widest({ axes, ctx }, labels, index) {
+  const { font, ticks, gap } = axes[index]
+  ctx.font = font[0]
+  const widths = (labels ?? []).map((label) => ctx.measureText(label).width / devicePixelRatio)
+  return Math.ceil(Math.max(0, ...widths) + ticks.size + gap)
 }
 
 function clock(seconds, hasSeconds = true) {
@@ -115,7 +131,7 @@ function showValues({ data, cursor: { idx } }) {
         }).join(', ')}`
 }
 
-const events = new EventSource('/api/events?as=page')
+const events = new EventSource('api/events?as=page')
 events.addEventListener('page', (event) => {
   document.body.classList.remove('stale')
   const fresh = new DOMParser().parseFromString(`<main>\n${event.data}\n</main>`, 'text/html').querySelector('main')

@@ -1,14 +1,16 @@
 /** The status page, rendered here so that it reads without JavaScript; page.js only replaces the parts that changed and draws the plot. */
 
-import { headlineOf } from '../http/headline.ts'
+import { headlineOf } from '../observe/headline.ts'
 import type { StatusAnswer } from '../observe/status.ts'
+import { alerts } from './alerts.ts'
 import { type Html, html } from './html.ts'
-import { alerts, problems } from './problems.ts'
-import { nextSteps, peek, progress } from './progress.ts'
+import { problems } from './problems.ts'
+import { completeness, nextSteps, progress } from './progress.ts'
 import { line } from './stages.ts'
-import { talkers, traffic } from './traffic.ts'
+import { owners, talkers } from './talkers.ts'
+import { traffic } from './traffic.ts'
 
-/** The whole document. */
+/** The whole document. Every address in it is relative, so that it works below a path of a reverse proxy. */
 export function page(status: StatusAnswer): string {
   const { word } = headlineOf(status)
   return html`<!doctype html>
@@ -18,11 +20,11 @@ export function page(status: StatusAnswer): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${word} · tailflux</title>
-<link rel="icon" href="/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/uplot.css">
-<link rel="stylesheet" href="/page.css">
-<script src="/uplot.js" defer></script>
-<script src="/page.js" defer></script>
+<link rel="icon" href="icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="uplot.css">
+<link rel="stylesheet" href="page.css">
+<script src="uplot.js" defer></script>
+<script src="page.js" defer></script>
 </head>
 <body>
 <header>
@@ -33,7 +35,7 @@ export function page(status: StatusAnswer): string {
 ${parts(status)}
 </main>
 <footer>
-<a href="/api/status">status as JSON</a> <a href="/health">health</a> <a href="/metrics">metrics</a>
+<a href="api/status">status as JSON</a> <a href="health">health</a> <a href="metrics">metrics</a>
 <span class="version">tailflux ${status.version}</span>
 </footer>
 </body>
@@ -53,15 +55,16 @@ ${talkers(status)}
 </div>
 <div class="stack">
 ${progress(status)}
+${completeness(status)}
 ${alerts(status)}
+${owners(status)}
 ${nextSteps(status)}
 </div>
-</div>
-${peek(status)}`
+</div>`
 }
 
 /** Only the word is a live region: a screen reader should not read out every new figure. */
 function headline(status: StatusAnswer): Html {
-  const { status: how, word, text } = headlineOf(status)
-  return html`<p id="headline" class="headline ${how}"><b role="status">${word}</b> <span>${text}</span></p>`
+  const { status: how, word, text, next } = headlineOf(status)
+  return html`<p id="headline" class="headline ${how}"><b role="status">${word}</b> <span>${text}</span>${next && html` <small>${next}</small>`}</p>`
 }

@@ -9,7 +9,8 @@ const GAPS_SHOWN = 5
 const HISTORY_SECONDS = 120
 
 export function progress(status: StatusAnswer): Html {
-  const { totals, devicesKnown, live } = status
+  const { totals, live } = status
+  const written = live.stages.find(({ stage }) => stage === 'write')?.total ?? 0
   const quarantined = totals.quarantined + totals.rejected
   return html`<section id="progress" class="card" aria-labelledby="progress-title">
 <h2 id="progress-title">Progress</h2>
@@ -18,12 +19,33 @@ export function progress(status: StatusAnswer): Html {
 <dt>Behind</dt><dd>${status.lagSeconds === null ? 'not known yet' : ageText(status.lagSeconds)}${skew(status)}</dd>
 ${history(status)}${backfill(status)}${status.passes.map(pass)}
 <dt>Gaps</dt><dd>${gaps(status)}</dd>
-<dt>Nodes</dt><dd>${live ? html`${countText(live.nodesReporting)} reported within 15 min; ` : ''}${countText(devicesKnown)} names known</dd>
-<dt>Since start</dt><dd>${countText(totals.points)} points of ${countText(totals.messages)} messages, ${bytesText(totals.bytes)} read, in ${ageText(status.uptimeSeconds)}</dd>
+<dt>Since start</dt><dd>${countText(written)} points written, from ${countText(totals.messages)} messages, ${bytesText(totals.bytes)} read, in ${ageText(status.uptimeSeconds)}</dd>
 <dt>Late records</dt><dd>${totals.late === 0 ? 'none' : html`${countText(totals.late)} messages, found by a re-read`}</dd>
 <dt>Quarantined</dt><dd>${quarantined === 0 ? 'none' : html`<span class="warning">${countText(quarantined)}</span>; see dead-letters/ for the reasons`}</dd>
 </dl>
 <p class="dim" id="now">As of ${timeText(status.now)}.</p>
+</section>`
+}
+
+/** So that zero is not taken for silence. */
+export function completeness({ rows, live, devicesKnown }: StatusAnswer): Html {
+  const { newest = null } = rows ?? {}
+  const { nodesReporting = null, gapMinutes = 0 } = live
+  const warned = (count: number, text: string) =>
+    count === 0 ? 'none' : html`<span class="warning">${countText(count)}</span> ${text}`
+  return html`<section id="completeness" class="card" aria-labelledby="completeness-title">
+<h2 id="completeness-title">Completeness</h2>
+<dl>
+<dt>Nodes</dt><dd>${nodesReporting === null ? 'none has reported yet' : `${countText(nodesReporting)} reported within 15 min`}; ${countText(devicesKnown)} names known</dd>
+${
+  newest &&
+  html`<dt>Silent</dt><dd>${newest.nodes === null || newest.nodesSilent === null ? 'not known without a device list' : html`${countText(newest.nodesSilent)} of ${countText(newest.nodes)} connected nodes reported nothing for an hour`}</dd>
+<dt>Both ends</dt><dd>${newest.edges === 0 ? 'no edges' : html`heard on ${countText(newest.edgesBoth)} of ${countText(newest.edges)} edges`} at ${newest.minute.slice(11, 16)} UTC</dd>
+<dt>Clocks off</dt><dd>${warned(newest.clockOff, 'nodes, by more than a minute')}</dd>`
+}
+<dt>Waiting</dt><dd>${rows === undefined || rows.waitingMinutes === 0 ? 'none' : `${countText(rows.waitingMinutes)} minutes have no rows yet`}</dd>
+<dt>Gaps</dt><dd>${warned(gapMinutes, 'minutes of the last day are not complete')}</dd>
+</dl>
 </section>`
 }
 
@@ -89,12 +111,4 @@ ${
 <li><code>tailflux flows</code> lists flows in a terminal, <code>tailflux check</code> checks everything and tells you what to fix.</li>
 </ul>
 </section>`
-}
-
-export function peek({ live }: StatusAnswer): Html {
-  if (live === undefined) return html`<div id="peek" hidden></div>`
-  return html`<div id="peek" class="card">
-<h2 id="peek-title">Last points written</h2>
-<pre tabindex="0" role="region" aria-labelledby="peek-title">${live.peek.length === 0 ? 'none yet' : live.peek.map((one) => html`<code>${one}</code>\n`)}</pre>
-</div>`
 }

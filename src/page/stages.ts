@@ -1,7 +1,7 @@
 /** The ingestion stages, from the API to the database. */
 import { bytesText, countText } from '../base/format.ts'
-import type { StageName, StageView } from '../live/stages.ts'
 import type { ComponentHealth } from '../observe/health.ts'
+import type { StageName, StageView } from '../observe/stages.ts'
 import type { StatusAnswer } from '../observe/status.ts'
 import { ago } from './ago.ts'
 import { type Html, html } from './html.ts'
@@ -20,7 +20,7 @@ const COMPONENT_OF: Partial<Record<StageName, ComponentHealth['component']>> = {
 }
 
 export function line(status: StatusAnswer): Html {
-  const stages = status.live?.stages ?? []
+  const { stages } = status.live
   return html`<ol id="line" class="line" aria-label="Ingestion stages">${stages.map((one) => stage(one, status))}</ol>`
 }
 

@@ -309,6 +309,7 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
       const watermarkNs = ledger.watermarkNs()
       const originNs = ledger.originNs()
       const horizonNs = horizon.standingNs()
+      const timeAfter = (ms: number) => isoOf(clock.now() + BigInt(Math.round(ms)) * MS)
       return {
         tailnet: options.tailnet,
         sink: sink.label,
@@ -326,8 +327,9 @@ export function createPipeline(options: PipelineOptions, deps: PipelineDeps): Pi
         database: {
           state: breaker.state,
           code: breaker.error?.code ?? null,
-          next: breaker.state === 'open' ? isoOf(clock.now() + BigInt(Math.round(breaker.waitMs())) * MS) : null,
+          next: breaker.state === 'open' ? timeAfter(breaker.waitMs()) : null,
         },
+        api: { next: backoff.apiWaitMs() > 0 ? timeAfter(backoff.apiWaitMs()) : null },
         clockSkewSeconds: sourceClock.skewSeconds(),
         devicesKnown: deps.devicesKnown(),
         paused: isPaused || stopping.signal.aborted,

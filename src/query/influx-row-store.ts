@@ -4,7 +4,7 @@ import { DAY, MINUTE, MS } from '../base/clock.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
-import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf } from '../rollup/row-table.ts'
+import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf, tagOf } from '../rollup/row-table.ts'
 import type { InfluxApi } from '../sink/config.ts'
 import { type Cell, identifier, literal } from '../sink/influxdb/influxql.ts'
 import type { Kind } from '../source/parse/message.ts'
@@ -48,6 +48,8 @@ const CORE_FILES_MAX = 432n
 const CORE_FILE = 10n * MINUTE
 /** Of so few rows the database computes sums slower than it shows the rows: six sums of a series cost as much as 30 to 100 of its rows (1.6.7). */
 const SUMMED_HERE_STEPS_MAX = 60n
+/** Of one minute, at most; the series budget allows so many in a day. */
+const EDGES_MAX = 100_000n
 const INTEGER_MAX = (1n << 63n) - 1n
 
 export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, deps: InfluxReaderDeps): StoredRows {
@@ -102,7 +104,8 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     const range = where(fromNs, toNs, ...conditions)
     const table: RowTable = new Map()
     const isShort = (toNs - fromNs) / stepOf(measurement) <= SUMMED_HERE_STEPS_MAX
-    if (isShort || (await hasWide(measurement, fromNs, toNs, conditions, signal))) {
+    const rows = (toNs - fromNs) / stepOf(measurement) + 1n
+    if (isShort || (await hasWide(measurement, fromNs, toNs, conditions, rows, signal))) {
       const add = (key: string, fields: readonly bigint[]) => addTo(table, new Map([[key, fields]]), shape)
       await eachRow(measurement, range, add, signal)
       return table
@@ -123,16 +126,17 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     return table
   }
 
-  /** True when sums of the range may exceed what an integer of the database holds: there they would begin again from below. */
+  /** True when sums of this many rows of the range may exceed what an integer of the database holds: there they would begin again from below. */
   async function hasWide(
     measurement: RowMeasurement,
     fromNs: bigint,
     toNs: bigint,
     conditions: readonly string[],
+    rows: bigint,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { fields, largest } = shapeOf(measurement)
-    const limit = INTEGER_MAX / ((toNs - fromNs) / stepOf(measurement) + 1n)
+    const limit = INTEGER_MAX / rows
     const wide = fields.filter((name) => name !== largest).map((name) => `${identifier(name)} > ${limit}`)
     let found = false
     const condition = where(fromNs, toNs, ...conditions, `(${wide.join(' OR ')})`)
@@ -182,6 +186,24 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
       }
       for await (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, stepOf(measurement), signal))
         await eachRow(measurement, where(pieceFromNs, pieceToNs, ...conditions), put, signal)
+    },
+
+    async kinds(fromNs, toNs, each, signal) {
+      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE)) {
+        const range = where(pieceFromNs, pieceToNs)
+        if (await hasWide('tailnet_edge', pieceFromNs, pieceToNs, [], EDGES_MAX, signal)) {
+          const put = (key: string, [tx, rx]: readonly bigint[], timeNs: bigint) =>
+            each(timeNs, tagOf(key, 'kind'), Number(tx) + Number(rx))
+          await eachRow('tailnet_edge', range, put, signal)
+          continue
+        }
+        await reader.rows(
+          `SELECT sum("tx_bytes") AS "tx", sum("rx_bytes") AS "rx" FROM ${reader.from('tailnet_edge')} ${range} GROUP BY time(1m), "kind" fill(none)`,
+          ['time', 'kind', 'tx', 'rx'],
+          ([time, kind, tx, rx]) => each(integerOf(time), textOf(kind), Number(integerOf(tx)) + Number(integerOf(rx))),
+          signal,
+        )
+      }
     },
 
     async summed(measurement, fromNs, toNs, signal, filter = []) {

@@ -54,6 +54,9 @@ export function rowsOfNames(
     async rows(measurement, fromNs, toNs, each, signal) {
       for (const store of storesIn(fromNs, toNs)) await store.rows(measurement, fromNs, toNs, each, signal)
     },
+    async kinds(fromNs, toNs, each, signal) {
+      for (const store of storesIn(fromNs, toNs)) await store.kinds(fromNs, toNs, each, signal)
+    },
     summed: (measurement, fromNs, toNs, signal) =>
       tables(storesIn(fromNs, toNs), (one) => one.summed(measurement, fromNs, toNs, signal)),
     reporting: (fromNs, toNs, signal) => sets(storesIn(fromNs, toNs), (one) => one.reporting(fromNs, toNs, signal)),

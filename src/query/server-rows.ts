@@ -19,6 +19,7 @@ export function createServerRows(influx: StoredRows, victoria: StoredRows): Stor
     standing: async (measurement, timeNs, signal) => (await server(signal)).standing(measurement, timeNs, signal),
     rows: async (measurement, fromNs, toNs, each, signal, filter) =>
       (await server(signal)).rows(measurement, fromNs, toNs, each, signal, filter),
+    kinds: async (fromNs, toNs, each, signal) => (await server(signal)).kinds(fromNs, toNs, each, signal),
     summed: async (measurement, fromNs, toNs, signal, filter) =>
       (await server(signal)).summed(measurement, fromNs, toNs, signal, filter),
     reporting: async (fromNs, toNs, signal) => (await server(signal)).reporting(fromNs, toNs, signal),

@@ -114,6 +114,14 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       await eachRow(measurement, fromNs, toNs, put, signal, filter)
     },
 
+    async kinds(fromNs, toNs, take, signal) {
+      const put = ({ ns, fields }: StoredPoint, tags: Tags) => {
+        const values = fieldsOf(fields)
+        take(ns, tags.get('kind') ?? '', Number(integerIn(values, 'tx_bytes')) + Number(integerIn(values, 'rx_bytes')))
+      }
+      await eachBefore('tailnet_edge', fromNs, toNs, put, signal)
+    },
+
     async summed(measurement, fromNs, toNs, signal, filter) {
       const shape = shapeOf(measurement)
       const table: RowTable = new Map()

@@ -170,6 +170,12 @@ export function createVictoriaRowStore(
       }
       await eachRow(measurement, [fromNs, toNs], take, signal, filter)
     },
+    async kinds(fromNs, toNs, each, signal) {
+      const what = { measurement: 'tailnet_edge', fields: ['tx_bytes', 'rx_bytes'] }
+      const take = ({ kind = '' }: Labels, _field: string, ms: number, bytes: number) =>
+        each(BigInt(ms) * MS, kind, bytes)
+      await samples(what, [fromNs, toNs], take, signal)
+    },
     async summed(measurement, fromNs, toNs, signal, filter) {
       const shape = shapeOf(measurement)
       const table: RowTable = new Map()

@@ -36,6 +36,13 @@ export interface RowStore extends DeviceStore {
   rows(measurement: RowMeasurement, fromNs: bigint, toNs: bigint, each: TakeRow, signal: AbortSignal): Promise<void>
   /** Rows of a range, summed by series (of `reporters` and `peers` the largest); rows of zeros left out. */
   summed(measurement: RowMeasurement, fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<RowTable>
+  /** Bytes of `tailnet_edge` by minute and kind, both directions together: calls `each` once or more for each of them, in any order; they add up. */
+  kinds(
+    fromNs: bigint,
+    toNs: bigint,
+    each: (minuteNs: bigint, kind: string, bytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<void>
   /** By minute (its begin, ns): the ids of nodes with a row of `tailnet_node` that counts anything. */
   reporting(fromNs: bigint, toNs: bigint, signal: AbortSignal): Promise<ReadonlyMap<bigint, ReadonlySet<string>>>
   /** For each of these addresses: the nodes that wrote it as `src` of a virtual raw point in the range. */

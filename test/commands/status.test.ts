@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { statusText } from '../../src/commands/status.ts'
-import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
-import { createLive } from '../../src/live/live.ts'
 import type { StatusAnswer } from '../../src/observe/status.ts'
 import { runCli } from '../helpers/cli.ts'
-import { createFakeClock } from '../helpers/fake-clock.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
-import { someStatus } from '../http/serve.ts'
+import { someStatus, someTraffic } from '../http/serve.ts'
 
 const answer: StatusAnswer = {
   ...someStatus,
@@ -19,7 +16,7 @@ const answer: StatusAnswer = {
   uptimeSeconds: 3_600,
   nextPoll: '2026-11-02T12:00:50.000Z',
   health: { status: 'ok', components: [] },
-  live: createLive({ clock: createFakeClock(), random: () => 0.5, names: NO_NODE_NAMES }).view(),
+  live: { ...someStatus.live, ...someTraffic },
 }
 
 test('the headline first, then the stages, the progress and the traffic', () => {
@@ -32,7 +29,9 @@ test('the headline first, then the stages, the progress and the traffic', () => 
     /^Tailscale API .*no success yet$/m,
     /^complete up to {2}2026-11-02 12:00:00 UTC$/m,
     /^gaps +none$/m,
-    /^traffic now +virtual 0 bps/m,
+    /^traffic now +virtual 2.0 kbps/m,
+    /^top talkers, last hour\n +15.0 kB {2}virtual {2}direct {3}laptop → db$/m,
+    /^top owners, last hour\n +15.0 kB {2}virtual {11}alice@example.com → tag:db$/m,
   ])
     assert.match(text, line)
 })
@@ -42,6 +41,16 @@ test('trouble is in the first words, in colour where there is any', () => {
   assert.match(statusText({ ...answer, health }, false), /\nError The key has ended; make a new one\.\n/)
   assert.match(statusText({ ...answer, health }, true), /\u001b\[1;31mError\u001b\[0m The key/)
   assert.match(statusText({ ...answer, health, paused: true }, false), /\nPaused Reading is paused/)
+})
+
+test('while something is tried again, when', () => {
+  const component = { component: 'sink', status: 'error', since: answer.now } as const
+  const health = { status: 'error', text: 'The database is away; start it.', components: [component] } as const
+  const database = { state: 'open', code: 'db_unreachable', next: '2026-11-02T12:01:18.000Z' } as const
+  assert.match(
+    statusText({ ...answer, health, database }, false),
+    /\nError The database is away; start it\. \(next try in 40 s\)\n/,
+  )
 })
 
 test('names cannot move the cursor or turn text about', () => {

@@ -9,13 +9,11 @@ import { Ajv } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { createGenerator } from 'ts-json-schema-generator'
 import { documentedApp, openapi } from '../../config/openapi.ts'
-import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
-import { createLive } from '../../src/live/live.ts'
 import type { ServiceStatus } from '../../src/observe/status.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
-import { bearer, readEvent, serve, someStatus, TOKEN } from './serve.ts'
+import { bearer, readEvent, serve, someStatus, someTraffic, TOKEN } from './serve.ts'
 import { startWholeService } from './whole-service.ts'
 
 interface Operation {
@@ -113,7 +111,13 @@ test('the whole service answers every route as it says, and as it says without a
   })
   await eventually('everything that a status may have', () => {
     const { alerts = [], live, alerting, lastWindow, lastTick } = service.status()
-    return alerts.length > 0 && live !== undefined && alerting !== undefined && lastWindow !== null && lastTick !== null
+    return (
+      alerts.length > 0 &&
+      live.talkers !== undefined &&
+      alerting !== undefined &&
+      lastWindow !== null &&
+      lastTick !== null
+    )
   })
 
   const asked = async (path: string, method: string, operation: Operation, init: RequestInit, codes: RegExp) => {
@@ -153,10 +157,9 @@ test('the whole service answers every route as it says, and as it says without a
 
 test('what a component tells arrives whole, in every answer', async (t) => {
   const clock = createFakeClock()
-  const live = createLive({ clock, random: () => 0.5, names: NO_NODE_NAMES }).view()
   const full: ServiceStatus = {
     ...someStatus,
-    live,
+    live: { ...someStatus.live, ...someTraffic },
     lastWindow: { from: 'a', to: 'b', queue: 'fresh', pass: 1, points: 2, durationMs: 3 },
     lastTick: { result: 'caught_up', at: 'c' },
     passes: [{ pass: 2, ageSeconds: 900, due: 1, waiting: 4 }],

@@ -1,13 +1,19 @@
 /** A running server with everything around it made up, for the tests of http/. */
 import type { TestContext } from 'node:test'
-import { systemClock } from '../../src/base/clock.ts'
+import { MINUTE, systemClock } from '../../src/base/clock.ts'
 import type { HttpDeps } from '../../src/http/app.ts'
 import type { HttpConfig } from '../../src/http/config.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { createHealth } from '../../src/observe/health.ts'
+import { createStages } from '../../src/observe/stages.ts'
 import type { ServiceStatus } from '../../src/observe/status.ts'
+import { createTraffic, type Traffic, type TrafficView } from '../../src/observe/traffic/traffic.ts'
+import type { EdgeRow } from '../../src/rollup/row.ts'
 import { fixedSecret } from '../../src/secrets/secret.ts'
+import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
+import { createMemoryUnsettled } from '../helpers/memory-unsettled.ts'
 import { silentLog } from '../helpers/silent.ts'
+import { createMemoryDatabase } from '../rollup/memory-database.ts'
 
 export const TOKEN = 'canary-http-token-0123456789'
 
@@ -40,12 +46,48 @@ export const someStatus: ServiceStatus = {
   lastWindow: null,
   lastTick: null,
   database: { state: 'closed', code: null, next: null },
+  api: { next: null },
+  live: {
+    stages: createStages(systemClock)
+      .view()
+      .map((one) => ({ ...one, perSecond: 12_400 })),
+  },
   devicesKnown: 7,
   clockSkewSeconds: 0.1,
   paused: false,
   demo: false,
   nextPoll: null,
   backfill: null,
+}
+
+/** As much as a minute says. */
+export const someTraffic: TrafficView = viewOf((traffic) => {
+  const [src, dst] = [
+    { id: 'n1CNTRL', name: 'laptop', owner: 'alice@example.com', isNode: true },
+    { id: 'n2CNTRL', name: 'db', owner: 'tag:db', isNode: true },
+  ]
+  const counters = { txBytes: 10_000, rxBytes: 5_000, txPkts: 10, rxPkts: 5, flows: 1, reporters: 2 }
+  traffic.minute({
+    startNs: NOON_NS - MINUTE,
+    eachEdge(visit) {
+      const edge = { proto: 'tcp', port: '5432', path: 'none', src, dst, ...counters } as unknown as EdgeRow
+      visit({ ...edge, kind: 'virtual' })
+      visit({ ...edge, kind: 'physical', path: 'direct' })
+    },
+    eachNode: () => undefined,
+    hasGap: false,
+  })
+})
+
+function viewOf(tell: (traffic: Traffic) => void): TrafficView {
+  const traffic = createTraffic({
+    store: createMemoryDatabase(),
+    ledger: { settled: () => [], gaps: () => [], unsettled: createMemoryUnsettled() },
+    clock: createFakeClock(),
+    onBroken: () => undefined,
+  })
+  tell(traffic)
+  return traffic.view()
 }
 
 /** For tests that do not look at what failed. */

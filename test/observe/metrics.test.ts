@@ -53,7 +53,7 @@ test('before anything happened counters are 0, and gauges that would lie are abs
 })
 
 test('whatever the components tell shows up', async (t) => {
-  const { source, sink, pipeline, live, read } = made(t)
+  const { source, sink, pipeline, page, read } = made(t)
   source.request('logging/network', '429', 1_500)
   source.bytes(1_000)
   source.clockSkew(-0.5)
@@ -77,8 +77,8 @@ test('whatever the components tell shows up', async (t) => {
   pipeline.stateRecovered()
   pipeline.devicesKnown(50)
   pipeline.inFlight(2)
-  live.nodesReporting(7)
-  live.series(4_613)
+  page.nodesReporting(7)
+  page.series(4_613)
   const values = await read()
   const noon = Number(NOON_NS / 1_000_000_000n)
   const wanted: Record<string, number> = {

@@ -8,6 +8,7 @@ import { startWholeService } from '../http/whole-service.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { look, startBrowser } from './browser.ts'
+import { proxyBelow } from './proxy.ts'
 
 const skip = await missing('chromium')
 /** Where pictures go, for those who want to look at them. */
@@ -37,13 +38,14 @@ test('the page lives: figures move, the plot is drawn, nothing is asked of other
   await until(`document.querySelector('#progress time').getAttribute('datetime') !== '${watermark}'`)
   assert.equal(await page.locator('#plot canvas').count(), 1)
   await until(`document.querySelectorAll('#talkers tbody tr').length === 10`)
-  await until(`document.querySelectorAll('#peek code').length > 10`)
+  await until(`document.querySelectorAll('#owners tbody tr').length > 3`)
   assert.equal(await page.title(), 'OK · tailflux')
 
   // The plot shows the values under the pointer.
+  await until(`JSON.parse(document.getElementById('plot').dataset.series).virtual.at(-4) !== null`)
   const plot = await page.locator('#plot .u-over').boundingBox()
   assert.ok(plot !== null)
-  await page.mouse.move(plot.x + plot.width * 0.9, plot.y + plot.height / 2)
+  await page.mouse.move(plot.x + plot.width * (284 / 287), plot.y + plot.height / 2)
   await until(`/UTC: virtual .*bps/.test(document.getElementById('traffic-at').textContent)`)
 
   for (const scheme of ['light', 'dark'] as const) {
@@ -62,19 +64,19 @@ test('what has the focus keeps it while figures change, and everything is reache
   const { url } = await startWholeService(t)
   const { page, headline, until, faults } = await look(browser, url)
   await headline(/^OK/)
-  await page.locator('#peek pre').focus()
-  const peek = await page.locator('#peek code').first().textContent()
-  await until(`document.querySelector('#peek code').textContent !== ${JSON.stringify(peek)}`)
-  assert.equal(await page.evaluate('document.activeElement.tagName'), 'PRE')
+  await page.locator('footer a').first().focus()
+  const now = await page.locator('#now').textContent()
+  await until(`document.getElementById('now').textContent !== ${JSON.stringify(now)}`)
+  assert.equal(await page.evaluate(`document.activeElement.getAttribute('href')`), 'api/status')
   await page.keyboard.press('Tab')
-  assert.equal(await page.evaluate(`document.activeElement.getAttribute('href')`), '/api/status')
+  assert.equal(await page.evaluate(`document.activeElement.getAttribute('href')`), 'health')
   assert.deepEqual(faults, [])
 })
 
 test('without JavaScript everything is there but the plot', { skip }, async (t) => {
   const { url, service } = await startWholeService(t)
   const { page, faults } = await look(browser, url, { javaScript: false })
-  while ((service.status().live?.peek.length ?? 0) === 0 || service.status().lagSeconds === null)
+  while ((service.status().live.talkers?.top.length ?? 0) <= 3 || service.status().lagSeconds === null)
     await new Promise(setImmediate)
   await page.reload()
   assert.match((await page.locator('#headline').textContent()) ?? '', /^OK /)
@@ -96,6 +98,7 @@ test('an API that refuses is shown with the fix, and forgotten when it works aga
   api.setFault({ kind: 'status', status: 401 })
   const text = await headline(/^Error/)
   assert.match(text, /401 .*the API key is wrong, revoked or expired.*create a new one in the admin console/)
+  await headline(/next try in \d+ s$/)
   await page.waitForSelector('.stage.error')
   assert.match((await page.locator('.stage.error .fault').textContent()) ?? '', /ago: Tailscale answered 401/)
   assert.match((await page.locator('#problems').textContent()) ?? '', /Tailscale API: Error.*api_unauthorized/s)
@@ -116,6 +119,7 @@ test('a database that stops, and comes back', { skip: skip || (await missing('in
   await influxd.kill()
   const text = await headline(/^Warning/)
   assert.match(text, /cannot be reached \(ECONN(REFUSED|RESET)\)\. Check that it runs and that INFLUX_URL is right/)
+  await headline(/next try in \d+ s$/)
   assert.deepEqual(await violations(), [])
   await picture(page, 'database-down')
   await influxd.start()
@@ -139,13 +143,74 @@ test('hostile names stay text, on every part of the page', { skip }, async (t) =
   assert.deepEqual(faults, [])
 })
 
+test('a quiet tailnet is a line of zeros, not a hole', { skip }, async (t) => {
+  const { url } = await startWholeService(t, { tailnet: { activity: 0 } })
+  const { page, headline, until, violations, faults } = await look(browser, url)
+  await headline(/^OK \d+ s behind, \d+ points\/min/)
+  await until(`document.querySelector('#traffic tbody .number').textContent === '0 bps'`)
+  await until(`JSON.parse(document.getElementById('plot').dataset.series).exit.includes(0)`)
+  assert.match((await page.locator('#talkers').textContent()) ?? '', /No traffic/)
+  const known = await page.evaluate(
+    `JSON.parse(document.getElementById('plot').dataset.series).virtual.filter((value) => value !== null)`,
+  )
+  // Twenty minutes were read; of the last two more may come.
+  assert.ok((known as number[]).length >= 3, String(known))
+  assert.ok((known as number[]).every((value) => value === 0))
+  assert.deepEqual(await violations(), [])
+  await picture(page, 'quiet')
+  assert.deepEqual(faults, [])
+})
+
+test('below a path of a reverse proxy everything is found and lives', { skip }, async (t) => {
+  const service = await startWholeService(t)
+  const { url, others } = await proxyBelow(t, '/tools/tailflux', service.url)
+  const { page, headline, until, violations, faults } = await look(browser, url)
+  await headline(/^OK/)
+  const now = await page.locator('#now').textContent()
+  await until(`document.getElementById('now').textContent !== ${JSON.stringify(now)}`)
+  await until(`document.querySelectorAll('#talkers tbody tr').length > 3`)
+  assert.equal(await page.locator('#plot canvas').count(), 1)
+  for (const link of ['status as JSON', 'health', 'metrics']) {
+    await page.getByText(link, { exact: true }).click()
+    assert.match(page.url(), new RegExp(`^${url}.`))
+    await page.goBack()
+    await headline(/^OK/)
+  }
+  assert.deepEqual(await violations(), [])
+  assert.deepEqual(others, [])
+  assert.deepEqual(faults, [])
+})
+
+test('labels of the plot are whole, however large the font is', { skip }, async (t) => {
+  const { url } = await startWholeService(t)
+  const { page, until, faults } = await look(browser, url)
+  await until(`document.querySelectorAll('#talkers tbody tr').length > 3`)
+  for (const font of ['15px serif', '15px monospace', '28px sans-serif', '40px monospace']) {
+    const room = (await page.evaluate(`(async () => {
+      document.body.style.font = '${font}'
+      draw(true)
+      await new Promise(requestAnimationFrame)
+      const [, axis] = plot.axes
+      const labels = axis._values.filter((text) => text !== null && text !== '')
+      plot.ctx.font = axis.font[0]
+      const widest = Math.max(...labels.map((text) => plot.ctx.measureText(text).width / devicePixelRatio))
+      return { labels: labels.length, px: Number.parseFloat(axis.font[0]), rest: axis._size - axis.ticks.size - axis.gap - widest }
+    })()`)) as { labels: number; px: number; rest: number }
+    assert.ok(room.labels > 0 && room.px >= 12 && room.rest >= 0, `${font}: ${JSON.stringify(room)}`)
+    await picture(page, `font-${font.replace(' ', '-')}`)
+  }
+  assert.deepEqual(faults, [])
+})
+
 test('alerts, a backfill and a pause are shown', { skip }, async (t) => {
   const { url, service } = await startWholeService(t, {
     env: { TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m, severity: critical }]' },
   })
   const { page, headline, until, violations, faults } = await look(browser, url)
   await headline(/^OK/)
-  await until(`/firing.*busy.*critical/s.test(document.getElementById('alerts').textContent)`)
+  await until(
+    `/firing.*busy.*critical.*RuleStateLast value.*busy.*firing/s.test(document.getElementById('alerts').textContent)`,
+  )
   const nowNs = BigInt(Date.now()) * 1_000_000n
   service.pipeline.backfill({ fromNs: nowNs - 7_200_000_000_000n, toNs: nowNs - 3_600_000_000_000n }, false)
   await until(`/Backfill/.test(document.getElementById('progress').textContent)`)

@@ -54,6 +54,7 @@ const nothing: StoredRows = {
   rawPoints: async () => undefined,
   standing: async () => new Map(),
   rows: async () => undefined,
+  kinds: async () => undefined,
   summed: async () => new Map(),
   reporting: async () => new Map(),
   usersOf: async () => new Map(),

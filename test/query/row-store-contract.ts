@@ -289,6 +289,36 @@ export function rowStoreContract(
     assert.deepEqual(sorted(foundNodes), sorted(times.flatMap((timeNs) => nodes.map((one) => ({ timeNs, ...one })))))
   })
 
+  contract('bytes by minute and kind, both directions together, also beyond what an integer holds', async (world) => {
+    const kindsOf = async (fromNs: bigint, toNs: bigint) => {
+      const found = new Map<string, number>()
+      const add = (timeNs: bigint, kind: string, bytes: number) => {
+        const key = `${kind} ${timeNs - DAY_NS}`
+        found.set(key, (found.get(key) ?? 0) + bytes)
+      }
+      await world.store.kinds(fromNs, toNs, add, signal)
+      return Object.fromEntries([...found].filter(([, bytes]) => bytes > 0))
+    }
+    const rows = [
+      edge({ txBytes: 1_000n, rxBytes: 20n }),
+      edge({ port: '22', txBytes: 300n, rxBytes: 0n }),
+      edge({ port: '23', ...ZEROS, reporters: 0 }),
+      edge({ kind: 'exit', txBytes: 7n, rxBytes: 0n }),
+    ]
+    await world.write(
+      [-MINUTE, 0n, MINUTE, HOUR]
+        .map((after) => linesOf('tailnet_edge', edgeTable(TAILNET, rows), EDGE, DAY_NS + after))
+        .join('') + linesOf('tailnet_edge', edgeTable('other', rows), EDGE, DAY_NS),
+    )
+    const expected = { 'virtual 0': 1_320, 'exit 0': 7, [`virtual ${MINUTE}`]: 1_320, [`exit ${MINUTE}`]: 7 }
+    assert.deepEqual(await kindsOf(DAY_NS, DAY_NS + HOUR), expected)
+    const wides = Array.from({ length: 3 }, (_, i) => edge({ port: `${100 + i}`, txBytes: wide, rxBytes: 0n }))
+    await world.write(linesOf('tailnet_edge', edgeTable(TAILNET, wides), EDGE, DAY_NS))
+    const { 'virtual 0': sum, ...others } = await kindsOf(DAY_NS, DAY_NS + HOUR)
+    assert.ok(Math.abs(sum! / (3 * Number(wide)) - 1) < 1e-9, `${sum}`)
+    assert.deepEqual(others, { 'exit 0': 7, [`virtual ${MINUTE}`]: 1_320, [`exit ${MINUTE}`]: 7 })
+  })
+
   contract('sums of a range by series, without rows of zeros', async ({ store, write }) => {
     const minutes = Array.from({ length: 60 }, (_, i) =>
       edgeTable(TAILNET, [

@@ -110,13 +110,13 @@ function keyOf(
   return [hourNs, kind, proto, port, path, src, dst].join(' ')
 }
 
-function* rowsOf(
+export function* rowsOf(
   { nodes }: Tailnet,
   minutes: ReadonlyMap<number, readonly TruthPoint[]>,
   fromNs: bigint,
   toNs: bigint,
   lookBackMinutes: number,
-): Generator<{ readonly hourNs: bigint; readonly row: EdgeRow }> {
+): Generator<{ readonly hourNs: bigint; readonly minuteNs: bigint; readonly row: EdgeRow }> {
   const owners = new Map(nodes.flatMap(({ nodeId, v4, v6 }) => [v4, v6].map(({ text }) => [text, nodeId])))
   const directory: DirectoryView = {
     nodeOf: (address) => owners.get(address),
@@ -137,7 +137,7 @@ function* rowsOf(
     })
     for (const { node } of rows.nodes) reported.set(node.id, minute)
     if (minuteNs < fromNs || minuteNs >= toNs) continue
-    for (const row of rows.edges) yield { hourNs: minuteNs - (minuteNs % HOUR), row }
+    for (const row of rows.edges) yield { hourNs: minuteNs - (minuteNs % HOUR), minuteNs, row }
   }
 }
 

@@ -91,6 +91,12 @@ export function createMemoryDatabase(): MemoryDatabase {
         if (timeNs >= fromNs && timeNs < toNs)
           for (const [key, fields] of table) if (exists(fields)) each(timeNs, key, fields)
     },
+    async kinds(fromNs, toNs, each) {
+      database.onRequest('kinds')
+      for (const [timeNs, table] of tables.get('tailnet_edge') ?? [])
+        if (timeNs >= fromNs && timeNs < toNs)
+          for (const [key, [tx, rx]] of table) each(timeNs, tagOf(key, 'kind'), Number(tx) + Number(rx))
+    },
     async summed(measurement, fromNs, toNs) {
       database.onRequest('summed')
       const sum: RowTable = new Map()

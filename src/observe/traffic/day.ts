@@ -89,14 +89,14 @@ export function createDay(): Day {
         const isQuiet = (has & HAS_ROWS) === 0 && (has & COVERED) !== 0 && isRead(first + index)
         known[index] = (has & HAS_ROWS) !== 0 || isQuiet ? 1 : 0
       }
-      const valueOf = (index: number, kind: number) => bytes[((first + index) % DAY_MINUTES) * KINDS.length + kind]!
+      const bytesAt = (index: number, kind: number) => bytes[((first + index) % DAY_MINUTES) * KINDS.length + kind]!
       const all = KINDS.map((name, kind) => {
         const sums = new Float64Array(BUCKETS)
         const counts = new Uint8Array(BUCKETS)
         let [now, peak, total]: [number | null, number | null, number] = [null, null, 0]
         for (let index = 0; index < DAY_MINUTES; index += 1) {
           if (known[index] === 0) continue
-          const value = valueOf(index, kind)
+          const value = bytesAt(index, kind)
           const bucket = Math.floor(index / BUCKET_MINUTES)
           sums[bucket]! += value
           counts[bucket]! += 1

@@ -1,4 +1,6 @@
 /** Who talks most with whom in the last hour, by name and by owner: from edges, so each byte counts once. */
+import { MINUTE } from '../../base/clock.ts'
+import { isoOf } from '../../base/format.ts'
 import type { EdgeRow } from '../../rollup/row.ts'
 import type { Kind } from '../../source/parse/message.ts'
 import { addTo, createWindowSums, largestFirst, type Sum, type WindowSums } from './window-sums.ts'
@@ -17,6 +19,8 @@ export interface Talker {
 
 export interface TalkersView {
   readonly spanMinutes: number
+  /** End of the hour, RFC 3339 (the nodes' clocks). */
+  readonly to: string
   /** By name. */
   readonly top: readonly Talker[]
   readonly owners: readonly Talker[]
@@ -36,6 +40,7 @@ export interface MinuteOfTalkers {
 
 export interface Talkers {
   set(minute: number, says: MinuteOfTalkers): void
+  forgetBefore(minute: number): void
   /** Of the hour that ends with this minute, which itself is not in it. */
   view(endMinute: number): TalkersView
 }
@@ -66,6 +71,10 @@ function addPair(sums: Map<string, Sum>, what: string, src: string, dst: string,
 export function createTalkers(): Talkers {
   const [names, owners, paths] = [createWindowSums(), createWindowSums(), createWindowSums()]
 
+  function forgetBefore(minute: number): void {
+    for (const sums of [names, owners, paths]) sums.forgetBefore(minute)
+  }
+
   /** The paths between the names of the top ones, as bytes by path. */
   function pathsOf(top: readonly Omit<Talker, 'path'>[]): ReadonlyMap<string, Map<string, number>> {
     const found = new Map(top.map(({ one, other }) => [pairKey(one, other), new Map<string, number>()]))
@@ -83,8 +92,9 @@ export function createTalkers(): Talkers {
       owners.set(minute, says.owners)
       paths.set(minute, says.paths)
     },
+    forgetBefore,
     view(endMinute) {
-      for (const sums of [names, owners, paths]) sums.forgetBefore(endMinute - SPAN_MINUTES)
+      forgetBefore(endMinute - SPAN_MINUTES)
       const top = topOf(names)
       const known = pathsOf(top)
       const unnamedBytes = names.others.tx + names.others.rx
@@ -92,6 +102,7 @@ export function createTalkers(): Talkers {
       for (const [, { tx, rx }] of names.entries()) totalBytes += tx + rx
       return {
         spanMinutes: SPAN_MINUTES,
+        to: isoOf(BigInt(endMinute) * MINUTE),
         top: top.map((one) => ({ ...one, path: pathText(known.get(pairKey(one.one, one.other))) })),
         owners: topOf(owners).map((one) => ({ ...one, path: null })),
         totalBytes,

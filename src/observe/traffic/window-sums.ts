@@ -78,7 +78,10 @@ export function createWindowSums(keysMax = KEYS_MAX, minuteKeysMax = MINUTE_KEYS
       const isTooMuch = sums.size > minuteKeysMax
       const sorted = isTooMuch ? [...sums].toSorted(([, one], [, other]) => largestFirst(one, other)) : [...sums]
       const added: Minute = {
-        entries: sorted.slice(0, minuteKeysMax).map(([key]) => entryOf(key)).concat(isTooMuch ? [others] : []),
+        entries: sorted
+          .slice(0, minuteKeysMax)
+          .map(([key]) => entryOf(key))
+          .concat(isTooMuch ? [others] : []),
         tx: new Float64Array(Math.min(sums.size, minuteKeysMax + 1)),
         rx: new Float64Array(Math.min(sums.size, minuteKeysMax + 1)),
       }

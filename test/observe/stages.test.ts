@@ -1,41 +1,41 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
-import { NO_NODE_NAMES } from '../../src/directory/node-names.ts'
-import { createEta } from '../../src/live/eta.ts'
-import { createLive } from '../../src/live/live.ts'
-import { createStage } from '../../src/live/stages.ts'
+import { createEta } from '../../src/observe/eta.ts'
 import type { HealthReport } from '../../src/observe/health.ts'
 import type { Metrics } from '../../src/observe/metrics.ts'
 import { createReports } from '../../src/observe/reports.ts'
+import { createStages } from '../../src/observe/stages.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 
-test('rates are those of the last minute, or since the start when that is shorter', async () => {
+test('rates are those of the last minute, or since the start when that is shorter; totals go on', async () => {
   const clock = createFakeClock()
-  const stage = createStage('write', clock, true)
-  stage.add(100, 1_000)
+  const { reports, view } = createStages(clock)
+  const write = () => view().find(({ stage }) => stage === 'write')
+  reports.written(100, 1_000)
   await clock.advance(10_000)
-  assert.equal(stage.view().perSecond, 10)
-  assert.equal(stage.view().bytesPerSecond, 100)
+  assert.equal(write()?.perSecond, 10)
+  assert.equal(write()?.bytesPerSecond, 100)
   await clock.advance(40_000)
-  stage.add(400)
-  assert.equal(stage.view().perSecond, 10)
+  reports.written(400, 0)
+  assert.equal(write()?.perSecond, 10)
   await clock.advance(200_000)
-  assert.equal(stage.view().perSecond, 0)
+  assert.equal(write()?.perSecond, 0)
+  assert.equal(write()?.total, 500)
 })
 
 test('durations: the middle and the slow end of the last ones', () => {
-  const stage = createStage('api', createFakeClock(), false)
-  assert.equal(stage.view().durationMs, null)
-  for (let ms = 1; ms <= 200; ms += 1) stage.took(ms)
-  const { durationMs } = stage.view()
-  assert.deepEqual(durationMs, { p50: 169, p95: 197 })
-  assert.equal(stage.view().bytesPerSecond, null)
+  const { reports, view } = createStages(createFakeClock())
+  const [api, , aggregate] = view()
+  assert.equal(api?.durationMs, null)
+  for (let ms = 1; ms <= 200; ms += 1) reports.apiAnswered('200', ms)
+  assert.deepEqual(view()[0]?.durationMs, { p50: 169, p95: 197 })
+  assert.equal(aggregate?.bytesPerSecond, null)
 })
 
 test('the stages hear what the components tell, and the components are heard all the same', async () => {
   const clock = createFakeClock()
-  const live = createLive({ clock, random: () => 0.5, names: NO_NODE_NAMES })
+  const stages = createStages(clock)
   const told = {
     source: { ...methods(['request', 'bytes', 'clockSkew']) },
     sink: { ...methods(['request', 'written', 'rejected', 'retried']) },
@@ -43,8 +43,9 @@ test('the stages hear what the components tell, and the components are heard all
     health: { ...methods(['set']) },
   }
   const heard = createReports({
-    page: { use: (look) => look(live) },
-    metrics: { ...told, alerts: {}, live: {} } as unknown as Metrics,
+    stages,
+    measured: () => ({ nodesReporting: null, series: undefined }),
+    metrics: { ...told, alerts: {}, page: {} } as unknown as Metrics,
     health: told.health as unknown as HealthReport,
     observers: { guard: (_name, _part, given) => given },
   })
@@ -55,6 +56,7 @@ test('the stages hear what the components tell, and the components are heard all
   heard.sink.written(30, 3_000)
   heard.sink.rejected(2, 'expired')
   heard.pipeline.quarantined('bad_time', 3)
+  heard.pipeline.windowDone(1, { messages: 7, entries: 20, points: 15, bytes: 900, durationMs: 250 })
   heard.health.set('source', 'error', 'api_unauthorized', 'The key has ended; make a new one.')
   heard.health.set('names', 'warning', 'api_forbidden', 'No names.')
   heard.health.set('sink', 'ok')
@@ -62,17 +64,18 @@ test('the stages hear what the components tell, and the components are heard all
     new CollectorError('It cannot be reached.', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' }),
   )
   heard.sink.written(1, 10)
-  const [api, cut, fold, write] = live.view().stages
+  const [api, cut, fold, write] = stages.view()
   assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
   assert.deepEqual(api?.durationMs, { p50: 12, p95: 12 })
   assert.equal(api?.lastError?.text, 'The key has ended; make a new one.')
+  assert.deepEqual([cut?.total, fold?.total, write?.total], [7, 15, 31])
   assert.match(cut?.lastError?.text ?? '', /3 quarantined \(bad_time\)/)
   assert.equal(fold?.lastError, null)
   assert.equal(write?.lastError?.text, 'It cannot be reached.')
   assert.equal(write?.perSecond, 31)
   assert.deepEqual(
     Object.values(told).map((component) => Object.values(component).reduce((sum, method) => sum + method.calls, 0)),
-    [3, 4, 1, 3],
+    [3, 4, 2, 3],
   )
 })
 

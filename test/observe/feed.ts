@@ -1,4 +1,4 @@
-/** Messages of a simulated tailnet through the real reader and flattener into a live view, window by window, as the line does it. */
+/** Messages of a simulated tailnet through the real reader and flattener into an observer, window by window, as the line does it. */
 
 import type { Points } from '../../src/flatten/points.ts'
 import type { Observer } from '../../src/observers/observers.ts'
