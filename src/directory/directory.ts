@@ -1,5 +1,5 @@
 /** Who a node is: name, owner, OS and addresses, from the device list of the API and from what messages say, each with the minute from which it is
- * valid. Labels of derived rows come from here, as of their minute; alerts and the live view ask for the names of now.
+ * valid. Labels of derived rows come from here, as of their minute; alerts ask for the names of now.
  *
  *   device list, messages -> history (memory) -> state file (newest entries) and tailnet_device (every change)
  *

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
 
-export const STAGES = ['api', 'parse', 'aggregate', 'write'] as const
+const STAGES = ['api', 'parse', 'aggregate', 'write'] as const
 export type StageName = (typeof STAGES)[number]
 
 export interface StageView {
@@ -28,7 +28,7 @@ interface Stage {
 }
 
 /** What happens on the line. */
-export interface StageReports {
+interface StageReports {
   apiAnswered(code: string, durationMs: number): void
   apiBytes(count: number): void
   windowDone(amounts: { readonly messages: number; readonly points: number; readonly bytes: number }): void

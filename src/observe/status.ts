@@ -28,7 +28,7 @@ export interface ServiceStatus extends Omit<PipelineStatus, 'backfill'> {
 }
 
 /** How each stage of the line is doing; and traffic of final minutes, which is absent while its reader restarts. */
-export interface LiveView extends Partial<TrafficView> {
+interface LiveView extends Partial<TrafficView> {
   readonly stages: readonly StageView[]
 }
 

@@ -34,7 +34,7 @@ const CALM_MS = 60_000
 const OFF: Record<ObserverName, string> = {
   rollup: 'rows of tailnet_edge and tailnet_node are not written',
   alerts: 'alerts are off: no rule is evaluated and no notification is sent',
-  page: 'the status page is incomplete: its live view, or the requested page, is missing',
+  page: 'the status page is incomplete: its traffic, or the requested page, is missing',
   directory:
     'names and owners of devices are not learnt from messages: new devices get them from the devices API alone',
   metrics: 'a metric was not counted: what /metrics and the dashboard of the service show may be wrong',

@@ -1,4 +1,4 @@
-/** Observers see the points that pass along the line: alerts, the live view of the status page, metrics, the pages. They cannot hurt the
+/** Observers see the points that pass along the line: alerts, the rollup, the directory, metrics. They cannot hurt the
  * line: an error of an observer is caught here and nowhere else. It is logged, `/health` says what does not work, and ingestion continues.
  *
  * An observer with state is restarted: the instance that failed is dropped, and after a backoff a new one starts. It sees only windows that

@@ -1,5 +1,5 @@
 /** Masks of names and public addresses. Addresses are masked before a message is flattened, names before the directory keeps them, so that no later
- * component (points, rows, live view, alerts) ever has the original. A mask is a pure function of the text and a key, so the same message always
+ * component (points, rows, alerts) ever has the original. A mask is a pure function of the text and a key, so the same message always
  * becomes the same points. Entries that are equal once they are masked are summed like all entries with equal tags. */
 import { createHmac } from 'node:crypto'
 import ipaddr from 'ipaddr.js'

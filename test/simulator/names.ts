@@ -1,4 +1,4 @@
-/** What the devices API says of a simulated tailnet, as names for alerts and the live view. */
+/** What the devices API says of a simulated tailnet, as names for alerts and the status page. */
 import type { NodeNames } from '../../src/directory/node-names.ts'
 import { deviceOf } from '../../src/source/devices.ts'
 import { NOON_NS } from '../helpers/fake-clock.ts'

@@ -1,6 +1,6 @@
 /** Counts the words of the table (senses.ts) that are left in what a user reads: documents, settings, rules, dashboards, and the messages of the
  * program (`npm run words`). Exit code 1 when one is left that is not meant plainly. `--plain` lists the plain ones too. `--code` counts
- * comments and names of the code instead, outside of alerts and the live view; places.ts says where a word is meant plainly there. */
+ * comments and names of the code instead, outside of alerts; places.ts says where a word is meant plainly there. */
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { meaningIn } from './places.ts'
@@ -21,8 +21,8 @@ const SOURCES = ['src/**/*.ts', 'src/**/*.js', 'config/grafana/generate/**/*.ts'
 const CODE = ['src/**/*.{ts,js,css}', '{test,bench,tools,config}/**/*.ts']
 /** The simulated API answers as the real one does. */
 const NOT_OURS = /^src\/demo\//
-/** The insides of alerts and of the live view; and the table itself. */
-const NOT_COUNTED = /^(?:src|test)\/(?:alerts|live)\/|^(?:tools\/words\/|test\/tools\/words\.test)/
+/** The insides of alerts; and the table itself. */
+const NOT_COUNTED = /^(?:src|test)\/alerts\/|^(?:tools\/words\/|test\/tools\/words\.test)/
 
 export interface Left extends Found {
   readonly file: string

@@ -6,7 +6,7 @@ export const DAY_MINUTES = 1_440
 const BUCKET_MINUTES = 5
 const BUCKETS = DAY_MINUTES / BUCKET_MINUTES
 
-export interface KindView {
+interface KindView {
   /** Bytes per second: of the newest minute, and of the largest one; null before the first minute. */
   readonly now: number | null
   readonly peak: number | null
