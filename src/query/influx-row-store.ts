@@ -189,7 +189,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     },
 
     async kinds(fromNs, toNs, each, signal) {
-      for (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE)) {
+      for await (const [pieceFromNs, pieceToNs] of piecesOf(fromNs, toNs, MINUTE, signal)) {
         const range = where(pieceFromNs, pieceToNs)
         if (await hasWide('tailnet_edge', pieceFromNs, pieceToNs, [], EDGES_MAX, signal)) {
           const put = (key: string, [tx, rx]: readonly bigint[], timeNs: bigint) =>
