@@ -8,7 +8,11 @@ import { isBothWays, isByEndpoint, type Scope } from './rules/scope.ts'
 /** `own`: the endpoint that the part is of, `far` the other one; both undefined where the edge counts as a whole. In bytes or packets. */
 export type TakePart = (value: number, own?: Endpoint, far?: Endpoint) => void
 
-export function createEdgeParts(scope: Scope): (edge: EdgeRow, take: TakePart) => void {
+/** `networks`: names of the settings. */
+export function createEdgeParts(
+  scope: Scope,
+  networks: ReadonlySet<string>,
+): (edge: EdgeRow, take: TakePart) => void {
   const { where, measure, kinds } = scope
   const [wantsNode, wantsOwner, wantsNetwork, wantsSrc, wantsDst] = [
     ...[where.node, where.owner, where.network, where.src, where.dst],
@@ -20,7 +24,7 @@ export function createEdgeParts(scope: Scope): (edge: EdgeRow, take: TakePart) =
   const isWhole = isBothWays(scope)
 
   const isNode = ({ id, name, owner, isNode }: Endpoint) => isNode && wantsNode!(name, id) && wantsOwner!(owner)
-  const isNetwork = ({ name, isNode }: Endpoint) => !isNode && wantsNetwork!(name)
+  const isNetwork = ({ name, isNode }: Endpoint) => !isNode && networks.has(name) && wantsNetwork!(name)
 
   return (edge, take) => {
     const { src, dst, kind, port, proto } = edge

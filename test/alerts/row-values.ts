@@ -53,8 +53,13 @@ export function rowValues(
     some.reduce((all, one) => all + measured(one, rule, of), 0)
 
   const withinNs = needs.withinMs === undefined ? undefined : BigInt(needs.withinMs) * 1_000_000n
+  // When a group was there is remembered in slots of ten minutes, or of one for short windows.
+  const slotNs = rule.windowNs >= 10n * MIN ? 10n * MIN : MIN
+  const slotOf = (ns: bigint) => ns - (ns % slotNs)
   const there =
-    withinNs === undefined ? inWindow() : seen.filter(({ row }) => row.timeNs >= atNs - withinNs && row.timeNs < atNs)
+    withinNs === undefined
+      ? inWindow()
+      : seen.filter(({ row }) => row.timeNs >= slotOf(atNs - withinNs) && row.timeNs < atNs)
   const [now, before] = [byGroup(inWindow()), byGroup(inWindow(needs.offsetNs ?? 0n))]
   return [...byGroup(there).keys()].map((key) => {
     const mine = now.get(key) ?? []

@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import { compare } from '../../base/order.ts'
+import type { Endpoint } from '../../rollup/endpoints.ts'
 import type { EdgeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
 import { edgeOf } from '../../rollup/stored-row.ts'
@@ -13,14 +14,18 @@ import type { GroupLabels } from '../summary.ts'
 
 /** An alert that began to fire at the end of its window, ns. */
 export interface Firing {
-  readonly rule: Rule
-  readonly group: GroupLabels
+  readonly fingerprint: string
   readonly firedNs: bigint
+  /** Undefined when its rule is gone. */
+  readonly about?: { readonly rule: Rule; readonly group: GroupLabels }
 }
 
 export interface LargestEdges {
-  /** A text for each that has edges. Never rejects. */
-  find<T extends Firing>(firings: readonly T[], signal: AbortSignal): Promise<ReadonlyMap<T, string>>
+  /** Asks for what is not known yet. Never rejects. */
+  find(firings: readonly Firing[], signal: AbortSignal): Promise<void>
+  /** `laptop-anna to db-1 tcp 5432 4.2 GB, ...`; empty where there are none; undefined when nothing was asked. */
+  textOf(fingerprint: string, firedNs: bigint): string | undefined
+  forget(fingerprint: string): void
 }
 
 interface Range {
@@ -36,11 +41,15 @@ export function createLargestEdges(deps: {
   readonly store: Pick<RowStore, 'summed'>
   /** The directory has a node of this id. */
   readonly isNode: (id: string) => boolean
+  /** Names of `networks`. */
+  readonly networks: ReadonlySet<string>
   readonly log: Logger
   /** 5 s unless a test needs another. */
   readonly patienceMs?: number
 }): LargestEdges {
-  const { store, isNode, log, patienceMs = PATIENCE_MS } = deps
+  const { store, isNode, networks, log, patienceMs = PATIENCE_MS } = deps
+  /** By fingerprint: of an alert that began to fire then. */
+  const known = new Map<string, { readonly firedNs: bigint; readonly text: string }>()
   /** Asked now, by window: notifiers ask for the same at the same time. */
   const asked = new Map<string, Promise<readonly EdgeRow[]>>()
 
@@ -49,33 +58,34 @@ export function createLargestEdges(deps: {
     return [...table].map(([key, fields]) => edgeOf(key, fields, isNode))
   }
 
-  function edgesIn(range: Range): Promise<readonly EdgeRow[]> {
-    const key = keyOf(range)
-    const reading = asked.get(key) ?? read(range).finally(() => asked.delete(key))
-    asked.set(key, reading)
-    return reading
+  function textOf(fingerprint: string, firedNs: bigint): string | undefined {
+    const one = known.get(fingerprint)
+    return one?.firedNs === firedNs ? one.text : undefined
   }
 
   return {
+    textOf,
+    forget: (fingerprint) => void known.delete(fingerprint),
     async find(firings, signal) {
-      const texts = new Map<(typeof firings)[number], string>()
       const over = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)])
-      const told = firings.filter(({ rule }) => hasEdges(rule))
-      for (const some of Map.groupBy(told, (one) => keyOf(rangeOf(one))).values()) {
-        const [first] = some
-        if (first === undefined || over.aborted) break
+      const fresh = firings.flatMap(({ fingerprint, firedNs, about }) => {
+        if (about === undefined || !hasEdges(about.rule) || textOf(fingerprint, firedNs) !== undefined) return []
+        const range = rangeOf(about.rule, firedNs)
+        return [{ fingerprint, firedNs, ...about, range, key: `${range.measurement} ${range.fromNs} ${range.toNs}` }]
+      })
+      for (const [key, some] of Map.groupBy(fresh, (one) => one.key)) {
+        let edges: readonly EdgeRow[] = []
         try {
-          const edges = await unless(over, edgesIn(rangeOf(first)))
-          for (const one of some) {
-            const text = largestOf(one, edges)
-            if (text !== '') texts.set(one, text)
-          }
+          over.throwIfAborted()
+          const reading = () => read(some[0]!.range).finally(() => asked.delete(key))
+          edges = await unless(over, asked.getOrInsertComputed(key, reading))
         } catch (error) {
           if (!signal.aborted)
-            log.warn({ err: error, rule: first.rule.name }, 'alert is sent without its largest edges')
+            log.warn({ err: error, rule: some[0]!.rule.name }, 'alert is sent without its largest edges')
         }
+        for (const { fingerprint, firedNs, rule, group } of some)
+          known.set(fingerprint, { firedNs, text: largestOf(rule, group, edges, networks) })
       }
-      return texts
     },
   }
 }
@@ -86,8 +96,7 @@ function hasEdges({ isRouter, form }: Rule): boolean {
 }
 
 /** Of long windows the hours or days that have a part in them. */
-function rangeOf({ rule, firedNs }: Firing): Range {
-  const { windowNs, form } = rule
+function rangeOf({ windowNs, form }: Rule, firedNs: bigint): Range {
   const { since } = form.needs
   const fromNs = since === undefined ? firedNs - windowNs : periodStart(firedNs, since)
   const [measurement, stepNs] =
@@ -99,13 +108,8 @@ function rangeOf({ rule, firedNs }: Firing): Range {
   return { measurement, fromNs: fromNs - (fromNs % stepNs), toNs: firedNs }
 }
 
-function keyOf({ measurement, fromNs, toNs }: Range): string {
-  return `${measurement} ${fromNs} ${toNs}`
-}
-
-/** `laptop-anna to db-1 tcp 5432 4.2 GB, ...`; empty where there is none. */
-function largestOf({ rule, group }: Firing, edges: readonly EdgeRow[]): string {
-  const share = shareOf(rule, group)
+function largestOf(rule: Rule, group: GroupLabels, edges: readonly EdgeRow[], networks: ReadonlySet<string>): string {
+  const share = shareOf(rule, group, networks)
   const isRelayed = rule.form.needs.sums?.[0] === 'derp_bytes'
   const shares = edges.flatMap((edge) => {
     const value = isRelayed && !edge.path.startsWith('derp-') ? 0 : share(edge)
@@ -119,13 +123,16 @@ function largestOf({ rule, group }: Firing, edges: readonly EdgeRow[]): string {
 }
 
 /** What an edge adds to the value of the group. */
-function shareOf(rule: Rule, group: GroupLabels): (edge: EdgeRow) => number {
-  const parts = createEdgeParts(rule)
+function shareOf(rule: Rule, group: GroupLabels, networks: ReadonlySet<string>): (edge: EdgeRow) => number {
+  const parts = createEdgeParts(rule, networks)
   const fits = (wanted: string | undefined, found: string | undefined) => wanted === undefined || wanted === found
+  // What is new is new in either direction.
+  const isUnordered = rule.form.needs.memoryMs !== undefined
+  const isBetween = (one: Endpoint, other: Endpoint) => fits(group.src, one.name) && fits(group.dst, other.name)
   return (edge) => {
     const { kind, port, proto, src, dst } = edge
     if (!fits(group.kind, kind) || !fits(group.port, port) || !fits(group.proto, proto)) return 0
-    if (!fits(group.src, src.name) || !fits(group.dst, dst.name)) return 0
+    if (!isBetween(src, dst) && !(isUnordered && isBetween(dst, src))) return 0
     let sum = 0
     parts(edge, (value, own, far) => {
       const network = own?.isNode ? far : own

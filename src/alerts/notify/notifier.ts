@@ -1,10 +1,9 @@
 /** What notifiers share: the notification before it has their form, and one POST with deadline and retries. */
 
-import type { IncomingHttpHeaders } from 'node:http'
 import { backoffAfter } from '../../base/backoff.ts'
 import { type Clock, MS } from '../../base/clock.ts'
-import { CollectorError } from '../../base/errors.ts'
-import { ask } from '../../http-client/ask.ts'
+import { type Code, CollectorError, type CollectorErrorOptions } from '../../base/errors.ts'
+import { type Ask, ask, type SmallAnswer } from '../../http-client/ask.ts'
 import { codeOf, isTlsFault, PROXY_AUTH_REQUIRED, proxyUserRemedy, remedyOr } from '../../http-client/error-codes.ts'
 import { retry, retryAfterMs } from '../../http-client/retry.ts'
 import type { SecretRegistry } from '../../secrets/redactor.ts'
@@ -75,9 +74,9 @@ export async function post(
   signal: AbortSignal,
 ): Promise<void> {
   const { url } = given
-  const [body, contentType] =
+  const [body, type] =
     'text' in given ? [given.text, given.contentType] : [JSON.stringify(given.json), 'application/json']
-  await retry(() => attempt(config, { url, body, contentType }, deps, signal), {
+  await retry(() => attempt(config, { url, body, headers: { 'content-type': type } }, deps, signal), {
     clock: deps.clock,
     signal,
     waitMs(error, attempt) {
@@ -89,43 +88,29 @@ export async function post(
   })
 }
 
-async function attempt(
-  config: NotifierConfig,
-  { url, body, contentType }: { readonly url: string; readonly body: string; readonly contentType: string },
-  deps: NotifierDeps,
-  signal: AbortSignal,
-): Promise<void> {
+async function attempt(config: NotifierConfig, request: Ask, deps: NotifierDeps, signal: AbortSignal): Promise<void> {
   const over = AbortSignal.timeout(DEADLINE_MS)
   const beganMs = deps.clock.monotonicMs()
-  let status: number
+  const ended = (code: string) => deps.onAttempt(config.kind, code, deps.clock.monotonicMs() - beganMs)
+  let answer: SmallAnswer
   let said = ''
-  let headers: IncomingHttpHeaders
   try {
-    const answer = await ask(
-      {
-        url,
-        caFile: config.caFile,
-        method: 'POST',
-        headers: { 'content-type': contentType, 'user-agent': 'tailflux', ...(await authorization(config)) },
-        body,
-      },
-      AbortSignal.any([signal, over]),
-    )
-    status = answer.status
-    headers = answer.headers
+    const headers = { ...request.headers, 'user-agent': 'tailflux', ...(await authorization(config)) }
+    const { caFile } = config
+    answer = await ask({ ...request, caFile, method: 'POST', headers }, AbortSignal.any([signal, over]))
     // Taken: whatever is wrong with the rest of the answer must not send it again.
-    if (isGood(status)) answer.close()
+    if (isGood(answer.status)) answer.close()
     else {
       const { text, isCut } = await answer.text(ANSWER_BYTES_MAX)
       said = deps.secrets.excerpt(text, isCut)
     }
   } catch (error) {
     signal.throwIfAborted()
-    deps.onAttempt(config.kind, 'error', deps.clock.monotonicMs() - beganMs)
-    if (error instanceof CollectorError) throw error
-    throw unreachable(config, url, error, over.aborted)
+    ended('error')
+    throw error instanceof CollectorError ? error : unreachable(config, request.url, error, over.aborted)
   }
-  deps.onAttempt(config.kind, String(status), deps.clock.monotonicMs() - beganMs)
+  const { status, headers } = answer
+  ended(String(status))
   if (!isGood(status))
     throw refused(config, status, said, retryAfterMs(headers['retry-after'], Number(deps.clock.now() / MS)))
 }
@@ -138,13 +123,7 @@ async function authorization({ token, user, password }: NotifierConfig): Promise
   if (token) {
     const value = await token.read()
     // At the start it was; its file has changed since.
-    if (!isHeaderText(value)) {
-      throw new CollectorError(`The token in ${token.origin} ${NO_HEADER_TEXT}.`, {
-        stage: 'alerts',
-        code: 'notify_unauthorized',
-        reaction: 'hold',
-      })
-    }
+    if (!isHeaderText(value)) throw fault('notify_unauthorized', `The token in ${token.origin} ${NO_HEADER_TEXT}.`)
     return { authorization: `Bearer ${value}` }
   }
   if (user !== undefined && password)
@@ -155,53 +134,35 @@ async function authorization({ token, user, password }: NotifierConfig): Promise
 function unreachable(config: NotifierConfig, url: string, cause: unknown, isLate: boolean): CollectorError {
   const label = labelOf(config)
   if (isLate) {
-    return new CollectorError(
-      `${label} did not answer within ${DEADLINE_MS / 1000} s; it is tried again by itself. Check its load and the way to it.`,
-      { stage: 'alerts', code: 'notify_timeout', reaction: 'retry', cause },
-    )
+    const text = `${label} did not answer within ${DEADLINE_MS / 1000} s; it is tried again by itself. Check its load and the way to it.`
+    return fault('notify_timeout', text, { reaction: 'retry', cause })
   }
   const code = codeOf(cause)
   const remedy = isTlsFault(code)
     ? 'Its certificate is not trusted: set caFile beside its URL in alerts.notify to its authority, or check the clock and the host name'
     : remedyOr('check that it runs and that its URL is right', cause, url)
-  return new CollectorError(
-    `${label} cannot be reached${code && ` (${code})`}; it is tried again by itself. ${remedy}.`,
-    { stage: 'alerts', code: 'notify_unreachable', reaction: 'retry', cause },
-  )
+  const text = `${label} cannot be reached${code && ` (${code})`}; it is tried again by itself. ${remedy}.`
+  return fault('notify_unreachable', text, { reaction: 'retry', cause })
 }
 
 function refused(config: NotifierConfig, status: number, answer: string, waitMs: number | undefined): CollectorError {
   const label = labelOf(config)
-  const said = answer === '' ? '' : `: ${answer}`
-  if (status === PROXY_AUTH_REQUIRED) {
-    return new CollectorError(`${label} cannot be reached: ${proxyUserRemedy()}.`, {
-      stage: 'alerts',
-      code: 'notify_unreachable',
-      reaction: 'retry',
-    })
-  }
-  if (status === 401 || status === 403) {
-    return new CollectorError(`${label} refuses the credentials (${status})${said}. Check token, user and password.`, {
-      stage: 'alerts',
-      code: 'notify_unauthorized',
-      reaction: 'hold',
-    })
-  }
+  const said = `(${status})${answer === '' ? '' : `: ${answer}`}`
+  if (status === PROXY_AUTH_REQUIRED)
+    return fault('notify_unreachable', `${label} cannot be reached: ${proxyUserRemedy()}.`, { reaction: 'retry' })
+  if (status === 401 || status === 403)
+    return fault('notify_unauthorized', `${label} refuses the credentials ${said}. Check token, user and password.`)
   if (status === 429 || status >= 500) {
-    return new CollectorError(
-      `${label} cannot take alerts now (${status})${said}; it is tried again by itself. If this continues, check its load and its log.`,
-      {
-        stage: 'alerts',
-        code: 'notify_unavailable',
-        reaction: 'retry',
-        retryAfterMs: waitMs,
-      },
-    )
+    const text = `${label} cannot take alerts now ${said}; it is tried again by itself. If this continues, check its load and its log.`
+    return fault('notify_unavailable', text, { reaction: 'retry', retryAfterMs: waitMs })
   }
-  return new CollectorError(
-    `${label} does not take alerts (${status})${said}. Check its URL${status < 400 ? '; redirects are not followed' : ''}.`,
-    { stage: 'alerts', code: 'notify_refused', reaction: 'hold' },
-  )
+  const body = config.body === undefined ? '' : ' and the body'
+  const redirect = status < 400 ? '; redirects are not followed' : ''
+  return fault('notify_refused', `${label} does not take alerts ${said}. Check its URL${body}${redirect}.`)
+}
+
+function fault(code: Code, text: string, more: Partial<CollectorErrorOptions> = {}): CollectorError {
+  return new CollectorError(text, { stage: 'alerts', code, reaction: 'hold', ...more })
 }
 
 /** For people. */

@@ -118,7 +118,7 @@ async function seenGroups(
 /** The groups that a stored row counts for. */
 function createPartsOfRow(rule: Rule) {
   const { measure, source, by } = rule
-  const ofEdge = createEdgeParts(rule)
+  const ofEdge = createEdgeParts(rule, new Set())
   return (key: string, fields: readonly bigint[], take: (id: string, name: string, value: number) => void) => {
     if (source === 'nodes') {
       const { node, txBytes, rxBytes, txPkts, rxPkts } = nodeOf(key, fields)
