@@ -9,10 +9,7 @@ import { isBothWays, isByEndpoint, type Scope } from './rules/scope.ts'
 export type TakePart = (value: number, own?: Endpoint, far?: Endpoint) => void
 
 /** `networks`: names of the settings. */
-export function createEdgeParts(
-  scope: Scope,
-  networks: ReadonlySet<string>,
-): (edge: EdgeRow, take: TakePart) => void {
+export function createEdgeParts(scope: Scope, networks: ReadonlySet<string>): (edge: EdgeRow, take: TakePart) => void {
   const { where, measure, kinds } = scope
   const [wantsNode, wantsOwner, wantsNetwork, wantsSrc, wantsDst] = [
     ...[where.node, where.owner, where.network, where.src, where.dst],
