@@ -1,7 +1,7 @@
 /** Writes one point of `tailflux_check` as the service writes, and reads it back. */
 import { type Clock, MS } from '../base/clock.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
-import { cellOf, literal, type Table } from '../sink/influxdb/influxql.ts'
+import { cellOf, equals, type Table } from '../sink/influxdb/influxql.ts'
 import type { Place } from '../sink/influxdb/places.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
 import type { InfluxHttp } from '../sink/influxdb/transport.ts'
@@ -80,7 +80,7 @@ export async function writeAndRead(
 
   async function selected(ns: bigint): Promise<bigint | undefined> {
     const tables = await deps.ask(
-      `SELECT "nonce" FROM ${place.from(MEASUREMENT)} WHERE "tailnet" = ${literal(deps.tailnet)} AND time = ${ns}`,
+      `SELECT "nonce" FROM ${place.from(MEASUREMENT)} WHERE ${equals('tailnet', deps.tailnet)} AND time = ${ns}`,
       signal,
     )
     const [table] = tables

@@ -1,9 +1,10 @@
 /** Databases and tables of InfluxDB 3 Core and Enterprise: what is there, and the requests that make what is missing. */
+import { askInfluxql } from '../sink/influxdb/ask-influxql.ts'
 import type { Place, Places } from '../sink/influxdb/places.ts'
 import { targetOf } from '../sink/sink.ts'
 import { compareKeeping, durationText, keepingFor, keepingText } from './keeping.ts'
 import { type Item, left, type Planner, right, step } from './plan.ts'
-import { type ProvisionDeps, requestJson } from './refusal.ts'
+import { type ProvisionDeps, provisionError, requestJson } from './refusal.ts'
 
 export interface Database {
   readonly name: string
@@ -17,14 +18,10 @@ const OWN_DATABASE = '_internal'
 
 /** All but the server's own. Rejects with a CollectorError. */
 export async function readDatabases(deps: ProvisionDeps, signal: AbortSignal): Promise<readonly Database[]> {
-  const rows = await select<{ database_name: string; retention_period_ns?: number; deleted?: boolean }>(
-    OWN_DATABASE,
-    'SELECT * FROM system.databases',
-    'read the databases',
-    deps,
-    signal,
-  )
-  return rows.flatMap(({ database_name: name, retention_period_ns: ns, deleted }) =>
+  const query = encodeURIComponent('SELECT * FROM system.databases')
+  const path = `/api/v3/query_sql?db=${OWN_DATABASE}&format=json&q=${query}`
+  const rows = await requestJson<readonly WireDatabase[]>(deps, 'read the databases', { method: 'GET', path }, signal)
+  return (rows ?? []).flatMap(({ database_name: name, retention_period_ns: ns, deleted }) =>
     name === OWN_DATABASE || deleted === true
       ? []
       : [{ name, keptSeconds: ns === undefined || ns === null ? undefined : ns / 1e9 }],
@@ -41,15 +38,10 @@ export function coreIsFull(databases: readonly Database[], missing: readonly str
   }
 }
 
-async function select<Row>(
-  db: string,
-  query: string,
-  what: string,
-  deps: ProvisionDeps,
-  signal: AbortSignal,
-): Promise<readonly Row[]> {
-  const path = `/api/v3/query_sql?db=${encodeURIComponent(db)}&format=json&q=${encodeURIComponent(query)}`
-  return (await requestJson<readonly Row[]>(deps, what, { method: 'GET', path }, signal)) ?? []
+interface WireDatabase {
+  readonly database_name: string
+  readonly retention_period_ns?: number | null
+  readonly deleted?: boolean
 }
 
 /** Measurements with many series, with their tags in the order in which queries narrow them down: few values first. The first write of a table would fix the
@@ -107,14 +99,17 @@ export function planInflux3(
     })
   }
 
+  async function readTables(db: string, label: string, signal: AbortSignal): Promise<readonly string[]> {
+    const { answer, shown, said } = await askInfluxql(deps.http, { query: 'SHOW MEASUREMENTS', db }, signal)
+    if (said !== undefined) throw provisionError(deps, `read the tables of ${label}`, answer, said)
+    return shown.tables.flatMap(({ rows }) => rows.map(([name]) => String(name)))
+  }
+
   async function planTables(place: Place, isThere: boolean, signal: AbortSignal): Promise<readonly Item[]> {
     const db = place.name ?? places.db
     const names = Object.keys(TAG_ORDER).filter((name) => of(targetOf(name)) === place)
-    const query = 'SELECT table_name FROM system.tables WHERE deleted = false'
-    const rows = isThere
-      ? await select<{ table_name: string }>(db, query, `read the tables of ${place.label}`, deps, signal)
-      : []
-    const missing = names.filter((name) => !rows.some(({ table_name }) => table_name === name))
+    const there = isThere ? await readTables(db, place.label, signal) : []
+    const missing = names.filter((name) => !there.includes(name))
     if (missing.length === 0) return [right(`${place.label} has its tables (${names.join(', ')}).`)]
     const byHand = missing.map(
       (table) => `influxdb3 create table --database ${db} --tags ${TAG_ORDER[table]?.join(',')} ${table}`,

@@ -6,7 +6,7 @@ import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, type Shape, seriesKey, shapeOf, tagOf } from '../rollup/row-table.ts'
 import type { InfluxApi } from '../sink/config.ts'
-import { type Cell, identifier, literal } from '../sink/influxdb/influxql.ts'
+import { type Cell, equals, identifier } from '../sink/influxdb/influxql.ts'
 import type { Kind } from '../source/parse/message.ts'
 import { createInfluxReader, type InfluxReaderDeps, integerOf, NoInfluxql, textOf } from './influx-reader.ts'
 import { conditionsOf } from './row-filter.ts'
@@ -56,7 +56,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
   const reader = createInfluxReader({ api }, deps)
 
   function where(fromNs: bigint, toNs: bigint, ...conditions: readonly string[]): string {
-    return ['', `"tailnet" = ${literal(tailnet)}`, `time >= ${fromNs}`, `time < ${toNs}`, ...conditions]
+    return ['', equals('tailnet', tailnet), `time >= ${fromNs}`, `time < ${toNs}`, ...conditions]
       .join(' AND ')
       .replace(/^ AND/, 'WHERE')
   }
@@ -263,7 +263,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
     async usersOf(addresses, fromNs, toNs, signal) {
       const users = new Map(addresses.map((address) => [address, new Set<string>()]))
       for (let at = 0; at < addresses.length; at += ADDRESSES_MAX) {
-        const any = addresses.slice(at, at + ADDRESSES_MAX).map((address) => `"src" = ${literal(address)}`)
+        const any = addresses.slice(at, at + ADDRESSES_MAX).map((address) => equals('src', address))
         const range = where(fromNs, toNs, `"kind" = 'virtual'`, HAS_PORTS, `(${any.join(' OR ')})`)
         await reader.rows(
           `SELECT count("flows") FROM ${reader.from('tailnet_flow')} ${range} GROUP BY "src", "node"`,

@@ -1,5 +1,5 @@
 /** Which rows or points are wanted, by their tags: the same for a query in InfluxQL and for points of the embedded store. */
-import { identifier, literal } from '../sink/influxdb/influxql.ts'
+import { equals, identifier, patternOf } from '../sink/influxdb/influxql.ts'
 
 /** One tag and its value; `isListed`: one of the values that it lists, separated by commas. */
 export interface TagMatch {
@@ -18,9 +18,7 @@ export function conditionsOf(filter: RowFilter): readonly string[] {
 }
 
 function conditionOf({ tag, value, isListed }: TagMatch): string {
-  if (!isListed) return `${identifier(tag)} = ${literal(value)}`
-  const pattern = value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('/', '\\/')
-  return `${identifier(tag)} =~ /(^|,)${pattern}(,|$)/`
+  return isListed ? `${identifier(tag)} =~ /(^|,)${patternOf(value)}(,|$)/` : equals(tag, value)
 }
 
 export function isWanted(filter: RowFilter, tags: ReadonlyMap<string, string>): boolean {

@@ -252,12 +252,7 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
         }))
         return send(200, [own, ...rows])
       }
-      const db = query.get('db')
-      const names = [...tables.keys()].filter((key) => key.startsWith(`${db} `)).map((key) => key.split(' ')[1])
-      return send(
-        200,
-        names.map((table_name) => ({ table_name })),
-      )
+      return send(400, `Error during planning: table 'public.system.tables' not found`)
     }
 
     if (pathname === '/query') {
@@ -280,6 +275,11 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
             ? `Cannot retrieve database: External error: database not found: ${db}`
             : `database not found: ${db}`,
         })
+      }
+      if (isV3 && q === 'SHOW MEASUREMENTS') {
+        const names = [...tables.keys()].filter((key) => key.startsWith(`${db} `)).map((key) => [key.split(' ')[1]])
+        const series = { name: 'measurements', columns: ['name'], values: names }
+        return shown(names.length === 0 ? {} : { series: [series] })
       }
       const question = /FROM "tailflux_window".* time >= (\d+) AND time <= (\d+)$/.exec(q)
       if (question) {

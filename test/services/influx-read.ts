@@ -78,7 +78,8 @@ async function* ask(place: InfluxPlace, text: string): AsyncGenerator<Answer> {
   if (answer.body === null) return
   let rest = ''
   for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split('\n')
+    // 3.x has no line ends between its documents. Within one, `}{` may only stand in a text, where it does not begin so.
+    const lines = (rest + chunk).replaceAll('}{"results":', '}\n{"results":').split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) yield parsed(line, text)
   }

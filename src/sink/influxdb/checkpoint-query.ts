@@ -5,7 +5,7 @@ import { tagValue } from '../../flatten/tag-value.ts'
 import type { InfluxApi, InfluxConfig } from '../config.ts'
 import type { CheckpointAnswer, CheckpointPoint, CheckpointState, Sink, Unanswered } from '../sink.ts'
 import { messageOf } from './error-message.ts'
-import { type Cell, type InfluxqlAnswer, identifier, literal, readInfluxql } from './influxql.ts'
+import { type Cell, equals, type InfluxqlAnswer, identifier, readInfluxql } from './influxql.ts'
 import type { Places } from './places.ts'
 import { isNothingYet, readRefusal } from './read-refusals.ts'
 import type { InfluxHttp } from './transport.ts'
@@ -67,13 +67,13 @@ export function createCheckpointQuestions(
 
   return {
     async checkpoint(tailnet, { fromNs, toNs }, signal) {
-      const where = `"tailnet" = ${literal(tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
+      const where = `${equals('tailnet', tagValue(tailnet))} AND time >= ${fromNs} AND time <= ${toNs}`
       const answer = await ask(COLUMNS, where, signal)
       if (answer === undefined) return { points: [] }
       return 'cannotBeQueried' in answer ? answer : read(answer)
     },
     async checkpointStates(tailnet, timeNs, signal) {
-      const answer = await ask(STATE_COLUMNS, `"tailnet" = ${literal(tagValue(tailnet))} AND time = ${timeNs}`, signal)
+      const answer = await ask(STATE_COLUMNS, `${equals('tailnet', tagValue(tailnet))} AND time = ${timeNs}`, signal)
       if (answer === undefined) return { states: [] }
       return 'cannotBeQueried' in answer ? answer : { states: readStates(answer) }
     },

@@ -4,8 +4,20 @@ export function identifier(name: string): string {
   return quoted(name, '"')
 }
 
-export function literal(text: string): string {
+function literal(text: string): string {
   return quoted(text, "'")
+}
+
+/** `"node" = 'n1'`. A value with a quotation mark is compared by a regular expression: InfluxDB 3 (3.10.1) writes such a text anew while it plans a query, in
+ * a way that it then does not understand. */
+export function equals(tag: string, value: string): string {
+  if (!value.includes('"')) return `${identifier(tag)} = ${literal(value)}`
+  return `${identifier(tag)} =~ /^${patternOf(value)}$/`
+}
+
+/** A text for a regular expression between slashes. */
+export function patternOf(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('/', '\\/')
 }
 
 function quoted(text: string, quote: string): string {
