@@ -27,6 +27,8 @@ interface FlowsOptions {
 }
 
 const LIMIT = 20
+const NOT_YET =
+  ' A minute is there when all of it was read, which takes longer while history is read (tailflux status); --raw shows what was read so far.'
 
 export function flowsCommand(): Command {
   return new Command('flows')
@@ -76,7 +78,7 @@ async function read(settings: Settings, request: FlowsRequest): Promise<FoundFlo
 function textOf(found: FoundFlows): string {
   const { tier, fromNs, toNs } = found
   const range = `${timeText(isoOf(fromNs))} to ${timeText(isoOf(toNs))}`
-  if (found.flows.length === 0) return `No flows from ${range}.\n`
+  if (found.flows.length === 0) return `No flows from ${range}.${tier === 'raw' ? '' : NOT_YET}\n`
   const rows =
     found.tier === 'raw'
       ? [

@@ -24,7 +24,7 @@ export function stateError(error: unknown, path: string, afterwards: string): Co
   }
   const isDamage = isDamageCode(code)
   return new CollectorError(
-    `the state file ${path} cannot be used (${messageOf(error)}): check the disk and its permissions`,
+    `the state file ${path} cannot be used (${messageOf(error)}): check the disk and its permissions${ownerFix(error, path)}`,
     {
       stage: 'ledger',
       code: isDamage ? 'state_damaged' : 'state_failed',
@@ -32,4 +32,11 @@ export function stateError(error: unknown, path: string, afterwards: string): Co
       cause: error,
     },
   )
+}
+
+/** A folder of the host that was mounted into a container belongs to somebody else, mostly. */
+function ownerFix(error: unknown, path: string): string {
+  if (systemCode(error) !== 'EACCES' || process.getuid === undefined || process.getgid === undefined) return ''
+  const [user, group] = [process.getuid(), process.getgid()]
+  return `. This is user ${user}, group ${group}; the folder must belong to it: chown ${user}:${group} ${dirname(path)}`
 }

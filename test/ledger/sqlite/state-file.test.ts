@@ -16,6 +16,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { CollectorError } from '../../../src/base/errors.ts'
 import { createLedger } from '../../../src/ledger/sqlite/sqlite-ledger.ts'
+import { stateError } from '../../../src/ledger/sqlite/state-errors.ts'
 import { openStateFile } from '../../../src/ledger/sqlite/state-file.ts'
 import { createFakeClock } from '../../helpers/fake-clock.ts'
 import { linesOf } from '../../helpers/lines.ts'
@@ -211,4 +212,12 @@ test('a copy of the file is a backup: opened elsewhere it tells the same', (t) =
   assert.ok(existsSync(path))
   copy.close()
   file.close()
+})
+
+test('a folder of another owner is told with the command that gives it to this user', () => {
+  const error = Object.assign(new Error("EACCES: permission denied, open '/data/state.db'"), { code: 'EACCES' })
+  const { message } = stateError(error, '/data/state.db', '')
+  const owner = `${process.getuid?.()}:${process.getgid?.()}`
+  assert.ok(message.endsWith(`the folder must belong to it: chown ${owner} /data`), message)
+  assert.doesNotMatch(stateError(new Error('disk I/O error'), '/data/state.db', '').message, /chown/)
 })
