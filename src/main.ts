@@ -88,6 +88,10 @@ export interface Service {
   readonly pipeline: Pipeline
   /** Listens, then polls. Resolves with the address of the status page. Rejects with a CollectorError when it cannot listen. */
   start(): Promise<string>
+  /** In place of `start`, without listening and without polls, for a command that polls by itself. */
+  begin(): Promise<void>
+  /** Nothing more will be read: rows are made without rests. Returns how many minutes, hours and days can be made now; undefined: rollup restarts. */
+  finishRows(): number | undefined
   status(): ServiceStatus
   carriedOver(): CarriedOver
   /** Takes no new window, waits up to 8 s for those in progress, then ends everything from right to left. Idempotent. */
@@ -311,6 +315,13 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   parts.defer(async () => void (await Promise.all([pipeline.stop(GRACE_MS), schedule.stop()])))
   let stopping: Promise<void> | undefined
 
+  async function begin(): Promise<void> {
+    metrics.start()
+    directory.start()
+    await observers.start()
+    if (alerts !== undefined) await namesInTime(directory, clock)
+  }
+
   return {
     health,
     pipeline,
@@ -324,15 +335,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       state,
     }),
     async start() {
-      metrics.start()
       const url = await http.start()
       health.setReady(true)
-      directory.start()
-      await observers.start()
-      if (alerts !== undefined) await namesInTime(directory, clock)
+      await begin()
       await schedule.start()
       return url
     },
+    begin,
+    finishRows: () => rollup.use((one) => one.finish()),
     stop() {
       health.setReady(false)
       stopping ??= parts.disposeAsync()

@@ -53,6 +53,10 @@ export interface Engine {
   begin(): Promise<void>
   /** Does what can be done now. Resolves with the time until more can be done, ms; undefined: not before something is read. Rejects as `begin`. */
   step(): Promise<number | undefined>
+  /** Nothing more will be read: from now on what can be made is made without rests. */
+  finish(): void
+  /** Minutes, hours and days that can be made now. */
+  readonly due: number
   /** The series budget of the newest day. */
   readonly budget: Budget | undefined
   readonly newest: Completeness | undefined
@@ -77,6 +81,8 @@ const HISTORY_NS = 10n * MINUTE
 const UNMADE_NS = 120n * MINUTE
 /** Making minutes again takes at most one part in this many of the time. */
 const AGAIN_SHARE = 5
+/** Between two steps when nothing more will be read: the database may not show yet what it acknowledged. */
+const FINISHING_MS = 200
 /** Minutes that memory gave up are remembered up to this number. */
 const DROPPED_MAX = 100_000
 
@@ -113,6 +119,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const isOnce = () => reads !== 'all'
   let restUntilMs = 0
   let isNewestTurn = false
+  let isFinishing = false
   /** Readers were told everything before this minute. */
   let toldToNs: bigint | undefined
 
@@ -237,7 +244,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   /** What comes late is collected, so that a minute is not made again for each of its messages. */
   function isResting({ settledMs }: Known): boolean {
-    return settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
+    return !isFinishing && settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
   }
 
   const isDueOnce = ({ startNs }: Unsettled) => clock.now() >= startNs + WRITTEN_ONCE_NS
@@ -284,7 +291,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   function nextAgain(others: readonly Unsettled[]): Unsettled | undefined {
     const nowMs = clock.monotonicMs()
     const shown = others.filter(isShown)
-    const ready = shown.filter(({ startNs }) => nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS)
+    const ready = shown.filter(
+      ({ startNs }) => isFinishing || nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS,
+    )
     isNewestTurn = !isNewestTurn
     if (isNewestTurn) return ready.at(-1)
     return ready.reduce<Unsettled | undefined>(
@@ -303,7 +312,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       others = others.filter((one) => !minutes.hasRecord(one.startNs) && (isDueOnce(one) || !isTold(one)))
     }
     const beganMs = clock.monotonicMs()
-    if (beganMs < restUntilMs) return others.length > 0
+    if (!isFinishing && beganMs < restUntilMs) return others.length > 0
     const entry = nextAgain(others)
     if (entry === undefined) return false
     try {
@@ -377,6 +386,11 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     metrics.held(bytes)
   }
 
+  /** Where rows are written once, what is not due yet is left to whoever comes later. */
+  function dueMinutes(): number {
+    return unsettled.all('minute').filter((one) => isFinal(one) && (!isOnce() || isDueOnce(one))).length
+  }
+
   function measure(others: readonly Unsettled[]): void {
     const oldestNs = others.reduce<bigint | undefined>(
       (first, { sinceNs }) => (first === undefined || sinceNs < first ? sinceNs : first),
@@ -403,12 +417,20 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     async step() {
       if (!isOnce()) await tiers.describe()
       const others = await settleYoung()
-      await tiers.settle()
+      // While minutes are still made, an hour would be made again for each of them.
+      await tiers.settle(isFinishing && dueMinutes() === 0)
       const hasMore = await settleAgain(others)
       tellFinalTo()
       tidy()
       measure(others)
+      if (isFinishing) return hasMore ? 0 : FINISHING_MS
       return hasMore ? Math.max(0, restUntilMs - clock.monotonicMs()) : undefined
+    },
+    finish() {
+      isFinishing = true
+    },
+    get due() {
+      return dueMinutes() + (isOnce() ? 0 : unsettled.all('hour').length + unsettled.all('day').length)
     },
     get budget() {
       return budgets.newest

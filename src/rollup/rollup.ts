@@ -19,6 +19,8 @@ export interface RollupStatus {
 }
 
 export interface Rollup extends Instance {
+  /** Nothing more will be read: what can be made is made without rests. Returns how many minutes, hours and days can be made now. May be called again. */
+  finish(): number
   status(): RollupStatus
 }
 
@@ -41,6 +43,7 @@ export function createRollup(options: RollupOptions, deps: RollupDeps): Rollup {
   const engine = createEngine(options, { ...deps, signal })
   let wake = Promise.withResolvers<void>()
   let loop: Promise<void> | undefined
+  let isFinishing = false
 
   /** Waits until something was read, or until the time is over. */
   async function wait(ms: number): Promise<void> {
@@ -106,6 +109,14 @@ export function createRollup(options: RollupOptions, deps: RollupDeps): Rollup {
     async giveUp() {
       stopping.abort(new Error('given up'))
       await loop
+    },
+    finish() {
+      if (!isFinishing) {
+        isFinishing = true
+        engine.finish()
+        wake.resolve()
+      }
+      return engine.due
     },
     status: () => ({
       waitingMinutes: deps.ledger.unsettled.all('minute').length,

@@ -10,8 +10,8 @@ import type { RowMeasurement } from './row-store.ts'
 import { changesOf, differs, missingIn } from './row-table.ts'
 
 export interface Tiers {
-  /** Makes the hours and days that are due. */
-  settle(): Promise<void>
+  /** Makes the hours and days that are due. `isLast`: nothing more will be read, so all that are on the list are. */
+  settle(isLast: boolean): Promise<void>
   /** Writes `tailflux_tier`, once an hour. */
   describe(): Promise<void>
 }
@@ -64,7 +64,12 @@ export function createTiers(
   let describedMs = Number.NEGATIVE_INFINITY
 
   /** `isBusy`: something of the tier below in it is not settled. */
-  function isDue(long: LongTier, entry: Unsettled, isBusy: boolean): { isFinished: boolean } | undefined {
+  function isDue(
+    long: LongTier,
+    entry: Unsettled,
+    isBusy: boolean,
+    isLast: boolean,
+  ): { isFinished: boolean } | undefined {
     const { startNs } = entry
     if (deps.isOnce()) {
       // Written once, so whatever is late must have come.
@@ -75,7 +80,7 @@ export function createTiers(
     const last = written.get(`${long.tier} ${startNs}`)
     const passedMs = last === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - last.ms
     const isDueNow = isFinished ? last?.wasFinished !== true || passedMs >= CORRECTED_MS : passedMs >= long.runningMs
-    return isDueNow ? { isFinished } : undefined
+    return isDueNow || isLast ? { isFinished } : undefined
   }
 
   /** The database shows the rows of the tier below. */
@@ -131,11 +136,11 @@ export function createTiers(
   }
 
   return {
-    async settle() {
+    async settle(isLast) {
       for (const long of [HOURS, DAYS]) {
         const busy = new Set(unsettled.all(long.below).map(({ startNs }) => startNs - (startNs % long.lengthNs)))
         for (const entry of unsettled.all(long.tier)) {
-          const due = isDue(long, entry, busy.has(entry.startNs))
+          const due = isDue(long, entry, busy.has(entry.startNs), isLast)
           if (due !== undefined) await settleOne(long, entry, due.isFinished)
         }
       }
