@@ -11,45 +11,52 @@ import { warningsFor } from './settings.ts'
 /** Between two polls, and between two looks at the rows. */
 const LOOK_MS = 500
 /** Without a window, or a row, that became done: then it is given up. A run that follows continues. */
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 30_000
 /** What these report as an error does not pass by itself. */
-const FATAL = new Set(['source', 'sink', 'state'])
+const FATAL: ReadonlySet<string> = new Set(['source', 'sink', 'state'])
 
-/** Sets the exit code: 0 when everything is in the database. Throws a CollectorError when the service cannot be created, as when another one runs. */
-export async function runOnce(loaded: Loaded): Promise<void> {
+/** Returns the exit code: 0 when everything is in the database. Rejects with a CollectorError when the service cannot be created, as when another one
+ * runs. */
+export async function runOnce(loaded: Loaded): Promise<number> {
   const { log, secrets } = warningsFor(loaded)
   const broken = Promise.withResolvers<never>()
+  // It is awaited together with the work; when the work has ended it is nobody's.
+  broken.promise.catch(() => undefined)
   const stopping = new AbortController()
   const service = createService(loaded.settings, { log, secrets, onBroken: broken.reject })
   onStopSignal(() => stopping.abort(new Error('stopped')))
-  // It is awaited together with the work; without work it is nobody's.
-  broken.promise.catch(() => undefined)
+  let missing: string | undefined
   try {
-    await service.begin()
-    const missing = await Promise.race([work(service, stopping.signal), broken.promise])
-    if (missing === undefined) process.stdout.write(doneText(service))
-    else {
-      process.stderr.write(`tailflux: ${missing} The next run continues.\n`)
-      process.exitCode = EXIT.failed
-    }
+    missing = await Promise.race([catchUp(service, PATIENCE_MS, stopping.signal), broken.promise])
   } finally {
     await service.stop()
   }
+  if (missing === undefined) process.stdout.write(doneText(service))
+  else process.stderr.write(`tailflux: ${missing} The next run continues.\n`)
+  return missing === undefined ? EXIT.ok : EXIT.failed
 }
 
-/** What is missing, as a sentence; undefined when nothing is. */
-async function work(service: Service, signal: AbortSignal): Promise<string | undefined> {
-  const result = await readAll(service, signal)
+/** Reads everything up to now and makes the rows that can be made. Returns what is missing as a sentence; undefined when nothing is. */
+export async function catchUp(
+  service: Pick<Service, 'begin' | 'finishRows' | 'pipeline' | 'health' | 'status'>,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await service.begin()
+  const result = await readAll(service, patienceMs, signal)
   if (signal.aborted) return 'Stopped before everything was read.'
   if (result !== 'caught_up')
     return `Not everything is in the database: ${withoutPromises(service.health.state().text ?? FALLBACK[result])}`
-  const waiting = await makeRows(service, signal)
+  const waiting = await makeRows(service, patienceMs, signal)
   const open = service.status().gaps.filter(({ state }) => state === 'open').length
   if (open > 0) return `${count(open, 'range')} could not be read; \`tailflux ledger show\` lists them.`
-  if (signal.aborted) return 'Everything is read, but it was stopped before all rows were made.'
   if (waiting === 0) return undefined
-  const reason = service.health.state().components.find(({ component }) => component === 'rollup')?.text
-  return `Everything is read, but ${waiting === undefined ? 'rows' : count(waiting, 'row', ' of minutes, hours and days')} could not be made. ${withoutPromises(reason ?? '')}`.trim()
+  if (signal.aborted) return 'Everything is read, but it was stopped before all rows were made.'
+  const { components } = service.health.state()
+  const reason = components.find(({ component, status }) => component === 'rollup' && status !== 'ok')?.text
+  const rows =
+    waiting === undefined ? 'rows' : `rows of ${count(waiting, 'minute or longer tier', '', 'minutes, hours and days')}`
+  return `Everything is read, but ${rows} could not be made. ${withoutPromises(reason ?? 'See the log for the cause.')}`
 }
 
 const FALLBACK: Readonly<Record<TickResult, string>> = {
@@ -62,11 +69,15 @@ const FALLBACK: Readonly<Record<TickResult, string>> = {
 }
 
 /** Polls until nothing is missing, or nothing becomes done any more. */
-async function readAll(service: Service, signal: AbortSignal): Promise<TickResult> {
+async function readAll(
+  service: Pick<Service, 'pipeline' | 'health' | 'status'>,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<TickResult> {
   const stopped = new Promise<'stopped'>((resolve) =>
     signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
   )
-  const patience = createPatience()
+  const patience = createPatience(patienceMs)
   for (;;) {
     const result = await Promise.race([service.pipeline.tick(), stopped])
     if (result === 'caught_up' || result === 'paused' || result === 'stopped') return result
@@ -77,8 +88,12 @@ async function readAll(service: Service, signal: AbortSignal): Promise<TickResul
 }
 
 /** Waits until all rows are made that can be. Returns what is left; undefined when that is not known. */
-async function makeRows(service: Service, signal: AbortSignal): Promise<number | undefined> {
-  const patience = createPatience()
+async function makeRows(
+  service: Pick<Service, 'finishRows'>,
+  patienceMs: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const patience = createPatience(patienceMs)
   for (;;) {
     const due = service.finishRows()
     if (due === 0 || signal.aborted || patience.isOver(due)) return due
@@ -87,14 +102,14 @@ async function makeRows(service: Service, signal: AbortSignal): Promise<number |
 }
 
 /** Over when what is counted has stayed the same for too long. */
-function createPatience(): { isOver(counted: number | undefined): boolean } {
+function createPatience(ms: number): { isOver(counted: number | undefined): boolean } {
   let last: number | undefined
   let sinceMs = performance.now()
   return {
     isOver(counted) {
       if (counted !== last) sinceMs = performance.now()
       last = counted
-      return performance.now() - sinceMs > PATIENCE_MS
+      return performance.now() - sinceMs > ms
     },
   }
 }

@@ -19,7 +19,10 @@ says what and why, and the next run continues; ${EXIT.usage} wrong usage or sett
     )
     .action(async (options: { once?: boolean }, command: Command) => {
       const loaded = load(command)
-      if (options.once) return await runOnce(loaded)
+      if (options.once) {
+        process.exitCode = await runOnce(loaded)
+        return
+      }
       if (loaded.settings.demo === 'auto' && !hasCredentials(loaded.settings)) return await startDemo(command, {})
       await runService(() => load(command), {})
     })

@@ -9,7 +9,7 @@ import { assertTruth } from '../line/truth-in.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import { truthKey } from '../simulator/truth.ts'
-import { type ParsedLine, parseLines } from '../sink/line-protocol/parse-lines.ts'
+import { countersByMinute, exported } from './exported.ts'
 
 const MINUTE_NS = 60_000_000_000n
 const HOUR_NS = 60n * MINUTE_NS
@@ -37,26 +37,6 @@ async function world(t: TestContext, tailnet: Tailnet, latencyMs = 0) {
     TAILFLUX_POLL_WINDOW_MAX: '1m',
   }
   return { api, env, dir, nowNs, fromNs: nowNs - 3n * HOUR_NS, toNs: nowNs - 3n * HOUR_NS + 30n * MINUTE_NS }
-}
-
-async function exported(t: TestContext, dir: string, measurement: string) {
-  return parseLines((await runCli(t, ['export', '--measurement', measurement], { TAILFLUX_DATA_DIR: dir })).stdout)
-}
-
-/** What each node reported in each minute of the range, by kind. */
-function countersByMinute(
-  points: readonly ParsedLine[],
-  { fromNs, toNs }: Pick<Place, 'fromNs' | 'toNs'>,
-): Record<string, bigint> {
-  const sums = new Map<string, bigint>()
-  for (const { tags, fields, timestampNs } of points) {
-    if (timestampNs < fromNs || timestampNs >= toNs) continue
-    for (const counter of ['tx_bytes', 'rx_bytes', 'tx_pkts', 'rx_pkts', 'flows']) {
-      const key = `${timestampNs / MINUTE_NS} ${tags['node']} ${tags['kind']} ${counter}`
-      sums.set(key, (sums.get(key) ?? 0n) + (fields[counter] ?? 0n))
-    }
-  }
-  return Object.fromEntries([...sums].toSorted(([one], [other]) => (one < other ? -1 : 1)))
 }
 
 /** What the store holds of records logged in the range is the truth, no more and no less. What was logged in the hour before the test and since is

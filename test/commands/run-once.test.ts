@@ -1,0 +1,144 @@
+/** `tailflux run --once`: everything up to now is in the database, rows too, or the exit code and a sentence say what is missing. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { catchUp } from '../../src/commands/run-once.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import { createService } from '../../src/main.ts'
+import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { runCli, startCli } from '../helpers/cli.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { silentLog } from '../helpers/silent.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
+import { readPoints } from '../services/influx-read.ts'
+import { startInfluxd } from '../services/influxd.ts'
+import { createSimulatedApi } from '../simulator/api.ts'
+import { createTailnet } from '../simulator/tailnet.ts'
+import { countersByMinute, exported } from './exported.ts'
+
+const MINUTE_NS = 60_000_000_000n
+
+async function world(t: TestContext, latencyMs = 0) {
+  const api = createSimulatedApi(createTailnet({ nodes: 8, seed: 21 }), { latencyMs })
+  await api.start()
+  t.after(() => api.stop())
+  const dir = temporaryFolder(t)
+  const env = {
+    TAILSCALE_API_URL: api.url,
+    TAILSCALE_API_KEY: 'tskey-api-demo',
+    TAILFLUX_DATA_DIR: dir,
+    TAILFLUX_POLL_LOOKBACK: '15m',
+    TAILFLUX_POLL_WINDOW_MAX: '1m',
+  }
+  return { api, dir, env }
+}
+
+test('into the embedded store: every final minute has its rows, the next run goes on, and nothing listens', async (t) => {
+  const { dir, env } = await world(t)
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.after(() => taken.close())
+  const { port } = taken.address() as { port: number }
+  const withPort = { ...env, TAILFLUX_HTTP_PORT: String(port) }
+  const beganNs = BigInt(Date.now()) * 1_000_000n
+  const first = await runCli(t, ['run', '--once'], withPort)
+  assert.deepEqual([first.code, first.stderr], [0, ''])
+  const [, upTo = ''] =
+    /^Done: everything up to (\S+) is in the database \(.* messages, .* points in \d+ windows\)\.\n$/.exec(
+      first.stdout,
+    ) ?? []
+  const lagMs = Number(beganNs / 1_000_000n) - Date.parse(upTo)
+  assert.ok(lagMs < 70_000, `${upTo} is ${lagMs} ms before the start`)
+
+  const whole = {
+    fromNs: beganNs - 12n * MINUTE_NS,
+    toNs: BigInt(Date.parse(upTo) - 30_000) * 1_000_000n,
+  }
+  whole.fromNs -= whole.fromNs % MINUTE_NS
+  whole.toNs -= whole.toNs % MINUTE_NS
+  const raw = countersByMinute(await exported(t, dir, 'tailnet_flow'), whole)
+  assert.ok(Object.keys(raw).length > 100)
+  assert.deepEqual(countersByMinute(await exported(t, dir, 'tailnet_node'), whole), raw)
+  assert.ok((await exported(t, dir, 'tailnet_node_1h')).length > 0)
+  assert.ok((await exported(t, dir, 'tailnet_edge_1d')).length > 0)
+
+  const second = await runCli(t, ['run', '--once'], withPort)
+  assert.equal(second.code, 0, second.stderr)
+  const [, windows] = /in (\d+) windows/.exec(second.stdout) ?? []
+  assert.ok(Number(windows) <= 3, second.stdout)
+})
+
+test('into InfluxDB: rows are there when it ends, also those of points that an earlier run wrote', async (t) => {
+  const { env } = await world(t)
+  const influxd = await startInfluxd(t)
+  await influxd.query('CREATE DATABASE "once"')
+  const place = { INFLUX_URL: influxd.url, INFLUX_DB: 'once', INFLUX_API: 'v1' }
+  for (let run = 0; run < 2; run += 1) {
+    const { code, stdout, stderr } = await runCli(t, ['run', '--once'], { ...env, ...place })
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /^Done: everything up to /)
+    const rows = await readPoints({ url: influxd.url, db: 'once' }, 'tailnet_node')
+    assert.ok(rows.length > 50, `${rows.length} rows`)
+  }
+})
+
+test('a running service keeps it out with 75, and a bad key ends it at once with the fix', async (t) => {
+  const { env } = await world(t)
+  const service = startCli(t, ['run'], { ...env, TAILFLUX_HTTP_PORT: '0' })
+  await service.until(/"msg":"window done"/)
+  const beside = await runCli(t, ['run', '--once'], env)
+  assert.equal(beside.code, 75)
+  assert.match(beside.stderr, /another|process/)
+  service.child.kill('SIGTERM')
+  await service.ended
+  const refused = await runCli(t, ['run', '--once'], { ...env, TAILSCALE_API_KEY: 'tskey-api-wrong' })
+  assert.deepEqual([refused.code, refused.stdout], [1, ''])
+  assert.match(
+    refused.stderr,
+    /tailflux: Not everything is in the database: Tailscale answered 401.*TAILSCALE_API_KEY.* The next run continues\.$/m,
+  )
+  const without = await runCli(t, ['run', '--once'], { TAILFLUX_DATA_DIR: temporaryFolder(t), TAILFLUX_DEMO: 'auto' })
+  assert.equal(without.code, 2)
+  assert.match(without.stderr, /TAILSCALE_OAUTH_CLIENT_ID/)
+})
+
+test('SIGTERM ends it in order: what was read stays, and the next run has less to do', async (t) => {
+  const { api, env } = await world(t, 200)
+  const run = startCli(t, ['run', '--once'], env)
+  await eventually('five requests', () => api.count('logs') >= 5)
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 1)
+  assert.match(run.stderr(), /tailflux: Stopped before everything was read\. The next run continues\.$/m)
+  assert.equal((await runCli(t, ['run', '--once'], env)).code, 0)
+})
+
+/** The service of these settings in this process. */
+function serviceOf(t: TestContext, env: Record<string, string>) {
+  const { settings, secrets } = loadSettings({ env })
+  const service = createService(settings, {
+    log: silentLog,
+    secrets: createSecretRegistry(secrets),
+    onBroken: (error) => assert.fail(String(error)),
+  })
+  t.after(() => service.stop())
+  return service
+}
+
+test('a database that is down, and an API that fails, are given up after a while', async (t) => {
+  const { api, env } = await world(t)
+  const down = { INFLUX_URL: 'http://127.0.0.1:1', INFLUX_BUCKET: 'x', INFLUX_TOKEN: 't', INFLUX_API: 'v2' }
+  const signal = new AbortController().signal
+  const noDatabase = await catchUp(serviceOf(t, { ...env, ...down }), 200, signal)
+  assert.match(
+    noDatabase ?? '',
+    /^Not everything is in the database: InfluxDB .* cannot be reached \(ECONNREFUSED\)\. Check/,
+  )
+  assert.doesNotMatch(noDatabase ?? '', /tried again/)
+  await api.stop()
+  const noApi = await catchUp(serviceOf(t, { ...env, TAILFLUX_DATA_DIR: temporaryFolder(t) }), 200, signal)
+  assert.match(
+    noApi ?? '',
+    /^Not everything is in the database: .*nothing listens there; check the API URL.*ECONNREFUSED/,
+  )
+})
