@@ -160,7 +160,16 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   function done(window: ObservedWindow, { doneToNs }: ObservedResult): void {
-    for (const startNs of passes.get(window) ?? []) if (unsettled.find('minute', startNs) !== undefined) drop(startNs)
+    for (const startNs of passes.get(window) ?? []) {
+      const entry = unsettled.find('minute', startNs)
+      // As before, unless the pass put it on the list.
+      if (entry === undefined || !isBehind(startNs, entry.read)) continue
+      if (canQuery()) drop(startNs)
+      else {
+        metrics.skipped('no_queries')
+        knownOf(startNs).readNumber = entry.read
+      }
+    }
     passes.delete(window)
     if (window.previous !== undefined) return
     if (doneToNs === undefined) return held.failed(window)

@@ -85,6 +85,8 @@ export async function startJourney(
   t: TestContext,
   scene: Scene,
   settings: Readonly<Record<string, unknown>>,
+  /** Called after each step, as for a database that shows in real time what it took. */
+  afterStep: () => Promise<void> = async () => undefined,
 ): Promise<Journey> {
   const clock = createFakeClock(NOON)
   const served = { ...createTailnet({ nodes: 5 }), ...serving(scene) }
@@ -94,8 +96,10 @@ export async function startJourney(
   const running = new Set<Service>()
   const lastNs = scene.messages.reduce((last, { loggedNs }) => (loggedNs > last ? loggedNs : last), 0n)
 
+  const databaseHost = new URL(String(settings['influx.url'] ?? api.url)).host
+
   async function quiet(): Promise<void> {
-    const keys = [new URL(api.url).host, String(settings['influx.db'])]
+    const keys = [new URL(api.url).host, String(settings['influx.db']), databaseHost]
     for (let looks = 0; looks < LOOKS; looks += 1) {
       await sleep(1)
       if (keys.some((key) => (inFlight.get(key) ?? 0) > 0)) looks = -1
@@ -105,6 +109,7 @@ export async function startJourney(
   async function step(): Promise<void> {
     await clock.advance(clock.now() > lastNs + 3n * MINUTE ? STEP_AFTERWARDS_MS : STEP_MS)
     await quiet()
+    await afterStep()
   }
 
   function isSettled(service: Service): boolean {
