@@ -1,7 +1,8 @@
 /** A small interpreter of what Grafana does with an InfluxQL query: variables in the browser, macros in the backend, the answer as frames.
  * Facts: Grafana's documentation of variable syntax and global variables, and its InfluxDB data source (InfluxQL mode). */
-import type { Influxd, QueryResult } from '../services/influxd.ts'
+import type { QueryResult } from '../services/influxd.ts'
 import type { Annotation, Panel, Target, Variable } from './dashboards.ts'
+import type { Queried } from './rows-server.ts'
 
 export interface View {
   readonly fromMs: number
@@ -124,15 +125,19 @@ export interface Frame {
   readonly rows: readonly (readonly (string | number | null)[])[]
 }
 
+/** A server that answers InfluxQL. */
+type Asked = Pick<Queried, 'url' | 'query' | 'adminHeaders'>
+
 /** Asks as Grafana does (times in ms) and returns what it makes of the answer. */
 export async function ask(
-  influx: Influxd,
+  influx: Asked,
   db: string,
   query: string,
   target: Pick<Target, 'alias' | 'resultFormat'>,
 ): Promise<Frame[]> {
   const answer = await fetch(`${influx.url}/query?db=${db}&epoch=ms`, {
     method: 'POST',
+    headers: influx.adminHeaders,
     body: new URLSearchParams({ q: query }),
   })
   const body = (await answer.json()) as { results?: QueryResult[]; error?: string }
@@ -158,7 +163,7 @@ export async function ask(
 
 /** The choices of a query variable. */
 export async function choices(
-  influx: Influxd,
+  influx: Asked,
   db: string,
   variable: Variable,
   view: View,
@@ -171,7 +176,7 @@ export async function choices(
 }
 
 /** The view with hidden variables asked for, as Grafana does when a dashboard opens and when its range changes: the first answer, or all. */
-export async function opened(influx: Influxd, db: string, view: View, variables: readonly Variable[]): Promise<View> {
+export async function opened(influx: Asked, db: string, view: View, variables: readonly Variable[]): Promise<View> {
   let { values } = view
   for (const variable of variables.filter(({ type, hide }) => type === 'query' && hide === 2)) {
     const found = await choices(influx, db, variable, { ...view, values }, variables)

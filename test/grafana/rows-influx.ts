@@ -1,8 +1,8 @@
-/** A real InfluxDB 1.x that holds what tailflux writes of a made-up tailnet: rows of three tiers in their places, raw points, devices, minutes, windows
+/** A real InfluxDB that holds what tailflux writes of a made-up tailnet: rows of three tiers in their places, raw points, devices, minutes, windows
  * and tiers. */
 import { escapeTag } from '../../src/sink/line-protocol/escape.ts'
-import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import type { Scope } from '../services/server-process.ts'
+import { type Queried, startRowsServer } from './rows-server.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, type Rows, type SimulatedRows, type StepMs, type Tags } from './simulated-rows.ts'
 
 export const DB = 'tailflux'
@@ -27,7 +27,7 @@ export const TIERS: readonly Tier[] = [
 ]
 
 export interface RowsInflux {
-  readonly influx: Influxd
+  readonly influx: Queried
   /** Writes the rows of a tier; returns how many. `each` sees them. */
   fill(tier: Tier, stretches: readonly Stretch[], each?: (rows: Rows) => void): Promise<number>
   /** Other points, of one measurement. */
@@ -44,24 +44,8 @@ export interface Point {
 const BATCH_CHARACTERS = 2_000_000
 
 export async function startRowsInflux(rows: SimulatedRows, scope?: Scope): Promise<RowsInflux> {
-  const influx = await startInfluxd(scope, {
-    index: 'tsi1',
-    databases: [DB],
-    settings: {
-      // New series are slow where other work has the processors.
-      coordinator: { 'write-timeout': '120s' },
-      data: { 'max-series-per-database': 0, 'max-values-per-tag': 0, 'cache-max-memory-size': 3_000_000_000 },
-    },
-  })
-  // As the documentation sets them up.
-  await influx.query(`ALTER RETENTION POLICY "autogen" ON "${DB}" SHARD DURATION 90d`)
-  for (const policy of ['raw', 'minutes'])
-    await influx.query(`CREATE RETENTION POLICY "${policy}" ON "${DB}" DURATION 0s REPLICATION 1 SHARD DURATION 1d`)
+  const { influx, post } = await startRowsServer(DB, scope)
 
-  async function post(text: string, policy: string): Promise<void> {
-    const answer = await fetch(`${influx.url}/write?db=${DB}&rp=${policy}&precision=ms`, { method: 'POST', body: text })
-    if (answer.status !== 204) throw new Error(`${answer.status} ${await answer.text()}`)
-  }
   async function write(measurement: string, points: Iterable<Point>, policy = 'autogen'): Promise<void> {
     let text = ''
     for (const point of points) {
