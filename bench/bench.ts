@@ -25,7 +25,11 @@ const NAMES = [...Object.keys(MEASUREMENTS), IDLE]
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !NAMES.includes(name))
-if (unknown.length > 0) throw new Error(`unknown: ${unknown.join(', ')}; there are ${NAMES.join(', ')}`)
+if (unknown.length > 0) {
+  const isHelp = asked.includes('--help')
+  process.stderr.write(`${isHelp ? '' : `Unknown: ${unknown.join(', ')}. `}There are ${NAMES.join(', ')}.\n`)
+  process.exit(isHelp ? 0 : 2)
+}
 const wanted = asked.length > 0 ? asked : NAMES
 
 const beganMs = performance.now()

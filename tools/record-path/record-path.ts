@@ -25,6 +25,7 @@ import { createDeadLetters } from '../../src/sink/dead-letters.ts'
 import { createLineWriter } from '../../src/sink/line-protocol/line-writer.ts'
 import type { Batch, Receipt } from '../../src/sink/sink.ts'
 import { createTailscaleSource } from '../../src/source/client.ts'
+import { readOptions } from '../options.ts'
 
 const SRC = new URL('../../src/', import.meta.url).href
 const SECOND = 1_000_000_000n
@@ -164,9 +165,10 @@ export function listOf(files: readonly string[]): string {
 const LIST = /(### The files on that path\n\n.*?\n\n)- .*?\n(?=\n)/s
 
 if (process.argv[1] === import.meta.filename) {
+  const { write } = readOptions('npm run record-path', { write: { type: 'boolean' } })
   const files = await recordPath()
   console.log(`${listOf(files)}\n\n${files.length} files`)
-  if (process.argv.includes('--write')) {
+  if (write) {
     const page = new URL('../../docs/internals.md', import.meta.url)
     writeFileSync(
       page,

@@ -3,6 +3,7 @@
  * comments and names of the code instead, outside of alerts; places.ts says where a word is meant plainly there. */
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { readOptions } from '../options.ts'
 import { meaningIn } from './places.ts'
 import { type Found, wordsIn } from './senses.ts'
 import { codeWordsIn, messagesIn, type Text } from './texts.ts'
@@ -78,7 +79,8 @@ function report(all: readonly Left[], isPlainListed: boolean): string {
 }
 
 if (import.meta.main) {
-  const all = process.argv.includes('--code') ? wordsInCode(ROOT) : wordsLeft(ROOT)
-  process.stdout.write(report(all, process.argv.includes('--plain')))
+  const { code, plain } = readOptions('npm run words', { code: { type: 'boolean' }, plain: { type: 'boolean' } })
+  const all = code ? wordsInCode(ROOT) : wordsLeft(ROOT)
+  process.stdout.write(report(all, plain ?? false))
   if (all.some(({ isPlain }) => !isPlain)) process.exitCode = 1
 }
