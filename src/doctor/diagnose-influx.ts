@@ -228,7 +228,7 @@ function retention({ place, retention: outcome }: PlaceFacts, plan: WritingPlan,
     return warning(
       check,
       `${name} keeps points ${keeps}, and retention.${key} is ${formatDuration(wantedMs)}.`,
-      `${howToChange(config, name, formatDuration(wantedMs))}, or change retention.${key}.`,
+      `Run \`tailflux init${(seconds ?? Number.POSITIVE_INFINITY) > wantedMs / 1000 ? ' --shorten' : ''}\`, or ${howToChange(config, name, formatDuration(wantedMs)).replace(/^Change it: /, '')}, or change retention.${key}.`,
     )
   }
   return diagnoseRetention(check, name, seconds, plan, howToChange(config, name, '30d'))

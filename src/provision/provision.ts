@@ -100,11 +100,11 @@ function plannerFor(
   const [fault] = faultsFor(config, api)
   if (fault !== undefined) throw fail(`is InfluxDB ${greeting.version ?? api}, and ${fault}.`)
   const places = createPlaces({ ...config, api })
-  if (api === 'v1') return planInflux1(places, { ...deps, mayShorten })
+  if (api === 'v1') return withoutToken(planInflux1(places, { ...deps, mayShorten }), tokenFile)
   if (api === 'v3') {
     // Without a word about it, it is treated as Core: a database that cannot be made is refused anyway.
     const isCore = !/enterprise|cloud/i.test(greeting.edition ?? '')
-    return planInflux3(places, { mayShorten, isCore }, deps)
+    return withoutToken(planInflux3(places, { mayShorten, isCore }, deps), tokenFile)
   }
   const { org } = config
   const plan = planInflux2(places, { org, mayShorten }, deps)
@@ -114,6 +114,14 @@ function plannerFor(
     const items = await plan(signal)
     return items.some((item) => item.kind === 'left' && item.isError) ? items : [...items, ...(await planToken(signal))]
   }
+}
+
+/** Tokens with rights of their own are made for 2.x only. */
+function withoutToken(plan: Planner, tokenFile: string | undefined): Planner {
+  if (tokenFile === undefined) return plan
+  const why = 'No token for Grafana is made: that is for 2.x.'
+  const fix = 'Leave out --grafana-token. On 1.x create a user who may read; all tokens of 3 Core are administrators.'
+  return async (signal) => [...(await plan(signal)), left(why, fix)]
 }
 
 function victoriaMetrics(retention: Retention): readonly Item[] {

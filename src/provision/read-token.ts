@@ -30,8 +30,8 @@ export function planReadToken(
   const description = `tailflux: Grafana reads ${db}`
 
   /** Undefined while a bucket is missing. */
-  async function buckets(signal: AbortSignal) {
-    const found = await Promise.all(all.map((place) => findBucket(place.name ?? db, options.org, deps, signal)))
+  async function buckets(signal: AbortSignal, by = deps) {
+    const found = await Promise.all(all.map((place) => findBucket(place.name ?? db, options.org, by, signal)))
     return found.every((one) => typeof one === 'object') ? found : undefined
   }
 
@@ -113,11 +113,21 @@ export function planReadToken(
       status === 'active' &&
       known.every(({ id }) => permissions.some(({ action, resource }) => action === 'read' && resource.id === id))
     if (!(await authorizations(orgId, signal)).some(covers)) return false
-    const answer = await deps.http.send(
-      { method: 'GET', path: '/api/v2/buckets?limit=1', headers: { authorization: `Token ${token}` } },
-      signal,
-    )
-    return answer.status === 200
+    // It may be another one, with other rights.
+    const asIt: ProvisionDeps = {
+      ...deps,
+      http: {
+        send: (request, until) =>
+          deps.http.send({ ...request, headers: { ...request.headers, authorization: `Token ${token}` } }, until),
+        stop: () => undefined,
+      },
+    }
+    try {
+      return (await buckets(signal, asIt)) !== undefined
+    } catch (error) {
+      if (error instanceof CollectorError && error.code === 'db_unauthorized') return false
+      throw error
+    }
   }
 
   return async (signal) => {

@@ -143,7 +143,7 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
     for (const name of used.filter((source) => !source.startsWith('.')))
       assert.ok(name in compose.volumes!, `${name} is not declared`)
     // What the demo has in place of the base's.
-    const replaced = api === 'demo' ? ['tailflux-data', 'grafana-data'] : []
+    const replaced = api === 'demo' ? ['tailflux-data', 'grafana-data', 'tokens'] : []
     for (const name of Object.keys(compose.volumes!))
       assert.ok(used.includes(name) || replaced.includes(name), `${name} is not used`)
   })
@@ -245,7 +245,8 @@ for (const [api, names] of Object.entries(COMBINATIONS)) {
         // A token that may only read, from the file that init makes.
         assert.equal(secrets['httpHeaderValue1'], 'Token $__file{/tokens/grafana}')
         assert.deepEqual(init!.command?.slice(-2), ['--grafana-token', '/tokens/grafana'])
-        assert.ok(init!.volumes?.includes('tokens:/tokens') && grafana!.volumes?.includes('tokens:/tokens:ro'))
+        const tokens = api === 'demo' ? 'demo-tokens' : 'tokens'
+        assert.ok(init!.volumes?.includes(`${tokens}:/tokens`) && grafana!.volumes?.includes(`${tokens}:/tokens:ro`))
         assert.ok(!Object.values(grafana!.environment).includes(token), 'Grafana has no token that may write')
       }
     }

@@ -45,6 +45,9 @@ interface Mapping {
   readonly virtual: boolean
   readonly bucketID: string
 }
+interface Right {
+  readonly resource: { readonly id: string }
+}
 interface Authorization {
   readonly id: string
   readonly token: string
@@ -228,7 +231,10 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
       const name = query.get('name')
       if (name !== null && !buckets.has(name))
         return send(404, { code: 'not found', message: `bucket "${name}" not found` })
-      const seen = [...buckets.values()].filter((one) => (name === null || one.name === name) && mayUse(one.name))
+      const rights = authorizations.find(({ token }) => token === given)?.permissions as Right[] | undefined
+      const mayRead = ({ id, name: called }: Made) =>
+        rights === undefined ? mayUse(called) : rights.some(({ resource }) => resource.id === id)
+      const seen = [...buckets.values()].filter((one) => (name === null || one.name === name) && mayRead(one))
       return send(200, { buckets: script.isWriteOnly ? [] : seen.map(wireBucket) })
     }
     if (pathname.startsWith('/api/v2/buckets/') && !isV3) {

@@ -191,6 +191,13 @@ test('2.x: a token for Grafana is made once, kept in a file, and made again when
   assert.match((await again()).text, /1 change made/)
   assert.equal(server.authorizations.length, 1, 'the old one is removed')
   assert.equal(readFileSync(tokenFile, 'utf8'), `${server.authorizations[0]?.token}\n`)
+  // The token of something else: it is known, and reads other buckets.
+  server.authorizations.push({
+    ...{ id: 'x', token: 'made-other', status: 'active', description: 'other' },
+    permissions: [],
+  })
+  writeFileSync(tokenFile, 'made-other\n')
+  assert.match((await again()).text, /1 change made/)
   server.authorizations.length = 0
   assert.match((await again()).text, /1 change made/)
   const nowhere = await run({ INFLUX_ORG: 'home' }, { tokenFile: join(tokenFile, 'below') }).catch((error) => error)
