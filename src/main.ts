@@ -289,6 +289,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     isDemo: deps.isDemo ?? false,
     clock,
   })
+  const networks = settings.networks.map(({ name }) => name)
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
@@ -296,7 +297,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     health,
     metrics,
     status,
-    flows: (request, signal) => findFlows({ store: stored.rows, clock }, request, signal),
+    flows: (request, signal) => findFlows({ store: stored.rows, clock, networks }, request, signal),
     failures: observers,
     isAlive: pipeline.isAlive,
     rows: () => rowsStatus(rollup),

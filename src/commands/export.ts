@@ -34,6 +34,9 @@ Into InfluxDB 2.x:  tailflux export -o points.lp && influx write --bucket tailfl
 With retention.raw or retention.minutes set, export each measurement by itself, into its place (docs/operations.md, "Places and retention").`,
     )
     .action(async (options: ExportOptions, command: Command) => {
+      const { from: fromNs, to: toNs, measurement } = options
+      if (fromNs !== undefined && toNs !== undefined && fromNs > toNs)
+        command.error("error: option '--from <time>' must not be later than '--to <time>'")
       const { store } = pathsIn(load(command).settings.dataDir)
       if (!existsSync(store)) {
         throw new CollectorError(
@@ -41,9 +44,6 @@ With retention.raw or retention.minutes set, export each measurement by itself, 
           { stage: 'config', code: 'config_invalid', reaction: 'hold' },
         )
       }
-      const { from: fromNs, to: toNs, measurement } = options
-      if (fromNs !== undefined && toNs !== undefined && fromNs > toNs)
-        command.error("error: option '--from <time>' must not be later than '--to <time>'")
       const lines = exportLines(store, {
         ...(fromNs === undefined ? {} : { fromNs }),
         ...(toNs === undefined ? {} : { toNs }),

@@ -68,8 +68,9 @@ async function read(settings: Settings, request: FlowsRequest): Promise<FoundFlo
   const { influx, retention, dataDir } = settings
   const config = { influx, retention, storePath: pathsIn(dataDir).store, tailnet: tailnetTag(settings) }
   const { rows, stop } = openRows(config, { clock: systemClock })
+  const networks = settings.networks.map(({ name }) => name)
   try {
-    return await findFlows({ store: rows, clock: systemClock }, request, new AbortController().signal)
+    return await findFlows({ store: rows, clock: systemClock, networks }, request, new AbortController().signal)
   } finally {
     stop()
   }

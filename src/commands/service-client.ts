@@ -1,6 +1,6 @@
 /** Client of the running service on this machine: status and commands. */
 
-import { CollectorError, messageOf } from '../base/errors.ts'
+import { type Code, CollectorError, messageOf } from '../base/errors.ts'
 import type { Settings } from '../config/settings.ts'
 import { readControlToken } from '../http/control-token.ts'
 import { ask } from '../http-client/ask.ts'
@@ -12,7 +12,8 @@ export interface ServiceClient {
   readonly url: string
   /** Rejects with a CollectorError (`service_unreachable`) when there is no answer, or access is denied. */
   status(): Promise<StatusAnswer>
-  /** POST to a path of `/api/`; resolves with the answer. Rejects as `status`, or with the error that the service returns. */
+  /** POST to a path of `/api/`; resolves with the answer. Rejects as `status`, or with the error that the service returns (`config_invalid` when the request is
+   * wrong). */
   post(path: string): Promise<Record<string, unknown>>
 }
 
@@ -43,6 +44,8 @@ export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>
     }
     if (status >= 200 && status < 300) return body
     const reason = typeof body['error'] === 'string' ? body['error'] : `tailflux answered ${status}; see its log.`
+    // The service says that the request itself is wrong.
+    if (status === 400 || status === 422) throw failure(reason, undefined, 'config_invalid')
     if (status !== 401 && status !== 403) throw failure(reason)
     throw failure(
       `The tailflux at ${base} rejected this user. Run the command as the user of the service, with its TAILFLUX_DATA_DIR (now ${settings.dataDir}), or set TAILFLUX_HTTP_TOKEN.`,
@@ -56,6 +59,11 @@ export function createServiceClient(settings: Pick<Settings, 'http' | 'dataDir'>
   }
 }
 
-function failure(text: string, cause?: unknown): CollectorError {
-  return new CollectorError(text, { stage: 'config', code: 'service_unreachable', reaction: 'retry', cause })
+function failure(text: string, cause?: unknown, code: Code = 'service_unreachable'): CollectorError {
+  return new CollectorError(text, {
+    stage: 'config',
+    code,
+    reaction: code === 'config_invalid' ? 'hold' : 'retry',
+    cause,
+  })
 }

@@ -69,7 +69,8 @@ export function flowsRoute(app: FastifyInstance, { flows, tailnet, clock, querie
       try {
         return answerOf(tailnet(), await flows(wanted, gone.signal))
       } catch (error) {
-        if (error instanceof CollectorError) return refuse(reply, 503, error.message)
+        if (error instanceof CollectorError)
+          return refuse(reply, error.code === 'config_invalid' ? 400 : 503, error.message)
         if (gone.signal.aborted) return reply.hijack()
         throw error
       } finally {

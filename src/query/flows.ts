@@ -1,5 +1,6 @@
 /** Stored traffic of a range, largest first: who talked to whom, each byte once, from the rows of minutes, hours or days; or raw points, as each node
  * reported them. */
+import { isIP } from 'node:net'
 import { type Clock, DAY, HOUR, MINUTE } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
@@ -99,15 +100,21 @@ const FIND_MS_MAX = 60_000
 /** More would make the URL of a query too long: they are looked for in the answer. */
 const MATCHES_MAX = 100
 
-/** Rejects with a CollectorError (stage `sink`), or with the signal's reason. */
-export async function findFlows(
-  deps: { readonly store: StoredRows; readonly clock: Pick<Clock, 'now'> },
-  request: FlowsRequest,
-  signal: AbortSignal,
-): Promise<FoundFlows> {
+export interface FlowsDeps {
+  readonly store: StoredRows
+  readonly clock: Pick<Clock, 'now'>
+  /** Names of networks in the settings: `node` may be one of them. */
+  readonly networks?: readonly string[]
+}
+
+/** Rejects with a CollectorError (`config_invalid` when nobody is called as the request says, others of stage `sink`), or with the signal's reason. */
+export async function findFlows(deps: FlowsDeps, request: FlowsRequest, signal: AbortSignal): Promise<FoundFlows> {
   const over = AbortSignal.timeout(FIND_MS_MAX)
   try {
-    return await find(deps, request, AbortSignal.any([signal, over]))
+    const both = AbortSignal.any([signal, over])
+    const found = await find(deps, request, both)
+    if (found.flows.length === 0) await refuseUnknown(deps, request, both)
+    return found
   } catch (error) {
     if (signal.aborted || !over.aborted) throw error
     throw new CollectorError(
@@ -129,11 +136,7 @@ export function answerOf(tailnet: string, { tier, fromNs, toNs, flows }: FoundFl
   }
 }
 
-async function find(
-  { store, clock }: { readonly store: StoredRows; readonly clock: Pick<Clock, 'now'> },
-  request: FlowsRequest,
-  signal: AbortSignal,
-): Promise<FoundFlows> {
+async function find({ store, clock }: FlowsDeps, request: FlowsRequest, signal: AbortSignal): Promise<FoundFlows> {
   const { isRaw, node, owner, limit } = request
   const needsDevices = node !== undefined || (isRaw && owner !== undefined)
   const devices = needsDevices ? await devicesOf(store, request.toNs, clock.now(), signal) : []
@@ -155,6 +158,32 @@ async function find(
   const wanted = edgeFilter(request, devices)
   const rows = await store.summed(measurement, fromNs, toNs, signal, askable(wanted))
   return { tier, fromNs, toNs, flows: largestEdges(rows, wanted, limit) }
+}
+
+/** Nothing was found: because there was no traffic, or because nobody is called so? */
+async function refuseUnknown(
+  { store, clock, networks = [] }: FlowsDeps,
+  { node, owner, toNs }: FlowsRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  if (node === undefined && owner === undefined) return
+  const devices = await devicesOf(store, toNs, clock.now(), signal)
+  // Without any, nothing is known of names.
+  if (devices.length === 0) return
+  const isAddress = node !== undefined && isIP(node) !== 0
+  const isOther = node !== undefined && ['none', 'other', ...networks].includes(node)
+  if (node !== undefined && !isAddress && !isOther && !devices.some((one) => isNamed(one, node)))
+    throw unknown(`No device is called ${JSON.stringify(node)}`)
+  if (owner !== undefined && owner !== 'none' && !devices.some((one) => isOwnedBy(one, owner)))
+    throw unknown(`No device belongs to ${JSON.stringify(owner)}`)
+}
+
+function unknown(text: string): CollectorError {
+  return new CollectorError(`${text}. Take a name as it is shown without this filter.`, {
+    stage: 'config',
+    code: 'config_invalid',
+    reaction: 'hold',
+  })
 }
 
 /** The finest tier that is made for a range of this length and holds its beginning, or all that any tier holds of it. */
@@ -188,6 +217,10 @@ async function devicesOf(
 /** A name may be given without its domain. */
 function isNamed({ node, name, addresses }: DeviceVersion, wanted: string): boolean {
   return node === wanted || name === wanted || name.startsWith(`${wanted}.`) || addresses.includes(wanted)
+}
+
+function isOwnedBy({ owner }: DeviceVersion, wanted: string): boolean {
+  return owner === wanted || owner.split(',').includes(wanted)
 }
 
 function edgeFilter(request: FlowsRequest, devices: readonly DeviceVersion[]): RowFilter {
@@ -226,7 +259,7 @@ function rawFilter(request: FlowsRequest, devices: readonly DeviceVersion[]): Ro
     ofDevices(found, [node])
   }
   if (owner !== undefined) {
-    const found = devices.filter((one) => one.owner === owner || one.owner.split(',').includes(owner))
+    const found = devices.filter((one) => isOwnedBy(one, owner))
     ofDevices(found, [])
   }
   if (port !== undefined)

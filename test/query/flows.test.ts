@@ -170,6 +170,37 @@ test('more endpoints than fit into a query are looked for in its answer', async 
   assert.deepEqual(asked, [3, 3])
 })
 
+test('nothing found: of a device that is there, or nobody is called so', async () => {
+  const device = {
+    ...{ node: 'n299', name: 'web.example.ts.net', owner: 'ann', os: '', addresses: ['100.64.0.1'] },
+    ...{ source: 'api' as const, loggedNs: 0n, from: 0 },
+  }
+  const empty: StoredRows = { ...nothing, newestDevices: async () => [device] }
+  const find = (more: Partial<FlowsRequest>) =>
+    findFlows({ store: empty, clock, networks: ['office'] }, request(more), signal)
+  for (const node of ['n299', 'web', '10.9.9.9', 'fd7a::9', 'office', 'none', 'other'])
+    assert.deepEqual((await find({ node })).flows, [], node)
+  assert.deepEqual((await find({ owner: 'ann' })).flows, [])
+  for (const more of [
+    { node: 'nobody' },
+    { owner: 'nobody' },
+    { node: 'nobody', isRaw: true },
+    { node: 'n299', owner: 'nobody' },
+  ])
+    await assert.rejects(find(more), (error) => {
+      assert.ok(error instanceof CollectorError)
+      assert.equal(error.code, 'config_invalid')
+      assert.match(
+        error.message,
+        /^No device (?:is called|belongs to) "nobody"\. Take a name as it is shown without this filter\.$/,
+      )
+      return true
+    })
+  // Without devices nothing is known of names.
+  const strange = { ...empty, newestDevices: async () => [] }
+  assert.deepEqual((await findFlows({ store: strange, clock }, request({ node: 'nobody' }), signal)).flows, [])
+})
+
 test('the largest of many, always the same', () => {
   const flow = (name: string, txBytes: bigint, rxBytes: bigint) => ({ name, txBytes, rxBytes, txPkts: 0n, rxPkts: 0n })
   const all = [...Array(5_000).keys()].map((i) => flow(`f${i}`, BigInt(i * 7919) % 1_000n, 3n))
