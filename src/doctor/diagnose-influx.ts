@@ -111,8 +111,14 @@ function flavour({ product, version }: Greeting, api: InfluxApi | undefined): Fi
       set('v3, with INFLUX_TOKEN and INFLUX_BUCKET'),
     )
   }
-  if (api !== 'v3') return ok(check, `INFLUX_API=${api} fits ${what}.`)
-  return error(check, `INFLUX_API is v3, but this is ${what}.`, set('v2'))
+  const unset =
+    'Remove INFLUX_API: tailflux finds VictoriaMetrics by itself, and writes milliseconds that keep them apart.'
+  if (api === 'v3') return error(check, `INFLUX_API is v3, but this is ${what}.`, unset)
+  return warning(
+    check,
+    `INFLUX_API is ${api}, and this is ${what}, which keeps milliseconds: of points that begin in the same one only one is kept.`,
+    unset,
+  )
 }
 
 function clock({ serverMs, localMs }: Greeting): readonly Finding[] {

@@ -290,6 +290,10 @@ test('a real VictoriaMetrics', { skip: await missing('victoria-metrics') }, asyn
   assert.match(good.of('sample point').text, /written and read back/)
   assert.equal(good.of('checkpoint').status, 'skipped')
   assert.match(good.of('checkpoint').text, /has no InfluxQL/)
+  const { url } = await startVictoriaMetrics(t)
+  const told = await checked(t, { ...apiOf(api), INFLUX_URL: url, INFLUX_BUCKET: 'x', INFLUX_API: 'v2' })
+  assert.deepEqual([told.of('write api').status, told.faults], ['warning', ['! write api']])
+  assert.match(told.of('write api').text, /INFLUX_API is v2, and this is VictoriaMetrics, which keeps milliseconds/)
   const flags = ['-dedup.minScrapeInterval=0s', '-retentionPeriod=1d']
   const bad = await vm((await startVictoriaMetrics(t, { flags })).url)
   assert.deepEqual(bad.faults, ['✗ deduplication', '✗ retention'])

@@ -41,7 +41,7 @@ function inVictoria(victoria: VictoriaMetrics): Stored {
 
 async function live(t: TestContext, run: (journey: Journey) => Promise<void>): Promise<Stored> {
   const victoria = await startVictoriaMetrics(t)
-  const settings = { 'influx.url': victoria.url, 'influx.api': 'v2', 'influx.bucket': 'flows' }
+  const settings = { 'influx.url': victoria.url, 'influx.bucket': 'flows' }
   await run(await startJourney(t, scene, settings, victoria.flush))
   return inVictoria(victoria)
 }

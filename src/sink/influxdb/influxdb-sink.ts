@@ -10,6 +10,7 @@ import { type Code, CollectorError } from '../../base/errors.ts'
 import { retry } from '../../http-client/retry.ts'
 import type { InfluxApi, InfluxConfig, Retention } from '../config.ts'
 import { lineCountOf, tailnetOf } from '../line-protocol/line-spans.ts'
+import { keepApart } from '../line-protocol/milliseconds.ts'
 import { probePoint } from '../probe-point.ts'
 import type { Batch, DeadLetters, Sink, SinkMetrics } from '../sink.ts'
 import { createSinkListeners } from '../sink-listeners.ts'
@@ -24,6 +25,8 @@ export interface InfluxSinkConfig extends InfluxConfig {
   readonly api: InfluxApi
   readonly url: string
   readonly retention: Retention
+  /** The database keeps milliseconds. Only a server that was asked is known to. */
+  readonly precision?: 'ms'
 }
 
 export interface InfluxDeps {
@@ -193,6 +196,7 @@ export function createInfluxSink(config: InfluxSinkConfig, deps: InfluxDeps): Si
     },
     async write(batch: Batch, signal) {
       signal.throwIfAborted()
+      if (config.precision === 'ms') keepApart(batch.bytes)
       const deadlineMs = clock.monotonicMs() + config.giveUp
       const place = places.of(batch.target)
       let sentMs = Number.POSITIVE_INFINITY

@@ -83,12 +83,15 @@ export async function withApi<C extends InfluxConfig & { readonly url: string }>
   config: C,
   deps: Parameters<typeof greet>[0],
   signal: AbortSignal,
-): Promise<C & { readonly api: InfluxApi }> {
+): Promise<C & { readonly api: InfluxApi; readonly precision?: 'ms' }> {
   const { api } = config
   if (api !== undefined) return { ...config, api }
   const found = await findApi(deps, signal)
   const [fault] = faultsFor(config, found.api)
-  if (fault === undefined) return { ...config, api: found.api }
+  if (fault === undefined) {
+    const isVictoria = found.greeting.product === 'victoria-metrics'
+    return { ...config, api: found.api, ...(isVictoria ? { precision: 'ms' } : {}) }
+  }
   throw misconfigured(`${deps.label} is InfluxDB ${found.greeting.version ?? `${found.api.slice(1)}.x`}, and ${fault}.`)
 }
 
