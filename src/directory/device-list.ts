@@ -40,6 +40,7 @@ export function createDeviceList(
   let reading: Promise<void> | undefined
   let connected: ReadonlySet<string> | undefined
   let failures = 0
+  let loggedCode: string | undefined
 
   /** Returns how long to wait before the next request, ms. */
   async function read(): Promise<number> {
@@ -50,6 +51,7 @@ export function createDeviceList(
       deps.metrics.devicesKnown(devices.length)
       health.set('names', 'ok')
       failures = 0
+      loggedCode = undefined
       hasFirst()
       return options.intervalMs
     } catch (error) {
@@ -70,7 +72,10 @@ export function createDeviceList(
     const retryMs = Math.max(backoffMs, isBug ? 0 : (error.retryAfterMs ?? 0))
     const code = isBug ? 'names_failed' : error.code
     health.set('names', 'warning', code, text)
-    log.warn({ code, retryMs, err: error }, 'device names cannot be read')
+    // A refusal stays the same until a person acts: it is logged once.
+    const isKnown = !isBug && error.reaction === 'hold' && code === loggedCode
+    loggedCode = code
+    log[isKnown ? 'debug' : 'warn']({ code, retryMs, err: error }, 'device names cannot be read')
     return retryMs
   }
 

@@ -178,8 +178,8 @@ test('one failure of the database is one warning with the fix, and a long one is
 test('a revoked key and a full disk of the state file are errors with the fix, logged once each time', async () => {
   const { log, entries } = keptLog()
   const world = createLineWorld({}, { log })
-  world.api.records = records(NOON_NS - HOUR, 3 * 3_600)
-  await world.tick()
+  // The first start comes after an hour of refusals, and looks back an hour.
+  world.api.records = records(NOON_NS + 10n * MINUTE, 3 * 3_600)
   const errors = () =>
     entries.filter(({ level }) => level >= 40).map(({ level, msg, err }) => [level, msg, err?.message])
   for (let round = 1; round <= 2; round += 1) {

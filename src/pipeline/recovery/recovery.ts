@@ -145,7 +145,9 @@ export function createRecovery(
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof CollectorError)) throw error
-      log.warn({ code: error.code, reaction: error.reaction, err: error }, 'API unavailable; polling is on hold')
+      const { code, reaction } = error
+      // The backoff logs a refusal, once.
+      log[reaction === 'hold' ? 'debug' : 'warn']({ code, reaction, err: error }, 'API unavailable; polling is on hold')
       backoff.apiFails(error)
       return false
     }
