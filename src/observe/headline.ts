@@ -45,15 +45,16 @@ export function headlineOf(status: StatusAnswer): Headline {
 
 /** When a component that failed is tried again; undefined when nothing waits for that. */
 export function nextTry(
-  { api, database, nextPoll, now }: StatusAnswer,
+  { api, database, live, nextPoll, now }: StatusAnswer,
   component: ComponentHealth['component'],
 ): string | undefined {
-  const next = component === 'source' ? api.next : component === 'sink' ? database.next : null
-  const seconds = secondsUntil(next, now)
+  if (component !== 'source' && component !== 'sink') return undefined
+  const seconds = secondsUntil(component === 'source' ? api.next : database.next, now)
   // Polls do it: the next one may be later than the end of the wait.
-  return seconds === undefined
-    ? undefined
-    : `next try in ${ageText(Math.max(seconds, secondsUntil(nextPoll, now) ?? 0))}`
+  if (seconds !== undefined) return `next try in ${ageText(Math.max(seconds, secondsUntil(nextPoll, now) ?? 0))}`
+  // A batch is repeated for some minutes before its window fails.
+  const waits = component === 'sink' ? live.stages.find(({ stage }) => stage === 'write')?.nextTrySeconds : null
+  return typeof waits === 'number' ? `next try in ${ageText(Math.ceil(waits))}` : undefined
 }
 
 function etaIn({ etaSeconds }: StatusAnswer): string {

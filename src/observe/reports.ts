@@ -54,6 +54,10 @@ export function createReports(deps: {
         sink.written(lines, bytes)
         stages.written(lines, bytes)
       },
+      retried(code, waitMs) {
+        sink.retried(code, waitMs)
+        stages.retried(waitMs)
+      },
       rejected(lines, reason) {
         sink.rejected(lines, reason)
         if (reason !== 'rejected') return

@@ -15,6 +15,8 @@ export interface StageView {
   /** Local clock, RFC 3339; null when it never happened. */
   readonly lastSuccess: string | null
   readonly lastError: { readonly at: string; readonly text: string } | null
+  /** Until a request that failed is sent again, while it waits; null without one. */
+  readonly nextTrySeconds: number | null
   /** Median and 95th percentile of the last 64 requests, ms. */
   readonly durationMs: { readonly p50: number; readonly p95: number } | null
 }
@@ -24,6 +26,7 @@ interface Stage {
   succeeded(): void
   failed(text: string): void
   took(ms: number): void
+  retried(waitMs: number): void
   view(): StageView
 }
 
@@ -34,6 +37,8 @@ interface StageReports {
   windowDone(amounts: { readonly messages: number; readonly points: number; readonly bytes: number }): void
   databaseAnswered(durationMs: number): void
   written(lines: number, bytes: number): void
+  /** A write failed and is repeated after this time. */
+  retried(waitMs: number): void
   failed(stage: StageName, text: string): void
 }
 
@@ -69,6 +74,7 @@ export function createStages(clock: Clock): Stages {
         write.add(lines, bytes)
         write.succeeded()
       },
+      retried: write.retried,
       failed: (stage, text) => stages[stage].failed(text),
     },
     view: () => STAGES.map((name) => stages[name].view()),
@@ -87,6 +93,7 @@ function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
   const durations: number[] = []
   let newest = bucketAt(beganMs)
   let total = 0
+  let nextMs = 0
   let lastSuccess: string | null = null
   let lastError: StageView['lastError'] = null
 
@@ -117,6 +124,9 @@ function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
     failed(text) {
       lastError = { at: isoOf(clock.now()), text }
     },
+    retried(waitMs) {
+      nextMs = clock.monotonicMs() + waitMs
+    },
     took(ms) {
       durations.push(ms)
       if (durations.length > DURATIONS_KEPT) durations.shift()
@@ -136,6 +146,7 @@ function createStage(stage: StageName, clock: Clock, hasBytes: boolean): Stage {
         total,
         lastSuccess,
         lastError,
+        nextTrySeconds: nextMs > nowMs ? (nextMs - nowMs) / 1000 : null,
         durationMs: sorted.length === 0 ? null : { p50: at(0.5), p95: at(0.95) },
       }
     },

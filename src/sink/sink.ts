@@ -149,5 +149,6 @@ export interface SinkMetrics {
   request(code: string, durationMs: number): void
   written(lines: number, bytes: number): void
   rejected(lines: number, reason: 'rejected' | 'expired'): void
-  retried(code: string): void
+  /** A request failed and is sent again after this time. */
+  retried(code: string, waitMs: number): void
 }

@@ -60,7 +60,7 @@ test('whatever the components tell shows up', async (t) => {
   sink.request('204', 20)
   sink.written(5_000, 300_000)
   sink.rejected(2, 'expired')
-  sink.retried('db_timeout')
+  sink.retried('db_timeout', 100)
   pipeline.windowDone(1, { messages: 3, entries: 20, points: 15, bytes: 900, durationMs: 250 })
   for (const code of CODES) pipeline.windowFailed(code)
   pipeline.windowSplit()

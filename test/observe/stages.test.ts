@@ -63,6 +63,11 @@ test('the stages hear what the components tell, and the components are heard all
   heard.sinkListener.failed(
     new CollectorError('It cannot be reached.', { stage: 'sink', code: 'db_unreachable', reaction: 'retry' }),
   )
+  heard.sink.retried('db_unreachable', 2_500)
+  assert.deepEqual(
+    stages.view().map(({ nextTrySeconds }) => nextTrySeconds),
+    [null, null, null, 2.5],
+  )
   heard.sink.written(1, 10)
   const [api, cut, fold, write] = stages.view()
   assert.equal(api?.lastSuccess, '2026-11-02T12:00:00.000Z')
@@ -75,7 +80,7 @@ test('the stages hear what the components tell, and the components are heard all
   assert.equal(write?.perSecond, 31)
   assert.deepEqual(
     Object.values(told).map((component) => Object.values(component).reduce((sum, method) => sum + method.calls, 0)),
-    [3, 4, 2, 3],
+    [3, 5, 2, 3],
   )
 })
 

@@ -151,7 +151,7 @@ export function createInfluxSink(config: InfluxSinkConfig, deps: InfluxDeps): Si
             pause = { untilMs: nowMs + waitMs, error }
           }
           if (nowMs + waitMs >= deadlineMs) return undefined
-          metrics.retried(error.code)
+          metrics.retried(error.code, waitMs)
           log.debug({ code: error.code, attemptNumber: attempt, waitMs }, 'write will be retried')
           return waitMs
         },

@@ -118,7 +118,7 @@ export function createEmbeddedStore(
         if (error instanceof CollectorError) onFailed?.(error)
         const isBusy = error instanceof CollectorError && error.code === 'db_timeout'
         if (!isBusy || clock.monotonicMs() >= deadlineMs) throw error
-        metrics.retried(error.code)
+        metrics.retried(error.code, BUSY_PAUSE_MS)
         await clock.sleep(BUSY_PAUSE_MS, signal)
       }
     }
