@@ -52,13 +52,13 @@ ${line(status)}
 <div class="stack">
 ${traffic(status)}
 ${talkers(status)}
+${nextSteps(status)}
 </div>
 <div class="stack">
 ${progress(status)}
 ${completeness(status)}
 ${alerts(status)}
 ${owners(status)}
-${nextSteps(status)}
 </div>
 </div>`
 }

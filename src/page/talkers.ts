@@ -5,7 +5,8 @@ import type { Talker, TalkersView } from '../observe/traffic/talkers.ts'
 import { type Html, html } from './html.ts'
 import { loadingNote } from './traffic.ts'
 
-export function talkers({ live: { talkers: view, loading } }: StatusAnswer): Html {
+export function talkers({ live }: StatusAnswer): Html {
+  const { talkers: view, loading } = live
   if (view === undefined) return html`<section id="talkers" hidden></section>`
   const unnamed =
     view.unnamedBytes > 0 &&
@@ -14,7 +15,7 @@ export function talkers({ live: { talkers: view, loading } }: StatusAnswer): Htm
 <h2 id="talkers-title">Top talkers, last hour</h2>
 ${
   view.top.length === 0
-    ? NO_TRAFFIC
+    ? nothing(live)
     : html`<div class="scroll"><table>
 <thead><tr><th scope="col">Between</th><th scope="col">Path</th><th scope="col" class="number">Bytes</th><th scope="col" class="wide-only">Share</th></tr></thead>
 <tbody>${view.top.map((one) => row(one, nameText, html`<td class="path">${pathBadge(one)}</td>`, share(one, view)))}
@@ -25,13 +26,14 @@ ${loadingNote(loading)}
 </section>`
 }
 
-export function owners({ live: { talkers: view } }: StatusAnswer): Html {
+export function owners({ live }: StatusAnswer): Html {
+  const { talkers: view } = live
   if (view === undefined) return html`<section id="owners" hidden></section>`
   return html`<section id="owners" class="card" aria-labelledby="owners-title">
 <h2 id="owners-title">Top owners, last hour</h2>
 ${
   view.owners.length === 0
-    ? NO_TRAFFIC
+    ? nothing(live)
     : html`<table>
 <thead><tr><th scope="col">Between</th><th scope="col" class="number">Bytes</th></tr></thead>
 <tbody>${view.owners.map((one) => row(one, ownerText))}
@@ -40,7 +42,13 @@ ${
 </section>`
 }
 
-const NO_TRAFFIC = html`<p class="dim">No traffic.</p>`
+/** Silence is told from what is not known yet. */
+function nothing({ loading, nodesReporting }: StatusAnswer['live']): Html | undefined {
+  if (loading) return undefined
+  return nodesReporting === null
+    ? html`<p class="dim">No minute is final yet; the first one will be about two minutes after its end.</p>`
+    : html`<p class="dim">No traffic.</p>`
+}
 
 function row(talker: Talker, textOf: (name: string, kind: string) => string, path?: Html, share?: Html): Html {
   const { one, other, kind, txBytes, rxBytes } = talker

@@ -64,8 +64,8 @@ export function addEdge({ names, owners, paths }: MinuteOfTalkers, { kind, path,
 }
 
 function addPair(sums: Map<string, Sum>, what: string, src: string, dst: string, tx: number, rx: number): void {
-  if (src <= dst) addTo(sums, [what, src, dst].join(SEPARATOR), tx, rx)
-  else addTo(sums, [what, dst, src].join(SEPARATOR), rx, tx)
+  if (src <= dst) addTo(sums, what + SEPARATOR + src + SEPARATOR + dst, tx, rx)
+  else addTo(sums, what + SEPARATOR + dst + SEPARATOR + src, rx, tx)
 }
 
 export function createTalkers(): Talkers {
@@ -113,16 +113,28 @@ export function createTalkers(): Talkers {
 }
 
 function topOf(sums: WindowSums): Omit<Talker, 'path'>[] {
-  return [...sums.entries()]
-    .filter(([, { tx, rx }]) => tx + rx > 0)
-    .toSorted(([oneKey, one], [otherKey, other]) => largestFirst(one, other) || (oneKey < otherKey ? -1 : 1))
-    .slice(0, TALKERS_SHOWN)
-    .map(([key, { tx, rx }]) => {
-      const [kind, one, other] = key.split(SEPARATOR) as [Kind, string, string]
-      return tx >= rx
-        ? { kind, one, other, txBytes: tx, rxBytes: rx }
-        : { kind, one: other, other: one, txBytes: rx, rxBytes: tx }
-    })
+  const top: (readonly [key: string, sum: Readonly<Sum>])[] = []
+  for (const entry of sums.entries()) {
+    const { tx, rx } = entry[1]
+    const last = top[TALKERS_SHOWN - 1]
+    if (tx + rx === 0 || (last !== undefined && compare(entry, last) > 0)) continue
+    top.push(entry)
+    top.sort(compare).splice(TALKERS_SHOWN)
+  }
+  return top.map(([key, { tx, rx }]) => {
+    const [kind, one, other] = key.split(SEPARATOR) as [Kind, string, string]
+    return tx >= rx
+      ? { kind, one, other, txBytes: tx, rxBytes: rx }
+      : { kind, one: other, other: one, txBytes: rx, rxBytes: tx }
+  })
+}
+
+/** Equal sums by their keys, so that their order does not change. */
+function compare(
+  [oneKey, one]: readonly [string, Readonly<Sum>],
+  [otherKey, other]: readonly [string, Readonly<Sum>],
+): number {
+  return largestFirst(one, other) || (oneKey < otherKey ? -1 : 1)
 }
 
 function pairKey(one: string, other: string): string {

@@ -27,6 +27,7 @@ interface Entry extends Sum {
   hasKey: boolean
 }
 
+/** What each entry has of the minute. */
 interface Minute {
   readonly entries: readonly Entry[]
   readonly tx: Float64Array
@@ -54,19 +55,43 @@ export function createWindowSums(keysMax = KEYS_MAX, minuteKeysMax = MINUTE_KEYS
       others.tx += entry.tx
       others.rx += entry.rx
     }
+    for (const [minute, parts] of minutes) minutes.set(minute, withoutForgotten(parts))
+  }
+
+  /** Nothing holds an entry that lost its key: there may be a million of them. */
+  function withoutForgotten({ entries: all, tx, rx }: Minute): Minute {
+    const kept = all.filter(({ hasKey }) => hasKey)
+    if (kept.length === all.length) return { entries: all, tx, rx }
+    const rest = {
+      entries: [...kept, others],
+      tx: new Float64Array(kept.length + 1),
+      rx: new Float64Array(kept.length + 1),
+    }
+    let next = 0
+    for (const [index, { hasKey }] of all.entries()) {
+      const at = hasKey ? next++ : kept.length
+      rest.tx[at]! += tx[index]!
+      rest.rx[at]! += rx[index]!
+    }
+    return rest
+  }
+
+  /** Adds a minute to the sums, or takes it away. */
+  function count({ entries: all, tx, rx }: Minute, sign: 1 | -1): void {
+    for (const [index, entry] of all.entries()) {
+      const sum = entry.hasKey ? entry : others
+      sum.tx += sign * tx[index]!
+      sum.rx += sign * rx[index]!
+      entry.minutes += sign
+      if (entry.minutes === 0 && entry.hasKey) entries.delete(entry.key)
+    }
   }
 
   function remove(minute: number): void {
     const old = minutes.get(minute)
     if (old === undefined) return
     minutes.delete(minute)
-    for (const [index, entry] of old.entries.entries()) {
-      const sum = entry.hasKey ? entry : others
-      sum.tx -= old.tx[index]!
-      sum.rx -= old.rx[index]!
-      entry.minutes -= 1
-      if (entry.minutes === 0 && entry.hasKey) entries.delete(entry.key)
-    }
+    count(old, -1)
   }
 
   return {
@@ -75,28 +100,15 @@ export function createWindowSums(keysMax = KEYS_MAX, minuteKeysMax = MINUTE_KEYS
     set(minute, sums) {
       remove(minute)
       if (sums.size === 0) return
-      const isTooMuch = sums.size > minuteKeysMax
-      const sorted = isTooMuch ? [...sums].toSorted(([, one], [, other]) => largestFirst(one, other)) : [...sums]
-      const added: Minute = {
-        entries: sorted
-          .slice(0, minuteKeysMax)
-          .map(([key]) => entryOf(key))
-          .concat(isTooMuch ? [others] : []),
-        tx: new Float64Array(Math.min(sums.size, minuteKeysMax + 1)),
-        rx: new Float64Array(Math.min(sums.size, minuteKeysMax + 1)),
+      const sorted = [...sums]
+      if (sums.size > minuteKeysMax) sorted.sort(([, one], [, other]) => largestFirst(one, other))
+      const parts = {
+        entries: sorted.map(([key], index) => (index < minuteKeysMax ? entryOf(key) : others)),
+        tx: Float64Array.from(sorted, ([, { tx }]) => tx),
+        rx: Float64Array.from(sorted, ([, { rx }]) => rx),
       }
-      for (const [index, [, { tx, rx }]] of sorted.entries()) {
-        const at = Math.min(index, minuteKeysMax)
-        added.tx[at]! += tx
-        added.rx[at]! += rx
-      }
-      for (const [index, entry] of added.entries.entries()) {
-        const sum = entry.hasKey ? entry : others
-        sum.tx += added.tx[index]!
-        sum.rx += added.rx[index]!
-        entry.minutes += 1
-      }
-      minutes.set(minute, added)
+      count(parts, 1)
+      minutes.set(minute, withoutForgotten(parts))
     },
     forgetBefore(minute) {
       for (const one of minutes.keys()) if (one < minute) remove(one)
