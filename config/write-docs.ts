@@ -48,7 +48,11 @@ Durations have a unit (\`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`30d\`, \`1h30m\`)
   (\`TAILFLUX_INFLUX_URL\`) works too. An empty variable counts as not set.
 - Secrets can come from a file: \`INFLUX_TOKEN_FILE=/run/secrets/token\`, or \`tokenFile:\` in the YAML file. The file is read again for each use, so a
   secret that is replaced needs no restart.
-- Unknown keys and variables are errors, and all errors are reported at once, with the line or the variable. \`tailflux print-config\` shows the
+- Unknown keys and variables are errors, and all errors are reported at once, with the line or the variable. A variable that is nearly one of ours without our prefix
+  (\`INFLUXDB_URL\`, \`tailscale_api_key\`) is an error too, unless the right one is set as well. Values are taken as they are: write none in quotation marks in a file for
+  \`docker --env-file\`, which keeps them; a value that is in quotation marks as a whole is an error.
+- The variables that Kubernetes sets for Services (\`TAILFLUX_INFLUXDB_SERVICE_HOST\`, \`TAILFLUX_HTTP_PORT=tcp://...\`) are passed over; the log names them once.
+- \`tailflux print-config\` shows the
   settings in force and where each was set, without secrets; \`tailflux print-config --sample\` writes a fresh settings file.
 - Editors with a YAML language server (VS Code, Neovim, JetBrains and others) complete keys and mark errors by
   [settings.schema.json](../config/settings.schema.json). The first line of the sample file names it; keep it beside your settings file.

@@ -50,6 +50,8 @@ export const influxSchema = z
   .superRefine((influx, context) => {
     const fault = (path: keyof typeof influx, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message })
+    if (influx.token !== undefined && !/^[\u0020-\u007e]+$/.test(influx.token.reveal()))
+      fault('token', 'has characters that no token contains; copy it again')
     if (influx.url === undefined) return
     for (const { path, text } of apiFaults(influx)) fault(path, text)
     if ((influx.user === undefined) !== (influx.password === undefined))

@@ -132,6 +132,8 @@ function exchangedFaults({ oauthClientId, oauthClientSecret }: CredentialSetting
 function keyFaults(key: string): { path: 'apiKey'; message: string }[] {
   if (/^["']/.test(key))
     return [{ path: 'apiKey', message: 'is in quotation marks, which are part of it; remove them' }]
+  if (!/^[\u0021-\u007e]+$/.test(key))
+    return [{ path: 'apiKey', message: 'has characters that no key contains; copy it again' }]
   const remedy = [
     {
       prefix: 'tskey-client-',

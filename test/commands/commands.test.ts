@@ -118,6 +118,33 @@ test('the demo shows points; a second process is refused; export and ledger show
   }
 })
 
+test('variables of Kubernetes Services do not end the start; one line of the log names them', async (t) => {
+  const service = {
+    TAILFLUX_INFLUXDB_SERVICE_HOST: '10.0.0.7',
+    TAILFLUX_INFLUXDB_PORT: 'tcp://10.0.0.7:8086',
+    TAILFLUX_INFLUXDB_PORT_8086_TCP_ADDR: '10.0.0.7',
+    TAILFLUX_HTTP_PORT: 'tcp://10.0.0.8:9464',
+  }
+  const place = { TAILFLUX_DATA_DIR: temporaryFolder(t), TAILFLUX_TAILSCALE_API_URL: 'http://127.0.0.1:1' }
+  const run = startCli(t, ['run'], {
+    ...place,
+    ...service,
+    TAILSCALE_API_KEY: 'tskey-api-x',
+    TAILFLUX_HTTP_HOST: '127.0.0.9',
+  })
+  await run.until(/HTTP server listening/)
+  run.child.kill('SIGTERM')
+  assert.equal(await run.ended, 0)
+  const told = run
+    .stdout()
+    .split('\n')
+    .filter((line) => line.includes('variables of Kubernetes Services passed over'))
+  assert.deepEqual(
+    told.map((line) => JSON.parse(line).variables),
+    [Object.keys(service)],
+  )
+})
+
 test('healthcheck and ledger show say what to fix when nothing is there', async (t) => {
   const dir = temporaryFolder(t)
   const health = await runCli(t, ['healthcheck', '--url', 'http://127.0.0.1:1'])

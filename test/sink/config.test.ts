@@ -53,6 +53,7 @@ test('a place to write to is complete, and belongs to its API', () => {
   for (const input of good) assert.deepEqual(faults(input), [], JSON.stringify(input))
   const bad: [Input, RegExp][] = [
     [{ url }, /^bucket: is required: set INFLUX_BUCKET \(2.x, 3.x\) or INFLUX_DB \(1.x\)/],
+    [{ url, api: 'v2', bucket: 'b', token: '\u043a\u043b' }, /^token: has characters that no token contains; copy it/],
     [{ url, api: 'v2' }, /^bucket: is required for api v2: set INFLUX_BUCKET/],
     [{ url, api: 'v1', bucket: 'b' }, /^db: is required for api v1/],
     [{ url, api: 'v3' }, /^bucket: is required for api v3/],

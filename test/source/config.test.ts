@@ -64,6 +64,7 @@ test('credentials: one kind, complete', () => {
       { oauthClientId: 'k1', oauthClientSecret: 'tskey-api-a-b' },
       /^oauthClientSecret: is no secret of an OAuth client.*set apiKey alone/,
     ],
+    [{ apiKey: 'tskey-api-\u043a\u043b' }, /^apiKey: has characters that no key contains; copy it again/],
     [{ apiKey: 7 }, /^apiKey: /],
     [{ apiToken: 'k' }, /apiToken/],
   ]
