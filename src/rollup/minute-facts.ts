@@ -26,6 +26,10 @@ export interface MinuteFacts {
   hasRowIn(node: string, from: Minute, to: Minute, except: Minute): boolean
   setUsers(minute: Minute, users: Users): void
   hasUsers(minute: Minute): boolean
+  /** Addresses whose users in this minute are not those that were set; undefined when none were. */
+  changedUsers(minute: Minute, users: Users): ReadonlySet<string> | undefined
+  /** Some node used one of these addresses in this minute, as far as is known. */
+  mayUse(minute: Minute, addresses: ReadonlySet<string>): boolean
   /** What the hour before a minute says; both kinds of facts must be there for each minute of it. */
   before(minute: Minute): HourBefore
   /** How its rows were made; undefined: they were not made. `isKnown`: that is known at all. */
@@ -35,6 +39,8 @@ export interface MinuteFacts {
   /** Forgets minutes for which `isKept` is false. */
   keepOnly(isKept: (minute: Minute) => boolean): void
 }
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 interface Fact {
   /** Bits by the number of the node. */
@@ -113,6 +119,18 @@ export function createMinuteFacts(): MinuteFacts {
       factOf(minute).users = users
     },
     hasUsers: (minute) => facts.get(minute)?.users !== undefined,
+    changedUsers(minute, users) {
+      const before = facts.get(minute)?.users
+      if (before === undefined) return undefined
+      const addresses = new Set([...before.keys(), ...users.keys()])
+      const isSame = (address: string) =>
+        (before.get(address) ?? NOBODY).symmetricDifference(users.get(address) ?? NOBODY).size === 0
+      return new Set([...addresses].filter((address) => !isSame(address)))
+    },
+    mayUse(minute, addresses) {
+      const users = facts.get(minute)?.users
+      return users === undefined || [...addresses].some((address) => users.has(address))
+    },
     before(minute) {
       const [from, to] = [minute - LOOK_BACK_MINUTES, minute - 1]
       return {

@@ -191,18 +191,23 @@ export function createMinutes(
     return makeMinute(held, { tailnet, directory: view, before, budget, limits, tags })
   }
 
-  /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do. */
-  async function followers(minute: number, nodes: ReadonlySet<string>): Promise<Listed[]> {
-    if (nodes.size === 0) return []
+  /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do, or when others use `addresses`. */
+  async function followers(
+    minute: number,
+    nodes: ReadonlySet<string>,
+    addresses: ReadonlySet<string>,
+  ): Promise<Listed[]> {
+    if (nodes.size === 0 && addresses.size === 0) return []
     const last = minute + LOOK_BACK_MINUTES
     await loadRecords(minute + 1, last)
     const later: number[] = []
     for (let one = minute + 1; one <= last; one++) if (facts.record(one) !== undefined) later.push(one)
     if (later.length === 0) return []
-    await loadReporting(minute - LOOK_BACK_MINUTES + 1, later.at(-1)!)
-    return later
-      .filter((one) => [...nodes].some((node) => !facts.hasRowIn(node, one - LOOK_BACK_MINUTES, one, minute)))
-      .map((one) => ({ tier: 'minute', startNs: nsOf(one) }))
+    if (nodes.size > 0) await loadReporting(minute - LOOK_BACK_MINUTES + 1, later.at(-1)!)
+    const looksBack = (one: number) =>
+      [...nodes].some((node) => !facts.hasRowIn(node, one - LOOK_BACK_MINUTES, one, minute)) ||
+      (addresses.size > 0 && facts.mayUse(one, addresses))
+    return later.filter(looksBack).map((one) => ({ tier: 'minute', startNs: nsOf(one) }))
   }
 
   /** What this process wrote of a minute, if nothing else can stand. */
@@ -240,6 +245,12 @@ export function createMinutes(
     return { rows: edges.size + nodes.size, lines, wasReporting: nodesOf(standing) }
   }
 
+  /** Addresses outside of the directory that other nodes use than when the minute was made last. */
+  function movedAddresses(minute: number, { users, digest }: MadeMinute): ReadonlySet<string> {
+    const isAsBefore = facts.record(minute)?.digest === digest
+    return facts.changedUsers(minute, users) ?? new Set(isAsBefore ? [] : users.keys())
+  }
+
   /** Writes the rows that differ, then `tailflux_minute`, and strikes the minute off. */
   async function settle(
     startNs: bigint,
@@ -250,7 +261,8 @@ export function createMinutes(
   ): Promise<SettledMinute> {
     const minute = minuteOf(startNs)
     const changed = changes.wasReporting.symmetricDifference(made.reporters)
-    const early = await followers(minute, changed)
+    const moved = movedAddresses(minute, made)
+    const early = await followers(minute, changed, moved)
     unsettled.must(early, clock.now())
     if (changes.rows > 0) for (const lines of changes.lines) await writer.write('minutes', lines, signal)
     facts.setReporting(minute, made.reporters)
@@ -260,7 +272,7 @@ export function createMinutes(
     setRecord(minute, recordOf(startNs, made))
     // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
     const follow: Listed[] = [
-      ...(await followers(minute, changed)),
+      ...(await followers(minute, changed, moved)),
       { tier: 'hour', startNs: startNs - (startNs % HOUR) },
     ]
     unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
