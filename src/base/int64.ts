@@ -27,6 +27,11 @@ export function int64Of(high: number, low: number): bigint {
 }
 
 const TWO_32 = 0x1_0000_0000
+
+/** A time in ns as ms, to a microsecond. */
+export function msOf(ns: bigint): number {
+  return highOf(ns) * (TWO_32 / 1e6) + (lowOf(ns) >>> 0) / 1e6
+}
 /** Mixes the upper half into the lower one. */
 const TOP = 0x2c1b3c6d
 

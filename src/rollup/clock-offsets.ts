@@ -1,6 +1,6 @@
 /** How far the clocks of nodes are off, as their messages show it in the last hour: `logged` less the end of the record. A good clock has least values
  * between zero and a few seconds. */
-import { MINUTE, MS, SECOND } from '../base/clock.ts'
+import { msOf } from '../base/int64.ts'
 
 export interface ClockOffsets {
   add(node: string, startNs: bigint, loggedNs: bigint): void
@@ -9,28 +9,29 @@ export interface ClockOffsets {
 }
 
 /** A record lasts about this long; its own end is not among what is kept of a message. */
-const RECORD_NS = 5n * SECOND
+const RECORD_MS = 5_000
 const OFF_MS = 60_000
-const SLOT_NS = 10n * MINUTE
+const SLOT_MS = 600_000
 const SLOTS = 6
 /** Nodes beyond this many are not watched. */
 const NODES_MAX = 100_000
 
 export function createClockOffsets(): ClockOffsets {
   /** By slot of `logged` time: the least offset of each node, ms. */
-  let slots: { readonly number: bigint; readonly least: Map<string, number> }[] = []
+  let slots: { readonly number: number; readonly least: Map<string, number> }[] = []
 
   return {
     add(node, startNs, loggedNs) {
-      const number = loggedNs / SLOT_NS
-      let slot = slots.find((one) => one.number === number)
+      const loggedMs = msOf(loggedNs)
+      const number = Math.floor(loggedMs / SLOT_MS)
+      let slot = slots.at(-1)?.number === number ? slots.at(-1) : slots.find((one) => one.number === number)
       if (slot === undefined) {
         const newest = slots.reduce((last, one) => (one.number > last ? one.number : last), number)
-        if (number <= newest - BigInt(SLOTS)) return
+        if (number <= newest - SLOTS) return
         slot = { number, least: new Map() }
-        slots = [...slots.filter((one) => one.number > newest - BigInt(SLOTS)), slot]
+        slots = [...slots.filter((one) => one.number > newest - SLOTS), slot]
       }
-      const offsetMs = Number((loggedNs - startNs - RECORD_NS) / MS)
+      const offsetMs = loggedMs - msOf(startNs) - RECORD_MS
       const known = slot.least.get(node)
       if (known === undefined ? slot.least.size < NODES_MAX : offsetMs < known) slot.least.set(node, offsetMs)
     },

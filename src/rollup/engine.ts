@@ -17,7 +17,7 @@ import { createClockOffsets } from './clock-offsets.ts'
 import { createCoverage, finality, finalTo } from './coverage.ts'
 import type { RollupOptions } from './deps.ts'
 import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
-import { tablesOf } from './make-minute.ts'
+import { createHourSums } from './hour-sums.ts'
 import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
 import { eachEdge, eachNode } from './minute-columns.ts'
@@ -26,6 +26,7 @@ import type { MinuteReader } from './minute-reader.ts'
 import { unknownMinute } from './minute-reader.ts'
 import { type Completeness, createMinutes, type SettledMinute } from './minutes.ts'
 import type { EdgeRow, NodeRow } from './row.ts'
+import { tablesOf } from './row-series.ts'
 import type { RowStore } from './row-store.ts'
 import { createRowWriter } from './row-writer.ts'
 import { createTiers, WRITTEN_ONCE_NS } from './tiers.ts'
@@ -66,7 +67,7 @@ export interface Engine {
 
 /** The points of a settled minute stay in memory this long. */
 const HELD_MS = 900_000
-/** A minute in memory is made again at most this often. Nodes whose clocks are minutes off make nearly every minute late. */
+/** A minute in memory is made again after this time, then after twice as long, and so on. Nodes whose clocks are minutes off make nearly every minute late. */
 const LATE_MS = 300_000
 /** Memory for them; beyond it the oldest minutes go first, and are made from the database if need be. */
 const HELD_BYTES_MAX = 48 << 20
@@ -95,6 +96,8 @@ interface Known {
   /** Writing its rows began and did not end: some may stand. */
   isUncertain: boolean
   settledMs: number | undefined
+  /** How often its rows were made from memory. */
+  made: number
   /** The newest change of the list that was seen, and when. */
   seen: { readonly number: number; readonly ms: number } | undefined
 }
@@ -129,19 +132,19 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     settled: ledger.settled,
     gaps: ledger.gaps,
     from: deps.from,
-    ...{ canQuery, isOnce },
-    sums,
+    ...{ canQuery, isOnce, sums, hours: createHourSums() },
   }
   const budgets = createBudgets(parts)
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
-  const tiers = createTiers(options, parts)
+  const isShared = () => minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
+  const tiers = createTiers(options, { ...parts, isShared })
 
   function knownOf(startNs: bigint): Known {
     let one = known.get(startNs)
     if (one === undefined)
       known.set(
         startNs,
-        (one = { readNumber: 0, isUncertain: false, told: undefined, settledMs: undefined, seen: undefined }),
+        (one = { readNumber: 0, isUncertain: false, told: undefined, settledMs: undefined, made: 0, seen: undefined }),
       )
     return one
   }
@@ -251,9 +254,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return others
   }
 
-  /** What comes late is collected, so that a minute is not made again for each of its messages. */
-  function isResting({ settledMs }: Known): boolean {
-    return !isFinishing && settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS
+  /** What comes late is collected, so that a minute is not made again for each of its messages: the later it is, the longer. */
+  function isResting({ settledMs, made }: Known): boolean {
+    return !isFinishing && settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS * 2 ** (made - 1)
   }
 
   const isDueOnce = ({ startNs }: Unsettled) => clock.now() >= startNs + WRITTEN_ONCE_NS
@@ -286,6 +289,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     if (settled !== undefined) tell(entry.startNs, settled)
     state.isUncertain = false
     state.settledMs = clock.monotonicMs()
+    state.made += 1
   }
 
   /** The database shows everything that the list knows of. */
@@ -448,7 +452,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       return minutes.newest
     },
     get isShared() {
-      return minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
+      return isShared()
     },
   }
 }

@@ -54,6 +54,8 @@ export interface Intake {
   /** Adds the points of messages that were not added yet. False: a message was there with other points. The database keeps both, of equal tags the later
    * one, so only it knows what the minute has. */
   addAll(into: RawPoints, waiting: Waiting): boolean
+  /** Messages that were added. */
+  readonly count: number
   readonly bytes: number
 }
 
@@ -66,27 +68,38 @@ export function createWaiting(): Waiting {
   return { cells, counters, messages, count: 0, messageCount: 0, exact: new Map() }
 }
 
-/** For one minute: `texts` is that of its points. */
-export function createIntake(texts: TextIds): Intake {
+/** Memory of points that no longer wait, for others. */
+export function clearWaiting(waiting: Waiting): void {
+  waiting.count = 0
+  waiting.messageCount = 0
+  waiting.exact.clear()
+}
+
+/** For one minute: `texts` is that of its points; `sizeHint`: so many messages are expected. */
+export function createIntake(texts: TextIds, sizeHint = 64): Intake {
   const nodes = new Map<string, number>()
   /** Labels by kind, protocol and path, as the line numbers them. */
   const labels = new Map<number, number>()
+  let [lastKey, lastLabel] = [-1, -1]
   /** By address of the message: its text and one. The cells of a message before are not read. */
   let known = new Int32Array(256)
   let used = 0
   /** Messages that were added: node and time, and their digests. */
-  const added = createTuples(3)
-  let digests = new Int32Array(128)
+  const added = createTuples(3, sizeHint)
+  let digests = new Int32Array(2 * sizeHint)
 
   function labelOf(kind: number, proto: number, path: number, points: Points): number {
     // Protocols beyond the numbers are called otherwise in each message.
     const key = proto < PROTO_TAGS.length ? ((path - PATH_NONE) * PROTO_TAGS.length + proto) * 4 + kind : -1
+    if (key === lastKey && key >= 0) return lastLabel
     let label = labels.get(key)
     if (label === undefined) {
       const name = proto < PROTO_TAGS.length ? PROTO_TAGS[proto] : points.protoTags[proto - PROTO_TAGS.length]
       label = texts.labelOf(kind, texts.idOf(name!), texts.idOf(pathTag(path)))
       if (key >= 0) labels.set(key, label)
     }
+    lastKey = key
+    lastLabel = label
     return label
   }
 
@@ -164,6 +177,9 @@ export function createIntake(texts: TextIds): Intake {
         point = end
       }
       return isSame
+    },
+    get count() {
+      return added.count
     },
     get bytes() {
       return added.bytes + digests.byteLength

@@ -6,28 +6,15 @@ import type { MinuteColumns } from './minute-columns.ts'
 import type { Users } from './minute-facts.ts'
 import type { RawPoints } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
-import { edgeSeries, nodeSeries, rowHashes, type SeriesRows, tableOf } from './row-series.ts'
-import { EDGE, linesOf, NODE, type RowTable } from './row-table.ts'
+import { edgeSeries, nodeSeries, rowHashes, type TierRows } from './row-series.ts'
+import { EDGE } from './row-table.ts'
 import { columnsOfMinute } from './rows.ts'
 import type { TextIds } from './text-ids.ts'
 
-/** `tailnet_edge` and `tailnet_node` of one time. */
-export interface Tables {
-  readonly edges: RowTable
-  readonly nodes: RowTable
-}
-
-const encoder = new TextEncoder()
-
 /** Its rows are valid until the next minute is made. */
-export interface MadeMinute {
+export interface MadeMinute extends TierRows {
   /** Before the series budget. */
   readonly columns: MinuteColumns
-  readonly edges: SeriesRows
-  readonly nodes: SeriesRows
-  /** Of the rows of both, in their order. */
-  readonly edgeHashes: Int32Array
-  readonly nodeHashes: Int32Array
   readonly digest: string
   readonly points: number
   /** Ids of nodes with a row of `tailnet_node`. */
@@ -52,17 +39,12 @@ export function makeMinute(
 ): MadeMinute {
   const { tailnet, tags, budget, limits } = given
   const columns = columnsOfMinute(points, texts, given.directory, given.before)
-  let edges = edgeSeries(columns, tailnet, tags)
-  let edgeHashes = rowHashes(edges)
-  const admitted = budget.apply(columns, edges, edgeHashes, limits)
-  if (admitted !== columns) {
-    edges = edgeSeries(admitted, tailnet, tags)
-    edgeHashes = rowHashes(edges)
-  }
-  const nodes = nodeSeries(columns, tailnet, tags)
+  const edges = edgeSeries(columns, tailnet, tags)
+  const admitted = budget.apply(columns, edges, rowHashes(edges), limits)
   return {
     columns,
-    ...{ edges, edgeHashes, nodes, nodeHashes: rowHashes(nodes) },
+    edges: admitted === columns ? edges : edgeSeries(admitted, tailnet, tags),
+    nodes: nodeSeries(columns, tailnet, tags),
     digest: points.digest(),
     points: points.count,
     reporters: reportersOf(points, texts),
@@ -77,15 +59,4 @@ function bothCountOf({ edges }: MinuteColumns): number {
   let count = 0
   for (let row = 0; row < edges.count; row++) if (Number(edges.values[row * width + reporters]!) === 2) count += 1
   return count
-}
-
-export function tablesOf({ edges, nodes }: MadeMinute): Tables {
-  return { edges: tableOf(edges), nodes: tableOf(nodes) }
-}
-
-/** Lines of both measurements of a tier; `suffix` is empty, `_1h` or `_1d`. */
-export function tableLines({ edges, nodes }: Tables, suffix: string, timeNs: bigint): Uint8Array {
-  return encoder.encode(
-    linesOf(`tailnet_edge${suffix}`, edges, EDGE, timeNs) + linesOf(`tailnet_node${suffix}`, nodes, NODE, timeNs),
-  )
 }

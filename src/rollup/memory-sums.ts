@@ -1,6 +1,6 @@
 /** Sums of hours and days for a database that cannot be asked: each is written once, from what this process made of all its minutes. */
 import { DAY, HOUR } from '../base/clock.ts'
-import type { Tables } from './make-minute.ts'
+import type { Tables } from './row-series.ts'
 import { addTo, EDGE, NODE } from './row-table.ts'
 
 export interface MemorySums {

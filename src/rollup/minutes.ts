@@ -12,14 +12,16 @@ import type { ClockOffsets } from './clock-offsets.ts'
 import { finality } from './coverage.ts'
 import type { PartDeps, RollupOptions } from './deps.ts'
 import type { HeldMinute } from './held-minutes.ts'
-import { type MadeMinute, makeMinute, type Tables, tableLines, tablesOf } from './make-minute.ts'
+import type { HourSums, StandingMinute } from './hour-sums.ts'
+import { type MadeMinute, makeMinute } from './make-minute.ts'
 import type { SkipReason } from './metrics.ts'
 import { LOOK_BACK_MINUTES, type MinuteFacts, type Users } from './minute-facts.ts'
 import { createRawPoints } from './raw-points.ts'
 import type { HourBefore } from './row.ts'
-import { changedRows, createRowLines } from './row-series.ts'
+import { type Changes, changesOfTables, createChanges } from './row-changes.ts'
+import { seriesOfTables, type Tables, tablesOf } from './row-series.ts'
 import type { MinuteRecord } from './row-store.ts'
-import { changesOf, exists, missingIn, tagOf } from './row-table.ts'
+import { exists, tagOf } from './row-table.ts'
 import { createTextIds } from './text-ids.ts'
 
 export interface Minutes {
@@ -72,22 +74,10 @@ const OTHER_WRITER_MS = 24 * 3_600_000
 /** Texts of tags that are kept for the next minute. */
 const TAGS_MAX = 50_000
 
-/** What this process wrote of a minute last: hashes of its rows. */
-interface Written {
-  readonly digest: string
-  readonly edges: Int32Array
-  readonly nodes: Int32Array
-  readonly reporters: ReadonlySet<string>
-}
-
-const NOTHING: Written = { digest: '', edges: new Int32Array(0), nodes: new Int32Array(0), reporters: new Set() }
-
-/** What is to be written of a minute. */
-interface Changes {
-  readonly rows: number
-  readonly lines: Iterable<Uint8Array>
+/** What stood of a minute before it was made. */
+interface Before extends StandingMinute {
   /** Nodes that had a row which counts anything. */
-  readonly wasReporting: ReadonlySet<string>
+  readonly reporters: ReadonlySet<string>
 }
 
 const nsOf = (minute: number) => BigInt(minute) * MINUTE
@@ -104,6 +94,7 @@ export function createMinutes(
     readonly facts: MinuteFacts
     readonly budgets: Budgets
     readonly clockOffsets: ClockOffsets
+    readonly hours: HourSums
   },
 ): Minutes {
   const { store, writer, unsettled, facts, directory, clock, log, metrics, signal } = deps
@@ -114,9 +105,9 @@ export function createMinutes(
   let again: readonly number[] = []
   let newest: Completeness | undefined
   /** Of minutes whose points are in memory, so that their rows need not be read back when late points come. */
-  const written = new Map<number, Written>()
+  const written = new Map<number, Before>()
   let tags = createTextIds()
-  const linesOf = createRowLines()
+  const changesSince = createChanges()
 
   /** Which nodes reported, in a range of minutes, both ends included. */
   async function loadReporting(from: number, to: number): Promise<void> {
@@ -211,38 +202,34 @@ export function createMinutes(
   }
 
   /** What this process wrote of a minute, if nothing else can stand. */
-  function writtenBefore(minute: number, isUncertain: boolean): Written | undefined {
+  function writtenBefore(minute: number, isUncertain: boolean): Before | undefined {
+    if (!deps.canQuery()) return nothing()
     if (isUncertain || isOtherWriterNear()) return undefined
     const record = facts.record(minute)
-    if (record === undefined) return NOTHING
+    if (record === undefined) return nothing()
     const mine = written.get(minute)
     return mine?.digest === record.digest && record.writer === deps.writerId ? mine : undefined
   }
 
-  /** Undefined: a row that was written is no longer true. */
-  function changesSince(before: Written, made: MadeMinute, startNs: bigint): Changes | undefined {
-    const edges = changedRows(before.edges, made.edgeHashes)
-    const nodes = changedRows(before.nodes, made.nodeHashes)
-    if (edges === undefined || nodes === undefined) return undefined
-    const count = (changed: Uint8Array) => changed.reduce((sum, one) => sum + one, 0)
-    function* lines(): Generator<Uint8Array> {
-      yield* linesOf('tailnet_edge', made.edges, edges!, startNs)
-      yield* linesOf('tailnet_node', made.nodes, nodes!, startNs)
-    }
-    return { rows: count(edges) + count(nodes), lines: lines(), wasReporting: before.reporters }
+  function nothing(): Before {
+    const none: Tables = { edges: new Map(), nodes: new Map() }
+    return { ...seriesOfTables(none, tags), digest: undefined, reporters: new Set() }
   }
 
-  async function changesOfStanding(startNs: bigint, made: MadeMinute): Promise<Changes> {
-    const standing: Tables = {
+  async function standingRows(startNs: bigint): Promise<Tables> {
+    return {
       edges: await store.standing('tailnet_edge', startNs, signal),
       nodes: await store.standing('tailnet_node', startNs, signal),
     }
-    const wanted = tablesOf(made)
-    const differing = deps.isOnce() ? missingIn : changesOf
-    const edges = differing(standing.edges, wanted.edges)
-    const nodes = differing(standing.nodes, wanted.nodes)
-    const lines = [tableLines({ edges, nodes }, '', startNs)]
-    return { rows: edges.size + nodes.size, lines, wasReporting: nodesOf(standing) }
+  }
+
+  /** Writes what differs from the rows that stand in the database. */
+  async function settleStanding(startNs: bigint, upTo: Causes, made: MadeMinute, isYoung: boolean) {
+    const standing = await standingRows(startNs)
+    const digest = facts.record(minuteOf(startNs))?.digest
+    const before = { ...seriesOfTables(standing, tags), digest, reporters: nodesOf(standing) }
+    const changes = changesOfTables(standing, tablesOf(made), '', startNs, deps.isOnce())
+    return { ...(await settle(startNs, upTo, made, before, changes, isYoung)), rows: changes.rows }
   }
 
   /** Addresses outside of the directory that other nodes use than when the minute was made last. */
@@ -256,20 +243,23 @@ export function createMinutes(
     startNs: bigint,
     upTo: Causes,
     made: MadeMinute,
+    before: Before,
     changes: Changes,
     isYoung: boolean,
   ): Promise<SettledMinute> {
     const minute = minuteOf(startNs)
-    const changed = changes.wasReporting.symmetricDifference(made.reporters)
+    const changed = before.reporters.symmetricDifference(made.reporters)
     const moved = movedAddresses(minute, made)
     const early = await followers(minute, changed, moved)
     unsettled.must(early, clock.now())
+    deps.hours.begin(startNs)
     if (changes.rows > 0) for (const lines of changes.lines) await writer.write('minutes', lines, signal)
     facts.setReporting(minute, made.reporters)
     facts.setUsers(minute, made.users)
     const hasGap = hasGapIn(startNs)
     await writer.write('main', minuteLine(startNs, made, hasGap, isYoung), signal)
     setRecord(minute, recordOf(startNs, made))
+    deps.hours.replace(startNs, before, made)
     // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
     const follow: Listed[] = [
       ...(await followers(minute, changed, moved)),
@@ -337,6 +327,7 @@ export function createMinutes(
 
   return {
     async start(nowNs) {
+      deps.hours.start(nowNs)
       if (!deps.canQuery()) {
         knownFrom = Number.NEGATIVE_INFINITY
         return
@@ -356,13 +347,16 @@ export function createMinutes(
         skip(entry, 'written_once')
         return undefined
       }
-      const before = deps.canQuery() ? writtenBefore(minute, isUncertain) : NOTHING
       const made = await make(held, await viewAt(startNs))
-      const changes = (before && changesSince(before, made, startNs)) ?? (await changesOfStanding(startNs, made))
-      const settled = await settle(startNs, { read, must }, made, changes, true)
-      const { digest, edgeHashes: edges, nodeHashes: nodes, reporters } = made
-      written.set(minute, { digest, edges, nodes, reporters })
-      metrics.made('memory', clock.monotonicMs() - beganMs, changes.rows)
+      const before = writtenBefore(minute, isUncertain)
+      const changes = before && changesSince(before, made, '', startNs)
+      const settled =
+        before === undefined || changes === undefined
+          ? await settleStanding(startNs, { read, must }, made, true)
+          : { ...(await settle(startNs, { read, must }, made, before, changes, true)), rows: changes.rows }
+      const { edges, nodes, digest, reporters } = made
+      written.set(minute, { edges, nodes, digest, reporters })
+      metrics.made('memory', clock.monotonicMs() - beganMs, settled.rows)
       return settled
     },
 
@@ -403,9 +397,8 @@ export function createMinutes(
       }
       const made = await make({ startNs, texts, points }, await viewAt(startNs))
       if (!isWritten) return { made, hasGap: hasGapIn(startNs) }
-      const changes = await changesOfStanding(startNs, made)
-      const settled = await settle(startNs, { read, must }, made, changes, false)
-      metrics.made('database', clock.monotonicMs() - beganMs, changes.rows)
+      const settled = await settleStanding(startNs, { read, must }, made, false)
+      metrics.made('database', clock.monotonicMs() - beganMs, settled.rows)
       return settled
     },
     hasRecord: (startNs) => facts.record(minuteOf(startNs)) !== undefined,

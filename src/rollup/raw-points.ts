@@ -77,16 +77,17 @@ const MINUTE_NS = Number(MINUTE)
 const SUM_MAX = (1n << 63n) - 1n
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER)
 
-export function createRawPoints(minuteNs: bigint, texts: TextIds): RawPoints {
-  const series = createTuples(CELLS)
+/** `sizeHint`: so many series are expected. */
+export function createRawPoints(minuteNs: bigint, texts: TextIds, sizeHint = 64): RawPoints {
+  const series = createTuples(CELLS, sizeHint)
   let count = 0
-  let doubles = new Float64Array(64 * COUNTERS)
+  let doubles = new Float64Array(sizeHint * COUNTERS)
   /** In place of `doubles`, once a sum is beyond 2^53-1. */
   let wide: BigInt64Array | undefined
-  let flows = new Float64Array(64)
+  let flows = new Float64Array(sizeHint)
   /** Hash of the tags of each series, in two halves. */
-  let low = new Int32Array(64)
-  let high = new Int32Array(64)
+  let low = new Int32Array(sizeHint)
+  let high = new Int32Array(sizeHint)
   /** Hash of the time of the points that are being added. */
   let timeLow = 0
   let timeHigh = 0

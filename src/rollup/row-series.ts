@@ -3,7 +3,6 @@ import { avalanche, hashStep, secondHashStep } from '../base/hash.ts'
 import { RowIndex } from '../base/hash-tables.ts'
 import { wordOf } from '../base/int64.ts'
 import { NO_PORT } from '../flatten/ports.ts'
-import { writeInt64, writeNumber } from '../sink/line-protocol/numbers.ts'
 import { KINDS } from '../source/parse/message.ts'
 import type { Endpoint } from './endpoints.ts'
 import {
@@ -21,23 +20,63 @@ import {
   NODE_ROLE,
 } from './minute-columns.ts'
 import { ROLES } from './row.ts'
-import { EDGE, edgeTags, NODE, nodeTags, type RowTable, type Shape } from './row-table.ts'
+import { EDGE, edgeParts, edgeTags, NODE, nodeParts, nodeTags, type RowTable, type Shape } from './row-table.ts'
+import { hasCounted, isExact, type Values } from './sums.ts'
 import type { TextIds } from './text-ids.ts'
 
-const TEXTS = 3
+/** Texts of the tags of a row. */
+export const TAGS = 3
 
 export interface SeriesRows extends Pick<Columns, 'count' | 'values'> {
   readonly shape: Shape
-  /** TEXTS per row, numbers of `texts`; one after the other they are the tags. */
+  /** TAGS per row, numbers of `texts`; one after the other they are the tags. */
   readonly tags: Int32Array
   readonly texts: TextIds
+}
+
+/** Both measurements of one time. */
+export interface TierRows {
+  readonly edges: SeriesRows
+  readonly nodes: SeriesRows
+}
+
+/** Rows that stand in the database. */
+export interface Tables {
+  readonly edges: RowTable
+  readonly nodes: RowTable
+}
+
+/** Those rows that count anything. */
+export function seriesOf(shape: Shape, tags: Int32Array, values: Values, texts: TextIds): SeriesRows {
+  const width = shape.fields.length
+  let count = 0
+  for (let row = 0; row * TAGS < tags.length; row++) {
+    if (!hasCounted(values, row * width)) continue
+    tags.copyWithin(count * TAGS, row * TAGS, (row + 1) * TAGS)
+    values.copyWithin(count * width, row * width, (row + 1) * width)
+    count += 1
+  }
+  return { shape, count, tags, values, texts }
+}
+
+function seriesOfTable(shape: Shape, table: RowTable, texts: TextIds): SeriesRows {
+  const partsOf = shape === EDGE ? edgeParts : nodeParts
+  const tags = Int32Array.from([...table.keys()].flatMap(partsOf), texts.idOf)
+  const all = [...table.values()].flat()
+  const values = Float64Array.from(all, Number)
+  return seriesOf(shape, tags, isExact(values) ? values : BigInt64Array.from(all), texts)
+}
+
+/** The same in columns. */
+export function seriesOfTables({ edges, nodes }: Tables, texts: TextIds): TierRows {
+  return { edges: seriesOfTable(EDGE, edges, texts), nodes: seriesOfTable(NODE, nodes, texts) }
 }
 
 /** `texts` may be that of other minutes too. */
 export function edgeSeries(minute: MinuteColumns, tailnet: string, texts: TextIds): SeriesRows {
   const { edges, endpoints } = minute
   const { cells, count, values } = edges
-  const tags = new Int32Array(count * TEXTS)
+  const tags = new Int32Array(count * TAGS)
   const [srcTexts, dstTexts] = [new Int32Array(endpoints.length).fill(-1), new Int32Array(endpoints.length).fill(-1)]
   const middles = new Map<number, number>()
   const textOf = (known: Int32Array, index: number, make: (endpoint: Endpoint) => string) => {
@@ -51,9 +90,9 @@ export function edgeSeries(minute: MinuteColumns, tailnet: string, texts: TextId
     let middle = middles.get(key)
     if (middle === undefined)
       middles.set(key, (middle = texts.idOf(edgeTags(tailnet).middle(labelsOf(minute.texts, cells, row)))))
-    tags[row * TEXTS] = textOf(dstTexts, cells[cell + EDGE_DST]!, dst)
-    tags[row * TEXTS + 1] = middle
-    tags[row * TEXTS + 2] = textOf(srcTexts, cells[cell + EDGE_SRC]!, src)
+    tags[row * TAGS] = textOf(dstTexts, cells[cell + EDGE_DST]!, dst)
+    tags[row * TAGS + 1] = middle
+    tags[row * TAGS + 2] = textOf(srcTexts, cells[cell + EDGE_SRC]!, src)
   }
   return { shape: EDGE, count, values, tags, texts }
 }
@@ -63,27 +102,31 @@ export function nodeSeries({ nodes, endpoints, osOf }: MinuteColumns, tailnet: s
   const { kind, node, role } = nodeTags(tailnet)
   const kinds = KINDS.map((one) => texts.idOf(kind(one)))
   const roles = ROLES.map((one) => texts.idOf(role(one)))
-  const tags = new Int32Array(count * TEXTS)
+  const tags = new Int32Array(count * TAGS)
   for (let row = 0; row < count; row++) {
     const cell = row * NODE_CELLS
     const endpoint = endpoints[cells[cell]!]!
-    tags[row * TEXTS] = kinds[cells[cell + NODE_KIND]!]!
-    tags[row * TEXTS + 1] = texts.idOf(node(endpoint, osOf(endpoint.id)))
-    tags[row * TEXTS + 2] = roles[cells[cell + NODE_ROLE]!]!
+    tags[row * TAGS] = kinds[cells[cell + NODE_KIND]!]!
+    tags[row * TAGS + 1] = texts.idOf(node(endpoint, osOf(endpoint.id)))
+    tags[row * TAGS + 2] = roles[cells[cell + NODE_ROLE]!]!
   }
   return { shape: NODE, count, values, tags, texts }
 }
 
 export function seriesKey({ tags, texts }: SeriesRows, row: number): string {
-  const at = row * TEXTS
+  const at = row * TAGS
   return texts.textOf(tags[at]!) + texts.textOf(tags[at + 1]!) + texts.textOf(tags[at + 2]!)
 }
 
-export function tableOf(rows: SeriesRows): RowTable {
+function tableOf(rows: SeriesRows): RowTable {
   const table: RowTable = new Map()
   for (let row = 0; row < rows.count; row++)
     table.set(seriesKey(rows, row), fieldsOf(rows, row, rows.shape.fields.length))
   return table
+}
+
+export function tablesOf({ edges, nodes }: TierRows): Tables {
+  return { edges: tableOf(edges), nodes: tableOf(nodes) }
 }
 
 /** Cells of a row in `rowHashes`: a hash of its tags, and one of its fields, 64 bits each. */
@@ -95,7 +138,7 @@ export function rowHashes({ count, tags, texts, values, shape }: SeriesRows): In
   const width = shape.fields.length
   const hashes = new Int32Array(count * HASHES)
   for (let row = 0; row < count; row++) {
-    const [first, second, third] = [tags[row * TEXTS]!, tags[row * TEXTS + 1]!, tags[row * TEXTS + 2]!]
+    const [first, second, third] = [tags[row * TAGS]!, tags[row * TAGS + 1]!, tags[row * TAGS + 2]!]
     const at = row * HASHES
     hashes[at] = avalanche(hashStep(hashStep(low[first]!, low[second]!), low[third]!))
     hashes[at + 1] = avalanche(secondHashStep(secondHashStep(high[first]!, high[second]!), high[third]!))
@@ -112,18 +155,18 @@ export function rowHashes({ count, tags, texts, values, shape }: SeriesRows): In
 }
 
 /** By row of `now`: 1 where it is not as before. Undefined: a row of before is gone. */
-export function changedRows(before: Int32Array, now: Int32Array): Uint8Array | undefined {
-  const count = now.length / HASHES
-  const changed = new Uint8Array(count).fill(1)
-  if (before.length === 0) return changed
-  const index = new RowIndex(before.length / HASHES)
+export function changedRows(rowsBefore: SeriesRows, rows: SeriesRows): Uint8Array | undefined {
+  const changed = new Uint8Array(rows.count).fill(1)
+  if (rowsBefore.count === 0) return changed
+  const [before, now] = [rowHashes(rowsBefore), rowHashes(rows)]
+  const index = new RowIndex(rowsBefore.count)
   for (let at = 0; at < before.length; at += HASHES) {
     let place = index.first(before[at]!)
     while (index.rowAt(place) >= 0) place = index.next(place)
     index.put(place, at)
   }
   let found = 0
-  for (let row = 0; row < count; row++) {
+  for (let row = 0; row < rows.count; row++) {
     const own = row * HASHES
     let place = index.first(now[own]!)
     for (let at = index.rowAt(place); at >= 0; at = index.rowAt(place)) {
@@ -135,51 +178,5 @@ export function changedRows(before: Int32Array, now: Int32Array): Uint8Array | u
       place = index.next(place)
     }
   }
-  return found * HASHES === before.length ? changed : undefined
-}
-
-/** One piece of lines has about this many bytes. */
-const PIECE_BYTES = 1 << 20
-/** More than a line has: its tags have at most 10 values of 256 bytes, escaped. */
-const LINE_BYTES_MAX = 8192
-
-/** Writes lines into memory that is used again: each piece is valid until the next is asked for. */
-export function createRowLines() {
-  const bytes = new Uint8Array(PIECE_BYTES + LINE_BYTES_MAX)
-  const view = new DataView(bytes.buffer)
-  const encoder = new TextEncoder()
-
-  /** Lines of those rows that `isWanted` marks with 1, each ended by "\n". `timeNs`: the begin of the minute. */
-  return function* linesOf(
-    measurement: string,
-    { count, values, tags, texts, shape }: SeriesRows,
-    isWanted: Uint8Array,
-    timeNs: bigint,
-  ): Generator<Uint8Array> {
-    const width = shape.fields.length
-    const begin = encoder.encode(`${measurement},`)
-    const names = shape.fields.map((name, i) => encoder.encode(`${i === 0 ? ' ' : 'i,'}${name}=`))
-    const end = encoder.encode(`i ${timeNs}\n`)
-    let p = 0
-    const put = (text: Uint8Array) => {
-      for (let i = 0; i < text.length; i++) bytes[p + i] = text[i]!
-      p += text.length
-    }
-    for (let row = 0; row < count; row++) {
-      if (isWanted[row] === 0) continue
-      if (p > PIECE_BYTES) {
-        yield bytes.subarray(0, p)
-        p = 0
-      }
-      put(begin)
-      for (let i = 0; i < TEXTS; i++) p = texts.copy(tags[row * TEXTS + i]!, view, p)
-      for (let i = 0; i < width; i++) {
-        put(names[i]!)
-        const value = values[row * width + i]!
-        p = typeof value === 'number' ? writeNumber(view, p, value) : writeInt64(view, p, value)
-      }
-      put(end)
-    }
-    if (p > 0) yield bytes.subarray(0, p)
-  }
+  return found === rowsBefore.count ? changed : undefined
 }

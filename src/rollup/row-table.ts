@@ -54,7 +54,12 @@ export function edgeParts(tags: string): [dst: string, middle: string, src: stri
   return [tags.slice(0, kind), tags.slice(kind, src), tags.slice(src)]
 }
 
-/** The same of a row of a node. */
+export function nodeParts(tags: string): [kind: string, node: string, role: string] {
+  const [node, role] = [tags.indexOf(',node='), tags.indexOf(',role=')]
+  return [tags.slice(0, node), tags.slice(node, role), tags.slice(role)]
+}
+
+/** The tags of a row of a node, in such parts. */
 export function nodeTags(tailnet: string) {
   const end = `,tailnet=${escapeTag(tailnet)}`
   return {

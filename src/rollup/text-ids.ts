@@ -33,15 +33,16 @@ const SPARE = 16
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-export function createTextIds(): TextIds {
-  const index = new RowIndex(COUNT_MIN)
+/** `sizeHint`: so many texts are expected. */
+export function createTextIds(sizeHint = COUNT_MIN): TextIds {
+  const index = new RowIndex(sizeHint)
   /** Where each text ends in `bytes`; it begins where the one before ends. */
-  let ends = new Int32Array(COUNT_MIN)
+  let ends = new Int32Array(sizeHint)
   /** `hashBytes` of each text, not spread. */
-  let hashes = new Int32Array(COUNT_MIN)
-  let low = new Int32Array(COUNT_MIN)
-  let high = new Int32Array(COUNT_MIN)
-  let bytes: Uint8Array = new Uint8Array(1024)
+  let hashes = new Int32Array(sizeHint)
+  let low = new Int32Array(sizeHint)
+  let high = new Int32Array(sizeHint)
+  let bytes: Uint8Array = new Uint8Array(sizeHint * 16)
   let view = new DataView(bytes.buffer)
   let count = 0
   /** Texts as strings, made when they are asked for. */
@@ -102,7 +103,7 @@ export function createTextIds(): TextIds {
     return add(from, start, end, hash)
   }
 
-  let scratch = new Uint8Array(1024)
+  let scratch = new Uint8Array(sizeHint * 16)
   let scratchView = new DataView(scratch.buffer)
 
   return {

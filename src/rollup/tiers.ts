@@ -4,10 +4,12 @@ import type { Tier, Unsettled } from '../ledger/unsettled.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { finality } from './coverage.ts'
 import type { PartDeps, RollupOptions } from './deps.ts'
-import { type Tables, tableLines } from './make-minute.ts'
+import type { HourSums } from './hour-sums.ts'
 import type { MemorySums } from './memory-sums.ts'
+import { changesOfTables, createChanges } from './row-changes.ts'
+import { type Tables, type TierRows, tablesOf } from './row-series.ts'
 import type { RowMeasurement } from './row-store.ts'
-import { changesOf, differs, missingIn } from './row-table.ts'
+import { differs } from './row-table.ts'
 
 export interface Tiers {
   /** Makes the hours and days that are due. `isLast`: nothing more will be read, so all that are on the list are. */
@@ -41,6 +43,7 @@ const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
 /** VictoriaMetrics shows what it acknowledged after a second or two; the nodes of a cluster may take longer. */
 const SHOWN_MS = 30_000
+const NO_ROWS: Tables = { edges: new Map(), nodes: new Map() }
 /** Where rows cannot be corrected they are written this long after their end. */
 export const WRITTEN_ONCE_NS = 16n * MINUTE
 
@@ -54,13 +57,22 @@ const READ_UP_TO = [
 
 export function createTiers(
   options: RollupOptions,
-  deps: PartDeps & { readonly sums: MemorySums; readonly from: (measurement: string) => string },
+  deps: PartDeps & {
+    readonly sums: MemorySums
+    readonly hours: HourSums
+    /** Another service writes rows too. */
+    readonly isShared: () => boolean
+    readonly from: (measurement: string) => string
+  },
 ): Tiers {
   const { store, writer, unsettled, clock, signal, metrics } = deps
   /** When each was written last, and whether it was finished then. */
   const written = new Map<string, { readonly ms: number; readonly wasFinished: boolean }>()
   /** Where each is written once: when its newest change was seen, ms of monotonic time. */
   const seenMs = new Map<string, number>()
+  /** What this process wrote of an hour whose sum it keeps. */
+  const writtenHours = new Map<bigint, TierRows>()
+  const changesSince = createChanges()
   let describedMs = Number.NEGATIVE_INFINITY
 
   /** `isBusy`: something of the tier below in it is not settled. */
@@ -119,20 +131,27 @@ export function createTiers(
       metrics.skipped('beyond_retention')
       return unsettled.strikeOff(listed, { read, must }, [], clock.now())
     }
-    const wanted = once ?? (await rowsOf(startNs, long.belowSuffix, long.lengthNs))
-    const standing = once === undefined ? await rowsOf(startNs, long.suffix) : { edges: new Map(), nodes: new Map() }
-    const differing = deps.isOnce() ? missingIn : changesOf
-    const changes = {
-      edges: differing(standing.edges, wanted.edges),
-      nodes: differing(standing.nodes, wanted.nodes),
-    }
-    if (deps.isOnce() && (differs(standing.edges, wanted.edges) || differs(standing.nodes, wanted.nodes)))
-      metrics.skipped('written_once')
-    if (changes.edges.size + changes.nodes.size > 0)
-      await writer.write('main', tableLines(changes, long.suffix, startNs), signal)
+    const kept =
+      once === undefined && long.tier === 'hour' && !deps.isOnce() && !deps.isShared()
+        ? deps.hours.rows(startNs)
+        : undefined
+    const before = kept && writtenHours.get(startNs)
+    writtenHours.delete(startNs)
+    const since = kept && before && changesSince(before, kept, long.suffix, startNs)
+    const { rows, lines } = since ?? (await changesOfStanding())
+    if (rows > 0) for (const piece of lines) await writer.write('main', piece, signal)
+    if (kept !== undefined) writtenHours.set(startNs, kept)
     written.set(`${long.tier} ${startNs}`, { ms: clock.monotonicMs(), wasFinished: isFinished })
     const above = long.above && { tier: long.above, startNs: startNs - (startNs % DAY) }
     unsettled.strikeOff(listed, { read, must }, above === undefined ? [] : [above], clock.now())
+
+    async function changesOfStanding() {
+      const wanted = once ?? (kept ? tablesOf(kept) : await rowsOf(startNs, long.belowSuffix, long.lengthNs))
+      const standing = once === undefined ? await rowsOf(startNs, long.suffix) : NO_ROWS
+      if (deps.isOnce() && (differs(standing.edges, wanted.edges) || differs(standing.nodes, wanted.nodes)))
+        metrics.skipped('written_once')
+      return changesOfTables(standing, wanted, long.suffix, startNs, deps.isOnce())
+    }
   }
 
   return {
@@ -145,6 +164,8 @@ export function createTiers(
         }
       }
       for (const [key, ms] of seenMs) if (clock.monotonicMs() - ms > 2 * DESCRIBED_MS) seenMs.delete(key)
+      for (const startNs of writtenHours.keys()) if (startNs + 2n * HOUR < clock.now()) writtenHours.delete(startNs)
+      deps.hours.forget(clock.now())
       for (const [key, { ms }] of written) if (clock.monotonicMs() - ms > 2 * DESCRIBED_MS) written.delete(key)
     },
 

@@ -17,10 +17,11 @@ export interface Tuples {
 
 const COUNT_MIN = 64
 
-export function createTuples(width: number): Tuples {
+/** `sizeHint`: so many are expected. Memory that grows step by step is given up at each step, which makes garbage collections more frequent. */
+export function createTuples(width: number, sizeHint = COUNT_MIN): Tuples {
   let count = 0
-  let cells = new Int32Array(COUNT_MIN * width)
-  const index = new RowIndex(COUNT_MIN)
+  let cells = new Int32Array(Math.max(COUNT_MIN, sizeHint) * width)
+  const index = new RowIndex(cells.length / width)
 
   function hashOf(from: Int32Array, at: number): number {
     let hash = HASH_SEED

@@ -8,8 +8,9 @@ import { createHeldMinutes, type DoneMinute } from '../../src/rollup/held-minute
 import { rowsOf } from '../../src/rollup/minute-columns.ts'
 import { createRawPoints, type RawPoint, type RawPoints } from '../../src/rollup/raw-points.ts'
 import type { MinuteRows } from '../../src/rollup/row.ts'
-import { changedRows, createRowLines, edgeSeries, nodeSeries, rowHashes, tableOf } from '../../src/rollup/row-series.ts'
-import { changesOf, EDGE, edgeTable, linesOf, NODE, nodeTable } from '../../src/rollup/row-table.ts'
+import { type Changes, changesOfTables, createChanges } from '../../src/rollup/row-changes.ts'
+import { edgeSeries, nodeSeries, seriesOfTables, tablesOf } from '../../src/rollup/row-series.ts'
+import { edgeTable, nodeTable } from '../../src/rollup/row-table.ts'
 import { columnsOfMinute, rowsOfMinute } from '../../src/rollup/rows.ts'
 import { createTextIds, type TextIds } from '../../src/rollup/text-ids.ts'
 import { type OraclePoint, type OracleWorld, oracleRows } from './oracle.ts'
@@ -168,47 +169,40 @@ test('rows are the same from messages in memory, copies in the same window and i
 
 test('lines of a minute are those of its rows, and later only those of rows that changed', () => {
   const tags = createTextIds()
-  const linesOfRows = createRowLines()
-  const parts = (points: readonly RawPoint[]) => {
+  const changesSince = createChanges()
+  const made = (points: readonly RawPoint[]) => {
     const ids = createTextIds()
     const raw = createRawPoints(MINUTE, ids)
     for (const one of points) raw.put(one)
     const columns = columnsOfMinute(raw, ids, viewOf(WORLD), NOTHING_BEFORE)
-    return { columns, edges: edgeSeries(columns, 't x', tags), nodes: nodeSeries(columns, 't x', tags) }
+    const rows = rowsOf(columns)
+    const tables = { edges: edgeTable('t x', rows.edges), nodes: nodeTable('t x', rows.nodes) }
+    return { tables, edges: edgeSeries(columns, 't x', tags), nodes: nodeSeries(columns, 't x', tags) }
   }
-  const sorted = (text: string) => text.split('\n').toSorted()
-  const written = (...given: Parameters<typeof linesOfRows>) =>
-    sorted([...linesOfRows(...given)].map((piece) => new TextDecoder().decode(piece)).join(''))
+  const told = ({ rows, lines }: Changes) => {
+    let text = ''
+    for (const piece of lines) text += new TextDecoder().decode(piece)
+    return { rows, lines: text.split('\n').toSorted() }
+  }
+  const nothing = made([])
   fc.assert(
     fc.property(fc.array(point, { minLength: 1, maxLength: 25 }), fc.nat(), (all, which) => {
       const distinct = distinctOf(all)
-      const { columns, edges, nodes } = parts(distinct)
-      const rows = rowsOf(columns)
-      const tables = [edgeTable('t x', rows.edges), nodeTable('t x', rows.nodes)] as const
-      assert.deepEqual([tableOf(edges), tableOf(nodes)], tables)
-      const wanted = changedRows(new Int32Array(0), rowHashes(edges))!
+      const first = made(distinct)
+      assert.deepEqual(tablesOf(first), first.tables)
+      assert.deepEqual(tablesOf(seriesOfTables(first.tables, tags)), first.tables)
       assert.deepEqual(
-        written('tailnet_edge', edges, wanted, MINUTE),
-        sorted(linesOf('tailnet_edge', tables[0], EDGE, MINUTE)),
-      )
-      const everyNode = new Uint8Array(nodes.count).fill(1)
-      assert.deepEqual(
-        written('tailnet_node', nodes, everyNode, MINUTE),
-        sorted(linesOf('tailnet_node', tables[1], NODE, MINUTE)),
+        told(changesSince(nothing, first, '', MINUTE)!),
+        told(changesOfTables(nothing.tables, first.tables, '', MINUTE, false)),
       )
       // Then one point is another one, or all but one are there.
-      const later = parts(which % 2 === 0 ? distinct.slice(1) : distinct.with(0, { ...distinct[0]!, txBytes: 77n }))
-      const [before, now] = [tableOf(edges), tableOf(later.edges)]
-      const changed = changedRows(rowHashes(edges), rowHashes(later.edges))
-      assert.equal(
-        changed === undefined,
-        [...before.keys()].some((key) => !now.has(key)),
-      )
-      if (changed === undefined) return
-      assert.deepEqual(
-        written('tailnet_edge', later.edges, changed, MINUTE),
-        sorted(linesOf('tailnet_edge', changesOf(before, now), EDGE, MINUTE)),
-      )
+      const later = made(which % 2 === 0 ? distinct.slice(1) : distinct.with(0, { ...distinct[0]!, txBytes: 77n }))
+      const changes = changesSince(first, later, '_1h', MINUTE)
+      const isGone = (name: 'edges' | 'nodes') =>
+        [...first.tables[name].keys()].some((key) => !later.tables[name].has(key))
+      assert.equal(changes === undefined, isGone('edges') || isGone('nodes'))
+      if (changes !== undefined)
+        assert.deepEqual(told(changes), told(changesOfTables(first.tables, later.tables, '_1h', MINUTE, false)))
     }),
     { numRuns: 500 },
   )

@@ -122,7 +122,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
     name: 'rows that were remembered and are gone stay',
     file: 'src/rollup/row-series.ts',
     in: 'changedRows',
-    find: 'return found * HASHES === before.length ? changed : undefined',
+    find: 'return found === rowsBefore.count ? changed : undefined',
     replace: 'return changed',
     tests: ROWS,
   },
