@@ -31,7 +31,7 @@ interface Target {
   /** Settings of the service to write into a database of this name. */
   env(db: string): Record<string, string>
   writeUrl(db: string): string
-  /** Rows of `tailnet_flow` and `tailnet_node` there; undefined where that is not known. */
+  /** Raw points there; undefined where that is not known. */
   count(db: string): Promise<number | undefined>
 }
 
@@ -75,7 +75,7 @@ function influx(server: Influxd): Target {
     async count(db) {
       if (!made.has(db)) await server.query(`CREATE DATABASE "${db}"`)
       made.add(db)
-      const [result] = await server.query('SELECT count(flows) FROM tailnet_flow, tailnet_node', db)
+      const [result] = await server.query('SELECT count(flows) FROM tailnet_flow', db)
       return (result?.series ?? []).reduce((sum, { values }) => sum + Number(values[0]?.[1]), 0)
     },
   }

@@ -1,4 +1,5 @@
-/** What derived rows cost beside the line: CPU per entry and memory, at 1,000 and 5,000 nodes. */
+/** What derived rows cost beside the line: CPU per entry and memory, at 1,000 and 5,000 nodes. Each process holds the whole answer in memory, so only
+ * differences of memory mean anything. */
 import { startChild } from './child.ts'
 import { inputOf, type TailnetName } from './inputs.ts'
 import { type Measured, type Progress, RUNS } from './report.ts'
@@ -8,8 +9,10 @@ import { type Summary, summarize } from './stats.ts'
 
 const MODES: readonly RollupMode[] = ['line', 'intake', 'rows']
 const TAILNETS: readonly TailnetName[] = ['medium', 'large']
-/** Some minutes of 1,000 nodes. */
-const INPUT_BYTES = 100e6
+/** 24 minutes of 1,000 nodes, so that minutes are also made again and given up. */
+const INPUT_BYTES = 250e6
+/** Rows may take so much at 1,000 nodes. */
+const MEMORY_MAX = 60e6
 
 interface Figures {
   readonly tailnet: TailnetName
@@ -45,11 +48,13 @@ export async function measureRollup(progress: Progress): Promise<Measured> {
   const of = (tailnet: TailnetName, mode: RollupMode) =>
     figures.find((one) => one.tailnet === tailnet && one.mode === mode)!
   return {
-    rows: figures.map(({ tailnet, mode, cpu }) => ({
+    rows: figures.map(({ tailnet, mode, cpu, peakBytes, run }) => ({
       measurement: 'rollup',
       input: tailnet,
-      route: { line: 'the line alone', intake: 'its points are kept', rows: 'each minute is made once' }[mode],
+      route: { line: 'the line alone', intake: 'its points are kept', rows: 'rows of minutes and hours' }[mode],
       cpu,
+      peak: summarize([peakBytes]),
+      ...(mode === 'rows' ? { remark: remarkOf(run) } : {}),
     })),
     goalResults: [
       {
@@ -57,7 +62,18 @@ export async function measureRollup(progress: Progress): Promise<Measured> {
         figure: of('medium', 'rows').cpu.median / of('medium', 'line').cpu.median,
         atMost: 1.25,
       },
+      {
+        goal: 'rollup: memory of the line with rows beyond the line alone, 1,000 nodes',
+        figure: (of('medium', 'rows').peakBytes - of('medium', 'line').peakBytes) / 1e6,
+        atMost: MEMORY_MAX / 1e6,
+        unit: ' MB',
+      },
     ],
     figures,
   }
+}
+
+function remarkOf({ minutes, rows, rowBytes, hourRows, points, entries }: RollupRun): string {
+  const lines = `${(rows / entries).toFixed(3)} lines and ${(rowBytes / entries).toFixed(0)} bytes of rows per entry`
+  return `${minutes} minutes made, ${lines}, ${hourRows} rows of hours; ${(points / entries).toFixed(2)} raw points per entry`
 }
