@@ -104,6 +104,7 @@ export function createApp(
     onError: (error) => log.debug({ err: error }, 'event stream ended by an error'),
   })
 
+  let beforeClose: () => void = () => undefined
   const app = fastify({
     // Only warnings of Fastify itself: it would log each address it listens on, in a text that varies.
     loggerInstance: log.child({}, { level: log.isLevelEnabled('info') ? 'warn' : log.level }) as FastifyBaseLogger,
@@ -112,8 +113,8 @@ export function createApp(
     forceCloseConnections: true,
     requestIdHeader: false,
     schemaController: { compilersFactory: COMPILERS },
-    serverFactory: (onRequest) =>
-      createBoundedServer(
+    serverFactory(onRequest) {
+      const { server, endHandshakes } = createBoundedServer(
         onRequest,
         {
           requestTimeout: limits.requestTimeoutMs,
@@ -126,7 +127,10 @@ export function createApp(
           connectionsMax: limits.connectionsMax,
         },
         config.tls !== undefined,
-      ) as Server,
+      )
+      beforeClose = endHandshakes
+      return server as Server
+    },
     clientErrorHandler: refuseBadRequest,
     // An invalid path never reaches a hook.
     frameworkErrors: (error, _request, reply) => refuse(reply.headers(HEADERS), error.statusCode ?? 400, error.message),
@@ -176,6 +180,7 @@ export function createApp(
     return refuse(reply, 500, 'Internal error; see the log of tailflux for the cause.')
   })
 
+  app.addHook('preClose', async () => beforeClose())
   deps.beforeRoutes?.(app)
   app.register(fastifyStatic, { serve: false, cacheControl: false })
   app.register(async (scope) => {

@@ -25,12 +25,13 @@ const CHUNK_BYTES_MAX = 1_024
 /** Connections that may be idle in any case, so that one that was just opened, for a probe, is not the only one that can be closed. */
 const NEW_MIN = 32
 
-/** With `isTls` an https server, which has no certificate until `setSecureContext`. */
+/** With `isTls` an https server, which has no certificate until `setSecureContext`. `endHandshakes`: before it is closed, as `closeAllConnections` does
+ * not know connections without a finished handshake. */
 export function createBoundedServer(
   onRequest: RequestListener,
   limits: ConnectionLimits,
   isTls: boolean,
-): Server | TlsServer {
+): { readonly server: Server | TlsServer; endHandshakes(): void } {
   /** Handshakes in progress by the address of their client, idle connections, and those with a request in progress; the oldest first. */
   const shaking = new Map<string, Socket>()
   const waiting = new Set<Socket>()
@@ -88,7 +89,11 @@ export function createBoundedServer(
     busy.delete(oldest)
     oldest.destroy()
   }
-  return server
+  function endHandshakes(): void {
+    for (const socket of shaking.values()) socket.destroy()
+    shaking.clear()
+  }
+  return { server, endHandshakes }
 }
 
 function clientOf({ remoteAddress, remotePort }: Socket): string {

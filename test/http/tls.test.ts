@@ -10,7 +10,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { CollectorError } from '../../src/base/errors.ts'
 import { ask } from '../../src/http-client/ask.ts'
-import { eventually } from '../helpers/eventually.ts'
+import { eventually, inTime } from '../helpers/eventually.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { serve, TOKEN } from './serve.ts'
 
@@ -188,4 +188,18 @@ test('plain http, noise and handshakes that never end are closed and keep nobody
   t.after(() => idle.forEach((socket) => void socket.destroy()))
   for (const path of ['/livez', '/readyz', '/health', '/metrics'])
     assert.equal((await askPath(url, path)).status, 200, path)
+})
+
+test('a handshake in progress does not hold up the end', async (t) => {
+  const { server, port } = await serve(t, { config: { tls: FILES }, limits: { requestTimeoutMs: 60_000 } })
+  const socket = connectPlain(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  // The server has taken it: a later connection is served.
+  await servedBy(port)
+  const closed = once(socket.resume(), 'close')
+  const beganMs = performance.now()
+  await inTime('the end of the server', server.stop())
+  await closed
+  assert.ok(performance.now() - beganMs < 30_000, 'it waited for the end of the handshake')
 })
