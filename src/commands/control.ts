@@ -32,7 +32,7 @@ function controlCommand(
     .description(description)
     .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .action(async (options: { url?: string }, command: Command) => {
-      const client = createServiceClient(load(command).settings, options.url)
+      const client = createServiceClient(load(command, { withoutCredentials: true }).settings, options.url)
       process.stdout.write(`${message(await client.post(`/api/${name}`))}\n`)
     })
 }

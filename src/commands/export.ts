@@ -37,7 +37,7 @@ With retention.raw or retention.minutes set, export each measurement by itself, 
       const { from: fromNs, to: toNs, measurement } = options
       if (fromNs !== undefined && toNs !== undefined && fromNs > toNs)
         command.error("error: option '--from <time>' must not be later than '--to <time>'")
-      const { store } = pathsIn(load(command).settings.dataDir)
+      const { store } = pathsIn(load(command, { withoutCredentials: true }).settings.dataDir)
       if (!existsSync(store)) {
         throw new CollectorError(
           `There is no embedded store at ${store}; check TAILFLUX_DATA_DIR (the demo's is ./data/demo).`,

@@ -53,7 +53,7 @@ Up to two days are read by minutes, up to 30 days by hours, longer ranges by day
 is printed below the table is the one that was summed. Physical flows are the same traffic, encrypted, as sent on the wire.`,
     )
     .action(async (options: FlowsOptions, command: Command) => {
-      const { settings } = load(command)
+      const { settings } = load(command, { withoutCredentials: true })
       const { from, to, raw, limit, node, owner, kind, port, proto } = options
       const [fromNs, toNs] = [from ?? timeArgument('15m'), to ?? systemClock.now()]
       if (fromNs >= toNs) command.error("error: option '--from <time>' must be earlier than '--to <time>'")

@@ -20,7 +20,7 @@ export function healthcheckCommand(): Command {
     .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .action(async (options: { strict?: boolean; url?: string }, command: Command) => {
       const isThisMachine = options.url === undefined
-      const url = options.url ?? addressOf(load(command).settings)
+      const url = options.url ?? addressOf(load(command, { withoutCredentials: true }).settings)
       const answer = await askReady(`${url}/readyz${options.strict ? '?strict=1' : ''}`, isThisMachine)
       process.stdout.write(`${answer.body}\n`)
       if (!answer.isGood) process.exitCode = 1

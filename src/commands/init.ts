@@ -32,7 +32,7 @@ may run with less. How long points are kept is said by retention.raw, retention.
 Exit codes: ${EXIT.ok} everything is there (with --dry-run: could be read), ${EXIT.failed} something is missing or wrong, ${EXIT.usage} invalid settings.`,
     )
     .action(async (options: InitOptions, command: Command) => {
-      const { text, isGood } = await init(load(command), {
+      const { text, isGood } = await init(load(command, { withoutCredentials: true }), {
         isDry: options.dryRun ?? false,
         mayShorten: options.shorten ?? false,
         tokenFile: options.grafanaToken,

@@ -35,7 +35,7 @@ export function ledgerCommand(): Command {
     )
     .option('--json', 'as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const loaded = load(command)
+      const loaded = load(command, { withoutCredentials: true })
       const view = await look(loaded.settings, silentLogFor(loaded).log)
       process.stdout.write(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : textOf(view))
     })
@@ -45,7 +45,10 @@ export function ledgerCommand(): Command {
     )
     .action((_: unknown, command: Command) => {
       // The settings are not valid before they have this key.
-      const loaded = load(command, { changes: { 'privacy.names': 'keep', 'privacy.externalAddresses': 'keep' } })
+      const loaded = load(command, {
+        withoutCredentials: true,
+        changes: { 'privacy.names': 'keep', 'privacy.externalAddresses': 'keep' },
+      })
       process.stdout.write(`${privacyKeyIn(loaded.settings, silentLogFor(loaded).log)}\n`)
     })
   return new Command('ledger')

@@ -6,14 +6,14 @@ const PROMISES = [
   /[;,] the (?:write|request) is retried(?: automatically)?(?=[.;])/g,
   /; (?:polling|reading) then resumes automatically/g,
   / (?:The request is retried|Polling then resumes|The window is read again) automatically(?:;[^.]*)?\./g,
-  / Smaller ones follow automatically;/g,
   / Points that fit are stored, and the rest is retried until it fits\./g,
   / Nothing is lost; polling resumes automatically[^.]*\./g,
 ]
 
 /** The text of an error without what the service would do about it. */
 export function withoutPromises(text: string): string {
-  return PROMISES.reduce((left, promise) => left.replace(promise, ''), text)
+  const left = PROMISES.reduce((rest, promise) => rest.replace(promise, ''), text)
+  return left.replace(' Smaller ones follow automatically; if', ' If')
 }
 
 const FILE_FAULTS: Readonly<Record<string, string>> = {

@@ -22,7 +22,7 @@ export function statusCommand(): Command {
     .option('--url <url>', 'address of the service, if not the configured one', urlArgument)
     .addHelpText('after', `\nExit codes: ${EXIT.ok} no error, ${EXIT.failed} an error, or no answer.`)
     .action(async (options: { json?: boolean; once?: boolean; url?: string }, command: Command) => {
-      const client = createServiceClient(load(command).settings, options.url)
+      const client = createServiceClient(load(command, { withoutCredentials: true }).settings, options.url)
       const isLive = process.stdout.isTTY && !options.once && !options.json
       for (;;) {
         const status = await client.status()

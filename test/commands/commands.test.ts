@@ -159,3 +159,15 @@ test('healthcheck and ledger show say what to fix when nothing is there', async 
   assert.match(damaged.stderr, /is damaged/)
   assert.equal(await readFile(join(dir, 'state.db'), 'utf8'), 'no database')
 })
+
+test('commands that do not ask the Tailscale API do not look at its credentials', async (t) => {
+  const dir = temporaryFolder(t)
+  const env = { TAILFLUX_DATA_DIR: dir, TAILFLUX_HTTP_PORT: '1', TAILSCALE_OAUTH_CLIENT_ID: 'only-half-of-a-pair' }
+  for (const args of [['flows'], ['status'], ['export'], ['ledger', 'show'], ['pause'], ['healthcheck']]) {
+    const { stderr } = await runCli(t, args, env)
+    assert.doesNotMatch(stderr, /settings have|oauthClient/, args.join(' '))
+    assert.match(stderr, /embedded store|state file|No answer|does not answer/, args.join(' '))
+  }
+  const run = await runCli(t, ['run'], env)
+  assert.deepEqual([run.code, /needs oauthClientSecret/.test(run.stderr)], [2, true])
+})
