@@ -6,6 +6,7 @@ import { type Database, readDatabases } from '../provision/influx3.ts'
 import type { ProvisionDeps } from '../provision/refusal.ts'
 import type { Place } from '../sink/influxdb/places.ts'
 import type { Product } from '../sink/influxdb/server.ts'
+import { outcomeOf } from './finding.ts'
 
 /** How long points are kept; `seconds` undefined: forever. */
 interface Retention {
@@ -64,9 +65,15 @@ async function policyRetention(
 }
 
 async function databaseRetention(name: string, deps: ProvisionDeps, signal: AbortSignal): Promise<RetentionFacts> {
-  const databases = await readDatabases(deps, signal)
-  const found = databases.find((one) => one.name === name)
-  return found === undefined ? { databases } : { name, seconds: found.keptSeconds }
+  const databases = await outcomeOf(() => readDatabases(deps, signal))
+  if ('value' in databases) {
+    const found = databases.value.find((one) => one.name === name)
+    return found === undefined ? { databases: databases.value } : { name, seconds: found.keptSeconds }
+  }
+  // The list is in a table of the server's own, which older versions lack, and which tokens with fewer rights may not read.
+  if (!['db_forbidden', 'db_misconfigured'].includes(databases.error.code)) throw databases.error
+  const policies = await readPolicies(name, deps, signal)
+  return policies === undefined ? { databases: [] } : { name, seconds: policies[0]?.keptSeconds }
 }
 
 /** `flags` as VictoriaMetrics shows them; undefined: it does not show them. */

@@ -21,6 +21,8 @@ export interface ScriptedInflux {
   readonly only?: readonly string[]
   /** The token may not create or change anything. */
   readonly isOperator?: boolean
+  /** 3.x: false where the token may not read the server's own tables. */
+  readonly hasSystemTables?: boolean
   /** Acknowledges, and forgets. */
   readonly forgets?: boolean
   /** Instead of the checkpoint. */
@@ -248,7 +250,7 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
       return send(200, { authorizations: authorizations.map(({ token: _, ...one }) => one) })
     }
     if (pathname === '/api/v3/query_sql' && isV3) {
-      if (script.isWriteOnly) return send(403, { error: 'forbidden' })
+      if (script.isWriteOnly || script.hasSystemTables === false) return send(403, { error: 'forbidden' })
       if (/system\.databases/.test(query.get('q') ?? '')) {
         const own = { database_name: '_internal', retention_period_ns: 604_800_000_000_000, deleted: false }
         const rows = [...buckets.values()].map(({ name, everySeconds }) => ({
@@ -281,6 +283,10 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
             ? `Cannot retrieve database: External error: database not found: ${db}`
             : `database not found: ${db}`,
         })
+      }
+      if (isV3 && q.startsWith('SHOW RETENTION POLICIES')) {
+        const values = [[found.name, `${found.everySeconds / 3600}h0m0s`, true]]
+        return shown({ series: [{ name: 'retention_policies', columns: ['name', 'duration', 'default'], values }] })
       }
       if (isV3 && q === 'SHOW MEASUREMENTS') {
         const names = [...tables.keys()].filter((key) => key.startsWith(`${db} `)).map((key) => [key.split(' ')[1]])

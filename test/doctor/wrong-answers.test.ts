@@ -105,6 +105,16 @@ test('3.x: the retention is told, and a missing place with a retention is an err
   assert.match(of('retention of raw').text, /flows\/raw keeps points for 9d, and retention\.raw is 7d/)
 })
 
+test('3.x: a token that may not read the tables of the server: the retention is told all the same', async (t) => {
+  const { server, check } = await stage(t, { version: '3.12.2', hasSystemTables: false, retentionSeconds: 30 * DAY })
+  const { faults, of } = await check()
+  assert.deepEqual(faults, [])
+  assert.match(of('retention').text, /flows keeps points for 30d/)
+  const missing = await check({ INFLUX_BUCKET: 'nowhere' })
+  assert.deepEqual(missing.faults, ['! place'])
+  assert.deepEqual([...server.buckets.keys()], ['flows'], 'nothing was made')
+})
+
 test('3 Core: a sixth database', async (t) => {
   const { check } = await stage(t, { version: '3.12.2', bucket: 'a', others: { b: 0, c: 0, d: 0, e: 0 } })
   const { faults, of } = await check({ INFLUX_BUCKET: 'sixth' })
