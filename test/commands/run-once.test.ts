@@ -3,14 +3,19 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { catchUp } from '../../src/commands/run-once.ts'
 import { loadSettings } from '../../src/config/load.ts'
-import { createService } from '../../src/main.ts'
+import { createService, type Service } from '../../src/main.ts'
+import { createHealth } from '../../src/observe/health.ts'
+import type { TickResult } from '../../src/observe/line/status.ts'
+import type { ServiceStatus } from '../../src/observe/status.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { runCli, startCli } from '../helpers/cli.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
+import { someStatus } from '../http/serve.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { createSimulatedApi } from '../simulator/api.ts'
@@ -141,4 +146,49 @@ test('a database that is down, and an API that fails, are given up after a while
     noApi ?? '',
     /^Not everything is in the database: .*nothing listens there; check the API URL.*ECONNREFUSED/,
   )
+})
+
+/** A service whose reading ended like this. */
+function endedLike(more: {
+  readonly ticks?: readonly TickResult[]
+  readonly gaps?: readonly string[]
+  readonly due?: readonly (number | undefined)[]
+  readonly rollup?: string
+}): Parameters<typeof catchUp>[0] {
+  const { ticks = ['caught_up'], gaps = [], due = [0], rollup } = more
+  const [left, leftDue] = [[...ticks], [...due]]
+  const next = <T>(list: T[]) => (list.length > 1 ? list.shift() : list[0]) as T
+  const health = createHealth({ clock: systemClock })
+  if (rollup !== undefined) health.set('rollup', 'warning', 'db_unreachable', rollup)
+  return {
+    begin: async () => undefined,
+    finishRows: () => next(leftDue),
+    pipeline: { tick: async () => next(left) } as Service['pipeline'],
+    health,
+    status: () => ({ ...someStatus, gaps: gaps.map((state) => ({ state })) as unknown as ServiceStatus['gaps'] }),
+  }
+}
+
+test('what is missing is said: ranges that are retried, rows that cannot be made; what Tailscale no longer has is not waited for', async () => {
+  const signal = new AbortController().signal
+  const after = (more: Parameters<typeof endedLike>[0], patienceMs = 100) =>
+    catchUp(endedLike(more), patienceMs, signal)
+  assert.equal(await after({}), undefined)
+  assert.equal(await after({ ticks: ['api_waiting', 'db_down', 'caught_up'], due: [3, 3, 2, 0] }, 60_000), undefined)
+  assert.equal(await after({ gaps: ['lost', 'lost'] }), undefined)
+  assert.equal(await after({ gaps: ['open', 'lost'] }), '1 range could not be read; `tailflux ledger show` lists them.')
+  assert.equal(
+    await after({ gaps: ['open', 'open'] }),
+    '2 ranges could not be read; `tailflux ledger show` lists them.',
+  )
+  assert.match(
+    (await after({ due: [5, 4] })) ?? '',
+    /rows of 4 minutes, hours and days could not be made\. See the log/,
+  )
+  assert.match(
+    (await after({ due: [undefined], rollup: 'The database is away. Check it; it is tried again by itself.' })) ?? '',
+    /but rows could not be made\. The database is away\. Check it\.$/,
+  )
+  assert.match((await after({ ticks: ['db_down'] })) ?? '', /^Not everything is in the database: .*Check INFLUX_URL/)
+  assert.match((await catchUp(endedLike({}), 100, AbortSignal.abort())) ?? '', /^Stopped before everything was read\.$/)
 })
