@@ -1,6 +1,6 @@
 /** A small interpreter of what Grafana's Prometheus data source does with a query in MetricsQL: variables, macros, ranges in whole steps, answers.
- * Facts: github.com/grafana/grafana, packages/grafana-prometheus (datasource.ts: interpolateQueryExpr; escaping.ts; metric_find_query.ts) and
- * pkg/promlib (models/query.go: interpolateVariables, AlignTimeRange; client/client.go). */
+ * Facts: github.com/grafana/grafana, packages/grafana-prometheus (`interpolateQueryExpr`, `prometheusSpecialRegexEscape`, `PrometheusMetricFindQuery`) and
+ * pkg/promlib (`interpolateVariables`, `AlignTimeRange`, `QueryRange`, `QueryInstant`). */
 import type { VictoriaMetrics } from '../services/victoria-metrics.ts'
 import type { PrometheusTarget, Variable } from './dashboards.ts'
 import { ALL, replaced, type View } from './grafana.ts'

@@ -177,7 +177,7 @@ function tier(field: 'edge' | 'node' | 'step' | 'mean', times: number): { text: 
 }
 
 /** A mark where anything was counted in an interval. Grafana's Prometheus data source takes `titleFormat`, `textFormat` and `tagKeys` from the annotation
- * itself, and an event for each value above zero (github.com/grafana/grafana, packages/grafana-prometheus: annotations.ts). */
+ * itself, and an event for each value above zero (github.com/grafana/grafana, packages/grafana-prometheus, `PrometheusAnnotationSupport`). */
 function marks(): readonly Marks[] {
   const mark = (name: string, color: string, expr: string, title: string): Marks => ({
     ...{ name, color },
