@@ -22,6 +22,7 @@ const FIRST_MAX = 5
 interface DamagedPiece {
   readonly bytes: Buffer
   readonly line: number
+  readonly toLine: number
   readonly offset: number
 }
 
@@ -37,9 +38,9 @@ export function createDamage(path: string) {
   let waiting: Quarantined[] = []
   let current: { readonly damage: Damage; readonly texts: Buffer[]; keptBytes: number; bytes: number } | undefined
 
-  function more({ bytes, line }: DamagedPiece): void {
+  function more({ bytes, toLine }: DamagedPiece): void {
     if (current === undefined) return
-    current.damage.toLine = line
+    current.damage.toLine = toLine
     current.bytes += bytes.length
     if (current.keptBytes >= HEAD_BYTES_MAX) return
     current.keptBytes += bytes.length

@@ -23,11 +23,12 @@ export interface SavedLines {
   isCutOff(): boolean
 }
 
-/** A line, or a piece of a long one. */
+/** A line, several indented ones, or a piece of a long one. */
 interface Piece {
   readonly bytes: Buffer
   /** From 1. */
   readonly line: number
+  readonly toLine: number
   /** In the text, of its first byte. */
   readonly offset: number
   readonly isStart: boolean
@@ -40,7 +41,12 @@ const PIECE_BYTES_MAX = 256 * 1024
 const PENDING_BYTES_MAX = 1 << 20
 const PENDING_LINES_MAX = 1_000
 
+/** Indented lines are read together up to this length. */
+const JOINED_BYTES_MAX = 4_096
+
+const TAB = 0x09
 const NEW_LINE = 0x0a
+const SPACE = 0x20
 const ONLY_CLOSING = /^[\]},\s]*$/
 /** What is left of a torn line belongs to a message. */
 const OF_A_MESSAGE = /"(?:nodeId|logged|[a-z]+Traffic|[tr]x(?:Bytes|Pkts))"\s*:/
@@ -73,6 +79,7 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
   /** The line that is not complete yet. */
   let open: Buffer[] = []
   let openBytes = 0
+  let openLines = 0
   let line = 1
   let offset = 0
   let isStart = true
@@ -88,9 +95,13 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
     for (let at = 0; at < chunk.length; ) {
       const newLine = chunk.indexOf(NEW_LINE, at)
       const stop = newLine < 0 ? chunk.length : newLine + 1
+      // Indented lines of a text that is spread over lines: one at a time they cost five times as much.
+      const canJoin = newLine >= 0 && openBytes < JOINED_BYTES_MAX && (openLines > 0 || position.place() === 'inside')
       open.push(chunk.subarray(at, stop))
       openBytes += stop - at
       at = stop
+      if (newLine >= 0) openLines += 1
+      if (canJoin && (chunk[stop] === SPACE || chunk[stop] === TAB)) continue
       if (newLine >= 0 || openBytes >= PIECE_BYTES_MAX) yield* takeOpen(newLine >= 0)
     }
   }
@@ -98,13 +109,13 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
   function* takeOpen(isEnd: boolean): Generator<Message> {
     const [first] = open
     const bytes = open.length === 1 && first !== undefined ? first : Buffer.concat(open)
-    const piece = { bytes, line, offset, isStart, isEnd }
+    const piece = { bytes, line, toLine: line + Math.max(0, openLines - 1), offset, isStart, isEnd }
+    line += openLines
     open = []
-    openBytes = 0
+    openBytes = openLines = 0
     offset += bytes.length
     bytesRead = offset
     isStart = isEnd
-    if (isEnd) line += 1
     yield* read(piece)
   }
 
