@@ -1,7 +1,7 @@
 /** When a backlog will be read, from how it shrank within the last minute. */
 
 export interface Eta {
-  /** Notes the backlog of this moment; seconds until it is gone, null while nobody can tell. */
+  /** Notes the backlog of this moment; seconds until it is gone, null while it is not known. */
   of(backlogSeconds: number): number | null
 }
 

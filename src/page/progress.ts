@@ -40,7 +40,7 @@ export function completeness({ rows, live, devicesKnown }: StatusAnswer): Html {
 ${
   newest &&
   html`<dt>Silent</dt><dd>${newest.nodes === null || newest.nodesSilent === null ? 'not known without a device list' : html`${countText(newest.nodesSilent)} of ${countText(newest.nodes)} connected nodes reported nothing for an hour`}</dd>
-<dt>Both ends</dt><dd>${newest.edges === 0 ? 'no edges' : html`heard on ${countText(newest.edgesBoth)} of ${countText(newest.edges)} edges`} at ${newest.minute.slice(11, 16)} UTC</dd>
+<dt>Both endpoints</dt><dd>${newest.edges === 0 ? 'no edges' : html`heard on ${countText(newest.edgesBoth)} of ${countText(newest.edges)} edges`} at ${newest.minute.slice(11, 16)} UTC</dd>
 <dt>Clocks off</dt><dd>${warned(newest.clockOff, 'nodes, by more than a minute')}</dd>`
 }
 <dt>Waiting</dt><dd>${rows === undefined || rows.waitingMinutes === 0 ? 'none' : `${countText(rows.waitingMinutes)} minutes have no rows yet`}</dd>

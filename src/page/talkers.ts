@@ -42,7 +42,7 @@ ${
 </section>`
 }
 
-/** Silence is told from what is not known yet. */
+/** No traffic is not the same as not known yet. */
 function nothing({ loading, nodesReporting }: StatusAnswer['live']): Html | undefined {
   if (loading) return undefined
   return nodesReporting === null

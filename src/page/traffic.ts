@@ -26,7 +26,7 @@ export function traffic({ live: { throughput, loading } }: StatusAnswer): Html {
 <thead><tr><th scope="col">Kind</th><th scope="col" class="wide-only">Trend</th><th scope="col" class="number">Now</th><th scope="col" class="number wide-only">Peak minute</th><th scope="col" class="number">Last day</th></tr></thead>
 <tbody>${KINDS.map((kind) => kindRow(kind, throughput))}
 </tbody></table></div>
-<p class="dim">Both directions together; each byte counts once, although both ends report it. Don't add kinds together.</p>
+<p class="dim">Both directions together; each byte counts once, although both endpoints report it. Don't add kinds together.</p>
 ${loadingNote(loading)}
 </section>`
 }

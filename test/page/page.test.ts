@@ -131,7 +131,7 @@ test('how complete the figures are', async (t) => {
   const text = async () => (await (await get('/')).text()).replace(/<[^>]*>/g, '')
   for (const line of [
     'Silent3 of 44 connected nodes reported nothing for an hour',
-    'Both endsheard on 139 of 174 edges at 11:58 UTC',
+    'Both endpointsheard on 139 of 174 edges at 11:58 UTC',
     'Clocks off2 nodes, by more than a minute',
     'Waiting4 minutes have no rows yet',
     'Gaps7 minutes of the last day are not complete',

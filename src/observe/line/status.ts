@@ -68,7 +68,7 @@ export interface PipelineStatus {
   readonly lastTick: { result: TickResult; at: string } | null
   /** The circuit breaker in front of the database: `closed` means that windows may pass. `next`: time of the next probe, while `open`. */
   readonly database: { state: BreakerState; code: string | null; next: string | null }
-  /** `next`: until then nothing is asked of the API, after a failure; null while requests may go. */
+  /** `next`: until then no request goes to the API, after a failure; null while requests may go. */
   readonly api: { next: string | null }
   readonly clockSkewSeconds: number | null
   readonly devicesKnown: number

@@ -25,11 +25,11 @@ export interface ThroughputView {
 }
 
 export interface Day {
-  /** What a minute says: bytes by kind, in the order of KINDS. A told one is never replaced by a loaded one. */
-  set(minute: number, bytes: readonly number[], source: 'told' | 'loaded'): void
-  /** Everything that is known of these minutes was told or loaded: the others are quiet, unless something of them was never read. */
+  /** What a minute says: bytes by kind, in the order of KINDS. A reported one is never replaced by a loaded one. */
+  set(minute: number, bytes: readonly number[], source: 'reported' | 'loaded'): void
+  /** Everything that is known of these minutes was reported or loaded: the others are quiet, unless something of them was never read. */
   cover(fromMinute: number, toMinute: number): void
-  isTold(minute: number): boolean
+  isReported(minute: number): boolean
   markGap(minute: number, hasGap: boolean): void
   /** `isRead`: everything that was logged of a minute was read. Both of the day that ends with `endMinute`, which itself is not in it. */
   view(endMinute: number, isRead: (minute: number) => boolean): ThroughputView
@@ -39,7 +39,7 @@ export interface Day {
 
 const COVERED = 1
 const HAS_ROWS = 2
-const IS_TOLD = 4
+const IS_REPORTED = 4
 const HAS_GAP = 8
 
 export function createDay(): Day {
@@ -65,9 +65,9 @@ export function createDay(): Day {
   return {
     set(minute, values, source) {
       const place = placeOf(minute)
-      if (place === undefined || (source === 'loaded' && (flags[place]! & IS_TOLD) !== 0)) return
+      if (place === undefined || (source === 'loaded' && (flags[place]! & IS_REPORTED) !== 0)) return
       bytes.set(values, place * KINDS.length)
-      flags[place]! |= HAS_ROWS | (source === 'told' ? IS_TOLD : 0)
+      flags[place]! |= HAS_ROWS | (source === 'reported' ? IS_REPORTED : 0)
     },
     cover(fromMinute, toMinute) {
       for (let minute = Math.max(fromMinute, toMinute - DAY_MINUTES); minute < toMinute; minute += 1) {
@@ -75,7 +75,7 @@ export function createDay(): Day {
         if (place !== undefined) flags[place]! |= COVERED
       }
     },
-    isTold: (minute) => (flagsOf(minute) & IS_TOLD) !== 0,
+    isReported: (minute) => (flagsOf(minute) & IS_REPORTED) !== 0,
     markGap(minute, hasGap) {
       const place = placeOf(minute)
       if (place !== undefined) flags[place] = hasGap ? flags[place]! | HAS_GAP : flags[place]! & ~HAS_GAP

@@ -31,7 +31,7 @@ export interface Load {
   view(): LoadView | null
 }
 
-/** Rows of so many minutes are in memory at a time. */
+/** Rows of this number of minutes are in memory at a time. */
 const EDGES_PIECE = 10
 const KINDS_PIECE = 60
 const REPORTING_MINUTES = 15

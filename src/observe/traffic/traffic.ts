@@ -74,7 +74,7 @@ export function createTraffic({ store, ledger, clock, onBroken }: TrafficDeps): 
     signal: stopping.signal,
     into: {
       edges(minute, says) {
-        if (day.isTold(minute)) return
+        if (day.isReported(minute)) return
         changed()
         talkers.set(minute, says)
       },
@@ -84,7 +84,7 @@ export function createTraffic({ store, ledger, clock, onBroken }: TrafficDeps): 
       },
       gap(minute) {
         changed()
-        if (!day.isTold(minute)) day.markGap(minute, true)
+        if (!day.isReported(minute)) day.markGap(minute, true)
       },
       reporting(minute, some) {
         changed()
@@ -137,7 +137,7 @@ export function createTraffic({ store, ledger, clock, onBroken }: TrafficDeps): 
       })
       eachNode(({ node }) => reports(node.id, minute))
       // Of a minute that was lost nothing is known: it is not quiet.
-      if (says.names.size + says.paths.size > 0 || !hasGap) day.set(minute, bytes, 'told')
+      if (says.names.size + says.paths.size > 0 || !hasGap) day.set(minute, bytes, 'reported')
       day.markGap(minute, hasGap)
       talkers.set(minute, says)
     },

@@ -1,4 +1,4 @@
-/** Sums by key over a number of minutes: a minute that is told again replaces what it said before. Exact, as long as numbers stay below 2^53. */
+/** Sums by key over a number of minutes: a minute that is reported again replaces what it said before. Exact, as long as numbers stay below 2^53. */
 
 export interface Sum {
   tx: number
