@@ -1,5 +1,6 @@
 /** Exit codes, and how the process ends. */
 import type { CollectorError } from '../base/errors.ts'
+import { watchNpm } from './npm-parent.ts'
 
 export const EXIT = {
   ok: 0,
@@ -16,14 +17,27 @@ export function exitCodeOf(error: CollectorError): number {
   return EXIT.failed
 }
 
-/** From now on SIGTERM and SIGINT call `listener`, once each, in place of what they did before. A signal that came while the program was loaded
- * counts too: it is delivered later, unless for a moment nobody listens. */
-export function onStopSignal(listener: (signal: 'SIGTERM' | 'SIGINT') => void): void {
+/** ctrl-C and systemd signal npm and this process, and npm passes the signal on: what comes within this time is the same signal once more. */
+const PASSED_ON_MS = 500
+
+/** From now on the first SIGTERM, SIGINT or end of the npm that started this process calls `listener`, and a later signal ends the process at once. What
+ * listened before does not any more. A signal that came while the program was loaded counts too: it is delivered later, unless for a moment nothing listens. */
+export function onStopSignal(listener: (signal: 'SIGTERM' | 'SIGINT' | 'npm ended') => void): void {
+  let firstMs: number | undefined
+
+  function stop(signal: 'SIGTERM' | 'SIGINT' | 'npm ended'): void {
+    if (firstMs === undefined) {
+      firstMs = performance.now()
+      listener(signal)
+    } else if (signal !== 'npm ended' && performance.now() - firstMs > PASSED_ON_MS)
+      endProcess(128 + (signal === 'SIGINT' ? 2 : 15))
+  }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const before = process.listeners(signal)
-    process.once(signal, () => listener(signal))
+    process.on(signal, stop)
     for (const one of before) process.removeListener(signal, one)
   }
+  watchNpm(() => stop('npm ended'))
 }
 
 /** Ends the process now. `process.exit` waits for name look-ups in progress, which cannot be cancelled: without an answer from DNS that takes up

@@ -1,4 +1,4 @@
-/** When npm started the service: `npx` puts a shell between them, which dies of a signal without passing it on, and npm itself may be killed. The
+/** When npm started this process: `npx` puts a shell between them, which dies of a signal without passing it on, and npm itself may be killed. The
  * service would stay without a parent and keep the state file locked. */
 
 const LOOK_MS = 500

@@ -2,7 +2,6 @@
 import type { Loaded } from '../config/load.ts'
 import { createLogOutput, type LogOutput } from '../observe/log-output.ts'
 import { EXIT, endProcess, onStopSignal } from './exit.ts'
-import { watchNpm } from './npm-parent.ts'
 import { createSupervisor, type Supervisor } from './supervisor.ts'
 
 /** For the whole stop: work in progress is finished within 8 s, and docker kills after 10. */
@@ -31,12 +30,7 @@ export async function runService(
 
   const supervisor = createSupervisor(loadAgain, { onBroken: broken, isDemo: options.isDemo ?? false, output })
   onStopSignal((signal) => {
-    process.once(signal, () => endProcess(128 + (signal === 'SIGINT' ? 2 : 15)))
     supervisor.log.info({ signal }, 'stopping')
-    stopped.resolve()
-  })
-  watchNpm(() => {
-    supervisor.log.info('stopping, because npm ended')
     stopped.resolve()
   })
   // What is wrong with new settings is in the log, and the old ones stay.

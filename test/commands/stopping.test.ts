@@ -67,12 +67,32 @@ test('whoever stops npm stops the service: by SIGTERM, and by SIGKILL, of which 
   }
 })
 
+test('a signal for npm and the service alike, which npm passes on, is one signal; a later one ends the process at once', async (t) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const service = startBy(t, 'npm', ['start'])
+    await service.said(/Status page/)
+    process.kill(-(service.child.pid ?? 0), signal)
+    await endsWith(service)
+  }
+  const preload = "process.getBuiltinModule('node:http').Server.prototype.close = () => undefined"
+  const stuck = startBy(t, process.execPath, ['src/cli.js', 'run'], {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}`,
+  })
+  await stuck.said(/Status page/)
+  stuck.child.kill('SIGTERM')
+  await stuck.said(/"msg":"stopping"/)
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  stuck.child.kill('SIGTERM')
+  await inTime('the end', stuck.closed)
+  assert.equal(stuck.child.exitCode, 143)
+})
+
 test('npx puts a shell in between; when that is gone the service stops', async (t) => {
   const command = `'${process.execPath}' src/cli.js run; true`
   const service = startBy(t, 'sh', ['-c', command], { npm_lifecycle_event: 'npx' })
   await service.said(/Status page/)
   service.child.kill('SIGTERM')
-  await service.said(/stopping, because npm ended/)
+  await service.said(/"signal":"npm ended"[^\n]*"msg":"stopping"/)
   await endsWith(service)
 })
 
