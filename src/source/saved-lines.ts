@@ -1,7 +1,7 @@
 /** Takes the text of a saved file line by line, so that damage costs the lines that are damaged and no more.
  *
  * What is valid JSON is read as such, however it is spread over lines. When it turns out not to be, the lines since the last whole message are looked
- * at again: reading goes on at the first one that begins with a bracket. The lines before it are quarantined together, with their number. */
+ * at again: reading goes on at the first one that begins with a bracket, no further in than the damaged one. The lines before it are quarantined together, with their number. */
 import type { Message } from './parse/message.ts'
 import { createMessageReader, type ReaderLimits } from './parse/message-reader.ts'
 import { createDamage, type Damage } from './saved-damage.ts'
@@ -41,6 +41,7 @@ const PIECE_BYTES_MAX = 256 * 1024
 const PENDING_BYTES_MAX = 1 << 20
 const PENDING_LINES_MAX = 1_000
 
+const INDENT_MAX = 64
 /** Indented lines are read together up to this length. */
 const JOINED_BYTES_MAX = 4_096
 
@@ -88,8 +89,9 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
   let pendingBytes = 0
   /** Too much is pending to be kept: only its first piece is. */
   let isLong = false
-  /** After damage nothing is taken until a line begins with a bracket. */
+  /** After damage nothing is taken until a line begins with a bracket, indented no further than the one that is damaged. */
   let isSkipping = false
+  let indent = 0
 
   function* take(chunk: Buffer): Generator<Message> {
     for (let at = 0; at < chunk.length; ) {
@@ -101,7 +103,7 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
       openBytes += stop - at
       at = stop
       if (newLine >= 0) openLines += 1
-      if (canJoin && (chunk[stop] === SPACE || chunk[stop] === TAB)) continue
+      if (canJoin && isInner(chunk, stop)) continue
       if (newLine >= 0 || openBytes >= PIECE_BYTES_MAX) yield* takeOpen(newLine >= 0)
     }
   }
@@ -121,7 +123,7 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
 
   function* read(piece: Piece): Generator<Message> {
     if (isSkipping) {
-      if (!piece.isStart || !opens(piece.bytes)) return damage.more(piece)
+      if (!piece.isStart || !opens(piece.bytes, indent)) return damage.more(piece)
       yield* resume(piece)
     }
     const isAlone = pending.length === 0 && position.place() === 'outside'
@@ -148,6 +150,7 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
     else {
       damage.open(piece, text)
       isSkipping = true
+      indent = 0
     }
   }
 
@@ -212,7 +215,8 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
     if (damage.count() > 0 && seen !== '' && ONLY_CLOSING.test(seen)) return
     const last = rest.at(-1)
     // Where the next line begins, nothing is wrong with that line.
-    damage.open(first, last !== undefined && opens(last.bytes) ? '' : seen)
+    indent = opens(first.bytes, INDENT_MAX) ? first.bytes.findIndex((byte) => byte !== SPACE) : 0
+    damage.open(first, last !== undefined && opens(last.bytes, indent) ? '' : seen)
     isSkipping = true
     for (const piece of rest) yield* read(piece)
   }
@@ -245,9 +249,18 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
   }
 }
 
-function opens(bytes: Buffer): boolean {
-  // A line of NDJSON, or what jq writes at the left margin. Objects inside a message are indented, or follow a bracket.
-  return bytes[0] === 0x7b || bytes[0] === 0x5b
+/** The next line is indented and begins no object or list. */
+function isInner(chunk: Buffer, start: number): boolean {
+  let at = start
+  while (chunk[at] === SPACE || chunk[at] === TAB) at += 1
+  return at > start && at < chunk.length && chunk[at] !== 0x7b && chunk[at] !== 0x5b
+}
+
+/** A line of NDJSON, or what jq writes: objects inside a message are indented further. */
+function opens(bytes: Buffer, indentMax: number): boolean {
+  let at = 0
+  while (bytes[at] === SPACE && at < indentMax) at += 1
+  return bytes[at] === 0x7b || bytes[at] === 0x5b
 }
 
 function isValueAt(bytes: Buffer): boolean {

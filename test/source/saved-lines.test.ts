@@ -143,6 +143,16 @@ test('damage inside an answer or a pretty text: what follows is taken from the n
   const [one = '', two = '', three = '', four = ''] = SOME
   const listed = read(`{"logs":[\n${one},\n${two.slice(0, 90)},\n${three},\n${four}\n]}\n${one}`)
   assert.deepEqual([listed.found, listed.lines], [[one, three, four, one], [[3, 3]]])
+  const answer = indented({ logs: parsed.slice(0, 5) }, 2).split('\n')
+  const begins = answer.flatMap((line, index) => (line === '    {' ? [index] : []))
+  const hole = answer.toSpliced((begins[2] ?? 0) + 2, 3)
+  for (const size of [1, 64, 65_536]) {
+    const { found, lines } = read(hole.toSpliced((begins[2] ?? 0) + 1, 0, '"torn').join('\n'), size)
+    assert.equal(found.length, 4, 'an element of an indented answer')
+    assert.equal(lines.length, 1)
+  }
+  const shifted = read([one, two.slice(0, 90), three, four].map((line) => `  ${line}`).join('\n'))
+  assert.deepEqual([shifted.found, shifted.lines], [[one, three, four], [[2, 2]]])
   const pretty = parsed.slice(0, 4).map((value) => indented(value, 2))
   const cut = (pretty[1] ?? '').split('\n').toSpliced(3, 2).join('\n').slice(0, -30)
   const { found, letters, lines } = read(pretty.with(1, cut).join('\n'))
