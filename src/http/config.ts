@@ -23,10 +23,13 @@ export const httpSchema = z.strictObject({
     .optional()
     .describe('Bearer token for everything except the probes; required for POST /api/run.'),
   tls: z
-    .strictObject({
-      cert: file.describe('PEM file with the certificate of this server, then those of the authorities in between.'),
-      key: file.describe('PEM file with its private key, without a passphrase.'),
-    })
+    .strictObject(
+      {
+        cert: file.describe('PEM file with the certificate of this server, then those of the authorities in between.'),
+        key: file.describe('PEM file with its private key, without a passphrase.'),
+      },
+      'must have two files, as in {cert: tls.crt, key: tls.key}',
+    )
     .optional()
     .meta({ kind: 'list' })
     .describe(

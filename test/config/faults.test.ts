@@ -70,6 +70,7 @@ test('a number where a text belongs: put it in quotation marks; nothing secret i
   )
   assert.ok(!text.includes('123456'))
   assert.match(await faultsOf(t, 'influx:\n  org: ""\n'), /line 2: influx\.org: must not be empty; give it a value/)
+  assert.match(await faultsOf(t, 'http:\n  tls: a.pem\n'), /http\.tls: must have two files, as in \{cert: tls\.crt, /)
   assert.match(await faultsOf(t, 'influx:\n  gzip: fast\n'), /influx\.gzip: must be one of auto, on, off/)
 })
 
