@@ -43,9 +43,9 @@ ${
 }
 
 /** No traffic is not the same as not known yet. */
-function nothing({ loading, nodesReporting }: StatusAnswer['live']): Html | undefined {
+function nothing({ loading, throughput }: StatusAnswer['live']): Html | undefined {
   if (loading) return undefined
-  return nodesReporting === null
+  return throughput?.kinds.virtual.now === null
     ? html`<p class="dim">No minute is final yet; the first one will be about two minutes after its end.</p>`
     : html`<p class="dim">No traffic.</p>`
 }
