@@ -93,5 +93,7 @@ for (const [name, run] of Object.entries(CASES))
     assert.deepEqual([...hours.keys()].toSorted(), [...inHours.keys()].toSorted(), 'hours with rows')
     for (const [ns, ofHour] of inHours)
       assert.deepEqual(edgeSums([hours.get(ns)!]), edgeSums(ofHour.map(([, rows]) => rows)), `hour ${ns}`)
-    t.diagnostic(`${found.size} minutes, sums ${JSON.stringify(edgeSums(found.values()), (_, one) => String(one))}`)
+    t.diagnostic(
+      `${found.size} minutes, sums ${JSON.stringify(edgeSums(found.values()), (_, one) => (typeof one === 'bigint' ? Number(one) : one))}`,
+    )
   })
