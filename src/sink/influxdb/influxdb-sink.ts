@@ -85,6 +85,7 @@ export function createInfluxSink(config: InfluxSinkConfig, deps: InfluxDeps): Si
   async function post(bytes: Uint8Array, place: Place, signal: AbortSignal): Promise<WriteOutcome> {
     const beganMs = clock.monotonicMs()
     try {
+      if (place.isMadeByWriting) await queries.expectMade(place, signal)
       const answer = await http.send({ method: 'POST', path: place.path, body: bytes, gzip }, signal)
       metrics.request(String(answer.status), clock.monotonicMs() - beganMs)
       return classify(answer, labelOf(place), Number(clock.now() / MS), place.ifMissing)

@@ -36,6 +36,8 @@ export interface Place {
   readonly from: (measurement: string) => string
   /** How to fix it when the server does not have this place. */
   readonly ifMissing: string
+  /** 3.x: a write to a place that is not there makes it, without the retention that it should have. */
+  readonly isMadeByWriting: boolean
   /** How long its points should be kept, by the settings, ms; undefined: as the database keeps them. */
   readonly retentionMs: number | undefined
 }
@@ -76,6 +78,7 @@ export function createPlaces(config: PlacesConfig): Places {
       target,
       from,
       ifMissing: ifMissing(target),
+      isMadeByWriting: api === 'v3',
       retentionMs: retention[target === 'main' ? 'rest' : target],
     }
     if (api !== 'v1') {

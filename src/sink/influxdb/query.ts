@@ -6,6 +6,7 @@ import { askInfluxql } from './ask-influxql.ts'
 import { messageOf } from './error-message.ts'
 import { identifier } from './influxql.ts'
 import type { Place, Places } from './places.ts'
+import { isNothingYet } from './read-refusals.ts'
 import { classify, isEmptyRefusal, refusal } from './response-policy.ts'
 import type { InfluxHttp } from './transport.ts'
 
@@ -13,6 +14,9 @@ export interface Queries {
   /** Rejects with a CollectorError when a write to this place would not be accepted. Writes no points: a comment is a body without lines, and
    * the database checks credentials, database and retention policy before the body. */
   probe(place: Place, signal: AbortSignal): Promise<void>
+  /** Rejects with a CollectorError (`db_not_found`) when a write would make this place, which should keep its points for a time, and would so keep them forever.
+   * Queries once; does not reject where it may not read. */
+  expectMade(place: Place, signal: AbortSignal): Promise<void>
   createDatabase(signal: AbortSignal): Promise<void>
 }
 
@@ -27,8 +31,27 @@ export function createQueries(
   const label = labelOf(of('main'))
   const nowMs = () => Number(deps.clock.now() / MS)
 
+  const made = new Set<Place>()
+
+  async function expectMade(place: Place, signal: AbortSignal): Promise<void> {
+    const { name = db, isMadeByWriting, retentionMs } = place
+    if (!isMadeByWriting || retentionMs === undefined || made.has(place)) return
+    const query = `SHOW RETENTION POLICIES ON ${identifier(name)}`
+    const { answer, said } = await askInfluxql(http, { query, db: name }, signal)
+    if (said !== undefined && isNothingYet(answer.status, said, 'v3')) {
+      throw new CollectorError(
+        `${labelOf(place)} is not there. A write would make it, and it would keep its points forever. ${place.ifMissing}`,
+        { stage: 'sink', code: 'db_not_found', reaction: 'hold' },
+      )
+    }
+    // Refused for another reason, such as missing rights: the write itself shows more.
+    if (said === undefined) made.add(place)
+  }
+
   return {
+    expectMade,
     async probe(place, signal) {
+      await expectMade(place, signal)
       const answer = await http.send({ method: 'POST', path: place.path, body: PROBE }, signal)
       if (isEmptyRefusal(answer)) return
       const outcome = classify(answer, labelOf(place), nowMs(), place.ifMissing)

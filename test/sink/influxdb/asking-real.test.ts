@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { systemClock } from '../../../src/base/clock.ts'
 import { influxSchema, retentionSchema } from '../../../src/sink/config.ts'
 import { createSink } from '../../../src/sink/create-sink.ts'
+import { createInfluxSink } from '../../../src/sink/influxdb/influxdb-sink.ts'
 import type { SinkMetrics } from '../../../src/sink/sink.ts'
 import { countingMetrics, silentLog } from '../../helpers/silent.ts'
 import { startInfluxd } from '../../services/influxd.ts'
@@ -11,7 +12,7 @@ import { noInfluxd2, ORG, startInfluxd2 } from '../../services/influxd2.ts'
 import { noInfluxd3, startInfluxd3 } from '../../services/influxd3.ts'
 import { missing } from '../../services/servers.ts'
 import { startVictoriaMetrics } from '../../services/victoria-metrics.ts'
-import { batchOf, faultOf, live } from './influx-world.ts'
+import { batchOf, configOf, faultOf, live } from './influx-world.ts'
 
 function sinkFor(t: TestContext, settings: Record<string, unknown>) {
   const sink = createSink(
@@ -58,8 +59,23 @@ test('InfluxDB 2.x', { skip: noInfluxd2 }, async (t) => {
 })
 
 test('InfluxDB 3 Core', { skip: noInfluxd3 }, async (t) => {
-  const { url, token } = await startInfluxd3(t)
+  const server = await startInfluxd3(t)
+  const { url, token } = server
   const sink = sinkFor(t, { url, bucket: 'flows', token })
   assert.equal((await sink.write(batch(), live())).written, 1)
   assert.match(sink.label, /^InfluxDB \(v3, /)
+  const kept = createInfluxSink(
+    { ...configOf({ api: 'v3', bucket: 'flows', token, retention: { raw: 7 } }), url },
+    {
+      clock: systemClock,
+      log: silentLog,
+      metrics: countingMetrics<SinkMetrics>(),
+      deadLetters: { append: async (letters) => letters },
+    },
+  )
+  const error = await faultOf(kept.write({ ...batch(), target: 'raw' }, live()))
+  assert.match(error.message, /database flows\/raw\) is not there.*tailflux init/)
+  await server.request('POST', '/api/v3/configure/database', { db: 'flows/raw', retention_period: '7d' })
+  assert.equal((await kept.write({ ...batch(), target: 'raw' }, live())).written, 1)
+  await kept.stop()
 })

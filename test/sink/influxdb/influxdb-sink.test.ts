@@ -55,8 +55,10 @@ test('each target goes to its place, and the main place and that of raw points a
     for (const target of ['raw', 'minutes', 'main'] as const) await write(someLines(1), live(), target)
     // Not the place of minutes: where it is missing, raw points go on.
     await sink.probe(live())
+    // 3.x is asked first whether a place with a retention is there.
+    const writes = server.asked.slice(before).filter(({ path }) => path !== '/query')
     assert.deepEqual(
-      server.asked.slice(before).map(({ query, lines }) => [query[name], lines.length]),
+      writes.map(({ query, lines }) => [query[name], lines.length]),
       [
         [raw, 1],
         [minutes, 1],
@@ -100,6 +102,37 @@ test('a place that is missing holds the line, and the error names it and the fix
     }
     assert.equal((await write(someLines(1), live(), 'main')).written, 1)
   }
+})
+
+test('3.x: a place with a retention is not made by a write, which would keep its points forever', async (t) => {
+  const server = await startScriptedInflux(t)
+  let answer = 'Cannot retrieve database: External error: database not found: telemetry/raw'
+  server.script(({ path, query }) => {
+    if (path !== '/query') return { status: 204 }
+    const isRaw = query['db'] === 'telemetry/raw'
+    return { status: 200, body: JSON.stringify({ results: [isRaw && answer !== '' ? { error: answer } : {}] }) }
+  })
+  const { write, sink, pass } = influxWorld({ url: server.url, api: 'v3', retention: { raw: 7 } })
+  for (const failing of [write(someLines(1), live(), 'raw'), pass(sink.probe(live()))]) {
+    const error = await faultOf(failing)
+    assert.deepEqual([error.code, error.reaction], ['db_not_found', 'hold'])
+    assert.match(error.message, /database telemetry\/raw\) is not there\..*keep its points forever\..*tailflux init/)
+  }
+  const writes = () => server.asked.filter(({ path, query }) => path !== '/query' && query['db'] === 'telemetry/raw')
+  assert.deepEqual(writes(), [], 'nothing was written there')
+  assert.equal(
+    (await write(someLines(1), live(), 'main')).written,
+    1,
+    'the main place has no retention of the settings',
+  )
+  // Whoever may not read is not kept from writing.
+  answer = 'the request was not authorized'
+  assert.equal((await write(someLines(1), live(), 'raw')).written, 1)
+  answer = ''
+  await write(someLines(1), live(), 'raw')
+  const before = server.asked.length
+  await write(someLines(1), live(), 'raw')
+  assert.equal(server.asked.length, before + 1, 'it is looked for once')
 })
 
 test('what is wrong with rows of minutes neither stops raw points nor is told to listeners', async (t) => {
@@ -270,7 +303,8 @@ test('a server that is not there yet, cuts, or keeps silent: the batch arrives a
   const { write, metrics } = influxWorld({ url: server.url }, { random: () => 0, timeoutMs: 300 })
   const writing = write(someLines(3))
   while ((metrics.calls.get('retried')?.length ?? 0) < 3) await new Promise(setImmediate)
-  assert.deepEqual(new Set(metrics.calls.get('retried')?.flat()), new Set(['db_unreachable']))
+  const retriedFor = () => metrics.calls.get('retried')?.map(([code]) => code)
+  assert.deepEqual(new Set(retriedFor()), new Set(['db_unreachable']))
   await server.open()
   assert.equal((await writing).written, 3)
 
@@ -282,7 +316,7 @@ test('a server that is not there yet, cuts, or keeps silent: the batch arrives a
   server.script(cut, hang, reset, OK)
   metrics.calls.clear()
   assert.equal((await write(someLines(3))).written, 3)
-  assert.deepEqual(metrics.calls.get('retried')?.flat(), ['db_unreachable', 'db_timeout', 'db_unreachable'])
+  assert.deepEqual(retriedFor(), ['db_unreachable', 'db_timeout', 'db_unreachable'])
   await server.until(() => server.openSockets() <= 1)
   assert.equal(server.openSockets(), 1)
 })
@@ -350,7 +384,10 @@ test('Enterprise that has only queued the lines for another node has not taken t
   const { write, metrics } = influxWorld({ url: server.url })
   assert.equal((await write(someLines(2))).written, 2)
   assert.equal(server.asked.length, 2)
-  assert.deepEqual(metrics.calls.get('retried'), [['db_unavailable']])
+  assert.deepEqual(
+    metrics.calls.get('retried')?.map(([code]) => code),
+    ['db_unavailable'],
+  )
 })
 
 test('trouble about memory or time that lasts: after a minute the batch is halved, smaller ones follow for a while, then whole ones again', async (t) => {
@@ -442,7 +479,10 @@ test('what was written is counted', async (t) => {
     metrics.calls.get('request')?.map(([code]) => code),
     ['503', '204'],
   )
-  assert.deepEqual(metrics.calls.get('retried'), [['db_overloaded']])
+  assert.deepEqual(
+    metrics.calls.get('retried')?.map(([code]) => code),
+    ['db_overloaded'],
+  )
 })
 
 test('a receipt tells when the first request that was answered was sent: not one that failed, and of halves the first', async (t) => {
