@@ -178,11 +178,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     {
       ...common('directory'),
       source: {
-        async devices(signal) {
-          const devices = await source.devices(signal)
-          alerts?.use((one) => one.devices(privacy.devices(devices)))
-          return devices
-        },
+        devices: (signal) => source.devices(signal),
       },
       sink,
       store,
@@ -196,6 +192,26 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   )
   observers.add('directory', () => ({ observer: directory.observer }))
   const traffic = observers.add('page', (onBroken) => createTraffic({ store, ledger, clock, onBroken }))
+  function newAlerts(onFailed: (error: unknown) => void) {
+    const networks = settings.networks.map(({ name }) => name)
+    const given = { tailnet, tailnetId, networks, normalLagMs: poll.lag + times.gapMs }
+    return createAlerts(settings.alerts, given, {
+      ...common('alerts'),
+      stateFile: state,
+      ledger,
+      rows: store,
+      isNode: (id) => directory.nameOf(id) !== undefined,
+      sink,
+      metrics: reports.alerts,
+      health: reports.health,
+      secrets,
+      random: Math.random,
+      onBroken: onFailed,
+    })
+  }
+  const alerts = settings.alerts.rules.length > 0 ? observers.add('alerts', newAlerts) : undefined
+  if (alerts === undefined) reports.alerts.rules([])
+
   const rollup = observers.add('rollup', (onFailed) =>
     createRollup(
       {
@@ -210,7 +226,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         ledger,
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
-        readers: [readerOf(traffic)],
+        readers: [traffic, ...(alerts === undefined ? [] : [alerts])].map((reader) => readerOf(reader)),
         from: createPlaceNames({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,
         health: reports.health,
@@ -218,22 +234,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       },
     ),
   )
-
-  function newAlerts(onFailed: (error: unknown) => void) {
-    const limits = { tailnet, normalLagMs: poll.lag + times.gapMs }
-    const given = {
-      ...common('alerts'),
-      stateFile: state,
-      ledger,
-      sink,
-      names,
-      metrics: reports.alerts,
-      secrets,
-    }
-    return createAlerts(settings.alerts, limits, { ...given, random: Math.random, onBroken: onFailed })
-  }
-  const alerts = settings.alerts.rules.length > 0 ? observers.add('alerts', newAlerts) : undefined
-  if (alerts === undefined) reports.alerts.rules([])
 
   const pipeline = createPipeline(
     {

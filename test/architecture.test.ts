@@ -22,7 +22,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   query: ['sink', 'source', 'directory', 'rollup'],
   privacy: ['source', 'flatten', 'directory', 'secrets'],
   observers: ['source', 'flatten', 'ledger'],
-  alerts: ['source', 'flatten', 'sink', 'ledger', 'directory', 'rollup', 'observers', 'secrets', 'http-client'],
+  alerts: ['source', 'flatten', 'sink', 'ledger', 'rollup', 'secrets', 'http-client'],
   observe: ['source', 'flatten', 'sink', 'ledger', 'observers', 'rollup', 'alerts', 'secrets'],
   pipeline: ['source', 'flatten', 'sink', 'ledger', 'directory', 'observers', 'observe'],
   page: ['observe'],

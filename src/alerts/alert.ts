@@ -1,9 +1,8 @@
 /** One alert: a rule and a group, with its history of states. */
 import { createHash } from 'node:crypto'
+import type { GroupValues } from './evaluate/groups.ts'
 import { type Marks, NEVER } from './machine.ts'
-import type { People } from './people.ts'
 import type { Rule } from './rules/rule.ts'
-import type { GroupValues } from './series.ts'
 import type { GroupLabels } from './summary.ts'
 
 /** What a notifier was told last about an alert: when it began to fire, and when that ended (0: it was told as firing). */
@@ -33,14 +32,14 @@ export function createAlert(rule: Rule, id: number, values: GroupValues, group: 
   return { rule, id, values, marks: [NEVER], value: 0, firedValue: 0, seenNs: 0n, group, notified: new Map() }
 }
 
-/** The names of a group as they are now. `names`: what the ends are called where the values are ids. */
-export function groupOf(rule: Rule, values: GroupValues, people: People, names?: readonly string[]): GroupLabels {
+/** `names`: what people call the values; the values themselves without them. */
+export function groupOf(rule: Rule, values: GroupValues, names: readonly string[] = values): GroupLabels {
   const labels: Record<string, string> = {}
   rule.by.forEach((dim, index) => {
     const value = values[index] ?? ''
-    const isEnd = dim === 'src' || dim === 'dst'
-    labels[dim] = isEnd ? (names?.[index] ?? value) : value
-    if (dim === 'node') labels['node_name'] = people.nameOf(value)
+    const name = names[index] ?? value
+    labels[dim] = dim === 'src' || dim === 'dst' ? name : value
+    if (dim === 'node') labels['node_name'] = name
   })
   return labels
 }

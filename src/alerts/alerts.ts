@@ -1,68 +1,73 @@
-/** alerts/: rules about traffic, judged on the line's own points as they pass.
+/** alerts/: rules about traffic, evaluated on final minutes.
  *
- *   observer -> collector -> sums, presence, distinct items, sightings     what counts, once per message, when its window is done
- *   coverage                                                          how far everything was read
- *   judge                                                             states of alerts, step by step on the messages' own time
- *   teller -> alertmanager, webhook, ntfy; events                     whoever has to know
- *   store                                                             all of it in the state file
+ *   rollup -> minutes -> views -> rings      what each group sent and received, minute by minute
+ *   fill                                     the same from the database, once after a start
+ *   judge                                    states of alerts, step by step on the time of the minutes
+ *   dispatcher -> alertmanager, webhook, …   whoever has to know; events
+ *   store                                    states, and what was notified, in the state file
  *
- * The observer only adds up. Judging, saving and telling happen in a loop of their own, which gives way to the line. */
+ * A minute that is told is only added up. Evaluating, saving and notifying happen in a loop of their own, which gives way to the line. */
 import type { Logger } from 'pino'
-import { max } from '../base/bigint.ts'
-import { type Clock, MINUTE, MS, SECOND } from '../base/clock.ts'
+import { backoffAfter } from '../base/backoff.ts'
+import { max, min } from '../base/bigint.ts'
+import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
-import type { NodeNames } from '../directory/node-names.ts'
-import type { Interval, Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
-import type { Observer } from '../observers/observers.ts'
+import type { FinalMinute, MinuteReader } from '../rollup/minute-reader.ts'
+import type { RowStore } from '../rollup/row-store.ts'
 import type { SecretRegistry } from '../secrets/redactor.ts'
 import type { Sink } from '../sink/sink.ts'
-import type { Device } from '../source/source.ts'
 import { groupOf } from './alert.ts'
 import { createCatchUp } from './catch-up.ts'
-import { createCollector } from './collector.ts'
 import type { AlertsConfig } from './config.ts'
-import { createCoverage } from './coverage.ts'
+import { createCompleteness } from './evaluate/completeness.ts'
+import { createFill } from './evaluate/fill.ts'
+import { keyOfValues } from './evaluate/groups.ts'
+import { PeerNumbers } from './evaluate/peer-numbers.ts'
+import { createReadings } from './evaluate/readings.ts'
+import { RowNumbers } from './evaluate/row-numbers.ts'
 import { createEventWriter } from './event-writer.ts'
 import { eventLine } from './events.ts'
-import type { FeedLimits } from './feed.ts'
-import { createIdentities } from './identities.ts'
-import { createJudge, type Transition } from './judge.ts'
+import { createJudge, type RuleState, type Transition } from './judge.ts'
 import { type Mark, NEVER } from './machine.ts'
 import type { AlertsMetrics } from './metrics.ts'
 import { createDispatcher } from './notify/dispatcher.ts'
 import { notification, notifications, summaryOf } from './notify/notifications.ts'
 import { timeOf } from './notify/notifier.ts'
 import { createNotifiers } from './notify/notifiers.ts'
-import { createPeople } from './people.ts'
-import { createPruner } from './prune.ts'
-import { createScopes } from './scope.ts'
-import { keyOfValues } from './series.ts'
+import { periodStart } from './rules/rule.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
-import { createAlertsStore, type Kept } from './store.ts'
+import { createAlertsStore } from './store.ts'
 import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
 import type { GroupLabels } from './summary.ts'
 
 export interface AlertsOptions {
   /** The value of the tag `tailnet`. */
   readonly tailnet: string
-  /** How far behind the present the watermark is when all is well (poll.lag and the longest time between two polls), ms. */
+  /** Of the ledger: the same when the tailnet is renamed. */
+  readonly tailnetId: string
+  /** How far behind the present final minutes are when all is well (poll.lag and the longest time between two polls), ms. */
   readonly normalLagMs: number
-  /** How long after its end a step is judged; 30 s unless a test needs another. */
-  readonly graceMs?: number
-  readonly limits?: FeedLimits
+  /** Names of `networks`. */
+  readonly networks: readonly string[]
 }
 
 export interface AlertsDeps {
   readonly stateFile: StateFile
   /** To read only: receipts are the pipeline's. */
-  readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs'>
+  readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs' | 'unsettled'>
+  /** What was made of minutes before this process. */
+  readonly rows: Pick<RowStore, 'rows' | 'summed' | 'canQuery'>
+  /** The directory has a node of this id. */
+  readonly isNode: (id: string) => boolean
   readonly sink: Pick<Sink, 'write'>
-  /** What nodes are called. */
-  readonly names: NodeNames
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: AlertsMetrics
+  readonly health: {
+    set(component: 'alerts', status: 'ok' | 'warning', code?: string, text?: string, condition?: string): void
+  }
   readonly secrets: Pick<SecretRegistry, 'excerpt'>
   /** From 0 to 1; for jitter. */
   readonly random: () => number
@@ -70,19 +75,15 @@ export interface AlertsDeps {
   readonly onBroken: (error: unknown) => void
 }
 
-export interface Alerts {
-  /** For the pipeline. */
-  readonly observer: Observer
-  /** Takes an answer of the devices API: whose nodes are, and which addresses are theirs. */
-  devices(devices: readonly Device[]): void
-  /** Reads the state back and begins to judge and tell. Call before the first window is read. Throws a CollectorError (stage `ledger`). */
+export interface Alerts extends MinuteReader {
+  /** Reads the state back and begins to evaluate and notify. Throws a CollectorError (stage `ledger`). */
   start(): Promise<void>
-  /** Judges what can be judged now, saves and tells; the loop does the same by itself. */
+  /** Evaluates what can be evaluated now, saves and notifies; the loop does the same by itself. */
   evaluate(): Promise<readonly Transition[]>
   status(): AlertsStatus
-  /** Every alert that is not quite forgotten, as it is at the step judged last. */
+  /** Every alert that is not quite forgotten, as it is at the step evaluated last. */
   marks(): readonly (Mark & { readonly rule: string; readonly key: string })[]
-  /** What a rule compares, at the step judged last, for every group that it is about; NaN where there is nothing to compare. */
+  /** What a rule compares, at the step evaluated last, for every group that it is about; NaN where there is nothing to compare. */
   values(rule: string): readonly { readonly group: GroupLabels; readonly value: number }[]
   /** Saves what is not saved yet. Idempotent. */
   stop(): Promise<void>
@@ -90,19 +91,13 @@ export interface Alerts {
   giveUp(): Promise<void>
 }
 
-const GRACE_MS = 30_000
-/** Messages known as counted: 8 bytes each, at most half full. More make the lateness that counts shorter. */
-const IDENTITIES_MAX = 4_000_000
-/** The state is saved with the steps that it brings, and after so long without one. */
-const SAVE_MS = 90_000
-const SAVE_WITH_STEPS_MS = 30_000
+/** The state is saved with what begins or ends, and else this often. */
+const SAVE_MS = 60_000
 const PRUNE_MS = 60_000
-const PRUNE_MS_MAX = 600_000
 const IDLE_MS = 1_000
-/** What was not saved before a crash lies within so much. */
-const UNSAVED_NS = 24n * 60n * MINUTE
+const FILL_BACKOFF = { minMs: 1_000, maxMs: 60_000 }
 const WOKEN = new Error('woken')
-/** How the log tells what happened; what is merely corrected is no news. */
+/** How the log tells what happened; what is merely corrected is not told. */
 const MESSAGES: Partial<Record<Transition['change'], Record<Transition['is'], string>>> = {
   new: { firing: 'alert fires', resolved: 'alert is over' },
   refuted: { firing: 'alert is taken back', resolved: 'end of alert is taken back' },
@@ -110,38 +105,25 @@ const MESSAGES: Partial<Record<Transition['change'], Record<Transition['is'], st
 
 /** Inert until `start`. */
 export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps: AlertsDeps): Alerts {
-  const { clock, log, ledger, metrics, stateFile } = deps
-  const { tailnet } = options
-  const graceNs = BigInt(options.graceMs ?? GRACE_MS) * MS
+  const { clock, log, ledger, metrics, stateFile, health } = deps
+  const { tailnet, tailnetId } = options
   const latenessNs = BigInt(config.lateness) * MS
   const rules = config.rules.map(({ rule }) => rule).filter((rule) => !rule.isPaused)
-  const { scopes, readings } = createScopes(rules, { seriesMax: config.seriesMax, latenessNs })
-  const identities = createIdentities()
-  const coverage = createCoverage(ledger)
-  const people = createPeople()
-  const judge = createJudge({ graceNs }, { readings, coverage, people, monotonicMs: () => clock.monotonicMs() })
-  const ignored = { late: 0, ahead: 0 }
-  const collector = createCollector(
-    { latenessNs, graceNs, ...options.limits },
-    {
-      scopes,
-      identities,
-      coverage,
-      people,
-      directory: deps.names,
-      judgedNs: () => judge.judgedNs,
-      onAdded: (added) => judge.added(added),
-      onFilled: (fromNs) => judge.filled(fromNs - graceNs),
-      onIgnored(reason, messages) {
-        ignored[reason] += messages
-        metrics.ignored(reason, messages)
-      },
-      onDone: () => wake(),
-    },
-  )
-  const pruner = createPruner({ scopes, readings, judge, collector })
-  const kept: Kept = { tailnet, coverage, identities, scopes, people, judge }
+  const numbers = new RowNumbers()
+  const peers = new PeerNumbers()
+  const limits = { seriesMax: config.seriesMax, latenessNs, networks: new Set(options.networks) }
+  const { views, readings } = createReadings(rules, limits, numbers, peers)
+  const completeness = createCompleteness(ledger)
+  const judge = createJudge({ readings, completeness, monotonicMs: () => clock.monotonicMs() })
   const store = createAlertsStore(stateFile)
+  const stopping = new AbortController()
+  /** Minutes that were told before the rings were filled, and whether they have a gap. */
+  const told = new Map<bigint, boolean>()
+  const fill = createFill({
+    ...{ rows: deps.rows, views, numbers, isNode: deps.isNode, signal: stopping.signal },
+    isTold: (startNs) => told.has(startNs),
+    seenSinceNs: () => leastOf(judge.rules.filter(({ reading }) => reading.lastSeen !== undefined)),
+  })
   const notifiers = createNotifiers(config.notify, {
     clock,
     random: deps.random,
@@ -149,13 +131,9 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     onAttempt: (kind, code, durationMs) => metrics.attempt(kind, code, durationMs),
     secrets: deps.secrets,
   })
-  const stopping = new AbortController()
   const events = createEventWriter(deps.sink, { clock, log, onBroken: deps.onBroken }, stopping.signal)
   const catchUp = createCatchUp(clock, options.normalLagMs)
-  let orphans: Orphan[] = []
-  /** Read before a crash and not saved. */
-  let unsaved: readonly Interval[] = []
-  const teller = createDispatcher({
+  const dispatcher = createDispatcher({
     notifiers,
     alerts: () => notifications(judge.rules, orphans, tailnet),
     isCatchingUp: () => catchUp.isCatchingUp,
@@ -165,6 +143,15 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     metrics,
   })
 
+  let orphans: Orphan[] = []
+  /** Every minute before this one was told, or has no rows. */
+  let finalNs: bigint | undefined
+  let isFilled = false
+  let fillFailures = 0
+  let wasCut = false
+  /** The oldest rows that are known of; what a quota counts begins here, if it is later than its period. */
+  let oldestNs: bigint | undefined
+  let lateMinutes = 0
   let waking = Promise.withResolvers<void>()
   let working: Promise<void> | undefined
   let running: Promise<readonly Transition[]> | undefined
@@ -172,70 +159,108 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   let savedMs = clock.monotonicMs()
   let prunedMs = clock.monotonicMs()
 
+  /** Minutes before this one do not count again. It moves after an evaluation: what came late is evaluated before, however far it moves at once. */
+  let horizonNs = 0n
+
   function wake(): void {
     waking.resolve()
   }
 
-  /** How far may be judged. Undefined before anything is known. */
-  function watermark(): bigint | undefined {
-    if (coverage.sinceNs === undefined) {
-      // A first installation: everything that is read is seen.
-      const originNs = ledger.originNs()
-      if (originNs === undefined) return undefined
-      coverage.begin(originNs)
-      judge.begin(originNs)
+  function minute(one: FinalMinute): void {
+    const { startNs } = one
+    if (startNs < horizonNs) {
+      lateMinutes += 1
+      metrics.ignored(1)
+      return
     }
-    const ns = coverage.watermarkNs([...collector.inFlight, ...collector.waiting])
-    return ns === undefined ? undefined : max(ns, catchUp.watermarkNs)
+    const minute = Number(startNs / MINUTE)
+    numbers.begin()
+    one.eachNode((row) => numbers.node(row))
+    one.eachEdge((row) => numbers.edge(row))
+    if (!isFilled) told.set(startNs, one.hasGap)
+    const isPast = isFilled && startNs + MINUTE <= judge.judgedNs
+    for (const view of views) {
+      view.take(minute)
+      for (const ring of [...view.sums, ...view.items]) {
+        const ids = ring.commit(minute)
+        if (isPast && ids.length > 0) judge.changed(ring, startNs, ids)
+      }
+    }
+    if (completeness.told(startNs, one.hasGap)) judge.filled(startNs)
   }
 
-  /** Windows that are done wait for each other: until a step can be judged with them, or has to be judged again,
-   * or the state is saved. */
-  function settleWhenDue(): boolean {
-    if (collector.waiting.length === 0) return false
-    const nextNs = judge.nextNs
-    const reachNs = coverage.watermarkNs(collector.inFlight)
-    const hasStep = nextNs === undefined || reachNs === undefined || nextNs + graceNs <= reachNs
-    const isDue = hasStep || collector.isLate || clock.monotonicMs() - savedMs >= SAVE_MS
-    if (isDue) collector.settle()
-    return isDue
+  function finalTo(ns: bigint): void {
+    const isNews = finalNs === undefined || ns > finalNs
+    finalNs = finalNs === undefined ? ns : max(finalNs, ns)
+    if (isFilled) {
+      completeness.advance(finalNs)
+      const filledNs = completeness.recheck()
+      if (filledNs !== undefined) judge.filled(filledNs)
+    }
+    if (isNews) wake()
   }
 
-  function forgetOld(watermarkNs: bigint): void {
-    collector.setHorizon(watermarkNs - latenessNs)
-    identities.forgetBefore(collector.horizonNs)
-    const shrunkNs = identities.shrinkTo(IDENTITIES_MAX)
-    if (shrunkNs === undefined) return
-    collector.setHorizon(shrunkNs)
-    log.warn(
-      { latenessSeconds: Number((watermarkNs - shrunkNs) / SECOND) },
-      'more messages than alerts can remember: late records count for a shorter time',
-    )
+  /** Rings as far as the database has them. */
+  async function fillNow(toNs: bigint): Promise<void> {
+    const canQuery = await deps.rows.canQuery(stopping.signal)
+    // A node's clock may be an hour ahead.
+    const newestNs = max(clock.now(), ledger.settled().at(-1)?.toNs ?? toNs) + HOUR
+    if (canQuery) oldestNs = (await fill.run(toNs, newestNs)).oldestNs
+    completeness.begin(canQuery ? 0n : toNs, toNs)
+    completeness.advance(finalNs ?? toNs)
+    for (const [startNs, hasGap] of told) completeness.told(startNs, hasGap)
+    told.clear()
+    // A first installation begins with the origin, a rule that is new with what comes.
+    const originNs = ledger.originNs()
+    judge.begin(startedAtNs ?? originNs ?? toNs)
+    if (judge.judgedNs > 0n) catchUp.begin(judge.judgedNs)
+    isFilled = true
+    save()
+    horizonNs = max(0n, judge.judgedNs - latenessNs)
+    // What was told shortly before a crash may be in the rows and not in the states.
+    if (wasCut) judge.again(horizonNs)
+  }
+  /** How far everything was read when this process began; undefined for a first installation. */
+  let startedAtNs: bigint | undefined
+
+  /** Fills the rings, or says why not and waits. */
+  async function tryToFill(toNs: bigint): Promise<void> {
+    try {
+      await fillNow(toNs)
+      health.set('alerts', 'ok', undefined, undefined, 'fill')
+      return
+    } catch (error) {
+      if (stopping.signal.aborted) return
+      if (!(error instanceof CollectorError)) throw error
+      fillFailures += 1
+      const retryMs = backoffAfter(fillFailures, FILL_BACKOFF)
+      const text = `Alerts wait: after a start they read recent traffic from the database, which does not answer. ${error.message}`
+      health.set('alerts', 'warning', error.code, text, 'fill')
+      log.warn({ code: error.code, retryMs, err: error }, 'alerts wait for the database')
+      await clock.sleep(retryMs, stopping.signal).catch(() => undefined)
+    }
   }
 
   async function round(): Promise<readonly Transition[]> {
-    const isNews = settleWhenDue()
-    const watermarkNs = watermark()
     let transitions: readonly Transition[] = []
-    if (watermarkNs !== undefined) {
+    if (isFilled && finalNs !== undefined) {
       const beganMs = clock.monotonicMs()
       const before = judge.judgedNs
-      // What came late is judged again before the horizon moves past it, however far it moves at once.
-      transitions = await judge.run(watermarkNs, collector.horizonNs)
-      forgetOld(watermarkNs)
+      const toNs = finalNs
+      transitions = await judge.run(toNs, horizonNs)
+      horizonNs = max(horizonNs, toNs - latenessNs)
       for (const transition of transitions) record(transition)
-      catchUp.follow(watermarkNs)
+      catchUp.follow(finalNs)
       if (judge.judgedNs > before) {
         metrics.evaluated(judge.steps, clock.monotonicMs() - beganMs)
         metrics.position(Number(judge.judgedNs / MS) / 1000)
       }
+      tidy()
+      if (judge.judgedNs > before || transitions.length > 0) measure()
     }
-    tidy()
-    const isDue = clock.monotonicMs() - savedMs >= (isNews ? SAVE_WITH_STEPS_MS : SAVE_MS)
-    if (isDue || transitions.length > 0) save()
-    if (isNews || transitions.length > 0) measure()
+    if (clock.monotonicMs() - savedMs >= SAVE_MS || transitions.length > 0) save()
     events.write()
-    teller.wake()
+    dispatcher.wake()
     return transitions
   }
 
@@ -246,9 +271,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     events.add(eventLine(transition, tailnet))
   }
 
-  /** Alerts that are over, old and told go; so do orphans. */
+  /** Alerts that are over, old and notified go; so do orphans. */
   function tidy(): void {
-    const horizonNs = collector.horizonNs
     for (const state of judge.rules) {
       for (const [id, alert] of state.alerts) {
         const mark = alert.marks.at(-1) ?? NEVER
@@ -256,37 +280,45 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         const isPast = alert.seenNs + alert.rule.windowNs < max(state.judgedNs, 1n)
         if (!isOld || !isPast) continue
         const one = notification(alert, tailnet)
-        if (!teller.isDone(one)) continue
+        if (!dispatcher.isDone(one)) continue
         state.alerts.delete(id)
-        teller.forget(one.fingerprint)
+        dispatcher.forget(one.fingerprint)
       }
     }
-    if (orphans.length > 0) {
-      orphans = orphans.filter((orphan) => [...orphan.notified.values()].some(({ resolvedNs }) => resolvedNs === 0n))
-    }
-    const restedMs = clock.monotonicMs() - prunedMs
-    // Best when nothing waits: what waits has numbers of groups in hand.
-    if (restedMs < PRUNE_MS || (collector.waiting.length > 0 && restedMs < PRUNE_MS_MAX)) return
+    orphans = orphans.filter((orphan) => [...orphan.notified.values()].some(({ resolvedNs }) => resolvedNs === 0n))
+    if (clock.monotonicMs() - prunedMs < PRUNE_MS) return
     prunedMs = clock.monotonicMs()
-    collector.settle()
-    pruner.prune()
+    prune()
+  }
+
+  /** Memory: slots that no rule looks at any more go, and groups without any. */
+  function prune(): void {
+    for (const view of views) {
+      const mine = judge.rules.filter(({ reading }) => reading.view === view)
+      const minute = Number(min(leastOf(mine) ?? 0n, finalNs ?? 0n) / MINUTE)
+      for (const ring of view.sums) ring.forgetBefore(minute)
+      for (const ring of view.items) ring.forgetBefore(minute, Number(horizonNs / MINUTE))
+      for (const { reading, rule, judgedNs } of mine) reading.lastSeen?.forgetBefore(Number(judgedNs / rule.stepNs))
+      view.freeIdle((id) => mine.some(({ alerts }) => alerts.has(id)))
+    }
+    peers.tidy((seen) => {
+      for (const { items } of views) for (const ring of items) if (ring.of === 'peer') ring.markItems(seen)
+    })
   }
 
   function save(): boolean {
-    collector.settle()
     const alerts = judge.rules.flatMap((state) =>
       [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert, tailnet))),
     )
+    savedMs = clock.monotonicMs()
     try {
-      store.save(kept, [...alerts, ...orphans.map(storedOrphan)], events.lines, max(collector.horizonNs, 0n))
-      savedMs = clock.monotonicMs()
+      store.save(judge.rules, [...alerts, ...orphans.map(storedOrphan)], events.lines)
       return true
     } catch (error) {
       if (!(error instanceof CollectorError)) throw error
-      // The line notices by itself; alerts go on from memory, and are told.
+      // The line notices by itself; alerts go on from memory, and are sent.
       metrics.stateWriteFailed()
       log.error({ code: error.code, err: error }, 'state of alerts cannot be written')
-      savedMs = clock.monotonicMs()
       return false
     }
   }
@@ -296,16 +328,17 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       const { name, pending, firing, series, overflowed } = ruleStatus(state)
       metrics.rule(name, { pending, firing, series, overflowed })
     }
-    metrics.kept(memoryBytes(), identities.count)
+    metrics.kept(memoryBytes())
   }
 
   function memoryBytes(): number {
-    return identities.bytes + collector.bytes + pruner.bytes()
+    return views.reduce((sum, { bytes }) => sum + bytes, numbers.bytes + peers.bytes)
   }
 
   async function work(): Promise<void> {
     while (!stopping.signal.aborted) {
       waking = Promise.withResolvers()
+      if (!isFilled && finalNs !== undefined) await tryToFill(finalNs)
       await evaluate()
       const patience = new AbortController()
       const signal = AbortSignal.any([stopping.signal, patience.signal])
@@ -322,66 +355,49 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     return running
   }
 
-  /** Between the last save and the end of the process windows were done that nothing is known of. They count as never read: what can only be
-   * told with them stays as it is, until the late pass brings them, or until they lie before the window of a rule. */
-  function crashed(endNs: bigint): void {
-    unsaved = coverage.missed(endNs - UNSAVED_NS, endNs)
-    log.warn(
-      { unreadSeconds: Number(unreadNs() / SECOND) },
-      'alerts ended without saving and restart: what fires keeps firing, and rules wait until their whole window was read again',
-    )
-  }
-
-  function unreadNs(): bigint {
-    return unsaved.reduce((sum, { fromNs, toNs }) => sum + coverage.unreadNs(fromNs, toNs), 0n)
-  }
-
   async function end(): Promise<void> {
     stopping.abort(new Error('stopping'))
     wake()
     await working
-    await teller.stop()
+    await dispatcher.stop()
+  }
+
+  /** Since when a quota counts, if that is later than its period; undefined else. */
+  function countsSinceNs({ rule, judgedNs }: RuleState): bigint | undefined {
+    const per = rule.form.needs.since
+    if (per === undefined || judgedNs === 0n) return undefined
+    const known = [oldestNs, ledger.originNs()].filter((ns) => ns !== undefined)
+    const beginNs = periodStart(judgedNs, per)
+    const sinceNs = known.length === 0 ? undefined : known.reduce((least, ns) => min(least, ns))
+    return sinceNs !== undefined && sinceNs > beginNs ? sinceNs : undefined
   }
 
   return {
-    observer: collector,
-    devices: (devices) => people.observe(devices),
+    minute,
+    finalTo,
     async start() {
-      const loaded = store.load(kept, clock.now())
-      // A crash before the first save of a first installation.
-      const originNs = ledger.originNs()
-      if (loaded.wasCut && coverage.sinceNs === undefined && originNs !== undefined) {
-        coverage.begin(originNs)
-        judge.begin(originNs)
-      }
+      const loaded = store.load(judge.rules, { tailnet, ledger: tailnetId }, clock.now())
       orphans = loaded.orphans
+      wasCut = loaded.wasCut
       events.restore(loaded.events)
       metrics.rules(rules.map((rule) => rule.name))
-      const watermarkNs = ledger.watermarkNs()
-      if (watermarkNs !== undefined) {
-        coverage.begin(watermarkNs)
-        judge.begin(max(watermarkNs, coverage.sinceNs ?? watermarkNs))
-        if (loaded.wasCut) crashed(ledger.settled().at(-1)?.toNs ?? watermarkNs)
-      }
-      // From here on a crash loses only what is not saved: the file says since when we look.
-      save()
+      // A crash before the first save changes nothing.
+      startedAtNs = loaded.wasCut && loaded.isNew ? undefined : ledger.watermarkNs()
       catchUp.begin(judge.judgedNs)
       isStarted = true
-      teller.start()
+      dispatcher.start()
       working = work().catch(deps.onBroken)
     },
     evaluate,
     status: () => ({
-      rules: judge.rules.map(ruleStatus),
+      rules: judge.rules.map((state) => ruleStatus(state, countsSinceNs(state))),
       alerts: alertStatuses(judge.rules, tailnet, clock.now()),
-      notifiers: teller.status(),
+      notifiers: dispatcher.status(),
       evaluated: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
-      latenessSeconds: Number(
-        (catchUp.watermarkNs > 0n ? max(0n, catchUp.watermarkNs - collector.horizonNs) : latenessNs) / SECOND,
-      ),
+      latenessSeconds: Number(latenessNs / SECOND),
       catchingUp: catchUp.isCatchingUp,
-      unsavedSeconds: Number(unreadNs() / SECOND),
-      ignored: { ...ignored },
+      waiting: !isFilled,
+      lateMinutes,
       memoryBytes: memoryBytes(),
     }),
     marks: () =>
@@ -393,20 +409,25 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         })),
       ),
     values(name) {
-      collector.settle()
       const state = judge.rules.find(({ rule }) => rule.name === name)
       if (state === undefined) return []
-      const { series } = state.reading.scope
-      return [...series.ids()].flatMap((id) => {
-        const value = state.meter.valueAt(id, state.judgedNs)
-        return value === undefined ? [] : [{ group: groupOf(state.rule, series.valuesOf(id), people), value }]
+      const { groups } = state.reading.view
+      return [...groups.ids()].flatMap((id) => {
+        const value = state.reading.valueAt(id, state.judgedNs)
+        const { values = [], names } = groups.get(id) ?? {}
+        return value === undefined ? [] : [{ group: groupOf(state.rule, values, names), value }]
       })
     },
     async stop() {
       if (!isStarted || stopping.signal.aborted) return
       await end()
-      if (save()) store.ended()
+      if (save() && judge.rules.every(({ dirty }) => dirty.size === 0)) store.ended()
     },
     giveUp: end,
   }
+}
+
+/** How far all of these rules were evaluated; undefined without any. */
+function leastOf(states: readonly RuleState[]): bigint | undefined {
+  return states.length === 0 ? undefined : min(states[0]!.judgedNs, ...states.map(({ judgedNs }) => judgedNs))
 }

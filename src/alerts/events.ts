@@ -3,8 +3,8 @@
  * taken out of a database by writing, so its point is written once more, as `refuted`. */
 import { createHash } from 'node:crypto'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
+import { keyOfValues } from './evaluate/groups.ts'
 import type { Transition } from './judge.ts'
-import { keyOfValues } from './series.ts'
 import { renderSummary } from './summary.ts'
 
 const SECOND = 1_000_000_000n

@@ -1,30 +1,29 @@
-/** Judges rules step by step, on the time that messages carry. A step is judged when everything up to its end (and a grace) was read. What
- * arrives later changes the past: the groups that it touches are judged again from there on, so the states are the same in whatever order
- * records came in. */
+/** Evaluates rules step by step, on the time of the minutes. A step is evaluated when everything before its end is final. A minute that is told again
+ * changes the past: the groups that it touches are evaluated again from there on, so the states are the same in whatever order minutes came. */
 import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../base/bigint.ts'
+import { MINUTE } from '../base/clock.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
-import type { Coverage } from './coverage.ts'
+import type { Completeness } from './evaluate/completeness.ts'
+import { OVERFLOW } from './evaluate/groups.ts'
+import type { Reading, Ring, TimeRange } from './evaluate/readings.ts'
 import { cutAt, type Mark, type Marks, markBefore, NEVER, next, pruned, turnOf, withMark } from './machine.ts'
-import { createMeter, type Meter } from './meter.ts'
-import type { People } from './people.ts'
 import type { Rule } from './rules/rule.ts'
-import type { Reading } from './scope.ts'
-import { OVERFLOW } from './series.ts'
-import type { Added } from './stores.ts'
 import type { GroupLabels } from './summary.ts'
-import { headlineOf } from './verdict.ts'
 
 export interface RuleState {
   readonly reading: Reading
   readonly rule: Rule
-  readonly meter: Meter
-  /** The end of the last step that was judged. */
+  /** The end of the last step that was evaluated. */
   judgedNs: bigint
   /** By the group's number. */
   readonly alerts: Map<number, Alert>
-  /** Groups to judge again, and from which step on. */
+  /** Groups to evaluate again, and from which step on. */
   readonly dirty: Map<number, bigint>
+  /** The number that tells most at the last step; NaN: none. */
+  worst: number
+  /** Where the evaluation began; what was seen is remembered from here on. */
+  sinceNs: bigint
 }
 
 /** An alert began to fire, or ended, at the step of its mark (perhaps one long judged, when late records told so). */
@@ -41,23 +40,20 @@ export interface Transition {
 
 export interface Judge {
   readonly rules: readonly RuleState[]
-  /** The newest step that any rule was judged at. */
+  /** The newest step that any rule was evaluated at. */
   readonly judgedNs: bigint
-  /** The end of the step that comes next; undefined without rules. */
-  readonly nextNs: bigint | undefined
   /** Steps of rules judged in the last run. */
   readonly steps: number
   /** Where rules without a past begin. */
   begin(atNs: bigint): void
-  added(added: Added): void
-  /** A stretch of time was read after steps in it had been judged without it. */
+  /** A minute (its begin) whose steps were evaluated has other numbers now, in these groups. */
+  changed(ring: Ring, startNs: bigint, ids: readonly number[]): void
+  /** Minutes from here on are complete, after steps were evaluated without them. */
   filled(fromNs: bigint): void
-  /** Judges all that can be judged; gives way to others between pieces of work. Returns what changed. */
-  run(watermarkNs: bigint, horizonNs: bigint): Promise<readonly Transition[]>
-}
-
-export interface JudgeOptions {
-  readonly graceNs: bigint
+  /** Everything from here on is evaluated again. */
+  again(fromNs: bigint): void
+  /** Evaluates all that can be; gives way to others between pieces of work. Returns what changed. */
+  run(finalNs: bigint, horizonNs: bigint): Promise<readonly Transition[]>
 }
 
 /** Work for so long, then let the line have its turn. */
@@ -65,19 +61,22 @@ const TURN_MS = 15
 /** A memory for `newFor` may have holes of so much before "never seen" means nothing. */
 const UNREAD_SHARE = 20n
 
-export function createJudge(
-  options: JudgeOptions,
-  deps: { readings: readonly Reading[]; coverage: Coverage; people: People; monotonicMs: () => number },
-): Judge {
-  const { coverage, people } = deps
-  const { graceNs } = options
-  const rules = deps.readings
-    .filter(({ rule }) => !rule.isPaused)
-    .map((reading): RuleState => {
-      const meter = createMeter(reading, people)
-      return { reading, rule: reading.rule, meter, judgedNs: 0n, alerts: new Map(), dirty: new Map() }
-    })
-  const readers = readersOf(rules)
+export function createJudge(deps: {
+  readonly readings: readonly Reading[]
+  readonly completeness: Completeness
+  readonly monotonicMs: () => number
+}): Judge {
+  const { completeness } = deps
+  const rules = deps.readings.map(
+    (reading): RuleState => ({
+      reading,
+      rule: reading.rule,
+      ...{ judgedNs: 0n, alerts: new Map(), dirty: new Map(), worst: Number.NaN, sinceNs: 0n },
+    }),
+  )
+  const readers = new Map<Ring, RuleState[]>()
+  for (const state of rules)
+    for (const ring of state.reading.rings) readers.getOrInsertComputed(ring, () => []).push(state)
   const completeAt = new Map<string, boolean>()
   /** The same by rule and step: asked once per group otherwise. */
   const completeSteps = new Map<RuleState, Map<bigint, boolean>>()
@@ -104,38 +103,38 @@ export function createJudge(
     completeSteps.clear()
   }
 
-  function looksComplete({ meter }: RuleState, atNs: bigint): boolean {
-    return meter.timesAt(atNs).every((time) => time.fromNs >= meter.sinceNs && wasRead(time))
+  function looksComplete({ reading }: RuleState, atNs: bigint): boolean {
+    return reading.timesAt(atNs).every(isRead)
   }
 
   /** Rules with equal windows ask the same. */
-  function wasRead({ fromNs, toNs }: { readonly fromNs: bigint; readonly toNs: bigint }): boolean {
+  function isRead({ fromNs, toNs }: TimeRange): boolean {
     const key = `${fromNs} ${toNs}`
     let known = completeAt.get(key)
     if (known === undefined) {
-      known = coverage.unreadNs(fromNs, toNs + graceNs) === 0n
+      known = completeness.isComplete(fromNs, toNs)
       completeAt.set(key, known)
     }
     return known
   }
 
   /** The rule is not about this group any more. Who cannot say when it was seen last cannot say that either. */
-  function isGone({ meter }: RuleState, id: number, atNs: bigint): boolean {
-    const known = meter.knownAt(atNs)
-    return known === undefined || !meter.isWanted(id) || wasRead(known)
+  function isGone({ reading }: RuleState, id: number, atNs: bigint): boolean {
+    const known = reading.knownAt(atNs)
+    return known === undefined || !reading.isWanted(id) || isRead(known)
   }
 
   function alertOf(state: RuleState, id: number): Alert {
     const known = state.alerts.get(id)
     if (known) return known
-    const values = state.reading.scope.series.valuesOf(id)
-    const made = createAlert(state.rule, id, values, groupOf(state.rule, values, people))
+    const { values = [], names = [] } = state.reading.view.groups.get(id) ?? {}
+    const made = createAlert(state.rule, id, values, groupOf(state.rule, values, names))
     state.alerts.set(id, made)
     return made
   }
 
   function valueAt(state: RuleState, alert: Alert | undefined, id: number, atNs: bigint): number | undefined {
-    if (state.rule.old.is !== 'new') return state.meter.valueAt(id, atNs)
+    if (state.reading.lastSeen === undefined) return state.reading.valueAt(id, atNs)
     if (alert === undefined) return undefined
     return atNs >= alert.seenNs && atNs < alert.seenNs + state.rule.windowNs ? 1 : 0
   }
@@ -144,20 +143,21 @@ export function createJudge(
   function judgeOne(state: RuleState, id: number, atNs: bigint, value: number | undefined, before: Mark): Mark {
     const { rule } = state
     const isFiring = before.state === 'firing'
-    const complete = rule.old.is === 'new' || isComplete(state, atNs)
+    const isNews = state.reading.lastSeen !== undefined
+    const complete = isNews || isComplete(state, atNs)
     const verdict =
       value === undefined
         ? complete && isGone(state, id, atNs)
           ? 'clear'
           : 'hold'
-        : headlineOf(rule.old, { value, complete, isFiring })
+        : rule.form.verdict(value, complete, isFiring)
     if (verdict !== 'breach' && !state.alerts.has(id)) return before
     const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
     if (mark === before && !state.alerts.has(id)) return before
     const alert = alertOf(state, id)
     alert.value = value ?? 0
-    if (mark !== before && before.state === 'inactive' && rule.old.is !== 'new')
-      alert.group = groupOf(rule, alert.values, people)
+    if (mark !== before && before.state === 'inactive' && !isNews)
+      alert.group = groupOf(rule, alert.values, state.reading.view.groups.get(id)?.names)
     return mark
   }
 
@@ -184,7 +184,14 @@ export function createJudge(
       const is = turnOf(mark, before)
       if (is) tell(alert, is, 'new', mark, alert.value)
     }
-    if (state.rule.old.is !== 'new') state.meter.breaches(atNs, judge)
+    const { form } = state.rule
+    const sign = form.worst === 'least' ? -1 : 1
+    let worst = Number.NaN
+    state.reading.each(atNs, (id, value) => {
+      if (!(value * sign <= worst * sign) && !Number.isNaN(value)) worst = value
+      if (form.verdict(value, true, false) === 'breach') judge(id, value)
+    })
+    state.worst = worst
     for (const [id, alert] of [...state.alerts]) {
       if (!judged.has(id)) judge(id, valueAt(state, alert, id, atNs))
     }
@@ -195,7 +202,7 @@ export function createJudge(
   function rejudge(state: RuleState, id: number, fromNs: bigint): void {
     const { stepNs } = state.rule
     const old = state.alerts.get(id)
-    if (old === undefined && !state.meter.mayBreach(id, fromNs, state.judgedNs)) return
+    if (old === undefined && !state.reading.mayBreach(id, fromNs, state.judgedNs)) return
     const oldMarks = old?.marks ?? ([NEVER] as const)
     const group = old?.group
     const wasFiring = oldMarks.at(-1)?.state === 'firing'
@@ -230,35 +237,40 @@ export function createJudge(
     return (ns / state.rule.stepNs + 1n) * state.rule.stepNs
   }
 
-  /** Steps before all that was read are never judged: of their time only what came late is known. */
-  function firstStepOf({ rule: { stepNs } }: RuleState): bigint {
-    return roundedUp(coverage.sinceNs ?? 0n, stepNs) + stepNs
+  /** Steps before the rule's begin are never evaluated: of their time only what came late is known. */
+  function firstStepOf({ sinceNs, rule: { stepNs } }: RuleState): bigint {
+    return roundedUp(sinceNs, stepNs) + stepNs
   }
 
   function dirty(state: RuleState, id: number, fromNs: bigint): void {
     const step = firstStepAfter(state, fromNs)
-    if (step > state.judgedNs || !(state.alerts.has(id) || state.meter.isWanted(id))) return
+    if (step > state.judgedNs || !(state.alerts.has(id) || state.reading.isWanted(id))) return
     const known = state.dirty.get(id)
     if (known === undefined || step < known) state.dirty.set(id, step)
   }
 
-  /** `newFor`: what was seen up to the watermark, and was not seen before. */
-  function look(state: RuleState, watermarkNs: bigint): void {
+  /** `newFor`: what was seen in final minutes, and was not seen before. */
+  function look(state: RuleState, finalNs: bigint): void {
     const { rule, reading } = state
-    const { seen } = reading
-    if (rule.old.is !== 'new' || seen === undefined) return
-    const memoryNs = BigInt(rule.old.memoryMs) * 1_000_000n
-    for (const { key, names, piece } of seen.sightings.take(Number((watermarkNs - graceNs) / rule.stepNs))) {
+    const { memoryMs } = rule.form.needs
+    if (reading.lastSeen === undefined || memoryMs === undefined) return
+    const memoryNs = BigInt(memoryMs) * 1_000_000n
+    for (const { key, names, piece } of reading.lastSeen.take(Number(finalNs / rule.stepNs))) {
       const seenNs = BigInt(piece + 1) * rule.stepNs
       const fromNs = seenNs - memoryNs
       // Who does not remember cannot say that something is new.
-      if (fromNs < seen.sinceNs || coverage.unreadNs(fromNs, seenNs) > memoryNs / UNREAD_SHARE) continue
+      const knownNs = max(fromNs, state.sinceNs)
+      const unknownNs = knownNs - fromNs + completeness.unreadNs(knownNs, max(seenNs, knownNs))
+      if (unknownNs > memoryNs / UNREAD_SHARE) continue
       const values = JSON.parse(key) as string[]
-      const id = reading.scope.series.idOf(values)
-      if (id === OVERFLOW) continue
+      const id = reading.view.groups.idOf(values, names)
+      if (id === OVERFLOW) {
+        reading.view.groups.overflowed += 1
+        continue
+      }
       const alert = alertOf(state, id)
       alert.seenNs = seenNs
-      alert.group = groupOf(rule, values, people, names)
+      alert.group = groupOf(rule, values, names)
       dirty(state, id, seenNs - 1n)
     }
   }
@@ -268,32 +280,34 @@ export function createJudge(
     get judgedNs() {
       return rules.reduce((latest, state) => max(latest, state.judgedNs), 0n)
     },
-    get nextNs() {
-      return nextOf(rules)
-    },
     get steps() {
       return steps
     },
     begin(atNs) {
       for (const state of rules) {
         const { stepNs } = state.rule
-        if (state.judgedNs === 0n) state.judgedNs = roundedUp(atNs, stepNs)
+        if (state.judgedNs !== 0n) continue
+        state.judgedNs = roundedUp(atNs, stepNs)
+        state.sinceNs = atNs
       }
     },
-    added({ part, fromNs, ids }) {
-      for (const state of readers.get(part) ?? []) for (const id of ids) dirty(state, id, fromNs)
+    changed(ring, startNs, ids) {
+      for (const state of readers.get(ring) ?? [])
+        if (startNs + MINUTE <= state.judgedNs) for (const id of ids) if (id !== OVERFLOW) dirty(state, id, startNs)
     },
     filled(fromNs) {
       for (const state of rules) {
         const ids = new Set(state.alerts.keys())
-        const { is } = state.rule.old
-        // Above a threshold a gap hid nothing that is not added now; these could not be judged at all.
-        if (is !== 'above' && is !== 'quota' && is !== 'distinct' && is !== 'new')
-          for (const id of state.reading.scope.series.ids()) ids.add(id)
+        // Above a threshold a gap hid nothing that is not told now; these could not be evaluated at all.
+        if (!state.rule.form.isGrowing) for (const id of state.reading.view.groups.ids()) ids.add(id)
         for (const id of ids) dirty(state, id, fromNs)
       }
     },
-    async run(watermarkNs, horizonNs) {
+    again(fromNs) {
+      for (const state of rules)
+        for (const id of new Set([...state.alerts.keys(), ...state.reading.view.groups.ids()])) dirty(state, id, fromNs)
+    },
+    async run(finalNs, horizonNs) {
       if (isRunning) throw new Error('an evaluation is already running')
       isRunning = true
       transitions = []
@@ -304,12 +318,12 @@ export function createJudge(
         const breathe = async () => {
           if (deps.monotonicMs() - beganMs < TURN_MS) return
           await turn()
-          // Windows may have been done meanwhile.
+          // Minutes may have been told meanwhile.
           forgetCompleteness()
           beganMs = deps.monotonicMs()
         }
         for (const state of rules) {
-          look(state, watermarkNs)
+          look(state, finalNs)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)
             const from = max(fromNs, firstStepAfter(state, horizonNs), firstStepOf(state))
@@ -320,7 +334,7 @@ export function createJudge(
         for (;;) {
           // Steps in order over all rules: those that share a scope then share its sums.
           const atNs = nextOf(rules)
-          if (atNs === undefined || atNs + graceNs > watermarkNs) break
+          if (atNs === undefined || atNs > finalNs) break
           for (const state of rules) {
             if (state.judgedNs + state.rule.stepNs !== atNs) continue
             steps += 1
@@ -367,16 +381,4 @@ function nextOf(rules: readonly RuleState[]): bigint | undefined {
     if (least === undefined || end < least) least = end
   }
   return least
-}
-
-/** Which rules read a part of a scope. */
-function readersOf(rules: readonly RuleState[]): Map<Added['part'], RuleState[]> {
-  const readers = new Map<Added['part'], RuleState[]>()
-  for (const state of rules) {
-    const { main, derp, present, distinct } = state.reading
-    for (const part of [main, derp, present, distinct]) {
-      if (part !== undefined) readers.set(part, [...(readers.get(part) ?? []), state])
-    }
-  }
-  return readers
 }

@@ -1,10 +1,10 @@
 /** What `/api/status` says about alerts. Times are RFC 3339 texts. */
 import type { Alert } from './alert.ts'
+import { OVERFLOW } from './evaluate/groups.ts'
 import type { RuleState } from './judge.ts'
 import { NEVER, type State } from './machine.ts'
 import type { DispatcherStatus } from './notify/dispatcher.ts'
 import { timeOf } from './notify/notifier.ts'
-import { OVERFLOW } from './series.ts'
 import { type GroupLabels, renderSummary } from './summary.ts'
 
 export interface AlertStatus {
@@ -35,6 +35,10 @@ export interface RuleStatus {
   readonly overflowed: number
   /** The end of the last interval that was evaluated. */
   readonly evaluated: string | null
+  /** The number that told most at that time, of all groups: the largest, or the least where too little is what fires. Null: there is none. */
+  readonly value: string | null
+  /** A quota that counts from later on than its day or month began. */
+  readonly countsSince: string | null
 }
 
 export interface AlertsStatus {
@@ -43,20 +47,20 @@ export interface AlertsStatus {
   readonly alerts: readonly AlertStatus[]
   readonly notifiers: readonly DispatcherStatus[]
   readonly evaluated: string | null
-  /** How late a record may be and still count: the setting, or less when memory is short. */
+  /** How late a record may be and still count. */
   readonly latenessSeconds: number
   readonly catchingUp: boolean
-  /** After a crash: how much of what was read before it is missing in alerts, until the late pass reads it again. A firing alert keeps firing, and
-   * rules whose window has a part of it wait. */
-  readonly unsavedSeconds: number
-  readonly ignored: { readonly late: number; readonly ahead: number }
+  /** After a start: traffic before it is being read from the database, and nothing is evaluated yet. */
+  readonly waiting: boolean
+  /** Minutes that were made again later than that, and did not count again. */
+  readonly lateMinutes: number
   readonly memoryBytes: number
 }
 
 const ALERTS_MAX = 200
 const ENDED_NS = 3_600_000_000_000n
 
-export function ruleStatus(state: RuleState): RuleStatus {
+export function ruleStatus(state: RuleState, countsSinceNs?: bigint): RuleStatus {
   const { rule, reading } = state
   let pending = 0
   let firing = 0
@@ -64,7 +68,8 @@ export function ruleStatus(state: RuleState): RuleStatus {
     if (marks.at(-1)?.state === 'pending') pending += 1
     if (marks.at(-1)?.state === 'firing') firing += 1
   }
-  const { scope, distinct, seen } = reading
+  const { groups, items } = reading.view
+  const { lastSeen } = reading
   return {
     name: rule.name,
     title: rule.title,
@@ -72,9 +77,11 @@ export function ruleStatus(state: RuleState): RuleStatus {
     state: firing > 0 ? 'firing' : pending > 0 ? 'pending' : 'inactive',
     pending,
     firing,
-    series: seen?.sightings.count ?? scope.series.count,
-    overflowed: scope.series.overflowed + (distinct?.distinct.overflowed ?? 0) + (seen?.sightings.overflowed ?? 0),
+    series: lastSeen?.count ?? groups.count,
+    overflowed: items.reduce((sum, ring) => sum + ring.overflowed, groups.overflowed + (lastSeen?.overflowed ?? 0)),
     evaluated: state.judgedNs === 0n ? null : timeOf(state.judgedNs),
+    value: Number.isNaN(state.worst) ? null : rule.form.valueText(state.worst),
+    countsSince: countsSinceNs === undefined ? null : timeOf(countsSinceNs),
   }
 }
 

@@ -1,10 +1,10 @@
 /** Alerts as rows of the state file, and what becomes of those whose rule is gone. */
 import { createHash } from 'node:crypto'
 import { type Alert, createAlert, fingerprintOf, labelsOf, type Notified } from './alert.ts'
+import { keyOfValues } from './evaluate/groups.ts'
 import type { RuleState } from './judge.ts'
 import { type Mark, NEVER, STATES, type State } from './machine.ts'
 import type { Rule } from './rules/rule.ts'
-import { keyOfValues } from './series.ts'
 import type { GroupLabels } from './summary.ts'
 
 /** A row. */
@@ -87,7 +87,10 @@ export function storedOrphan(orphan: Orphan): StoredAlert {
 /** Puts an alert back where it was. */
 export function reviveAlert(state: RuleState, { text }: StoredAlert): void {
   const wire = JSON.parse(text) as Wire
-  const id = state.reading.scope.series.idOf(wire.values)
+  const names = state.rule.by.map(
+    (dim, index) => wire.group[dim === 'node' ? 'node_name' : dim] ?? wire.values[index] ?? '',
+  )
+  const id = state.reading.view.groups.idOf(wire.values, names)
   const alert = createAlert(state.rule, id, wire.values, wire.group)
   const [first = NEVER, ...rest] = marksOf(wire)
   alert.marks = [first, ...rest]
@@ -119,10 +122,8 @@ export function orphanOf({ rule, key, text }: StoredAlert, nowNs: bigint): Orpha
 }
 
 /** Changes when alerts of the rule would mean something else. */
-export function hashOf(rule: Rule): string {
-  const { title: _, summaries: __, isPaused: ___, ...rest } = rule
-  const text = JSON.stringify(rest, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+export function hashOf({ identity }: Rule): string {
+  return createHash('sha256').update(identity).digest('hex').slice(0, 16)
 }
 
 function finite(value: number): number | null {

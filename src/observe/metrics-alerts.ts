@@ -36,9 +36,8 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     'The end of the newest interval that was evaluated.',
   )
   const ignored = counter(
-    'alert_ignored_messages_total',
-    'Messages ignored by alerts: later than alerts.lateness, or from a clock that is ahead.',
-    { reason: ['late', 'ahead'] },
+    'alert_ignored_minutes_total',
+    'Minutes that were made again later than alerts.lateness: alerts keep what they had.',
   )
   const notifications = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {
     notifier: NOTIFIER_KINDS,
@@ -55,7 +54,6 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     ['notifier'],
   )
   const memory = gauge('alert_memory_bytes', 'Memory used by the evaluation of rules, estimated.')
-  const dedupMessages = gauge('alert_dedup_messages', 'Messages in the dedup set.')
   const failures = counter('alert_state_write_failures_total', 'Failed saves of the state of alerts.')
   const overflowed = new Map<string, number>()
 
@@ -83,16 +81,13 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
       duration.observe(durationMs / 1000)
     },
     position: (seconds) => lastEvaluation.set(seconds),
-    ignored: (reason, messages) => ignored.inc({ reason }, messages),
+    ignored: (minutes) => ignored.inc(minutes),
     attempt(notifier, code, durationMs) {
       requests.inc({ notifier, code })
       requestDuration.observe({ notifier }, durationMs / 1000)
     },
     notified: (notifier, result, count) => notifications.inc({ notifier, result }, count),
-    kept(bytes, count) {
-      memory.set(bytes)
-      dedupMessages.set(count)
-    },
+    kept: (bytes) => memory.set(bytes),
     stateWriteFailed: () => failures.inc(),
   }
 }

@@ -1,104 +1,174 @@
-/** After a crash alerts know nothing of what they had not saved. They take no receipt back for it: what fires keeps firing, nothing fires for
- * want of data, both until the late pass brings the rest or a whole window was read again. */
+/** What survives: states in the state file, sums in the rows of the database. A crash, a database that is away, a lost state file and a new name change
+ * nothing of what alerts say. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { keptLog } from '../helpers/silent.ts'
-import { createWorld, MIN, SEC, T0, type Traffic } from './world.ts'
+import { setImmediate as turn } from 'node:timers/promises'
+import { CollectorError } from '../../src/base/errors.ts'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { startReceiver } from './receiver.ts'
+import { createWorld, MIN, SEC, T0, type Traffic, type WorldOptions } from './world.ts'
 
-/** The clock stands still, so nothing is saved but with what begins or ends. */
-async function begin(t: TestContext, rule: Record<string, unknown>) {
-  const { log, entries } = keptLog()
-  const world = await createWorld({ settings: { rules: [{ name: 'rule', ...rule }] }, log })
-  t.after(() => world.close())
+async function begin(t: TestContext, rule: Record<string, unknown>, options: Partial<WorldOptions> = {}) {
+  const receiver = await startReceiver()
+  const clock = createFakeClock(T0)
+  const settings = { rules: [{ name: 'rule', ...rule }], notify: [{ webhook: receiver.url }] }
+  const world = await createWorld({ settings, clock, ...options })
+  t.after(async () => {
+    await world.close()
+    await receiver.close()
+  })
   let at = 0
-  /** Twice: a round may be under way that began before. */
-  const judge = async () => [...(await world.judge()), ...(await world.judge())]
-  const talk: Traffic[] = []
   return {
     world,
-    entries,
-    /** Reads up to minute `to`; in each minute nA sends so many bytes. */
-    async minutes(to: number, bytes: number) {
+    clock,
+    settings,
+    /** Reads up to minute `to`; in each minute nA sends this many bytes. Returns what began and ended. */
+    async minutes(to: number, bytes: number, node = 'nA') {
       const states: string[] = []
       for (; at < to; at += 1) {
         const fromNs = T0 + BigInt(at) * MIN
-        const messages = bytes === 0 ? [] : [{ node: 'nA', start: fromNs + 30n * SEC, tx: bytes }]
-        talk.push(...messages)
+        await clock.advance(at === 0 ? 150_000 : 60_000)
+        const messages: Traffic[] = bytes === 0 ? [] : [{ node, start: fromNs + 7n * SEC, tx: bytes }]
         world.read({ fromNs, toNs: fromNs + MIN }, messages)
-        for (const { is } of await judge()) states.push(`${at + 1} ${is}`)
+        for (const { is } of await world.judge()) states.push(`${at + 1} ${is}`)
       }
       return states
     },
-    state: () => world.alerts.status().rules[0]?.state,
-    async latePass() {
-      const toNs = T0 + BigInt(at) * MIN
-      world.read({ fromNs: T0, toNs, pass: 2, queue: 'late' }, talk)
-      return (await judge()).map(({ is, mark }) => `${is} at ${Number((mark.atNs - T0) / MIN)}`)
+    /** What the receiver heard: status and times, in minutes. */
+    async heard() {
+      let count = -1
+      while (count !== receiver.received.length) {
+        count = receiver.received.length
+        await world.judge()
+        await clock.advance(6_000)
+        await new Promise((go) => setTimeout(go, 60))
+      }
+      const minute = (text: string) =>
+        text.startsWith('0001') ? '' : Number((BigInt(Date.parse(text)) * 1_000_000n - T0) / MIN)
+      return receiver.received.flatMap(({ body }) =>
+        body.alerts.map(
+          (one: { status: string; labels: Record<string, string>; startsAt: string; endsAt: string }) =>
+            `${one.labels['tailnet']} ${one.status} ${minute(one.startsAt)}-${minute(one.endsAt)}`,
+        ),
+      )
     },
   }
 }
 
-test('receipts are the pipeline’s: a crash changes nothing in the ledger, and is told', async (t) => {
-  const { world, minutes, entries, latePass } = await begin(t, { above: '1MB', window: '5m' })
-  await minutes(20, 100)
+test('receipts are the pipeline’s: a crash changes nothing in the ledger, and nothing that alerts say', async (t) => {
+  const { world, minutes, heard } = await begin(t, { above: '1MB', window: '5m' })
+  await minutes(8, 300_000)
   const before = [world.ledger.settled(), world.ledger.watermarkNs()]
   await world.restart('killed')
   assert.deepEqual([world.ledger.settled(), world.ledger.watermarkNs()], before)
-  assert.equal(world.alerts.status().unsavedSeconds, 20 * 60)
-  const told = entries.filter(({ level }) => level === 40)
-  assert.deepEqual(
-    told.map(({ msg }) => msg.replace(/:.*/, '')),
-    ['alerts ended without saving and restart'],
-  )
-  await latePass()
-  assert.equal(world.alerts.status().unsavedSeconds, 0)
-  // In order: nothing to tell.
-  await world.restart('stopped')
-  assert.equal(entries.filter(({ level }) => level === 40).length, 1)
+  await minutes(20, 0)
+  // 1.2 MB in the five minutes before 4, and still in those before 9.
+  assert.deepEqual(await heard(), ['default firing 4-', 'default resolved 4-10'])
 })
 
-test('what fires keeps firing until its whole window was read again', async (t) => {
-  const { world, minutes, state } = await begin(t, { above: '300kB', window: '5m' })
-  assert.deepEqual(await minutes(10, 300_000), ['3 firing'])
-  // Quiet for three minutes, of which nothing is saved.
-  assert.deepEqual(await minutes(13, 0), [])
-  await world.restart('killed')
-  assert.equal(state(), 'firing')
-  // The lost minutes are in the window until 18, and half a minute of grace more.
-  assert.deepEqual(await minutes(18, 0), [])
-  assert.equal(state(), 'firing')
-  assert.deepEqual(await minutes(21, 0), ['19 resolved'])
-})
-
-test('nobody is silent for want of data: absence waits for a whole window', async (t) => {
-  const { world, minutes, state, latePass } = await begin(t, { silentFor: '5m', within: '2h', kind: 'virtual' })
-  await minutes(4, 100)
-  await world.restart('stopped')
-  // It goes on talking, and nothing of it is saved.
+test('nobody is silent for want of data: what was told before a crash is read back', async (t) => {
+  const { world, minutes } = await begin(t, { silentFor: '5m', within: '2h', kind: 'virtual' })
   await minutes(12, 100)
   await world.restart('killed')
-  assert.deepEqual(await minutes(17, 0), [])
-  assert.equal(state(), 'inactive')
-  assert.deepEqual(await minutes(18, 0), ['18 firing'])
-  assert.deepEqual(await latePass(), [], 'what the late pass brings changes nothing: it fell silent at 12')
+  assert.deepEqual(await minutes(20, 0), ['18 firing'])
 })
 
-test('the late pass brings what a crash took, as if it had been there in time', async (t) => {
-  const { world, minutes, latePass } = await begin(t, { above: '1MB', window: '5m', for: '2m' })
-  await minutes(4, 100)
-  await world.restart('stopped')
-  assert.deepEqual(await minutes(9, 300_000), [])
-  await world.restart('killed')
-  assert.deepEqual(await minutes(20, 0), [])
-  assert.deepEqual(await latePass(), ['firing at 10', 'resolved at 11'])
-})
-
-test('`for` begins anew after time that nobody knows', async (t) => {
+test('`for` goes on after a crash', async (t) => {
   const { world, minutes } = await begin(t, { above: '1MB', window: '1m', for: '5m' })
   await minutes(5, 2_000_000)
-  await world.restart('stopped')
-  await minutes(7, 0)
   await world.restart('killed')
-  assert.deepEqual(await minutes(12, 2_000_000), [], 'it was quiet in between, though nobody knows')
-  assert.deepEqual(await minutes(14, 2_000_000), ['14 firing'])
+  assert.deepEqual(await minutes(10, 2_000_000), ['7 firing'])
 })
+
+test('what late records showed shortly before a crash is evaluated after it', async (t) => {
+  const { world, minutes, heard } = await begin(t, { above: '1MB', window: '5m' })
+  await minutes(20, 100)
+  const late = Array.from({ length: 5 }, (_, i) => ({ node: 'nB', start: T0 + BigInt(5 + i) * MIN, tx: 400_000 }))
+  world.read({ fromNs: T0, toNs: T0 + 20n * MIN, pass: 2, queue: 'late' }, late)
+  await world.restart('killed')
+  await minutes(22, 100)
+  assert.deepEqual(await heard(), ['default resolved 8-13'])
+})
+
+test('a database that does not answer after a start: alerts wait and say so, and nothing is notified twice', async (t) => {
+  let isAway = false
+  const { world, clock, minutes, heard } = await begin(
+    t,
+    { above: '1MB', window: '5m' },
+    {
+      onRequest() {
+        if (isAway)
+          throw new CollectorError('InfluxDB does not answer. Start it.', {
+            stage: 'sink',
+            code: 'db_unreachable',
+            reaction: 'retry',
+          })
+      },
+    },
+  )
+  // Rows are asked for once, at the start.
+  await settled(world)
+  await minutes(8, 300_000)
+  assert.deepEqual(await heard(), ['default firing 4-'])
+  isAway = true
+  await world.restart('killed')
+  await world.judge()
+  for (let i = 0; i < 60; i += 1) await clock.advance(60_000)
+  assert.equal(world.alerts.status().waiting, true)
+  assert.deepEqual(world.health.at(-1), [
+    'alerts',
+    'warning',
+    'db_unreachable',
+    'Alerts wait: after a start they read recent traffic from the database, which does not answer. InfluxDB does not answer. Start it.',
+    'fill',
+  ])
+  assert.deepEqual(await heard(), ['default firing 4-'])
+  isAway = false
+  await clock.advance(61_000)
+  await settled(world)
+  assert.deepEqual(world.health.at(-1), ['alerts', 'ok', undefined, undefined, 'fill'])
+  await minutes(20, 0)
+  assert.deepEqual(await heard(), ['default firing 4-', 'default resolved 4-10'])
+})
+
+test('a quota is right after the state file is lost, and says since when it counts', async (t) => {
+  const rule = { quotaAbove: '5MB', per: 'month' }
+  const { world, minutes } = await begin(t, rule)
+  await minutes(70, 50_000)
+  const since = new Date(Number(T0 / 1_000_000n)).toISOString()
+  assert.deepEqual(
+    world.alerts.values('rule').map(({ value }) => value),
+    [3_000_000],
+  )
+  assert.equal(world.alerts.status().rules[0]?.countsSince, since)
+  assert.equal(world.alerts.status().rules[0]?.value, '3 MB')
+  await world.restart('lost')
+  await minutes(190, 50_000)
+  // An hour is its step: what the evening before the loss had counts too.
+  assert.deepEqual(
+    world.alerts.values('rule').map(({ value }) => value),
+    [9_000_000],
+  )
+  assert.equal(world.alerts.status().rules[0]?.firing, 1)
+})
+
+test('a renamed tailnet: what fires under the old name is over, and fires under the new one', async (t) => {
+  const { world, minutes, heard, settings } = await begin(t, { above: '1MB', window: '5m' })
+  await minutes(8, 300_000)
+  await world.restart('stopped', settings, 'renamed')
+  await minutes(10, 300_000)
+  const all = await heard()
+  assert.deepEqual(all.map((text) => text.split(' ').slice(0, 2).join(' ')).toSorted(), [
+    'default firing',
+    'default resolved',
+    'renamed firing',
+  ])
+})
+
+async function settled(world: {
+  alerts: { status(): { waiting: boolean } }
+  judge(): Promise<unknown>
+}): Promise<void> {
+  await world.judge()
+  while (world.alerts.status().waiting) await turn()
+}

@@ -1,4 +1,5 @@
 /** What a simulated tailnet did, minute by minute, from its own truth: the oracle for rules over it. */
+import { partsOfLine } from '../../src/sink/line-protocol/line-parts.ts'
 import { namesOf } from '../simulator/names.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import type { TruthPoint } from '../simulator/truth.ts'
@@ -11,7 +12,7 @@ export interface DemoTruth {
 
 /** A flow with the names of its ends and its service port; or what a message has of one kind, with what went through relays. */
 export interface DemoPoint extends Omit<TruthPoint, 'measurement'> {
-  readonly measurement: 'flow' | 'message'
+  readonly measurement: 'flow' | 'message' | 'edge'
 }
 
 export function demoTruth(tailnet: Tailnet, fromNs: bigint, toNs: bigint): DemoPoint[] {
@@ -45,6 +46,19 @@ export function demoPoints(tailnet: Tailnet, truth: Iterable<TruthPoint>): DemoP
     if (path.startsWith('derp-')) for (const way of ['tx', 'rx']) add(`derp_${way}_bytes`, fields[`${way}_bytes`])
   }
   return [...flows, ...messages.values().map((one) => ({ measurement: 'message' as const, ...one }))]
+}
+
+/** Virtual edges, each byte once: rows of `tailnet_edge`. */
+export function edgePoints(lines: readonly string[]): DemoPoint[] {
+  return lines
+    .map(partsOfLine)
+    .filter(({ key, tags }) => key.startsWith('tailnet_edge,') && tags['kind'] === 'virtual')
+    .map(({ tags, fields, timestampNs }) => ({
+      measurement: 'edge',
+      tags,
+      fields: Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, BigInt(String(value))])),
+      timestampNs,
+    }))
 }
 
 export { createTailnet }

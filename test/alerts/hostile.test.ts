@@ -68,9 +68,11 @@ test('hostile names of devices, owners and rules are text for Alertmanager, webh
       { ntfy: `${listeners.ntfy.url}/${listeners.topic}` },
     ],
   }
-  const { world, fromNs } = await createPresentWorld(settings, { names: directory })
+  const { world, fromNs } = await createPresentWorld(settings, {
+    names: directory,
+    owners: new Map(nodes.map(({ id, owner }) => [id, owner])),
+  })
   t.after(() => world.close())
-  world.alerts.devices(nodes.map(({ id, owner }, index) => ({ nodeId: id, name: NAMES[index]!, addresses: [], owner })))
   world.read(
     { fromNs, toNs: fromNs + 3n * MIN },
     nodes.map(({ id }, index) =>

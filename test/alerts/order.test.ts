@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { max } from '../../src/base/bigint.ts'
 import type { NodeNames } from '../../src/directory/node-names.ts'
 import { namesOf } from '../simulator/names.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
@@ -21,7 +22,7 @@ const RULES = [
   { name: 'relayed', relayShareAbove: 40, atLeast: '100kB', window: '10m' },
   { name: 'unusual', ratioToPreviousAbove: 2, previous: 'hour', atLeast: '200kB', window: '10m' },
   { name: 'peers', distinctPeersAbove: 8, window: '5m' },
-  { name: 'ports', distinctPortsAbove: 2, window: '5m' },
+  { name: 'ports', distinctPortsAbove: 1, window: '5m' },
   { name: 'rejects', rejectedAbove: 3, window: '15m' },
   { name: 'new', by: 'pair', newFor: '1h', window: '5m' },
   { name: 'allowance', quotaAbove: '20MB', per: 'day' },
@@ -54,8 +55,19 @@ const WAYS: readonly Way[] = [
 test('the same history makes the same alerts and events in whatever order it is read', async (t) => {
   const tailnet = createTailnet({ nodes: 16, seed: 4, hostile: true })
   const names = namesOf(tailnet)
-  const records = [...tailnet.records(T0, END)]
-  const texts = [...tailnet.messages(T0, END)]
+  const told = [...tailnet.messages(T0, END)]
+  // For twenty minutes two nodes cannot upload.
+  const isHeld = (startNs: bigint) => startNs >= T0 + 20n * MIN && startNs < T0 + 40n * MIN
+  const all = [...tailnet.records(T0, END)].map((record, index) => ({
+    startNs: record.startNs,
+    loggedNs:
+      isHeld(record.startNs) && ['monitor-1', 'laptop-7'].includes(record.node.hostname)
+        ? max(record.loggedNs, T0 + 47n * MIN)
+        : record.loggedNs,
+    text: told[index]!,
+  }))
+  const records = all.toSorted((one, other) => Number(one.loggedNs - other.loggedNs))
+  const texts = records.map(({ text }) => text)
   // They come in the order in which they were logged.
   const indexAt = (ns: bigint) => {
     const found = records.findIndex(({ loggedNs }) => loggedNs >= ns)
@@ -94,7 +106,6 @@ test('the same history makes the same alerts and events in whatever order it is 
         note,
       )
     else for (const one of wrong) wrongByLateness.add(one)
-    if (way.killed) assert.ok(told.unsavedSeconds > 300, `only ${told.unsavedSeconds} s were ever lost`)
   }
   const rules = new Set(first!.events.map((line) => /alert=(\w+)/.exec(line)?.[1]))
   assert.deepEqual(
@@ -109,8 +120,6 @@ interface Told {
   readonly events: readonly string[]
   readonly refuted: readonly string[]
   readonly marks: readonly string[]
-  /** How much alerts lost by kills, before the late pass. */
-  readonly unsavedSeconds: number
 }
 
 async function read(
@@ -128,7 +137,6 @@ async function read(
   /** For the late pass. */
   let done: { readonly fromNs: bigint; readonly toNs: bigint }[] = []
   let passed: typeof done = []
-  let unsavedSeconds = 0
   const happens = (share: number) => way.trouble === true && random() < share
   let nextNs = T0
   while (nextNs < END || wanted.length > 0 || flying.length > 0) {
@@ -161,7 +169,6 @@ async function read(
         flying.splice(0)
         await world.restart('killed')
         wanted = [...world.ledger.missing(T0, nextNs)]
-        unsavedSeconds += world.alerts.status().unsavedSeconds
         // Maybe not saved either; another late pass brings them.
         done = [...done, ...passed.filter(({ toNs }) => toNs > nextNs - 40n * MIN)]
         passed = []
@@ -190,7 +197,6 @@ async function read(
   return {
     events: [...points.values()].filter((line) => line.includes('refuted=false')).toSorted(),
     refuted: [...points.values()].filter((line) => line.includes('refuted=true')),
-    unsavedSeconds,
     marks: marks
       .map((one) => [one.rule, one.key, one.state, one.activeNs, one.firedNs, one.firedValue, one.resolvedNs].join(' '))
       .toSorted(),

@@ -9,7 +9,7 @@ const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.slee
 /** `fromNs`: a full minute, so many minutes ago. Everything from there on can be read. */
 export async function createPresentWorld(
   settings: Record<string, unknown>,
-  { minutes = 12, ...names }: { minutes?: number; names?: NodeNames } = {},
+  { minutes = 12, ...names }: { minutes?: number; names?: NodeNames; owners?: ReadonlyMap<string, string> } = {},
 ): Promise<{ world: World; fromNs: bigint }> {
   const fromNs = (systemClock.now() / MIN - BigInt(minutes)) * MIN
   return { world: await createWorld({ settings, ...names, originNs: fromNs, clock: hurried }), fromNs }

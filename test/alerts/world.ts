@@ -1,23 +1,23 @@
-/** The component around the rules: real points from real JSON, a real state file with ledger, a clock that the test owns. Windows are read as the
- * pipeline reads them: points, then the ledger's receipt, then done; or failed. */
+/** The component around the rules: real points from real JSON, rows by the real function, a real state file with ledger, a clock that the test owns. Windows
+ * are read as the pipeline reads them: points, then the ledger's receipt, then done; or failed. What is final then is told as a minute. */
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Alerts, createAlerts } from '../../src/alerts/alerts.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
-import type { FeedLimits } from '../../src/alerts/feed.ts'
 import type { Transition } from '../../src/alerts/judge.ts'
 import type { AlertsMetrics } from '../../src/alerts/metrics.ts'
 import { type Clock, MS } from '../../src/base/clock.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import type { NodeNames } from '../../src/directory/node-names.ts'
+import type { DirectoryView } from '../../src/directory/view.ts'
 import type { Ports } from '../../src/flatten/ports.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { createLedger } from '../../src/ledger/sqlite/sqlite-ledger.ts'
 import { openStateFile, type StateFile } from '../../src/ledger/sqlite/state-file.ts'
-import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import type { Batch } from '../../src/sink/sink.ts'
@@ -26,6 +26,7 @@ import { createFakeClock, NOON_NS } from '../helpers/fake-clock.ts'
 import { flattenerOf } from '../helpers/flattener.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { countingMetrics, silentLog } from '../helpers/silent.ts'
+import { createMinutes, type Minutes } from './minutes.ts'
 
 export const MIN = 60_000_000_000n
 export const SEC = 1_000_000_000n
@@ -65,13 +66,17 @@ export interface World {
   readonly eventTimes: bigint[]
   stateFile: StateFile
   readonly settings: Record<string, unknown>
+  /** What was told of health. */
+  readonly health: readonly unknown[][]
   /** Points of a window pass by; ends with `done` or `failed`. */
+  /** What the database has of minutes. */
+  readonly minutes: Minutes
   open(window: Read, messages: readonly Traffic[] | Iterable<string>): { done(): void; fail(): void }
   read(window: Read, messages: readonly Traffic[] | Iterable<string>): void
   /** Judges now. */
   judge(): Promise<readonly Transition[]>
-  /** Ends the process, in order or not, and begins another. */
-  restart(how?: 'stopped' | 'killed', settings?: Record<string, unknown>): Promise<void>
+  /** Ends the process, in order or not, and begins another; `lost`: without the state file, and what was read is known from elsewhere. */
+  restart(how?: 'stopped' | 'killed' | 'lost', settings?: Record<string, unknown>, tailnet?: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -80,13 +85,17 @@ export interface WorldOptions {
   readonly ports?: Ports
   /** Instead of what messages tell. */
   readonly names?: NodeNames
-  readonly graceMs?: number
-  readonly limits?: FeedLimits
+  readonly owners?: ReadonlyMap<string, string>
+  /** Names of networks, by address. */
+  readonly networks?: ReadonlyMap<string, string>
+  readonly tailnet?: string
   /** T0 unless told otherwise; `later`: a first installation that asks where reading begins when it has started. */
   readonly originNs?: bigint | 'later'
   readonly clock?: Clock
   readonly random?: () => number
   readonly log?: Logger
+  /** Called before rows are read back; it may throw. */
+  readonly onRequest?: () => void
   /** The database takes events when this resolves. */
   readonly takes?: (batch: Batch) => Promise<void>
 }
@@ -108,16 +117,43 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const flattener = flattenerOf(options.ports)
   let ackNs = 1n
   let life = { isOver: false }
+  const directory: DirectoryView = {
+    nodeOf: (address) => names.nodeOf(address),
+    device: (node) => ({
+      name: names.nameOf(node) ?? node,
+      owner: options.owners?.get(node) ?? 'none',
+      os: 'none',
+    }),
+    networkOf(address) {
+      const name = options.networks?.get(address)
+      return name === undefined ? undefined : { name, isFolded: false }
+    },
+  }
+  const minutes = createMinutes(
+    () => ledger,
+    directory,
+    () => options.onRequest?.(),
+  )
+
+  let tailnetName = options.tailnet ?? 'default'
+  const health: unknown[][] = []
 
   function make(): Alerts {
     life = { isOver: false }
     return createAlerts(
       alertsSchema.parse(settings),
-      { tailnet: 'default', normalLagMs: 90_000, graceMs: options.graceMs ?? 30_000, limits: options.limits ?? {} },
+      {
+        tailnet: tailnetName,
+        tailnetId: 'default',
+        normalLagMs: 90_000,
+        networks: [...new Set(options.networks?.values())],
+      },
       {
         stateFile: mortal(stateFile, life),
         ledger,
-        names,
+        rows: minutes.database,
+        isNode: (id) => names.nameOf(id) !== undefined,
+        health: { set: (...call) => void health.push(call) },
         sink: {
           async write(batch: Batch) {
             await options.takes?.(batch)
@@ -157,8 +193,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       told.set(ADDRESS, one.name)
     }
     const texts = all.map((one) => (typeof one === 'string' ? one : messageText(one)))
+    const staged = minutes.begin()
     for (const message of reader.push(Buffer.from(`{"logs":[${texts.join()}]}`)))
-      if (message.entryCount > 0) alerts.observer.points(window, flattener.flatten(message), message)
+      if (message.entryCount > 0) staged.put(flattener.flatten(message))
     reader.end()
     return {
       done() {
@@ -166,12 +203,18 @@ export async function createWorld(options: WorldOptions): Promise<World> {
           { fromNs: read.fromNs, toNs: read.toNs },
           { pass: window.pass, digest: '', messages: 0, entries: 0, points: 0, atNs: ackNs++ },
         )
-        alerts.observer.done(window, { doneToNs: read.toNs } as WindowResult)
+        staged.done()
+        minutes.step(alerts)
       },
-      fail() {
-        alerts.observer.failed(window)
-      },
+      fail: () => undefined,
     }
+  }
+
+  /** As the rollup tells it after each step. */
+  async function judge(): Promise<readonly Transition[]> {
+    minutes.step(alerts)
+    while (alerts.status().waiting && options.onRequest === undefined && ledger.originNs() !== undefined) await turn()
+    return await alerts.evaluate()
   }
 
   const world: World = {
@@ -191,17 +234,24 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     },
     open,
     read: (window, messages) => open(window, messages).done(),
-    judge: () => alerts.evaluate(),
-    async restart(how = 'stopped', changed) {
+    minutes,
+    health,
+    judge,
+    async restart(how = 'stopped', changed, renamed) {
       if (how === 'stopped') await alerts.stop()
       else {
         life.isOver = true
-        await alerts.stop()
+        await alerts.giveUp()
       }
+      const known = how === 'lost' ? ledger.settled() : []
       stateFile.close()
+      if (how === 'lost') rmSync(join(dir, 'state.db'))
       settings = changed ?? settings
+      tailnetName = renamed ?? tailnetName
       stateFile = openStateFile({ path: join(dir, 'state.db') }, { clock, log: silentLog })
       ledger = createLedger(stateFile, 'default')
+      // As the checkpoint in the database says it.
+      if (how === 'lost') ledger.setOrigin(known.at(-1)?.toNs ?? T0)
       world.stateFile = stateFile
       alerts = make()
       await alerts.start()

@@ -1,14 +1,14 @@
-/** Preloaded into a service (`node --import`): alerts throw at every message while the file POISON exists, as a bug of theirs would. */
+/** Preloaded into a service (`node --import`): alerts throw at every minute while the file POISON exists, as a bug of theirs would. */
 import { existsSync } from 'node:fs'
-import { NodeTally } from '../../src/alerts/node-tally.ts'
+import { RowNumbers } from '../../src/alerts/evaluate/row-numbers.ts'
 
 const path = process.env['POISON'] ?? ''
-const { headOf } = NodeTally.prototype
+const { begin } = RowNumbers.prototype
 let isBad = existsSync(path)
 setInterval(() => {
   isBad = existsSync(path)
 }, 50).unref()
-NodeTally.prototype.headOf = function poisoned(...args) {
+RowNumbers.prototype.begin = function poisoned() {
   if (isBad) throw new TypeError('poisoned')
-  return headOf.apply(this, args)
+  return begin.call(this)
 }

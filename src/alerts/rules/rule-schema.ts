@@ -4,7 +4,6 @@ import { MINUTE, MS } from '../../base/clock.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { Fault, FormType, Times } from '../forms/form.ts'
 import { FORMS } from '../forms/index.ts'
-import { oldFormOf } from '../old-form.ts'
 import { placeholderFaults } from '../summary.ts'
 import { type Rule, stepOf } from './rule.ts'
 import { ALL_FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
@@ -79,7 +78,6 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
     name: given.name,
     title: given.title ?? given.name,
     form: made,
-    old: oldFormOf(given, form.name, full.measure, windowNs),
     ...full,
     forNs: BigInt(given.for) * MS,
     stepNs: stepNs ?? MINUTE,
@@ -87,7 +85,13 @@ function decide(given: Keys, fault: Fault): Rule | undefined {
     labels: given.labels,
     summaries: summary === undefined ? made.summaries : { firing: summary, resolved: summary },
     isPaused: given.paused,
+    identity: identityOf(given),
   }
+}
+
+function identityOf(given: Keys): string {
+  const { title: _, summary: __, paused: ___, ...rest } = given
+  return JSON.stringify(rest)
 }
 
 function givenAs(given: Keys, key: string): unknown {

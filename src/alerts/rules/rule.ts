@@ -1,7 +1,6 @@
 /** An alert rule as the rest of the component sees it: everything decided, nothing optional. `rule-schema.ts` makes it from the settings. */
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import type { Form } from '../forms/form.ts'
-import type { OldForm } from '../old-form.ts'
 import type { Scope, Source } from './scope.ts'
 
 export const SEVERITIES = ['info', 'warning', 'critical'] as const
@@ -12,7 +11,6 @@ export interface Rule extends Scope {
   readonly name: string
   readonly title: string
   readonly form: Form
-  readonly old: OldForm
   /** Which rows it reads. */
   readonly source: Source
   readonly forNs: bigint
@@ -24,6 +22,8 @@ export interface Rule extends Scope {
   readonly summaries: Form['summaries']
   /** True: exported and shown, never evaluated. */
   readonly isPaused: boolean
+  /** Its settings, without those that are only texts: alerts of a rule with another identity are others. */
+  readonly identity: string
 }
 
 const STEPS = [MINUTE, 5n * MINUTE, 15n * MINUTE, HOUR, 6n * HOUR, DAY]

@@ -1,31 +1,30 @@
-/** When each group was seen last, for `newFor`. What is new can only be told in the order of time, so sightings wait until everything before
- * them was read. Seeing a group twice changes nothing, so neither do re-reads. Full means that no group more is taken: to forget one would
- * make it new again, and that would be a false alert. */
+/** The last-seen index of `newFor`: when each group was seen last. What is new can only be told in the order of time, so what was seen waits until everything
+ * before it is final. Seeing a group twice changes nothing, so neither does a minute that is told again. When it is full no group more is taken: to
+ * forget one would make it new again, and that would be a false alert. */
 
-export interface Sighting {
+/** Always the same object for a group, as long as it is remembered. */
+export interface SeenGroup {
   readonly key: string
   /** What people call the group, in the order of the rule's `by`. */
   readonly names: readonly string[]
+}
+
+export interface Seen extends SeenGroup {
   readonly piece: number
 }
 
-export interface Sightings {
-  /** A group was seen in a piece; once per slot is enough. */
-  add(group: Omit<Sighting, 'piece'>, piece: number): void
-  /** Everything before `piece` was read: takes in the sightings there, and returns those that are new: not seen in all the memory before,
-   * nor after. */
-  take(piece: number): Sighting[]
+export interface LastSeen {
+  /** A group was seen in an interval; once per slot is enough. */
+  add(group: SeenGroup, piece: number): void
+  /** Everything before `piece` is final: takes in what was seen there, and returns what is new: not seen in all the memory before, nor after. */
+  take(piece: number): Seen[]
   /** Forgets what was seen last so long before `piece` that it does not matter any more. */
   forgetBefore(piece: number): void
-  /** Which slot a piece lies in: a group needs to be told once per slot only. */
-  slotOf(piece: number): number
   readonly count: number
   /** Groups that did not fit, since the start of the process. */
   readonly overflowed: number
   /** Groups whose slot changed since the last `saved`; undefined for what was forgotten. */
   changed(): Map<string, number | undefined>
-  /** Places whose waiting sightings changed. */
-  changedWaiting(): Map<number, readonly Sighting[] | undefined>
   saved(): void
   restore(key: string, slot: number): void
 }
@@ -33,17 +32,16 @@ export interface Sightings {
 /** The memory is kept in this many slots, so that a pair that talks all day is written down a few times, not every minute. */
 const MEMORY_SLOTS = 100
 
-export function createSightings(options: { memoryPieces: number; max: number }): Sightings {
+export function createLastSeen(options: { memoryPieces: number; max: number }): LastSeen {
   const slotPieces = Math.max(1, Math.ceil(options.memoryPieces / MEMORY_SLOTS))
   const memorySlots = Math.ceil(options.memoryPieces / slotPieces)
   const last = new Map<string, number>()
-  const waiting = new Map<number, Map<string, Sighting>>()
+  const waiting = new Map<number, Map<string, Seen>>()
   let changed = new Set<string>()
-  let changedSlots = new Set<number>()
   let overflowed = 0
   const slotOf = (piece: number) => Math.floor(piece / slotPieces)
 
-  function see({ key, piece }: Sighting): boolean {
+  function see({ key, piece }: Seen): boolean {
     const slot = slotOf(piece)
     const before = last.get(key)
     if (before === undefined && last.size >= options.max) {
@@ -59,31 +57,26 @@ export function createSightings(options: { memoryPieces: number; max: number }):
   }
 
   return {
-    slotOf,
     add({ key, names }, piece) {
       const slot = slotOf(piece)
       const before = last.get(key)
       // Seen in this slot or later: it would tell nothing.
       if (before !== undefined && before >= slot) return
-      const groups = waiting.get(slot) ?? new Map<string, Sighting>()
-      waiting.set(slot, groups)
+      const groups = waiting.getOrInsertComputed(slot, () => new Map<string, Seen>())
       const known = groups.get(key)
-      if (known !== undefined && known.piece <= piece) return
-      groups.set(key, { key, names, piece })
-      changedSlots.add(slot)
+      if (known === undefined || known.piece > piece) groups.set(key, { key, names, piece })
     },
     take(piece) {
-      const news: Sighting[] = []
+      const news: Seen[] = []
       for (const slot of [...waiting.keys()].toSorted((one, other) => one - other)) {
         if (slot * slotPieces >= piece) break
         const groups = waiting.get(slot)
-        for (const sighting of [...(groups?.values() ?? [])].toSorted((one, other) => one.piece - other.piece)) {
-          if (sighting.piece >= piece) continue
-          groups?.delete(sighting.key)
-          if (see(sighting)) news.push(sighting)
+        for (const seen of [...(groups?.values() ?? [])].toSorted((one, other) => one.piece - other.piece)) {
+          if (seen.piece >= piece) continue
+          groups?.delete(seen.key)
+          if (see(seen)) news.push(seen)
         }
         if (groups?.size === 0) waiting.delete(slot)
-        changedSlots.add(slot)
       }
       return news
     },
@@ -102,16 +95,8 @@ export function createSightings(options: { memoryPieces: number; max: number }):
       return overflowed
     },
     changed: () => new Map([...changed].map((key) => [key, last.get(key)])),
-    changedWaiting: () =>
-      new Map(
-        [...changedSlots].map((slot) => [
-          slot,
-          waiting.has(slot) ? [...(waiting.get(slot)?.values() ?? [])] : undefined,
-        ]),
-      ),
     saved() {
       changed = new Set()
-      changedSlots = new Set()
     },
     restore(key, slot) {
       last.set(key, slot)

@@ -1,0 +1,189 @@
+/** Fills the rings from the rows in the database: minutes as long as rules look at minutes, longer slots from sums of minutes, hours and days. What was told
+ * meanwhile is newer than the database, and stays. */
+import { max, min } from '../../base/bigint.ts'
+import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
+import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
+import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
+import { periodStart } from '../rules/rule.ts'
+import type { RowNumbers } from './row-numbers.ts'
+import type { SumRing } from './sum-ring.ts'
+import type { View } from './view.ts'
+
+export interface FillDeps {
+  readonly rows: Pick<RowStore, 'rows' | 'summed'>
+  readonly views: readonly View[]
+  readonly numbers: RowNumbers
+  /** The directory has a node of this id. */
+  readonly isNode: (id: string) => boolean
+  /** The minute (its begin) was told to this process. */
+  readonly isTold: (startNs: bigint) => boolean
+  /** What was seen since then is not in the index of any rule; undefined without such rules. */
+  readonly seenSinceNs: () => bigint | undefined
+  readonly signal: AbortSignal
+}
+
+/** Minutes are read in portions of this length. */
+const PORTION_NS = 4n * MINUTE
+/** Rows of hours are complete once the hour was over for this long. */
+const HOURS_READY_NS = 2n * HOUR
+/** Minutes are read no further back. */
+const MINUTES_MAX_NS = 48n * HOUR
+
+type Tier = '' | '_1h' | '_1d'
+
+export function createFill(deps: FillDeps) {
+  const { rows, views, numbers, signal } = deps
+  const edges = new Map<string, EdgeRow>()
+  const nodes = new Map<string, NodeRow>()
+  let oldestNs: bigint | undefined
+
+  /** Rows as they are stored, as numbers. Their texts are read once. */
+  function put(source: View['source'], key: string, fields: readonly bigint[]): void {
+    const [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0n] = fields
+    if (source === 'edges') {
+      const known = edges.getOrInsertComputed(key, () => edgeOf(key, fields, deps.isNode))
+      numbers.edge({ ...known, txBytes, rxBytes, txPkts, rxPkts })
+    } else {
+      const known = nodes.getOrInsertComputed(key, () => nodeOf(key, fields))
+      const [derpTxBytes = 0n, derpRxBytes = 0n] = fields.slice(6)
+      numbers.node({ ...known, txBytes, rxBytes, txPkts, rxPkts, derpTxBytes, derpRxBytes })
+    }
+  }
+
+  /** Reads a range, and calls `each` for each time that has rows, with the rows in `numbers`. */
+  async function read(
+    source: View['source'],
+    tier: Tier,
+    fromNs: bigint,
+    toNs: bigint,
+    each: (timeNs: bigint) => void,
+  ): Promise<void> {
+    const measurement = `tailnet_${source === 'edges' ? 'edge' : 'node'}${tier}` as RowMeasurement
+    const byTime = new Map<bigint, (readonly [string, readonly bigint[]])[]>()
+    await rows.rows(
+      measurement,
+      fromNs,
+      toNs,
+      (timeNs, key, fields) => byTime.getOrInsertComputed(timeNs, () => []).push([key, [...fields]]),
+      signal,
+    )
+    for (const [timeNs, all] of [...byTime].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
+      if (oldestNs === undefined || timeNs < oldestNs) oldestNs = timeNs
+      numbers.begin()
+      for (const [key, fields] of all) put(source, key, fields)
+      each(timeNs)
+    }
+  }
+
+  /** Hours, and days where whole days are wanted. */
+  async function readLong(
+    source: View['source'],
+    fromNs: bigint,
+    toNs: bigint,
+    each: (timeNs: bigint) => void,
+    canUseDays: boolean,
+  ): Promise<void> {
+    const days = canUseDays ? { fromNs: fromNs - (fromNs % DAY), toNs: toNs - (toNs % DAY) } : { fromNs, toNs: fromNs }
+    for (let atNs = days.fromNs; atNs < days.toNs; atNs += DAY) await read(source, '_1d', atNs, atNs + DAY, each)
+    for (let atNs = floor(days.toNs, HOUR); atNs < toNs; atNs += HOUR)
+      await read(source, '_1h', atNs, atNs + HOUR, each)
+  }
+
+  async function fillSource(source: View['source'], finalNs: bigint, newestNs: bigint): Promise<void> {
+    const mine = views.filter((view) => view.source === source)
+    if (mine.length === 0) return
+    const keptNs = (kept: (view: View) => readonly number[]) =>
+      BigInt(mine.flatMap(kept).reduce((most, one) => Math.max(most, one), 0)) * MINUTE
+    const minutesNs = keptNs(({ sums, items }) => [
+      ...sums.map(({ minutes }) => minutes.keep),
+      ...items.map(({ keep, stepMinutes }) => keep * stepMinutes),
+    ])
+    const wantedNs = max(min(minutesNs, MINUTES_MAX_NS), HOURS_READY_NS)
+    const beginNs = floor(finalNs - wantedNs, HOUR)
+
+    // Longer ago: into slots of each length, from rows of at most that length.
+    const slots = mine.flatMap(({ sums }) => sums.flatMap(({ longer }) => longer))
+    for (const stepMinutes of new Set(slots.map((one) => one.stepMinutes))) {
+      const keep = Math.max(...slots.filter((one) => one.stepMinutes === stepMinutes).map((one) => one.keep))
+      const stepNs = BigInt(stepMinutes) * MINUTE
+      const fromNs = floor(finalNs - BigInt(keep) * stepNs, stepNs)
+      const each = (timeNs: bigint) => toLonger(mine, timeNs, stepMinutes)
+      if (stepMinutes % 60 === 0) await readLong(source, fromNs, beginNs, each, stepMinutes % 1440 === 0)
+      else for (let atNs = fromNs; atNs < beginNs; atNs += stepNs) await summed(source, atNs, stepNs, () => each(atNs))
+    }
+    const periods = new Set(mine.flatMap(({ sums }) => sums.flatMap((ring) => ring.periods.map(({ per }) => per))))
+    if (periods.size > 0) {
+      const per = periods.has('month') ? 'month' : 'day'
+      const latenessNs = keptNs(({ sums }) => sums.map(({ minutes }) => minutes.keep))
+      const fromNs = periodStart(finalNs - latenessNs, per)
+      await readLong(
+        source,
+        fromNs,
+        max(beginNs, fromNs),
+        (timeNs) => toLonger(mine, timeNs, undefined),
+        per === 'month',
+      )
+    }
+    // What was seen since the rules were evaluated last is not in their index of what was seen.
+    const seenNs = source === 'edges' ? deps.seenSinceNs() : undefined
+    if (seenNs !== undefined && seenNs < beginNs)
+      await readLong(source, seenNs, beginNs, (timeNs) => toSeen(mine, timeNs), false)
+
+    for (let atNs = beginNs; atNs < newestNs; atNs += PORTION_NS) {
+      await read(source, '', atNs, atNs + PORTION_NS, (startNs) => {
+        if (!deps.isTold(startNs)) toMinute(mine, startNs)
+      })
+    }
+  }
+
+  async function summed(source: View['source'], fromNs: bigint, lengthNs: bigint, each: () => void): Promise<void> {
+    const measurement = source === 'edges' ? 'tailnet_edge' : 'tailnet_node'
+    const table = await rows.summed(measurement, fromNs, fromNs + lengthNs, signal)
+    if (table.size === 0) return
+    numbers.begin()
+    for (const [key, fields] of table) put(source, key, fields)
+    each()
+  }
+
+  return {
+    /** Fills what rules at `finalNs` look back at, and what was made of minutes from there to `newestNs`: these are not told again. Rejects with a
+     * CollectorError, and may be called again then. */
+    async run(finalNs: bigint, newestNs: bigint): Promise<{ readonly oldestNs: bigint | undefined }> {
+      for (const { sums } of views) for (const ring of sums) ring.resetLonger()
+      await fillSource('nodes', finalNs, newestNs)
+      await fillSource('edges', finalNs, newestNs)
+      edges.clear()
+      nodes.clear()
+      return { oldestNs }
+    },
+  }
+}
+
+function toMinute(views: readonly View[], startNs: bigint): void {
+  const minute = Number(startNs / MINUTE)
+  for (const view of views) {
+    view.take(minute)
+    for (const ring of [...view.sums, ...view.items]) ring.commit(minute)
+  }
+}
+
+function toLonger(views: readonly View[], timeNs: bigint, stepMinutes: number | undefined): void {
+  const minute = Number(timeNs / MINUTE)
+  for (const view of views) {
+    const isWanted = (one: SumRing) =>
+      stepMinutes === undefined ? one.periods.length > 0 : one.longer.some((slots) => slots.stepMinutes === stepMinutes)
+    if (!view.sums.some(isWanted)) continue
+    view.take(minute)
+    for (const ring of view.sums) ring.commitOlder(minute, stepMinutes)
+    for (const ring of view.items) ring.discard()
+  }
+}
+
+function toSeen(views: readonly View[], timeNs: bigint): void {
+  for (const view of views) if (view.seen.length > 0) view.take(Number(timeNs / MINUTE))
+}
+
+function floor(ns: bigint, stepNs: bigint): bigint {
+  return ns - (ns % stepNs)
+}
