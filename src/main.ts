@@ -15,7 +15,6 @@ import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetSource, tailnetTag } from './config/settings.ts'
 import { missingKey, settingsShape, tailnetNames, tailnetNamesIn } from './config/settings-in-force.ts'
 import { createDirectory, type Directory } from './directory/directory.ts'
-import type { NodeNames } from './directory/node-names.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { serviceActions } from './http/actions.ts'
 import type { ReloadAnswer } from './http/answers.ts'
@@ -137,10 +136,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const delivered = carriedOver?.delivered ?? createDelivered(clock)
   const metrics = carriedOver?.metrics ?? createMetrics({ version: VERSION, clock })
   const observers = createObservers({ ...common('observers'), health, metrics: metrics.observers })
-  const names: NodeNames = {
-    nodeOf: (address) => directory.nodeOf(address),
-    nameOf: (addressOrId) => directory.nameOf(addressOrId),
-  }
   const stages = carriedOver?.stages ?? createStages(clock)
   const series = observers.add('metrics', () => createSeries(clock))
   const reports = createReports({

@@ -19,8 +19,6 @@ CREATE TABLE IF NOT EXISTS alerts_alert (rule TEXT, key TEXT, alert TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS alerts_sighting (rule TEXT, key TEXT, slot INTEGER NOT NULL, PRIMARY KEY (rule, key)) STRICT;
 CREATE TABLE IF NOT EXISTS alerts_event (id INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
 `
-/** Tables of version 0.2.0, which evaluated messages. */
-const OLD_TABLES = ['seen', 'identity', 'series', 'part', 'column', 'node'].map((name) => `alerts_${name}`)
 
 /** Whose alerts they are. */
 export interface Owner {
@@ -50,12 +48,7 @@ export interface AlertsStore {
 }
 
 export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
-  transaction(() => {
-    for (const table of OLD_TABLES) db.exec(`DROP TABLE IF EXISTS ${table}`)
-    // Its column had another name and meaning.
-    if (rows('PRAGMA table_info(alerts_rule)').some((row) => row['name'] === 'dirty')) db.exec('DROP TABLE alerts_rule')
-    db.exec(TABLES)
-  })
+  transaction(() => db.exec(TABLES))
   const run = (text: string) => {
     const statement = db.prepare(text)
     // It tells the number of the row, and some of these are nanoseconds.

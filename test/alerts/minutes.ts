@@ -4,15 +4,13 @@ import type { DirectoryView } from '../../src/directory/view.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import { finality, finalTo } from '../../src/rollup/coverage.ts'
-import { createIntake, type Intake } from '../../src/rollup/intake.ts'
+import { createHeldMinutes } from '../../src/rollup/held-minutes.ts'
 import { createMinuteFacts } from '../../src/rollup/minute-facts.ts'
 import type { FinalMinute, MinuteReader } from '../../src/rollup/minute-reader.ts'
-import { createRawPoints, type RawPoints } from '../../src/rollup/raw-points.ts'
 import type { MinuteRows } from '../../src/rollup/row.ts'
 import type { RowStore } from '../../src/rollup/row-store.ts'
 import { addTo, EDGE, edgeTable, exists, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
 import { rowsOfMinute } from '../../src/rollup/rows.ts'
-import { createTextIds } from '../../src/rollup/text-ids.ts'
 
 const MIN = 60_000_000_000n
 const LOOK_BACK = 60n
@@ -39,14 +37,14 @@ export function createMinutes(
   directory: DirectoryView,
   onRequest: () => void,
 ): Minutes {
-  const texts = createTextIds()
-  const minutes = new Map<bigint, RawPoints>()
+  const held = createHeldMinutes()
   const facts = createMinuteFacts()
   const made = new Map<bigint, Made>()
   const dirty = new Set<bigint>()
 
   function make(startNs: bigint): Made {
-    const rows = rowsOfMinute(minutes.get(startNs)!, texts, directory, facts.before(Number(startNs / MIN)))
+    const { points, texts } = held.find(startNs)!
+    const rows = rowsOfMinute(points, texts, directory, facts.before(Number(startNs / MIN)))
     const { settled, gaps } = ledger()
     const { isFinal, hasGap } = finality(startNs, settled(), gaps())
     const [edges, nodes] = [edgeTable('default', rows.edges), nodeTable('default', rows.nodes)]
@@ -83,21 +81,11 @@ export function createMinutes(
     made,
     database,
     begin() {
-      const staged = new Map<bigint, { points: RawPoints; intake: Intake }>()
+      const window = {}
       return {
-        put(points) {
-          const startNs = points.startNs - (points.startNs % MIN)
-          const into = staged.getOrInsertComputed(startNs, () => ({
-            points: createRawPoints(startNs, texts),
-            intake: createIntake(startNs, texts),
-          }))
-          into.intake(into.points, points)
-        },
+        put: (points) => held.add(window, points),
         done() {
-          for (const [startNs, { points }] of staged) {
-            minutes.getOrInsertComputed(startNs, () => createRawPoints(startNs, texts)).putAll(points)
-            dirty.add(startNs)
-          }
+          for (const { startNs } of held.done(window)) dirty.add(startNs)
         },
       }
     },

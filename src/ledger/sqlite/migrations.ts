@@ -43,6 +43,18 @@ UPDATE ledger_window SET pass = 0;`)
       db.exec('DROP TABLE IF EXISTS names_history; DROP TABLE IF EXISTS names_reading')
     },
   },
+  {
+    layout: 4,
+    what: 'alerts read rows of minutes: their sums are gone',
+    up(db) {
+      for (const name of ['seen', 'identity', 'series', 'part', 'column', 'node'])
+        db.exec(`DROP TABLE IF EXISTS alerts_${name}`)
+      // How far rules were evaluated has another meaning: they begin anew, and what was notified as firing is resolved.
+      if (hasTable(db, 'alerts_rule'))
+        db.exec(`DELETE FROM alerts_rule; DELETE FROM alerts_sighting;
+ALTER TABLE alerts_rule RENAME COLUMN dirty TO since;`)
+    },
+  },
 ]
 
 export function newestLayout(migrations: readonly Migration[]): number {
