@@ -22,6 +22,8 @@ export class ItemRing {
   private count = 0
   private met = new Int32Array(1024)
   private round = 0
+  /** What was asked for last. */
+  private most: { readonly from: number; readonly to: number; readonly sums: Float64Array } | undefined
 
   constructor(of: 'peer' | 'port', stepMinutes: number, itemsMax: number) {
     this.of = of
@@ -46,6 +48,7 @@ export class ItemRing {
     this.count = 0
     this.kept += pack.ids.length - (before?.ids.length ?? 0)
     this.minutes.set(minute, pack)
+    this.most = undefined
     this.longer.delete(this.slotOf(minute))
     return differing(before, pack)
   }
@@ -99,7 +102,11 @@ export class ItemRing {
 
   /** For each group at least as many as it had different ones in the slots [from, to). */
   atMost(from: number, to: number, size: number): Float64Array {
+    const { most } = this
+    // Rules that differ in their thresholds ask for the same.
+    if (most?.from === from && most.to === to && most.sums.length === size) return most.sums
     const sums = new Float64Array(size)
+    this.most = { from, to, sums }
     for (let slot = from; slot < to; slot++) {
       const ids = this.slot(slot)?.ids ?? []
       for (let i = 0; i < ids.length; i++) sums[ids[i]!]! += 1
