@@ -257,7 +257,7 @@ export class View {
   }
 
   private side(about: EdgeAbout, own: Endpoint, peer: Endpoint, isBack: boolean, isWanted: boolean) {
-    const values = this.rule.by.map((dim) => valueOf(dim, about, own, peer))
+    const values = this.rule.by.map((dim) => valueIn(dim, about, own, peer))
     return { isBack, values, isWanted, peer }
   }
 
@@ -326,7 +326,7 @@ function same(text: string): readonly [string, string] {
   return [text, text]
 }
 
-function valueOf(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): readonly [value: string, name: string] {
+function valueIn(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): readonly [value: string, name: string] {
   switch (dim) {
     case 'node':
       return [own.id, own.name]
