@@ -18,7 +18,9 @@ const MEANS: Record<Kind, string> = {
 export function traffic({ live: { throughput, loading } }: StatusAnswer): Html {
   if (throughput === undefined) return html`<section id="traffic" hidden></section>`
   const { fromSeconds, bucketSeconds, bytes } = throughput
-  const data = JSON.stringify({ from: fromSeconds, step: bucketSeconds, ...bytes })
+  const first = firstShown(throughput)
+  const shown = Object.fromEntries(KINDS.map((kind) => [kind, bytes[kind].slice(first)]))
+  const data = JSON.stringify({ from: fromSeconds + first * bucketSeconds, step: bucketSeconds, ...shown })
   return html`<section id="traffic" class="card" aria-labelledby="traffic-title">
 <div class="head"><h2 id="traffic-title">Traffic by kind, last day</h2><p class="dim" id="traffic-at"></p></div>
 <div id="plot" data-keep="" data-series="${data}"></div>
@@ -40,15 +42,23 @@ export function loadingNote(loading: TrafficView['loading'] | undefined): Html |
   }</p>`
 }
 
-function kindRow(kind: Kind, { bytes, kinds }: ThroughputView): Html {
+/** A service that is new shows what it knows, and an hour at least: not a day that is empty. */
+function firstShown({ bytes: { virtual } }: ThroughputView): number {
+  const known = virtual.findIndex((value) => value !== null)
+  return Math.min(known < 0 ? virtual.length : known, virtual.length - SHOWN_MIN)
+}
+
+function kindRow(kind: Kind, throughput: ThroughputView): Html {
+  const { bytes, kinds } = throughput
   const { now, peak, total } = kinds[kind]
   const rate = (value: number | null) => (value === null ? 'not known' : bitRateText(value))
   return html`
 <tr><th scope="row"><span class="key ${kind}"></span>${kind}<br><small class="dim">${MEANS[kind]}</small></th>
-<td class="wide-only">${sparkline(kind, bytes[kind])}</td>
+<td class="wide-only">${sparkline(kind, bytes[kind].slice(firstShown(throughput)))}</td>
 <td class="number">${rate(now)}</td><td class="number wide-only">${rate(peak)}</td><td class="number">${bytesText(total)}</td></tr>`
 }
 
+const SHOWN_MIN = 12
 const WIDTH = 240
 const HEIGHT = 32
 

@@ -43,9 +43,13 @@ test('the page lives: figures move, the plot is drawn, nothing is asked of other
 
   // The plot shows the values under the pointer.
   await until(`JSON.parse(document.getElementById('plot').dataset.series).virtual.at(-4) !== null`)
+  const shown = (await page.evaluate(
+    `JSON.parse(document.getElementById('plot').dataset.series).virtual.length`,
+  )) as number
+  assert.equal(shown, 12)
   const plot = await page.locator('#plot .u-over').boundingBox()
   assert.ok(plot !== null)
-  await page.mouse.move(plot.x + plot.width * (284 / 287), plot.y + plot.height / 2)
+  await page.mouse.move(plot.x + plot.width * ((shown - 4) / (shown - 1)), plot.y + plot.height / 2)
   await until(`/UTC: virtual .*bps/.test(document.getElementById('traffic-at').textContent)`)
 
   for (const scheme of ['light', 'dark'] as const) {
