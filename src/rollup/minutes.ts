@@ -290,26 +290,31 @@ export function createMinutes(
       edges_both: BigInt(made.bothCount),
     }
     if (isYoung) {
-      const minute = minuteOf(startNs)
-      const connected = directory.connected()
-      const isSilent = (node: string) => !facts.hasReportedIn(node, minute - LOOK_BACK_MINUTES, minute)
-      const nodesSilent = connected && [...connected].filter(isSilent).length
-      const clockOff = deps.clockOffsets.off()
+      const { nodes, nodesSilent, clockOff } = completenessOf(startNs, made)
       fields['clock_off'] = BigInt(clockOff)
-      if (connected !== undefined && nodesSilent !== undefined) {
-        fields['nodes'] = BigInt(connected.size)
+      if (nodes !== undefined && nodesSilent !== undefined) {
+        fields['nodes'] = BigInt(nodes)
         fields['nodes_silent'] = BigInt(nodesSilent)
       }
-      const completeness = {
-        nodes: connected?.size,
-        nodesSilent,
-        edges: made.edgeCount,
-        edgesBoth: made.bothCount,
-        clockOff,
-      }
-      if (newest === undefined || startNs >= newest.startNs) newest = { startNs, ...completeness }
     }
     return encodeLine('tailflux_minute', { tailnet: options.tailnetAt(startNs) }, fields, startNs)
+  }
+
+  /** Of a young minute, as of now; it may be the newest one. */
+  function completenessOf(startNs: bigint, made: MadeMinute): Completeness {
+    const minute = minuteOf(startNs)
+    const connected = directory.connected()
+    const isSilent = (node: string) => !facts.hasReportedIn(node, minute - LOOK_BACK_MINUTES, minute)
+    const completeness = {
+      startNs,
+      nodes: connected?.size,
+      nodesSilent: connected && [...connected].filter(isSilent).length,
+      edges: made.edgeCount,
+      edgesBoth: made.bothCount,
+      clockOff: deps.clockOffsets.off(),
+    }
+    if (newest === undefined || startNs >= newest.startNs) newest = completeness
+    return completeness
   }
 
   function skip({ startNs, read, must }: Unsettled, reason: SkipReason): void {
@@ -361,7 +366,9 @@ export function createMinutes(
     },
 
     async preview(held) {
-      return { made: await make(held, await viewAt(held.startNs)), hasGap: hasGapIn(held.startNs) }
+      const made = await make(held, await viewAt(held.startNs))
+      completenessOf(held.startNs, made)
+      return { made, hasGap: hasGapIn(held.startNs) }
     },
 
     async fromDatabase(entry, held, isWritten) {

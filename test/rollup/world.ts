@@ -203,6 +203,7 @@ export function createTailnet(seed: number, isAnswering: boolean | 'numbers' = t
       unsettled.must(minutes, clock.now())
     },
     step: () => engine.step(),
+    newest: () => engine.newest,
     left: () => unsettled.all('minute').length + unsettled.all('hour').length + unsettled.all('day').length,
     isDone: (window: Interval) => done.some((one) => one.fromNs <= window.fromNs && one.toNs >= window.toNs),
     /** The state file is lost: a new one begins with every minute that may be unsettled, and all is read again from there. */

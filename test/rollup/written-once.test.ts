@@ -27,6 +27,10 @@ for (const everyMinutes of [undefined, 37, 90])
       for (const [timeNs] of database.records)
         if (!seen.has(timeNs)) seen.set(timeNs, Number((clock.now() - timeNs) / MINUTE))
       // Of the hours after a restart minutes are made from the database, a few in each step.
+      if (at > 90 && at < MINUTES && everyMinutes === undefined) {
+        const newestNs = tailnet.newest()?.startNs ?? 0n
+        assert.ok(toNs - newestNs <= 12n * MINUTE, 'completeness is of a minute that was just made')
+      }
       if (at > 3) waitedMax = Math.max(waitedMax, Number((toNs - told.toNs) / MINUTE))
     }
     for (let steps = 0; tailnet.left() > 0; steps++) {
