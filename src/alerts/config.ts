@@ -104,10 +104,13 @@ export function alertsFaults(
         text: 'has {url}, and alerts.url is not set: set it to the status page',
       })
   })
-  if (grafana.contactPoint && (grafana.receiver === undefined || !notify.some(({ kind }) => kind === 'webhook'))) {
+  if (
+    grafana.contactPoint &&
+    (grafana.receiver === undefined || !notify.some(({ kind, body }) => kind === 'webhook' && body === undefined))
+  ) {
     faults.push({
       path: ['grafana', 'contactPoint'],
-      text: 'needs alerts.grafana.receiver (its name) and a webhook in alerts.notify (where it sends)',
+      text: 'needs alerts.grafana.receiver (its name) and a webhook without body in alerts.notify (where it sends)',
     })
   }
   return faults

@@ -6,7 +6,6 @@ import { createDispatcher, type NotifiableAlert } from '../../src/alerts/notify/
 import { createLargestEdges, type Firing, type LargestEdges } from '../../src/alerts/notify/largest-edges.ts'
 import type { Notification, Notifier } from '../../src/alerts/notify/notifier.ts'
 import type { Rule } from '../../src/alerts/rules/rule.ts'
-import type { GroupLabels } from '../../src/alerts/summary.ts'
 import { CollectorError } from '../../src/base/errors.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
 import type { EdgeRow } from '../../src/rollup/row.ts'
@@ -28,8 +27,8 @@ function ruleOf(given: object): Rule {
   return alertsSchema.parse({ rules: [{ name: 'rule', ...given }] }).rules[0]!.rule
 }
 
-function firingOf(rule: Rule, group: GroupLabels): Firing {
-  return { fingerprint: JSON.stringify([rule.form.name, rule.by, group]), firedNs: NOON_NS, about: { rule, group } }
+function firingOf(rule: Rule, values: readonly string[]): Firing {
+  return { fingerprint: JSON.stringify([rule.form.name, rule.by, values]), firedNs: NOON_NS, about: { rule, values } }
 }
 
 async function find(edges: LargestEdges, firings: readonly Firing[]): Promise<(string | undefined)[]> {
@@ -70,40 +69,35 @@ function storeOf(edges: readonly EdgeRow[]): Pick<RowStore, 'summed'> & { readon
 }
 
 test('the three largest edges of the group, by what the rule measures', async () => {
-  const cases: [given: object, group: GroupLabels, text: string | undefined][] = [
+  const cases: [given: object, values: readonly string[], text: string | undefined][] = [
     // What it sent itself, on whichever side it is.
-    [{ above: '1MB' }, { node: A.id }, 'a to b tcp 22 9 MB, c to a tcp 5432 2 MB, a to b tcp 443 1 MB'],
-    [{ above: '1MB', measure: 'rx_bytes' }, { node: A.id }, 'a to b tcp 443 20 MB, c to a tcp 5432 3 MB'],
-    [{ above: '1MB', by: 'pair' }, { src: 'a', dst: 'b' }, 'a to b tcp 443 21 MB, a to b tcp 22 9 MB'],
-    [{ above: '1MB', by: 'total' }, {}, 'a to b tcp 443 21 MB, a to b tcp 22 9 MB, c to a tcp 5432 5 MB'],
-    [{ above: '1MB', by: ['node', 'port'] }, { node: B.id, port: '443' }, 'a to b tcp 443 20 MB'],
-    [
-      { above: '1MB', by: 'owner' },
-      { owner: 'tag:web' },
-      'a to b tcp 22 9 MB, c to a tcp 5432 5 MB, a to b tcp 443 1 MB',
-    ],
-    [{ above: '1MB', by: 'network', kind: 'subnet' }, { network: 'office' }, 'b to office tcp 443 4 MB'],
-    [{ above: '1MB', where: { node: 'c', port: 5432 } }, { node: C.id }, 'c to a tcp 5432 3 MB'],
-    [{ above: 100, measure: 'tx_pkts', where: { dst: 'a' } }, { node: C.id }, 'c to a tcp 5432 3,000 packets'],
-    [{ relayShareAbove: 10 }, { node: A.id }, 'a to b by derp-fra 8 MB'],
-    [{ newFor: '1d' }, { src: 'c', dst: 'b' }, 'c to b icmp 1 kB'],
-    [{ newFor: '1d' }, { src: 'b', dst: 'c' }, 'c to b icmp 1 kB'],
-    [{ above: '1MB', by: 'total', kind: 'subnet', where: { network: 'off*' } }, {}, 'b to office tcp 443 9 MB'],
-    [{ above: '1MB', by: 'total', kind: 'subnet', where: { network: '!off*' } }, {}, ''],
+    [{ above: '1MB' }, [A.id], 'a to b tcp 22 9 MB, c to a tcp 5432 2 MB, a to b tcp 443 1 MB'],
+    [{ above: '1MB', measure: 'rx_bytes' }, [A.id], 'a to b tcp 443 20 MB, c to a tcp 5432 3 MB'],
+    [{ above: '1MB', by: 'pair' }, [A.id, B.id], 'a to b tcp 443 21 MB, a to b tcp 22 9 MB'],
+    [{ above: '1MB', by: 'total' }, [], 'a to b tcp 443 21 MB, a to b tcp 22 9 MB, c to a tcp 5432 5 MB'],
+    [{ above: '1MB', by: ['node', 'port'] }, [B.id, '443'], 'a to b tcp 443 20 MB'],
+    [{ above: '1MB', by: 'owner' }, ['tag:web'], 'a to b tcp 22 9 MB, c to a tcp 5432 5 MB, a to b tcp 443 1 MB'],
+    [{ above: '1MB', by: 'network', kind: 'subnet' }, ['office'], 'b to office tcp 443 4 MB'],
+    [{ above: '1MB', where: { node: 'c', port: 5432 } }, [C.id], 'c to a tcp 5432 3 MB'],
+    [{ above: 100, measure: 'tx_pkts', where: { dst: 'a' } }, [C.id], 'c to a tcp 5432 3,000 packets'],
+    [{ relayShareAbove: 10 }, [A.id], 'a to b by derp-fra 8 MB'],
+    [{ newFor: '1d' }, [B.id, C.id], 'c to b icmp 1 kB'],
+    [{ above: '1MB', by: 'total', kind: 'subnet', where: { network: 'off*' } }, [], 'b to office tcp 443 9 MB'],
+    [{ above: '1MB', by: 'total', kind: 'subnet', where: { network: '!off*' } }, [], ''],
     // Nothing is behind too little; and rows do not say which router it was.
-    [{ below: '1MB' }, { node: A.id }, undefined],
-    [{ silentFor: '10m' }, { node: A.id }, undefined],
-    [{ above: '1MB', by: 'exitNode' }, { node: A.id }, undefined],
-    [{ above: '1MB' }, { node: 'nxCNTRL' }, ''],
+    [{ below: '1MB' }, [A.id], undefined],
+    [{ silentFor: '10m' }, [A.id], undefined],
+    [{ above: '1MB', by: 'exitNode' }, [A.id], undefined],
+    [{ above: '1MB' }, ['nxCNTRL'], ''],
   ]
-  for (const [given, group, text] of cases) {
+  for (const [given, values, text] of cases) {
     const edges = createLargestEdges({
       store: storeOf(EDGES),
       isNode: () => false,
       networks: new Set(['office']),
       log: silentLog,
     })
-    const [found] = await find(edges, [firingOf(ruleOf(given), group)])
+    const [found] = await find(edges, [firingOf(ruleOf(given), values)])
     assert.equal(found, text, JSON.stringify(given))
   }
 })
@@ -111,9 +105,9 @@ test('the three largest edges of the group, by what the rule measures', async ()
 test('one query for all alerts with the same window; long windows are read from hours and days', async () => {
   const store = storeOf(EDGES)
   const edges = createLargestEdges({ store, isNode: () => false, networks: new Set(['office']), log: silentLog })
-  const firing = (given: object, group: GroupLabels) => firingOf(ruleOf(given), group)
-  const quarter = [A, B, C].map(({ id }) => firing({ above: '1kB' }, { node: id }))
-  const pair = firing({ above: '1kB', by: 'pair' }, { src: 'a', dst: 'b' })
+  const firing = (given: object, values: readonly string[]) => firingOf(ruleOf(given), values)
+  const quarter = [A, B, C].map(({ id }) => firing({ above: '1kB' }, [id]))
+  const pair = firing({ above: '1kB', by: 'pair' }, [A.id, B.id])
   const found = await Promise.all([find(edges, [...quarter, pair]), find(edges, [...quarter, pair])])
   assert.deepEqual(store.asked, ['tailnet_edge 15m'])
   assert.deepEqual(found[0], found[1])
@@ -127,7 +121,7 @@ test('one query for all alerts with the same window; long windows are read from 
       { above: '1kB', window: '24h' },
       { quotaAbove: '1kB', per: 'day' },
       { quotaAbove: '1kB', per: 'month' },
-    ].map((one) => firing(one, {})),
+    ].map((one) => firing(one, ['x'])),
   )
   // T0 is noon of the second day of a month.
   assert.deepEqual(store.asked, ['tailnet_edge_1h 1440m', 'tailnet_edge_1h 720m', 'tailnet_edge_1h 2160m'])
@@ -154,7 +148,7 @@ test('InfluxDB and the embedded store name the same edges, which are those of th
     }
   }
   const ids = [...sent.keys()].filter((id) => id.endsWith('CNTRL'))
-  const firings = ids.map((id) => firingOf(rule, { node: id }))
+  const firings = ids.map((id) => firingOf(rule, [id]))
   const options = { isNode: () => false, networks: new Set(['office']), log: silentLog }
   const [one, other] = await Promise.all(
     [influx, embedded].map((store) => find(createLargestEdges({ store, ...options }), firings)),
@@ -205,7 +199,6 @@ function createWorld(
   return {
     ...{ clock, sent, alerts, dispatcher },
     fire(endpoint: Endpoint) {
-      const group = { node: endpoint.id }
       const texts = {
         labels: { alertname: 'rule', node: endpoint.id },
         summary: endpoint.name,
@@ -217,7 +210,7 @@ function createWorld(
         firedNs: NOON_NS,
         resolvedNs: 0n,
         notified: new Map(),
-        about: { rule, group },
+        about: { rule, values: [endpoint.id] },
       }
       alerts.push({ ...alert, textsOf: () => texts })
     },

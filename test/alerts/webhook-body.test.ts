@@ -1,6 +1,7 @@
 /** Bodies of webhooks from the settings: the samples of the docs on a real HTTP server, with whatever devices call themselves; and their faults. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { alertsFaults, alertsSchema } from '../../src/alerts/config.ts'
@@ -8,10 +9,18 @@ import type { Notification } from '../../src/alerts/notify/notifier.ts'
 import { createNotifiers } from '../../src/alerts/notify/notifiers.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
 
 const HOSTILE = '</b>"; {value} <!channel> \\ @everyone [x](http://evil)\n日本 🦀'
 const PAGE = 'https://tailflux.example/'
+const DEPS = {
+  clock: systemClock,
+  random: () => 0,
+  onAttempt: () => undefined,
+  pageUrl: PAGE,
+  secrets: createSecretRegistry(),
+}
 
 function alert(node: string, status: 'firing' | 'resolved' = 'firing'): Notification {
   const value = `${node.length} MB`
@@ -31,13 +40,7 @@ function alert(node: string, status: 'firing' | 'resolved' = 'firing'): Notifica
 /** Sends as a service with this entry of `alerts.notify` does. */
 async function send(receiver: Receiver, given: object, alerts: readonly Notification[], path = '/hook'): Promise<void> {
   const { notify } = alertsSchema.parse({ notify: [{ ...given, webhook: `${receiver.url}${path}` }] })
-  const [notifier] = createNotifiers(notify, {
-    clock: systemClock,
-    random: () => 0,
-    onAttempt: () => undefined,
-    pageUrl: PAGE,
-    secrets: createSecretRegistry(),
-  })
+  const [notifier] = createNotifiers(notify, DEPS)
   for (const portion of notifier?.portions(alerts) ?? []) await notifier?.send(portion, AbortSignal.timeout(5_000))
 }
 
@@ -163,4 +166,27 @@ test('faults of a body, an address and a token come at the start, with the fix',
   assert.deepEqual(alertsFaults(config, { ports: 'service' }), [
     { path: ['notify', 0, 'body'], text: 'has {url}, and alerts.url is not set: set it to the status page' },
   ])
+})
+
+test('a token whose file holds other characters later is reported, and sent nowhere', async (t) => {
+  await using receiver = await startReceiver()
+  const tokenFile = join(temporaryFolder(t), 'token')
+  writeFileSync(tokenFile, 'good')
+  const { notify } = alertsSchema.parse({ notify: [{ webhook: receiver.url, tokenFile }] })
+  const [notifier] = createNotifiers(notify, DEPS)
+  writeFileSync(tokenFile, 'schlüssel')
+  await assert.rejects(
+    async () => await notifier?.send([alert('a')], AbortSignal.timeout(5_000)),
+    /^CollectorError: The token in the file .*token must be ASCII.*copy it again\.$/,
+  )
+  assert.equal(receiver.received.length, 0)
+})
+
+test('a contact point of Grafana is for a webhook without a body: Grafana sends JSON of its own', () => {
+  const chat = { webhook: 'https://chat.example/hook', body: 'x' }
+  const grafana = { receiver: 'net', contactPoint: true }
+  const faults = alertsFaults(alertsSchema.parse({ notify: [chat], grafana }), { ports: 'service' })
+  assert.match(faults.map(({ text }) => text).join(), /a webhook without body in alerts\.notify/)
+  const config = alertsSchema.parse({ notify: [chat, { webhook: 'https://example.com/hook' }], grafana })
+  assert.deepEqual(alertsFaults(config, { ports: 'service' }), [])
 })

@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { parse, stringify } from 'yaml'
 import { systemClock } from '../../src/base/clock.ts'
+import { createTailnet } from '../alerts/demo-truth.ts'
+import { rowLines } from '../alerts/rows.ts'
+import { createStored } from '../alerts/stored.ts'
 import { startListeners } from '../alerts/told-listeners.ts'
+import { MIN } from '../alerts/world.ts'
 import { runCli } from '../helpers/cli.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { LAG_NS, startWorld } from '../line/world.ts'
@@ -187,6 +191,69 @@ test('alerts suggest says what to fix where there is no data', {
       assert.deepEqual([result.code, result.stdout], [code, ''], result.stderr)
       assert.match(result.stderr, message)
       assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack')
+    }),
+  )
+})
+
+const RULES = [
+  { name: 'node-egress', above: '2MB', window: '5m' },
+  { name: 'node-ingress', above: '100GB', measure: 'rx_bytes', window: '5m', paused: true },
+  { name: 'pair', by: 'pair', above: '1MB', window: '5m' },
+]
+
+test('alerts test --days shows when rules would have fired, the same from the embedded store and from InfluxDB', {
+  skip: await missing('influxd'),
+}, async (t) => {
+  const toNs = (systemClock.now() / MIN) * MIN - 10n * MIN
+  const fromNs = toNs - 60n * MIN
+  const tailnet = createTailnet({ seed: 7, nodes: 14, oldClients: 0 })
+  const records = Array.from(
+    { length: 60 },
+    (_, i) =>
+      `tailflux_minute,tailnet=default digest="1",points=1i,rows=1i,writer="w",gap=false ${fromNs + BigInt(i) * MIN}`,
+  )
+  const { env } = await createStored(t, [...rowLines(tailnet, tailnet.truth(fromNs, toNs)), ...records])
+  const config = await settingsFile(t, { alerts: { rules: RULES } })
+  const run = (args: string[], where: Record<string, string>) => runCli(t, ['alerts', 'test', '-c', config, ...args], where)
+  const [embedded, influx] = await Promise.all([run(['--days', '1'], env.embedded), run(['--days', '1'], env.influx)])
+  assert.equal(embedded.code, 0, embedded.stderr)
+  assert.equal(influx.code, 0, influx.stderr)
+  // The present is not the same for both.
+  const [head = '', ...rest] = embedded.stdout.split('\n')
+  assert.match(head, /^Replayed \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC to \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC$/)
+  const changes = (lines: readonly string[]) => lines.filter((line) => !/have no complete rows/.test(line)).join('\n')
+  assert.equal(changes(rest), changes(influx.stdout.split('\n').slice(1)))
+  const text = rest.join('\n')
+  assert.match(text, /\nnode-egress: would have fired \d+ times\n {2}\d{4}-\S+ \S+ UTC {2}firing {4}\S+ sent [\d.]+ MB in 5 min \(limit 2 MB\)\n/)
+  assert.match(text, /UTC {2}resolved {2}\S+ is back below the limit \(was [\d.]+ MB in 5 min, limit 2 MB\)\n/)
+  assert.match(text, /\nnode-ingress: would not have fired \(it is paused\)\n/)
+  assert.match(text, /\npair: would have fired /)
+  const one = await run(['--rule', 'pair'], env.embedded)
+  assert.equal(one.code, 0, one.stderr)
+  assert.doesNotMatch(one.stdout, /node-/)
+  const [, pair = ''] = /\n(pair: [\s\S]*)$/.exec(text) ?? []
+  assert.ok(one.stdout.endsWith(pair), one.stdout)
+})
+
+test('alerts test --rule: what is wrong is told with the fix', async (t) => {
+  const dir = temporaryFolder(t)
+  const config = await settingsFile(t, { alerts: { rules: RULES } })
+  const none = await settingsFile(t, {})
+  const at = { TAILFLUX_DATA_DIR: dir }
+  const cases: [args: string[], message: RegExp][] = [
+    [['-c', config, '--rule', 'node-egres'], /There is no rule node-egres in alerts\.rules; did you mean node-egress\?/],
+    [['-c', config, '--rule', 'quite-another'], /no rule quite-another in alerts\.rules; there are node-egress, node-ingress, pair\./],
+    [['-c', none, '--days', '2'], /There are no rules: set alerts\.rules\./],
+    [['-c', config, '--days', '0'], /whole number of days from 1 to 365/],
+    [['-c', config, '--send', '--days', '1'], /'--send' cannot be used with '--rule' or '--days'/],
+    [['-c', config, '--days', '1'], /There is no embedded store at .*store\.db; check TAILFLUX_DATA_DIR, or set INFLUX_URL/],
+  ]
+  await Promise.all(
+    cases.map(async ([args, message]) => {
+      const { code, stdout, stderr } = await runCli(t, ['alerts', 'test', ...args], at)
+      assert.deepEqual([code, stdout], [2, ''], stderr)
+      assert.match(stderr, message)
+      assert.doesNotMatch(stderr, /\n {4}at /, 'no stack')
     }),
   )
 })

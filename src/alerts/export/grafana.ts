@@ -203,7 +203,8 @@ function expandable(text: string): string {
 }
 
 function contactPoint({ grafana, notify }: AlertsConfig) {
-  const webhook = notify.find(({ kind }) => kind === 'webhook')
+  // Grafana sends JSON of its own.
+  const webhook = notify.find(({ kind, body }) => kind === 'webhook' && body === undefined)
   if (!grafana.contactPoint || grafana.receiver === undefined || webhook === undefined) return undefined
   return {
     apiVersion: 1,

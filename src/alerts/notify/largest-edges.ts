@@ -3,22 +3,26 @@
 import type { Logger } from 'pino'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import { compare } from '../../base/order.ts'
-import type { Endpoint } from '../../rollup/endpoints.ts'
 import type { EdgeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
 import { edgeOf } from '../../rollup/stored-row.ts'
-import { formatAmount, isBytes } from '../amount.ts'
-import { createEdgeParts } from '../edge-parts.ts'
+import type { Alert } from '../alert.ts'
+import { formatAmount, isBytes, type Measure } from '../amount.ts'
+import { keyOfValues } from '../evaluate/groups.ts'
+import { aboutOf, createSides, measured } from '../evaluate/sides.ts'
+import { sumOfView } from '../evaluate/view.ts'
 import { periodStart, type Rule } from '../rules/rule.ts'
-import type { GroupLabels } from '../summary.ts'
 
 /** An alert that began to fire at the end of its window, ns. */
 export interface Firing {
   readonly fingerprint: string
   readonly firedNs: bigint
   /** Undefined when its rule is gone. */
-  readonly about?: { readonly rule: Rule; readonly group: GroupLabels }
+  readonly about?: About
 }
+
+/** `values`: of the group, in the order of the rule's `by`. */
+type About = Pick<Alert, 'rule' | 'values'>
 
 export interface LargestEdges {
   /** Asks for what is not known yet. Never rejects. */
@@ -83,8 +87,8 @@ export function createLargestEdges(deps: {
           if (!signal.aborted)
             log.warn({ err: error, rule: some[0]!.rule.name }, 'alert is sent without its largest edges')
         }
-        for (const { fingerprint, firedNs, rule, group } of some)
-          known.set(fingerprint, { firedNs, text: largestOf(rule, group, edges, networks) })
+        for (const one of some)
+          known.set(one.fingerprint, { firedNs: one.firedNs, text: largestOf(one, edges, networks) })
       }
     },
   }
@@ -108,11 +112,18 @@ function rangeOf({ windowNs, form }: Rule, firedNs: bigint): Range {
   return { measurement, fromNs: fromNs - (fromNs % stepNs), toNs: firedNs }
 }
 
-function largestOf(rule: Rule, group: GroupLabels, edges: readonly EdgeRow[], networks: ReadonlySet<string>): string {
-  const share = shareOf(rule, group, networks)
+function largestOf({ rule, values }: About, edges: readonly EdgeRow[], networks: ReadonlySet<string>): string {
+  const key = keyOfValues(values)
+  const isUnordered = rule.form.needs.memoryMs !== undefined
+  const sides = createSides(rule, { networks, isUnordered })
+  const sum = sumOfView({ ...rule, source: 'edges' }, rule.measure) as Measure
   const isRelayed = rule.form.needs.sums?.[0] === 'derp_bytes'
   const shares = edges.flatMap((edge) => {
-    const value = isRelayed && !edge.path.startsWith('derp-') ? 0 : share(edge)
+    if (isRelayed && !edge.path.startsWith('derp-')) return []
+    const own = sides
+      .ofEdge(aboutOf(edge))
+      .filter((side) => side.isWanted && keyOfValues(side.values.map(([value]) => value)) === key)
+    const value = own.reduce((all, { isBack }) => all + measured(sum, isBack, edge), 0)
     return value > 0 ? [{ value, name: nameOf(edge) }] : []
   })
   return shares
@@ -120,26 +131,6 @@ function largestOf(rule: Rule, group: GroupLabels, edges: readonly EdgeRow[], ne
     .slice(0, EDGES_MAX)
     .map(({ value, name }) => `${name} ${formatAmount(value, isBytes(rule.measure) ? 'bytes' : 'pkts')}`)
     .join(', ')
-}
-
-/** What an edge adds to the value of the group. */
-function shareOf(rule: Rule, group: GroupLabels, networks: ReadonlySet<string>): (edge: EdgeRow) => number {
-  const parts = createEdgeParts(rule, networks)
-  const fits = (wanted: string | undefined, found: string | undefined) => wanted === undefined || wanted === found
-  // What is new is new in either direction.
-  const isUnordered = rule.form.needs.memoryMs !== undefined
-  const isBetween = (one: Endpoint, other: Endpoint) => fits(group.src, one.name) && fits(group.dst, other.name)
-  return (edge) => {
-    const { kind, port, proto, src, dst } = edge
-    if (!fits(group.kind, kind) || !fits(group.port, port) || !fits(group.proto, proto)) return 0
-    if (!isBetween(src, dst) && !(isUnordered && isBetween(dst, src))) return 0
-    let sum = 0
-    parts(edge, (value, own, far) => {
-      const network = own?.isNode ? far : own
-      if (fits(group.node, own?.id) && fits(group.owner, own?.owner) && fits(group.network, network?.name)) sum += value
-    })
-    return sum
-  }
 }
 
 function nameOf({ kind, src, dst, proto, port, path }: EdgeRow): string {

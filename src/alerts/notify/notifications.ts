@@ -33,7 +33,7 @@ export function notification(alert: Alert, tailnet: string): NotifiableAlert {
     firedNs: mark.firedNs,
     resolvedNs: mark.resolvedNs,
     notified: alert.notified,
-    about: { rule: alert.rule, group: alert.group },
+    about: alert,
     textsOf(status) {
       const { rule, group } = alert
       const value = status === 'firing' && mark.state === 'firing' ? alert.value : alert.firedValue

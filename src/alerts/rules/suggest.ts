@@ -5,8 +5,13 @@ import { compare } from '../../base/order.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { RowMeasurement, TakeRow } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
-import { isBytes } from '../amount.ts'
-import { createEdgeParts, measured } from '../edge-parts.ts'
+import { KINDS } from '../../source/parse/message.ts'
+import { groupOf } from '../alert.ts'
+import { isBytes, type Measure } from '../amount.ts'
+import { keyOfValues } from '../evaluate/groups.ts'
+import { aboutOf, createSides, measured } from '../evaluate/sides.ts'
+import { sumOfView } from '../evaluate/view.ts'
+import { groupText } from '../summary.ts'
 import type { Rule } from './rule.ts'
 import { ruleOf } from './rule-schema.ts'
 
@@ -117,19 +122,17 @@ async function seenGroups(
 
 /** The groups that a stored row counts for. */
 function createPartsOfRow(rule: Rule) {
-  const { measure, source, by } = rule
-  const ofEdge = createEdgeParts(rule, new Set())
+  const sides = createSides(rule, { networks: new Set(), isUnordered: false })
+  const sum = sumOfView(rule, rule.measure) as Measure
   return (key: string, fields: readonly bigint[], take: (id: string, name: string, value: number) => void) => {
-    if (source === 'nodes') {
-      const { node, txBytes, rxBytes, txPkts, rxPkts } = nodeOf(key, fields)
-      const [tx, rx] = isBytes(measure) ? [txBytes, rxBytes] : [txPkts, rxPkts]
-      const [id, name] = by.length === 0 ? ['', 'the tailnet'] : [node.id, node.name]
-      take(id, name, measured(measure, Number(tx), Number(rx)))
-      return
+    const row = rule.source === 'nodes' ? nodeOf(key, fields) : edgeOf(key, fields, () => false)
+    const own = 'node' in row ? [sides.ofNode({ ...row, kind: KINDS.indexOf(row.kind) })] : sides.ofEdge(aboutOf(row))
+    for (const side of own) {
+      if (!side?.isWanted) continue
+      const ids = side.values.map(([id]) => id)
+      const names = side.values.map(([, name]) => name)
+      take(keyOfValues(ids), groupText(rule, groupOf(rule, ids, names)), measured(sum, side.isBack, row))
     }
-    const edge = edgeOf(key, fields, () => false)
-    const pair = `${edge.src.name} to ${edge.dst.name}`
-    ofEdge(edge, (value, own) => take(own?.id ?? pair, own?.name ?? pair, value))
   }
 }
 
