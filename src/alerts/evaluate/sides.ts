@@ -47,7 +47,7 @@ export function createSides(
   const isOfNetwork = (end: Endpoint) => !needsNetwork || (isNetwork(end) && isNetworkName(end.name))
 
   function side(about: EdgeAbout, own: Endpoint, peer: Endpoint, isBack: boolean, isWanted: boolean): Side {
-    return { isBack, values: by.map((dim) => valueOf(dim, about, own, peer)), isWanted, peer }
+    return { isBack, values: by.map((dim) => valueOfDim(dim, about, own, peer)), isWanted, peer }
   }
 
   return {
@@ -121,7 +121,7 @@ function same(text: string): readonly [string, string] {
   return [text, text]
 }
 
-function valueOf(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): readonly [value: string, name: string] {
+function valueOfDim(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): readonly [value: string, name: string] {
   switch (dim) {
     case 'node':
       return [own.id, own.name]
