@@ -25,6 +25,7 @@ import { createCompleteness } from './evaluate/completeness.ts'
 import { createFill } from './evaluate/fill.ts'
 import { keyOfValues } from './evaluate/groups.ts'
 import { PeerNumbers } from './evaluate/peer-numbers.ts'
+import { prune } from './evaluate/prune.ts'
 import { createReadings } from './evaluate/readings.ts'
 import { RowNumbers } from './evaluate/row-numbers.ts'
 import { createEventWriter } from './event-writer.ts'
@@ -33,6 +34,7 @@ import { createJudge, type RuleState, type Transition } from './judge.ts'
 import { type Mark, NEVER } from './machine.ts'
 import type { AlertsMetrics } from './metrics.ts'
 import { createDispatcher } from './notify/dispatcher.ts'
+import { createLargestEdges } from './notify/largest-edges.ts'
 import { notification, notifications, summaryOf } from './notify/notifications.ts'
 import { timeOf } from './notify/notifier.ts'
 import { createNotifiers } from './notify/notifiers.ts'
@@ -136,6 +138,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const dispatcher = createDispatcher({
     notifiers,
     alerts: () => notifications(judge.rules, orphans, tailnet),
+    edges: createLargestEdges({ store: deps.rows, isNode: deps.isNode, networks: limits.networks, log }),
     isCatchingUp: () => catchUp.isCatchingUp,
     onNotified: () => wake(),
     clock,
@@ -288,22 +291,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     orphans = orphans.filter((orphan) => [...orphan.notified.values()].some(({ resolvedNs }) => resolvedNs === 0n))
     if (clock.monotonicMs() - prunedMs < PRUNE_MS) return
     prunedMs = clock.monotonicMs()
-    prune()
-  }
-
-  /** Memory: slots that no rule looks at any more go, and groups without any. */
-  function prune(): void {
-    for (const view of views) {
-      const mine = judge.rules.filter(({ reading }) => reading.view === view)
-      const minute = Number(min(leastOf(mine) ?? 0n, finalNs ?? 0n) / MINUTE)
-      for (const ring of view.sums) ring.forgetBefore(minute)
-      for (const ring of view.items) ring.forgetBefore(minute, Number(horizonNs / MINUTE))
-      for (const { reading, rule, judgedNs } of mine) reading.lastSeen?.forgetBefore(Number(judgedNs / rule.stepNs))
-      view.freeIdle((id) => mine.some(({ alerts }) => alerts.has(id)))
-    }
-    peers.tidy((seen) => {
-      for (const { items } of views) for (const ring of items) if (ring.of === 'peer') ring.markItems(seen)
-    })
+    prune({ views, rules: judge.rules, peers, finalNs: finalNs ?? 0n, horizonNs })
   }
 
   function save(): boolean {

@@ -63,7 +63,7 @@ const UNREAD_SHARE = 20n
 
 export function createJudge(deps: {
   readonly readings: readonly Reading[]
-  readonly completeness: Completeness
+  readonly completeness: Pick<Completeness, 'isComplete' | 'unreadNs'>
   readonly monotonicMs: () => number
 }): Judge {
   const { completeness } = deps

@@ -30,6 +30,9 @@ const HOURS_READY_NS = 2n * HOUR
 /** Minutes are read no further back. */
 const MINUTES_MAX_NS = 48n * HOUR
 
+/** Edges whose texts are remembered. */
+const TEXTS_MAX = 50_000
+
 type Tier = '' | '_1h' | '_1d'
 
 export function createFill(deps: FillDeps) {
@@ -58,14 +61,18 @@ export function createFill(deps: FillDeps) {
     fromNs: bigint,
     toNs: bigint,
     each: (timeNs: bigint) => void,
-  ): Promise<void> {
+  ): Promise<number> {
+    let count = 0
     const measurement = `tailnet_${source === 'edges' ? 'edge' : 'node'}${tier}` as RowMeasurement
     const byTime = new Map<bigint, (readonly [string, readonly bigint[]])[]>()
     await rows.rows(
       measurement,
       fromNs,
       toNs,
-      (timeNs, key, fields) => byTime.getOrInsertComputed(timeNs, () => []).push([key, [...fields]]),
+      (timeNs, key, fields) => {
+        byTime.getOrInsertComputed(timeNs, () => []).push([key, [...fields]])
+        count += 1
+      },
       signal,
     )
     for (const [timeNs, all] of [...byTime].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
@@ -74,6 +81,7 @@ export function createFill(deps: FillDeps) {
       for (const [key, fields] of all) put(source, key, fields)
       each(timeNs)
     }
+    return count
   }
 
   /** Hours, and days where whole days are wanted. */
@@ -156,6 +164,16 @@ export function createFill(deps: FillDeps) {
       edges.clear()
       nodes.clear()
       return { oldestNs }
+    },
+    /** Puts the minutes of a range into the rings. Returns how many rows they had. */
+    async minutes(fromNs: bigint, toNs: bigint): Promise<number> {
+      let count = 0
+      for (const source of ['nodes', 'edges'] as const) {
+        const mine = views.filter((view) => view.source === source)
+        if (mine.length > 0) count += await read(source, '', fromNs, toNs, (startNs) => toMinute(mine, startNs))
+      }
+      if (edges.size > TEXTS_MAX) edges.clear()
+      return count
     },
   }
 }

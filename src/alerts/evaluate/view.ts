@@ -1,25 +1,14 @@
 /** What rules ask of the rows, without their thresholds: rules that look at the same traffic in the same groups share one view, and its sums. */
 import { createHash } from 'node:crypto'
-import type { Endpoint } from '../../rollup/endpoints.ts'
-import { KINDS } from '../../source/parse/message.ts'
 import type { Sum } from '../forms/form.ts'
-import { createMatcher, type Patterns } from '../patterns.ts'
 import type { Rule } from '../rules/rule.ts'
-import { type Dim, isBothWays, isByEndpoint } from '../rules/scope.ts'
+import { isBothWays } from '../rules/scope.ts'
 import { Groups, OVERFLOW } from './groups.ts'
 import type { ItemRing } from './item-ring.ts'
 import type { LastSeen, SeenGroup } from './last-seen.ts'
 import type { PeerNumbers } from './peer-numbers.ts'
-import {
-  COUNTERS,
-  DERP_BYTES,
-  type EdgeAbout,
-  type RowNumbers,
-  RX_BYTES,
-  RX_PKTS,
-  TX_BYTES,
-  TX_PKTS,
-} from './row-numbers.ts'
+import { COUNTERS, DERP_BYTES, type RowNumbers, RX_BYTES, RX_PKTS, TX_BYTES, TX_PKTS } from './row-numbers.ts'
+import { createSides, endpointKey, type Sides } from './sides.ts'
 import type { SumRing } from './sum-ring.ts'
 
 export interface ViewLimits {
@@ -73,19 +62,9 @@ export class View {
   readonly sums: SumRing[] = []
   readonly items: ItemRing[] = []
   readonly seen: SeenBy[] = []
-  private readonly rule: Pick<Rule, 'by' | 'where' | 'isRouter' | 'kinds'>
-  private readonly kinds: number
-  private readonly isByEndpoint: boolean
-  private readonly isByNetwork: boolean
-  /** `newFor` by pair: in either direction the same. */
-  private readonly isUnordered: boolean
+  private readonly by: Rule['by']
   private readonly isIndex: boolean
-  private readonly wants: Readonly<
-    Record<'node' | 'owner' | 'src' | 'dst' | 'network', ((name: string, id?: string) => boolean) | undefined>
-  >
-  private readonly ports: ReadonlySet<number> | undefined
-  private readonly protos: ReadonlySet<string> | undefined
-  private readonly networks: ReadonlySet<string>
+  private readonly sides: Sides
   private readonly numbers: RowNumbers
   private readonly peers: PeerNumbers
   private parts: Parts = { forth: new Int32Array(0), back: new Int32Array(0) }
@@ -94,31 +73,13 @@ export class View {
   private version = ''
 
   constructor(rule: Rule, numbers: RowNumbers, peers: PeerNumbers, limits: ViewLimits) {
-    const { source, by, where, kinds } = rule
-    this.rule = rule
-    this.source = source
+    this.by = rule.by
+    this.source = rule.source
     this.numbers = numbers
     this.peers = peers
-    this.networks = limits.networks
     this.groups = new Groups(limits.seriesMax)
-    this.kinds = kinds.reduce((bits, kind) => bits | (1 << KINDS.indexOf(kind)), 0)
-    this.isByEndpoint = source === 'edges' && isByEndpoint(rule)
-    this.isByNetwork = source === 'edges' && by.includes('network') && !this.isByEndpoint
     this.isIndex = rule.form.needs.memoryMs !== undefined
-    this.isUnordered = this.isIndex && by.includes('src') && by.includes('dst')
-    const matcher = (patterns: Patterns | undefined) => {
-      const matches = patterns && createMatcher(patterns)
-      return matches && ((name: string, id?: string) => (id === undefined ? matches(name) : matches(name, id)))
-    }
-    this.wants = {
-      node: matcher(where.node),
-      owner: matcher(where.owner),
-      src: matcher(where.src),
-      dst: matcher(where.dst),
-      network: matcher(where.network),
-    }
-    this.ports = where.port && new Set(where.port)
-    this.protos = where.proto && new Set(where.proto)
+    this.sides = createSides(rule, { networks: limits.networks, isUnordered: this.isIndex })
   }
 
   /** Takes the rows that are in `numbers`. What they are of is said by the `commit` of each ring. `minute`: its number. */
@@ -179,7 +140,7 @@ export class View {
   private groupOf(isWanted: boolean, values: readonly (readonly [value: string, name: string])[]): number {
     const ids = values.map(([value]) => value)
     if (!isWanted) {
-      if (this.rule.by.includes('node')) this.groups.dismiss(ids)
+      if (this.by.includes('node')) this.groups.dismiss(ids)
       return IGNORED
     }
     return this.groups.idOf(
@@ -194,85 +155,25 @@ export class View {
     parts.forth[tuple] = IGNORED
     parts.back[tuple] = IGNORED
     if (this.source === 'nodes') {
-      const { node, role, kind } = this.numbers.nodeAbout(tuple)
-      const isOfKind = (this.kinds & (1 << kind)) !== 0
-      if (!isOfKind || (this.rule.isRouter && role !== 'router' && role !== 'exit')) return
-      const values = this.rule.by.map(
-        (dim) =>
-          (dim === 'node' ? [node.id, node.name] : dim === 'owner' ? [node.owner, node.owner] : same(KINDS[kind]!)) as [
-            string,
-            string,
-          ],
-      )
-      parts.forth[tuple] = this.groupOf(this.wantsNode(node), values)
+      const side = this.sides.ofNode(this.numbers.nodeAbout(tuple))
+      if (side) parts.forth[tuple] = this.groupOf(side.isWanted, side.values)
       return
     }
     const about = this.numbers.edgeAbout(tuple)
-    for (const { isBack, values, isWanted, peer } of this.sidesOf(about)) {
+    for (const { isBack, values, isWanted, peer } of this.sides.ofEdge(about)) {
       ;(isBack ? parts.back : parts.forth)[tuple] = this.groupOf(isWanted, values)
       if (this.items.some(({ of }) => of === 'peer'))
-        (isBack ? peersOf.back : peersOf.forth)[tuple] = peer.id === 'none' ? -1 : this.peers.numberOf(keyOf(peer))
+        (isBack ? peersOf.back : peersOf.forth)[tuple] =
+          peer.id === 'none' ? -1 : this.peers.numberOf(endpointKey(peer))
     }
   }
 
   private groupsSeen(tuple: number): SeenGroup[] {
-    const sides = this.sidesOf(this.numbers.edgeAbout(tuple)).filter(({ isWanted }) => isWanted)
+    const sides = this.sides.ofEdge(this.numbers.edgeAbout(tuple)).filter(({ isWanted }) => isWanted)
     return sides.map(({ values }) => ({
       key: JSON.stringify(values.map(([value]) => value)),
       names: values.map(([, name]) => name),
     }))
-  }
-
-  /** What an edge counts for: one group, or one for each end that is a node. */
-  private sidesOf(about: EdgeAbout) {
-    const { src, dst, port, proto, kind } = about
-    const { wants, ports, protos } = this
-    const isTraffic =
-      (this.kinds & (1 << kind)) !== 0 &&
-      (protos?.has(proto) ?? true) &&
-      (ports?.has(port) ?? true) &&
-      (wants.src?.(src.name) ?? true) &&
-      (wants.dst?.(dst.name) ?? true)
-    if (!isTraffic) return []
-    if (this.isByEndpoint) {
-      return [
-        ...(src.isNode ? [this.side(about, src, dst, false, this.wantsNode(src))] : []),
-        // Its own traffic with itself has one side.
-        ...(dst.isNode && dst.id !== src.id ? [this.side(about, dst, src, true, this.wantsNode(dst))] : []),
-      ].filter(({ peer }) => this.isOfNetwork(peer))
-    }
-    if (this.isByNetwork) {
-      return [
-        ...(this.isNetwork(dst) ? [this.side(about, src, dst, false, true)] : []),
-        ...(this.isNetwork(src) ? [this.side(about, dst, src, true, true)] : []),
-      ].filter(({ peer }) => this.isOfNetwork(peer))
-    }
-    if (wants.network !== undefined && !this.isOfNetwork(src) && !this.isOfNetwork(dst)) return []
-    if (this.isUnordered) {
-      if (src.id === 'none' || dst.id === 'none') return []
-      const [one, other] = keyOf(src) < keyOf(dst) ? [src, dst] : [dst, src]
-      return [this.side({ ...about, src: one, dst: other }, one, other, false, true)]
-    }
-    return [this.side(about, src, dst, false, true)]
-  }
-
-  private side(about: EdgeAbout, own: Endpoint, peer: Endpoint, isBack: boolean, isWanted: boolean) {
-    const values = this.rule.by.map((dim) => valueIn(dim, about, own, peer))
-    return { isBack, values, isWanted, peer }
-  }
-
-  private isNetwork({ isNode, name }: Endpoint): boolean {
-    return !isNode && this.networks.has(name)
-  }
-
-  /** The endpoint is what the rule says about networks. */
-  private isOfNetwork(peer: Endpoint): boolean {
-    const needs = this.wants.network !== undefined || this.rule.by.includes('network')
-    return !needs || (this.isNetwork(peer) && (this.wants.network?.(peer.name) ?? true))
-  }
-
-  private wantsNode({ id, name, owner }: Endpoint): boolean {
-    return (this.wants.node?.(name, id) ?? true) && (this.wants.owner?.(owner) ?? true)
   }
 
   private forgetIfChanged(): void {
@@ -316,33 +217,3 @@ export class View {
 
 /** A group with its texts and its place in a map, roughly. */
 const GROUP_BYTES = 160
-
-/** What an endpoint is told apart by: nodes by id, whatever they are called. */
-function keyOf({ id, name, isNode }: Endpoint): string {
-  return isNode ? id : name
-}
-
-function same(text: string): readonly [string, string] {
-  return [text, text]
-}
-
-function valueIn(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): readonly [value: string, name: string] {
-  switch (dim) {
-    case 'node':
-      return [own.id, own.name]
-    case 'owner':
-      return same(own.owner)
-    case 'network':
-      return same(peer.name)
-    case 'src':
-      return [keyOf(about.src), about.src.name]
-    case 'dst':
-      return [keyOf(about.dst), about.dst.name]
-    case 'port':
-      return same(about.port < 0 ? 'none' : String(about.port))
-    case 'proto':
-      return same(about.proto)
-    case 'kind':
-      return same(KINDS[about.kind]!)
-  }
-}
