@@ -71,7 +71,9 @@ receivers: [{ name: hook, webhook_configs: [{ url: '${receiver.url}/am', send_re
       node,
       node_name: NAMES[node],
     })
-    assert.equal(one.annotations['summary'], `${NAMES[node]} sent 5 MB in 2 min (limit 1 MB)`)
+    const edges = `${NAMES[node]} to 100.64.0.2 tcp 443 5 MB`
+    assert.equal(one.annotations['summary'], `${NAMES[node]} sent 5 MB in 2 min (limit 1 MB). Largest: ${edges}`)
+    assert.equal(one.annotations['edges'], edges)
     assert.equal(BigInt(Date.parse(one.startsAt)) * 1_000_000n, fromNs + 2n * MIN)
     assert.ok(Date.parse(one.endsAt) > Date.now() + 180_000, 'it lives on for minutes without us')
     assert.equal(one.generatorURL, 'https://tailflux.example/#alerts')
@@ -154,8 +156,16 @@ test('a webhook gets version 4, each change once, one request per rule', async (
       ])
       .toSorted(),
     [
-      ['</b><script>alert(1)</script> sent 1.5 MB in 2 min (limit 1 MB)', 'firing', '0001-01-01T00:00:00Z'],
-      ['alpha sent 5 MB in 2 min (limit 1 MB)', 'firing', '0001-01-01T00:00:00Z'],
+      [
+        `${NAMES.nC} sent 1.5 MB in 2 min (limit 1 MB). Largest: ${NAMES.nC} to 100.64.0.2 tcp 443 1.5 MB`,
+        'firing',
+        '0001-01-01T00:00:00Z',
+      ],
+      [
+        'alpha sent 5 MB in 2 min (limit 1 MB). Largest: alpha to 100.64.0.2 tcp 443 5 MB',
+        'firing',
+        '0001-01-01T00:00:00Z',
+      ],
     ],
   )
   assert.equal(new Set(alerts.map((one: { fingerprint: string }) => one.fingerprint)).size, 2)
@@ -189,7 +199,8 @@ test('ntfy gets a message per change, and one for many', async (t) => {
   assert.equal(one?.path, '/')
   assert.equal(one?.body.topic, 'my-topic')
   assert.equal(one?.body.title, 'Too loud (firing)')
-  assert.ok(one?.body.message.startsWith(`${NAMES.nE} sent 5 MB in 2 min (limit 1 MB) (since 20`), one?.body.message)
+  const line = `${NAMES.nE} sent 5 MB in 2 min (limit 1 MB). Largest: ${NAMES.nE} to 100.64.0.2 tcp 443 5 MB (since 20`
+  assert.ok(one?.body.message.startsWith(line), one?.body.message)
   assert.deepEqual(
     [one?.body.priority, one?.body.tags, one?.body.click],
     [5, ['warning'], 'https://tailflux.example/#alerts'],
