@@ -97,7 +97,7 @@ test('hostile names of devices, owners and rules are text for Alertmanager, webh
     const edges = `. Largest: ${stored} to 100.64.0.2 tcp 443 5 MB`
     const summary = `${stored} sent 5 MB in 2 min (limit 1 MB)${edges}`
     // A backslash before a comma does not come back from a tag, so that no edge is of this owner.
-    const byOwner = `<${owner}> {${owner}} 5 MB${owner.includes('\\') ? '' : edges}`
+    const byOwner = `<${owner}> {${owner}} 5 MB${/\\[,= ]/.test(owner) ? '' : edges}`
     const labels = {
       alertname: rule,
       severity: 'warning',
