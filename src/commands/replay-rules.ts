@@ -57,7 +57,8 @@ export async function replayRules(settings: Settings, name: string | undefined, 
   for (const [rule, { fired, lines }] of replayed) {
     const times = fired === 0 ? 'would not have fired' : `would have fired ${fired === 1 ? 'once' : `${fired} times`}`
     process.stdout.write(`\n${rule.name}: ${times}${rule.isPaused ? ' (it is paused)' : ''}\n`)
-    process.stdout.write(lines.slice(0, LINES_MAX).join(''))
+    // They begin with the time; the order of what happened at once is that of the text.
+    process.stdout.write(lines.toSorted().slice(0, LINES_MAX).join(''))
     if (lines.length > LINES_MAX) process.stdout.write(`  and ${lines.length - LINES_MAX} more\n`)
   }
 }
