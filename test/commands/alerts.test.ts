@@ -214,7 +214,8 @@ test('alerts test --days shows when rules would have fired, the same from the em
   )
   const { env } = await createStored(t, [...rowLines(tailnet, tailnet.truth(fromNs, toNs)), ...records])
   const config = await settingsFile(t, { alerts: { rules: RULES } })
-  const run = (args: string[], where: Record<string, string>) => runCli(t, ['alerts', 'test', '-c', config, ...args], where)
+  const run = (args: string[], where: Record<string, string>) =>
+    runCli(t, ['alerts', 'test', '-c', config, ...args], where)
   const [embedded, influx] = await Promise.all([run(['--days', '1'], env.embedded), run(['--days', '1'], env.influx)])
   assert.equal(embedded.code, 0, embedded.stderr)
   assert.equal(influx.code, 0, influx.stderr)
@@ -224,7 +225,10 @@ test('alerts test --days shows when rules would have fired, the same from the em
   const changes = (lines: readonly string[]) => lines.filter((line) => !/have no complete rows/.test(line)).join('\n')
   assert.equal(changes(rest), changes(influx.stdout.split('\n').slice(1)))
   const text = rest.join('\n')
-  assert.match(text, /\nnode-egress: would have fired \d+ times\n {2}\d{4}-\S+ \S+ UTC {2}firing {4}\S+ sent [\d.]+ MB in 5 min \(limit 2 MB\)\n/)
+  assert.match(
+    text,
+    /\nnode-egress: would have fired \d+ times\n {2}\d{4}-\S+ \S+ UTC {2}firing {4}\S+ sent [\d.]+ MB in 5 min \(limit 2 MB\)\n/,
+  )
   assert.match(text, /UTC {2}resolved {2}\S+ is back below the limit \(was [\d.]+ MB in 5 min, limit 2 MB\)\n/)
   assert.match(text, /\nnode-ingress: would not have fired \(it is paused\)\n/)
   assert.match(text, /\npair: would have fired /)
@@ -241,12 +245,21 @@ test('alerts test --rule: what is wrong is told with the fix', async (t) => {
   const none = await settingsFile(t, {})
   const at = { TAILFLUX_DATA_DIR: dir }
   const cases: [args: string[], message: RegExp][] = [
-    [['-c', config, '--rule', 'node-egres'], /There is no rule node-egres in alerts\.rules; did you mean node-egress\?/],
-    [['-c', config, '--rule', 'quite-another'], /no rule quite-another in alerts\.rules; there are node-egress, node-ingress, pair\./],
+    [
+      ['-c', config, '--rule', 'node-egres'],
+      /There is no rule node-egres in alerts\.rules; did you mean node-egress\?/,
+    ],
+    [
+      ['-c', config, '--rule', 'quite-another'],
+      /no rule quite-another in alerts\.rules; there are node-egress, node-ingress, pair\./,
+    ],
     [['-c', none, '--days', '2'], /There are no rules: set alerts\.rules\./],
     [['-c', config, '--days', '0'], /whole number of days from 1 to 365/],
     [['-c', config, '--send', '--days', '1'], /'--send' cannot be used with '--rule' or '--days'/],
-    [['-c', config, '--days', '1'], /There is no embedded store at .*store\.db; check TAILFLUX_DATA_DIR, or set INFLUX_URL/],
+    [
+      ['-c', config, '--days', '1'],
+      /There is no embedded store at .*store\.db; check TAILFLUX_DATA_DIR, or set INFLUX_URL/,
+    ],
   ]
   await Promise.all(
     cases.map(async ([args, message]) => {
