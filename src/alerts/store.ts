@@ -21,14 +21,14 @@ CREATE TABLE IF NOT EXISTS alerts_event (id INTEGER PRIMARY KEY, line BLOB NOT N
 `
 
 /** Whose alerts they are. */
-export interface Owner {
+interface Owner {
   /** The value of the tag `tailnet`: a label of every alert. */
   readonly tailnet: string
   /** The same when the tailnet is renamed. */
   readonly ledger: string
 }
 
-export interface Loaded {
+interface Loaded {
   /** Alerts whose rule, or whose tailnet's name, is another one now. */
   readonly orphans: Orphan[]
   readonly events: Uint8Array[]

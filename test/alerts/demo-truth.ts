@@ -8,6 +8,7 @@ import { MIN } from './world.ts'
 export interface DemoTruth {
   readonly tailnet: Tailnet
   readonly points: readonly DemoPoint[]
+  readonly edges: readonly DemoPoint[]
 }
 
 /** A flow with the names of its ends and its service port; or what a message has of one kind, with what went through relays. */

@@ -40,15 +40,17 @@ export function eveningCases(truth: DemoTruth, evening: Evening): ToldCases {
     truth.tailnet.nodes.map(({ nodeId, tags, user }) => [nodeId, tags ? tags.toSorted().join() : (user ?? '')]),
   )
   const nodes = nodeBytesOf(truth)
-  const pairs = minutesOf(virtual, pairOf, field('tx_bytes'))
+  // Who talked to whom, each byte once.
+  const { edges } = truth
+  const pairs = minutesOf(edges, pairOf, both)
   const owned = minutesOf(of('message', 'virtual'), ({ tags }) => owners.get(tags['node'] ?? ''), field('tx_bytes'))
   const exits = minutesOf(of('flow', 'exit').filter(isRouter), tag('node'), both)
   const routers = minutesOf(of('flow', 'subnet').filter(isRouter), tag('node'), both)
   const kinds = minutesOf(totals, tag('kind'), field('tx_bytes'))
   const ports = minutesOf(
-    virtual.filter(({ tags }) => tags['port'] !== 'none'),
+    edges.filter(({ tags }) => tags['port'] !== 'none'),
     tag('port'),
-    field('tx_bytes'),
+    both,
   )
   const rejected = minutesOf(
     virtual.filter(({ tags }) => tags['proto'] === 'tsmp'),
@@ -79,11 +81,11 @@ export function eveningCases(truth: DemoTruth, evening: Evening): ToldCases {
       'newFor',
       newCase(
         evening,
-        minutesOf(virtual, pairOf, () => 1),
+        minutesOf(edges, pairOf, () => 1),
       ),
     ],
     ['distinctPeersAbove', distinctCase(evening, virtual, tag('node'), tag('dst_name'), node, 'distinctPeersAbove')],
-    ['distinctPortsAbove', distinctCase(evening, virtual, pairOf, tag('port'), between, 'distinctPortsAbove')],
+    ['distinctPortsAbove', distinctCase(evening, edges, pairOf, tag('port'), between, 'distinctPortsAbove')],
     ['rejectedAbove', sum(rejected, node, count('rejectedAbove'))],
     ['quotaAbove, day, by node', quotaCase(evening, 'day', 'node', nodes)],
     ['quotaAbove, day, by exit node', quotaCase(evening, 'day', 'exitNode', exits)],

@@ -5,8 +5,9 @@ import { type TestContext, test } from 'node:test'
 import { inTime } from '../helpers/eventually.ts'
 import { missing } from '../services/servers.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
-import { demoPoints } from './demo-truth.ts'
+import { demoPoints, edgePoints } from './demo-truth.ts'
 import type { WireAlert } from './moved-alertmanager.ts'
+import { rowLines } from './rows.ts'
 import { eveningCases, nodeBytesOf, type ToldCases } from './told-cases.ts'
 import { ratioCase } from './told-forms.ts'
 import { type Heard, heardBy, type Listeners, startListeners, type Where } from './told-listeners.ts'
@@ -33,8 +34,10 @@ test('each form is told when it fires and when it is over, and not when it just 
   await t.test('one evening', async (t) => {
     const evening = { origin: MIDNIGHT - 3 * HOUR, live: MIDNIGHT - 90, last: MIDNIGHT + 61, midnight: MIDNIGHT }
     const tailnet = createTailnet(TAILNET)
-    const points = truthOf(tailnet, [{ fromNs: beginOf(evening), toNs: endOf(evening) }])
-    const cases = eveningCases({ tailnet, points }, evening)
+    const range = { fromNs: beginOf(evening), toNs: endOf(evening) }
+    const points = truthOf(tailnet, [range])
+    const edges = edgePoints(rowLines(tailnet, tailnet.truth(range.fromNs, range.toNs, { nowNs: range.toNs })))
+    const cases = eveningCases({ tailnet, points, edges }, evening)
     rows.push(...(await tell(t, listeners, { tailnet, evening, cases, stepMinutes: 1 })))
   })
 
@@ -52,6 +55,7 @@ test('each form is told when it fires and when it is over, and not when it just 
     const tailnet = loggedOnlyIn(days, createTailnet({ ...TAILNET, nodes: 15 }))
     const minutes = nodeBytesOf({
       tailnet,
+      edges: [],
       points: truthOf(
         tailnet,
         days.map(({ fromNs, toNs }) => ({ fromNs: fromNs > beginOf(evening) ? fromNs : beginOf(evening), toNs })),

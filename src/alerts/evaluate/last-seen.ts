@@ -9,7 +9,7 @@ export interface SeenGroup {
   readonly names: readonly string[]
 }
 
-export interface Seen extends SeenGroup {
+interface Seen extends SeenGroup {
   readonly piece: number
 }
 

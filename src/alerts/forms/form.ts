@@ -9,7 +9,7 @@ import type { Dim, Scope, Source } from '../rules/scope.ts'
 export type Sum = Measure | 'derp_bytes' | 'seen'
 
 /** What a form needs of the rows. */
-export interface Needs {
+interface Needs {
   /** Sums over the window: the first number, and perhaps the second. */
   readonly sums?: readonly [Sum, Sum?]
   /** The second number is the first one's over the window that ended so long before. */
@@ -25,7 +25,7 @@ export interface Needs {
 }
 
 /** The sentences of an alert: while it fires, and when it is over. */
-export interface Summaries {
+interface Summaries {
   readonly firing: string
   readonly resolved: string
 }
@@ -107,7 +107,7 @@ export interface Times {
 }
 
 /** Keys that all rules may have, as far as forms look at them. */
-export interface CommonKeys {
+interface CommonKeys {
   readonly by?: readonly string[] | undefined
   readonly kind?: readonly Kind[] | undefined
   readonly measure?: Measure | undefined

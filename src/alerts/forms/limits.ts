@@ -8,7 +8,7 @@ import type { Scope } from '../rules/scope.ts'
 import type { Chain, Fault, Query } from './form.ts'
 import { lengthText } from './words.ts'
 
-export const AMOUNT_ERROR = 'must be an amount such as 10GB, 200Mbps, 25MB/s, or a number of packets'
+const AMOUNT_ERROR = 'must be an amount such as 10GB, 200Mbps, 25MB/s, or a number of packets'
 
 export const amountKey = z
   .union([z.string(), z.number().int().min(0)], { error: AMOUNT_ERROR })
@@ -63,7 +63,7 @@ export function checkWithin(within: number | undefined, windowNs: bigint, fault:
 }
 
 /** A firing alert stays until the value is below `recover`; without one of its own, until it is no longer above the threshold. */
-export function isAbove(value: number, threshold: number, recover: number, isFiring: boolean): boolean {
+function isAbove(value: number, threshold: number, recover: number, isFiring: boolean): boolean {
   if (value > threshold) return true
   return isFiring && recover < threshold && value >= recover
 }
