@@ -157,3 +157,4 @@ export class RowNumbers {
 /** An endpoint with its texts and its place in a map, roughly. */
 const ENDPOINT_BYTES = 300
 export type EdgeAbout = ReturnType<RowNumbers['edgeAbout']>
+export type NodeAbout = ReturnType<RowNumbers['nodeAbout']>
