@@ -60,7 +60,7 @@ export interface AlertsDeps {
   /** To read only: receipts are the pipeline's. */
   readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs' | 'unsettled'>
   /** What was made of minutes before this process. */
-  readonly rows: Pick<RowStore, 'rows' | 'summed' | 'canQuery'>
+  readonly rows: Pick<RowStore, 'rows' | 'summed' | 'reads'>
   /** The directory has a node of this id. */
   readonly isNode: (id: string) => boolean
   readonly sink: Pick<Sink, 'write'>
@@ -205,11 +205,11 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
 
   /** Rings as far as the database has them. */
   async function fillNow(toNs: bigint): Promise<void> {
-    const canQuery = await deps.rows.canQuery(stopping.signal)
+    const isRead = (await deps.rows.reads(stopping.signal)) !== 'nothing'
     // A node's clock may be an hour ahead.
     const newestNs = max(clock.now(), ledger.settled().at(-1)?.toNs ?? toNs) + HOUR
-    if (canQuery) oldestNs = (await fill.run(toNs, newestNs)).oldestNs
-    completeness.begin(canQuery ? 0n : toNs, toNs)
+    if (isRead) oldestNs = (await fill.run(toNs, newestNs)).oldestNs
+    completeness.begin(isRead ? 0n : toNs, toNs)
     completeness.advance(finalNs ?? toNs)
     for (const [startNs, hasGap] of told) completeness.told(startNs, hasGap)
     told.clear()

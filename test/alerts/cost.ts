@@ -120,7 +120,7 @@ const alerts = createAlerts(
   { tailnet: 'default', tailnetId: 'default', networks: [], normalLagMs: 90_000 },
   {
     ...{ stateFile, ledger, clock, metrics, log: silentLog, secrets: createSecretRegistry(), random: Math.random },
-    rows: { canQuery: async () => false, rows: async () => undefined, summed: async () => new Map() },
+    rows: { reads: async () => 'nothing', rows: async () => undefined, summed: async () => new Map() },
     isNode: () => true,
     health: { set: nothing },
     sink: { write: async (batch) => ({ written: batch.lineCount, rejected: 0, expired: 0, sentMs: 0 }) },

@@ -28,7 +28,7 @@ export interface Minutes {
   begin(): { put(points: Points): void; done(): void }
   /** Makes what is final, and tells it. */
   step(reader: MinuteReader): void
-  readonly database: Pick<RowStore, 'rows' | 'summed' | 'canQuery'>
+  readonly database: Pick<RowStore, 'rows' | 'summed' | 'reads'>
   readonly made: ReadonlyMap<bigint, Made>
 }
 
@@ -52,7 +52,7 @@ export function createMinutes(
   }
 
   const database: Minutes['database'] = {
-    canQuery: async () => true,
+    reads: async () => 'all',
     async rows(measurement, fromNs, toNs, each) {
       onRequest()
       const [, name = '', suffix = ''] = /^tailnet_(edge|node)(.*)$/.exec(measurement) ?? []
