@@ -6,7 +6,7 @@ import { type Html, html } from './html.ts'
 const ALERTS_SHOWN = 8
 const RULES_SHOWN = 50
 
-type Rule = NonNullable<StatusAnswer['alerting']>['rules'][number] & { readonly value?: string | null }
+type Rule = NonNullable<StatusAnswer['alerting']>['rules'][number]
 type Alert = NonNullable<StatusAnswer['alerts']>[number]
 
 export function alerts({ alerts: all, alerting, now }: StatusAnswer): Html {
