@@ -7,7 +7,7 @@ import { createMatcher, type Patterns } from '../patterns.ts'
 import { type Dim, isByEndpoint, type Scope } from '../rules/scope.ts'
 import type { EdgeAbout, NodeAbout } from './row-numbers.ts'
 
-export interface Side {
+interface Side {
   /** It is that of `dst`: what the row has as sent was received. */
   readonly isBack: boolean
   /** For each of the rule's `by`: what tells groups apart, and what people call it. */
