@@ -3,6 +3,7 @@
  *   young minutes from memory -> hours and days -> one minute again from the database */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { max } from '../base/bigint.ts'
 import { type Clock, MINUTE, MS } from '../base/clock.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { Points } from '../flatten/points.ts'
@@ -360,7 +361,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const originNs = ledger.originNs()
     if (originNs === undefined) return
     const readToNs = finalTo(originNs, parts.settled(), parts.gaps())
-    const fromNs = toldToNs ?? readToNs - UNMADE_NS
+    // A minute that begins before the origin waits for a backfill that may never come.
+    const fromNs = max(toldToNs ?? readToNs - UNMADE_NS, originNs)
     const isMade = (one: Unsettled) => minutes.hasRecord(one.startNs) || isTold(one)
     const waits = unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
     const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
