@@ -34,7 +34,7 @@ export interface ReplayDeps {
 export interface ReplayResult {
   /** Begin of the first minute that has rows; undefined without any. */
   readonly oldestNs: bigint | undefined
-  /** Minutes of the range that were not read, or not completely. */
+  /** Minutes from there on that were not read, or not completely. */
   readonly missingMinutes: number
 }
 
@@ -81,8 +81,9 @@ export async function replay(rules: readonly Rule[], options: ReplayOptions, dep
     atNs = endNs
     deps.onProgress(Number(atNs - fromNs) / Number(toNs - fromNs))
   }
-  const missing = subtract([{ fromNs, toNs }], subtract([{ fromNs, toNs }], records.missing))
   const oldestNs = records.oldestNs === undefined ? undefined : max(records.oldestNs, fromNs)
+  const range = [{ fromNs: oldestNs ?? fromNs, toNs }]
+  const missing = subtract(range, subtract(range, records.missing))
   return { oldestNs, missingMinutes: Number(lengthOf(missing) / MINUTE) }
 }
 
