@@ -364,7 +364,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     // A minute that begins before the origin waits for a backfill that may never come.
     const fromNs = max(toldToNs ?? readToNs - UNMADE_NS, originNs)
     const isMade = (one: Unsettled) => minutes.hasRecord(one.startNs) || isTold(one)
-    const waits = unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
+    // Of a minute that began before the origin some may never be read: it waits for long, and nobody waits for it.
+    const waits = unsettled
+      .all('minute')
+      .find((one) => one.startNs >= fromNs && one.startNs >= originNs && !isMade(one))
     const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
     if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
     for (const reader of deps.readers) reader.finalTo(toldToNs)

@@ -208,7 +208,11 @@ test('labels of the plot are whole, however large the font is', { skip }, async 
 
 test('alerts, a backfill and a pause are shown', { skip }, async (t) => {
   const { url, service } = await startWholeService(t, {
-    env: { TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m, severity: critical }]' },
+    env: {
+      TAILFLUX_ALERTS_RULES: '[{ name: busy, by: node, above: 1kbps, window: 1m, severity: critical }]',
+      // Alerts wait until the minutes before are made.
+      TAILFLUX_POLL_LOOKBACK: '3m',
+    },
   })
   const { page, headline, until, violations, faults } = await look(browser, url)
   await headline(/^OK/)
