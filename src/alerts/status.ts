@@ -35,7 +35,7 @@ export interface RuleStatus {
   readonly overflowed: number
   /** The end of the last interval that was evaluated. */
   readonly evaluated: string | null
-  /** The number that told most at that time, of all groups: the largest, or the least where too little is what fires. Null: there is none. */
+  /** The most critical number of all groups at that time: the largest, or the smallest where too little fires. Null: there is none. */
   readonly value: string | null
   /** A quota that counts from later on than its day or month began. */
   readonly countsSince: string | null

@@ -53,11 +53,11 @@ function testCommand(): Command {
     )
     .option('--send', 'send a test alert (the default)')
     .option('--rule <name>', 'replay this rule over the stored past')
-    .option('--days <days>', `replay all rules, or the one of --rule, over so many days (default: ${DAYS})`, days)
+    .option('--days <days>', `replay all rules, or the one of --rule, over this number of days (default: ${DAYS})`, days)
     .addHelpText(
       'after',
       `
-A replay reads rows of minutes from InfluxDB or the embedded store and notifies nobody. It can run while the service runs.`,
+A replay reads rows of minutes from InfluxDB or the embedded store and sends no notifications. It can run while the service runs.`,
     )
     .action(async ({ send, rule, days: count }: TestOptions, command: Command) => {
       const isReplay = rule !== undefined || count !== undefined
