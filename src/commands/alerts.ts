@@ -53,7 +53,11 @@ function testCommand(): Command {
     )
     .option('--send', 'send a test alert (the default)')
     .option('--rule <name>', 'replay this rule over the stored past')
-    .option('--days <days>', `replay all rules, or the one of --rule, over this number of days (default: ${DAYS})`, days)
+    .option(
+      '--days <days>',
+      `replay all rules, or the one of --rule, over this number of days (default: ${DAYS})`,
+      days,
+    )
     .addHelpText(
       'after',
       `
