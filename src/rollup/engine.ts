@@ -361,13 +361,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const originNs = ledger.originNs()
     if (originNs === undefined) return
     const readToNs = finalTo(originNs, parts.settled(), parts.gaps())
-    // A minute that begins before the origin waits for a backfill that may never come.
+    // A minute that began before the origin waits for a backfill that may never come, and nobody waits for it.
     const fromNs = max(toldToNs ?? readToNs - UNMADE_NS, originNs)
     const isMade = (one: Unsettled) => minutes.hasRecord(one.startNs) || isTold(one)
-    // Of a minute that began before the origin some may never be read: it waits for long, and nobody waits for it.
-    const waits = unsettled
-      .all('minute')
-      .find((one) => one.startNs >= fromNs && one.startNs >= originNs && !isMade(one))
+    const waits = unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
     const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
     if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
     for (const reader of deps.readers) reader.finalTo(toldToNs)
