@@ -24,10 +24,8 @@ import type { AlertsConfig } from './config.ts'
 import { createCompleteness } from './evaluate/completeness.ts'
 import { createFill } from './evaluate/fill.ts'
 import { keyOfValues } from './evaluate/groups.ts'
-import { PeerNumbers } from './evaluate/peer-numbers.ts'
 import { prune } from './evaluate/prune.ts'
 import { createReadings } from './evaluate/readings.ts'
-import { RowNumbers } from './evaluate/row-numbers.ts'
 import { createEventWriter } from './event-writer.ts'
 import { eventLine } from './events.ts'
 import { createJudge, type RuleState, type Transition } from './judge.ts'
@@ -111,10 +109,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const { tailnet, tailnetId } = options
   const latenessNs = BigInt(config.lateness) * MS
   const rules = config.rules.map(({ rule }) => rule).filter((rule) => !rule.isPaused)
-  const numbers = new RowNumbers()
-  const peers = new PeerNumbers()
   const limits = { seriesMax: config.seriesMax, latenessNs, networks: new Set(options.networks) }
-  const { views, readings } = createReadings(rules, limits, numbers, peers)
+  const { views, readings, numbers, peers } = createReadings(rules, limits)
   const completeness = createCompleteness(ledger)
   const judge = createJudge({ readings, completeness, monotonicMs: () => clock.monotonicMs() })
   const store = createAlertsStore(stateFile)
@@ -177,9 +173,10 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       return
     }
     const minute = Number(startNs / MINUTE)
-    numbers.begin()
-    one.eachNode((row) => numbers.node(row))
-    one.eachEdge((row) => numbers.edge(row))
+    numbers.nodes.begin()
+    numbers.edges.begin()
+    one.eachNode((row) => numbers.nodes.node(row))
+    one.eachEdge((row) => numbers.edges.edge(row))
     if (!isFilled) told.set(startNs, one.hasGap)
     const isPast = isFilled && startNs + MINUTE <= judge.judgedNs
     for (const view of views) {
@@ -189,7 +186,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
         if (isPast && ids.length > 0) judge.changed(ring, startNs, ids)
       }
     }
-    if (completeness.told(startNs, one.hasGap)) judge.filled(startNs)
+    if (completeness.told(startNs, one.hasGap)) judge.again(startNs)
   }
 
   function finalTo(ns: bigint): void {
@@ -198,7 +195,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     if (isFilled) {
       completeness.advance(finalNs)
       const filledNs = completeness.recheck()
-      if (filledNs !== undefined) judge.filled(filledNs)
+      if (filledNs !== undefined) judge.again(filledNs)
     }
     if (isNews) wake()
   }
@@ -320,7 +317,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   function memoryBytes(): number {
-    return views.reduce((sum, { bytes }) => sum + bytes, numbers.bytes + peers.bytes)
+    return views.reduce((sum, { bytes }) => sum + bytes, numbers.edges.bytes + numbers.nodes.bytes + peers.bytes)
   }
 
   async function work(): Promise<void> {
@@ -409,7 +406,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     async stop() {
       if (!isStarted || stopping.signal.aborted) return
       await end()
-      if (save() && judge.rules.every(({ dirty }) => dirty.size === 0)) store.ended()
+      if (save() && judge.isIdle) store.ended()
     },
     giveUp: end,
   }

@@ -1,36 +1,25 @@
 /** The past in a hurry: what fires there now may be over in a moment. Told is what is so at the end; but nobody waits for ever. */
 import { type Clock, MINUTE, MS } from '../base/clock.ts'
 
-export interface CatchUp {
-  readonly isCatchingUp: boolean
-  /** Rules were judged up to here. */
-  follow(watermarkNs: bigint): void
-  /** How far an earlier process judged. */
-  begin(watermarkNs: bigint): void
-  /** The watermark followed last. */
-  readonly watermarkNs: bigint
-}
-
 /** Catching up holds news back for at most so long. */
 const CATCH_UP_MS_MAX = 900_000
 
 /** `normalLagMs`: how far behind the present the watermark is when all is well. */
-export function createCatchUp(clock: Clock, normalLagMs: number): CatchUp {
+export function createCatchUp(clock: Clock, normalLagMs: number) {
   let isCatchingUp = true
   let catchUpMs = 0
   let lastRunMs = clock.monotonicMs()
   let lastNs = 0n
   return {
-    begin(watermarkNs) {
+    /** How far an earlier process judged. */
+    begin(watermarkNs: bigint): void {
       lastNs = watermarkNs
-    },
-    get watermarkNs() {
-      return lastNs
     },
     get isCatchingUp() {
       return isCatchingUp
     },
-    follow(watermarkNs) {
+    /** Rules were judged up to here. */
+    follow(watermarkNs: bigint): void {
       const nowMs = clock.monotonicMs()
       const lagNs = clock.now() - watermarkNs
       const isBehind = lagNs > BigInt(2 * normalLagMs) * MS + 10n * MINUTE

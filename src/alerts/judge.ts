@@ -20,6 +20,8 @@ export interface RuleState {
   readonly alerts: Map<number, Alert>
   /** Groups to evaluate again, and from which step on. */
   readonly dirty: Map<number, bigint>
+  /** From here on all groups are evaluated again. */
+  againNs: bigint | undefined
   /** The number that tells most at the last step; NaN: none. */
   worst: number
   /** Where the evaluation began; what was seen is remembered from here on. */
@@ -38,24 +40,6 @@ export interface Transition {
   readonly value: number
 }
 
-export interface Judge {
-  readonly rules: readonly RuleState[]
-  /** The newest step that any rule was evaluated at. */
-  readonly judgedNs: bigint
-  /** Steps of rules judged in the last run. */
-  readonly steps: number
-  /** Where rules without a past begin. */
-  begin(atNs: bigint): void
-  /** A minute (its begin) whose steps were evaluated has other numbers now, in these groups. */
-  changed(ring: Ring, startNs: bigint, ids: readonly number[]): void
-  /** Minutes from here on are complete, after steps were evaluated without them. */
-  filled(fromNs: bigint): void
-  /** Everything from here on is evaluated again. */
-  again(fromNs: bigint): void
-  /** Evaluates all that can be; gives way to others between pieces of work. Returns what changed. */
-  run(finalNs: bigint, horizonNs: bigint): Promise<readonly Transition[]>
-}
-
 /** Work for so long, then let the line have its turn. */
 const TURN_MS = 15
 /** A memory for `newFor` may have holes of so much before "never seen" means nothing. */
@@ -65,57 +49,26 @@ export function createJudge(deps: {
   readonly readings: readonly Reading[]
   readonly completeness: Pick<Completeness, 'isComplete' | 'unreadNs'>
   readonly monotonicMs: () => number
-}): Judge {
+}) {
   const { completeness } = deps
   const rules = deps.readings.map(
     (reading): RuleState => ({
       reading,
       rule: reading.rule,
-      ...{ judgedNs: 0n, alerts: new Map(), dirty: new Map(), worst: Number.NaN, sinceNs: 0n },
+      ...{ judgedNs: 0n, alerts: new Map(), dirty: new Map(), againNs: undefined, worst: Number.NaN, sinceNs: 0n },
     }),
   )
   const readers = new Map<Ring, RuleState[]>()
   for (const state of rules)
     for (const ring of state.reading.rings) readers.getOrInsertComputed(ring, () => []).push(state)
+  /** By range: rules with equal windows ask the same, and so do groups. */
   const completeAt = new Map<string, boolean>()
-  /** The same by rule and step: asked once per group otherwise. */
-  const completeSteps = new Map<RuleState, Map<bigint, boolean>>()
   let transitions: Transition[] = []
   let isRunning = false
   let steps = 0
 
-  function isComplete(state: RuleState, atNs: bigint): boolean {
-    let steps = completeSteps.get(state)
-    if (steps === undefined) {
-      steps = new Map()
-      completeSteps.set(state, steps)
-    }
-    let known = steps.get(atNs)
-    if (known === undefined) {
-      known = looksComplete(state, atNs)
-      steps.set(atNs, known)
-    }
-    return known
-  }
-
-  function forgetCompleteness(): void {
-    completeAt.clear()
-    completeSteps.clear()
-  }
-
-  function looksComplete({ reading }: RuleState, atNs: bigint): boolean {
-    return reading.timesAt(atNs).every(isRead)
-  }
-
-  /** Rules with equal windows ask the same. */
   function isRead({ fromNs, toNs }: TimeRange): boolean {
-    const key = `${fromNs} ${toNs}`
-    let known = completeAt.get(key)
-    if (known === undefined) {
-      known = completeness.isComplete(fromNs, toNs)
-      completeAt.set(key, known)
-    }
-    return known
+    return completeAt.getOrInsertComputed(`${fromNs} ${toNs}`, () => completeness.isComplete(fromNs, toNs))
   }
 
   /** The rule is not about this group any more. Who cannot say when it was seen last cannot say that either. */
@@ -139,25 +92,19 @@ export function createJudge(deps: {
     return atNs >= alert.seenNs && atNs < alert.seenNs + state.rule.windowNs ? 1 : 0
   }
 
-  /** One step of one group. `value` undefined: the rule is not about it any more. */
+  /** One step of one group. */
   function judgeOne(state: RuleState, id: number, atNs: bigint, value: number | undefined, before: Mark): Mark {
-    const { rule } = state
-    const isFiring = before.state === 'firing'
-    const isNews = state.reading.lastSeen !== undefined
-    const complete = isNews || isComplete(state, atNs)
-    const verdict =
-      value === undefined
-        ? complete && isGone(state, id, atNs)
-          ? 'clear'
-          : 'hold'
-        : rule.form.verdict(value, complete, isFiring)
-    if (verdict !== 'breach' && !state.alerts.has(id)) return before
+    const { rule, reading } = state
+    const isNews = reading.lastSeen !== undefined
+    const complete = isNews || reading.timesAt(atNs).every(isRead)
+    const clear = complete && isGone(state, id, atNs) ? 'clear' : 'hold'
+    const verdict = value === undefined ? clear : rule.form.verdict(value, complete, before.state === 'firing')
     const mark = next(before, atNs, verdict, rule.forNs, value ?? 0)
-    if (mark === before && !state.alerts.has(id)) return before
+    if (!state.alerts.has(id) && (verdict !== 'breach' || mark === before)) return before
     const alert = alertOf(state, id)
     alert.value = value ?? 0
     if (mark !== before && before.state === 'inactive' && !isNews)
-      alert.group = groupOf(rule, alert.values, state.reading.view.groups.get(id)?.names)
+      alert.group = groupOf(rule, alert.values, reading.view.groups.get(id)?.names)
     return mark
   }
 
@@ -165,51 +112,29 @@ export function createJudge(deps: {
     transitions.push({ alert, group: alert.group, is, change, mark, value })
   }
 
-  function putMarks(alert: Alert, marks: Marks): void {
-    alert.marks = marks
-    const { firedNs, firedValue } = marks.at(-1) ?? NEVER
-    if (firedNs !== 0n) alert.firedValue = firedValue
-  }
-
   function judgeStep(state: RuleState, atNs: bigint): void {
-    const judged = new Set<number>()
-    const judge = (id: number, value: number | undefined) => {
-      judged.add(id)
-      const marks = state.alerts.get(id)?.marks ?? ([NEVER] as const)
-      const before = marks.at(-1) ?? NEVER
-      const mark = judgeOne(state, id, atNs, value, before)
-      const alert = state.alerts.get(id)
-      if (alert === undefined || mark === before) return
-      putMarks(alert, withMark(alert.marks, mark))
-      const is = turnOf(mark, before)
-      if (is) tell(alert, is, 'new', mark, alert.value)
-    }
     const { form } = state.rule
     const sign = form.worst === 'least' ? -1 : 1
-    let worst = Number.NaN
+    const ids = new Set<number>()
+    state.worst = Number.NaN
     state.reading.each(atNs, (id, value) => {
-      if (!(value * sign <= worst * sign) && !Number.isNaN(value)) worst = value
-      if (form.verdict(value, true, false) === 'breach') judge(id, value)
+      if (!(value * sign <= state.worst * sign) && !Number.isNaN(value)) state.worst = value
+      if (form.verdict(value, true, false) === 'breach') ids.add(id)
     })
-    state.worst = worst
-    for (const [id, alert] of [...state.alerts]) {
-      if (!judged.has(id)) judge(id, valueAt(state, alert, id, atNs))
-    }
     state.judgedNs = atNs
+    for (const id of state.alerts.keys()) ids.add(id)
+    for (const id of ids) judgeFrom(state, id, atNs)
   }
 
-  /** Judges a group again from `fromNs` on, as if what came late had been there in time. */
-  function rejudge(state: RuleState, id: number, fromNs: bigint): void {
-    const { stepNs } = state.rule
+  /** Judges a group from a step on to the newest one, as if what came late had been there in time. */
+  function judgeFrom(state: RuleState, id: number, fromNs: bigint): void {
     const old = state.alerts.get(id)
-    if (old === undefined && !state.reading.mayBreach(id, fromNs, state.judgedNs)) return
     const oldMarks = old?.marks ?? ([NEVER] as const)
     const group = old?.group
-    const wasFiring = oldMarks.at(-1)?.state === 'firing'
-    let marks = old ? cutAt(oldMarks, fromNs) : ([NEVER] as const)
+    let marks = cutAt(oldMarks, fromNs)
     let before = markBefore(oldMarks, fromNs)
     const fresh = new Map<string, Turn & { value: number }>()
-    for (let atNs = fromNs; atNs <= state.judgedNs; atNs += stepNs) {
+    for (let atNs = fromNs; atNs <= state.judgedNs; atNs += state.rule.stepNs) {
       const value = valueAt(state, old, id, atNs)
       const mark = judgeOne(state, id, atNs, value, before)
       const is = turnOf(mark, before)
@@ -220,8 +145,10 @@ export function createJudge(deps: {
     const alert = state.alerts.get(id)
     if (alert === undefined) return
     // Labels are its identity for whoever was told that it fires.
-    if (group !== undefined && wasFiring) alert.group = group
-    putMarks(alert, marks)
+    if (group !== undefined && oldMarks.at(-1)?.state === 'firing') alert.group = group
+    alert.marks = marks
+    const last = marks.at(-1) ?? NEVER
+    if (last.firedNs !== 0n) alert.firedValue = last.firedValue
     // In the end the same has been told in whatever order records came.
     const told = turnsFrom(oldMarks, fromNs)
     for (const [key, { is, mark }] of told) if (!fresh.has(key)) tell(alert, is, 'refuted', mark, mark.firedValue)
@@ -247,6 +174,25 @@ export function createJudge(deps: {
     if (step > state.judgedNs || !(state.alerts.has(id) || state.reading.isWanted(id))) return
     const known = state.dirty.get(id)
     if (known === undefined || step < known) state.dirty.set(id, step)
+  }
+
+  /** The first step that may be evaluated again for what changed at `ns`. */
+  function firstStepAgain(state: RuleState, ns: bigint, horizonNs: bigint): bigint {
+    return max(firstStepAfter(state, max(ns, horizonNs)), firstStepOf(state))
+  }
+
+  /** Finds what is to be evaluated again: alerts, and groups that breach by what is known now. */
+  async function lookAgain(state: RuleState, horizonNs: bigint, breathe: () => Promise<void>): Promise<void> {
+    const { againNs, reading, rule } = state
+    state.againNs = undefined
+    if (againNs === undefined) return
+    for (const id of state.alerts.keys()) dirty(state, id, againNs)
+    for (let atNs = firstStepAgain(state, againNs, horizonNs); atNs <= state.judgedNs; atNs += rule.stepNs) {
+      reading.each(atNs, (id, value) => {
+        if (rule.form.verdict(value, true, false) === 'breach') dirty(state, id, atNs - 1n)
+      })
+      await breathe()
+    }
   }
 
   /** `newFor`: what was seen in final minutes, and was not seen before. */
@@ -277,13 +223,20 @@ export function createJudge(deps: {
 
   return {
     rules,
+    /** The newest step that any rule was evaluated at. */
     get judgedNs() {
       return rules.reduce((latest, state) => max(latest, state.judgedNs), 0n)
     },
+    /** Nothing is to be evaluated again. */
+    get isIdle() {
+      return rules.every(({ dirty, againNs }) => dirty.size === 0 && againNs === undefined)
+    },
+    /** Steps of rules judged in the last run. */
     get steps() {
       return steps
     },
-    begin(atNs) {
+    /** Where rules without a past begin. */
+    begin(atNs: bigint): void {
       for (const state of rules) {
         const { stepNs } = state.rule
         if (state.judgedNs !== 0n) continue
@@ -291,43 +244,38 @@ export function createJudge(deps: {
         state.sinceNs = atNs
       }
     },
-    changed(ring, startNs, ids) {
+    /** A minute (its begin) whose steps were evaluated has other numbers now, in these groups. */
+    changed(ring: Ring, startNs: bigint, ids: readonly number[]): void {
       for (const state of readers.get(ring) ?? [])
         if (startNs + MINUTE <= state.judgedNs) for (const id of ids) if (id !== OVERFLOW) dirty(state, id, startNs)
     },
-    filled(fromNs) {
-      for (const state of rules) {
-        const ids = new Set(state.alerts.keys())
-        // Above a threshold a gap hid nothing that is not told now; these could not be evaluated at all.
-        if (!state.rule.form.isGrowing) for (const id of state.reading.view.groups.ids()) ids.add(id)
-        for (const id of ids) dirty(state, id, fromNs)
-      }
+    /** Everything from here on is evaluated again: minutes are complete that were not, or the states are not known to be right. */
+    again(fromNs: bigint): void {
+      for (const state of rules) if (state.againNs === undefined || fromNs < state.againNs) state.againNs = fromNs
     },
-    again(fromNs) {
-      for (const state of rules)
-        for (const id of new Set([...state.alerts.keys(), ...state.reading.view.groups.ids()])) dirty(state, id, fromNs)
-    },
-    async run(finalNs, horizonNs) {
+    /** Evaluates all that can be; gives way to others between pieces of work. Returns what changed. */
+    async run(finalNs: bigint, horizonNs: bigint): Promise<readonly Transition[]> {
       if (isRunning) throw new Error('an evaluation is already running')
       isRunning = true
       transitions = []
       steps = 0
       try {
-        forgetCompleteness()
+        completeAt.clear()
         let beganMs = deps.monotonicMs()
         const breathe = async () => {
           if (deps.monotonicMs() - beganMs < TURN_MS) return
           await turn()
           // Minutes may have been told meanwhile.
-          forgetCompleteness()
+          completeAt.clear()
           beganMs = deps.monotonicMs()
         }
         for (const state of rules) {
           look(state, finalNs)
+          await lookAgain(state, horizonNs, breathe)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)
-            const from = max(fromNs, firstStepAfter(state, horizonNs), firstStepOf(state))
-            if (from <= state.judgedNs) rejudge(state, id, from)
+            const from = firstStepAgain(state, fromNs - 1n, horizonNs)
+            if (from <= state.judgedNs) judgeFrom(state, id, from)
             await breathe()
           }
         }

@@ -5,10 +5,8 @@ import { merge, subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { RowStore } from '../rollup/row-store.ts'
 import { createFill } from './evaluate/fill.ts'
-import { PeerNumbers } from './evaluate/peer-numbers.ts'
 import { prune } from './evaluate/prune.ts'
 import { createReadings } from './evaluate/readings.ts'
-import { RowNumbers } from './evaluate/row-numbers.ts'
 import { createJudge, type Transition } from './judge.ts'
 import type { Rule } from './rules/rule.ts'
 
@@ -52,10 +50,8 @@ const RECORDS_STEP_NS = 24n * HOUR
 export async function replay(rules: readonly Rule[], options: ReplayOptions, deps: ReplayDeps): Promise<ReplayResult> {
   const { fromNs, toNs, seriesMax } = options
   const { rows, signal } = deps
-  const numbers = new RowNumbers()
-  const peers = new PeerNumbers()
   const limits = { seriesMax, latenessNs: LATENESS_NS, networks: new Set(options.networks) }
-  const { views, readings } = createReadings(rules, limits, numbers, peers)
+  const { views, readings, numbers, peers } = createReadings(rules, limits)
   const backNs = readings.reduce((most, { spanNs, rule }) => max(most, max(spanNs, memoryNs(rule))), 0n)
   const records = await recordsOf(rows, fromNs - backNs, toNs, signal)
   const judge = createJudge({ readings, completeness: completenessOf(records, toNs), monotonicMs: deps.monotonicMs })

@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto'
 import { type Alert, createAlert, fingerprintOf, labelsOf, type Notified } from './alert.ts'
 import { keyOfValues } from './evaluate/groups.ts'
 import type { RuleState } from './judge.ts'
-import { type Mark, NEVER, STATES, type State } from './machine.ts'
+import { type Mark, type Marks, NEVER } from './machine.ts'
 import type { Rule } from './rules/rule.ts'
-import type { GroupLabels } from './summary.ts'
 
 /** A row. */
 export interface StoredAlert {
@@ -25,131 +24,74 @@ export interface Orphan {
   readonly notified: Map<string, Notified>
 }
 
+type Texts = readonly (readonly [name: string, text: string])[]
+
+/** As JSON: `bigint` as text, no number as null. Names that are not ours are values, never keys. */
 interface Wire {
   readonly values: readonly string[]
-  readonly marks: readonly (readonly [
-    at: string,
-    state: number,
-    active: string,
-    fired: string,
-    resolved: string,
-    value?: number | null,
-  ])[]
+  readonly marks: Marks
   readonly value: number | null
-  readonly fired: number | null
-  readonly seen: string
-  readonly group: GroupLabels
-  readonly labels: Readonly<Record<string, string>>
+  readonly firedValue: number | null
+  readonly seenNs: bigint
+  readonly group: Texts
+  readonly labels: Texts
   readonly summary: string
-  readonly told: Readonly<Record<string, readonly [fired: string, resolved: string]>>
+  readonly notified: readonly (readonly [notifier: string, told: Notified])[]
+}
+
+function textOf(wire: Wire): string {
+  return JSON.stringify(wire, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+}
+
+function wireOf({ text }: StoredAlert): Wire {
+  return JSON.parse(text, (key, value) => (key.endsWith('Ns') ? BigInt(value) : value)) as Wire
 }
 
 /** `summary`: how the alert would be told now. */
 export function storedAlert(alert: Alert, tailnet: string, summary: string): StoredAlert {
-  const wire: Wire = {
-    values: alert.values,
-    marks: alert.marks.map((mark) => [
-      String(mark.atNs),
-      STATES.indexOf(mark.state),
-      String(mark.activeNs),
-      String(mark.firedNs),
-      String(mark.resolvedNs),
-      finite(mark.firedValue),
-    ]),
-    value: finite(alert.value),
-    fired: finite(alert.firedValue),
-    seen: String(alert.seenNs),
-    group: alert.group,
-    labels: labelsOf(alert, tailnet),
-    summary,
-    told: toldToWire(alert.notified),
-  }
-  return { rule: alert.rule.name, key: keyOfValues(alert.values), text: JSON.stringify(wire) }
+  const { rule, values, marks, value, firedValue, seenNs } = alert
+  const [group, labels] = [Object.entries(alert.group), Object.entries(labelsOf(alert, tailnet))]
+  const notified = [...alert.notified]
+  const text = textOf({ values, marks, value, firedValue, seenNs, group, labels, summary, notified })
+  return { rule: rule.name, key: keyOfValues(values), text }
 }
 
-export function storedOrphan(orphan: Orphan): StoredAlert {
-  const { labels, summary } = orphan
-  const mark = ['0', 0, '0', String(orphan.firedNs), String(orphan.resolvedNs)] as const
+export function storedOrphan({ rule, key, summary, labels, notified, firedNs, resolvedNs }: Orphan): StoredAlert {
   const wire: Wire = {
-    values: [],
-    marks: [mark],
-    value: null,
-    fired: null,
-    seen: '0',
-    group: {},
-    labels,
-    summary,
-    told: toldToWire(orphan.notified),
+    ...{ values: [], marks: [{ ...NEVER, firedNs, resolvedNs }], value: null, firedValue: null, seenNs: 0n, group: [] },
+    ...{ labels: Object.entries(labels), summary, notified: [...notified] },
   }
-  return { rule: orphan.rule, key: orphan.key, text: JSON.stringify(wire) }
+  return { rule, key, text: textOf(wire) }
 }
 
 /** Puts an alert back where it was. */
-export function reviveAlert(state: RuleState, { text }: StoredAlert): void {
-  const wire = JSON.parse(text) as Wire
-  const names = state.rule.by.map(
-    (dim, index) => wire.group[dim === 'node' ? 'node_name' : dim] ?? wire.values[index] ?? '',
-  )
-  const id = state.reading.view.groups.idOf(wire.values, names)
-  const alert = createAlert(state.rule, id, wire.values, wire.group)
-  const [first = NEVER, ...rest] = marksOf(wire)
-  alert.marks = [first, ...rest]
-  alert.value = wire.value ?? Number.NaN
-  alert.firedValue = wire.fired ?? Number.NaN
-  alert.seenNs = BigInt(wire.seen)
-  for (const [notifier, told] of toldOf(wire)) alert.notified.set(notifier, told)
+export function reviveAlert(state: RuleState, stored: StoredAlert): void {
+  const { values, marks, value, firedValue, seenNs, notified, ...wire } = wireOf(stored)
+  const group = Object.fromEntries(wire.group)
+  const names = state.rule.by.map((dim, index) => group[dim === 'node' ? 'node_name' : dim] ?? values[index] ?? '')
+  const id = state.reading.view.groups.idOf(values, names)
+  const alert = createAlert(state.rule, id, values, group)
+  Object.assign(alert, { marks, seenNs, value: value ?? Number.NaN, firedValue: firedValue ?? Number.NaN })
+  for (const [notifier, told] of notified) alert.notified.set(notifier, told)
   state.alerts.set(id, alert)
 }
 
 /** Undefined when nobody was told that it fires, so that there is nothing left to say. */
-export function orphanOf({ rule, key, text }: StoredAlert, nowNs: bigint): Orphan | undefined {
-  const wire = JSON.parse(text) as Wire
-  const told = toldOf(wire)
-  const mark = marksOf(wire).at(-1) ?? NEVER
-  if (![...told.values()].some(({ resolvedNs }) => resolvedNs === 0n)) return undefined
-  const resolvedNs = mark.resolvedNs === 0n ? nowNs : mark.resolvedNs
-  // The same alert is the same row, whatever became of the rule; but not the row of one that the new rule may make.
-  const orphanKey = key.startsWith('gone ') ? key : `gone ${fingerprintOf(wire.labels)}`
+export function orphanOf(stored: StoredAlert, nowNs: bigint): Orphan | undefined {
+  const { marks, summary, ...wire } = wireOf(stored)
+  const { firedNs, resolvedNs }: Mark = marks.at(-1) ?? NEVER
+  const labels = Object.fromEntries(wire.labels)
+  if (!wire.notified.some(([, told]) => told.resolvedNs === 0n)) return undefined
   return {
-    rule,
-    key: orphanKey,
-    labels: wire.labels,
-    summary: wire.summary,
-    firedNs: mark.firedNs,
-    resolvedNs,
-    notified: told,
+    rule: stored.rule,
+    // The same alert is the same row, whatever became of the rule; but not the row of one that the new rule may make.
+    key: stored.key.startsWith('gone ') ? stored.key : `gone ${fingerprintOf(labels)}`,
+    ...{ labels, summary, firedNs, notified: new Map(wire.notified) },
+    resolvedNs: resolvedNs === 0n ? nowNs : resolvedNs,
   }
 }
 
 /** Changes when alerts of the rule would mean something else. */
 export function hashOf({ identity }: Rule): string {
   return createHash('sha256').update(identity).digest('hex').slice(0, 16)
-}
-
-function finite(value: number): number | null {
-  return Number.isFinite(value) ? value : null
-}
-
-function marksOf(wire: Wire): Mark[] {
-  return wire.marks.map(([at, state, active, fired, resolved, value]) => ({
-    atNs: BigInt(at),
-    state: STATES[state] as State,
-    activeNs: BigInt(active),
-    firedNs: BigInt(fired),
-    firedValue: value ?? wire.fired ?? 0,
-    resolvedNs: BigInt(resolved),
-  }))
-}
-
-function toldToWire(told: ReadonlyMap<string, Notified>): Wire['told'] {
-  return Object.fromEntries([...told].map(([name, one]) => [name, [String(one.firedNs), String(one.resolvedNs)]]))
-}
-
-function toldOf(wire: Wire): Map<string, Notified> {
-  return new Map(
-    Object.entries(wire.told).map(([name, [fired, resolved]]) => [
-      name,
-      { firedNs: BigInt(fired), resolvedNs: BigInt(resolved) },
-    ]),
-  )
 }

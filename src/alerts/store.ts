@@ -38,16 +38,7 @@ interface Loaded {
   readonly isNew: boolean
 }
 
-export interface AlertsStore {
-  /** Reads everything back. Call once. Throws a CollectorError (stage `ledger`). */
-  load(rules: readonly RuleState[], owner: Owner, nowNs: bigint): Loaded
-  /** Writes what changed since the last save. Throws a CollectorError (stage `ledger`); then all of it waits for the next one. */
-  save(rules: readonly RuleState[], alerts: readonly StoredAlert[], events: readonly Uint8Array[]): void
-  /** The last save is made: nothing follows. */
-  ended(): void
-}
-
-export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
+export function createAlertsStore({ db, transaction }: StateFile) {
   transaction(() => db.exec(TABLES))
   const run = (text: string) => {
     const statement = db.prepare(text)
@@ -67,7 +58,6 @@ export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
   const putEvent = run('INSERT INTO alerts_event (line) VALUES (?)')
 
   // What the file has.
-  let savedRules = new Map<string, string>()
   let savedAlerts = new Map<string, StoredAlert>()
   let savedEvents: readonly Uint8Array[] = []
 
@@ -91,7 +81,6 @@ export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
       }
       state.judgedNs = row['judged_ns'] as bigint
       state.sinceNs = BigInt(row['since'] as string)
-      savedRules.set(name, progressOf(state))
       same.add(name)
       for (const seen of rows(`SELECT key, slot FROM alerts_sighting WHERE rule = '${name}'`))
         state.reading.lastSeen?.restore(seen['key'] as string, Number(seen['slot']))
@@ -100,7 +89,8 @@ export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
   }
 
   return {
-    load(rules, { tailnet, ledger }, nowNs) {
+    /** Reads everything back. Call once. Throws a CollectorError (stage `ledger`). */
+    load(rules: readonly RuleState[], { tailnet, ledger }: Owner, nowNs: bigint): Loaded {
       return transaction(() => {
         const meta = new Map(rows('SELECT key, value FROM alerts_meta').map((row) => [row['key'], row['value']]))
         // Another tailnet has another history. One that was renamed has not, but its alerts have other labels.
@@ -128,20 +118,20 @@ export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
         return { orphans, events: [...events], wasCut, isNew }
       })
     },
-    ended() {
+    /** The last save is made: nothing follows. */
+    ended(): void {
       transaction(() => putMeta('running', 'no'))
     },
-    save(rules, alerts, events) {
+    /** Writes what changed since the last save. Throws a CollectorError (stage `ledger`); then all of it waits for the next one. */
+    save(rules: readonly RuleState[], alerts: readonly StoredAlert[], events: readonly Uint8Array[]): void {
       const next = new Map(alerts.map((alert) => [`${alert.rule} ${alert.key}`, alert]))
       transaction(() => {
-        for (const state of rules) {
-          const { rule, reading, judgedNs, sinceNs } = state
+        for (const { rule, reading, judgedNs, sinceNs } of rules) {
           for (const [key, slot] of reading.lastSeen?.changed() ?? []) {
             if (slot === undefined) dropSighting(rule.name, key)
             else putSighting(rule.name, key, slot)
           }
-          if (savedRules.get(rule.name) !== progressOf(state))
-            putRule(rule.name, hashOf(rule), judgedNs, String(sinceNs))
+          putRule(rule.name, hashOf(rule), judgedNs, String(sinceNs))
         }
         for (const [key, alert] of next)
           if (savedAlerts.get(key)?.text !== alert.text) putAlert(alert.rule, alert.key, alert.text)
@@ -153,13 +143,8 @@ export function createAlertsStore({ db, transaction }: StateFile): AlertsStore {
       })
       // Only now: what failed is written again.
       for (const { reading } of rules) reading.lastSeen?.saved()
-      savedRules = new Map(rules.map((state) => [state.rule.name, progressOf(state)]))
       savedAlerts = next
       savedEvents = [...events]
     },
   }
-}
-
-function progressOf({ judgedNs, sinceNs }: RuleState): string {
-  return `${judgedNs} ${sinceNs}`
 }

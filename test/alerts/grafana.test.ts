@@ -5,9 +5,7 @@ import { parse } from 'yaml'
 import { groupOf } from '../../src/alerts/alert.ts'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import { createFill } from '../../src/alerts/evaluate/fill.ts'
-import { PeerNumbers } from '../../src/alerts/evaluate/peer-numbers.ts'
 import { createReadings } from '../../src/alerts/evaluate/readings.ts'
-import { RowNumbers } from '../../src/alerts/evaluate/row-numbers.ts'
 import { CONTACT_POINT_FILE, grafanaExport, RULES_FILE, uidOf } from '../../src/alerts/export/grafana.ts'
 import { sourcesOf } from '../../src/alerts/export/rule-source.ts'
 import type { Rule } from '../../src/alerts/rules/rule.ts'
@@ -174,9 +172,8 @@ async function evaluatedValues(
   rules: readonly Rule[],
   atNs: bigint,
 ): Promise<Map<Rule, GroupValue[]>> {
-  const [numbers, peers] = [new RowNumbers(), new PeerNumbers()]
   const limits = { seriesMax: 100_000, latenessNs: 60n * MIN, networks: new Set(OPTIONS.networks) }
-  const { views, readings } = createReadings(rules, limits, numbers, peers)
+  const { views, readings, numbers } = createReadings(rules, limits)
   const fill = createFill({
     ...{ rows: store, views, numbers, signal: AbortSignal.timeout(600_000) },
     isNode: () => false,

@@ -5,22 +5,6 @@ import { intersects, merge, subtract } from '../../ledger/intervals.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
 import type { Unsettled } from '../../ledger/unsettled.ts'
 
-export interface Completeness {
-  /** From here on everything is known that was read. */
-  readonly sinceNs: bigint
-  /** Rows of everything from here to `toNs` are there. */
-  begin(sinceNs: bigint, toNs: bigint): void
-  /** Every minute before this one was told, or has no rows. */
-  advance(toNs: bigint): void
-  /** A minute was told. True when it is complete now, and was not. */
-  told(startNs: bigint, hasGap: boolean): boolean
-  /** Looks again at what was not read. Returns the begin of what is complete now; undefined when nothing is. */
-  recheck(): bigint | undefined
-  isComplete(fromNs: bigint, toNs: bigint): boolean
-  /** How much of a range was not read, ns. */
-  unreadNs(fromNs: bigint, toNs: bigint): bigint
-}
-
 /** What is logged up to this long after a minute belongs to it. */
 const SETTLING_NS = 30n * SECOND
 
@@ -28,7 +12,7 @@ export function createCompleteness(ledger: {
   readonly settled: Ledger['settled']
   readonly gaps: Ledger['gaps']
   readonly unsettled: { find(tier: 'minute', startNs: bigint): Unsettled | undefined }
-}): Completeness {
+}) {
   let incomplete: Interval[] = []
   let sinceNs: bigint | undefined
   let knownToNs = 0n
@@ -52,27 +36,28 @@ export function createCompleteness(ledger: {
   }
 
   return {
-    get sinceNs() {
-      return sinceNs ?? 0n
-    },
-    begin(fromNs, toNs) {
+    /** Rows of everything from here to `toNs` are there. */
+    begin(fromNs: bigint, toNs: bigint): void {
       sinceNs = fromNs
       knownToNs = toNs
       incomplete = merge(unread(fromNs, toNs))
     },
-    advance(toNs) {
+    /** Every minute before this one was told, or has no rows. */
+    advance(toNs: bigint): void {
       if (toNs <= knownToNs) return
       incomplete = merge([...incomplete, ...unread(knownToNs, toNs)])
       knownToNs = toNs
     },
-    told(startNs, hasGap) {
+    /** A minute was told. True when it is complete now, and was not. */
+    told(startNs: bigint, hasGap: boolean): boolean {
       const minute = { fromNs: startNs, toNs: startNs + MINUTE }
       const was = incomplete.some((one) => intersects(one, minute))
       if (hasGap) incomplete = merge([...incomplete, minute])
       else if (was) incomplete = subtract(incomplete, [minute])
       return was && !hasGap
     },
-    recheck() {
+    /** Looks again at what was not read. Returns the begin of what is complete now; undefined when nothing is. */
+    recheck(): bigint | undefined {
       if (incomplete.length === 0) return undefined
       const filled = incomplete.flatMap((one) => subtract([one], unread(one.fromNs, one.toNs)))
       let firstNs: bigint | undefined
@@ -86,14 +71,17 @@ export function createCompleteness(ledger: {
       }
       return firstNs
     },
-    isComplete(fromNs, toNs) {
+    isComplete(fromNs: bigint, toNs: bigint): boolean {
       if (sinceNs === undefined || fromNs < sinceNs) return false
       return !incomplete.some((one) => intersects(one, { fromNs, toNs }))
     },
-    unreadNs: (fromNs, toNs) =>
+    /** How much of a range was not read, ns. */
+    unreadNs: (fromNs: bigint, toNs: bigint): bigint =>
       subtract([{ fromNs, toNs }], subtract(ledger.settled(), ledger.gaps())).reduce(
         (sum, one) => sum + one.toNs - one.fromNs,
         0n,
       ),
   }
 }
+
+export type Completeness = ReturnType<typeof createCompleteness>

@@ -5,15 +5,12 @@ import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
-import { periodStart } from '../rules/rule.ts'
-import type { RowNumbers } from './row-numbers.ts'
-import type { SumRing } from './sum-ring.ts'
-import type { View } from './view.ts'
+import type { Rows, View } from './view.ts'
 
 export interface FillDeps {
   readonly rows: Pick<RowStore, 'rows' | 'summed'>
   readonly views: readonly View[]
-  readonly numbers: RowNumbers
+  readonly numbers: Rows
   /** The directory has a node of this id. */
   readonly isNode: (id: string) => boolean
   /** The minute (its begin) was told to this process. */
@@ -46,11 +43,11 @@ export function createFill(deps: FillDeps) {
     const [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0n] = fields
     if (source === 'edges') {
       const known = edges.getOrInsertComputed(key, () => edgeOf(key, fields, deps.isNode))
-      numbers.edge({ ...known, txBytes, rxBytes, txPkts, rxPkts })
+      numbers.edges.edge({ ...known, txBytes, rxBytes, txPkts, rxPkts })
     } else {
       const known = nodes.getOrInsertComputed(key, () => nodeOf(key, fields))
       const [derpTxBytes = 0n, derpRxBytes = 0n] = fields.slice(6)
-      numbers.node({ ...known, txBytes, rxBytes, txPkts, rxPkts, derpTxBytes, derpRxBytes })
+      numbers.nodes.node({ ...known, txBytes, rxBytes, txPkts, rxPkts, derpTxBytes, derpRxBytes })
     }
   }
 
@@ -77,7 +74,7 @@ export function createFill(deps: FillDeps) {
     )
     for (const [timeNs, all] of [...byTime].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
       if (oldestNs === undefined || timeNs < oldestNs) oldestNs = timeNs
-      numbers.begin()
+      numbers[source].begin()
       for (const [key, fields] of all) put(source, key, fields)
       each(timeNs)
     }
@@ -105,33 +102,20 @@ export function createFill(deps: FillDeps) {
       BigInt(mine.flatMap(kept).reduce((most, one) => Math.max(most, one), 0)) * MINUTE
     const minutesNs = keptNs(({ sums, items }) => [
       ...sums.map(({ minutes }) => minutes.keep),
-      ...items.map(({ keep, stepMinutes }) => keep * stepMinutes),
+      ...items.map(({ keep }) => keep),
     ])
     const wantedNs = max(min(minutesNs, MINUTES_MAX_NS), HOURS_READY_NS)
     const beginNs = floor(finalNs - wantedNs, HOUR)
 
     // Longer ago: into slots of each length, from rows of at most that length.
     const slots = mine.flatMap(({ sums }) => sums.flatMap(({ longer }) => longer))
-    for (const stepMinutes of new Set(slots.map((one) => one.stepMinutes))) {
-      const keep = Math.max(...slots.filter((one) => one.stepMinutes === stepMinutes).map((one) => one.keep))
+    for (const stepMinutes of new Set(slots.map((one) => one.minutes))) {
+      const keep = Math.max(...slots.filter((one) => one.minutes === stepMinutes).map((one) => one.keep))
       const stepNs = BigInt(stepMinutes) * MINUTE
       const fromNs = floor(finalNs - BigInt(keep) * stepNs, stepNs)
       const each = (timeNs: bigint) => toLonger(mine, timeNs, stepMinutes)
       if (stepMinutes % 60 === 0) await readLong(source, fromNs, beginNs, each, stepMinutes % 1440 === 0)
       else for (let atNs = fromNs; atNs < beginNs; atNs += stepNs) await summed(source, atNs, stepNs, () => each(atNs))
-    }
-    const periods = new Set(mine.flatMap(({ sums }) => sums.flatMap((ring) => ring.periods.map(({ per }) => per))))
-    if (periods.size > 0) {
-      const per = periods.has('month') ? 'month' : 'day'
-      const latenessNs = keptNs(({ sums }) => sums.map(({ minutes }) => minutes.keep))
-      const fromNs = periodStart(finalNs - latenessNs, per)
-      await readLong(
-        source,
-        fromNs,
-        max(beginNs, fromNs),
-        (timeNs) => toLonger(mine, timeNs, undefined),
-        per === 'month',
-      )
     }
     // What was seen since the rules were evaluated last is not in their index of what was seen.
     const seenNs = source === 'edges' ? deps.seenSinceNs() : undefined
@@ -149,7 +133,7 @@ export function createFill(deps: FillDeps) {
     const measurement = source === 'edges' ? 'tailnet_edge' : 'tailnet_node'
     const table = await rows.summed(measurement, fromNs, fromNs + lengthNs, signal)
     if (table.size === 0) return
-    numbers.begin()
+    numbers[source].begin()
     for (const [key, fields] of table) put(source, key, fields)
     each()
   }
@@ -186,12 +170,10 @@ function toMinute(views: readonly View[], startNs: bigint): void {
   }
 }
 
-function toLonger(views: readonly View[], timeNs: bigint, stepMinutes: number | undefined): void {
+function toLonger(views: readonly View[], timeNs: bigint, stepMinutes: number): void {
   const minute = Number(timeNs / MINUTE)
   for (const view of views) {
-    const isWanted = (one: SumRing) =>
-      stepMinutes === undefined ? one.periods.length > 0 : one.longer.some((slots) => slots.stepMinutes === stepMinutes)
-    if (!view.sums.some(isWanted)) continue
+    if (!view.sums.some(({ longer }) => longer.some(({ minutes }) => minutes === stepMinutes))) continue
     view.take(minute)
     for (const ring of view.sums) ring.commitOlder(minute, stepMinutes)
     for (const ring of view.items) ring.discard()

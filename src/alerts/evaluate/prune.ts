@@ -2,7 +2,7 @@
 import { min } from '../../base/bigint.ts'
 import { MINUTE } from '../../base/clock.ts'
 import type { RuleState } from '../judge.ts'
-import type { PeerNumbers } from './peer-numbers.ts'
+import type { PeerNumbers } from './item-ring.ts'
 import type { View } from './view.ts'
 
 export function prune(kept: {

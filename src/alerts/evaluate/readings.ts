@@ -1,13 +1,11 @@
 /** What each rule reads: its view, its sums, and the number of each group at any step. Steps are ends of intervals. */
-import { MINUTE, MS } from '../../base/clock.ts'
+import { DAY, HOUR, MINUTE, MS } from '../../base/clock.ts'
 import type { Sum } from '../forms/form.ts'
 import { periodStart, type Rule } from '../rules/rule.ts'
-import { ItemRing } from './item-ring.ts'
-import { createLastSeen, type LastSeen } from './last-seen.ts'
-import type { PeerNumbers } from './peer-numbers.ts'
-import type { RowNumbers } from './row-numbers.ts'
-import type { SlotSums, SumsOfTime } from './slot-sums.ts'
-import { SumRing } from './sum-ring.ts'
+import { ItemRing, PeerNumbers } from './item-ring.ts'
+import { LastSeen } from './last-seen.ts'
+import { RowNumbers } from './row-numbers.ts'
+import { type Level, SumRing } from './sum-ring.ts'
 import { sumOfView, View, type ViewLimits, viewId } from './view.ts'
 
 export interface TimeRange {
@@ -28,8 +26,6 @@ export interface Reading {
   valueAt(id: number, atNs: bigint): number | undefined
   /** Visits every group with its number, as far as it may breach or is the worst. */
   each(atNs: bigint, visit: (id: number, value: number) => void): void
-  /** False when no step in a range can breach, told faster than by asking for each. */
-  mayBreach(id: number, fromNs: bigint, toNs: bigint): boolean
   /** The rule is about this group. */
   isWanted(id: number): boolean
   /** The ranges of time that the number is about. */
@@ -50,21 +46,13 @@ const ITEMS_PER_GROUP = 50
 /** Groups of `newFor`, per group of other rules. */
 const SEEN_PER_GROUP = 10
 
-export function createReadings(
-  rules: readonly Rule[],
-  limits: ReadingLimits,
-  numbers: RowNumbers,
-  peers: PeerNumbers,
-): { views: readonly View[]; readings: readonly Reading[] } {
+export function createReadings(rules: readonly Rule[], limits: ReadingLimits) {
+  const numbers = { edges: new RowNumbers(), nodes: new RowNumbers() }
+  const peers = new PeerNumbers()
   const views = new Map<string, View>()
-  const readings = rules.map((rule) =>
-    readingOf(
-      rule,
-      views.getOrInsertComputed(viewId(rule), () => new View(rule, numbers, peers, limits)),
-      limits,
-    ),
-  )
-  return { views: [...views.values()], readings }
+  const viewOf = (rule: Rule) => views.getOrInsertComputed(viewId(rule), () => new View(rule, numbers, peers, limits))
+  const readings = rules.map((rule) => readingOf(rule, viewOf(rule), limits))
+  return { views: [...views.values()], readings, numbers, peers }
 }
 
 function minutesOf(ns: bigint): number {
@@ -84,55 +72,54 @@ function readingOf(rule: Rule, view: View, limits: ReadingLimits): Reading {
     let ring = view.sums.find((one) => one.sum === wanted)
     if (ring === undefined) view.sums.push((ring = new SumRing(wanted, () => view.groups.size)))
     // Minutes of the allowed lateness are kept in any case: what comes late is compared with them.
-    ring.slots(1, slotsIn(0n, 1))
+    ring.level(1, slotsIn(0n, 1))
     return ring
   }
 
   function itemsOf(of: 'peer' | 'port'): ItemRing {
     let ring = view.items.find((one) => one.of === of && one.stepMinutes === stepMinutes)
     if (ring === undefined) view.items.push((ring = new ItemRing(of, stepMinutes, limits.seriesMax * ITEMS_PER_GROUP)))
-    ring.keep = Math.max(ring.keep, slotsIn(spanNs, stepMinutes))
+    ring.keep = Math.max(ring.keep, slotsIn(spanNs, stepMinutes) * stepMinutes)
     return ring
+  }
+
+  /** Sums of a ring, in slots as long as the step; since a period began also in hours and days. */
+  function sumsOf(ring: SumRing) {
+    const hours = since === undefined || stepMinutes >= 60 ? [] : [ring.level(60, slotsIn(DAY, 60))]
+    const days = since === 'month' ? [ring.level(1440, slotsIn(31n * DAY, 1440))] : []
+    const ownNs = since === undefined ? spanNs : stepMinutes < 60 ? HOUR : DAY
+    const levels = [...days, ...hours, ring.level(stepMinutes, slotsIn(ownNs, stepMinutes))]
+    return {
+      over: (from: number, to: number) => ring.over(levels, from, to),
+      one: (id: number, from: number, to: number) => ring.overOne(levels, id, from, to),
+    }
   }
 
   const [one, two] = sums ?? []
   const firstRing = one && ringOf(one)
   const secondRing = two && ringOf(two)
-  const first: SumsOfTime | undefined =
-    since === undefined
-      ? firstRing?.slots(stepMinutes, slotsIn(spanNs, stepMinutes))
-      : firstRing?.period(since, stepMinutes, slotsIn(0n, stepMinutes))
-  const second = secondRing?.slots(stepMinutes, slotsIn(spanNs, stepMinutes))
+  const first = firstRing && sumsOf(firstRing)
+  const second = secondRing && sumsOf(secondRing)
   const items = distinct && itemsOf(distinct.of)
   // Slots are never longer than the window, so that a group whose window is empty was seen in a slot that is over.
   const knownMinutes = rule.windowNs >= 10n * MINUTE ? 10 : 1
-  const known: SlotSums | undefined =
-    withinMs === undefined ? undefined : ringOf('seen').slots(knownMinutes, slotsIn(withinNs, knownMinutes))
-  const lastSeen =
-    memoryMs === undefined
-      ? undefined
-      : createLastSeen({
-          memoryPieces: Math.ceil(memoryMs / Number(stepNs / MS)),
-          max: limits.seriesMax * SEEN_PER_GROUP,
-        })
+  const known = withinMs === undefined ? undefined : ringOf('seen')
+  const knownLevels: Level[] = known ? [known.level(knownMinutes, slotsIn(withinNs, knownMinutes))] : []
+  const memoryPieces = memoryMs && Math.ceil(memoryMs / Number(stepNs / MS))
+  const lastSeen = memoryPieces ? new LastSeen(memoryPieces, limits.seriesMax * SEEN_PER_GROUP) : undefined
   if (lastSeen) view.seen.push({ lastSeen, stepMinutes })
-  const rings = [firstRing, secondRing, items, known && ringOf('seen')].filter((ring) => ring !== undefined)
+  const rings = [firstRing, secondRing, items, known].filter((ring) => ring !== undefined)
 
-  const pieceOf = (atNs: bigint) => Number(atNs / stepNs)
-  const windowPieces = Number(rule.windowNs / stepNs)
-  const offsetPieces = Number(offsetNs / stepNs)
-  const firstPiece = (atNs: bigint) =>
-    since === undefined ? pieceOf(atNs) - windowPieces : pieceOf(periodStart(atNs, since))
-  const knownSlots = (atNs: bigint) => ({
-    from: Math.floor(minutesOf(atNs - withinNs) / knownMinutes),
-    to: Math.floor(minutesOf(atNs) / knownMinutes),
-  })
-
-  function isKnown(id: number, atNs: bigint): boolean {
-    if (known === undefined) return true
-    const { from, to } = knownSlots(atNs)
-    return known.overOne(id, from, to) > 0
+  /** The minutes of the window that ends with a step. */
+  const rangeAt = (atNs: bigint): [from: number, to: number] => {
+    const endNs = atNs - (atNs % stepNs)
+    return [minutesOf(since === undefined ? endNs - rule.windowNs : periodStart(atNs, since)), minutesOf(endNs)]
   }
+  const offset = minutesOf(offsetNs)
+  const knownAt = (atNs: bigint): [from: number, to: number] => [
+    floor(minutesOf(atNs - withinNs), knownMinutes),
+    floor(minutesOf(atNs), knownMinutes),
+  ]
 
   function isWanted(id: number): boolean {
     const group = view.groups.get(id)
@@ -140,7 +127,7 @@ function readingOf(rule: Rule, view: View, limits: ReadingLimits): Reading {
   }
 
   function eachOfItems(ring: ItemRing, max: number, atNs: bigint, visit: (id: number, value: number) => void): void {
-    const [from, to] = [firstPiece(atNs), pieceOf(atNs)]
+    const [from, to] = rangeAt(atNs)
     const most = ring.atMost(from, to, view.groups.size)
     let largest = 0
     for (let id = 1; id < most.length; id++) {
@@ -162,25 +149,21 @@ function readingOf(rule: Rule, view: View, limits: ReadingLimits): Reading {
 
     valueAt(id, atNs) {
       if (!isWanted(id)) return undefined
-      const [from, to] = [firstPiece(atNs), pieceOf(atNs)]
+      const [from, to] = rangeAt(atNs)
       if (items && distinct) return items.overOne(id, from, to, distinct.max)
-      const sum = first?.overOne(id, from, to) ?? 0
-      const other =
-        offsetPieces > 0
-          ? (first?.overOne(id, from - offsetPieces, to - offsetPieces) ?? 0)
-          : (second?.overOne(id, from, to) ?? 0)
-      return sum > 0 || isKnown(id, atNs) ? form.number(sum, other) : undefined
+      const sum = first?.one(id, from, to) ?? 0
+      const other = offset > 0 ? first?.one(id, from - offset, to - offset) : second?.one(id, from, to)
+      const isKnown = sum > 0 || known === undefined || known.overOne(knownLevels, id, ...knownAt(atNs)) > 0
+      return isKnown ? form.number(sum, other ?? 0) : undefined
     },
 
     each(atNs, visit) {
       if (items && distinct) return eachOfItems(items, distinct.max, atNs, visit)
       if (first === undefined) return
-      const [from, to] = [firstPiece(atNs), pieceOf(atNs)]
-      const now = first.over(from, to, 0)
-      const other =
-        offsetPieces > 0 ? first.over(from - offsetPieces, to - offsetPieces, offsetPieces) : second?.over(from, to, 0)
-      const slots = knownSlots(atNs)
-      const seen = known?.over(slots.from, slots.to, -1)
+      const [from, to] = rangeAt(atNs)
+      const now = first.over(from, to)
+      const other = offset > 0 ? first.over(from - offset, to - offset) : second?.over(from, to)
+      const seen = known?.over(knownLevels, ...knownAt(atNs))
       for (let id = 1; id < now.length; id++) {
         const sum = now[id]!
         if (sum === 0 && (seen === undefined ? other === undefined : (seen[id] ?? 0) === 0)) continue
@@ -188,29 +171,19 @@ function readingOf(rule: Rule, view: View, limits: ReadingLimits): Reading {
       }
     },
 
-    mayBreach(id, fromNs, toNs) {
-      const [from, to] = [firstPiece(fromNs), pieceOf(toNs)]
-      if (items) return form.mayBreach(items.atMostOne(id, from, to), 0)
-      // A sum that began anew in between says nothing.
-      if (first === undefined || (since !== undefined && from !== firstPiece(toNs))) return true
-      return form.mayBreach(first.overOne(id, from, to), second?.overOne(id, from, to) ?? 0)
-    },
-
     timesAt(atNs) {
-      const toNs = BigInt(pieceOf(atNs)) * stepNs
-      const fromNs = BigInt(firstPiece(atNs)) * stepNs
-      if (offsetNs === 0n) return [{ fromNs, toNs }]
-      return [
-        { fromNs, toNs },
-        { fromNs: fromNs - offsetNs, toNs: toNs - offsetNs },
-      ]
+      const now = timeRange(rangeAt(atNs))
+      return offset === 0 ? [now] : [now, { fromNs: now.fromNs - offsetNs, toNs: now.toNs - offsetNs }]
     },
 
-    knownAt(atNs) {
-      if (known === undefined) return undefined
-      const { from, to } = knownSlots(atNs)
-      const slotNs = BigInt(knownMinutes) * MINUTE
-      return { fromNs: BigInt(from) * slotNs, toNs: BigInt(to) * slotNs }
-    },
+    knownAt: (atNs) => (known === undefined ? undefined : timeRange(knownAt(atNs))),
   }
+}
+
+function timeRange([from, to]: [from: number, to: number]): TimeRange {
+  return { fromNs: BigInt(from) * MINUTE, toNs: BigInt(to) * MINUTE }
+}
+
+function floor(minute: number, step: number): number {
+  return minute - (minute % step)
 }

@@ -1,160 +1,110 @@
 /** Rows of one minute as numbers. What a row is about becomes one number, by which each view remembers the group: texts are looked at once, not every minute. */
 import type { Endpoint } from '../../rollup/endpoints.ts'
-import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
-import { ROLES } from '../../rollup/row.ts'
-import { createTuples, type Tuples } from '../../rollup/tuples.ts'
+import { type EdgeRow, type NodeRow, ROLES } from '../../rollup/row.ts'
+import { createTuples } from '../../rollup/tuples.ts'
 import { KINDS } from '../../source/parse/message.ts'
 
 /** Counters of a row: sent and received by `src` or the node, bytes and packets, and for a node what was relayed. */
-export const TX_BYTES = 0
-export const RX_BYTES = 1
-export const TX_PKTS = 2
-export const RX_PKTS = 3
-export const DERP_BYTES = 4
+export const [TX_BYTES, RX_BYTES, TX_PKTS, RX_PKTS, DERP_BYTES] = [0, 1, 2, 3, 4] as const
 export const COUNTERS = 5
 
-/** Numbers of an edge: src, dst, port (-1 without), protocol and kind. */
-const EDGE = 4
-/** Numbers of a node's row: the node, role, kind. */
-const NODE = 3
+/** Numbers of a row's subject: src, dst, port (-1 without), protocol, and kind and role. */
+const WIDTH = 5
+/** More endpoints or subjects are not remembered: then all begins anew. */
+const ENDPOINTS_MAX = 2 ** 17
+const TUPLES_MAX = 2 ** 19
+/** An endpoint with its texts and its place in a map, roughly. */
+const ENDPOINT_BYTES = 300
 
 /** Rows of one measurement. */
-export class RowColumns {
+export class RowNumbers {
   count = 0
   /** By row: what it is about. */
   tuples = new Int32Array(1024)
   counters = new Float64Array(1024 * COUNTERS)
-
-  add(tuple: number): number {
-    if (this.count === this.tuples.length) {
-      const tuples = new Int32Array(this.count * 2)
-      tuples.set(this.tuples)
-      this.tuples = tuples
-      const counters = new Float64Array(this.count * 2 * COUNTERS)
-      counters.set(this.counters)
-      this.counters = counters
-    }
-    this.tuples[this.count] = tuple
-    this.count += 1
-    return (this.count - 1) * COUNTERS
-  }
-}
-
-/** More endpoints or tuples are not remembered: then all begins anew. */
-const ENDPOINTS_MAX = 2 ** 17
-const TUPLES_MAX = 2 ** 19
-
-export class RowNumbers {
-  readonly edges = new RowColumns()
-  readonly nodes = new RowColumns()
   /** Changes when numbers mean something else. */
   version = 0
+  private subjects = createTuples(WIDTH)
   private endpoints: Endpoint[] = []
-  private byText = new Map<string, number>()
+  private readonly byText = new Map<string, number>()
   /** Endpoints of this minute: their objects are the same in all of its rows. */
   private readonly byObject = new Map<Endpoint, number>()
-  private protos: string[] = []
-  private protoNumbers = new Map<string, number>()
-  private edgeTuples: Tuples = createTuples(EDGE)
-  private nodeTuples: Tuples = createTuples(NODE)
-  private readonly edgeKey = new Int32Array(EDGE)
-  private readonly nodeKey = new Int32Array(NODE)
+  private readonly protos: string[] = []
+  private readonly key = new Int32Array(WIDTH)
 
   /** A minute begins. */
   begin(): void {
-    this.edges.count = 0
-    this.nodes.count = 0
+    this.count = 0
     this.byObject.clear()
-    if (this.endpoints.length < ENDPOINTS_MAX && this.edgeTuples.count < TUPLES_MAX) return
+    if (this.endpoints.length < ENDPOINTS_MAX && this.subjects.count < TUPLES_MAX) return
     this.endpoints = []
-    this.byText = new Map()
-    this.protos = []
-    this.protoNumbers = new Map()
-    this.edgeTuples = createTuples(EDGE)
-    this.nodeTuples = createTuples(NODE)
+    this.byText.clear()
+    this.subjects = createTuples(WIDTH)
     this.version += 1
   }
 
   edge(row: EdgeRow): void {
-    const { edgeKey } = this
-    edgeKey[0] = this.endpointNumber(row.src)
-    edgeKey[1] = this.endpointNumber(row.dst)
-    edgeKey[2] = row.port === 'none' ? -1 : Number(row.port)
-    edgeKey[3] = this.protoNumber(row.proto) * KINDS.length + KINDS.indexOf(row.kind)
-    this.put(this.edges, this.edgeTuples.indexOf(edgeKey), row)
+    this.add(row, row.src, row.dst, row.port, row.proto, 0)
   }
 
   node(row: NodeRow): void {
-    const { nodeKey } = this
-    nodeKey[0] = this.endpointNumber(row.node)
-    nodeKey[1] = ROLES.indexOf(row.role)
-    nodeKey[2] = KINDS.indexOf(row.kind)
-    const at = this.put(this.nodes, this.nodeTuples.indexOf(nodeKey), row)
-    this.nodes.counters[at + DERP_BYTES] = Number(row.derpTxBytes) + Number(row.derpRxBytes)
+    const at = this.add(row, row.node, row.node, 'none', 'none', ROLES.indexOf(row.role))
+    this.counters[at + DERP_BYTES] = Number(row.derpTxBytes) + Number(row.derpRxBytes)
   }
 
-  private put(columns: RowColumns, tuple: number, row: EdgeRow | NodeRow): number {
-    const at = columns.add(tuple)
-    const { counters } = columns
-    counters[at + TX_BYTES] = Number(row.txBytes)
-    counters[at + RX_BYTES] = Number(row.rxBytes)
-    counters[at + TX_PKTS] = Number(row.txPkts)
-    counters[at + RX_PKTS] = Number(row.rxPkts)
+  private add(row: EdgeRow | NodeRow, src: Endpoint, dst: Endpoint, port: string, proto: string, role: number): number {
+    const { key, count } = this
+    key[0] = this.endpointNumber(src)
+    key[1] = this.endpointNumber(dst)
+    key[2] = port === 'none' ? -1 : Number(port)
+    key[3] = this.protos.indexOf(proto)
+    if (key[3] < 0) key[3] = this.protos.push(proto) - 1
+    key[4] = KINDS.indexOf(row.kind) * ROLES.length + role
+    if (count === this.tuples.length) {
+      const [tuples, counters] = [new Int32Array(count * 2), new Float64Array(count * 2 * COUNTERS)]
+      tuples.set(this.tuples)
+      counters.set(this.counters)
+      Object.assign(this, { tuples, counters })
+    }
+    this.tuples[count] = this.subjects.indexOf(key)
+    this.count += 1
+    const at = count * COUNTERS
+    this.counters[at + TX_BYTES] = Number(row.txBytes)
+    this.counters[at + RX_BYTES] = Number(row.rxBytes)
+    this.counters[at + TX_PKTS] = Number(row.txPkts)
+    this.counters[at + RX_PKTS] = Number(row.rxPkts)
     return at
   }
 
   private endpointNumber(endpoint: Endpoint): number {
-    let number = this.byObject.get(endpoint)
-    if (number !== undefined) return number
-    const text = `${endpoint.id}\n${endpoint.name}\n${endpoint.owner}`
-    number = this.byText.get(text)
-    if (number === undefined) {
-      number = this.endpoints.push(endpoint) - 1
-      this.byText.set(text, number)
-    }
-    this.byObject.set(endpoint, number)
-    return number
+    return this.byObject.getOrInsertComputed(endpoint, () =>
+      this.byText.getOrInsertComputed(
+        `${endpoint.id}\n${endpoint.name}\n${endpoint.owner}`,
+        () => this.endpoints.push(endpoint) - 1,
+      ),
+    )
   }
 
-  private protoNumber(proto: string): number {
-    let number = this.protoNumbers.get(proto)
-    if (number === undefined) this.protoNumbers.set(proto, (number = this.protos.push(proto) - 1))
-    return number
-  }
-
-  /** What an edge is about. */
-  edgeAbout(tuple: number) {
-    const { cells } = this.edgeTuples
-    const at = tuple * EDGE
-    const protoKind = cells[at + 3]!
+  /** What a row is about; a node is both ends. */
+  about(tuple: number) {
+    const [src, dst, port, proto, kindRole] = this.subjects.cells.subarray(tuple * WIDTH) as unknown as number[]
     return {
-      src: this.endpoints[cells[at]!]!,
-      dst: this.endpoints[cells[at + 1]!]!,
-      port: cells[at + 2]!,
-      proto: this.protos[Math.floor(protoKind / KINDS.length)]!,
-      kind: protoKind % KINDS.length,
+      src: this.endpoints[src!]!,
+      dst: this.endpoints[dst!]!,
+      port: port! < 0 ? 'none' : String(port),
+      proto: this.protos[proto!]!,
+      kind: KINDS[Math.floor(kindRole! / ROLES.length)]!,
+      role: ROLES[kindRole! % ROLES.length]!,
     }
   }
 
   /** The service port of an edge; -1 without. */
   portOf(tuple: number): number {
-    return this.edgeTuples.cells[tuple * EDGE + 2]!
-  }
-
-  nodeAbout(tuple: number) {
-    const { cells } = this.nodeTuples
-    const at = tuple * NODE
-    return { node: this.endpoints[cells[at]!]!, role: ROLES[cells[at + 1]!]!, kind: cells[at + 2]! }
+    return this.subjects.cells[tuple * WIDTH + 2]!
   }
 
   get bytes(): number {
-    const { edges, nodes, edgeTuples, nodeTuples, endpoints } = this
-    const columns = [edges, nodes].reduce((sum, one) => sum + one.tuples.byteLength + one.counters.byteLength, 0)
-    return columns + edgeTuples.bytes + nodeTuples.bytes + endpoints.length * ENDPOINT_BYTES
+    const { tuples, counters, subjects, endpoints } = this
+    return tuples.byteLength + counters.byteLength + subjects.bytes + endpoints.length * ENDPOINT_BYTES
   }
 }
-
-/** An endpoint with its texts and its place in a map, roughly. */
-const ENDPOINT_BYTES = 300
-export type EdgeAbout = ReturnType<RowNumbers['edgeAbout']>
-export type NodeAbout = ReturnType<RowNumbers['nodeAbout']>

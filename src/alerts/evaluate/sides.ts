@@ -1,13 +1,14 @@
 /** Which groups a row counts for: one, or one for each endpoint that is a node or a network. */
 import type { Endpoint } from '../../rollup/endpoints.ts'
-import type { EdgeRow } from '../../rollup/row.ts'
-import { KINDS } from '../../source/parse/message.ts'
+import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
 import type { Measure } from '../amount.ts'
 import { createMatcher, type Patterns } from '../patterns.ts'
 import { type Dim, isByEndpoint, type Scope } from '../rules/scope.ts'
-import type { EdgeAbout, NodeAbout } from './row-numbers.ts'
 
-interface Side {
+/** What an edge is about. */
+type EdgeAbout = Pick<EdgeRow, 'src' | 'dst' | 'port' | 'proto' | 'kind'>
+
+export interface Side {
   /** It is that of `dst`: what the row has as sent was received. */
   readonly isBack: boolean
   /** For each of the rule's `by`: what tells groups apart, and what people call it. */
@@ -20,7 +21,7 @@ interface Side {
 
 export interface Sides {
   /** Undefined: the rule is not about this kind of row. */
-  ofNode(about: NodeAbout): Side | undefined
+  ofNode(about: Pick<NodeRow, 'node' | 'role' | 'kind'>): Side | undefined
   ofEdge(about: EdgeAbout): readonly Side[]
 }
 
@@ -34,7 +35,7 @@ export function createSides(
   const isPair = by.includes('src') && by.includes('dst')
   const isNetworks = by.includes('network') && !isNodes
   const kinds = new Set(scope.kinds)
-  const ports = where.port && new Set(where.port)
+  const ports = where.port && new Set(where.port.map(String))
   const protos = where.proto && new Set(where.proto)
   const [isNodeName, isOwner, isSrc, isDst, isNetworkName] = [
     ...[where.node, where.owner, where.src, where.dst, where.network],
@@ -52,17 +53,17 @@ export function createSides(
 
   return {
     ofNode({ node, role, kind }) {
-      if (!kinds.has(KINDS[kind]!) || (isRouter && role !== 'router' && role !== 'exit')) return undefined
+      if (!kinds.has(kind) || (isRouter && role !== 'router' && role !== 'exit')) return undefined
       const values = by.map((dim) => {
         if (dim === 'node') return [node.id, node.name] as const
-        return same(dim === 'owner' ? node.owner : KINDS[kind]!)
+        return same(dim === 'owner' ? node.owner : kind)
       })
       return { isBack: false, values, isWanted: wantsNode(node), peer: node }
     },
 
     ofEdge(about) {
       const { src, dst, port, proto, kind } = about
-      if (!kinds.has(KINDS[kind]!) || protos?.has(proto) === false || ports?.has(port) === false) return []
+      if (!kinds.has(kind) || protos?.has(proto) === false || ports?.has(port) === false) return []
       if (!isSrc(src.name) || !isDst(dst.name)) return []
       if (isNodes) {
         return [
@@ -87,11 +88,6 @@ export function createSides(
       return [side(about, src, dst, false, true)]
     },
   }
-}
-
-/** An edge as `ofEdge` takes it. */
-export function aboutOf({ src, dst, port, proto, kind }: EdgeRow): EdgeAbout {
-  return { src, dst, port: port === 'none' ? -1 : Number(port), proto, kind: KINDS.indexOf(kind) }
 }
 
 /** What of a row counts, by the rule's measure. */
@@ -134,10 +130,10 @@ function valueOfDim(dim: Dim, about: EdgeAbout, own: Endpoint, peer: Endpoint): 
     case 'dst':
       return [endpointKey(about.dst), about.dst.name]
     case 'port':
-      return same(about.port < 0 ? 'none' : String(about.port))
+      return same(about.port)
     case 'proto':
       return same(about.proto)
     case 'kind':
-      return same(KINDS[about.kind]!)
+      return same(about.kind)
   }
 }

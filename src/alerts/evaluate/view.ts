@@ -3,12 +3,11 @@ import { createHash } from 'node:crypto'
 import type { Sum } from '../forms/form.ts'
 import type { Rule } from '../rules/rule.ts'
 import { isBothWays } from '../rules/scope.ts'
-import { Groups, OVERFLOW } from './groups.ts'
-import type { ItemRing } from './item-ring.ts'
+import { Groups, keyOfValues, OVERFLOW } from './groups.ts'
+import type { ItemRing, PeerNumbers } from './item-ring.ts'
 import type { LastSeen, SeenGroup } from './last-seen.ts'
-import type { PeerNumbers } from './peer-numbers.ts'
 import { COUNTERS, DERP_BYTES, type RowNumbers, RX_BYTES, RX_PKTS, TX_BYTES, TX_PKTS } from './row-numbers.ts'
-import { createSides, endpointKey, type Sides } from './sides.ts'
+import { createSides, endpointKey, type Side, type Sides } from './sides.ts'
 import type { SumRing } from './sum-ring.ts'
 
 export interface ViewLimits {
@@ -16,6 +15,9 @@ export interface ViewLimits {
   /** Names of `networks` in the settings. */
   readonly networks: ReadonlySet<string>
 }
+
+/** Rows of the minute that is being taken. */
+export type Rows = Readonly<Record<Rule['source'], RowNumbers>>
 
 /** `newFor`: what a rule has to be told of. */
 export interface SeenBy {
@@ -25,12 +27,8 @@ export interface SeenBy {
 
 const UNKNOWN = -1
 const IGNORED = -2
-
-/** What a row counts for: its own side (`forth`: src, or the node), and the other side (`back`). */
-interface Parts {
-  forth: Int32Array
-  back: Int32Array
-}
+/** A group with its texts and its place in a map, roughly. */
+const GROUP_BYTES = 160
 
 const MEASURED: Readonly<
   Record<Exclude<Sum, 'seen'>, readonly [forth: number, and: number, back: number, and: number]>
@@ -65,137 +63,117 @@ export class View {
   private readonly by: Rule['by']
   private readonly isIndex: boolean
   private readonly sides: Sides
-  private readonly numbers: RowNumbers
+  private readonly rows: RowNumbers
   private readonly peers: PeerNumbers
-  private parts: Parts = { forth: new Int32Array(0), back: new Int32Array(0) }
-  private peersOf: Parts = { forth: new Int32Array(0), back: new Int32Array(0) }
+  /** What each row counts for: a group for each of its sides; with items by peer, the far end of each side too. */
+  private parts = new Int32Array(0)
   private seenOf: (readonly SeenGroup[] | undefined)[] = []
   private version = ''
 
-  constructor(rule: Rule, numbers: RowNumbers, peers: PeerNumbers, limits: ViewLimits) {
+  constructor(rule: Rule, rows: Rows, peers: PeerNumbers, limits: ViewLimits) {
     this.by = rule.by
     this.source = rule.source
-    this.numbers = numbers
+    this.rows = rows[rule.source]
     this.peers = peers
     this.groups = new Groups(limits.seriesMax)
     this.isIndex = rule.form.needs.memoryMs !== undefined
     this.sides = createSides(rule, { networks: limits.networks, isUnordered: this.isIndex })
   }
 
-  /** Takes the rows that are in `numbers`. What they are of is said by the `commit` of each ring. `minute`: its number. */
+  /** Numbers per row in `parts`. */
+  private get width(): number {
+    if (this.source === 'nodes') return 1
+    return this.items.some(({ of }) => of === 'peer') ? 4 : 2
+  }
+
+  /** Takes the rows of a minute (its number). What they are of is said by the `commit` of each ring. */
   take(minute: number): void {
     this.forgetIfChanged()
-    const { tuples, count, counters } = this.source === 'nodes' ? this.numbers.nodes : this.numbers.edges
-    if (this.isIndex) return this.takeSeen(tuples, count, minute)
-    for (let row = 0; row < count; row++) {
-      const tuple = tuples[row]!
-      let forth = this.parts.forth[tuple] ?? UNKNOWN
-      if (forth === UNKNOWN) {
-        this.resolve(tuple)
-        forth = this.parts.forth[tuple]!
+    if (this.isIndex) return this.takeSeen(minute)
+    const { rows, width } = this
+    for (let row = 0; row < rows.count; row++) {
+      const tuple = rows.tuples[row]!
+      const at = tuple * width
+      if ((this.parts[at] ?? UNKNOWN) === UNKNOWN) this.resolve(tuple, at)
+      for (let side = 0; side < width && side < 2; side++) {
+        const id = this.parts[at + side]!
+        if (id === OVERFLOW) this.groups.overflowed += 1
+        else if (id !== IGNORED) this.add(id, row, side)
+        if (id <= OVERFLOW) continue
+        for (const ring of this.items) {
+          const item = ring.of === 'port' ? rows.portOf(tuple) : this.parts[at + 2 + side]!
+          if (item >= 0) ring.add(id, item)
+        }
       }
-      const back = this.parts.back[tuple]!
-      if (forth !== IGNORED) this.add(tuple, row, forth, counters, false)
-      if (back !== IGNORED) this.add(tuple, row, back, counters, true)
     }
   }
 
-  private add(tuple: number, row: number, id: number, counters: Float64Array, isBack: boolean): void {
-    if (id === OVERFLOW) {
-      this.groups.overflowed += 1
-      return
-    }
+  private add(id: number, row: number, side: number): void {
+    const { counters } = this.rows
     const at = row * COUNTERS
     for (const ring of this.sums) {
       if (ring.sum === 'seen') {
         ring.add(id, 1)
         continue
       }
-      const [forth, andForth, back, andBack] = MEASURED[ring.sum]
-      const [one, other] = isBack ? [back, andBack] : [forth, andForth]
+      const measured = MEASURED[ring.sum]
+      const [one, other] = [measured[side * 2]!, measured[side * 2 + 1]!]
       const value = counters[at + one]! + (other < 0 ? 0 : counters[at + other]!)
       if (value > 0) ring.add(id, value)
     }
-    for (const ring of this.items) {
-      const item =
-        ring.of === 'port' ? this.numbers.portOf(tuple) : (isBack ? this.peersOf.back : this.peersOf.forth)[tuple]!
-      if (item >= 0) ring.add(id, item)
-    }
   }
 
-  private takeSeen(tuples: Int32Array, count: number, minute: number): void {
-    for (let row = 0; row < count; row++) {
-      const tuple = tuples[row]!
-      let groups = this.seenOf[tuple]
-      if (groups === undefined) {
-        groups = this.groupsSeen(tuple)
-        this.seenOf[tuple] = groups
-      }
+  private takeSeen(minute: number): void {
+    for (let row = 0; row < this.rows.count; row++) {
+      const tuple = this.rows.tuples[row]!
+      const groups = (this.seenOf[tuple] ??= this.groupsSeen(tuple))
       for (const group of groups)
         for (const { lastSeen, stepMinutes } of this.seen) lastSeen.add(group, Math.floor(minute / stepMinutes))
     }
   }
 
-  /** Which group the values are; IGNORED where the patterns do not match. */
-  private groupOf(isWanted: boolean, values: readonly (readonly [value: string, name: string])[]): number {
-    const ids = values.map(([value]) => value)
-    if (!isWanted) {
-      if (this.by.includes('node')) this.groups.dismiss(ids)
-      return IGNORED
-    }
-    return this.groups.idOf(
-      ids,
-      values.map(([, name]) => name),
-    )
-  }
-
-  private resolve(tuple: number): void {
-    this.grow(tuple)
-    const { parts, peersOf } = this
-    parts.forth[tuple] = IGNORED
-    parts.back[tuple] = IGNORED
-    if (this.source === 'nodes') {
-      const side = this.sides.ofNode(this.numbers.nodeAbout(tuple))
-      if (side) parts.forth[tuple] = this.groupOf(side.isWanted, side.values)
-      return
-    }
-    const about = this.numbers.edgeAbout(tuple)
-    for (const { isBack, values, isWanted, peer } of this.sides.ofEdge(about)) {
-      ;(isBack ? parts.back : parts.forth)[tuple] = this.groupOf(isWanted, values)
-      if (this.items.some(({ of }) => of === 'peer'))
-        (isBack ? peersOf.back : peersOf.forth)[tuple] =
-          peer.id === 'none' ? -1 : this.peers.numberOf(endpointKey(peer))
-    }
-  }
-
   private groupsSeen(tuple: number): SeenGroup[] {
-    const sides = this.sides.ofEdge(this.numbers.edgeAbout(tuple)).filter(({ isWanted }) => isWanted)
-    return sides.map(({ values }) => ({
-      key: JSON.stringify(values.map(([value]) => value)),
-      names: values.map(([, name]) => name),
-    }))
+    return this.sidesOf(tuple).flatMap(({ isWanted, values }) => {
+      const key = keyOfValues(values.map(([value]) => value))
+      return isWanted ? [{ key, names: values.map(([, name]) => name) }] : []
+    })
+  }
+
+  /** Which group a side counts for; IGNORED where the patterns do not match. */
+  private groupOf({ isWanted, values }: Side): number {
+    const ids = values.map(([value]) => value)
+    const names = values.map(([, name]) => name)
+    if (isWanted) return this.groups.idOf(ids, names)
+    if (this.by.includes('node')) this.groups.dismiss(ids)
+    return IGNORED
+  }
+
+  private resolve(tuple: number, at: number): void {
+    if (at >= this.parts.length) {
+      const wider = new Int32Array(Math.ceil((at + 4096) * 1.25)).fill(UNKNOWN)
+      wider.set(this.parts)
+      this.parts = wider
+    }
+    this.parts.fill(IGNORED, at, at + this.width)
+    for (const side of this.sidesOf(tuple)) {
+      const place = at + (side.isBack ? 1 : 0)
+      this.parts[place] = this.groupOf(side)
+      if (this.width > 2 && side.peer.id !== 'none') this.parts[place + 2] = this.peers.numberOf(endpointKey(side.peer))
+    }
+  }
+
+  private sidesOf(tuple: number): readonly Side[] {
+    const about = this.rows.about(tuple)
+    if (this.source === 'edges') return this.sides.ofEdge(about)
+    return [this.sides.ofNode({ ...about, node: about.src })].filter((side) => side !== undefined)
   }
 
   private forgetIfChanged(): void {
-    const version = `${this.groups.version} ${this.numbers.version} ${this.peers.version}`
+    const version = `${this.groups.version} ${this.rows.version} ${this.peers.version}`
     if (version === this.version) return
     this.version = version
-    this.parts.forth.fill(UNKNOWN)
+    this.parts.fill(UNKNOWN)
     this.seenOf = []
-  }
-
-  private grow(tuple: number): void {
-    const { parts, peersOf, source, items } = this
-    if (tuple < parts.forth.length) return
-    const size = 2 ** Math.ceil(Math.log2(tuple + 1024))
-    const wider = (old: Int32Array) => {
-      const more = new Int32Array(size).fill(UNKNOWN)
-      more.set(old)
-      return more
-    }
-    const hasPeers = source === 'edges' && items.some(({ of }) => of === 'peer')
-    this.parts = { forth: wider(parts.forth), back: wider(parts.back) }
-    if (hasPeers) this.peersOf = { forth: wider(peersOf.forth), back: wider(peersOf.back) }
   }
 
   /** Frees groups that nothing is known of. `isUsed`: an alert is about it. */
@@ -209,11 +187,7 @@ export class View {
 
   get bytes(): number {
     const rings = [...this.sums, ...this.items].reduce((sum, { bytes }) => sum + bytes, 0)
-    const seen = this.seen.reduce((sum, { lastSeen }) => sum + lastSeen.count * GROUP_BYTES, 0)
-    const { forth, back } = this.parts
-    return rings + seen + forth.byteLength + back.byteLength + this.groups.size * GROUP_BYTES
+    const seen = this.seen.reduce((sum, { lastSeen }) => sum + lastSeen.count, 0)
+    return rings + this.parts.byteLength + (seen + this.groups.size) * GROUP_BYTES
   }
 }
-
-/** A group with its texts and its place in a map, roughly. */
-const GROUP_BYTES = 160

@@ -40,8 +40,6 @@ export function aboveOf(
     needs: { sums: [scope.measure] },
     number: (sum) => sum,
     verdict: (value, complete, isFiring) => growingVerdict(value, threshold, recover, complete, isFiring),
-    mayBreach: (sum) => sum > threshold,
-    isGrowing: true,
     worst: 'largest',
     threshold,
     valueText: (value) => amountText(scope, value, amount),

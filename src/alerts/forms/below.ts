@@ -34,8 +34,6 @@ export const below = defineForm({
         if (value >= threshold && !stays) return 'clear'
         return complete ? 'breach' : 'hold'
       },
-      mayBreach: () => true,
-      isGrowing: false,
       worst: 'least',
       threshold,
       valueText: (value) => amountText(scope, value, amount),

@@ -54,8 +54,6 @@ function distinctOf(
     needs: { distinct: { of, max } },
     number: (count) => count,
     verdict: (value, complete, isFiring) => growingVerdict(value, threshold, recover, complete, isFiring),
-    mayBreach: (atMost) => atMost > threshold,
-    isGrowing: true,
     worst: 'largest',
     threshold,
     valueText: text,

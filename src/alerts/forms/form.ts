@@ -39,10 +39,6 @@ export interface Form {
   number(first: number, second: number): number
   /** `complete`: all of the time that the number is about was read. What a gap in it can only make larger is decided all the same. */
   verdict(value: number, complete: boolean, isFiring: boolean): Verdict
-  /** False when no window within some time can breach; told by its sums over all of that time. */
-  mayBreach(first: number, second: number): boolean
-  /** A gap hides nothing that would not be added later; so after a gap only groups with an alert are decided again. */
-  readonly isGrowing: boolean
   /** Which of the groups' numbers tells most. */
   readonly worst: 'largest' | 'least'
   /** What the number is compared with. */

@@ -23,8 +23,6 @@ export const newFor = defineForm({
       number: (isNew) => isNew,
       // That it was seen is what begins it; its window ends it.
       verdict: (isNew) => (isNew > 0 ? 'breach' : 'clear'),
-      mayBreach: () => true,
-      isGrowing: true,
       worst: 'largest',
       threshold: 0,
       valueText: () => 'new',

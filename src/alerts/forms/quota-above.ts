@@ -28,8 +28,6 @@ export const quotaAbove = defineForm({
       needs: { sums: [scope.measure], since: per },
       number: (sum) => sum,
       verdict: (value, complete, isFiring) => growingVerdict(value, threshold, threshold, complete, isFiring),
-      mayBreach: (sum) => sum > threshold,
-      isGrowing: true,
       worst: 'largest',
       threshold,
       valueText: (value) => amountText(scope, value),

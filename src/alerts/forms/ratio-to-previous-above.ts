@@ -50,8 +50,6 @@ export const ratioToPreviousAbove = defineForm({
       needs: { sums: [scope.measure], offsetNs },
       number: (now, before) => (now >= atLeast && before > 0 ? now / before : Number.NaN),
       verdict: (value, complete, isFiring) => quotientVerdict(value, threshold, recover, complete, isFiring),
-      mayBreach: (sum) => sum >= atLeast,
-      isGrowing: false,
       worst: 'largest',
       threshold,
       valueText: rounded,

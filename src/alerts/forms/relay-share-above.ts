@@ -35,8 +35,6 @@ export const relayShareAbove = defineForm({
       needs: { sums: ['derp_bytes', 'bytes'] },
       number: (relayed, whole) => (isEnough(whole) ? (100 * relayed) / whole : Number.NaN),
       verdict: (value, complete, isFiring) => quotientVerdict(value, threshold, recover, complete, isFiring),
-      mayBreach: (relayed, whole) => relayed > 0 && isEnough(whole),
-      isGrowing: false,
       worst: 'largest',
       threshold,
       valueText: (value) => `${rounded(value)} %`,

@@ -28,8 +28,6 @@ export const silentFor = defineForm({
         if (minutes > 0) return 'clear'
         return complete ? 'breach' : 'hold'
       },
-      mayBreach: () => true,
-      isGrowing: false,
       worst: 'least',
       threshold: 1,
       valueText: (minutes) => (minutes > 0 ? 'seen' : 'silent'),

@@ -9,7 +9,7 @@ import { edgeOf } from '../../rollup/stored-row.ts'
 import type { Alert } from '../alert.ts'
 import { formatAmount, isBytes, type Measure } from '../amount.ts'
 import { keyOfValues } from '../evaluate/groups.ts'
-import { aboutOf, createSides, measured } from '../evaluate/sides.ts'
+import { createSides, measured } from '../evaluate/sides.ts'
 import { sumOfView } from '../evaluate/view.ts'
 import { periodStart, type Rule } from '../rules/rule.ts'
 
@@ -121,7 +121,7 @@ function largestOf({ rule, values }: About, edges: readonly EdgeRow[], networks:
   const shares = edges.flatMap((edge) => {
     if (isRelayed && !edge.path.startsWith('derp-')) return []
     const own = sides
-      .ofEdge(aboutOf(edge))
+      .ofEdge(edge)
       .filter((side) => side.isWanted && keyOfValues(side.values.map(([value]) => value)) === key)
     const value = own.reduce((all, { isBack }) => all + measured(sum, isBack, edge), 0)
     return value > 0 ? [{ value, name: nameOf(edge) }] : []

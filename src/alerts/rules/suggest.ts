@@ -5,11 +5,10 @@ import { compare } from '../../base/order.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { RowMeasurement, TakeRow } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
-import { KINDS } from '../../source/parse/message.ts'
 import { groupOf } from '../alert.ts'
 import { isBytes, type Measure } from '../amount.ts'
 import { keyOfValues } from '../evaluate/groups.ts'
-import { aboutOf, createSides, measured } from '../evaluate/sides.ts'
+import { createSides, measured } from '../evaluate/sides.ts'
 import { sumOfView } from '../evaluate/view.ts'
 import { groupText } from '../summary.ts'
 import type { Rule } from './rule.ts'
@@ -126,7 +125,7 @@ function createPartsOfRow(rule: Rule) {
   const sum = sumOfView(rule, rule.measure) as Measure
   return (key: string, fields: readonly bigint[], take: (id: string, name: string, value: number) => void) => {
     const row = rule.source === 'nodes' ? nodeOf(key, fields) : edgeOf(key, fields, () => false)
-    const own = 'node' in row ? [sides.ofNode({ ...row, kind: KINDS.indexOf(row.kind) })] : sides.ofEdge(aboutOf(row))
+    const own = 'node' in row ? [sides.ofNode(row)] : sides.ofEdge(row)
     for (const side of own) {
       if (!side?.isWanted) continue
       const ids = side.values.map(([id]) => id)
