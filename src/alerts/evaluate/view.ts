@@ -149,7 +149,7 @@ export class View {
   }
 
   private resolve(tuple: number, at: number): void {
-    if (at >= this.parts.length) {
+    if (at + this.width > this.parts.length) {
       const wider = new Int32Array(Math.ceil((at + 4096) * 1.25)).fill(UNKNOWN)
       wider.set(this.parts)
       this.parts = wider
