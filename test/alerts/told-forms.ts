@@ -251,14 +251,16 @@ export function distinctCase(
   )
 }
 
-/** What was sent since reading began passes the threshold at a step of the evening; at midnight all begins anew. */
+/** What was sent since the day began (or the month: nothing is known of what was before) passes the threshold at a step of the evening; at midnight all
+ * begins anew. Some of it began shortly before it was read. */
 export function quotaCase(
   evening: Evening,
   per: 'day' | 'month',
   by: 'node' | 'exitNode',
   minutes: Minutes,
 ): ToldCase | undefined {
-  const { origin, live, midnight } = evening
+  const { live, midnight } = evening
+  const dayBegin = midnight - 24 * 60
   const step = per === 'day' ? 5 : 60
   const target = live - (live % step) + step
   return choose(
@@ -266,7 +268,7 @@ export function quotaCase(
     minutes.keys(),
     (node) => ({ per, by, where: { node } }),
     (node) => {
-      const value = (at: number) => windowSum(minutes.get(node)!, at, at - (at > midnight ? midnight : origin))
+      const value = (at: number) => windowSum(minutes.get(node)!, at, at - (at > midnight ? midnight : dayBegin))
       const [crossed, whole] = [value(target), value(midnight)]
       if (crossed === value(target - step) || crossed === whole) return undefined
       return {

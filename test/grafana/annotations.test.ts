@@ -22,7 +22,7 @@ const TAKEN_BACK: Readonly<Record<string, string>> = {
 
 /** Who it is about, and with whom. */
 const SENTENCES = {
-  firing: /^(.*) sent [\d.]+ [kMG]?B(?: to (.*))? in 5 min \(limit \d+ kB\)$/s,
+  firing: /^(.*) (?:sent|exchanged) [\d.]+ [kMG]?B in 5 min \(limit \d+ kB\)$/s,
   resolved: /^(.*) is back below the limit \(was [\d.]+ [kMG]?B in 5 min, limit \d+ kB\)$/s,
 } as const
 
@@ -95,12 +95,11 @@ test('every alert that begins or ends is a mark on the graphs of its tailnet', a
     const wanted = reported()
       .filter((one) => one.msg === msg)
       .map(({ rule, group, at }) => {
-        const who = rule === 'busy' ? group['node_name'] : `${group['src']} to ${group['dst']}`
+        const who = rule === 'busy' ? group['node_name'] : `${group['src']} and ${group['dst']}`
         return `${at.slice(0, 16)} ${rule === 'busy' ? 'Too busy' : rule}: ${state} | ${who} | alert ${rule} ${state}`
       })
     const found = marks.map(({ timeMs, title, text, tags }) => {
-      const [, src, dst] = SENTENCES[state].exec(text) ?? [text, `?? ${text}`]
-      const who = dst === undefined ? src : `${src} to ${dst}`
+      const [, who] = SENTENCES[state].exec(text) ?? [text, `?? ${text}`]
       return `${new Date(timeMs).toISOString().slice(0, 16)} ${title} | ${who} | ${tags.join(' ')}`
     })
     assert.deepEqual(found.toSorted(), wanted.toSorted())
