@@ -364,6 +364,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       const loaded = store.load(judge.rules, { tailnet, ledger: tailnetId }, clock.now())
       orphans = loaded.orphans
       wasCut = loaded.wasCut
+      if (wasCut) log.warn('alerts ended without saving: everything within alerts.lateness is evaluated again')
       events.restore(loaded.events)
       metrics.rules(rules.map((rule) => rule.name))
       // A crash before the first save changes nothing.

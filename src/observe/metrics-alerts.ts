@@ -36,7 +36,7 @@ export function alertsMetrics({ counter, gauge, unknownGauge, histogram }: Make)
     'The end of the newest interval that was evaluated.',
   )
   const ignored = counter(
-    'alert_ignored_minutes_total',
+    'alert_ignored_total',
     'Minutes that were made again later than alerts.lateness: alerts keep what they had.',
   )
   const notifications = counter('alert_notifications_total', 'Notifications by notifier, sent or failed.', {

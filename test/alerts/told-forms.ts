@@ -251,16 +251,15 @@ export function distinctCase(
   )
 }
 
-/** What was sent since the day began (or the month: nothing is known of what was before) passes the threshold at a step of the evening; at midnight all
- * begins anew. Some of it began shortly before it was read. */
+/** What was sent since the first minute that was read as a whole passes the threshold at a step of the evening; at midnight all begins anew. The minute in
+ * which reading began waits ten minutes for the rest of it, and that is later than alerts take it. */
 export function quotaCase(
   evening: Evening,
   per: 'day' | 'month',
   by: 'node' | 'exitNode',
   minutes: Minutes,
 ): ToldCase | undefined {
-  const { live, midnight } = evening
-  const dayBegin = midnight - 24 * 60
+  const { origin, live, midnight } = evening
   const step = per === 'day' ? 5 : 60
   const target = live - (live % step) + step
   return choose(
@@ -268,7 +267,7 @@ export function quotaCase(
     minutes.keys(),
     (node) => ({ per, by, where: { node } }),
     (node) => {
-      const value = (at: number) => windowSum(minutes.get(node)!, at, at - (at > midnight ? midnight : dayBegin))
+      const value = (at: number) => windowSum(minutes.get(node)!, at, at - (at > midnight ? midnight : origin + 1))
       const [crossed, whole] = [value(target), value(midnight)]
       if (crossed === value(target - step) || crossed === whole) return undefined
       return {

@@ -578,7 +578,7 @@ export function rowStoreContract(
         node,
       )
     for (const node of ['laptop', 'fd7a::1', 'n2CNTRL']) assert.deepEqual(await flows({ node }), [virtual, exit], node)
-    assert.deepEqual(await flows({ node: 'lap' }), [])
+    await assert.rejects(flows({ node: 'lap' }), /^CollectorError: No device is called "lap"/)
     assert.deepEqual(await flows({ owner: 'tag:db' }), [virtual])
     assert.deepEqual(await flows({ owner: 'ann@example.com', port: '53' }), [exit])
     assert.deepEqual(await flows({ proto: 'udp' }), [exit])
@@ -596,7 +596,7 @@ export function rowStoreContract(
     assert.deepEqual(await raw({ node: 'new' }), [mine, mirrored])
     assert.deepEqual(await raw({ node: '100.64.0.8' }), [other])
     assert.deepEqual(await raw({ owner: 'tag:web' }), [mine, mirrored])
-    assert.deepEqual(await raw({ owner: 'nobody' }), [])
+    await assert.rejects(raw({ owner: 'nobody' }), /^CollectorError: No device belongs to "nobody"/)
     assert.deepEqual(await raw({ port: '443' }), [mine, mirrored])
   })
 
