@@ -14,7 +14,7 @@ import { VERSION } from './base/version.ts'
 import { makeDataDir, pathsIn } from './config/data-dir.ts'
 import { type Settings, tailnetSource, tailnetTag } from './config/settings.ts'
 import { missingKey, settingsShape, tailnetNames, tailnetNamesIn } from './config/settings-in-force.ts'
-import { createDirectory, type Directory } from './directory/directory.ts'
+import { createDirectory } from './directory/directory.ts'
 import { createFlattener } from './flatten/flatten.ts'
 import { serviceActions } from './http/actions.ts'
 import type { ReloadAnswer } from './http/answers.ts'
@@ -98,8 +98,6 @@ export interface Service {
 }
 
 const GRACE_MS = 8_000
-/** Alerts count a peer once if its name is known from the beginning. */
-const NAMES_WAIT_MS = 5_000
 
 /** Throws a CollectorError: `state_locked` when another process has the data directory, others of the state file, `config_invalid` without
  * credentials. */
@@ -315,7 +313,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     metrics.start()
     directory.start()
     await observers.start()
-    if (alerts !== undefined) await namesInTime(directory, clock)
   }
 
   return {
@@ -345,13 +342,4 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
       return stopping
     },
   }
-}
-
-/** Resolves when devices are known, or after a few seconds: names are a comfort. */
-async function namesInTime(directory: Directory, clock: Clock): Promise<void> {
-  const over = new AbortController()
-  // Whichever is later ends by the signal, which is no failure.
-  const known = directory.ready(over.signal).catch(() => undefined)
-  await Promise.race([known, clock.sleep(NAMES_WAIT_MS, over.signal).catch(() => undefined)])
-  over.abort()
 }

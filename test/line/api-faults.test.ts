@@ -78,15 +78,13 @@ test('refusals and broken answers of the API: the watermark stays, health names 
   )
 })
 
-test('a device list that never comes holds nothing up: with alerts reading begins five seconds later', async (t) => {
+test('a device list that never comes holds nothing up, with alerts neither', async (t) => {
   const { service, api } = await startWorld(t, { tailnet: { nodes: 5 }, speed: 60 })
   api.setFault({ kind: 'hang-head', route: 'devices' })
   const { service: running, until } = service({
     'poll.lookback': '10m',
     'alerts.rules': [{ name: 'many', distinctPeersAbove: 1000, window: '5m' }],
   })
-  const beganMs = performance.now()
   await running.start()
-  assert.ok(performance.now() - beganMs > 4_900)
   await until((result) => result === 'caught_up')
 })
