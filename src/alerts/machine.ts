@@ -1,6 +1,7 @@
 /** The states of one alert: inactive, pending while the condition has not held for long enough, firing, and inactive again, resolved.
  * Pure: what an alert is after a step follows from what it was before, the step's time and its verdict. */
 
+/** What an alert is at a step. */
 export type State = 'inactive' | 'pending' | 'firing'
 
 /** `clear`: the condition does not hold (of a firing alert: the value is back beyond `recover`). `hold`: nobody can tell, because part of the
