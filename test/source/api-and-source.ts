@@ -1,4 +1,5 @@
 /** A source that talks to a scripted API; they end with the test, and a socket that outlives `stop()` keeps the test from ending. */
+import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { z } from 'zod'
 import { type CollectorError, CollectorError as ErrorClass } from '../../src/base/errors.ts'
@@ -30,7 +31,9 @@ export async function apiAndSource(
 ): Promise<Setup> {
   const api = await startScriptedApi(tls)
   const hasOthers = settings.oauthClientId !== undefined
-  const config = tailscaleSchema.parse({ apiUrl: api.url, ...(hasOthers ? {} : { apiKey: KEY }), ...settings })
+  const given = tailscaleSchema.safeParse({ apiUrl: api.url, ...(hasOthers ? {} : { apiKey: KEY }), ...settings })
+  if (!given.success) await api.close()
+  const config = given.success ? given.data : assert.fail(given.error)
   const clock = createFakeClock()
   const metrics = countingMetrics<SourceMetrics>()
   const source = createTailscaleSource(config, { clock, log: silentLog, metrics, ...deps })

@@ -6,12 +6,17 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { pino } from 'pino'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
+import { fileSecret } from '../../src/secrets/secret.ts'
 import { type Asked, json, type Reply, text } from '../helpers/scripted-api.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
-import { apiAndSource, faultOf, runWorkers, WINDOW } from './api-and-source.ts'
+import { apiAndSource, faultOf, KEY, runWorkers, WINDOW } from './api-and-source.ts'
 
 test('a key that no header line can hold is refused with its origin and without its value', async (t) => {
-  const { source, signal } = await apiAndSource(t, { apiKey: 'CANARYé' })
+  // At the start the settings refuse it; a file may get it later.
+  const path = join(temporaryFolder(t), 'key')
+  await writeFile(path, KEY)
+  const { source, signal } = await apiAndSource(t, { apiKey: fileSecret(path) })
+  await writeFile(path, 'CANARYé')
   const fault = await faultOf(source.open(WINDOW, signal))
   assert.deepEqual([fault.stage, fault.code, fault.reaction], ['source', 'api_credentials', 'hold'])
   assert.ok(!inspect(fault).includes('CANARY'))

@@ -178,7 +178,7 @@ test('an endless body stops at answerBytesMax', async (t) => {
 })
 
 test('a gzip bomb stops at answerBytesMax, and memory stays flat', async (t) => {
-  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '64MiB' })
+  const { api, source, signal } = await apiAndSource(t, { answerBytesMax: '192MiB' })
   const zip = createGzip({ level: 1 })
   const pieces: Buffer[] = []
   zip.on('data', (piece: Buffer) => pieces.push(piece))
@@ -202,8 +202,9 @@ test('a gzip bomb stops at answerBytesMax, and memory stays flat', async (t) => 
     })(),
   )
   assert.equal((await fault).code, 'api_too_large')
-  assert.ok(answer.bytesRead() <= (64 << 20) + 65_536)
-  assert.ok(most < 48 << 20, `${most} bytes of buffers`)
+  assert.ok(answer.bytesRead() <= (192 << 20) + 65_536)
+  // Buffers wait for a collection of garbage.
+  assert.ok(most < 96 << 20, `${most} bytes of buffers`)
 })
 
 test('gzip that never decodes to anything stops at the same limit', async (t) => {

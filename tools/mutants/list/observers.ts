@@ -78,8 +78,8 @@ export const OBSERVERS_MUTANTS: readonly Mutant[] = [
     name: 'an alert that was taken is sent again for its answer',
     file: 'src/alerts/notify/notifier.ts',
     in: 'attempt',
-    find: 'if (isGood(status)) answer.close()',
-    replace: 'if (isGood(status)) await answer.text(ANSWER_BYTES_MAX)',
+    find: 'if (isGood(answer.status)) answer.close()',
+    replace: 'if (isGood(answer.status)) await answer.text(ANSWER_BYTES_MAX)',
     tests: ['test/line/hostile-network.test.ts'],
   },
 ]

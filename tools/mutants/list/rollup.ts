@@ -42,7 +42,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
     name: 'minutes that look back are not made again',
     file: 'src/rollup/minutes.ts',
     in: 'followers',
-    find: 'if (nodes.size === 0) return []',
+    find: 'if (nodes.size === 0 && addresses.size === 0) return []',
     replace: 'if (nodes.size >= 0) return []',
     tests: HISTORY,
   },
