@@ -1,8 +1,10 @@
 /** Evaluates rules step by step, on the time of the minutes. A step is evaluated when everything before its end is final. A minute that is told again
  * changes the past: the groups that it touches are evaluated again from there on, so the states are the same in whatever order minutes came. */
+
 import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../base/bigint.ts'
 import { MINUTE } from '../base/clock.ts'
+import { getOrInsert } from '../base/maps.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
 import type { Completeness } from './evaluate/completeness.ts'
 import { OVERFLOW } from './evaluate/groups.ts'
@@ -59,8 +61,7 @@ export function createJudge(deps: {
     }),
   )
   const readers = new Map<Ring, RuleState[]>()
-  for (const state of rules)
-    for (const ring of state.reading.rings) readers.getOrInsertComputed(ring, () => []).push(state)
+  for (const state of rules) for (const ring of state.reading.rings) getOrInsert(readers, ring, () => []).push(state)
   /** By range: rules with equal windows ask the same, and so do groups. */
   const completeAt = new Map<string, boolean>()
   let transitions: Transition[] = []
@@ -68,7 +69,7 @@ export function createJudge(deps: {
   let steps = 0
 
   function isRead({ fromNs, toNs }: TimeRange): boolean {
-    return completeAt.getOrInsertComputed(`${fromNs} ${toNs}`, () => completeness.isComplete(fromNs, toNs))
+    return getOrInsert(completeAt, `${fromNs} ${toNs}`, () => completeness.isComplete(fromNs, toNs))
   }
 
   /** The rule is not about this group any more. Who cannot say when it was seen last cannot say that either. */

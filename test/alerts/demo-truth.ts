@@ -1,4 +1,5 @@
 /** What a simulated tailnet did, minute by minute, from its own truth: the oracle for rules over it. */
+import { getOrInsert } from '../../src/base/maps.ts'
 import { partsOfLine } from '../../src/sink/line-protocol/line-parts.ts'
 import { namesOf } from '../simulator/names.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
@@ -35,7 +36,7 @@ export function demoPoints(tailnet: Tailnet, truth: Iterable<TruthPoint>): DemoP
       port: src_port === 'none' ? dst_port : src_port,
     }
     flows.push({ measurement: 'flow', tags: { ...tags, ...more }, fields, timestampNs })
-    const all = messages.getOrInsertComputed(`${node} ${kind} ${timestampNs}`, () => ({
+    const all = getOrInsert(messages, `${node} ${kind} ${timestampNs}`, () => ({
       tags: { node, kind },
       fields: {},
       timestampNs,

@@ -1,4 +1,5 @@
 /** The largest edges behind an alert: asked once per window, on both kinds of store; and a database that does not answer holds up a notification for a while only. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alertsSchema } from '../../src/alerts/config.ts'
@@ -7,6 +8,7 @@ import { createLargestEdges, type Firing, type LargestEdges } from '../../src/al
 import type { Notification, Notifier } from '../../src/alerts/notify/notifier.ts'
 import type { Rule } from '../../src/alerts/rules/rule.ts'
 import { CollectorError } from '../../src/base/errors.ts'
+import { getOrInsert } from '../../src/base/maps.ts'
 import type { Endpoint } from '../../src/rollup/endpoints.ts'
 import type { EdgeRow } from '../../src/rollup/row.ts'
 import type { RowStore } from '../../src/rollup/row-store.ts'
@@ -143,7 +145,7 @@ test('InfluxDB and the embedded store name the same edges, which are those of th
       ['src', 'tx_bytes'],
       ['dst', 'rx_bytes'],
     ] as const) {
-      const own = sent.getOrInsertComputed(tags[side] ?? '', () => new Map())
+      const own = getOrInsert(sent, tags[side] ?? '', () => new Map())
       own.set(name, (own.get(name) ?? 0) + Number(fields[field]))
     }
   }

@@ -1,5 +1,6 @@
 /** Final minutes for tests of alerts: rows made of everything that was read, by the real function, with none of the rollup's own waiting; and a database that
  * has them. A minute is told once it is final, and again as soon as its rows are others. */
+import { getOrInsert } from '../../src/base/maps.ts'
 import type { DirectoryView } from '../../src/directory/view.ts'
 import type { Points } from '../../src/flatten/points.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
@@ -61,7 +62,7 @@ export function createMinutes(
       for (const [startNs, one] of made) {
         const timeNs = startNs - (startNs % length)
         if (timeNs < fromNs || timeNs >= toNs) continue
-        const table = tables.getOrInsertComputed(timeNs, () => new Map())
+        const table = getOrInsert(tables, timeNs, () => new Map())
         addTo(table, name === 'edge' ? one.edges : one.nodes, name === 'edge' ? EDGE : NODE)
       }
       for (const [timeNs, table] of tables)

@@ -1,8 +1,10 @@
 /** Thresholds from what was seen: from InfluxDB and from the embedded store they are the same, they are those of the rows, and they would not have fired. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alertsSchema } from '../../src/alerts/config.ts'
 import { suggest } from '../../src/alerts/rules/suggest.ts'
+import { getOrInsert } from '../../src/base/maps.ts'
 import { addTo, EDGE, linesOf, NODE, type RowTable } from '../../src/rollup/row-table.ts'
 import { partsOfLine } from '../../src/sink/line-protocol/line-parts.ts'
 import { missing } from '../services/servers.ts'
@@ -103,7 +105,7 @@ function hoursOf(minutes: readonly string[]): string[] {
     for (const line of minutes) {
       if (!line.startsWith(`${measurement},`)) continue
       const { key, fields, timestampNs } = partsOfLine(line)
-      const table = hours.getOrInsertComputed(timestampNs - (timestampNs % HOUR), () => new Map())
+      const table = getOrInsert(hours, timestampNs - (timestampNs % HOUR), () => new Map())
       const values = shape.fields.map((name) => BigInt(fields[name] ?? 0))
       addTo(table, new Map([[key.slice(measurement.length + 1), values]]), shape)
     }

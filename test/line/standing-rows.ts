@@ -1,4 +1,5 @@
 /** Derived rows as they stand in a database, and as the oracle makes them of the raw points and devices that stand beside them. */
+import { getOrInsert } from '../../src/base/maps.ts'
 import type { DeviceSource } from '../../src/directory/device-version.ts'
 import { exists, type RowTable, type Shape, seriesKey, shapeOf } from '../../src/rollup/row-table.ts'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
@@ -59,7 +60,7 @@ function tablesOf(points: readonly StoredPoint[], shape: Shape): Map<bigint, Row
       shape,
       shape.tags.map((tag) => tags[tag]!),
     )
-    tables.getOrInsertComputed(timestampNs, () => new Map()).set(key, values)
+    getOrInsert(tables, timestampNs, () => new Map()).set(key, values)
   }
   return tables
 }

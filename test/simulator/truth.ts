@@ -1,6 +1,7 @@
 /** The points that a database must hold after a simulated tailnet was read. This is a second, simple implementation of the data model: it
  * starts from the objects of the simulation and shares no code with the components that tests compare with it. */
 
+import { getOrInsert } from '../../src/base/maps.ts'
 import type { DemoEntry } from '../../src/demo/entries.ts'
 import type { DemoRecord } from '../../src/demo/records.ts'
 
@@ -77,7 +78,7 @@ export function truthOf(record: DemoRecord, options: TruthOptions = {}): TruthPo
         tailnet: clean(tailnet),
       }
       const key = JSON.stringify(tags)
-      const { fields } = flows.getOrInsertComputed(key, () => ({ tags, fields: noCounters() }))
+      const { fields } = getOrInsert(flows, key, () => ({ tags, fields: noCounters() }))
       fields['tx_bytes']! += BigInt(entry.txBytes)
       fields['tx_pkts']! += BigInt(entry.txPkts)
       fields['rx_bytes']! += BigInt(entry.rxBytes)

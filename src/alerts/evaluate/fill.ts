@@ -1,7 +1,9 @@
 /** Fills the rings from the rows in the database: minutes as long as rules look at minutes, longer slots from sums of minutes, hours and days. What was told
  * meanwhile is newer than the database, and stays. */
+
 import { max, min } from '../../base/bigint.ts'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
@@ -42,10 +44,10 @@ export function createFill(deps: FillDeps) {
   function put(source: View['source'], key: string, fields: readonly bigint[]): void {
     const [txBytes = 0n, rxBytes = 0n, txPkts = 0n, rxPkts = 0n] = fields
     if (source === 'edges') {
-      const known = edges.getOrInsertComputed(key, () => edgeOf(key, fields, deps.isNode))
+      const known = getOrInsert(edges, key, () => edgeOf(key, fields, deps.isNode))
       numbers.edges.edge({ ...known, txBytes, rxBytes, txPkts, rxPkts })
     } else {
-      const known = nodes.getOrInsertComputed(key, () => nodeOf(key, fields))
+      const known = getOrInsert(nodes, key, () => nodeOf(key, fields))
       const [derpTxBytes = 0n, derpRxBytes = 0n] = fields.slice(6)
       numbers.nodes.node({ ...known, txBytes, rxBytes, txPkts, rxPkts, derpTxBytes, derpRxBytes })
     }
@@ -67,7 +69,7 @@ export function createFill(deps: FillDeps) {
       fromNs,
       toNs,
       (timeNs, key, fields) => {
-        byTime.getOrInsertComputed(timeNs, () => []).push([key, [...fields]])
+        getOrInsert(byTime, timeNs, () => []).push([key, [...fields]])
         count += 1
       },
       signal,

@@ -1,5 +1,6 @@
 /** Which different items (peers, ports) the groups of a view had in each minute. Items are numbers: ports are themselves, peers have one as long as a minute
  * has them. */
+import { getOrInsert } from '../../base/maps.ts'
 
 /** Pairs of a group and an item, `group * 2^32 + item`, in their order, each once. */
 type Pack = Float64Array
@@ -144,7 +145,7 @@ export class PeerNumbers {
   private countMax = 2 ** 16
 
   numberOf(key: string): number {
-    return this.byKey.getOrInsertComputed(key, () => this.freed.pop() ?? this.byKey.size)
+    return getOrInsert(this.byKey, key, () => this.freed.pop() ?? this.byKey.size)
   }
 
   /** Frees the numbers that are not in use, when there are many. `mark` sets those that are to 1. */

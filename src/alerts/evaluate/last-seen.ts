@@ -1,6 +1,7 @@
 /** The last-seen index of `newFor`: when each group was seen last. What is new can only be told in the order of time, so what was seen waits until everything
  * before it is final. Seeing a group twice changes nothing, so neither does a minute that is told again. When it is full no group more is taken: to
  * forget one would make it new again, and that would be a false alert. */
+import { getOrInsert } from '../../base/maps.ts'
 
 /** Always the same object for a group, as long as it is remembered. */
 export interface SeenGroup {
@@ -58,7 +59,7 @@ export class LastSeen {
     const slot = this.slotOf(piece)
     // Seen in this slot or later: it would tell nothing.
     if ((this.last.get(key) ?? -1) >= slot) return
-    const groups = this.waiting.getOrInsertComputed(slot, () => new Map<string, Seen>())
+    const groups = getOrInsert(this.waiting, slot, () => new Map<string, Seen>())
     const known = groups.get(key)
     if (known === undefined || known.piece > piece) groups.set(key, { key, names, piece })
   }

@@ -1,5 +1,7 @@
 /** What each rule reads: its view, its sums, and the number of each group at any step. Steps are ends of intervals. */
+
 import { DAY, HOUR, MINUTE, MS } from '../../base/clock.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import type { Sum } from '../forms/form.ts'
 import { periodStart, type Rule } from '../rules/rule.ts'
 import { ItemRing, PeerNumbers } from './item-ring.ts'
@@ -50,7 +52,7 @@ export function createReadings(rules: readonly Rule[], limits: ReadingLimits) {
   const numbers = { edges: new RowNumbers(), nodes: new RowNumbers() }
   const peers = new PeerNumbers()
   const views = new Map<string, View>()
-  const viewOf = (rule: Rule) => views.getOrInsertComputed(viewId(rule), () => new View(rule, numbers, peers, limits))
+  const viewOf = (rule: Rule) => getOrInsert(views, viewId(rule), () => new View(rule, numbers, peers, limits))
   const readings = rules.map((rule) => readingOf(rule, viewOf(rule), limits))
   return { views: [...views.values()], readings, numbers, peers }
 }

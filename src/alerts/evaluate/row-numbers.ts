@@ -1,4 +1,5 @@
 /** Rows of one minute as numbers. What a row is about becomes one number, by which each view remembers the group: texts are looked at once, not every minute. */
+import { getOrInsert } from '../../base/maps.ts'
 import type { Endpoint } from '../../rollup/endpoints.ts'
 import { type EdgeRow, type NodeRow, ROLES } from '../../rollup/row.ts'
 import { createTuples } from '../../rollup/tuples.ts'
@@ -77,8 +78,9 @@ export class RowNumbers {
   }
 
   private endpointNumber(endpoint: Endpoint): number {
-    return this.byObject.getOrInsertComputed(endpoint, () =>
-      this.byText.getOrInsertComputed(
+    return getOrInsert(this.byObject, endpoint, () =>
+      getOrInsert(
+        this.byText,
         `${endpoint.id}\n${endpoint.name}\n${endpoint.owner}`,
         () => this.endpoints.push(endpoint) - 1,
       ),

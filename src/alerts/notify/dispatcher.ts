@@ -7,6 +7,7 @@ import { backoffAfter } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { isoOf } from '../../base/format.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import type { Notified } from '../alert.ts'
 import type { AlertsMetrics } from '../metrics.ts'
 import type { Firing, LargestEdges } from './largest-edges.ts'
@@ -136,7 +137,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   function mark({ notifier, sent }: Target, alert: NotifiableAlert, notification: Notification): void {
     const { fingerprint, firedNs, resolvedNs } = alert
     const nowMs = clock.monotonicMs()
-    const one = sent.getOrInsertComputed(fingerprint, (): Sent => ({}))
+    const one = getOrInsert(sent, fingerprint, (): Sent => ({}))
     one.lastMs = nowMs
     if (notification.status === 'firing') {
       if (resolvedNs !== 0n) one.heldMs ??= nowMs + UNSENT_FIRING_MS

@@ -1,7 +1,9 @@
 /** The three largest edges behind the value of an alert that begins to fire, asked of the database: rules hold sums, not who made them. One query for all
  * alerts with the same window, five seconds at most; without an answer the notification goes without. */
+
 import type { Logger } from 'pino'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import { compare } from '../../base/order.ts'
 import type { EdgeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
@@ -82,7 +84,7 @@ export function createLargestEdges(deps: {
         try {
           over.throwIfAborted()
           const reading = () => read(some[0]!.range).finally(() => asked.delete(key))
-          edges = await unless(over, asked.getOrInsertComputed(key, reading))
+          edges = await unless(over, getOrInsert(asked, key, reading))
         } catch (error) {
           if (!signal.aborted)
             log.warn({ err: error, rule: some[0]!.rule.name }, 'alert is sent without its largest edges')

@@ -1,6 +1,8 @@
 /** Thresholds from what was seen: for each question that people ask, the busiest windows of the last days, and a threshold well above them. Rows of hours
  * tell long windows, rows of minutes short ones. */
+
 import { DAY, HOUR, SECOND } from '../../base/clock.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import { compare } from '../../base/order.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { RowMeasurement, TakeRow } from '../../rollup/row-store.ts'
@@ -102,7 +104,7 @@ async function seenGroups(
     const sums = new Map<string, { name: string; windows: Map<bigint, number> }>()
     const each: TakeRow = (timeNs, key, fields) =>
       parts(key, fields, (id, name, value) => {
-        const { windows } = sums.getOrInsertComputed(id, () => ({ name, windows: new Map() }))
+        const { windows } = getOrInsert(sums, id, () => ({ name, windows: new Map() }))
         const window = timeNs / windowNs
         windows.set(window, (windows.get(window) ?? 0) + value)
       })
@@ -111,7 +113,7 @@ async function seenGroups(
     for (const [id, { name, windows }] of sums) {
       const values = [...windows.values()].filter((value) => value > 0)
       if (values.length === 0) continue
-      const seen = groups.getOrInsertComputed(id, () => ({ name, count: 0, largest: [] }))
+      const seen = getOrInsert(groups, id, () => ({ name, count: 0, largest: [] }))
       seen.count += values.length
       seen.largest = [...seen.largest, ...values].toSorted((one, other) => other - one).slice(0, keepMax)
     }

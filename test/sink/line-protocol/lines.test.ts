@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { getOrInsert } from '../../../src/base/maps.ts'
 import type { Points } from '../../../src/flatten/points.ts'
 import type { LineLimits } from '../../../src/sink/line-protocol/batches.ts'
 import { encodeLine } from '../../../src/sink/line-protocol/encode-line.ts'
@@ -244,7 +245,7 @@ test('a message whose encoding throws leaves no line, and those before and after
   const known = new Map<string, Batch[]>()
   function expectedOf(whole: readonly string[]): Batch[] {
     const key = String(whole.map((message) => messages.indexOf(message)))
-    return known.getOrInsertComputed(key, () => batchesOf(whole, LIMITS))
+    return getOrInsert(known, key, () => batchesOf(whole, LIMITS))
   }
   fc.assert(
     fc.property(
