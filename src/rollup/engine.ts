@@ -3,30 +3,25 @@
  *   young minutes from memory -> hours and days -> one minute again from the database */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { max } from '../base/bigint.ts'
 import { type Clock, MINUTE, MS } from '../base/clock.ts'
 import type { Directory } from '../directory/directory.ts'
-import type { Points } from '../flatten/points.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Unsettled } from '../ledger/unsettled.ts'
-import type { ObservedResult, ObservedWindow, Observer } from '../observers/observers.ts'
+import type { Observer } from '../observers/observers.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Budget, BudgetLimits } from './budget.ts'
 import { createBudgets } from './budgets.ts'
-import { reportersOf } from './claims.ts'
-import { createClockOffsets } from './clock-offsets.ts'
-import { createCoverage, finality, finalTo } from './coverage.ts'
+import { finality } from './coverage.ts'
 import type { RollupOptions } from './deps.ts'
-import { createHeldMinutes, type HeldMinute, minuteBegin } from './held-minutes.ts'
+import type { HeldMinute } from './held-minutes.ts'
 import { createHourSums } from './hour-sums.ts'
 import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
-import { eachEdge, eachNode } from './minute-columns.ts'
 import { createMinuteFacts } from './minute-facts.ts'
 import type { MinuteReader } from './minute-reader.ts'
-import { unknownMinute } from './minute-reader.ts'
-import { type Completeness, createMinutes, type SettledMinute } from './minutes.ts'
-import type { EdgeRow, NodeRow } from './row.ts'
+import { createMinuteTeller } from './minute-teller.ts'
+import { type Completeness, createMinutes } from './minutes.ts'
+import { createReadMinutes } from './read-minutes.ts'
 import { tablesOf } from './row-series.ts'
 import type { RowStore } from './row-store.ts'
 import { createRowWriter } from './row-writer.ts'
@@ -70,8 +65,6 @@ export interface Engine {
 const HELD_MS = 900_000
 /** A minute in memory is made again after this time, then after twice as long, and so on. Nodes whose clocks are minutes off make nearly every minute late. */
 const LATE_MS = 300_000
-/** Memory for them; beyond it the oldest minutes go first, and are made from the database if need be. */
-const HELD_BYTES_MAX = 48 << 20
 /** The database shows what it acknowledged after this time. Counted by monotonic time since this process saw the newest change: other clocks may be set back. */
 const SHOWN_MS = 5_000
 /** One minute is made again at most this often. */
@@ -79,19 +72,12 @@ const AGAIN_MS = 600_000
 /** What was logged before the origin is read by a backfill alone. A minute of that time, of which records that came late or the ends of a backfill
  * have points, waits this long for the rest. */
 const HISTORY_NS = 10n * MINUTE
-/** A minute that an earlier process left unmade longer ago than this does not hold up those who read minutes. */
-const UNMADE_NS = 120n * MINUTE
 /** Making minutes again takes at most one part in this many of the time. */
 const AGAIN_SHARE = 5
 /** Between two steps when nothing more will be read: the database may not show yet what it acknowledged. */
 const FINISHING_MS = 200
-/** Minutes that memory gave up are remembered up to this number. */
-const DROPPED_MAX = 100_000
-
 /** What is known of a minute beside its points. */
 interface Known {
-  /** Points of every change of the list up to this number are in memory. */
-  readNumber: number
   /** The change of the list up to which it was told before it was written, and when. Only where rows are written once. */
   told: { readonly number: number; readonly ms: number } | undefined
   /** Writing its rows began and did not end: some may stand. */
@@ -106,15 +92,8 @@ interface Known {
 export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const { ledger, clock, log, metrics, signal } = deps
   const { unsettled } = ledger
-  const held = createHeldMinutes()
   const known = new Map<bigint, Known>()
-  const coverage = createCoverage()
   const facts = createMinuteFacts()
-  const clockOffsets = createClockOffsets()
-  /** Minutes whose points memory had and gave up. */
-  const dropped = new Set<bigint>()
-  /** Minutes that a late pass, which is being read, has seen. */
-  const passes = new Map<object, Set<bigint>>()
   /** When each was made from the database, ms of monotonic time. */
   const againMs = new Map<bigint, number>()
   const sums = createMemorySums()
@@ -124,8 +103,6 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   let restUntilMs = 0
   let isNewestTurn = false
   let isFinishing = false
-  /** Readers were told everything before this minute. */
-  let toldToNs: bigint | undefined
 
   const parts = {
     ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
@@ -136,7 +113,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     ...{ canQuery, isOnce, sums, hours: createHourSums() },
   }
   const budgets = createBudgets(parts)
-  const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets })
+  const read = createReadMinutes({ ledger, facts, metrics, canQuery, onDropped: (startNs) => known.delete(startNs) })
+  const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets: read.clockOffsets })
+  const teller = createMinuteTeller(deps.readers, ledger)
   const isShared = () => minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
   const tiers = createTiers(options, { ...parts, isShared })
 
@@ -145,77 +124,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     if (one === undefined)
       known.set(
         startNs,
-        (one = { readNumber: 0, isUncertain: false, told: undefined, settledMs: undefined, made: 0, seen: undefined }),
+        (one = { isUncertain: false, told: undefined, settledMs: undefined, made: 0, seen: undefined }),
       )
     return one
-  }
-
-  function points(window: ObservedWindow, message: Points): void {
-    if (window.previous !== undefined) {
-      // A late pass is mostly as before. Where it differs, its minutes are on the list and are made from the database.
-      const startNs = minuteBegin(message.startNs)
-      const starts = passes.get(window)
-      if (starts === undefined) passes.set(window, new Set([startNs]))
-      else starts.add(startNs)
-      return
-    }
-    held.add(window, message)
-    clockOffsets.add(message.node, message.startNs, message.loggedNs)
-  }
-
-  function done(window: ObservedWindow, { doneToNs }: ObservedResult): void {
-    for (const startNs of passes.get(window) ?? []) {
-      const entry = unsettled.find('minute', startNs)
-      // As before, unless the pass put it on the list.
-      if (entry === undefined || !isBehind(startNs, entry.read)) continue
-      if (canQuery()) drop(startNs)
-      else {
-        metrics.skipped('no_queries')
-        knownOf(startNs).readNumber = entry.read
-      }
-    }
-    passes.delete(window)
-    if (window.previous !== undefined) return
-    if (doneToNs === undefined) return held.failed(window)
-    const range = { fromNs: window.fromNs, toNs: doneToNs }
-    // A first reading of what was read here already: the database lost it, and perhaps rows as well.
-    const isLost = window.pass === 1 && coverage.touches(range)
-    const touched = held.done(window)
-    if (isLost) {
-      coverage.remove(range)
-      for (const { startNs } of touched) drop(startNs)
-      return
-    }
-    coverage.add(range)
-    for (const minute of touched) {
-      if (minute.isContradicted) {
-        if (canQuery()) {
-          drop(minute.startNs)
-          continue
-        }
-        metrics.skipped('no_queries')
-      }
-      const entry = unsettled.find('minute', minute.startNs)
-      if (entry !== undefined) knownOf(minute.startNs).readNumber = entry.read
-      facts.addHeard(Number(minute.startNs / MINUTE), reportersOf(minute.points, minute.texts))
-    }
-  }
-
-  function failed(window: ObservedWindow): void {
-    passes.delete(window)
-    held.failed(window)
-  }
-
-  /** Gives up the points of a minute: from now on it is made from the database. */
-  function drop(startNs: bigint): void {
-    held.drop(startNs)
-    known.delete(startNs)
-    dropped.add(startNs)
-    if (dropped.size <= DROPPED_MAX) return
-    // Nothing that is older can be told apart any more.
-    const newest = [...dropped].reduce((last, one) => (one > last ? one : last))
-    coverage.remove({ fromNs: -(1n << 62n), toNs: newest })
-    dropped.clear()
   }
 
   function isFinal({ startNs, sinceNs }: Unsettled): boolean {
@@ -224,18 +135,6 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const originNs = ledger.originNs()
     if (originNs === undefined || startNs >= originNs || sinceNs + HISTORY_NS > clock.now()) return false
     return finality(startNs, [...settled, { fromNs: 0n, toNs: originNs }], gaps).isFinal
-  }
-
-  /** Something that was read of it is not in memory. */
-  function isBehind(startNs: bigint, read: number): boolean {
-    return knownOf(startNs).readNumber < read
-  }
-
-  /** The points of a minute, if memory has all of them. */
-  function wholeMinute({ startNs, read }: Unsettled): HeldMinute | undefined {
-    const minute = held.find(startNs)
-    if (minute === undefined || dropped.has(startNs) || isBehind(startNs, read)) return undefined
-    return coverage.holds(startNs, ledger.settled()) ? minute : undefined
   }
 
   /** Makes every minute that is final and in memory. Returns those that only the database has. */
@@ -247,7 +146,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       signal.throwIfAborted()
       const entry = unsettled.find('minute', startNs)
       if (entry === undefined || !isFinal(entry)) continue
-      const minute = wholeMinute(entry)
+      const minute = read.whole(entry)
       if (minute === undefined) others.push(entry)
       else if (isOnce()) await settleOnce(entry, minute, knownOf(startNs))
       else if (!isResting(knownOf(startNs))) await settleOne(entry, minute, knownOf(startNs))
@@ -264,14 +163,14 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   /** Where rows cannot be corrected: told when it is final, written once, when late points have come. Corrections are told and counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
-    const { startNs, read } = entry
+    const { startNs } = entry
     const isWritten = minutes.hasRecord(startNs)
     if (!isDueOnce(entry) || isWritten) {
       const { told } = state
       const isResting = told !== undefined && clock.monotonicMs() - told.ms < LATE_MS && !isWritten
-      if (told?.number !== read && !isResting) {
-        tell(startNs, await minutes.preview(minute))
-        state.told = { number: read, ms: clock.monotonicMs() }
+      if (told?.number !== entry.read && !isResting) {
+        teller.made(startNs, await minutes.preview(minute))
+        state.told = { number: entry.read, ms: clock.monotonicMs() }
       }
       if (isWritten) skip(entry, 'written_once')
       return
@@ -279,7 +178,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const settled = await minutes.fromMemory(entry, minute, false)
     if (settled === undefined) return
     if (!canQuery()) sums.addMinute(startNs, tablesOf(settled.made))
-    tell(startNs, settled)
+    teller.made(startNs, settled)
     state.settledMs = clock.monotonicMs()
   }
 
@@ -287,16 +186,16 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const wasUncertain = state.isUncertain
     state.isUncertain = true
     const settled = await minutes.fromMemory(entry, minute, wasUncertain)
-    if (settled !== undefined) tell(entry.startNs, settled)
+    if (settled !== undefined) teller.made(entry.startNs, settled)
     state.isUncertain = false
     state.settledMs = clock.monotonicMs()
     state.made += 1
   }
 
   /** The database shows everything that the list knows of. */
-  function isShown({ startNs, read, must }: Unsettled): boolean {
-    const state = knownOf(startNs)
-    const number = Math.max(read, must)
+  function isShown(entry: Unsettled): boolean {
+    const state = knownOf(entry.startNs)
+    const number = Math.max(entry.read, entry.must)
     if (state.seen?.number !== number) state.seen = { number, ms: clock.monotonicMs() }
     return clock.monotonicMs() - state.seen.ms >= SHOWN_MS
   }
@@ -331,10 +230,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     if (entry === undefined) return false
     try {
       // What an earlier process put on the list is a must since the start, so only what was read here counts.
-      const again = isBehind(entry.startNs, entry.read) ? undefined : held.find(entry.startNs)
+      const again = read.current(entry)
       const isWritten = !isOnce() || isDueOnce(entry)
       const settled = await minutes.fromDatabase(entry, again, isWritten)
-      if (settled !== undefined) tell(entry.startNs, settled)
+      if (settled !== undefined) teller.made(entry.startNs, settled)
       if (!isWritten) knownOf(entry.startNs).told = { number: entry.read, ms: clock.monotonicMs() }
       againMs.set(entry.startNs, clock.monotonicMs())
     } finally {
@@ -344,61 +243,26 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return others.length > 1
   }
 
-  function tell(startNs: bigint, { made, hasGap }: SettledMinute): void {
-    const minute = {
-      startNs,
-      eachEdge: (visit: (edge: EdgeRow) => void) => eachEdge(made.columns, visit),
-      eachNode: (visit: (node: NodeRow) => void) => eachNode(made.columns, visit),
-      hasGap,
-    }
-    for (const reader of deps.readers) reader.minute(minute)
-  }
-
   const isTold = ({ startNs }: Unsettled) => known.get(startNs)?.told !== undefined
-
-  /** Readers wait for minutes that are read and not made; not for those that are made again. */
-  function tellFinalTo(): void {
-    const originNs = ledger.originNs()
-    if (originNs === undefined) return
-    const readToNs = finalTo(originNs, parts.settled(), parts.gaps())
-    // A minute that began before the origin waits for a backfill that may never come, and nobody waits for it.
-    const fromNs = max(toldToNs ?? readToNs - UNMADE_NS, originNs)
-    const isMade = (one: Unsettled) => minutes.hasRecord(one.startNs) || isTold(one)
-    const waits = unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
-    const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
-    if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
-    for (const reader of deps.readers) reader.finalTo(toldToNs)
-  }
 
   /** The database has no queries, or keeps what it has: strikes off what cannot be made. */
   function skip(entry: Unsettled, reason: 'no_queries' | 'written_once'): void {
     minutes.skip(entry, reason)
-    if (toldToNs === undefined || entry.startNs < toldToNs || minutes.hasRecord(entry.startNs)) return
-    for (const reader of deps.readers) reader.minute(unknownMinute(entry.startNs))
+    if (!minutes.hasRecord(entry.startNs)) teller.unknown(entry.startNs)
   }
 
   /** Gives back memory: of minutes that were settled a while ago, and the oldest ones beyond the limit. */
   function tidy(): void {
     const nowMs = clock.monotonicMs()
-    for (const { startNs } of [...held.all()]) {
-      const state = known.get(startNs)
-      const isListed = unsettled.find('minute', startNs) !== undefined
-      if (state === undefined && !isListed) held.dropIfIdle(startNs)
-      else if (!isListed && state?.settledMs !== undefined && nowMs - state.settledMs > HELD_MS) drop(startNs)
+    const isOver = (startNs: bigint) => {
+      const settledMs = known.get(startNs)?.settledMs
+      return settledMs !== undefined && nowMs - settledMs > HELD_MS
     }
-    let bytes = held.bytes
-    for (const { startNs, points, texts } of [...held.all()].toSorted((one, other) =>
-      one.startNs < other.startNs ? -1 : 1,
-    )) {
-      if (bytes <= HELD_BYTES_MAX) break
-      bytes -= points.bytes + texts.bytes
-      drop(startNs)
-    }
+    metrics.held(read.tidy((startNs) => known.has(startNs), isOver))
     for (const startNs of known.keys())
-      if (held.find(startNs) === undefined && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
+      if (!read.has(startNs) && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
     for (const [startNs, ms] of againMs) if (nowMs - ms > AGAIN_MS) againMs.delete(startNs)
-    minutes.forget(clock.now(), (startNs) => held.find(startNs) !== undefined)
-    metrics.held(bytes)
+    minutes.forget(clock.now(), read.has)
   }
 
   /** Where rows are written once, what is not due yet is left to whoever comes later. */
@@ -417,7 +281,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   return {
-    observer: { points, done, failed },
+    observer: read.observer,
     async begin() {
       reads = await deps.store.reads(signal)
       await deps.directory.ready(signal)
@@ -435,7 +299,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       // While minutes are still made, an hour would be made again for each of them.
       await tiers.settle(isFinishing && dueMinutes() === 0)
       const hasMore = await settleAgain(others)
-      tellFinalTo()
+      teller.finalTo((one) => minutes.hasRecord(one.startNs) || isTold(one))
       tidy()
       measure(others)
       if (isFinishing) return hasMore ? 0 : FINISHING_MS

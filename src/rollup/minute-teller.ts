@@ -1,0 +1,55 @@
+/** Tells readers of final minutes what was made, and how far everything was told. */
+import { max } from '../base/bigint.ts'
+import { MINUTE } from '../base/clock.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Unsettled } from '../ledger/unsettled.ts'
+import { finalTo } from './coverage.ts'
+import { eachEdge, eachNode } from './minute-columns.ts'
+import { type MinuteReader, unknownMinute } from './minute-reader.ts'
+import type { SettledMinute } from './minutes.ts'
+
+export interface MinuteTeller {
+  made(startNs: bigint, minute: SettledMinute): void
+  /** Nothing is known of it, and nothing will be, as far as can be told. */
+  unknown(startNs: bigint): void
+  /** Tells how far everything was told. Readers wait for minutes that are read and not made; not for those that are made again. */
+  finalTo(isMade: (one: Unsettled) => boolean): void
+}
+
+/** A minute that an earlier process left unmade longer ago than this does not hold up those who read minutes. */
+const UNMADE_NS = 120n * MINUTE
+
+/** `readers` throw nothing. */
+export function createMinuteTeller(
+  readers: readonly MinuteReader[],
+  ledger: Pick<Ledger, 'unsettled' | 'originNs' | 'settled' | 'gaps'>,
+): MinuteTeller {
+  /** Readers were told everything before this minute. */
+  let toldToNs: bigint | undefined
+  return {
+    made(startNs, { made: { columns }, hasGap }) {
+      for (const reader of readers)
+        reader.minute({
+          startNs,
+          eachEdge: (visit) => eachEdge(columns, visit),
+          eachNode: (visit) => eachNode(columns, visit),
+          hasGap,
+        })
+    },
+    unknown(startNs) {
+      if (toldToNs === undefined || startNs < toldToNs) return
+      for (const reader of readers) reader.minute(unknownMinute(startNs))
+    },
+    finalTo(isMade) {
+      const originNs = ledger.originNs()
+      if (originNs === undefined) return
+      const readToNs = finalTo(originNs, ledger.settled(), ledger.gaps())
+      // A minute that began before the origin waits for a backfill that may never come, and nobody waits for it.
+      const fromNs = max(toldToNs ?? readToNs - UNMADE_NS, originNs)
+      const waits = ledger.unsettled.all('minute').find((one) => one.startNs >= fromNs && !isMade(one))
+      const toNs = waits !== undefined && waits.startNs < readToNs ? waits.startNs : readToNs
+      if (toldToNs === undefined || toNs > toldToNs) toldToNs = toNs
+      for (const reader of readers) reader.finalTo(toldToNs)
+    },
+  }
+}
