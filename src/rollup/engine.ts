@@ -4,6 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Clock, MINUTE, MS } from '../base/clock.ts'
+import { getOrInsert } from '../base/maps.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Unsettled } from '../ledger/unsettled.ts'
@@ -18,9 +19,10 @@ import { createHourSums } from './hour-sums.ts'
 import { createMemorySums } from './memory-sums.ts'
 import type { RollupMetrics } from './metrics.ts'
 import { createMinuteFacts } from './minute-facts.ts'
+import type { Completeness } from './minute-line.ts'
 import type { MinuteReader } from './minute-reader.ts'
 import { createMinuteTeller } from './minute-teller.ts'
-import { type Completeness, createMinutes } from './minutes.ts'
+import { createMinutes } from './minutes.ts'
 import { createReadMinutes } from './read-minutes.ts'
 import { tablesOf } from './row-series.ts'
 import type { RowStore } from './row-store.ts'
@@ -76,6 +78,7 @@ const HISTORY_NS = 10n * MINUTE
 const AGAIN_SHARE = 5
 /** Between two steps when nothing more will be read: the database may not show yet what it acknowledged. */
 const FINISHING_MS = 200
+
 /** What is known of a minute beside its points. */
 interface Known {
   /** The change of the list up to which it was told before it was written, and when. Only where rows are written once. */
@@ -88,6 +91,8 @@ interface Known {
   /** The newest change of the list that was seen, and when. */
   seen: { readonly number: number; readonly ms: number } | undefined
 }
+
+const UNKNOWN: Known = { told: undefined, isUncertain: false, settledMs: undefined, made: 0, seen: undefined }
 
 export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const { ledger, clock, log, metrics, signal } = deps
@@ -119,15 +124,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const isShared = () => minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
   const tiers = createTiers(options, { ...parts, isShared })
 
-  function knownOf(startNs: bigint): Known {
-    let one = known.get(startNs)
-    if (one === undefined)
-      known.set(
-        startNs,
-        (one = { isUncertain: false, told: undefined, settledMs: undefined, made: 0, seen: undefined }),
-      )
-    return one
-  }
+  const knownOf = (startNs: bigint): Known => getOrInsert(known, startNs, () => ({ ...UNKNOWN }))
 
   function isFinal({ startNs, sinceNs }: Unsettled): boolean {
     const [settled, gaps] = [parts.settled(), parts.gaps()]

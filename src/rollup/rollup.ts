@@ -7,7 +7,7 @@ import { CollectorError } from '../base/errors.ts'
 import type { Instance } from '../observers/observers.ts'
 import type { RollupOptions } from './deps.ts'
 import { createEngine, type EngineDeps } from './engine.ts'
-import type { Completeness } from './minutes.ts'
+import type { Completeness } from './minute-line.ts'
 
 export interface RollupStatus {
   /** Minutes that are not settled. */

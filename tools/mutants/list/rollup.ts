@@ -24,10 +24,10 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what an earlier process read counts as if it were in memory',
-    file: 'src/rollup/engine.ts',
-    in: 'wholeMinute',
-    find: 'return coverage.holds(startNs, ledger.settled()) ? minute : undefined',
-    replace: 'return minute',
+    file: 'src/rollup/read-minutes.ts',
+    in: 'whole',
+    find: '|| !coverage.holds(entry.startNs, ledger.settled())',
+    replace: '',
     tests: HISTORY,
   },
   {
@@ -40,7 +40,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'minutes that look back are not made again',
-    file: 'src/rollup/minutes.ts',
+    file: 'src/rollup/look-back.ts',
     in: 'followers',
     find: 'if (nodes.size === 0 && addresses.size === 0) return []',
     replace: 'if (nodes.size >= 0) return []',
