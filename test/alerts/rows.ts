@@ -1,4 +1,5 @@
 /** Rows of minutes as lines, from the raw points of a simulated tailnet and its device list: what the service keeps beside raw points. */
+import { getOrInsert } from '../../src/base/maps.ts'
 import { createNetworks, type NetworksConfig } from '../../src/directory/networks.ts'
 import type { DirectoryView } from '../../src/directory/view.ts'
 import { createMinuteFacts } from '../../src/rollup/minute-facts.ts'
@@ -20,24 +21,22 @@ export function rowLines(tailnet: Tailnet, truth: Iterable<TruthPoint>, networks
     const minuteNs = timestampNs - (timestampNs % MIN)
     const of = (name: string) => tags[name] ?? ''
     const portOf = (name: string) => (of(name) === 'none' ? -1 : Number(of(name)))
-    minutes
-      .getOrInsertComputed(minuteNs, () => createRawPoints(minuteNs, texts))
-      .put({
-        node: of('node'),
-        kind: of('kind') as Kind,
-        proto: of('proto'),
-        src: of('src'),
-        dst: of('dst'),
-        srcPort: portOf('src_port'),
-        dstPort: portOf('dst_port'),
-        path: of('path'),
-        startNs: timestampNs,
-        txBytes: fields['tx_bytes'] ?? 0n,
-        txPkts: fields['tx_pkts'] ?? 0n,
-        rxBytes: fields['rx_bytes'] ?? 0n,
-        rxPkts: fields['rx_pkts'] ?? 0n,
-        flows: Number(fields['flows']),
-      })
+    getOrInsert(minutes, minuteNs, () => createRawPoints(minuteNs, texts)).put({
+      node: of('node'),
+      kind: of('kind') as Kind,
+      proto: of('proto'),
+      src: of('src'),
+      dst: of('dst'),
+      srcPort: portOf('src_port'),
+      dstPort: portOf('dst_port'),
+      path: of('path'),
+      startNs: timestampNs,
+      txBytes: fields['tx_bytes'] ?? 0n,
+      txPkts: fields['tx_pkts'] ?? 0n,
+      rxBytes: fields['rx_bytes'] ?? 0n,
+      rxPkts: fields['rx_pkts'] ?? 0n,
+      flows: Number(fields['flows']),
+    })
   }
   const names = namesOf(tailnet)
   const owners = ownersOf(tailnet)
