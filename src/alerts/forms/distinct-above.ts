@@ -1,7 +1,7 @@
 /** `distinctPeersAbove` and `distinctPortsAbove`: different endpoints at the far end, or different service ports. */
 import type { Scope } from '../rules/scope.ts'
 import { defineForm, type Fault, type Form, type QueryWords } from './form.ts'
-import { aboveChain, countKey, growingVerdict, recoveryKey, recoveryOf, windowTextOf } from './limits.ts'
+import { aboveChain, countKey, growingAbove, recoveryKey, recoveryOf, windowTextOf } from './limits.ts'
 import { backText, partsOf } from './words.ts'
 
 const WINDOW_MS = 5 * 60_000
@@ -53,9 +53,7 @@ function distinctOf(
     name,
     needs: { distinct: { of, max } },
     number: (count) => count,
-    verdict: (value, complete, isFiring) => growingVerdict(value, threshold, recover, complete, isFiring),
-    worst: 'largest',
-    threshold,
+    ...growingAbove(threshold, recover),
     valueText: text,
     thresholdText: String(threshold),
     windowText: windowTextOf(scope),

@@ -3,9 +3,8 @@ import { z } from 'zod'
 import { MS } from '../../base/clock.ts'
 import { durationSchema, formatDuration } from '../../base/units.ts'
 import { type Amount, formatAmount, isBytes, parseAmount, totalOf } from '../amount.ts'
-import type { Verdict } from '../machine.ts'
 import type { Scope } from '../rules/scope.ts'
-import type { Chain, Fault, Query } from './form.ts'
+import type { Chain, Fault, Form, Query } from './form.ts'
 import { lengthText } from './words.ts'
 
 const AMOUNT_ERROR = 'must be an amount such as 10GB, 200Mbps, 25MB/s, or a number of packets'
@@ -62,35 +61,35 @@ export function checkWithin(within: number | undefined, windowNs: bigint, fault:
   if (within !== undefined && within <= windowMs) fault('within', `must be longer than ${formatDuration(windowMs)}`)
 }
 
-/** A firing alert stays until the value is below `recover`; without one of its own, until it is no longer above the threshold. */
+type Limit = Pick<Form, 'verdict' | 'worst' | 'threshold'>
+
+/** Fires above the threshold, by a number that a gap can only make larger: more than too much is too much, whatever it hides. */
+export function growingAbove(threshold: number, recover: number): Limit {
+  return {
+    verdict(value, complete, isFiring) {
+      if (isAbove(value, threshold, recover, isFiring)) return 'breach'
+      return complete ? 'clear' : 'hold'
+    },
+    worst: 'largest',
+    threshold,
+  }
+}
+
+/** Fires above the threshold, by a quotient of two numbers that a gap makes meaningless. */
+export function quotientAbove(threshold: number, recover: number): Limit {
+  return {
+    verdict(value, complete, isFiring) {
+      if (!complete) return 'hold'
+      return isAbove(value, threshold, recover, isFiring) ? 'breach' : 'clear'
+    },
+    worst: 'largest',
+    threshold,
+  }
+}
+
+/** A firing alert stays until the value is below `recover`; without one of its own, until it is no longer above the threshold. NaN is neither. */
 function isAbove(value: number, threshold: number, recover: number, isFiring: boolean): boolean {
-  if (value > threshold) return true
-  return isFiring && recover < threshold && value >= recover
-}
-
-/** More than too much is too much, whatever a gap hides. */
-export function growingVerdict(
-  value: number,
-  threshold: number,
-  recover: number,
-  complete: boolean,
-  isFiring: boolean,
-): Verdict {
-  if (isAbove(value, threshold, recover, isFiring)) return 'breach'
-  return complete ? 'clear' : 'hold'
-}
-
-/** Of two numbers that a gap makes meaningless. */
-export function quotientVerdict(
-  value: number,
-  threshold: number,
-  recover: number,
-  complete: boolean,
-  isFiring: boolean,
-): Verdict {
-  if (!complete) return 'hold'
-  if (Number.isNaN(value)) return 'clear'
-  return isAbove(value, threshold, recover, isFiring) ? 'breach' : 'clear'
+  return value > threshold || (isFiring && recover < threshold && value >= recover)
 }
 
 /** Bytes or packets as people read them; `amount`: how the threshold was written, as a rate or a volume. */

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { DAY } from '../../base/clock.ts'
 import { defineForm } from './form.ts'
-import { aboveChain, amountKey, amountText, growingVerdict, totalIn } from './limits.ts'
+import { aboveChain, amountKey, amountText, growingAbove, totalIn } from './limits.ts'
 import { partsOf } from './words.ts'
 
 export const quotaAbove = defineForm({
@@ -27,9 +27,7 @@ export const quotaAbove = defineForm({
       name: 'quotaAbove',
       needs: { sums: [scope.measure], since: per },
       number: (sum) => sum,
-      verdict: (value, complete, isFiring) => growingVerdict(value, threshold, threshold, complete, isFiring),
-      worst: 'largest',
-      threshold,
+      ...growingAbove(threshold, threshold),
       valueText: (value) => amountText(scope, value),
       thresholdText: amountText(scope, threshold),
       windowText: per,
