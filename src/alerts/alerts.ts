@@ -7,11 +7,13 @@
  *   store                                    states, and what was notified, in the state file
  *
  * A minute that is told is only added up. Evaluating, saving and notifying happen in a loop of their own, which gives way to the line. */
+
 import type { Logger } from 'pino'
 import { backoffAfter } from '../base/backoff.ts'
 import { max, min } from '../base/bigint.ts'
 import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
+import { isoOf } from '../base/format.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
 import type { FinalMinute, MinuteReader } from '../rollup/minute-reader.ts'
@@ -34,7 +36,6 @@ import type { AlertsMetrics } from './metrics.ts'
 import { createDispatcher } from './notify/dispatcher.ts'
 import { createLargestEdges } from './notify/largest-edges.ts'
 import { notification, notifications, summaryOf } from './notify/notifications.ts'
-import { timeOf } from './notify/notifier.ts'
 import { createNotifiers } from './notify/notifiers.ts'
 import { periodStart } from './rules/rule.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
@@ -267,7 +268,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   function record(transition: Transition): void {
     const { alert, group, is, change, mark, value } = transition
     const what = MESSAGES[change]?.[is]
-    if (what !== undefined) log.info({ rule: alert.rule.name, group, value, at: timeOf(mark.atNs) }, what)
+    if (what !== undefined) log.info({ rule: alert.rule.name, group, value, at: isoOf(mark.atNs) }, what)
     events.add(eventLine(transition, tailnet))
   }
 
@@ -379,7 +380,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       rules: judge.rules.map((state) => ruleStatus(state, countsSinceNs(state))),
       alerts: alertStatuses(judge.rules, tailnet, clock.now()),
       notifiers: dispatcher.status(),
-      evaluated: judge.judgedNs === 0n ? null : timeOf(judge.judgedNs),
+      evaluated: judge.judgedNs === 0n ? null : isoOf(judge.judgedNs),
       latenessSeconds: Number(latenessNs / SECOND),
       catchingUp: catchUp.isCatchingUp,
       waiting: !isFilled,

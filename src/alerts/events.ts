@@ -2,12 +2,11 @@
  * of the traffic. Tags are few and closed (rule, severity, state); who it was about is in the text. What late records refute cannot be
  * taken out of a database by writing, so its point is written once more, as `refuted`. */
 import { createHash } from 'node:crypto'
+import { SECOND } from '../base/clock.ts'
 import { encodeLine } from '../sink/line-protocol/encode-line.ts'
 import { keyOfValues } from './evaluate/groups.ts'
 import type { Transition } from './judge.ts'
 import { renderSummary } from './summary.ts'
-
-const SECOND = 1_000_000_000n
 
 const decoder = new TextDecoder()
 

@@ -3,7 +3,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { max } from '../base/bigint.ts'
-import { MINUTE } from '../base/clock.ts'
+import { MINUTE, MS } from '../base/clock.ts'
 import { getOrInsert } from '../base/maps.ts'
 import { type Alert, createAlert, groupOf } from './alert.ts'
 import type { Completeness } from './evaluate/completeness.ts'
@@ -201,7 +201,7 @@ export function createJudge(deps: {
     const { rule, reading } = state
     const { memoryMs } = rule.form.needs
     if (reading.lastSeen === undefined || memoryMs === undefined) return
-    const memoryNs = BigInt(memoryMs) * 1_000_000n
+    const memoryNs = BigInt(memoryMs) * MS
     for (const { key, names, piece } of reading.lastSeen.take(Number(finalNs / rule.stepNs))) {
       const seenNs = BigInt(piece + 1) * rule.stepNs
       const fromNs = seenNs - memoryNs

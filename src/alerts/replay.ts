@@ -1,6 +1,6 @@
 /** Rules over the stored past: the evaluation of the service on rows of minutes that the database has, to see when alerts would have fired. */
 import { max, min } from '../base/bigint.ts'
-import { HOUR, MINUTE } from '../base/clock.ts'
+import { DAY, HOUR, MINUTE, MS } from '../base/clock.ts'
 import { merge, subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { RowStore } from '../rollup/row-store.ts'
@@ -43,8 +43,8 @@ const LATENESS_NS = HOUR
 /** Minutes are read in portions of about so many rows. */
 const PORTION_ROWS = 30_000
 const PORTION_MINUTES_MAX = 120n
-/** A month, which the longest quota and memory need. */
-const RECORDS_STEP_NS = 24n * HOUR
+/** Records of minutes are read a day at a time. */
+const RECORDS_STEP_NS = DAY
 
 /** Rejects as RowStore does. Memory: what the rules keep, and one portion. */
 export async function replay(rules: readonly Rule[], options: ReplayOptions, deps: ReplayDeps): Promise<ReplayResult> {
@@ -125,5 +125,5 @@ function lengthOf(intervals: readonly Interval[]): bigint {
 }
 
 function memoryNs({ form }: Rule): bigint {
-  return BigInt(form.needs.memoryMs ?? 0) * 1_000_000n
+  return BigInt(form.needs.memoryMs ?? 0) * MS
 }

@@ -1,10 +1,11 @@
 /** What `/api/status` says about alerts. Times are RFC 3339 texts. */
+import { HOUR } from '../base/clock.ts'
+import { isoOf } from '../base/format.ts'
 import type { Alert } from './alert.ts'
 import { OVERFLOW } from './evaluate/groups.ts'
 import type { RuleState } from './judge.ts'
 import { NEVER, type State } from './machine.ts'
 import type { DispatcherStatus } from './notify/dispatcher.ts'
-import { timeOf } from './notify/notifier.ts'
 import { type GroupLabels, renderSummary } from './summary.ts'
 
 export interface AlertStatus {
@@ -58,7 +59,7 @@ export interface AlertsStatus {
 }
 
 const ALERTS_MAX = 200
-const ENDED_NS = 3_600_000_000_000n
+const ENDED_NS = HOUR
 
 export function ruleStatus(state: RuleState, countsSinceNs?: bigint): RuleStatus {
   const { rule, reading } = state
@@ -79,9 +80,9 @@ export function ruleStatus(state: RuleState, countsSinceNs?: bigint): RuleStatus
     firing,
     series: lastSeen?.count ?? groups.count,
     overflowed: items.reduce((sum, ring) => sum + ring.overflowed, groups.overflowed + (lastSeen?.overflowed ?? 0)),
-    evaluated: state.judgedNs === 0n ? null : timeOf(state.judgedNs),
+    evaluated: state.judgedNs === 0n ? null : isoOf(state.judgedNs),
     value: Number.isNaN(state.worst) ? null : rule.form.valueText(state.worst),
-    countsSince: countsSinceNs === undefined ? null : timeOf(countsSinceNs),
+    countsSince: countsSinceNs === undefined ? null : isoOf(countsSinceNs),
   }
 }
 
@@ -108,7 +109,7 @@ function alertStatus(alert: Alert, tailnet: string, nowNs: bigint): AlertStatus 
     labels: group,
     value: rule.form.valueText(value),
     threshold: rule.form.thresholdText,
-    since: timeOf(mark.state === 'pending' ? mark.activeNs : mark.firedNs),
-    until: isEnded ? timeOf(mark.resolvedNs) : null,
+    since: isoOf(mark.state === 'pending' ? mark.activeNs : mark.firedNs),
+    until: isEnded ? isoOf(mark.resolvedNs) : null,
   }
 }

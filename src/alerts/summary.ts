@@ -11,6 +11,7 @@ const COMMON = ['rule', 'title', 'severity', 'tailnet', 'group', 'value', 'thres
 
 /** When late records show that the limit was not reached. */
 const RETRACTED = '{group}: alert retracted, because records that arrived late disprove it (limit {threshold})'
+
 /** Sentences about placeholders that mean nothing in this rule. */
 export function placeholderFaults(template: string, by: readonly Dim[]): string[] {
   const known = new Set<string>([...COMMON, ...by, ...(by.includes('node') ? ['node_id'] : [])])

@@ -1,9 +1,10 @@
 /** Points of `tailflux_event`: each beginning and end of an alert becomes one, whatever the database is doing. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { timeOf } from '../../src/alerts/notify/notifier.ts'
 import { CollectorError } from '../../src/base/errors.ts'
+import { isoOf } from '../../src/base/format.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { createWorld, MIN, SEC, T0, type World } from './world.ts'
 
@@ -120,7 +121,7 @@ test('what is refuted before the database took it is written once, as refuted', 
     world.events.map((line) => /state=(\w+).*text="(\w+) .*refuted=(\w+)/.exec(line)?.slice(1).join(' '))
   // A judgement that is under way already does not know of the last window.
   const judged = async (seconds: bigint) => {
-    while (world.alerts.status().evaluated !== timeOf(T0 + seconds * SEC)) {
+    while (world.alerts.status().evaluated !== isoOf(T0 + seconds * SEC)) {
       await world.judge()
       await turn()
     }

@@ -2,6 +2,7 @@
  * whole. Pure: texts in, texts out. */
 import { createHash } from 'node:crypto'
 import { parse, stringify } from 'yaml'
+import { MS } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { formatDuration } from '../../base/units.ts'
 import { isBytes } from '../amount.ts'
@@ -103,7 +104,7 @@ function grafanaRule(rule: Rule, source: RuleSource, config: AlertsConfig, optio
     // No traffic is no incident; a database that does not answer is an error, not an alert of this rule.
     noDataState: 'OK',
     execErrState: 'Error',
-    for: formatDuration(Number(rule.forNs / 1_000_000n)),
+    for: formatDuration(Number(rule.forNs / MS)),
     annotations: { summary: summaryTemplate(rule, source, options.tailnet, chain) + literal(role) },
     labels: {
       ...Object.fromEntries(Object.entries(rule.labels).map(([name, value]) => [name, expandable(value)])),

@@ -1,6 +1,8 @@
 /** Alertmanager, API v2. It forgets what is not sent again: what fires is sent every minute with an end a few minutes ahead, so that
  * alerts end by themselves when we die; what is over is sent with its end. Grouping, silences and repeats are its own business.
  * https://prometheus.io/docs/alerting/latest/alerts_api/ */
+import { MS } from '../../base/clock.ts'
+import { isoOf } from '../../base/format.ts'
 import type { NotifierConfig } from './config.ts'
 import {
   annotationsOf,
@@ -12,12 +14,11 @@ import {
   type Notifier,
   type NotifierDeps,
   post,
-  timeOf,
 } from './notifier.ts'
 
 const REPEAT_MS = 60_000
 /** Ends so far ahead: three rounds may fail. */
-const AHEAD_NS = 4n * BigInt(REPEAT_MS) * 1_000_000n
+const AHEAD_NS = 4n * BigInt(REPEAT_MS) * MS
 /** Per request, as Prometheus does. */
 const BATCH = 64
 
@@ -40,8 +41,8 @@ function wireOf(notification: Notification, nowNs: bigint, pageUrl: string | und
   return {
     labels: notification.labels,
     annotations: annotationsOf(notification),
-    startsAt: timeOf(notification.startsNs),
-    endsAt: timeOf(notification.status === 'firing' ? nowNs + AHEAD_NS : notification.endsNs),
+    startsAt: isoOf(notification.startsNs),
+    endsAt: isoOf(notification.status === 'firing' ? nowNs + AHEAD_NS : notification.endsNs),
     ...(pageUrl === undefined ? {} : { generatorURL: linkOf(pageUrl) }),
   }
 }

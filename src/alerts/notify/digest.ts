@@ -1,5 +1,6 @@
 /** What people read in one message: one change of an alert, or many changes of a rule together. */
-import { byRule, type Notification, timeOf } from './notifier.ts'
+import { isoOf } from '../../base/format.ts'
+import { byRule, type Notification } from './notifier.ts'
 
 /** More changes of one rule at once are one message. */
 const MESSAGES_MAX = 3
@@ -52,7 +53,7 @@ function listed(texts: readonly string[], separator: string): string {
 
 /** For people: `2026-11-02 12:00 UTC`. */
 export function minuteText(ns: bigint): string {
-  return timeOf(ns)
+  return isoOf(ns)
     .replace('T', ' ')
     .replace(/:\d\d\.\d{3}Z$/, ' UTC')
 }

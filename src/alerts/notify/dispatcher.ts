@@ -4,7 +4,7 @@
 
 import type { Logger } from 'pino'
 import { backoffAfter } from '../../base/backoff.ts'
-import type { Clock } from '../../base/clock.ts'
+import { type Clock, DAY } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
 import { isoOf } from '../../base/format.ts'
 import { getOrInsert } from '../../base/maps.ts'
@@ -61,7 +61,7 @@ export interface DispatcherDeps {
 }
 
 /** What ended longer ago and was never sent is in the events, and is not sent. */
-const UNSENT_NS = 86_400_000_000_000n
+const UNSENT_NS = DAY
 /** For how long a notifier that repeats receives that an alert is over. */
 const RESOLVED_REPEAT_MS = 900_000
 /** For how long one that repeats receives an alert as firing when it was over before anything of it was sent. */

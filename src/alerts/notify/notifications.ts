@@ -1,11 +1,11 @@
 /** Alerts as notifiers receive them, and those whose rule was removed. */
+import { isoOf } from '../../base/format.ts'
 import { type Alert, fingerprintOf, labelsOf } from '../alert.ts'
 import type { RuleState } from '../judge.ts'
 import { NEVER } from '../machine.ts'
 import type { Orphan } from '../store-alerts.ts'
 import { renderSummary } from '../summary.ts'
 import type { NotifiableAlert } from './dispatcher.ts'
-import { timeOf } from './notifier.ts'
 
 export function* notifications(
   rules: readonly RuleState[],
@@ -47,7 +47,7 @@ export function notification(alert: Alert, tailnet: string): NotifiableAlert {
           threshold: rule.form.thresholdText,
           window: rule.form.windowText,
           ...(group.node === undefined ? {} : { node: group.node_name ?? group.node }),
-          ...(isOver ? { note: `over since ${timeOf(mark.resolvedNs)}, reported late` } : {}),
+          ...(isOver ? { note: `over since ${isoOf(mark.resolvedNs)}, reported late` } : {}),
         },
       }
     },

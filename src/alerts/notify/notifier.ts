@@ -204,8 +204,3 @@ export function cutInto<T>(all: readonly T[], most: number): T[][] {
 export function byRule(notifications: readonly Notification[]): Notification[][] {
   return [...Map.groupBy(notifications, (one) => one.labels['alertname'] ?? '').values()]
 }
-
-/** RFC 3339 with milliseconds. */
-export function timeOf(ns: bigint): string {
-  return new Date(Number(ns / 1_000_000n)).toISOString()
-}

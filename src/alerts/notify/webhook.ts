@@ -1,5 +1,6 @@
 /** Any receiver of JSON or text. Without a body of the settings it is the JSON of Alertmanager's webhook, version 4: one POST per rule, with what changed
  * (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config). With one it is one POST per change, or one for many changes of a rule. */
+import { isoOf } from '../../base/format.ts'
 import type { NotifierConfig } from './config.ts'
 import { cut, differing, digestOf, messagesOf, minuteText } from './digest.ts'
 import {
@@ -14,7 +15,6 @@ import {
   type Notifier,
   type NotifierDeps,
   post,
-  timeOf,
 } from './notifier.ts'
 import type { Placeholder, Template } from './template.ts'
 
@@ -49,9 +49,9 @@ function bodyOf(notifications: readonly Notification[], pageUrl: string | undefi
     status: one.status,
     labels: one.labels,
     annotations: annotationsOf(one),
-    startsAt: timeOf(one.startsNs),
+    startsAt: isoOf(one.startsNs),
     // What Go makes of "no time"; receivers know it.
-    endsAt: one.status === 'firing' ? '0001-01-01T00:00:00Z' : timeOf(one.endsNs),
+    endsAt: one.status === 'firing' ? '0001-01-01T00:00:00Z' : isoOf(one.endsNs),
     generatorURL: link,
     fingerprint: one.fingerprint,
   }))

@@ -119,9 +119,9 @@ function flatten(issue: z.core.$ZodIssue): { path: PropertyKey[]; text: string }
     return issue.keys.map((key) => ({ path: [...issue.path, key], text: 'is no key of a rule' }))
   }
   if (issue.code === 'invalid_union') {
-    const branch = issue.errors.filter((one) =>
+    const branch = issue.errors.find((one) =>
       one.some((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
-    )[0]
+    )
     if (branch)
       return branch.flatMap((inner) => flatten(inner).map((one) => ({ ...one, path: [...issue.path, ...one.path] })))
   }

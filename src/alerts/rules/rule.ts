@@ -1,5 +1,5 @@
 /** An alert rule as the rest of the component sees it: everything decided, nothing optional. `rule-schema.ts` makes it from the settings. */
-import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
+import { DAY, HOUR, MINUTE, MS } from '../../base/clock.ts'
 import type { Form } from '../forms/form.ts'
 import type { Scope, Source } from './scope.ts'
 
@@ -40,6 +40,6 @@ export function periodStart(ns: bigint, per: 'day' | 'month'): bigint {
   const before = ns - 1n
   const day = before - (before % DAY)
   if (per === 'day') return day
-  const date = new Date(Number(day / 1_000_000n))
-  return BigInt(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)) * 1_000_000n
+  const date = new Date(Number(day / MS))
+  return BigInt(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)) * MS
 }

@@ -1,11 +1,11 @@
 /** Thresholds from what was seen: for each question that people ask, the busiest windows of the last days, and a threshold well above them. Rows of hours
  * tell long windows, rows of minutes short ones. */
 
-import { DAY, HOUR, SECOND } from '../../base/clock.ts'
+import { DAY, HOUR, MS, SECOND } from '../../base/clock.ts'
 import { getOrInsert } from '../../base/maps.ts'
 import { compare } from '../../base/order.ts'
 import { formatDuration } from '../../base/units.ts'
-import type { RowMeasurement, TakeRow } from '../../rollup/row-store.ts'
+import type { RowMeasurement, RowStore, TakeRow } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
 import { groupOf } from '../alert.ts'
 import { isBytes, type Measure } from '../amount.ts'
@@ -27,14 +27,7 @@ type TagFilter = readonly (readonly { readonly tag: string; readonly value: stri
 
 /** Stored rows: `rows` of RowStore, of which only those that fit are wanted. */
 export interface SeenRows {
-  rows(
-    measurement: RowMeasurement,
-    fromNs: bigint,
-    toNs: bigint,
-    each: TakeRow,
-    signal: AbortSignal,
-    filter: TagFilter,
-  ): Promise<void>
+  rows(...asked: [...Parameters<RowStore['rows']>, filter: TagFilter]): Promise<void>
 }
 
 interface Candidate {
@@ -150,7 +143,7 @@ function suggestionOf(
   const more = groups.length > SERIES_MAX ? ` (of ${groups.length})` : ''
   return {
     rule: { ...given, [key]: rounded(rule, Math.max(usual * ABOVE_USUAL, most * ABOVE_MOST), seconds) },
-    text: `the most in ${formatDuration(Number(rule.windowNs / 1_000_000n))}: ${words.join(', ')}${more}`,
+    text: `the most in ${formatDuration(Number(rule.windowNs / MS))}: ${words.join(', ')}${more}`,
   }
 }
 
