@@ -1,8 +1,8 @@
 /** alerts/: rules about traffic, evaluated on final minutes.
  *
- *   rollup -> minutes -> views -> rings      what each group sent and received, minute by minute
- *   fill                                     the same from the database, once after a start
- *   judge                                    states of alerts, step by step on the time of the minutes
+ *   evaluation: minutes -> views -> rings    what each group sent and received, minute by minute
+ *     fill                                   the same from the database, once after a start
+ *     judge                                  states of alerts, step by step on the time of the minutes
  *   dispatcher -> alertmanager, webhook, …   whoever has to know; events
  *   store                                    states, and what was notified, in the state file
  *
@@ -10,38 +10,30 @@
 
 import type { Logger } from 'pino'
 import { backoffAfter } from '../base/backoff.ts'
-import { max, min } from '../base/bigint.ts'
-import { type Clock, HOUR, MINUTE, MS, SECOND } from '../base/clock.ts'
+import { max } from '../base/bigint.ts'
+import { MS, SECOND } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
 import { isoOf } from '../base/format.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { StateFile } from '../ledger/sqlite/state-file.ts'
-import type { FinalMinute, MinuteReader } from '../rollup/minute-reader.ts'
-import type { RowStore } from '../rollup/row-store.ts'
+import type { MinuteReader } from '../rollup/minute-reader.ts'
 import type { SecretRegistry } from '../secrets/redactor.ts'
 import type { Sink } from '../sink/sink.ts'
-import { groupOf } from './alert.ts'
 import { createCatchUp } from './catch-up.ts'
 import type { AlertsConfig } from './config.ts'
-import { createCompleteness } from './evaluate/completeness.ts'
-import { createFill } from './evaluate/fill.ts'
-import { keyOfValues } from './evaluate/groups.ts'
-import { prune } from './evaluate/prune.ts'
-import { createReadings } from './evaluate/readings.ts'
+import { type Before, createEvaluation, type EvaluationDeps } from './evaluation.ts'
 import { createEventWriter } from './event-writer.ts'
 import { eventLine } from './events.ts'
-import { createJudge, type RuleState, type Transition } from './judge.ts'
-import { type Mark, NEVER } from './machine.ts'
+import type { Transition } from './judge.ts'
+import { NEVER } from './machine.ts'
 import type { AlertsMetrics } from './metrics.ts'
 import { createDispatcher } from './notify/dispatcher.ts'
 import { createLargestEdges } from './notify/largest-edges.ts'
 import { notification, notifications, summaryOf } from './notify/notifications.ts'
 import { createNotifiers } from './notify/notifiers.ts'
-import { periodStart } from './rules/rule.ts'
 import { type AlertsStatus, alertStatuses, ruleStatus } from './status.ts'
 import { createAlertsStore } from './store.ts'
 import { type Orphan, storedAlert, storedOrphan } from './store-alerts.ts'
-import type { GroupLabels } from './summary.ts'
 
 export interface AlertsOptions {
   /** The value of the tag `tailnet`. */
@@ -54,16 +46,11 @@ export interface AlertsOptions {
   readonly networks: readonly string[]
 }
 
-export interface AlertsDeps {
+export interface AlertsDeps extends Pick<EvaluationDeps, 'rows' | 'isNode' | 'clock'> {
   readonly stateFile: StateFile
   /** To read only: receipts are the pipeline's. */
   readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'originNs' | 'watermarkNs' | 'unsettled'>
-  /** What was made of minutes before this process. */
-  readonly rows: Pick<RowStore, 'rows' | 'summed' | 'reads'>
-  /** The directory has a node of this id. */
-  readonly isNode: (id: string) => boolean
   readonly sink: Pick<Sink, 'write'>
-  readonly clock: Clock
   readonly log: Logger
   readonly metrics: AlertsMetrics
   readonly health: {
@@ -82,10 +69,6 @@ export interface Alerts extends MinuteReader {
   /** Evaluates what can be evaluated now, saves and notifies; the loop does the same by itself. */
   evaluate(): Promise<readonly Transition[]>
   status(): AlertsStatus
-  /** Every alert that is not quite forgotten, as it is at the step evaluated last. */
-  marks(): readonly (Mark & { readonly rule: string; readonly key: string })[]
-  /** What a rule compares, at the step evaluated last, for every group that it is about; NaN where there is nothing to compare. */
-  values(rule: string): readonly { readonly group: GroupLabels; readonly value: number }[]
   /** Saves what is not saved yet. Idempotent. */
   stop(): Promise<void>
   /** Ends at once and saves nothing: what is in memory may be wrong. Idempotent. */
@@ -111,18 +94,13 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   const latenessNs = BigInt(config.lateness) * MS
   const rules = config.rules.map(({ rule }) => rule).filter((rule) => !rule.isPaused)
   const limits = { seriesMax: config.seriesMax, latenessNs, networks: new Set(options.networks) }
-  const { views, readings, numbers, peers } = createReadings(rules, limits)
-  const completeness = createCompleteness(ledger)
-  const judge = createJudge({ readings, completeness, monotonicMs: () => clock.monotonicMs() })
   const store = createAlertsStore(stateFile)
   const stopping = new AbortController()
-  /** Minutes that were told before the rings were filled, and whether they have a gap. */
-  const told = new Map<bigint, boolean>()
-  const fill = createFill({
-    ...{ rows: deps.rows, views, numbers, isNode: deps.isNode, signal: stopping.signal },
-    isTold: (startNs) => told.has(startNs),
-    seenSinceNs: () => leastOf(judge.rules.filter(({ reading }) => reading.lastSeen !== undefined)),
+  const evaluation = createEvaluation(rules, limits, {
+    ...{ ledger, clock, rows: deps.rows, isNode: deps.isNode, signal: stopping.signal },
+    onIgnored: () => metrics.ignored(1),
   })
+  const { judge } = evaluation
   const notifiers = createNotifiers(config.notify, {
     clock,
     random: deps.random,
@@ -144,90 +122,24 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   })
 
   let orphans: Orphan[] = []
-  /** Every minute before this one was told, or has no rows. */
-  let finalNs: bigint | undefined
-  let isFilled = false
   let fillFailures = 0
-  let wasCut = false
-  /** The oldest rows that are known of; what a quota counts begins here, if it is later than its period. */
-  let oldestNs: bigint | undefined
-  let lateMinutes = 0
+  let before: Before = { readToNs: undefined, wasCut: false }
   let waking = Promise.withResolvers<void>()
   let working: Promise<void> | undefined
   let running: Promise<readonly Transition[]> | undefined
-  let isStarted = false
   let savedMs = clock.monotonicMs()
   let prunedMs = clock.monotonicMs()
-
-  /** Minutes before this one do not count again. It moves after an evaluation: what came late is evaluated before, however far it moves at once. */
-  let horizonNs = 0n
 
   function wake(): void {
     waking.resolve()
   }
 
-  function minute(one: FinalMinute): void {
-    const { startNs } = one
-    if (startNs < horizonNs) {
-      lateMinutes += 1
-      metrics.ignored(1)
-      return
-    }
-    const minute = Number(startNs / MINUTE)
-    numbers.nodes.begin()
-    numbers.edges.begin()
-    one.eachNode((row) => numbers.nodes.node(row))
-    one.eachEdge((row) => numbers.edges.edge(row))
-    if (!isFilled) told.set(startNs, one.hasGap)
-    const isPast = isFilled && startNs + MINUTE <= judge.judgedNs
-    for (const view of views) {
-      view.take(minute)
-      for (const ring of [...view.sums, ...view.items]) {
-        const ids = ring.commit(minute)
-        if (isPast && ids.length > 0) judge.changed(ring, startNs, ids)
-      }
-    }
-    if (completeness.told(startNs, one.hasGap)) judge.again(startNs)
-  }
-
-  function finalTo(ns: bigint): void {
-    const isNews = finalNs === undefined || ns > finalNs
-    finalNs = finalNs === undefined ? ns : max(finalNs, ns)
-    if (isFilled) {
-      completeness.advance(finalNs)
-      const filledNs = completeness.recheck()
-      if (filledNs !== undefined) judge.again(filledNs)
-    }
-    if (isNews) wake()
-  }
-
-  /** Rings as far as the database has them. */
-  async function fillNow(toNs: bigint): Promise<void> {
-    const isRead = (await deps.rows.reads(stopping.signal)) !== 'nothing'
-    // A node's clock may be an hour ahead.
-    const newestNs = max(clock.now(), ledger.settled().at(-1)?.toNs ?? toNs) + HOUR
-    if (isRead) oldestNs = (await fill.run(toNs, newestNs)).oldestNs
-    completeness.begin(isRead ? 0n : toNs, toNs)
-    completeness.advance(finalNs ?? toNs)
-    for (const [startNs, hasGap] of told) completeness.told(startNs, hasGap)
-    told.clear()
-    // A first installation begins with the origin, a rule that is new with what comes.
-    const originNs = ledger.originNs()
-    judge.begin(startedAtNs ?? originNs ?? toNs)
-    if (judge.judgedNs > 0n) catchUp.begin(judge.judgedNs)
-    isFilled = true
-    save()
-    horizonNs = max(0n, judge.judgedNs - latenessNs)
-    // What was told shortly before a crash may be in the rows and not in the states.
-    if (wasCut) judge.again(horizonNs)
-  }
-  /** How far everything was read when this process began; undefined for a first installation. */
-  let startedAtNs: bigint | undefined
-
   /** Fills the rings, or says why not and waits. */
   async function tryToFill(toNs: bigint): Promise<void> {
     try {
-      await fillNow(toNs)
+      await evaluation.fill(toNs, before)
+      catchUp.begin(judge.judgedNs)
+      save()
       health.set('alerts', 'ok', undefined, undefined, 'fill')
       return
     } catch (error) {
@@ -243,21 +155,19 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
   }
 
   async function round(): Promise<readonly Transition[]> {
-    let transitions: readonly Transition[] = []
-    if (isFilled && finalNs !== undefined) {
-      const beganMs = clock.monotonicMs()
-      const before = judge.judgedNs
-      const toNs = finalNs
-      transitions = await judge.run(toNs, horizonNs)
-      horizonNs = max(horizonNs, toNs - latenessNs)
+    const [beganMs, beforeNs] = [clock.monotonicMs(), judge.judgedNs]
+    const evaluated = await evaluation.run()
+    const transitions = evaluated?.transitions ?? []
+    if (evaluated !== undefined) {
       for (const transition of transitions) record(transition)
-      catchUp.follow(finalNs)
-      if (judge.judgedNs > before) {
+      catchUp.follow(evaluated.toNs)
+      const isLater = judge.judgedNs > beforeNs
+      if (isLater) {
         metrics.evaluated(judge.steps, clock.monotonicMs() - beganMs)
         metrics.position(Number(judge.judgedNs / MS) / 1000)
       }
       tidy()
-      if (judge.judgedNs > before || transitions.length > 0) measure()
+      if (isLater || transitions.length > 0) measure()
     }
     if (clock.monotonicMs() - savedMs >= SAVE_MS || transitions.length > 0) save()
     events.write()
@@ -277,7 +187,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     for (const state of judge.rules) {
       for (const [id, alert] of state.alerts) {
         const mark = alert.marks.at(-1) ?? NEVER
-        const isOld = mark.state === 'inactive' && alert.marks.length === 1 && mark.atNs < horizonNs
+        const isOld = mark.state === 'inactive' && alert.marks.length === 1 && mark.atNs < evaluation.horizonNs
         const isPast = alert.seenNs + alert.rule.windowNs < max(state.judgedNs, 1n)
         if (!isOld || !isPast) continue
         const one = notification(alert, tailnet)
@@ -289,7 +199,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     orphans = orphans.filter((orphan) => [...orphan.notified.values()].some(({ resolvedNs }) => resolvedNs === 0n))
     if (clock.monotonicMs() - prunedMs < PRUNE_MS) return
     prunedMs = clock.monotonicMs()
-    prune({ views, rules: judge.rules, peers, finalNs: finalNs ?? 0n, horizonNs })
+    evaluation.prune()
   }
 
   function save(): boolean {
@@ -314,17 +224,14 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       const { name, pending, firing, series, overflowed } = ruleStatus(state)
       metrics.rule(name, { pending, firing, series, overflowed })
     }
-    metrics.kept(memoryBytes())
-  }
-
-  function memoryBytes(): number {
-    return views.reduce((sum, { bytes }) => sum + bytes, numbers.edges.bytes + numbers.nodes.bytes + peers.bytes)
+    metrics.kept(evaluation.memoryBytes)
   }
 
   async function work(): Promise<void> {
     while (!stopping.signal.aborted) {
       waking = Promise.withResolvers()
-      if (!isFilled && finalNs !== undefined) await tryToFill(finalNs)
+      const { finalNs } = evaluation
+      if (!evaluation.isFilled && finalNs !== undefined) await tryToFill(finalNs)
       await evaluate()
       const patience = new AbortController()
       const signal = AbortSignal.any([stopping.signal, patience.signal])
@@ -348,73 +255,40 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     await dispatcher.stop()
   }
 
-  /** Since when a quota counts, if that is later than its period; undefined else. */
-  function countsSinceNs({ rule, judgedNs }: RuleState): bigint | undefined {
-    const per = rule.form.needs.since
-    if (per === undefined || judgedNs === 0n) return undefined
-    const known = [oldestNs, ledger.originNs()].filter((ns) => ns !== undefined)
-    const beginNs = periodStart(judgedNs, per)
-    const sinceNs = known.length === 0 ? undefined : known.reduce((least, ns) => min(least, ns))
-    return sinceNs !== undefined && sinceNs > beginNs ? sinceNs : undefined
-  }
-
   return {
-    minute,
-    finalTo,
+    minute: evaluation.minute,
+    finalTo(ns) {
+      if (evaluation.finalTo(ns)) wake()
+    },
     async start() {
       const loaded = store.load(judge.rules, { tailnet, ledger: tailnetId }, clock.now())
       orphans = loaded.orphans
-      wasCut = loaded.wasCut
-      if (wasCut) log.warn('alerts ended without saving: everything within alerts.lateness is evaluated again')
+      if (loaded.wasCut) log.warn('alerts ended without saving: everything within alerts.lateness is evaluated again')
       events.restore(loaded.events)
       metrics.rules(rules.map((rule) => rule.name))
       // A crash before the first save changes nothing.
-      startedAtNs = loaded.wasCut && loaded.isNew ? undefined : ledger.watermarkNs()
-      catchUp.begin(judge.judgedNs)
-      isStarted = true
+      const readToNs = loaded.wasCut && loaded.isNew ? undefined : ledger.watermarkNs()
+      before = { readToNs, wasCut: loaded.wasCut }
       dispatcher.start()
       working = work().catch(deps.onBroken)
     },
     evaluate,
     status: () => ({
-      rules: judge.rules.map((state) => ruleStatus(state, countsSinceNs(state))),
+      rules: judge.rules.map((state) => ruleStatus(state, evaluation.countsSinceNs(state))),
       alerts: alertStatuses(judge.rules, tailnet, clock.now()),
       notifiers: dispatcher.status(),
       evaluated: judge.judgedNs === 0n ? null : isoOf(judge.judgedNs),
       latenessSeconds: Number(latenessNs / SECOND),
       catchingUp: catchUp.isCatchingUp,
-      waiting: !isFilled,
-      lateMinutes,
-      memoryBytes: memoryBytes(),
+      waiting: !evaluation.isFilled,
+      lateMinutes: evaluation.lateMinutes,
+      memoryBytes: evaluation.memoryBytes,
     }),
-    marks: () =>
-      judge.rules.flatMap((state) =>
-        [...state.alerts.values()].map((alert) => ({
-          ...(alert.marks.at(-1) ?? NEVER),
-          rule: state.rule.name,
-          key: keyOfValues(alert.values),
-        })),
-      ),
-    values(name) {
-      const state = judge.rules.find(({ rule }) => rule.name === name)
-      if (state === undefined) return []
-      const { groups } = state.reading.view
-      return [...groups.ids()].flatMap((id) => {
-        const value = state.reading.valueAt(id, state.judgedNs)
-        const { values = [], names } = groups.get(id) ?? {}
-        return value === undefined ? [] : [{ group: groupOf(state.rule, values, names), value }]
-      })
-    },
     async stop() {
-      if (!isStarted || stopping.signal.aborted) return
+      if (working === undefined || stopping.signal.aborted) return
       await end()
       if (save() && judge.isIdle) store.ended()
     },
     giveUp: end,
   }
-}
-
-/** How far all of these rules were evaluated; undefined without any. */
-function leastOf(states: readonly RuleState[]): bigint | undefined {
-  return states.length === 0 ? undefined : min(states[0]!.judgedNs, ...states.map(({ judgedNs }) => judgedNs))
 }

@@ -1,6 +1,7 @@
 /** What `/api/status` says about alerts. Times are RFC 3339 texts. */
 import { HOUR } from '../base/clock.ts'
 import { isoOf } from '../base/format.ts'
+import { compare } from '../base/order.ts'
 import type { Alert } from './alert.ts'
 import { OVERFLOW } from './evaluate/groups.ts'
 import type { RuleState } from './judge.ts'
@@ -90,7 +91,7 @@ export function alertStatuses(states: readonly RuleState[], tailnet: string, now
   const order = { firing: 0, pending: 1, resolved: 2 }
   return states
     .flatMap((state) => [...state.alerts.values()].flatMap((alert) => alertStatus(alert, tailnet, nowNs) ?? []))
-    .toSorted((one, other) => order[one.state] - order[other.state] || (one.since < other.since ? 1 : -1))
+    .toSorted((one, other) => order[one.state] - order[other.state] || compare(other.since, one.since))
     .slice(0, ALERTS_MAX)
 }
 

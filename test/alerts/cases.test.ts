@@ -1,65 +1,17 @@
 /** Late records, re-reads, restarts, outages: no false, no doubled, no lost alert. Each case tells what a webhook receiver heard. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
-import { type Receiver, startReceiver } from './receiver.ts'
-import { createWorld, MIN, SEC, T0, type Traffic, type World } from './world.ts'
+import { type TestContext, test } from 'node:test'
+import { createFakeClock } from '../helpers/fake-clock.ts'
+import { createHeardWorld } from './heard.ts'
+import { createWorld, MIN, SEC, T0, type Traffic } from './world.ts'
 
 const LOUD = { name: 'loud', above: '1MB', window: '5m', for: '3m' }
 const QUIET = { name: 'quiet', silentFor: '5m', kind: 'virtual', within: '2h' }
 
-interface Case {
-  readonly world: World
-  readonly clock: FakeClock
-  /** Reads minute by minute up to minute `to`, judging after each, while the clock goes on. */
-  minutes(to: number, traffic: (minute: number) => readonly Traffic[]): Promise<void>
-  /** Everything a receiver heard, as `rule group status from-to` in minutes. */
-  heard(): Promise<string[]>
-}
+const LABELS = ['alertname', 'node']
 
-async function begin(
-  t: { after(stop: () => Promise<void>): void },
-  rules: readonly object[],
-  startNs = T0,
-): Promise<Case> {
-  const receiver: Receiver = await startReceiver()
-  const clock = createFakeClock(startNs)
-  const world = await createWorld({ settings: { rules, notify: [{ webhook: receiver.url }] }, clock })
-  t.after(async () => {
-    await world.close()
-    await receiver.close()
-  })
-  let at = 0
-  return {
-    world,
-    clock,
-    async minutes(to, traffic) {
-      for (; at < to; at++) {
-        const fromNs = T0 + BigInt(at) * MIN
-        await clock.advance(at === 0 ? 150_000 : 60_000)
-        world.read({ fromNs, toNs: fromNs + MIN }, traffic(at))
-        await world.judge()
-      }
-    },
-    async heard() {
-      // Requests are real: let them come to an end, and whatever follows from them.
-      let count = -1
-      while (count !== receiver.received.length) {
-        count = receiver.received.length
-        await world.judge()
-        await clock.advance(6_000)
-        await new Promise((go) => setTimeout(go, 60))
-      }
-      const minute = (text: string) =>
-        text.startsWith('0001') ? '' : Number((BigInt(Date.parse(text)) * 1_000_000n - T0) / MIN)
-      return receiver.received.flatMap(({ body }) =>
-        body.alerts.map(
-          (one: { labels: Record<string, string>; status: string; startsAt: string; endsAt: string }) =>
-            `${one.labels['alertname']} ${one.labels['node']} ${one.status} ${minute(one.startsAt)}-${minute(one.endsAt)}`,
-        ),
-      )
-    },
-  }
+function begin(t: TestContext, rules: readonly object[], startNs = T0) {
+  return createHeardWorld(t, rules, LABELS, { startNs })
 }
 
 const at = (minute: number, tx: number, node = 'nA', second = 7n): Traffic => ({
@@ -104,10 +56,12 @@ test('both ends report the same bytes: a pair counts each byte once', async (t) 
   ])
   // Both directions together: nA uses what nB serves.
   assert.deepEqual(
-    world.alerts.values('pair').map(({ group, value }) => [group.src, group.dst, value]),
-    [['nA', 'nB', 5_000]],
+    world.alerts.status().alerts.map(({ name, labels, value }) => ({ name, labels, value })),
+    [
+      { name: 'pair', labels: { src: 'nA', dst: 'nB' }, value: '5 kB' },
+      { name: 'all', labels: {}, value: '5 kB' },
+    ],
   )
-  assert.deepEqual(world.alerts.values('all'), [{ group: {}, value: 5_000 }])
 })
 
 test('a restart in the middle of `for`, in order and by a kill', async (t) => {
@@ -116,7 +70,7 @@ test('a restart in the middle of `for`, in order and by a kill', async (t) => {
       const { world, minutes, heard } = await begin(t, [LOUD, QUIET])
       await minutes(16, burst)
       assert.deepEqual(
-        world.alerts.marks().map(({ state }) => state),
+        world.alerts.status().alerts.map(({ state }) => state),
         ['pending'],
       )
       await world.restart(how)

@@ -1,8 +1,10 @@
 /** Whatever order records come in, however often windows are read, fail or are read again, whenever the process ends: at the end every alert
  * is what a naive judge makes of the same messages, each counted once. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { endMarks } from './end-marks.ts'
 import { type NaiveRule, naive } from './naive.ts'
 import { createWorld, MIN, SEC, T0, type Traffic, type World } from './world.ts'
 
@@ -186,7 +188,7 @@ for (const { name, settings, rule } of CASES) {
             readMissing(world, uploads, endNs)
             await world.judge()
             await world.judge()
-            compare(world, rule, uploads, endNs)
+            await compare(world, rule, uploads, endNs)
           } finally {
             await world.close()
           }
@@ -197,11 +199,11 @@ for (const { name, settings, rule } of CASES) {
   })
 }
 
-function compare(world: World, rule: NaiveRule, uploads: readonly Upload[], endNs: bigint): void {
+async function compare(world: World, rule: NaiveRule, uploads: readonly Upload[], endNs: bigint): Promise<void> {
   const messages = [...new Set(uploads.map(({ message }) => message))]
   const judgedNs = ((endNs - GRACE) / rule.stepNs) * rule.stepNs
   const wanted = naive(rule, messages, T0, judgedNs, (fromNs, toNs) => fromNs >= T0 && toNs + GRACE <= endNs)
-  const told = new Map(world.alerts.marks().map((one) => [one.key, one]))
+  const told = new Map((await endMarks(world)).map((one) => [one.key, one]))
   for (const [node, alert] of wanted) {
     const mark = told.get(JSON.stringify([node]))
     const isOld = alert.state === 'inactive' && alert.resolvedNs < endNs - 60n * MIN

@@ -7,6 +7,7 @@ import { max } from '../../src/base/bigint.ts'
 import type { NodeNames } from '../../src/directory/node-names.ts'
 import { namesOf } from '../simulator/names.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
+import { endMarks } from './end-marks.ts'
 import { createWorld, MIN, SEC, T0 } from './world.ts'
 
 const SEED = Number(process.env['TAILFLUX_TEST_SEED'] ?? 20_261_125)
@@ -193,7 +194,7 @@ async function read(
   await turn()
   const points = new Map(world.events.map((line) => [pointOf(line), line]))
   // What is over and older than anything that may come late is forgotten sooner or later.
-  const marks = world.alerts.marks().filter(({ state, atNs }) => state !== 'inactive' || atNs > END - 60n * MIN)
+  const marks = (await endMarks(world)).filter(({ state, atNs }) => state !== 'inactive' || atNs > END - 60n * MIN)
   return {
     events: [...points.values()].filter((line) => line.includes('refuted=false')).toSorted(),
     refuted: [...points.values()].filter((line) => line.includes('refuted=true')),

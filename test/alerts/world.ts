@@ -68,9 +68,9 @@ export interface World {
   readonly settings: Record<string, unknown>
   /** What was told of health. */
   readonly health: readonly unknown[][]
-  /** Points of a window pass by; ends with `done` or `failed`. */
   /** What the database has of minutes. */
   readonly minutes: Minutes
+  /** Points of a window pass by; ends with `done` or `fail`. */
   open(window: Read, messages: readonly Traffic[] | Iterable<string>): { done(): void; fail(): void }
   read(window: Read, messages: readonly Traffic[] | Iterable<string>): void
   /** Judges now. */

@@ -52,8 +52,8 @@ export const OBSERVERS_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what was told shortly before a crash is not evaluated after it',
-    file: 'src/alerts/alerts.ts',
-    in: 'fillNow',
+    file: 'src/alerts/evaluation.ts',
+    in: 'fill',
     find: 'if (wasCut) judge.again(horizonNs)',
     replace: 'if (!isFilled) judge.again(horizonNs)',
     tests: ['test/alerts/crash.test.ts'],
