@@ -4,30 +4,30 @@ import { type Clock, MINUTE, MS } from '../base/clock.ts'
 /** Catching up holds news back for at most so long. */
 const CATCH_UP_MS_MAX = 900_000
 
-/** `normalLagMs`: how far behind the present the watermark is when all is well. */
+/** `normalLagMs`: how far behind the present final minutes are when all is well. */
 export function createCatchUp(clock: Clock, normalLagMs: number) {
   let isCatchingUp = true
   let catchUpMs = 0
   let lastRunMs = clock.monotonicMs()
   let lastNs = 0n
   return {
-    /** How far an earlier process judged. */
-    begin(watermarkNs: bigint): void {
-      lastNs = watermarkNs
+    /** Rules are judged from here on. */
+    begin(judgedNs: bigint): void {
+      lastNs = judgedNs
     },
     get isCatchingUp() {
       return isCatchingUp
     },
     /** Rules were judged up to here. */
-    follow(watermarkNs: bigint): void {
+    follow(judgedNs: bigint): void {
       const nowMs = clock.monotonicMs()
-      const lagNs = clock.now() - watermarkNs
+      const lagNs = clock.now() - judgedNs
       const isBehind = lagNs > BigInt(2 * normalLagMs) * MS + 10n * MINUTE
       if (!isBehind) catchUpMs = 0
-      else if (watermarkNs > lastNs) catchUpMs += Math.min(nowMs - lastRunMs, 60_000)
+      else if (judgedNs > lastNs) catchUpMs += Math.min(nowMs - lastRunMs, 60_000)
       isCatchingUp = isBehind && catchUpMs < CATCH_UP_MS_MAX
       lastRunMs = nowMs
-      lastNs = watermarkNs
+      lastNs = judgedNs
     },
   }
 }

@@ -4,6 +4,7 @@ import { defineForm } from './form.ts'
 import {
   amountKey,
   amountText,
+  belowChain,
   checkWithin,
   recoveryKey,
   recoveryOf,
@@ -43,19 +44,7 @@ export const below = defineForm({
         firing: `${who} ${what('only {value}')}${details} in {window} (minimum {threshold})`,
         resolved: '{group} is back above the minimum (was {value} in {window}, minimum {threshold})',
       },
-      // Groups that were there lately and are not in the window count as zero.
-      chain: ({ sum, ago, inRange, tags, select, groupBy, query }) => ({
-        queries: [
-          query(
-            `SELECT sum("v") FROM (${select(`${sum} AS "v"`, ago(0), tags)}), (${select('0 * sum("tx_bytes") AS "v"', inRange, tags)})${groupBy(tags)}`,
-            withinMs / 1000,
-          ),
-        ],
-        math: undefined,
-        compare: 'lt',
-        threshold,
-        recover: recover > threshold ? recover : undefined,
-      }),
+      chain: (words) => belowChain(words, words.sum, withinMs, threshold, recover),
     }
   },
 })

@@ -4,7 +4,7 @@ import { MS } from '../../base/clock.ts'
 import { durationSchema, formatDuration } from '../../base/units.ts'
 import { type Amount, formatAmount, isBytes, parseAmount, totalOf } from '../amount.ts'
 import type { Scope } from '../rules/scope.ts'
-import type { Chain, Fault, Form, Query } from './form.ts'
+import type { Chain, Fault, Form, Query, QueryWords } from './form.ts'
 import { lengthText } from './words.ts'
 
 const AMOUNT_ERROR = 'must be an amount such as 10GB, 200Mbps, 25MB/s, or a number of packets'
@@ -112,6 +112,26 @@ export function aboveChain(query: Query, threshold: number, recover: number): Ch
     queries: [query],
     math: undefined,
     compare: 'gt',
+    threshold,
+    recover: recover === threshold ? undefined : recover,
+  }
+}
+
+/** One number below a threshold. Groups that were there within so long and are not in the window count as zero. */
+export function belowChain(
+  words: QueryWords,
+  sum: string,
+  withinMs: number,
+  threshold: number,
+  recover: number,
+): Chain {
+  const { ago, inRange, tags, select, groupBy, query } = words
+  const window = select(`${sum} AS "v"`, ago(0), tags)
+  const known = select('0 * sum("tx_bytes") AS "v"', inRange, tags)
+  return {
+    queries: [query(`SELECT sum("v") FROM (${window}), (${known})${groupBy(tags)}`, withinMs / 1000)],
+    math: undefined,
+    compare: 'lt',
     threshold,
     recover: recover === threshold ? undefined : recover,
   }

@@ -2,7 +2,7 @@
 import { MS } from '../../base/clock.ts'
 import { durationSchema } from '../../base/units.ts'
 import { defineForm } from './form.ts'
-import { checkWithin, windowTextOf, withinKey } from './limits.ts'
+import { belowChain, checkWithin, windowTextOf, withinKey } from './limits.ts'
 import { isAboutNodes } from './words.ts'
 
 export const silentFor = defineForm({
@@ -42,19 +42,7 @@ export const silentFor = defineForm({
             firing: '{group}: no matching traffic for {window}',
             resolved: '{group}: matching traffic again (there was none for {silence})',
           },
-      chain: ({ ago, inRange, tags, select, groupBy, query }) => ({
-        queries: [
-          query(
-            `SELECT sum("v") FROM (${select('sum("flows") AS "v"', ago(0), tags)}), (${select('0 * sum("tx_bytes") AS "v"', inRange, tags)})${groupBy(tags)}`,
-            withinMs / 1000,
-          ),
-        ],
-        math: undefined,
-        compare: 'lt',
-        threshold: 1,
-        recover: undefined,
-        unit: '',
-      }),
+      chain: (words) => ({ ...belowChain(words, 'sum("flows")', withinMs, 1, 1), unit: '' }),
     }
   },
 })

@@ -49,8 +49,7 @@ export interface DispatcherStatus {
 export interface DispatcherDeps {
   readonly notifiers: readonly Notifier[]
   readonly alerts: () => Iterable<NotifiableAlert>
-  /** Undefined: notifications go without. */
-  readonly edges?: LargestEdges | undefined
+  readonly edges: LargestEdges
   /** While the past is being caught up, an alert of hours ago that is about to end is not sent yet. */
   readonly isCatchingUp: () => boolean
   /** Something was received: keep that. */
@@ -130,7 +129,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     // Records that came late may have shown that it never fired: then it is over now.
     const endsNs = status === 'firing' ? 0n : resolvedNs === 0n ? clock.now() : resolvedNs
     const startsNs = firedNs === 0n || (status === 'resolved' && firedNs > endsNs) ? endsNs : firedNs
-    const edges = status === 'firing' ? deps.edges?.textOf(fingerprint, firedNs) : undefined
+    const edges = status === 'firing' ? deps.edges.textOf(fingerprint, firedNs) : undefined
     return { ...alert.textsOf(status), edges, fingerprint, status, startsNs, endsNs }
   }
 
@@ -164,7 +163,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     const fresh = dueNow.filter(
       ({ alert, status }) => status === 'firing' && alert.notified.get(notifier.id)?.resolvedNs !== 0n,
     )
-    await deps.edges?.find(
+    await deps.edges.find(
       fresh.map(({ alert }) => alert),
       stopping.signal,
     )
@@ -216,7 +215,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       waking = Promise.withResolvers()
     },
     forget(fingerprint) {
-      deps.edges?.forget(fingerprint)
+      deps.edges.forget(fingerprint)
       for (const { sent } of targets) sent.delete(fingerprint)
     },
     async stop() {
