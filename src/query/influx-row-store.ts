@@ -1,6 +1,7 @@
 /** Reads back by InfluxQL: raw points, rows that stand, and how they were made. Every query is bounded in time, because a query without bounds opens
  * everything there is, which InfluxDB 3 Core refuses. */
-import { DAY, MINUTE, MS } from '../base/clock.ts'
+import { MINUTE, MS } from '../base/clock.ts'
+import { getOrInsert } from '../base/maps.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
@@ -9,8 +10,9 @@ import type { InfluxApi } from '../sink/config.ts'
 import { type Cell, equals, identifier } from '../sink/influxdb/influxql.ts'
 import type { Kind } from '../source/parse/message.ts'
 import { createInfluxReader, type InfluxReaderDeps, integerOf, NoInfluxql, textOf } from './influx-reader.ts'
+import { portOf } from './raw-tags.ts'
 import { conditionsOf } from './row-filter.ts'
-import { type StoredRows, stepOf, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
+import { DEVICES_REACH, type StoredRows, stepOf, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface InfluxRowStoreOptions {
   /** Undefined: the server is asked for its version. */
@@ -41,8 +43,6 @@ const MINUTE_COLUMNS = ['time', 'digest', 'points', 'rows', 'writer', 'gap']
 const DEVICE_COLUMNS = ['time', 'node', 'name', 'owner', 'os', 'addresses', 'source', 'logged']
 /** Addresses in one query: they stand in its URL. */
 const ADDRESSES_MAX = 50
-/** Each known device is written again every day, and a record comes at most 31 days late. */
-const DEVICES_REACH = 62n * DAY
 /** InfluxDB 3 Core reads at most 432 files in one query, each of ten minutes in which something was written. */
 const CORE_FILES_MAX = 432n
 const CORE_FILE = 10n * MINUTE
@@ -250,10 +250,7 @@ export function createInfluxRowStore({ api, tailnet }: InfluxRowStoreOptions, de
         `${query} GROUP BY "node"`,
         ['time', 'node'],
         ([time, node]) => {
-          const minuteNs = integerOf(time)
-          const nodes = minutes.get(minuteNs)
-          if (nodes === undefined) minutes.set(minuteNs, new Set([textOf(node)]))
-          else nodes.add(textOf(node))
+          getOrInsert(minutes, integerOf(time), () => new Set()).add(textOf(node))
         },
         signal,
       )
@@ -337,8 +334,8 @@ function rawPointOf(cells: readonly Cell[]): RawPoint {
     proto: textOf(proto),
     src: textOf(src),
     dst: textOf(dst),
-    srcPort: portOf(srcPort),
-    dstPort: portOf(dstPort),
+    srcPort: portOf(textOf(srcPort)),
+    dstPort: portOf(textOf(dstPort)),
     path: textOf(path),
     startNs: integerOf(time),
     txBytes: integerOf(txBytes),
@@ -347,10 +344,6 @@ function rawPointOf(cells: readonly Cell[]): RawPoint {
     rxPkts: integerOf(rxPkts),
     flows: Number(integerOf(flows)),
   }
-}
-
-function portOf(cell: Cell | undefined): number {
-  return cell === 'none' ? -1 : Number(cell)
 }
 
 /** Cells of tags and fields, in the order of the shape, as a key and fields; then the time, if it was asked for. */

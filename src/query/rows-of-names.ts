@@ -1,4 +1,5 @@
 /** Rows of a tailnet that was renamed: what lies in a range may have any of the names that were in force in it. */
+import { getOrInsert } from '../base/maps.ts'
 import type { DeviceVersion } from '../directory/device-version.ts'
 import type { RowStore } from '../rollup/row-store.ts'
 import type { RowTable } from '../rollup/row-table.ts'
@@ -12,11 +13,7 @@ export function rowsOfNames(
   const stores = new Map<string, RowStore>()
 
   function storesIn(fromNs: bigint, toNs: bigint): readonly RowStore[] {
-    return namesIn(fromNs, toNs).map((name) => {
-      const known = stores.get(name) ?? storeOf(name)
-      stores.set(name, known)
-      return known
-    })
+    return namesIn(fromNs, toNs).map((name) => getOrInsert(stores, name, () => storeOf(name)))
   }
 
   /** Tables of different names have no key in common, because the name is a part of it. */

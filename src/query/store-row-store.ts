@@ -2,17 +2,18 @@
  * service that writes; what it sees is the state when a call begins. */
 import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DAY, MINUTE, MS } from '../base/clock.ts'
+import { MINUTE, MS } from '../base/clock.ts'
+import { getOrInsert } from '../base/maps.ts'
 import { type DeviceVersion, minuteOf, SOURCES } from '../directory/device-version.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, shapeOf } from '../rollup/row-table.ts'
 import type { StoredPoint } from '../sink/sqlite/measurement-table.ts'
 import { storedPoints } from '../sink/sqlite/stored-points.ts'
-import type { Kind } from '../source/parse/message.ts'
+import { rawTagsOf } from './raw-tags.ts'
 import { isWanted, type RowFilter } from './row-filter.ts'
 import { fieldsOf, integerIn, tagsOf, textIn } from './stored-fields.ts'
-import { type StoredRows, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
+import { DEVICES_REACH, type StoredRows, TIERS, TIERS_REACH, type TierRecord } from './stored-rows.ts'
 
 export interface StoreRowStoreOptions {
   /** The file. */
@@ -25,8 +26,6 @@ type Tags = ReadonlyMap<string, string>
 
 /** Reading holds up the process that does it: after so many points others have their turn. */
 const POINTS_PER_TURN = 2_000
-/** As far as devices are looked for; each known one is written again every day. */
-const DEVICES_REACH = 62n * DAY
 
 export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): StoredRows {
   /** Points of one measurement and of this tailnet in [fromNs, toNs), ascending. */
@@ -41,11 +40,7 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
     const known = new Map<string, Tags>()
     let count = 0
     for (const point of storedPoints(path, { measurement, fromNs, toNs: toNs - 1n })) {
-      let tags = known.get(point.key)
-      if (tags === undefined) {
-        tags = tagsOf(point.key)
-        known.set(point.key, tags)
-      }
+      const tags = getOrInsert(known, point.key, () => tagsOf(point.key))
       if (tags.get('tailnet') === tailnet) take(point, tags)
       if (++count % POINTS_PER_TURN > 0) continue
       await nextTurn()
@@ -154,8 +149,7 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
       const minutes = new Map<bigint, Set<string>>()
       const take = ({ ns, fields }: StoredPoint, tags: Tags) => {
         if (integerIn(fieldsOf(fields), 'flows') === 0n) return
-        const nodes = minutes.get(ns) ?? new Set()
-        minutes.set(ns, nodes.add(tags.get('node') ?? ''))
+        getOrInsert(minutes, ns, () => new Set()).add(tags.get('node') ?? '')
       }
       await eachBefore('tailnet_node', fromNs, toNs, take, signal)
       return minutes
@@ -205,17 +199,8 @@ export function createStoreRowStore({ path, tailnet }: StoreRowStoreOptions): St
 
 function rawPointOf({ ns, fields }: StoredPoint, tags: Tags): RawPoint {
   const values = fieldsOf(fields)
-  const tag = (name: string) => tags.get(name) ?? ''
-  const port = (name: string) => (tag(name) === 'none' ? -1 : Number(tag(name)))
   return {
-    node: tag('node'),
-    kind: tag('kind') as Kind,
-    proto: tag('proto'),
-    src: tag('src'),
-    dst: tag('dst'),
-    srcPort: port('src_port'),
-    dstPort: port('dst_port'),
-    path: tag('path'),
+    ...rawTagsOf((name) => tags.get(name) ?? ''),
     startNs: ns,
     txBytes: integerIn(values, 'tx_bytes'),
     txPkts: integerIn(values, 'tx_pkts'),

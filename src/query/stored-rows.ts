@@ -45,6 +45,8 @@ export interface StoredRows extends RowStore {
   tiers(nowNs: bigint, signal: AbortSignal): Promise<readonly TierRecord[]>
 }
 
+/** Each known device is written again every day, and a record comes at most 31 days late. */
+export const DEVICES_REACH = 62n * DAY
 /** The service writes each tier again every hour. */
 export const TIERS_REACH = 10n * DAY
 

@@ -2,13 +2,15 @@
  * (`tailnet_edge_tx_bytes`), a point as many samples as it has fields, a time is milliseconds, and there are no texts. */
 import { MINUTE, MS } from '../base/clock.ts'
 import { CollectorError } from '../base/errors.ts'
+import { getOrInsert } from '../base/maps.ts'
 import type { RawPoint } from '../rollup/raw-points.ts'
 import type { MinuteRecord, RowMeasurement, TakeRow } from '../rollup/row-store.ts'
 import { addTo, exists, type RowTable, seriesKey, shapeOf } from '../rollup/row-table.ts'
 import { messageOf } from '../sink/influxdb/error-message.ts'
+import { patternOf } from '../sink/influxdb/influxql.ts'
 import { refusal } from '../sink/influxdb/response-policy.ts'
-import type { Kind } from '../source/parse/message.ts'
 import type { InfluxReaderDeps } from './influx-reader.ts'
+import { rawTagsOf } from './raw-tags.ts'
 import type { RowFilter } from './row-filter.ts'
 import type { StoredRows } from './stored-rows.ts'
 
@@ -29,10 +31,21 @@ interface Exported {
   readonly timestamps: readonly number[]
 }
 
+/** Fields of a measurement. `also`: more matchers, each after a comma. */
+interface Wanted {
+  readonly measurement: string
+  readonly fields: readonly string[]
+  readonly also?: string
+}
+
+/** `at`: by time (ms) the values of all fields. */
+interface Series {
+  readonly labels: Labels
+  readonly at: Map<number, number[]>
+}
+
 /** A text of MetricsQL. */
 const quoted = (text: string) => JSON.stringify(text)
-/** As a regular expression in such a text. */
-const pattern = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 /** Lists of matchers: what fits one of them is wanted. */
 function matchersOf(filter: RowFilter): readonly string[] {
@@ -40,7 +53,7 @@ function matchersOf(filter: RowFilter): readonly string[] {
     (all, clause) =>
       all.flatMap((some) =>
         clause.map(({ tag, value, isListed }) =>
-          isListed ? `${some},${tag}=~${quoted(`(.*,)?${pattern(value)}(,.*)?`)}` : `${some},${tag}=${quoted(value)}`,
+          isListed ? `${some},${tag}=~${quoted(`(.*,)?${patternOf(value)}(,.*)?`)}` : `${some},${tag}=${quoted(value)}`,
         ),
       ),
     [''],
@@ -64,7 +77,7 @@ export function createVictoriaRowStore(
 
   /** Every sample of [fromNs, toNs) of these fields. */
   async function samples(
-    { measurement, fields, also = '' }: { measurement: string; fields: readonly string[]; also?: string },
+    { measurement, fields, also = '' }: Wanted,
     [fromNs, toNs]: readonly [bigint, bigint],
     each: (labels: Labels, field: string, ms: number, value: number) => void,
     signal: AbortSignal,
@@ -90,21 +103,17 @@ export function createVictoriaRowStore(
   }
 
   /** Points of a range: samples of one series and one time brought together. */
-  async function points<T>(
-    what: { measurement: string; fields: readonly string[]; also?: string },
+  async function points(
+    what: Wanted,
     range: readonly [bigint, bigint],
-    keyOf: (labels: Labels) => T & string,
+    keyOf: (labels: Labels) => string,
     signal: AbortSignal,
     filter?: RowFilter,
-  ): Promise<Map<string, { readonly labels: Labels; readonly at: Map<number, number[]> }>> {
-    const series = new Map<string, { readonly labels: Labels; readonly at: Map<number, number[]> }>()
+  ): Promise<Map<string, Series>> {
+    const series = new Map<string, Series>()
     const take = (labels: Labels, field: string, ms: number, value: number) => {
-      const key = keyOf(labels)
-      let one = series.get(key)
-      if (one === undefined) series.set(key, (one = { labels, at: new Map() }))
-      let values = one.at.get(ms)
-      if (values === undefined) one.at.set(ms, (values = what.fields.map(() => 0)))
-      values[what.fields.indexOf(field)] = value
+      const { at } = getOrInsert(series, keyOf(labels), () => ({ labels, at: new Map() }))
+      getOrInsert(at, ms, () => what.fields.map(() => 0))[what.fields.indexOf(field)] = value
     }
     await samples(what, range, take, signal, filter)
     return series
@@ -187,11 +196,7 @@ export function createVictoriaRowStore(
     async reporting(fromNs, toNs, signal) {
       const minutes = new Map<bigint, Set<string>>()
       const take = ({ node = '' }: Labels, _field: string, ms: number, flows: number) => {
-        if (flows <= 0) return
-        const minuteNs = BigInt(ms) * MS
-        const nodes = minutes.get(minuteNs)
-        if (nodes === undefined) minutes.set(minuteNs, new Set([node]))
-        else nodes.add(node)
+        if (flows > 0) getOrInsert(minutes, BigInt(ms) * MS, () => new Set()).add(node)
       }
       await samples({ measurement: 'tailnet_node', fields: ['flows'] }, [fromNs, toNs], take, signal)
       return minutes
@@ -199,7 +204,7 @@ export function createVictoriaRowStore(
 
     async usersOf(addresses, fromNs, toNs, signal) {
       const users = new Map(addresses.map((address) => [address, new Set<string>()]))
-      const also = `,kind="virtual",${HAS_PORTS},src=~${quoted(addresses.map(pattern).join('|'))}`
+      const also = `,kind="virtual",${HAS_PORTS},src=~${quoted(addresses.map(patternOf).join('|'))}`
       const take = ({ src = '', node = '' }: Labels) => void users.get(src)?.add(node)
       if (addresses.length > 0)
         await samples({ measurement: 'tailnet_flow', fields: ['flows'], also }, [fromNs, toNs], take, signal)
@@ -229,17 +234,8 @@ function integer(value: number): bigint {
 
 function rawPointOf(labels: Labels, ms: number, values: readonly number[]): RawPoint {
   const [txBytes = 0, txPkts = 0, rxBytes = 0, rxPkts = 0, flows = 0] = values
-  const tag = (name: string) => labels[name] ?? ''
-  const port = (name: string) => (tag(name) === 'none' ? -1 : Number(tag(name)))
   return {
-    node: tag('node'),
-    kind: tag('kind') as Kind,
-    proto: tag('proto'),
-    src: tag('src'),
-    dst: tag('dst'),
-    srcPort: port('src_port'),
-    dstPort: port('dst_port'),
-    path: tag('path'),
+    ...rawTagsOf((name) => labels[name] ?? ''),
     startNs: BigInt(ms) * MS,
     txBytes: integer(txBytes),
     txPkts: integer(txPkts),

@@ -15,7 +15,7 @@ export function equals(tag: string, value: string): string {
   return `${identifier(tag)} =~ /^${patternOf(value)}$/`
 }
 
-/** A text for a regular expression between slashes. */
+/** A text as a regular expression, also between slashes. */
 export function patternOf(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('/', '\\/')
 }
