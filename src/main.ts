@@ -125,6 +125,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   /** What every component gets. */
   const common = (component: string) => ({ clock, log: deps.log.child({ component }) })
   const tailnet = tailnetTag(settings)
+  const networks = settings.networks.map(({ name }) => name)
   const paths = pathsIn(settings.dataDir)
   const times = pollTimes(poll)
 
@@ -137,7 +138,10 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   const stages = carriedOver?.stages ?? createStages(clock)
   const series = observers.add('metrics', () => createSeries(clock))
   const reports = createReports({
-    ...{ metrics, health, observers, stages },
+    metrics,
+    health,
+    observers,
+    stages,
     measured: () => ({
       nodesReporting: traffic.use((one) => one.nodesReporting()),
       series: series.use((one) => one.estimate()),
@@ -170,9 +174,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     { tailnet, tailnetId, devicesIntervalMs: settings.names.interval },
     {
       ...common('directory'),
-      source: {
-        devices: (signal) => source.devices(signal),
-      },
+      source,
       sink,
       store,
       state,
@@ -186,7 +188,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   observers.add('directory', () => ({ observer: directory.observer }))
   const traffic = observers.add('page', (onBroken) => createTraffic({ store, ledger, clock, onBroken }))
   function newAlerts(onFailed: (error: unknown) => void) {
-    const networks = settings.networks.map(({ name }) => name)
     const given = { tailnet, tailnetId, networks, normalLagMs: poll.lag + times.gapMs }
     return createAlerts(settings.alerts, given, {
       ...common('alerts'),
@@ -219,7 +220,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         ledger,
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
-        readers: [traffic, ...(alerts === undefined ? [] : [alerts])].map((reader) => readerOf(reader)),
+        readers: [traffic, ...(alerts === undefined ? [] : [alerts])].map(readerOf),
         from: createPlaceNames({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,
         health: reports.health,
@@ -282,7 +283,6 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     isDemo: deps.isDemo ?? false,
     clock,
   })
-  const networks = settings.networks.map(({ name }) => name)
   const http = createHttpServer(settings.http, {
     ...common('http'),
     version: VERSION,
@@ -319,14 +319,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     health,
     pipeline,
     status,
-    carriedOver: () => ({
-      stages,
-      metrics,
-      delivered,
-      began,
-      isPaused: pipeline.status().paused,
-      state,
-    }),
+    carriedOver: () => ({ stages, metrics, delivered, began, isPaused: pipeline.status().paused, state }),
     async start() {
       const url = await http.start()
       health.setReady(true)
