@@ -2,6 +2,7 @@
 import { backoffAfter } from '../../base/backoff.ts'
 import { type Clock, MINUTE } from '../../base/clock.ts'
 import { CollectorError } from '../../base/errors.ts'
+import { getOrInsert } from '../../base/maps.ts'
 import type { RowStore } from '../../rollup/row-store.ts'
 import { edgeOf } from '../../rollup/stored-row.ts'
 import { KINDS, type Kind } from '../../source/parse/message.ts'
@@ -34,14 +35,18 @@ export interface Load {
 /** Rows of this number of minutes are in memory at a time. */
 const EDGES_PIECE = 10
 const KINDS_PIECE = 60
-const REPORTING_MINUTES = 15
+/** A node that reported within this time is one that reports. */
+export const REPORTING_MINUTES = 15
 const BACKOFF = { minMs: 1_000, maxMs: 60_000 }
 
 const nsOf = (minute: number) => BigInt(minute) * MINUTE
 const minuteOf = (ns: bigint) => Number(ns / MINUTE)
 
+/** What is read of the rows. */
+export type LoadedStore = Pick<RowStore, 'reads' | 'rows' | 'kinds' | 'minutes' | 'reporting'>
+
 export function createLoad(deps: {
-  readonly store: Pick<RowStore, 'reads' | 'rows' | 'kinds' | 'minutes' | 'reporting'>
+  readonly store: LoadedStore
   readonly clock: Pick<Clock, 'sleep'>
   readonly into: Loaded
   readonly signal: AbortSignal
@@ -56,9 +61,7 @@ export function createLoad(deps: {
       nsOf(from),
       nsOf(to),
       (timeNs, key, fields) => {
-        const minute = minuteOf(timeNs)
-        const says = found.get(minute) ?? newMinute()
-        found.set(minute, says)
+        const says = getOrInsert(found, minuteOf(timeNs), newMinute)
         addEdge(
           says,
           edgeOf(key, fields, () => false),
@@ -75,9 +78,7 @@ export function createLoad(deps: {
       nsOf(from),
       nsOf(to),
       (timeNs, kind, bytes) => {
-        const minute = minuteOf(timeNs)
-        const sums = found.get(minute) ?? KINDS.map(() => 0)
-        found.set(minute, sums)
+        const sums = getOrInsert(found, minuteOf(timeNs), () => KINDS.map(() => 0))
         const at = KINDS.indexOf(kind as Kind)
         if (at >= 0) sums[at]! += bytes
       },

@@ -5,10 +5,9 @@ import type { Ledger } from '../../ledger/ledger.ts'
 import type { Instance } from '../../observers/observers.ts'
 import { finality } from '../../rollup/coverage.ts'
 import type { FinalMinute, MinuteReader } from '../../rollup/minute-reader.ts'
-import type { RowStore } from '../../rollup/row-store.ts'
 import { KINDS } from '../../source/parse/message.ts'
 import { createDay, type ThroughputView } from './day.ts'
-import { createLoad, type LoadView } from './load.ts'
+import { createLoad, type LoadedStore, type LoadView, REPORTING_MINUTES } from './load.ts'
 import { addEdge, createTalkers, newMinute, SPAN_MINUTES, type TalkersView } from './talkers.ts'
 
 export interface TrafficView {
@@ -28,14 +27,13 @@ export interface Traffic extends Instance, MinuteReader {
 }
 
 export interface TrafficDeps {
-  readonly store: Pick<RowStore, 'reads' | 'rows' | 'kinds' | 'minutes' | 'reporting'>
+  readonly store: LoadedStore
   readonly ledger: Pick<Ledger, 'settled' | 'gaps' | 'unsettled'>
   readonly clock: Pick<Clock, 'now' | 'sleep'>
   /** Something is wrong in tailflux itself: this instance ends. */
   readonly onBroken: (error: unknown) => void
 }
 
-const REPORTING_MINUTES = 15
 /** Maximum reporting nodes that are counted. */
 const NODES_MAX = 100_000
 /** The hour of the talkers ends with the newest final minute, but no longer ago than this. */
