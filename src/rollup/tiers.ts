@@ -49,7 +49,7 @@ export const WRITTEN_ONCE_NS = 16n * MINUTE
 
 /** Ranges up to this length read this tier: two days, 30 days, whatever is longer. Graphs have no shorter steps than `step`, and the 95th percentile is
  * one of means over `mean`. */
-const READ_UP_TO = [
+export const READ_UP_TO = [
   { tier: 'minutes', suffix: '', rangeNs: 2n * DAY, step: '1m', mean: '5m' },
   { tier: 'hours', suffix: '_1h', rangeNs: 30n * DAY, step: '1h', mean: '1h' },
   { tier: 'days', suffix: '_1d', rangeNs: 36_525n * DAY, step: '1d', mean: '1d' },

@@ -12,8 +12,8 @@ import {
   RowBuilder,
   TimePickerBuilder,
 } from '@grafana/grafana-foundation-sdk/dashboard'
-import type { Language } from './language.ts'
-import { DS, type Panel } from './panels.ts'
+import { DS, type Language } from './language.ts'
+import type { Panel } from './panels.ts'
 import type { Variable } from './variables.ts'
 
 const COLUMNS = 24

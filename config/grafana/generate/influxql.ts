@@ -4,7 +4,8 @@
  * made with floats (`8000.0`), so that they neither overflow int64 nor divide as integers. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
-import type { Language, Marks } from './language.ts'
+import { READ_UP_TO } from '../../../src/rollup/tiers.ts'
+import { DS, type Language, type Marks, type TierField, type TierQuery } from './language.ts'
 import { type Column, type Condition, type From, OF_TAILNET, type Query, type Source } from './query.ts'
 
 /** What stands after FROM. Hidden variables hold the names of tiers, and the place of raw points. */
@@ -103,7 +104,7 @@ function target(query: Query, refId: string, alias?: string): cog.Builder<cog.Da
     build(): InfluxQuery {
       return {
         refId,
-        datasource: { type: 'influxdb', uid: '${ds}' },
+        datasource: { type: 'influxdb', uid: DS },
         query: influxql(query),
         rawQuery: true,
         resultFormat: alias === undefined ? 'table' : 'time_series',
@@ -117,11 +118,13 @@ function target(query: Query, refId: string, alias?: string): cog.Builder<cog.Da
 
 /** What a tier of the rows is called in queries, or how long its steps are: a field of `tailflux_tier`. Chosen is the tier with the shortest steps that
  * is meant for a range this long, or for so many times as long, and still holds its beginning. */
-function tier(field: string, times: number): string {
+function tier(field: TierField, times: number): TierQuery {
   const tiers = `SELECT last("max_ms") AS "m", "oldest_ms" AS "o", "${field}" AS "${field}" FROM "tailflux_tier" WHERE ${condition(OF_TAILNET)} AND time > now() - 10d GROUP BY "tier"`
   // Grafana has no length of the range for this data source: its ends stand on both sides of the comparison.
   const fits = `"m"${times === 1 ? '' : ` / ${times}`} + \${__from} >= \${__to} AND "o" <= \${__from}`
-  return `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`
+  const text = `SELECT "${field}" FROM (SELECT bottom("m", 1), "${field}" FROM (${tiers}) WHERE ${fits})`
+  const current = field === 'edge' || field === 'node' ? quoted(`tailnet_${field}`) : READ_UP_TO[0][field]
+  return { text, current }
 }
 
 /** When an alert began to fire and when it was over, from the points that tailflux writes about its own alerts, and minutes whose records are not complete.
@@ -152,7 +155,7 @@ function marks(): readonly Marks[] {
 function mark(name: string, color: string, query: string, [title, text, tags]: readonly string[]): Marks {
   const target = {
     refId: 'Anno',
-    datasource: { type: 'influxdb', uid: '${ds}' },
+    datasource: { type: 'influxdb', uid: DS },
     query,
     rawQuery: true,
     textEditor: true,
@@ -181,7 +184,7 @@ export const INFLUXQL: Language = {
     const filter = conditions.length === 0 ? '' : ` WHERE ${conditions.map(condition).join(' AND ')}`
     return `SHOW TAG VALUES FROM ${NODES_KEPT} WITH KEY = "${tag}"${filter}`
   },
-  tier: (field, times) => ({ text: tier(field, times) }),
+  tier,
   flows: `SELECT last("flow") AS "flow" FROM "tailflux_tier" WHERE ${condition(OF_TAILNET)} AND time > now() - 10d`,
   hasTexts: true,
   marks,

@@ -2,6 +2,12 @@
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import type { Condition, Query } from './query.ts'
 
+/** The variable that holds the data source. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana's own placeholder.
+export const DS = '${ds}'
+/** Names of the queries of a panel. */
+export const REF_IDS = 'ABCDEFGH'
+
 export interface Language {
   /** Type of Grafana's data source. */
   readonly type: 'influxdb' | 'prometheus'
@@ -22,7 +28,7 @@ export interface Language {
   /** Values of a tag that devices have. */
   tagValues(tag: string, where: readonly Condition[]): string
   /** One property of the tier that fits a range this long, or so many times as long. */
-  tier(field: 'edge' | 'node' | 'step' | 'mean', times: number): VariableQuery
+  tier(field: TierField, times: number): TierQuery
   /** The place of raw points; undefined where nothing has a place of its own. */
   readonly flows: string | undefined
   /** Texts are stored too: names and addresses of devices through time. */
@@ -30,8 +36,13 @@ export interface Language {
   marks(): readonly Marks[]
 }
 
-interface VariableQuery {
+/** What the rows of edges or of nodes are called in queries; the length of a step, and of the means of which the 95th percentile is taken. */
+export type TierField = 'edge' | 'node' | 'step' | 'mean'
+
+export interface TierQuery {
   readonly text: string
+  /** The value for the shortest tier. */
+  readonly current: string
   /** The part of an answer that is the value. */
   readonly regex?: string
 }

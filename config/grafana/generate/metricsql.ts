@@ -5,7 +5,9 @@
  * first would fill what a series lacks with its last value. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
-import type { Language, Marks } from './language.ts'
+import { SECOND } from '../../../src/base/clock.ts'
+import { READ_UP_TO } from '../../../src/rollup/tiers.ts'
+import { DS, type Language, type Marks, REF_IDS, type TierField, type TierQuery } from './language.ts'
 import { type Column, type Condition, type From, OF_TAILNET, type Query, type Source } from './query.ts'
 
 /** What metrics begin with. Hidden variables hold the names of tiers. */
@@ -24,13 +26,6 @@ const NOW_DELAY = '17m'
 const STEP = '[$__interval] offset 1ms-$__interval'
 const ALL_OF_IT = '[${__range_ms}ms1ms]'
 const PERIODS = { shown: ALL_OF_IT, previous: '[${__range_ms}ms] offset ${__range_ms}ms1ms' } as const
-
-/** How many metrics a tier has, its longest range, and what it is called. */
-const TIERS = [
-  { maxS: 2 * 86_400, suffix: '', step: '1m', mean: '5m' },
-  { maxS: 30 * 86_400, suffix: '_1h', step: '1h', mean: '1h' },
-  { maxS: Number.POSITIVE_INFINITY, suffix: '_1d', step: '1d', mean: '1d' },
-] as const
 
 /** Alternatives that exclude each other, each a list of matchers: a filter of VictoriaMetrics has no "or", and what two alternatives have in common would count
  * twice. Where the first one is `.*`, the others match nothing and cost nothing. */
@@ -145,14 +140,12 @@ interface PrometheusQuery extends cog.Dataquery {
   readonly legendFormat?: string
 }
 
-const REF_IDS = 'ABCDEFGH'
-
 function target(expr: string, refId: string, isRange: boolean, alias?: string): cog.Builder<cog.Dataquery> {
   return {
     build(): PrometheusQuery {
       return {
         refId,
-        datasource: { type: 'prometheus', uid: '${ds}' },
+        datasource: { type: 'prometheus', uid: DS },
         expr,
         editorMode: 'code',
         instant: !isRange,
@@ -166,14 +159,18 @@ function target(expr: string, refId: string, isRange: boolean, alias?: string): 
 }
 
 /** The tier is chosen by the length of the range alone: VictoriaMetrics keeps all of them equally long. */
-function tier(field: 'edge' | 'node' | 'step' | 'mean', times: number): { text: string; regex: string } {
-  const ranges = TIERS.map(({ maxS, suffix, step, mean }, index) => {
-    const value = { edge: `tailnet_edge${suffix}`, node: `tailnet_node${suffix}`, step, mean }[field]
-    const above = index === 0 ? [] : [`> ${TIERS[index - 1]!.maxS / times}`]
-    const limits = [...above, ...(Number.isFinite(maxS) ? [`<= ${maxS / times}`] : [])].join(' ')
+function tier(field: TierField, times: number): TierQuery {
+  const longestS = READ_UP_TO.map(({ rangeNs }) => Number(rangeNs / SECOND) / times)
+  const values = READ_UP_TO.map(
+    ({ suffix, step, mean }) => ({ edge: `tailnet_edge${suffix}`, node: `tailnet_node${suffix}`, step, mean })[field],
+  )
+  const ranges = values.map((value, index) => {
+    const above = index === 0 ? [] : [`> ${longestS[index - 1]}`]
+    // Whatever is longer than all of them reads the last one.
+    const limits = [...above, ...(index < values.length - 1 ? [`<= ${longestS[index]}`] : [])].join(' ')
     return `label_set(vector($__range_s) ${limits}, "tier", "${value}")`
   })
-  return { text: `query_result(${ranges.join(' or ')})`, regex: '/tier="([^"]+)"/' }
+  return { text: `query_result(${ranges.join(' or ')})`, current: values[0]!, regex: '/tier="([^"]+)"/' }
 }
 
 /** A mark where anything was counted in an interval. Grafana's Prometheus data source takes `titleFormat`, `textFormat` and `tagKeys` from the annotation

@@ -13,7 +13,7 @@ import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/sta
 import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table'
 import { PanelBuilder as TextBuilder, TextMode } from '@grafana/grafana-foundation-sdk/text'
 import { PanelBuilder as SeriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries'
-import type { Language } from './language.ts'
+import { DS, type Language, REF_IDS } from './language.ts'
 import type { Query } from './query.ts'
 
 /** A panel that has no place yet. */
@@ -39,9 +39,6 @@ type Named = readonly [alias: string, query: Query]
 const STEP = '$step'
 const POINTS_MAX = 1_000_000
 
-/** Data source of all panels. */
-export const DS = '${ds}'
-const REF_IDS = 'ABCDEFGH'
 const datasource = ({ type }: Language) => ({ type, uid: DS })
 
 function targets({ series }: Language, queries: readonly Named[]): cog.Builder<cog.Dataquery>[] {

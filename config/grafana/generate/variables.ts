@@ -3,8 +3,7 @@
 
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import * as sdk from '@grafana/grafana-foundation-sdk/dashboard'
-import type { Language } from './language.ts'
-import { DS } from './panels.ts'
+import { DS, type Language, type TierField } from './language.ts'
 import { type Condition, OF_NODES, OF_TAILNET, roleIs } from './query.ts'
 
 /** A variable as it is defined; undefined where a language has no need of it. */
@@ -50,45 +49,47 @@ const SUMS_STEPS = 4
 
 interface OfTier {
   readonly name: string
-  readonly field: 'edge' | 'node' | 'step' | 'mean'
-  /** Of the shortest tier. */
-  readonly current: string
+  readonly field: TierField
   readonly description: string
   readonly times?: number
 }
 
 /** What a tier of the rows is called in queries, or how long its steps are. */
-function ofTier({ name, field, current, description, times = 1 }: OfTier): Variable {
+function ofTier({ name, field, description, times = 1 }: OfTier): Variable {
   return (language) => {
-    const { text, regex } = language.tier(field, times)
-    // InfluxQL has names in quotes.
-    const value = language.type === 'influxdb' && (field === 'edge' || field === 'node') ? `"${current}"` : current
+    const { text, current, regex } = language.tier(field, times)
     const variable = query(language, name, text)
       .hide(sdk.VariableHide.HideVariable)
-      .current({ text: value, value })
+      .current({ text: current, value: current })
       .description(description)
     return regex === undefined ? variable : variable.regex(regex)
   }
 }
 const VARIABLES = {
   edges: ofTier({
-    ...{ name: 'edges', field: 'edge', current: 'tailnet_edge' },
+    name: 'edges',
+    field: 'edge',
     description: 'Edges of the tier that fits the range.',
   }),
   edge_sums: ofTier({
-    ...{ name: 'edge_sums', field: 'edge', current: 'tailnet_edge', times: SUMS_STEPS },
+    name: 'edge_sums',
+    field: 'edge',
+    times: SUMS_STEPS,
     description: 'Edges of a tier with longer steps, for tables.',
   }),
   nodes: ofTier({
-    ...{ name: 'nodes', field: 'node', current: 'tailnet_node' },
+    name: 'nodes',
+    field: 'node',
     description: 'Rows of nodes of the tier that fits the range.',
   }),
   step: ofTier({
-    ...{ name: 'step', field: 'step', current: '1m' },
+    name: 'step',
+    field: 'step',
     description: 'Length of a step of that tier: graphs are never finer.',
   }),
   mean: ofTier({
-    ...{ name: 'mean', field: 'mean', current: '5m' },
+    name: 'mean',
+    field: 'mean',
     description: 'Length of the means of which the 95th percentile is taken.',
   }),
 }
