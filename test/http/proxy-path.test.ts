@@ -1,18 +1,12 @@
 /** Behind a reverse proxy that gives the service a path: every address in its answers is relative. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startHttpServer } from '../helpers/http-server.ts'
+import { proxyBelow } from './proxy-below.ts'
 import { serve } from './serve.ts'
 
 test('the page and everything that it loads work below a path', async (t) => {
   const { url } = await serve(t)
-  const below = await startHttpServer(t, async (request, response) => {
-    const path = request.url ?? ''
-    if (!path.startsWith('/flows/')) return response.writeHead(404).end('outside')
-    const answer = await fetch(url + path.slice('/flows'.length))
-    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()))
-  })
-  const page = `${below.url}/flows/`
+  const { url: page, others } = await proxyBelow(t, '/flows', url)
   const html = await (await fetch(page)).text()
   const script = await (await fetch(`${page}page.js`)).text()
   const inHtml = [...html.matchAll(/(?:href|src)="([^"#]+)"/g)].map(([, one = '']) => one)
@@ -29,4 +23,5 @@ test('the page and everything that it loads work below a path', async (t) => {
     const text = await (await fetch(page + path)).text()
     assert.doesNotMatch(text, /(?:at|GET|see) \/(?!\/)/, path)
   }
+  assert.deepEqual(others, [])
 })

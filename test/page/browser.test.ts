@@ -4,11 +4,11 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
+import { proxyBelow } from '../http/proxy-below.ts'
 import { startWholeService } from '../http/whole-service.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { missing } from '../services/servers.ts'
 import { look, startBrowser } from './browser.ts'
-import { proxyBelow } from './proxy.ts'
 
 const skip = await missing('chromium')
 /** Where pictures go, for those who want to look at them. */

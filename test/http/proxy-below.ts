@@ -1,7 +1,7 @@
 /** A reverse proxy that shows another server below a path. */
-import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request } from 'node:http'
 import type { TestContext } from 'node:test'
+import { startHttpServer } from '../helpers/http-server.ts'
 
 export interface ProxyBelow {
   /** Where the other server is shown; ends with a slash. */
@@ -12,7 +12,7 @@ export interface ProxyBelow {
 
 export async function proxyBelow(t: TestContext, path: string, target: string): Promise<ProxyBelow> {
   const others: string[] = []
-  const proxy = createServer((incoming, outgoing) => {
+  const { url: root } = await startHttpServer(t, (incoming, outgoing) => {
     const { url = '', method = 'GET', headers } = incoming
     if (!url.startsWith(`${path}/`)) {
       others.push(url)
@@ -28,12 +28,7 @@ export async function proxyBelow(t: TestContext, path: string, target: string): 
     )
     onward.on('error', () => outgoing.destroy())
     outgoing.on('close', () => onward.destroy())
-    incoming.pipe(onward)
+    return incoming.pipe(onward)
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    proxy.closeAllConnections()
-    proxy.close()
-  })
-  return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${path}/`, others }
+  return { url: `${root}${path}/`, others }
 }
