@@ -1,6 +1,4 @@
 /** Messages of a simulated tailnet through the real reader and flattener into an observer, window by window, as the line does it. */
-
-import type { Points } from '../../src/flatten/points.ts'
 import type { Observer } from '../../src/observers/observers.ts'
 import type { WindowResult } from '../../src/pipeline/deliver-window.ts'
 import type { PlannedWindow } from '../../src/pipeline/planner.ts'
@@ -9,31 +7,21 @@ import { flattenerOf } from '../helpers/flattener.ts'
 import { answerOf } from '../helpers/through-the-line.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'
 
-/** `onPoints` sees the points of each message while they are valid. */
-export function readInto(
-  observer: Observer,
-  window: PlannedWindow,
-  tailnet: Tailnet,
-  outcome: 'done' | 'failed' = 'done',
-  onPoints: (points: Points) => void = () => undefined,
-): void {
+export function readInto(observer: Observer, window: PlannedWindow, tailnet: Tailnet): void {
   const reader = createMessageReader({ answerBytesMax: 2 ** 40, messageBytesMax: 2 ** 22, depthMax: 64 })
   const flattener = flattenerOf('service', 'demo')
   for (const chunk of answerOf(messagesIn(tailnet, window.fromNs, window.toNs))) {
     for (const message of reader.push(chunk)) {
       if (message.entryCount === 0) continue
-      const points = flattener.flatten(message)
-      onPoints(points)
-      observer.points(window, points, message)
+      observer.points(window, flattener.flatten(message), message)
     }
   }
   reader.end()
-  if (outcome === 'done') observer.done(window, resultOf(window))
-  else observer.failed(window)
+  observer.done(window, resultOf(window))
 }
 
-export function windowOf(fromNs: bigint, toNs: bigint, more: Partial<PlannedWindow> = {}): PlannedWindow {
-  return { fromNs, toNs, queue: 'live', pass: 1, ...more }
+export function windowOf(fromNs: bigint, toNs: bigint): PlannedWindow {
+  return { fromNs, toNs, queue: 'live', pass: 1 }
 }
 
 function resultOf(window: PlannedWindow): WindowResult {
