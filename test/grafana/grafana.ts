@@ -90,8 +90,14 @@ export function replaced(
     if (global !== undefined) return global
     const variable = variables.find((one) => one.name === name)
     if (variable === undefined) throw new Error(`nobody knows the variable ${name} in ${text}`)
-    return format(variable, view.values[name] ?? defaultOf(variable), squareFormat ?? curlyFormat)
+    const value = view.values[name] ?? defaultOf(variable)
+    return value === ALL ? valueForAll(variable) : format(variable, value, squareFormat ?? curlyFormat)
   })
+}
+
+function valueForAll({ name, allValue }: Variable): string {
+  if (allValue === undefined) throw new Error(`${name} has no value for All`)
+  return allValue
 }
 
 function defaultOf(variable: Variable): string {
@@ -103,10 +109,6 @@ function defaultOf(variable: Variable): string {
 
 /** How the InfluxDB data source writes a value into a query. */
 function formatted(variable: Variable, value: string | readonly string[], format: string | undefined): string {
-  if (value === ALL) {
-    if (variable.allValue === undefined) throw new Error(`${variable.name} has no value for All`)
-    return variable.allValue
-  }
   if (format !== undefined && format !== 'raw' && format !== 'regex')
     throw new Error(`format ${format} is not interpreted here`)
   if (format === 'raw' || (format === undefined && !variable.multi && !variable.includeAll))
@@ -175,11 +177,19 @@ export async function choices(
   return [...new Set(found)].sort()
 }
 
+export function opened(influx: Asked, db: string, view: View, variables: readonly Variable[]): Promise<View> {
+  return openedBy((variable, at) => choices(influx, db, variable, at, variables), view, variables)
+}
+
 /** The view with hidden variables asked for, as Grafana does when a dashboard opens and when its range changes: the first answer, or all. */
-export async function opened(influx: Asked, db: string, view: View, variables: readonly Variable[]): Promise<View> {
+export async function openedBy(
+  choicesOf: (variable: Variable, view: View) => Promise<string[]>,
+  view: View,
+  variables: readonly Variable[],
+): Promise<View> {
   let { values } = view
   for (const variable of variables.filter(({ type, hide }) => type === 'query' && hide === 2)) {
-    const found = await choices(influx, db, variable, { ...view, values }, variables)
+    const found = await choicesOf(variable, { ...view, values })
     if (found.length === 0) throw new Error(`${variable.name} has no value: ${variable.query}`)
     values = { ...values, [variable.name]: variable.multi ? found : found[0]! }
   }

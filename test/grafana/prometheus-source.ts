@@ -3,7 +3,7 @@
  * pkg/promlib (`interpolateVariables`, `AlignTimeRange`, `QueryRange`, `QueryInstant`). */
 import type { VictoriaMetrics } from '../services/victoria-metrics.ts'
 import type { PrometheusTarget, Variable } from './dashboards.ts'
-import { ALL, replaced, type View } from './grafana.ts'
+import { openedBy, replaced, type View } from './grafana.ts'
 
 /** The query that reaches the database. */
 export function expandedExpr(expr: string, view: View, variables: readonly Variable[], intervalMs: number): string {
@@ -30,10 +30,6 @@ function durationText(ms: number): string {
 
 /** Inside a text in double quotes, backslashes are read twice: by the text and by the regular expression. */
 function formatted(variable: Variable, value: string | readonly string[], format: string | undefined): string {
-  if (value === ALL) {
-    if (variable.allValue === undefined) throw new Error(`${variable.name} has no value for All`)
-    return variable.allValue
-  }
   const values = typeof value === 'string' ? [value] : value
   if (format === 'doublequote') return values.map((one) => `"${one.replaceAll('"', '\\"')}"`).join()
   if (format !== undefined) throw new Error(`format ${format} is not interpreted here`)
@@ -107,13 +103,6 @@ export async function choicesOf(
   })
 }
 
-/** The view with hidden variables asked for, as when a dashboard opens: the first answer, or all. */
-export async function openedIn(victoria: VictoriaMetrics, view: View, variables: readonly Variable[]): Promise<View> {
-  let { values } = view
-  for (const variable of variables.filter(({ type, hide }) => type === 'query' && hide === 2)) {
-    const found = await choicesOf(victoria, variable, { ...view, values }, variables)
-    if (found.length === 0) throw new Error(`${variable.name} has no value: ${variable.query}`)
-    values = { ...values, [variable.name]: variable.multi ? found : found[0]! }
-  }
-  return { ...view, values }
+export function openedIn(victoria: VictoriaMetrics, view: View, variables: readonly Variable[]): Promise<View> {
+  return openedBy((variable, at) => choicesOf(victoria, variable, at, variables), view, variables)
 }
