@@ -30,7 +30,7 @@ function ruleOf(given: object): Rule {
 }
 
 function firingOf(rule: Rule, values: readonly string[]): Firing {
-  return { fingerprint: JSON.stringify([rule.form.name, rule.by, values]), firedNs: NOON_NS, about: { rule, values } }
+  return { fingerprint: JSON.stringify([rule.identity, values]), firedNs: NOON_NS, about: { rule, values } }
 }
 
 async function find(edges: LargestEdges, firings: readonly Firing[]): Promise<(string | undefined)[]> {

@@ -22,7 +22,7 @@ const RULES = [
   { name: 'pair', by: 'pair', above: '1MB', window: '5m' },
   { name: 'port', by: ['node', 'port'], above: '500kB', window: '5m' },
   { name: 'network', by: 'network', kind: 'subnet', above: '50kB', window: '5m' },
-  { name: 'exit', by: 'exitNode', above: '1Mbps', window: '5m' },
+  { name: 'exit', by: 'exitNode', above: '100kbps', window: '5m' },
   { name: 'silent', silentFor: '5m', within: '60m' },
   { name: 'below', below: '10kB', window: '10m', within: '60m' },
   { name: 'relayed', relayShareAbove: 50, window: '10m', atLeast: '1kB' },
@@ -105,9 +105,9 @@ test('when each form would have fired, from both kinds of store', { skip }, asyn
   for (const { name } of rules) {
     const of = (all: readonly string[] = []) => all.filter((line) => line.startsWith(`${name} `))
     assert.deepEqual(of(influx?.lines), of(wanted), name)
+    assert.ok(of(wanted).length > 0, `${name} begins or ends`)
     t.diagnostic(`${name}: ${of(wanted).length} changes`)
   }
-  assert.ok(wanted.length > 50, String(wanted.length))
 })
 
 test('what was not read changes nothing: a gap, a time without rows, and the time before the first row', async () => {

@@ -160,8 +160,8 @@ test('each form has its own sentence while it fires, and another one when it is 
     assert.equal(renderSummary(rule, { tailnet: 'default', group, value }), firing)
     assert.equal(renderSummary(rule, { tailnet: 'default', group, value, over }), resolved)
   }
-  const forms = new Set(CASES.map(([given]) => ruleOf(given).form.name))
-  assert.deepEqual([...forms].toSorted(), FORM_NAMES.toSorted())
+  const forms = FORM_NAMES.filter((name) => CASES.some(([given]) => name in given))
+  assert.deepEqual(forms, FORM_NAMES)
 })
 
 test('an alert that late records disprove says so, and is not over', () => {

@@ -36,7 +36,6 @@ export function aboveOf(
   const { who, what, details } = partsOf(scope)
   const over = amount.per === 'second' ? 'over' : 'in'
   return {
-    name,
     needs: { sums: [scope.measure] },
     number: (sum) => sum,
     ...growingAbove(threshold, recover),

@@ -27,7 +27,6 @@ export const below = defineForm({
     const withinMs = given.within ?? Math.max(24 * 3_600_000, 2 * Number(scope.windowNs / MS))
     const { who, what, details } = partsOf(scope)
     return {
-      name: 'below',
       needs: { sums: [scope.measure], withinMs },
       number: (sum) => sum,
       verdict(value, complete, isFiring) {

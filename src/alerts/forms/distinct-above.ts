@@ -18,8 +18,7 @@ export const distinctPeersAbove = defineForm({
     if (dims.has('dst')) fault('by', 'must not have dst or pair: the peers are what is counted')
     if (kinds.includes('physical')) fault('kind', 'must be virtual, subnet or exit')
   },
-  make: (given, scope, fault) =>
-    distinctOf('distinctPeersAbove', 'peer', given.distinctPeersAbove!, given.recoverBelow, scope, fault),
+  make: (given, scope, fault) => distinctOf('peer', given.distinctPeersAbove!, given.recoverBelow, scope, fault),
 })
 
 export const distinctPortsAbove = defineForm({
@@ -31,12 +30,10 @@ export const distinctPortsAbove = defineForm({
   check(_given, dims, _kinds, fault) {
     if (dims.has('port')) fault('by', 'must not have port: the ports are what is counted')
   },
-  make: (given, scope, fault) =>
-    distinctOf('distinctPortsAbove', 'port', given.distinctPortsAbove!, given.recoverBelow, scope, fault),
+  make: (given, scope, fault) => distinctOf('port', given.distinctPortsAbove!, given.recoverBelow, scope, fault),
 })
 
 function distinctOf(
-  name: string,
   of: 'peer' | 'port',
   threshold: number,
   recoverBelow: string | number | undefined,
@@ -50,7 +47,6 @@ function distinctOf(
   const who = isPair ? ['{src}', ' on {dst}'] : ['{group}', details]
   const text = (count: number) => `${count >= max ? 'at least ' : ''}${count} ${of}s`
   return {
-    name,
     needs: { distinct: { of, max } },
     number: (count) => count,
     ...growingAbove(threshold, recover),

@@ -32,8 +32,6 @@ interface Summaries {
 
 /** What a rule's form decides, with its thresholds in it. */
 export interface Form {
-  /** Its key in the settings. */
-  readonly name: string
   readonly needs: Needs
   /** What is compared. NaN: there is nothing to compare (too little traffic, none before). */
   number(first: number, second: number): number
@@ -113,6 +111,7 @@ interface CommonKeys {
 
 /** A form before it has its thresholds. */
 export interface FormType<K extends z.ZodRawShape = z.ZodRawShape> {
+  /** Its key in the settings. */
   readonly name: string
   /** Its keys in the settings, its name among them. */
   readonly keys: K

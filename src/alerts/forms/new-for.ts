@@ -18,7 +18,6 @@ export const newFor = defineForm({
     const { details } = partsOf(scope)
     const isPair = scope.by.includes('src') && scope.by.includes('dst')
     return {
-      name: 'newFor',
       needs: { memoryMs },
       number: (isNew) => isNew,
       // That it was seen is what begins it; its window ends it.

@@ -24,7 +24,6 @@ export const quotaAbove = defineForm({
     const per = given.per ?? 'day'
     const { who, what, details } = partsOf(scope)
     return {
-      name: 'quotaAbove',
       needs: { sums: [scope.measure], since: per },
       number: (sum) => sum,
       ...growingAbove(threshold, threshold),

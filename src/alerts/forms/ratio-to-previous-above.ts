@@ -46,7 +46,6 @@ export const ratioToPreviousAbove = defineForm({
     const offsetNs = OFFSETS[previous]
     const { who, what, details } = partsOf(scope)
     return {
-      name: 'ratioToPreviousAbove',
       needs: { sums: [scope.measure], offsetNs },
       number: (now, before) => (now >= atLeast && before > 0 ? now / before : Number.NaN),
       ...quotientAbove(threshold, recover),

@@ -31,7 +31,6 @@ export const relayShareAbove = defineForm({
     const atLeast = given.atLeast ? totalIn(scope, 'atLeast', given.atLeast, fault) : AT_LEAST
     const isEnough = (whole: number) => whole > 0 && whole >= atLeast
     return {
-      name: 'relayShareAbove',
       needs: { sums: ['derp_bytes', 'bytes'] },
       number: (relayed, whole) => (isEnough(whole) ? (100 * relayed) / whole : Number.NaN),
       ...quotientAbove(threshold, recover),

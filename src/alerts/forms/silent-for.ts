@@ -21,7 +21,6 @@ export const silentFor = defineForm({
     const withinMs = given.within ?? Math.max(6 * 3_600_000, 4 * Number(scope.windowNs / MS))
     const text = windowTextOf(scope)
     return {
-      name: 'silentFor',
       needs: { sums: ['seen'], withinMs },
       number: (minutes) => minutes,
       verdict(minutes, complete) {
