@@ -51,6 +51,7 @@ export function documentedApp(beforeRoutes: NonNullable<HttpDeps['beforeRoutes']
       log: pino({ level: 'silent' }),
       clock: systemClock,
       version: '',
+      began: { atNs: 0n, ms: 0 },
       health: { set: never, state: never, setReady: never, isReady: never, onChange: never },
       metrics: { render: never, contentType: '' },
       failures: { failed: never, works: never },

@@ -32,8 +32,8 @@ export interface HttpDeps extends Actions {
   readonly log: Logger
   readonly clock: Clock
   readonly version: string
-  /** When the service began; now by default. */
-  readonly began?: { readonly atNs: bigint; readonly ms: number }
+  /** When the service began: ns by the local clock, and ms of monotonic time. */
+  readonly began: { readonly atNs: bigint; readonly ms: number }
   readonly health: Health
   readonly metrics: Pick<Metrics, 'render' | 'contentType'>
   readonly status: () => ServiceStatus
@@ -92,11 +92,10 @@ export function createApp(
   config: Pick<HttpConfig, 'host' | 'token' | 'tls'>,
   deps: HttpDeps,
 ): { app: FastifyInstance; events: Events } {
-  const { log, clock, health } = deps
+  const { log, clock, health, began } = deps
   const limits = { ...LIMITS, ...deps.limits }
   const auth = createAuth({ ...config, controlToken: deps.controlToken })
   const rendering = createRendering(deps.failures)
-  const began = deps.began ?? { atNs: clock.now(), ms: clock.monotonicMs() }
   const events = createEvents({
     clock,
     clientsMax: limits.eventClientsMax,

@@ -278,6 +278,7 @@ test('stop can be called twice, and without start', async (t) => {
       log: silentLog,
       clock,
       version: '0',
+      began: { atNs: clock.now(), ms: clock.monotonicMs() },
       health: createHealth({ clock }),
       metrics: { render: async () => '', contentType: 'text/plain' },
       status: () => someStatus,

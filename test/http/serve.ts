@@ -104,6 +104,7 @@ export async function serve(
     log: silentLog,
     clock: systemClock,
     version: '0.0.0-test',
+    began: { atNs: systemClock.now(), ms: systemClock.monotonicMs() },
     health,
     metrics: { render: async () => 'tailflux_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     status: () => someStatus,
