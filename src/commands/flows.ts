@@ -2,15 +2,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../base/clock.ts'
 import { bytesText, isoOf, timeText } from '../base/format.ts'
-import { pathsIn } from '../config/data-dir.ts'
 import { type Settings, tailnetTag } from '../config/settings.ts'
 import { parsePort, parseProto } from '../query/flow-texts.ts'
 import { answerOf, type Edge, type FlowsRequest, type FoundFlows, findFlows, type RawFlow } from '../query/flows.ts'
 import { bytesOf } from '../query/largest.ts'
-import { openRows } from '../query/open-rows.ts'
 import { KINDS, type Kind } from '../source/parse/message.ts'
 import { load } from './settings.ts'
 import { plain } from './status.ts'
+import { withRows } from './stored-rows.ts'
 import { timeArgument } from './time.ts'
 
 interface FlowsOptions {
@@ -65,15 +64,10 @@ is printed below the table is the one that was summed. Physical flows are the sa
 }
 
 async function read(settings: Settings, request: FlowsRequest): Promise<FoundFlows> {
-  const { influx, retention, dataDir } = settings
-  const config = { influx, retention, storePath: pathsIn(dataDir).store, tailnet: tailnetTag(settings) }
-  const { rows, stop } = openRows(config, { clock: systemClock })
   const networks = settings.networks.map(({ name }) => name)
-  try {
-    return await findFlows({ store: rows, clock: systemClock, networks }, request, new AbortController().signal)
-  } finally {
-    stop()
-  }
+  return await withRows(settings, (store) =>
+    findFlows({ store, clock: systemClock, networks }, request, new AbortController().signal),
+  )
 }
 
 function textOf(found: FoundFlows): string {

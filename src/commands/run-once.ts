@@ -78,13 +78,14 @@ async function readAll(
     signal.addEventListener('abort', () => resolve('stopped'), { once: true }),
   )
   const patience = createPatience(patienceMs)
-  for (;;) {
+  while (!signal.aborted) {
     const result = await Promise.race([service.pipeline.tick(), stopped])
     if (result === 'caught_up' || result === 'paused' || result === 'stopped') return result
     const isFatal = service.health.state().components.some((one) => FATAL.has(one.component) && one.status === 'error')
     if (isFatal || patience.isOver(service.status().totals.windows)) return result
     await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined)
   }
+  return 'stopped'
 }
 
 /** Waits until all rows are made that can be. Returns what is left; undefined when that is not known. */

@@ -3,7 +3,7 @@
 import type { CollectorError } from '../base/errors.ts'
 import { ageText } from '../base/format.ts'
 import { formatDuration } from '../base/units.ts'
-import { CORE_DATABASES_MAX, coreIsFull } from '../provision/influx3.ts'
+import { CORE_DATABASES_MAX, coreIsFull, isCore } from '../provision/influx3.ts'
 import type { InfluxApi, InfluxConfig } from '../sink/config.ts'
 import { identifier } from '../sink/influxdb/influxql.ts'
 import type { Place } from '../sink/influxdb/places.ts'
@@ -132,13 +132,12 @@ function clock({ serverMs, localMs }: Greeting): readonly Finding[] {
 }
 
 /** Is the place there, and would it accept a write? */
-function existence({ place, retention, accepts }: PlaceFacts, { edition }: Greeting): Finding {
+function existence({ place, retention, accepts }: PlaceFacts, greeting: Greeting): Finding {
   const check = checkOf('place', place)
   const facts = retention !== undefined && 'value' in retention ? retention.value : undefined
   if (typeof facts === 'object' && 'databases' in facts) {
     const { databases } = facts
-    const isCore = !/enterprise|cloud/i.test(edition ?? '')
-    if (isCore && databases.length >= CORE_DATABASES_MAX) {
+    if (isCore(greeting) && databases.length >= CORE_DATABASES_MAX) {
       const { text, fix } = coreIsFull(databases, [place.name ?? ''])
       return error(check, `There is no ${place.label}. ${text}`, fix)
     }

@@ -38,7 +38,7 @@ export function diagnoseVersion({ product, version }: Greeting): Finding | undef
   const check = 'version'
   if (product !== 'v3') return undefined
   if (version === undefined) return skipped(check, 'InfluxDB 3 reports its version only to credentials that it knows')
-  const [major = 3, minor = 0, patch = 0] = (version?.match(/\d+/g) ?? []).map(Number)
+  const [major = 3, minor = 0, patch = 0] = (version.match(/\d+/g) ?? []).map(Number)
   const isBelow = (...than: readonly [number, number, number]) =>
     (major - than[0] || minor - than[1] || patch - than[2]) < 0
   const faults: string[] = []

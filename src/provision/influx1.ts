@@ -41,11 +41,13 @@ export function planInflux1(places: Places, deps: ProvisionDeps & { readonly may
   const { db, all } = places
   const isAlone = all.length === 3
 
+  async function run(query: string, signal: AbortSignal): Promise<void> {
+    const { answer, said } = await askInfluxql(deps.http, { query, db: undefined, method: 'POST' }, signal)
+    if (said !== undefined) throw provisionError(deps, `run ${query}`, answer, said)
+  }
+
   function statement(what: string, query: string): Item {
-    return step(what, query, async (signal) => {
-      const { answer, said } = await askInfluxql(deps.http, { query, db: undefined, method: 'POST' }, signal)
-      if (said !== undefined) throw provisionError(deps, `run ${query}`, answer, said)
-    })
+    return step(what, query, (signal) => run(query, signal))
   }
 
   function planPlace(place: Place, policies: readonly Policy[] | undefined): readonly Item[] {
@@ -59,11 +61,7 @@ export function planInflux1(places: Places, deps: ProvisionDeps & { readonly may
         compareKeeping(place, policy, wanted, {
           mayShorten: deps.mayShorten,
           byHand: alter,
-          async change(to, signal) {
-            const query = alter(to)
-            const { answer, said } = await askInfluxql(deps.http, { query, db: undefined, method: 'POST' }, signal)
-            if (said !== undefined) throw provisionError(deps, `run ${query}`, answer, said)
-          },
+          change: (to, signal) => run(alter(to), signal),
         }),
       ]
     }

@@ -1,4 +1,4 @@
-/** Buckets, DBRP mappings and tokens of InfluxDB 2.x: what is there, and the requests that make what is missing. */
+/** Buckets and DBRP mappings of InfluxDB 2.x: what is there, and the requests that make what is missing. */
 import { CollectorError } from '../base/errors.ts'
 import type { Place, Places } from '../sink/influxdb/places.ts'
 import { compareKeeping, durationText, type Keeping, keepingFor, keepingText } from './keeping.ts'
@@ -37,7 +37,7 @@ export async function findBucket(
 ): Promise<BucketAnswer> {
   const what = `read the bucket ${name}`
   const byName = `name=${encodeURIComponent(name)}`
-  for (const of of orgParameters(org)) {
+  for (const of of org === undefined ? [''] : orgParameters(org).map((one) => `&${one}`)) {
     const path = `/api/v2/buckets?${byName}${of}`
     const found = await requestJson<{ buckets?: readonly WireBucket[] }>(deps, what, { method: 'GET', path }, signal)
     if (found === undefined) continue
@@ -49,10 +49,10 @@ export async function findBucket(
   return byId === undefined ? 'missing' : bucketOf(byId)
 }
 
-function orgParameters(org: string | undefined): readonly string[] {
-  if (org === undefined) return ['']
+/** By its name, then by its id if it may be one. */
+function orgParameters(org: string): readonly string[] {
   const encoded = encodeURIComponent(org)
-  return ID.test(org) ? [`&org=${encoded}`, `&orgID=${encoded}`] : [`&org=${encoded}`]
+  return ID.test(org) ? [`org=${encoded}`, `orgID=${encoded}`] : [`org=${encoded}`]
 }
 
 function bucketOf({ id, orgID: orgId, name, retentionRules = [] }: WireBucket): Bucket {
@@ -97,9 +97,8 @@ export function planInflux2(places: Places, options: Influx2Options, deps: Provi
       if (only !== undefined && more.length === 0) return only
       throw misconfigured('The organisation is not set. Set INFLUX_ORG to its name (influx org list shows it).')
     }
-    const encoded = encodeURIComponent(org)
-    for (const query of ID.test(org) ? [`?org=${encoded}`, `?orgID=${encoded}`] : [`?org=${encoded}`]) {
-      const [found] = await organisations(query, signal)
+    for (const parameter of orgParameters(org)) {
+      const [found] = await organisations(`?${parameter}`, signal)
       if (found !== undefined) return found
     }
     throw misconfigured(

@@ -1,6 +1,7 @@
 /** Databases and tables of InfluxDB 3 Core and Enterprise: what is there, and the requests that make what is missing. */
 import { askInfluxql } from '../sink/influxdb/ask-influxql.ts'
 import type { Place, Places } from '../sink/influxdb/places.ts'
+import type { Greeting } from '../sink/influxdb/server.ts'
 import { targetOf } from '../sink/sink.ts'
 import { compareKeeping, durationText, keepingFor, keepingText } from './keeping.ts'
 import { type Item, left, type Planner, right, step } from './plan.ts'
@@ -15,6 +16,11 @@ export interface Database {
 /** Core allows so many databases; its own one does not count. */
 export const CORE_DATABASES_MAX = 5
 const OWN_DATABASE = '_internal'
+
+/** Without a word about the edition it is treated as Core: a database that cannot be made is refused anyway. */
+export function isCore({ edition }: Pick<Greeting, 'edition'>): boolean {
+  return !/enterprise|cloud/i.test(edition ?? '')
+}
 
 /** All but the server's own. Rejects with a CollectorError. */
 export async function readDatabases(deps: ProvisionDeps, signal: AbortSignal): Promise<readonly Database[]> {

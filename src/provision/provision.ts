@@ -7,7 +7,7 @@ import { createPlaces } from '../sink/influxdb/places.ts'
 import { apiFor, faultsFor, type Greeting, greet } from '../sink/influxdb/server.ts'
 import { planInflux1 } from './influx1.ts'
 import { planInflux2 } from './influx2.ts'
-import { planInflux3 } from './influx3.ts'
+import { isCore, planInflux3 } from './influx3.ts'
 import { type Item, left, type Planner, right, type Step } from './plan.ts'
 import { planReadToken } from './read-token.ts'
 import type { ProvisionDeps } from './refusal.ts'
@@ -35,8 +35,6 @@ export interface Provisioned {
 }
 
 const ROUNDS_MAX = 3
-/** Grafana runs as another user, so it may read the file; only the folder keeps others out. */
-const TOKEN_MODE = 0o644
 
 /** Rejects with a CollectorError when the server cannot be read. */
 export async function provision(
@@ -101,15 +99,11 @@ function plannerFor(
   if (fault !== undefined) throw fail(`is InfluxDB ${greeting.version ?? api}, and ${fault}.`)
   const places = createPlaces({ ...config, api })
   if (api === 'v1') return withoutToken(planInflux1(places, { ...deps, mayShorten }), tokenFile)
-  if (api === 'v3') {
-    // Without a word about it, it is treated as Core: a database that cannot be made is refused anyway.
-    const isCore = !/enterprise|cloud/i.test(greeting.edition ?? '')
-    return withoutToken(planInflux3(places, { mayShorten, isCore }, deps), tokenFile)
-  }
+  if (api === 'v3') return withoutToken(planInflux3(places, { mayShorten, isCore: isCore(greeting) }, deps), tokenFile)
   const { org } = config
   const plan = planInflux2(places, { org, mayShorten }, deps)
   if (tokenFile === undefined) return plan
-  const planToken = planReadToken(places, { file: tokenFile, org, mode: TOKEN_MODE }, deps)
+  const planToken = planReadToken(places, { file: tokenFile, org }, deps)
   return async (signal) => {
     const items = await plan(signal)
     return items.some((item) => item.kind === 'left' && item.isError) ? items : [...items, ...(await planToken(signal))]

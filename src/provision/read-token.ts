@@ -1,7 +1,7 @@
 /** A token of InfluxDB 2.x for Grafana, which may read the places of tailflux and nothing else. It is kept in a file, because the server shows a token only
  * once. */
 import { randomUUID } from 'node:crypto'
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { CollectorError } from '../base/errors.ts'
 import type { Places } from '../sink/influxdb/places.ts'
 import { findBucket } from './influx2.ts'
@@ -19,10 +19,15 @@ interface Authorization {
   }[]
 }
 
-/** `file`: where the token is kept, readable for whoever may read the file of this mode. `org`: name or id. */
+/** Grafana runs as another user, so it may read the file; only the folder keeps others out. */
+const MODE = 0o644
+const CHECK_FOLDER = 'Check the folder and its rights.'
+const AGAIN = 'Check that INFLUX_URL leads to one server only, and run tailflux init again.'
+
+/** `file`: where the token is kept. `org`: name or id. */
 export function planReadToken(
   places: Places,
-  options: { readonly file: string; readonly org: string | undefined; readonly mode: number },
+  options: { readonly file: string; readonly org: string | undefined },
   deps: ProvisionDeps,
 ): Planner {
   const { db, all } = places
@@ -49,7 +54,7 @@ export function planReadToken(
   async function make(signal: AbortSignal): Promise<void> {
     const known = await buckets(signal)
     const [first] = known ?? []
-    if (known === undefined || first === undefined) throw fileError('the buckets are not there', undefined)
+    if (known === undefined || first === undefined) throw tokenError('the buckets are not there', AGAIN)
     const { orgId: orgID } = first
     const old = await authorizations(orgID, signal)
     const permissions = known.map(({ id }) => ({ action: 'read', resource: { type: 'buckets', id, orgID } }))
@@ -60,7 +65,8 @@ export function planReadToken(
       { method: 'POST', path: '/api/v2/authorizations', body },
       signal,
     )
-    await keep(made?.token ?? '')
+    if (!made?.token) throw tokenError('the server did not show it', AGAIN)
+    await keep(made.token)
     // The new one is in use from now on; the old one is known to nobody any more.
     for (const { id } of old)
       await requestJson(
@@ -74,25 +80,23 @@ export function planReadToken(
   async function keep(token: string): Promise<void> {
     const draft = `${file}.${randomUUID()}`
     try {
-      await writeFile(draft, `${token}\n`, { mode: options.mode, flag: 'wx' })
+      await writeFile(draft, `${token}\n`, { mode: MODE, flag: 'wx' })
       // The process's mask may have taken rights away.
-      await chmod(draft, options.mode)
+      await chmod(draft, MODE)
       await rename(draft, file)
     } catch (error) {
-      throw fileError('it cannot be written', error)
+      await rm(draft, { force: true }).catch(() => undefined)
+      throw tokenError('it cannot be written', CHECK_FOLDER, error)
     }
   }
 
-  function fileError(why: string, cause: unknown): CollectorError {
-    return new CollectorError(
-      `The token for Grafana does not get into ${file}: ${why}. Check the folder and its rights.`,
-      {
-        stage: 'sink',
-        code: 'db_misconfigured',
-        reaction: 'hold',
-        cause,
-      },
-    )
+  function tokenError(why: string, fix: string, cause?: unknown): CollectorError {
+    return new CollectorError(`The token for Grafana does not get into ${file}: ${why}. ${fix}`, {
+      stage: 'sink',
+      code: 'db_misconfigured',
+      reaction: 'hold',
+      cause,
+    })
   }
 
   async function kept(): Promise<string | undefined> {
@@ -100,7 +104,7 @@ export function planReadToken(
       return (await readFile(file, 'utf8')).trim() || undefined
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw fileError('it cannot be read', error)
+      throw tokenError('it cannot be read', CHECK_FOLDER, error)
     }
   }
 

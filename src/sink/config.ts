@@ -92,6 +92,17 @@ export function lineLimits({ batchLinesMax, batchBytesMax }: InfluxConfig) {
   return { batchLinesMax, batchBytesMax }
 }
 
+/** The main place as InfluxQL calls it. Buckets of 2.x, and databases of 3.x, may have names like `db/rp`. `isPolicy`: `rp` is a setting of its own. */
+export function mainOf({ api, db, bucket, rp }: Pick<InfluxConfig, 'api' | 'db' | 'bucket' | 'rp'>): {
+  readonly db: string
+  readonly rp: string | undefined
+  readonly isPolicy: boolean
+} {
+  if (api === 'v1' || (api === undefined && rp !== undefined)) return { db: db ?? '', rp, isPolicy: true }
+  const [first = '', ...rest] = (bucket ?? db ?? '').split('/')
+  return { db: first, rp: rest.length === 0 ? undefined : rest.join('/'), isPolicy: false }
+}
+
 const kept = () => durationSchema({ min: '2d', max: '3650d' }).optional()
 
 export const retentionSchema = z.strictObject({
@@ -119,8 +130,7 @@ export function retentionFaults(
 ): readonly { readonly path: keyof Retention; readonly text: string }[] {
   const leastMs = lastPassMs + SPARE_MS
   const { rest } = retention
-  const isPolicy = influx.api === 'v1' || (influx.api === undefined && influx.rp !== undefined)
-  const main = isPolicy ? influx.rp : (influx.bucket ?? influx.db)?.split('/').slice(1).join('/')
+  const { rp, isPolicy } = mainOf(influx)
   return (['raw', 'minutes'] as const).flatMap((path) => {
     const ms = retention[path]
     if (ms === undefined) return []
@@ -133,7 +143,7 @@ export function retentionFaults(
     if (rest !== undefined && ms > rest) {
       texts.push(`must not be longer than retention.rest (${formatDuration(rest)}). Lower it, or raise retention.rest`)
     }
-    if (main === path) {
+    if (rp === path) {
       texts.push(
         `needs a place called ${path}, and that is the main place already. Set ${isPolicy ? 'INFLUX_RP' : 'INFLUX_BUCKET'} to another one`,
       )

@@ -253,20 +253,25 @@ export function createSavedLines(path: string, limits: ReaderLimits): SavedLines
 function isInner(chunk: Buffer, start: number): boolean {
   let at = start
   while (chunk[at] === SPACE || chunk[at] === TAB) at += 1
-  return at > start && at < chunk.length && chunk[at] !== 0x7b && chunk[at] !== 0x5b
+  return at > start && at < chunk.length && !isBracket(chunk[at])
 }
 
 /** A line of NDJSON, or what jq writes: objects inside a message are indented further. */
 function opens(bytes: Buffer, indentMax: number): boolean {
   let at = 0
   while (bytes[at] === SPACE && at < indentMax) at += 1
-  return bytes[at] === 0x7b || bytes[at] === 0x5b
+  return isBracket(bytes[at])
 }
 
 function isValueAt(bytes: Buffer): boolean {
   let at = bytes[0] === 0xef ? 3 : 0
-  while (bytes[at] === 0x20 || bytes[at] === 0x09) at += 1
-  return bytes[at] === 0x7b || bytes[at] === 0x5b
+  while (bytes[at] === SPACE || bytes[at] === TAB) at += 1
+  return isBracket(bytes[at])
+}
+
+/** One that begins an object or a list. */
+function isBracket(byte: number | undefined): boolean {
+  return byte === 0x7b || byte === 0x5b
 }
 
 /** The value that ends a line of another log. */

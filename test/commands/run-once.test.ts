@@ -192,3 +192,20 @@ test('what is missing is said: ranges that are retried, rows that cannot be made
   assert.match((await after({ ticks: ['db_down'] })) ?? '', /^Not everything is in the database: .*Check INFLUX_URL/)
   assert.match((await catchUp(endedLike({}), 100, AbortSignal.abort())) ?? '', /^Stopped before everything was read\.$/)
 })
+
+test('a signal that comes while the service begins ends it before the first poll', async () => {
+  const stopping = new AbortController()
+  let ticks = 0
+  const service = {
+    ...endedLike({}),
+    begin: async () => stopping.abort(new Error('stopped')),
+    pipeline: {
+      async tick() {
+        ticks += 1
+        return ticks > 3 ? 'caught_up' : 'api_waiting'
+      },
+    } as Service['pipeline'],
+  }
+  assert.equal(await catchUp(service, 60_000, stopping.signal), 'Stopped before everything was read.')
+  assert.equal(ticks, 0)
+})

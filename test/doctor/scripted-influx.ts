@@ -23,6 +23,8 @@ export interface ScriptedInflux {
   readonly isOperator?: boolean
   /** 3.x: false where the token may not read the server's own tables. */
   readonly hasSystemTables?: boolean
+  /** 2.x: what it answers about a token that it made has no token. */
+  readonly hidesTokens?: boolean
   /** Acknowledges, and forgets. */
   readonly forgets?: boolean
   /** Instead of the checkpoint. */
@@ -209,7 +211,7 @@ export async function startScriptedInflux(t: TestContext, script: ScriptedInflux
         const { description, permissions } = given
         const made = { id: newId(), token: `made-${newId()}`, status: 'active', description, permissions }
         authorizations.push(made)
-        return send(201, made)
+        return send(201, script.hidesTokens ? { ...made, token: undefined } : made)
       }
       if (method === 'DELETE' && kind === 'authorizations') {
         const at = authorizations.findIndex(({ id }) => pathname.endsWith(`/${id}`))

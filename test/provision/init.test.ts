@@ -1,6 +1,6 @@
 /** `init` against servers that answer as InfluxDB 2.9.1 and 3.10.1 did: what is made, twice, with too few rights, and where something differs. */
 import assert from 'node:assert/strict'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CollectorError } from '../../src/base/errors.ts'
@@ -202,6 +202,20 @@ test('2.x: a token for Grafana is made once, kept in a file, and made again when
   assert.match((await again()).text, /1 change made/)
   const nowhere = await run({ INFLUX_ORG: 'home' }, { tokenFile: join(tokenFile, 'below') }).catch((error) => error)
   assert.match(nowhere.text ?? nowhere.message, /token for Grafana does not get into .*below/)
+})
+
+test('2.x: a token that the server does not show, or that cannot be kept, fails and leaves no file', async (t) => {
+  const dir = temporaryFolder(t)
+  const org = { INFLUX_ORG: 'home' }
+  const hidden = await stage(t, { version: '2.9.1', hidesTokens: true })
+  const unseen = await hidden.run(org, { tokenFile: join(dir, 'token') })
+  assert.ok(!unseen.isGood)
+  assert.match(unseen.text, /does not get into .*: the server did not show it\. Check that INFLUX_URL .* run tailflux init/)
+  const { run } = await stage(t, { version: '2.9.1' })
+  const lost = await run(org, { tokenFile: join(dir, 'missing', 'token') })
+  assert.ok(!lost.isGood)
+  assert.match(lost.text, /does not get into .*: it cannot be written\. Check the folder and its rights\./)
+  assert.deepEqual(readdirSync(dir), [])
 })
 
 test('3.x: databases with their retention, and tables with their order of tags', async (t) => {

@@ -1,7 +1,7 @@
 /** Where points are in InfluxDB. Without `retention.raw` and `retention.minutes` there is one place, `main`: a bucket (2.x), a database (3.x), or a retention
  * policy of a database (1.x). Each of the two settings moves its points to a place of its own, called `raw` or `minutes`: a policy of that name on 1.x,
  * the bucket or database `db/raw` or `db/minutes` on the others. InfluxQL reads all of them as `"db"."raw"."measurement"`. */
-import type { InfluxApi, InfluxConfig, Retention } from '../config.ts'
+import { type InfluxApi, type InfluxConfig, mainOf, type Retention } from '../config.ts'
 import { type Target, targetOf } from '../sink.ts'
 import { identifier } from './influxql.ts'
 import { MAIN_MISSING } from './response-policy.ts'
@@ -118,10 +118,3 @@ function ifMissing(target: Target): string {
 }
 
 const KINDS = { v2: 'bucket', v3: 'database' } as const
-
-/** The main place as InfluxQL calls it. Buckets of 2.x, and databases of 3.x, may have names like `db/rp`. */
-function mainOf({ api, db, bucket, rp }: NamesConfig): { readonly db: string; readonly rp: string | undefined } {
-  if (api === 'v1' || (api === undefined && rp !== undefined)) return { db: db ?? '', rp }
-  const [first = '', ...rest] = (bucket ?? db ?? '').split('/')
-  return { db: first, rp: rest.length === 0 ? undefined : rest.join('/') }
-}

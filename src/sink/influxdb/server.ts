@@ -6,8 +6,7 @@ import { messageOf } from './error-message.ts'
 import { type RawAnswer, refusal } from './response-policy.ts'
 import type { InfluxHttp } from './transport.ts'
 
-const PRODUCTS = ['v1', 'v2', 'v3', 'victoria-metrics', 'unknown'] as const
-export type Product = (typeof PRODUCTS)[number]
+export type Product = InfluxApi | 'victoria-metrics' | 'unknown'
 
 /** What `/ping` reports. */
 export interface Greeting {
