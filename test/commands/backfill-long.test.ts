@@ -5,15 +5,14 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StatusAnswer } from '../../src/observe/status.ts'
 import { runCli, startCli } from '../helpers/cli.ts'
-import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { MEASUREMENTS, type StoredPoint } from '../line/truth-in.ts'
 import { iteratePoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
 import { freePort } from '../services/server-process.ts'
 import { missing } from '../services/servers.ts'
-import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { truthKey } from '../simulator/truth.ts'
+import { startSimulated } from './simulated.ts'
 
 const HOUR_NS = 3_600_000_000_000n
 const DAYS = Number(process.env['TAILFLUX_TEST_LONG_DAYS'] ?? 7)
@@ -44,18 +43,13 @@ test('a week of 200 nodes, killed five times, is the truth, and the present does
   timeout: 3_600_000,
 }, async (t) => {
   const tailnet = createTailnet({ nodes: NODES, seed: 77, activity: ACTIVITY })
-  const api = createSimulatedApi(tailnet)
-  await api.start()
-  t.after(() => api.stop())
-  const [dir, influxd, port] = await Promise.all([
-    temporaryFolder(t),
+  const [{ api, env: place }, influxd, port] = await Promise.all([
+    startSimulated(t, tailnet),
     startInfluxd(t, { databases: ['flows'], index: 'tsi1' }),
     freePort(),
   ])
   const env = {
-    TAILSCALE_API_URL: api.url,
-    TAILSCALE_API_KEY: 'tskey-api-demo',
-    TAILFLUX_DATA_DIR: dir,
+    ...place,
     TAILFLUX_HTTP_PORT: String(port),
     INFLUX_URL: influxd.url,
     INFLUX_API: 'v1',

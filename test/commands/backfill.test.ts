@@ -4,12 +4,11 @@ import { type TestContext, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import { runCli, startCli } from '../helpers/cli.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
-import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
 import { truthKey } from '../simulator/truth.ts'
 import { countersByMinute, exported } from './exported.ts'
+import { startSimulated } from './simulated.ts'
 
 const MINUTE_NS = 60_000_000_000n
 const HOUR_NS = 60n * MINUTE_NS
@@ -23,14 +22,9 @@ type Place = Awaited<ReturnType<typeof world>>
 async function world(t: TestContext, tailnet: Tailnet, latencyMs = 0) {
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
   // Its clock runs, as that of the service does: one that stands still would be reported as clock skew.
-  const api = createSimulatedApi(tailnet, { latencyMs })
-  await api.start()
-  t.after(() => api.stop())
-  const dir = temporaryFolder(t)
+  const { api, dir, env: place } = await startSimulated(t, tailnet, { latencyMs })
   const env = {
-    TAILSCALE_API_URL: api.url,
-    TAILSCALE_API_KEY: 'tskey-api-demo',
-    TAILFLUX_DATA_DIR: dir,
+    ...place,
     TAILFLUX_HTTP_PORT: '0',
     TAILFLUX_POLL_LOOKBACK: '5m',
     TAILFLUX_POLL_INTERVAL: '5s',

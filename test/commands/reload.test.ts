@@ -12,20 +12,17 @@ import { runCli, startCli } from '../helpers/cli.ts'
 import { linesOf } from '../helpers/lines.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
-import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
+import { startSimulated } from './simulated.ts'
 
 const MINUTE_NS = 60_000_000_000n
 
 test('under load: valid settings are applied, invalid ones rejected with all errors, and the content is the truth', async (t) => {
-  const dir = temporaryFolder(t)
   const tailnet = createTailnet({ nodes: 12, seed: 9 })
   // The API's clock stands still, so that the last edge is known.
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const api = createSimulatedApi(tailnet, { nowNs: () => nowNs, latencyMs: 20 })
-  await api.start()
-  t.after(() => api.stop())
+  const { api, dir } = await startSimulated(t, tailnet, { nowNs: () => nowNs, latencyMs: 20 })
   const file = join(dir, 'tailflux.yaml')
   const settings = (poll: string) =>
     `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${dir}\nhttp: { port: 0 }\npoll: { lookback: 30m, interval: 5s, windowMax: 1m, latePasses: [], ${poll} }\n`
@@ -98,10 +95,7 @@ test('under load: valid settings are applied, invalid ones rejected with all err
 })
 
 test('settings that are good but do not work here: the old ones come back', async (t) => {
-  const dir = temporaryFolder(t)
-  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
-  await api.start()
-  t.after(() => api.stop())
+  const { api, dir } = await startSimulated(t, createTailnet({ nodes: 5 }))
   const file = join(dir, 'tailflux.yaml')
   const settings = (port: number) =>
     `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${dir}\nhttp: { port: ${port} }\npoll: { lookback: 2m, interval: 5s }\n`
@@ -159,10 +153,7 @@ test('commands over HTTP and from the command line: only with a token, and the o
 })
 
 test('no other process gets the state file while settings are exchanged, ten times', async (t) => {
-  const dir = temporaryFolder(t)
-  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
-  await api.start()
-  t.after(() => api.stop())
+  const { api, dir } = await startSimulated(t, createTailnet({ nodes: 5 }))
   const file = join(dir, 'tailflux.yaml')
   const data = join(dir, 'data')
   const settings = (parallel: number) =>
@@ -185,10 +176,7 @@ test('no other process gets the state file while settings are exchanged, ten tim
 })
 
 test('another data directory: its lock is taken first, the old one is free then; one that is taken changes nothing', async (t) => {
-  const dir = temporaryFolder(t)
-  const api = createSimulatedApi(createTailnet({ nodes: 5 }))
-  await api.start()
-  t.after(() => api.stop())
+  const { api, dir } = await startSimulated(t, createTailnet({ nodes: 5 }))
   const file = join(dir, 'tailflux.yaml')
   const settings = (data: string) =>
     `tailscale: { apiUrl: '${api.url}', apiKey: tskey-api-demo }\ndataDir: ${join(dir, data)}\nhttp: { port: 0 }\npoll: { lookback: 2m, interval: 5s }\n`

@@ -12,23 +12,18 @@ import { runCli, startCli } from '../helpers/cli.ts'
 import { silentLog } from '../helpers/silent.ts'
 import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { assertTruth } from '../line/truth-in.ts'
-import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
 import { parseLines } from '../sink/line-protocol/parse-lines.ts'
+import { startSimulated } from './simulated.ts'
 
 const MINUTE_NS = 60_000_000_000n
 
 test('replayed over what was polled nothing changes; replayed alone it is the truth', async (t) => {
   const tailnet = createTailnet({ nodes: 8, seed: 21 })
   const nowNs = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n
-  const api = createSimulatedApi(tailnet, { nowNs: () => nowNs })
-  await api.start()
-  t.after(() => api.stop())
-  const dir = temporaryFolder(t)
+  const { api, dir, env: place } = await startSimulated(t, tailnet, { nowNs: () => nowNs })
   const env = {
-    TAILSCALE_API_URL: api.url,
-    TAILSCALE_API_KEY: 'tskey-api-demo',
-    TAILFLUX_DATA_DIR: dir,
+    ...place,
     TAILFLUX_HTTP_PORT: '0',
     TAILFLUX_POLL_LOOKBACK: '8m',
     TAILFLUX_POLL_INTERVAL: '5s',

@@ -18,25 +18,39 @@ import { temporaryFolder } from '../helpers/temporary-folder.ts'
 import { someStatus } from '../http/serve.ts'
 import { readPoints } from '../services/influx-read.ts'
 import { startInfluxd } from '../services/influxd.ts'
-import { createSimulatedApi } from '../simulator/api.ts'
 import { createTailnet } from '../simulator/tailnet.ts'
-import { countersByMinute, exported } from './exported.ts'
+import { type CountedPoint, countersByMinute, exported } from './exported.ts'
+import { startSimulated } from './simulated.ts'
 
 const MINUTE_NS = 60_000_000_000n
 
 async function world(t: TestContext, latencyMs = 0) {
-  const api = createSimulatedApi(createTailnet({ nodes: 8, seed: 21 }), { latencyMs })
-  await api.start()
-  t.after(() => api.stop())
-  const dir = temporaryFolder(t)
-  const env = {
-    TAILSCALE_API_URL: api.url,
-    TAILSCALE_API_KEY: 'tskey-api-demo',
-    TAILFLUX_DATA_DIR: dir,
-    TAILFLUX_POLL_LOOKBACK: '15m',
-    TAILFLUX_POLL_WINDOW_MAX: '1m',
+  const simulated = await startSimulated(t, createTailnet({ nodes: 8, seed: 21 }), { latencyMs })
+  const env = { ...simulated.env, TAILFLUX_POLL_LOOKBACK: '15m', TAILFLUX_POLL_WINDOW_MAX: '1m' }
+  return { ...simulated, env }
+}
+
+/** The end of what was read, from the line that a run ends with. */
+function upToOf(stdout: string): string {
+  const [, upTo] =
+    /^Done: everything up to (\S+) is in the database \(.* messages, .* points in \d+ windows\)\.\n$/.exec(stdout) ?? []
+  return upTo ?? assert.fail(stdout)
+}
+
+/** Each final minute of the last twelve has rows, which are the sums of its raw points. */
+function assertRows(
+  raw: readonly CountedPoint[],
+  rows: readonly CountedPoint[],
+  { beganNs, upTo }: { readonly beganNs: bigint; readonly upTo: string },
+): void {
+  const minute = (ns: bigint) => ns - (ns % MINUTE_NS)
+  const whole = {
+    fromNs: minute(beganNs - 12n * MINUTE_NS),
+    toNs: minute(BigInt(Date.parse(upTo) - 30_000) * 1_000_000n),
   }
-  return { api, dir, env }
+  const sums = countersByMinute(raw, whole)
+  assert.ok(Object.keys(sums).length > 100)
+  assert.deepEqual(countersByMinute(rows, whole), sums)
 }
 
 test('into the embedded store: every final minute has its rows, the next run goes on, and nothing listens', async (t) => {
@@ -49,22 +63,10 @@ test('into the embedded store: every final minute has its rows, the next run goe
   const beganNs = BigInt(Date.now()) * 1_000_000n
   const first = await runCli(t, ['run', '--once'], withPort)
   assert.deepEqual([first.code, first.stderr], [0, ''])
-  const [, upTo = ''] =
-    /^Done: everything up to (\S+) is in the database \(.* messages, .* points in \d+ windows\)\.\n$/.exec(
-      first.stdout,
-    ) ?? []
+  const upTo = upToOf(first.stdout)
   const lagMs = Number(beganNs / 1_000_000n) - Date.parse(upTo)
   assert.ok(lagMs < 70_000, `${upTo} is ${lagMs} ms before the start`)
-
-  const whole = {
-    fromNs: beganNs - 12n * MINUTE_NS,
-    toNs: BigInt(Date.parse(upTo) - 30_000) * 1_000_000n,
-  }
-  whole.fromNs -= whole.fromNs % MINUTE_NS
-  whole.toNs -= whole.toNs % MINUTE_NS
-  const raw = countersByMinute(await exported(t, dir, 'tailnet_flow'), whole)
-  assert.ok(Object.keys(raw).length > 100)
-  assert.deepEqual(countersByMinute(await exported(t, dir, 'tailnet_node'), whole), raw)
+  assertRows(await exported(t, dir, 'tailnet_flow'), await exported(t, dir, 'tailnet_node'), { beganNs, upTo })
   assert.ok((await exported(t, dir, 'tailnet_node_1h')).length > 0)
   assert.ok((await exported(t, dir, 'tailnet_edge_1d')).length > 0)
 
@@ -79,12 +81,12 @@ test('into InfluxDB: rows are there when it ends, also those of points that an e
   const influxd = await startInfluxd(t)
   await influxd.query('CREATE DATABASE "once"')
   const place = { INFLUX_URL: influxd.url, INFLUX_DB: 'once', INFLUX_API: 'v1' }
+  const read = (measurement: string) => readPoints({ url: influxd.url, db: 'once' }, measurement)
   for (let run = 0; run < 2; run += 1) {
+    const beganNs = BigInt(Date.now()) * 1_000_000n
     const { code, stdout, stderr } = await runCli(t, ['run', '--once'], { ...env, ...place })
     assert.equal(code, 0, stderr)
-    assert.match(stdout, /^Done: everything up to /)
-    const rows = await readPoints({ url: influxd.url, db: 'once' }, 'tailnet_node')
-    assert.ok(rows.length > 50, `${rows.length} rows`)
+    assertRows(await read('tailnet_flow'), await read('tailnet_node'), { beganNs, upTo: upToOf(stdout) })
   }
 })
 

@@ -210,7 +210,10 @@ test('2.x: a token that the server does not show, or that cannot be kept, fails 
   const hidden = await stage(t, { version: '2.9.1', hidesTokens: true })
   const unseen = await hidden.run(org, { tokenFile: join(dir, 'token') })
   assert.ok(!unseen.isGood)
-  assert.match(unseen.text, /does not get into .*: the server did not show it\. Check that INFLUX_URL .* run tailflux init/)
+  assert.match(
+    unseen.text,
+    /does not get into .*: the server did not show it\. Check that INFLUX_URL .* run tailflux init/,
+  )
   const { run } = await stage(t, { version: '2.9.1' })
   const lost = await run(org, { tokenFile: join(dir, 'missing', 'token') })
   assert.ok(!lost.isGood)
