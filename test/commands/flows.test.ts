@@ -119,7 +119,7 @@ test('minutes, hours, days and raw points, from either database', { skip: await 
 test('what cannot be queried is reported with the fix', async (t) => {
   const dir = temporaryFolder(t)
   const empty = await runCli(t, ['flows'], { TAILFLUX_DATA_DIR: dir })
-  assert.equal(empty.code, 1)
+  assert.equal(empty.code, 2)
   assert.match(empty.stderr, /There is no embedded store at .*check TAILFLUX_DATA_DIR/)
   const down = await runCli(t, ['flows'], { INFLUX_URL: 'http://127.0.0.1:1', INFLUX_BUCKET: 'x' })
   assert.equal(down.code, 1)
