@@ -97,14 +97,14 @@ export async function serve(
   t: TestContext,
   options: { token?: string; config?: Partial<HttpConfig> } & Partial<HttpDeps> = {},
 ) {
-  const { token, config, ...others } = options
+  const { token, config, clock = systemClock, ...others } = options
   const health = createHealth({ clock: systemClock })
   health.setReady(true)
   const deps: HttpDeps = {
     log: silentLog,
-    clock: systemClock,
+    clock,
     version: '0.0.0-test',
-    began: { atNs: systemClock.now(), ms: systemClock.monotonicMs() },
+    began: { atNs: clock.now(), ms: clock.monotonicMs() },
     health,
     metrics: { render: async () => 'tailflux_up 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     status: () => someStatus,
