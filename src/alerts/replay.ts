@@ -5,6 +5,7 @@ import { merge, subtract } from '../ledger/intervals.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { RowStore } from '../rollup/row-store.ts'
 import { createFill } from './evaluate/fill.ts'
+import { inPortions } from './evaluate/portions.ts'
 import { prune } from './evaluate/prune.ts'
 import { createReadings } from './evaluate/readings.ts'
 import { createJudge, type Transition } from './judge.ts'
@@ -40,9 +41,6 @@ export interface ReplayResult {
 const QUIET_NS = HOUR
 /** As with late records in the service. */
 const LATENESS_NS = HOUR
-/** Minutes are read in portions of about so many rows. */
-const PORTION_ROWS = 30_000
-const PORTION_MINUTES_MAX = 120n
 /** Records of minutes are read a day at a time. */
 const RECORDS_STEP_NS = DAY
 
@@ -66,17 +64,13 @@ export async function replay(rules: readonly Rule[], options: ReplayOptions, dep
   // What was seen before counts as remembered, as far as there are rows.
   for (const state of judge.rules) state.sinceNs = min(fromNs, records.oldestNs ?? fromNs)
 
-  let portionNs = 4n * MINUTE
-  for (let atNs = fromNs; atNs < toNs; ) {
-    const endNs = min(atNs + portionNs, toNs)
+  await inPortions('', fromNs, toNs, async (atNs, endNs) => {
     const count = await fill.minutes(atNs, endNs)
     for (const transition of await judge.run(endNs, endNs - LATENESS_NS)) deps.onTransition(transition)
     prune({ views, rules: judge.rules, peers, finalNs: endNs, horizonNs: endNs - LATENESS_NS })
-    if (count * 2 < PORTION_ROWS) portionNs = min(portionNs * 2n, PORTION_MINUTES_MAX * MINUTE)
-    else if (count > PORTION_ROWS) portionNs = max(portionNs / 2n / MINUTE, 1n) * MINUTE
-    atNs = endNs
-    deps.onProgress(Number(atNs - fromNs) / Number(toNs - fromNs))
-  }
+    deps.onProgress(Number(endNs - fromNs) / Number(toNs - fromNs))
+    return count
+  })
   const oldestNs = records.oldestNs === undefined ? undefined : max(records.oldestNs, fromNs)
   const range = [{ fromNs: oldestNs ?? fromNs, toNs }]
   const missing = subtract(range, subtract(range, records.missing))

@@ -161,7 +161,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   /** Where rows cannot be corrected: told when it is final, written once, when late points have come. Corrections are told and counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
     const { startNs } = entry
-    const isWritten = minutes.hasRecord(startNs)
+    const isWritten = hasRows(startNs)
     if (!isDueOnce(entry) || isWritten) {
       const { told } = state
       const isResting = told !== undefined && clock.monotonicMs() - told.ms < LATE_MS && !isWritten
@@ -218,8 +218,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       return false
     }
     if (isOnce()) {
-      for (const entry of others) if (minutes.hasRecord(entry.startNs)) skip(entry, 'written_once')
-      others = others.filter((one) => !minutes.hasRecord(one.startNs) && (isDueOnce(one) || !isTold(one)))
+      for (const entry of others) if (hasRows(entry.startNs)) skip(entry, 'written_once')
+      others = others.filter((one) => !hasRows(one.startNs) && (isDueOnce(one) || !isTold(one.startNs)))
     }
     const beganMs = clock.monotonicMs()
     if (!isFinishing && beganMs < restUntilMs) return others.length > 0
@@ -240,12 +240,14 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return others.length > 1
   }
 
-  const isTold = ({ startNs }: Unsettled) => known.get(startNs)?.told !== undefined
+  const isTold = (startNs: bigint) => known.get(startNs)?.told !== undefined
+  /** Its rows were made and written. Records of older minutes are forgotten, also while a minute is on the list again. */
+  const hasRows = (startNs: bigint) => known.get(startNs)?.settledMs !== undefined || minutes.hasRecord(startNs)
 
   /** The database has no queries, or keeps what it has: strikes off what cannot be made. */
   function skip(entry: Unsettled, reason: 'no_queries' | 'written_once'): void {
     minutes.skip(entry, reason)
-    if (!minutes.hasRecord(entry.startNs)) teller.unknown(entry.startNs)
+    if (!hasRows(entry.startNs)) teller.unknown(entry.startNs)
   }
 
   /** Gives back memory: of minutes that were settled a while ago, and the oldest ones beyond the limit. */
@@ -296,7 +298,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       // While minutes are still made, an hour would be made again for each of them.
       await tiers.settle(isFinishing && dueMinutes() === 0)
       const hasMore = await settleAgain(others)
-      teller.finalTo((one) => minutes.hasRecord(one.startNs) || isTold(one))
+      teller.finalTo(({ startNs }) => hasRows(startNs) || isTold(startNs) || againMs.has(startNs))
       tidy()
       measure(others)
       if (isFinishing) return hasMore ? 0 : FINISHING_MS

@@ -97,6 +97,34 @@ test('a database that cannot be asked gets each minute and each hour once, when 
   for (const [hourNs, sum] of sums) assert.equal(told(database.tables.get('tailnet_edge_1h')?.get(hourNs)), sum)
 })
 
+test('a database that cannot be asked gets each minute and each hour once, also a day later', async () => {
+  const tailnet = createTailnet(1, false)
+  const { clock, database } = tailnet
+  const { write } = database
+  const times = new Map<string, number>()
+  database.write = async (batch) => {
+    for (const line of new TextDecoder().decode(batch.bytes).split('\n')) {
+      const [, minute] = /^tailnet_node(?:_1h)?,.* (\d+)$/.exec(line) ?? []
+      const key = line.slice(0, line.indexOf(' ')) + minute
+      if (minute !== undefined) times.set(key, (times.get(key) ?? 0) + 1)
+    }
+    return await write(batch)
+  }
+  await clock.advance(24 * 3_600_000)
+  await tailnet.begin()
+  for (let at = 0; at < MINUTES; at++) {
+    const fromNs = BEGIN_NS + BigInt(at - 1) * MINUTE
+    tailnet.readSurely({ fromNs, toNs: fromNs + MINUTE }, 1)
+    await tailnet.step()
+    await clock.advance(1_000)
+  }
+  assert.ok(times.size > 100, `${times.size} rows`)
+  assert.deepEqual(
+    [...times].filter(([, count]) => count > 1),
+    [],
+  )
+})
+
 test('minutes before the first reading, of which records that come late have points, get the rows of these points', async () => {
   const begin = 100
   const tailnet = createTailnet(2, true, BEGIN_NS + BigInt(begin) * MINUTE)

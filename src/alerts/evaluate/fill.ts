@@ -7,6 +7,7 @@ import { getOrInsert } from '../../base/maps.ts'
 import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
+import { inPortions, type Tier } from './portions.ts'
 import type { Rows, View } from './view.ts'
 
 export interface FillDeps {
@@ -22,8 +23,6 @@ export interface FillDeps {
   readonly signal: AbortSignal
 }
 
-/** Minutes are read in portions of this length. */
-const PORTION_NS = 4n * MINUTE
 /** Rows of hours are complete once the hour was over for this long. */
 const HOURS_READY_NS = 2n * HOUR
 /** Minutes are read no further back. */
@@ -31,8 +30,6 @@ const MINUTES_MAX_NS = 48n * HOUR
 
 /** Edges whose texts are remembered. */
 const TEXTS_MAX = 50_000
-
-type Tier = '' | '_1h' | '_1d'
 
 export function createFill(deps: FillDeps) {
   const { rows, views, numbers, signal } = deps
@@ -92,9 +89,8 @@ export function createFill(deps: FillDeps) {
     canUseDays: boolean,
   ): Promise<void> {
     const days = canUseDays ? { fromNs: fromNs - (fromNs % DAY), toNs: toNs - (toNs % DAY) } : { fromNs, toNs: fromNs }
-    for (let atNs = days.fromNs; atNs < days.toNs; atNs += DAY) await read(source, '_1d', atNs, atNs + DAY, each)
-    for (let atNs = floor(days.toNs, HOUR); atNs < toNs; atNs += HOUR)
-      await read(source, '_1h', atNs, atNs + HOUR, each)
+    await inPortions('_1d', days.fromNs, days.toNs, (atNs, endNs) => read(source, '_1d', atNs, endNs, each))
+    await inPortions('_1h', floor(days.toNs, HOUR), toNs, (atNs, endNs) => read(source, '_1h', atNs, endNs, each))
   }
 
   async function fillSource(source: View['source'], finalNs: bigint, newestNs: bigint): Promise<void> {
@@ -124,11 +120,11 @@ export function createFill(deps: FillDeps) {
     if (seenNs !== undefined && seenNs < beginNs)
       await readLong(source, seenNs, beginNs, (timeNs) => toSeen(mine, timeNs), false)
 
-    for (let atNs = beginNs; atNs < newestNs; atNs += PORTION_NS) {
-      await read(source, '', atNs, atNs + PORTION_NS, (startNs) => {
+    await inPortions('', beginNs, newestNs, (atNs, endNs) =>
+      read(source, '', atNs, endNs, (startNs) => {
         if (!deps.isTold(startNs)) toMinute(mine, startNs)
-      })
-    }
+      }),
+    )
   }
 
   async function summed(source: View['source'], fromNs: bigint, lengthNs: bigint, each: () => void): Promise<void> {
