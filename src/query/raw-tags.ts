@@ -1,5 +1,5 @@
 /** What the tags of a raw point say, whichever database shows them as texts. */
-import type { RawPoint } from '../rollup/raw-points.ts'
+import type { RawPoint } from '../rollup/points/raw-points.ts'
 import type { Kind } from '../source/parse/message.ts'
 
 type RawTags = Pick<RawPoint, 'node' | 'kind' | 'proto' | 'src' | 'dst' | 'srcPort' | 'dstPort' | 'path'>

@@ -1,8 +1,8 @@
 /** Rows of a tailnet that was renamed: what lies in a range may have any of the names that were in force in it. */
 import { getOrInsert } from '../base/maps.ts'
 import type { DeviceVersion } from '../directory/device-version.ts'
-import type { RowStore } from '../rollup/row-store.ts'
-import type { RowTable } from '../rollup/row-table.ts'
+import type { RowStore } from '../rollup/rows/row-store.ts'
+import type { RowTable } from '../rollup/rows/row-table.ts'
 import { stepOf } from './stored-rows.ts'
 
 /** `namesIn`: the names that were in force in [fromNs, toNs). `storeOf`: the rows under one name. */

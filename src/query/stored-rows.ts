@@ -1,8 +1,8 @@
 /** What `flows` reads, beside what the rollup does. */
 import { DAY, HOUR, MINUTE } from '../base/clock.ts'
-import type { RawPoint } from '../rollup/raw-points.ts'
-import type { RowMeasurement, RowStore, TakeRow } from '../rollup/row-store.ts'
-import type { RowTable } from '../rollup/row-table.ts'
+import type { RawPoint } from '../rollup/points/raw-points.ts'
+import type { RowMeasurement, RowStore, TakeRow } from '../rollup/rows/row-store.ts'
+import type { RowTable } from '../rollup/rows/row-table.ts'
 import type { RowFilter } from './row-filter.ts'
 
 export const TIERS = ['minutes', 'hours', 'days'] as const

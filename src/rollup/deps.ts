@@ -4,10 +4,10 @@ import type { Clock } from '../base/clock.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { Interval } from '../ledger/ledger.ts'
 import type { UnsettledList } from '../ledger/unsettled.ts'
-import type { BudgetLimits } from './budget.ts'
+import type { BudgetLimits } from './make/budget.ts'
 import type { RollupMetrics } from './metrics.ts'
-import type { RowStore } from './row-store.ts'
-import type { RowWriter } from './row-writer.ts'
+import type { RowStore } from './rows/row-store.ts'
+import type { RowWriter } from './rows/row-writer.ts'
 
 export interface RollupOptions {
   /** The tag `tailnet` of what lies in this minute (its begin, ns). */

@@ -1,6 +1,6 @@
 /** Who reads final minutes: alerts and the status page. Minutes are told after their rows were written; nothing else passes between them and the rollup. */
 import type { Handle } from '../observers/observers.ts'
-import type { EdgeRow, NodeRow } from './row.ts'
+import type { EdgeRow, NodeRow } from './rows/row.ts'
 
 /** A minute whose rows were made. Told again when it was made again: it then replaces what was told before. Valid only during the call. */
 export interface FinalMinute {

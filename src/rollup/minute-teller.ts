@@ -3,10 +3,10 @@ import { max } from '../base/bigint.ts'
 import { MINUTE } from '../base/clock.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Unsettled } from '../ledger/unsettled.ts'
-import { finalTo } from './coverage.ts'
-import { eachEdge, eachNode } from './minute-columns.ts'
 import { type MinuteReader, unknownMinute } from './minute-reader.ts'
-import type { SettledMinute } from './minutes.ts'
+import { finalTo } from './points/coverage.ts'
+import { eachEdge, eachNode } from './rows/minute-columns.ts'
+import type { SettledMinute } from './settle/minutes.ts'
 
 export interface MinuteTeller {
   made(startNs: bigint, minute: SettledMinute): void

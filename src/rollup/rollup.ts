@@ -1,5 +1,11 @@
 /** Derived rows: `tailnet_edge`, `tailnet_node`, their hours and days. It sees the points as they pass, and works beside the line in a loop of its own.
  *
+ *   points/   what this process has read, minute by minute
+ *   make/     from the points of a minute to its rows, by the rules
+ *   settle/   a minute that is final is made, compared with what stands, written, and told
+ *   hours/    hours and days from minutes
+ *   rows/     rows in memory, and as they are stored
+ *
  * A failure of the database or of the state file is told in `/health` and tried again; nothing of it reaches the line. What is not settled stays on the
  * list of the ledger, so a new instance continues where this one ended. */
 import { backoffAfter } from '../base/backoff.ts'
@@ -7,7 +13,7 @@ import { CollectorError } from '../base/errors.ts'
 import type { Instance } from '../observers/observers.ts'
 import type { RollupOptions } from './deps.ts'
 import { createEngine, type EngineDeps } from './engine.ts'
-import type { Completeness } from './minute-line.ts'
+import type { Completeness } from './settle/minute-line.ts'
 
 export interface RollupStatus {
   /** Minutes that are not settled. */

@@ -2,7 +2,7 @@
  * it returns are those that the rows give in plain JavaScript. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { EDGE, edgeTable, NODE, nodeTable, type RowTable } from '../../src/rollup/row-table.ts'
+import { EDGE, edgeTable, NODE, nodeTable, type RowTable } from '../../src/rollup/rows/row-table.ts'
 import { askingPanels, type Dashboard, type Panel, readDashboards, type Target } from './dashboards.ts'
 import { type Choice, EXPECTED, type Moment } from './expected.ts'
 import { ALL, ask, choices, expanded, type Frame, intervalMs, opened, type View, viewOf } from './grafana.ts'

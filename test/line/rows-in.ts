@@ -1,8 +1,8 @@
 /** Compares the derived rows of a database with what the independent oracle makes of its raw points and its device directory. */
 import assert from 'node:assert/strict'
 import type { DeviceVersion } from '../../src/directory/device-version.ts'
-import type { RowStore } from '../../src/rollup/row-store.ts'
-import { exists, type RowTable } from '../../src/rollup/row-table.ts'
+import type { RowStore } from '../../src/rollup/rows/row-store.ts'
+import { exists, type RowTable } from '../../src/rollup/rows/row-table.ts'
 import type { Kind } from '../../src/source/parse/message.ts'
 import { type OracleDirectory, type OraclePoint, oracleMinute } from '../rollup/oracle.ts'
 import { rowTexts } from '../rollup/row-texts.ts'

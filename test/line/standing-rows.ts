@@ -1,7 +1,7 @@
 /** Derived rows as they stand in a database, and as the oracle makes them of the raw points and devices that stand beside them. */
 import { getOrInsert } from '../../src/base/maps.ts'
 import type { DeviceSource } from '../../src/directory/device-version.ts'
-import { exists, type RowTable, type Shape, seriesKey, shapeOf } from '../../src/rollup/row-table.ts'
+import { exists, type RowTable, type Shape, seriesKey, shapeOf } from '../../src/rollup/rows/row-table.ts'
 import { exportLines } from '../../src/sink/sqlite/embedded-store.ts'
 import { type OracleDirectory, type OracleRows, oracleMinute } from '../rollup/oracle.ts'
 import { rowTexts } from '../rollup/row-texts.ts'

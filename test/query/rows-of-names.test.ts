@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rowsOfNames } from '../../src/query/rows-of-names.ts'
-import type { RawPoint } from '../../src/rollup/raw-points.ts'
+import type { RawPoint } from '../../src/rollup/points/raw-points.ts'
 import { createMemoryDatabase } from '../rollup/memory-database.ts'
 
 const MINUTE = 60_000_000_000n

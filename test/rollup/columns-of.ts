@@ -1,9 +1,9 @@
 /** Edges as a minute has them: in columns. */
 import { NO_PORT } from '../../src/flatten/ports.ts'
-import { NO_ENDPOINT } from '../../src/rollup/endpoints.ts'
-import { EDGE_CELLS, type MinuteColumns, NODE_CELLS } from '../../src/rollup/minute-columns.ts'
-import type { EdgeRow } from '../../src/rollup/row.ts'
-import { createTextIds } from '../../src/rollup/text-ids.ts'
+import { createTextIds } from '../../src/rollup/points/text-ids.ts'
+import { NO_ENDPOINT } from '../../src/rollup/rows/endpoints.ts'
+import { EDGE_CELLS, type MinuteColumns, NODE_CELLS } from '../../src/rollup/rows/minute-columns.ts'
+import type { EdgeRow } from '../../src/rollup/rows/row.ts'
 import { KINDS } from '../../src/source/parse/message.ts'
 
 export function columnsOf(rows: readonly EdgeRow[]): MinuteColumns {

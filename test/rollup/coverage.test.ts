@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interval } from '../../src/ledger/ledger.ts'
-import { createCoverage, finality } from '../../src/rollup/coverage.ts'
+import { createCoverage, finality } from '../../src/rollup/points/coverage.ts'
 
 const MINUTE = 60_000_000_000n
 const M = 29_000_000n * MINUTE

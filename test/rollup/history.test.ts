@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interval } from '../../src/ledger/ledger.ts'
-import type { RowTable } from '../../src/rollup/row-table.ts'
+import type { RowTable } from '../../src/rollup/rows/row-table.ts'
 import { databaseAway } from './memory-database.ts'
 import { rowTexts } from './row-texts.ts'
 import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf, sumsOf } from './world.ts'

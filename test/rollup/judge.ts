@@ -1,9 +1,9 @@
 /** Rows of a simulated tailnet against what really moved: total bytes by kind, and bytes by edge and hour. */
 import type { DirectoryView } from '../../src/directory/view.ts'
-import { createRawPoints, type RawPoint } from '../../src/rollup/raw-points.ts'
-import type { EdgeRow } from '../../src/rollup/row.ts'
-import { rowsOfMinute } from '../../src/rollup/rows.ts'
-import { createTextIds } from '../../src/rollup/text-ids.ts'
+import { rowsOfMinute } from '../../src/rollup/make/rows.ts'
+import { createRawPoints, type RawPoint } from '../../src/rollup/points/raw-points.ts'
+import { createTextIds } from '../../src/rollup/points/text-ids.ts'
+import type { EdgeRow } from '../../src/rollup/rows/row.ts'
 import type { Clocks } from '../simulator/edge-truth.ts'
 import { HOUR, MINUTE } from '../simulator/ranges.ts'
 import type { Tailnet } from '../simulator/tailnet.ts'

@@ -1,8 +1,8 @@
 /** A database in memory for the rollup: it takes lines of derived rows and raw points, and answers as a RowStore. */
 import { CollectorError } from '../../src/base/errors.ts'
-import type { RawPoint } from '../../src/rollup/raw-points.ts'
-import type { MinuteRecord, RowStore } from '../../src/rollup/row-store.ts'
-import { addTo, EDGE, exists, NODE, type RowTable, tagOf } from '../../src/rollup/row-table.ts'
+import type { RawPoint } from '../../src/rollup/points/raw-points.ts'
+import type { MinuteRecord, RowStore } from '../../src/rollup/rows/row-store.ts'
+import { addTo, EDGE, exists, NODE, type RowTable, tagOf } from '../../src/rollup/rows/row-table.ts'
 import { splitLine } from '../../src/sink/line-protocol/line-parts.ts'
 import type { Batch, Receipt } from '../../src/sink/sink.ts'
 

@@ -20,7 +20,7 @@ import {
   PATH_NONE,
   type Points,
 } from '../../src/flatten/points.ts'
-import type { RawPoint } from '../../src/rollup/raw-points.ts'
+import type { RawPoint } from '../../src/rollup/points/raw-points.ts'
 import { KINDS } from '../../src/source/parse/message.ts'
 
 export function pointsOf(raw: readonly RawPoint[], loggedNs: bigint): Points {

@@ -1,6 +1,6 @@
 /** Rows as they stand in a database, in the words of the oracle. */
 
-import { type RowTable, tagOf } from '../../src/rollup/row-table.ts'
+import { type RowTable, tagOf } from '../../src/rollup/rows/row-table.ts'
 import type { OracleRows } from './oracle.ts'
 
 /** One text per row, sorted. Unless `isNode` says otherwise, ids of nodes are an `n` and a capital letter. */

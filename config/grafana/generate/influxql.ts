@@ -4,7 +4,7 @@
  * made with floats (`8000.0`), so that they neither overflow int64 nor divide as integers. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
-import { READ_UP_TO } from '../../../src/rollup/tiers.ts'
+import { READ_UP_TO } from '../../../src/rollup/hours/tiers.ts'
 import { DS, type Language, type Marks, type TierField, type TierQuery } from './language.ts'
 import { type Column, type Condition, type From, OF_TAILNET, type Query, type Source } from './query.ts'
 

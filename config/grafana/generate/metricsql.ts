@@ -6,7 +6,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Grafana's own placeholders.
 import type * as cog from '@grafana/grafana-foundation-sdk/cog'
 import { SECOND } from '../../../src/base/clock.ts'
-import { READ_UP_TO } from '../../../src/rollup/tiers.ts'
+import { READ_UP_TO } from '../../../src/rollup/hours/tiers.ts'
 import { DS, type Language, type Marks, REF_IDS, type TierField, type TierQuery } from './language.ts'
 import { type Column, type Condition, type From, OF_TAILNET, type Query, type Source } from './query.ts'
 

@@ -4,9 +4,9 @@
 import { max, min } from '../../base/bigint.ts'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import { getOrInsert } from '../../base/maps.ts'
-import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
-import type { RowMeasurement, RowStore } from '../../rollup/row-store.ts'
-import { edgeOf, nodeOf } from '../../rollup/stored-row.ts'
+import type { EdgeRow, NodeRow } from '../../rollup/rows/row.ts'
+import type { RowMeasurement, RowStore } from '../../rollup/rows/row-store.ts'
+import { edgeOf, nodeOf } from '../../rollup/rows/stored-row.ts'
 import { inPortions, type Tier } from './portions.ts'
 import type { Rows, View } from './view.ts'
 

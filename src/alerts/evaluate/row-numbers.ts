@@ -1,8 +1,8 @@
 /** Rows of one minute as numbers. What a row is about becomes one number, by which each view remembers the group: texts are looked at once, not every minute. */
 import { getOrInsert } from '../../base/maps.ts'
-import type { Endpoint } from '../../rollup/endpoints.ts'
-import { type EdgeRow, type NodeRow, ROLES } from '../../rollup/row.ts'
-import { createTuples } from '../../rollup/tuples.ts'
+import { createTuples } from '../../rollup/points/tuples.ts'
+import type { Endpoint } from '../../rollup/rows/endpoints.ts'
+import { type EdgeRow, type NodeRow, ROLES } from '../../rollup/rows/row.ts'
 import { KINDS } from '../../source/parse/message.ts'
 
 /** Counters of a row: sent and received by `src` or the node, bytes and packets, and for a node what was relayed. */

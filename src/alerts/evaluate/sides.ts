@@ -1,6 +1,6 @@
 /** Which groups a row counts for: one, or one for each endpoint that is a node or a network. */
-import type { Endpoint } from '../../rollup/endpoints.ts'
-import type { EdgeRow, NodeRow } from '../../rollup/row.ts'
+import type { Endpoint } from '../../rollup/rows/endpoints.ts'
+import type { EdgeRow, NodeRow } from '../../rollup/rows/row.ts'
 import type { Measure } from '../amount.ts'
 import { createMatcher, type Patterns } from '../patterns.ts'
 import { type Dim, isByEndpoint, type Scope } from '../rules/scope.ts'

@@ -1,7 +1,7 @@
 /** Who talks most with whom in the last hour, by name and by owner: from edges, so each byte counts once. */
 import { MINUTE } from '../../base/clock.ts'
 import { isoOf } from '../../base/format.ts'
-import type { EdgeRow } from '../../rollup/row.ts'
+import type { EdgeRow } from '../../rollup/rows/row.ts'
 import type { Kind } from '../../source/parse/message.ts'
 import { addTo, createWindowSums, largestFirst, type Sum, type WindowSums } from './window-sums.ts'
 

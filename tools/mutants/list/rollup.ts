@@ -7,7 +7,7 @@ const ROWS = ['test/rollup/rows.test.ts']
 export const ROLLUP_MUTANTS: readonly Mutant[] = [
   {
     name: 'tailflux_minute is written before the rows',
-    file: 'src/rollup/minutes.ts',
+    file: 'src/rollup/settle/minutes.ts',
     in: 'settle',
     find: "if (changes.rows > 0) for (const lines of changes.lines) await writer.write('minutes', lines, signal)",
     replace:
@@ -16,7 +16,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a minute is made again from fewer points',
-    file: 'src/rollup/minutes.ts',
+    file: 'src/rollup/settle/minutes.ts',
     in: 'fromDatabase',
     find: 'points.count < record.points',
     replace: 'points.count < 0',
@@ -24,7 +24,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what an earlier process read counts as if it were in memory',
-    file: 'src/rollup/read-minutes.ts',
+    file: 'src/rollup/points/read-minutes.ts',
     in: 'whole',
     find: '|| !coverage.holds(entry.startNs, ledger.settled())',
     replace: '',
@@ -40,7 +40,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'minutes that look back are not made again',
-    file: 'src/rollup/look-back.ts',
+    file: 'src/rollup/settle/look-back.ts',
     in: 'followers',
     find: 'if (nodes.size === 0 && addresses.size === 0) return []',
     replace: 'if (nodes.size >= 0) return []',
@@ -48,7 +48,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what was heard of a node stands for its row',
-    file: 'src/rollup/minute-facts.ts',
+    file: 'src/rollup/settle/minute-facts.ts',
     in: 'hasRow',
     find: 'hasBit(facts.get(minute)?.reporting, number)',
     replace: 'isReporting(minute, number)',
@@ -64,7 +64,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'rows that are no longer true stay',
-    file: 'src/rollup/row-table.ts',
+    file: 'src/rollup/rows/row-table.ts',
     in: 'changesOf',
     find: 'if (!wanted.has(key) && exists(fields))',
     replace: 'if (!wanted.has(key) && !exists(fields))',
@@ -72,7 +72,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an hour does not follow its minutes',
-    file: 'src/rollup/minutes.ts',
+    file: 'src/rollup/settle/minutes.ts',
     in: 'settle',
     find: "{ tier: 'hour', startNs: startNs - (startNs % HOUR) },",
     replace: '',
@@ -80,7 +80,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a receiver is believed although the sender reports',
-    file: 'src/rollup/edge-rows.ts',
+    file: 'src/rollup/make/edge-rows.ts',
     in: 'believe',
     find: 'const forth = reports(src) ? BY_SRC : BY_DST',
     replace: 'const forth = srcTold ? BY_SRC : BY_DST',
@@ -88,7 +88,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a word for another node counts',
-    file: 'src/rollup/parties.ts',
+    file: 'src/rollup/make/parties.ts',
     in: 'createParties',
     find: 'near[row] = kind === VIRTUAL || kind === PHYSICAL || isUnnamed[row] === 1 ? own : addressIndex(src)',
     replace: 'near[row] = isUnnamed[row] === 1 ? own : addressIndex(src)',
@@ -96,7 +96,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a claim moves an address that another node used',
-    file: 'src/rollup/parties.ts',
+    file: 'src/rollup/make/parties.ts',
     in: 'claimed',
     find: 'before.wasUsedByOther(address, node) ? undefined : node',
     replace: 'node',
@@ -104,7 +104,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a copy of a message is added to it',
-    file: 'src/rollup/intake.ts',
+    file: 'src/rollup/points/intake.ts',
     in: 'addAll',
     find: 'if (at === before * 2) {',
     replace: 'if (at >= 0) {',
@@ -112,7 +112,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a message that comes again with other points is a copy',
-    file: 'src/rollup/intake.ts',
+    file: 'src/rollup/points/intake.ts',
     in: 'addAll',
     find: 'isSame = false',
     replace: 'isSame = true',
@@ -120,7 +120,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'rows that were remembered and are gone stay',
-    file: 'src/rollup/row-series.ts',
+    file: 'src/rollup/rows/row-series.ts',
     in: 'changedRows',
     find: 'return found === rowsBefore.count ? changed : undefined',
     replace: 'return changed',
