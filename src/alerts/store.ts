@@ -61,10 +61,10 @@ export function createAlertsStore({ db, transaction }: StateFile) {
   let savedAlerts = new Map<string, StoredAlert>()
   let savedEvents: readonly Uint8Array[] = []
 
-  function rows(query: string): Record<string, unknown>[] {
+  function rows(query: string, ...values: string[]): Record<string, unknown>[] {
     const statement = db.prepare(query)
     statement.setReadBigInts(true)
-    return statement.all() as Record<string, unknown>[]
+    return statement.all(...values) as Record<string, unknown>[]
   }
 
   /** Rules that are the same as they were. */
@@ -82,7 +82,7 @@ export function createAlertsStore({ db, transaction }: StateFile) {
       state.judgedNs = row['judged_ns'] as bigint
       state.sinceNs = BigInt(row['since'] as string)
       same.add(name)
-      for (const seen of rows(`SELECT key, slot FROM alerts_sighting WHERE rule = '${name}'`))
+      for (const seen of rows('SELECT key, slot FROM alerts_sighting WHERE rule = ?', name))
         state.reading.lastSeen?.restore(seen['key'] as string, Number(seen['slot']))
     }
     return same
