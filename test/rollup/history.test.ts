@@ -125,6 +125,50 @@ test('a database that cannot be asked gets each minute and each hour once, also 
   )
 })
 
+test('a window with more points than may wait in memory: its minutes are made from the database', async () => {
+  const tailnet = createTailnet(3)
+  const { clock, database, messages } = tailnet
+  const burstNs = BEGIN_NS + 90n * MINUTE
+  const [sample] = messages
+    .flatMap(({ points }) => points)
+    .filter(({ kind, node }) => kind === 'virtual' && node === 'nA')
+  for (let i = 0; i < 280; i++) {
+    const startNs = burstNs + BigInt(i) * 200_000_000n
+    const points = Array.from({ length: 1_000 }, (_, srcPort) => ({ ...sample!, startNs, srcPort }))
+    messages.push({ loggedNs: startNs + 5_000_000_000n, points })
+  }
+  let asked = 0
+  const { rawPoints } = database
+  database.rawPoints = (startNs, ...others) => {
+    if (startNs === burstNs) asked += 1
+    return rawPoints(startNs, ...others)
+  }
+  await tailnet.begin()
+  // Two windows: the one with the burst, and what was logged after it.
+  for (const [fromNs, toNs] of [
+    [BEGIN_NS - MINUTE, burstNs + 3n * MINUTE],
+    [burstNs + 3n * MINUTE, BEGIN_NS + BigInt(MINUTES + 150) * MINUTE],
+  ] as const) {
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs, toNs }, 1)
+    await tailnet.step()
+  }
+  for (let steps = 0; tailnet.left() > 0; steps++) {
+    assert.ok(steps < 3_000, 'the list does not become empty')
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  assert.ok(asked > 0, 'the minute of the burst is made from the database')
+  for (let at = 0; at < MINUTES; at += 10) {
+    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
+    const found = rowTexts(
+      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
+      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
+    )
+    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
+  }
+})
+
 test('minutes before the first reading, of which records that come late have points, get the rows of these points', async () => {
   const begin = 100
   const tailnet = createTailnet(2, true, BEGIN_NS + BigInt(begin) * MINUTE)

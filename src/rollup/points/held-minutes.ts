@@ -1,5 +1,5 @@
 /** The raw points of minutes that this process has read. Points of a window that is being read wait until it is done; a window that fails leaves
- * nothing. A copy of a point takes its place, as in the database. */
+ * nothing, and one with too many points too. A copy of a point takes its place, as in the database. */
 import { MINUTE } from '../../base/clock.ts'
 import { highOf, lowOf } from '../../base/int64.ts'
 import type { Points } from '../../flatten/points.ts'
@@ -18,6 +18,8 @@ export interface HeldMinute {
 export interface DoneMinute extends HeldMinute {
   /** A message was there already with other points: what the minute has, only the database knows. */
   readonly isContradicted: boolean
+  /** The window had too many points to wait: none of them is here. */
+  readonly isPartial: boolean
 }
 
 export interface HeldMinutes {
@@ -44,7 +46,17 @@ interface Held {
   readonly pending: Map<object, Waiting>
 }
 
+/** The minutes of a window that is being read. */
+interface Reading {
+  readonly minutes: Set<Held>
+  /** Points that wait. */
+  points: number
+  isTooLarge: boolean
+}
+
 const MINUTE_NS = Number(MINUTE)
+/** So many points of one window wait, of 60 bytes each; an answer of the usual 8 MiB has some 50,000. */
+const WAITING_MAX = 1 << 18
 const SMALL = { texts: 64, series: 64, messages: 64 }
 /** Memory that is kept for windows to come: tables, and counters of one of them. */
 const SPARE_MAX = 8
@@ -58,8 +70,7 @@ export function minuteBegin(startNs: bigint): bigint {
 export function createHeldMinutes(): HeldMinutes {
   /** By minutes since the epoch. */
   const minutes = new Map<number, Held>()
-  /** The minutes of each window that is being read. */
-  const windows = new Map<object, Set<Held>>()
+  const windows = new Map<object, Reading>()
   /** Memory of points that waited, for those that will. */
   const spare: Waiting[] = []
   /** What the largest minute held: new ones will be about as large. Of older ones only what comes late is read. */
@@ -79,20 +90,24 @@ export function createHeldMinutes(): HeldMinutes {
     return held
   }
 
-  function waitingOf(held: Held, window: object): Waiting {
+  function waitingOf(held: Held, window: object, reading: Reading): Waiting {
     let mine = held.pending.get(window)
     if (mine === undefined) {
       held.pending.set(window, (mine = spare.pop() ?? createWaiting()))
-      const all = windows.get(window)
-      if (all === undefined) windows.set(window, new Set([held]))
-      else all.add(held)
+      reading.minutes.add(held)
     }
     return mine
   }
 
+  /** Gives back the memory of what waits. The minutes are still known. */
+  function giveUp(window: object, reading: Reading): void {
+    reading.isTooLarge = true
+    for (const { pending } of reading.minutes) if (pending.has(window)) pending.set(window, createWaiting())
+  }
+
   /** The minutes of a window, each with its points. */
   function* take(window: object): Generator<readonly [Held, Waiting]> {
-    for (const held of windows.get(window) ?? []) {
+    for (const held of windows.get(window)?.minutes ?? []) {
       const waiting = held.pending.get(window)
       if (waiting === undefined) continue
       held.pending.delete(window)
@@ -117,12 +132,19 @@ export function createHeldMinutes(): HeldMinutes {
       const rest = (upper - upperMinutes * MINUTE_NS) * 65_536 + (low & 0xffff)
       const minute = upperMinutes * 65_536 + Math.floor(rest / MINUTE_NS)
       const held = minutes.get(minute) ?? open(minute)
-      held.intake.add(waitingOf(held, window), points, rest % MINUTE_NS)
+      let reading = windows.get(window)
+      if (reading === undefined) windows.set(window, (reading = { minutes: new Set(), points: 0, isTooLarge: false }))
+      const waiting = waitingOf(held, window, reading)
+      if (reading.isTooLarge) return
+      reading.points += points.count
+      if (reading.points > WAITING_MAX) giveUp(window, reading)
+      else held.intake.add(waiting, points, rest % MINUTE_NS)
     },
     done(window) {
       const minutesDone: DoneMinute[] = []
+      const isPartial = windows.get(window)?.isTooLarge === true
       for (const [{ startNs, texts, points, intake }, waiting] of take(window)) {
-        minutesDone.push({ startNs, texts, points, isContradicted: !intake.addAll(points, waiting) })
+        minutesDone.push({ startNs, texts, points, isContradicted: !intake.addAll(points, waiting), isPartial })
         if (points.seriesCount <= sizes.series) continue
         sizes = { texts: next(texts.count), series: next(points.seriesCount), messages: next(intake.count) }
       }

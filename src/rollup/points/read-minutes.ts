@@ -89,6 +89,10 @@ export function createReadMinutes(deps: {
     }
     coverage.add(range)
     for (const minute of touched) {
+      if (minute.isPartial) {
+        drop(minute.startNs)
+        continue
+      }
       if (minute.isContradicted) {
         if (canQuery()) {
           drop(minute.startNs)
