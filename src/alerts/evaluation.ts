@@ -80,6 +80,7 @@ export function createEvaluation(rules: readonly Rule[], limits: ReadingLimits, 
     minute(one: FinalMinute): void {
       const { startNs, hasGap } = one
       if (startNs < horizonNs) {
+        completeness.ignored(startNs)
         lateMinutes += 1
         deps.onIgnored()
         return
@@ -118,13 +119,15 @@ export function createEvaluation(rules: readonly Rule[], limits: ReadingLimits, 
       const isRead = (await rows.reads(signal)) !== 'nothing'
       // A node's clock may be an hour ahead.
       const newestNs = max(clock.now(), ledger.settled().at(-1)?.toNs ?? toNs) + HOUR
-      if (isRead) oldestNs = (await filler.run(toNs, newestNs)).oldestNs
-      completeness.begin(isRead ? 0n : toNs, toNs)
+      const found = isRead ? await filler.run(toNs, newestNs) : undefined
+      oldestNs = found?.oldestNs
+      // A first installation begins with the origin, a rule that is new with what comes.
+      judge.begin(readToNs ?? ledger.originNs() ?? toNs)
+      const judgedNs = leastOf(judge.rules) ?? toNs
+      completeness.begin(isRead ? 0n : toNs, toNs, judgedNs, (startNs) => found?.hasRows(startNs) === true)
       completeness.advance(finalNs ?? toNs)
       for (const [startNs, hasGap] of told) completeness.told(startNs, hasGap)
       told.clear()
-      // A first installation begins with the origin, a rule that is new with what comes.
-      judge.begin(readToNs ?? ledger.originNs() ?? toNs)
       isFilled = true
       horizonNs = max(0n, judge.judgedNs - limits.latenessNs)
       // What was told shortly before a crash may be in the rows and not in the states.

@@ -3,7 +3,8 @@
  *   young minutes from memory -> hours and days -> one minute again from the database */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { type Clock, MINUTE, MS } from '../base/clock.ts'
+import { max } from '../base/bigint.ts'
+import { type Clock, HOUR, MINUTE, MS } from '../base/clock.ts'
 import { getOrInsert } from '../base/maps.ts'
 import type { Directory } from '../directory/directory.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -18,7 +19,7 @@ import type { Budget, BudgetLimits } from './make/budget.ts'
 import type { RollupMetrics } from './metrics.ts'
 import type { MinuteReader } from './minute-reader.ts'
 import { createMinuteTeller } from './minute-teller.ts'
-import { finality } from './points/coverage.ts'
+import { finality, finalTo, isPassed } from './points/coverage.ts'
 import type { HeldMinute } from './points/held-minutes.ts'
 import { createReadMinutes } from './points/read-minutes.ts'
 import { tablesOf } from './rows/row-series.ts'
@@ -83,16 +84,21 @@ const FINISHING_MS = 200
 interface Known {
   /** The change of the list up to which it was told before it was written, and when. Only where rows are written once. */
   told: { readonly number: number; readonly ms: number } | undefined
-  /** Writing its rows began and did not end: some may stand. */
-  isUncertain: boolean
+  /** Writing its rows began then and did not end: some may stand. */
+  uncertainMs: number | undefined
   settledMs: number | undefined
+  /** How far everything had been read then, from the origin on, ns. */
+  settledToNs: bigint
   /** How often its rows were made from memory. */
   made: number
   /** The newest change of the list that was seen, and when. */
   seen: { readonly number: number; readonly ms: number } | undefined
 }
 
-const UNKNOWN: Known = { told: undefined, isUncertain: false, settledMs: undefined, made: 0, seen: undefined }
+const UNKNOWN: Known = {
+  ...{ told: undefined, uncertainMs: undefined, settledMs: undefined, settledToNs: 0n },
+  ...{ made: 0, seen: undefined },
+}
 
 export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const { ledger, clock, log, metrics, signal } = deps
@@ -113,6 +119,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
     ...{ writer: createRowWriter(deps.sink), writerId: ledger.writer, metrics, clock, log, signal },
     settled: ledger.settled,
+    originNs: ledger.originNs,
     gaps: ledger.gaps,
     from: deps.from,
     ...{ canQuery, isOnce, sums, hours: createHourSums() },
@@ -126,8 +133,19 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
 
   const knownOf = (startNs: bigint): Known => getOrInsert(known, startNs, () => ({ ...UNKNOWN }))
 
-  function isFinal({ startNs, sinceNs }: Unsettled): boolean {
+  /** Around a minute everything was read that will be. */
+  function isReadAround({ startNs, sinceNs }: Unsettled, fromNs: bigint, toNs: bigint): boolean {
+    const range = { fromNs, toNs }
+    const originNs = ledger.originNs() ?? 0n
+    const mayWait = startNs < originNs && sinceNs + HISTORY_NS > clock.now()
+    return isPassed(range, ledger, 'any') && (!mayWait || isPassed(range, ledger, 'read'))
+  }
+
+  function isFinal(entry: Unsettled): boolean {
+    const { startNs, sinceNs } = entry
     const [settled, gaps] = [parts.settled(), parts.gaps()]
+    // What the hour before says decides about rows that are never corrected; without queries it must be in memory.
+    if (isOnce() && !isReadAround(entry, startNs - HOUR, startNs)) return false
     if (finality(startNs, settled, gaps).isFinal) return true
     const originNs = ledger.originNs()
     if (originNs === undefined || startNs >= originNs || sinceNs + HISTORY_NS > clock.now()) return false
@@ -151,12 +169,26 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return others
   }
 
-  /** What comes late is collected, so that a minute is not made again for each of its messages: the later it is, the longer. */
-  function isResting({ settledMs, made }: Known): boolean {
-    return !isFinishing && settledMs !== undefined && clock.monotonicMs() - settledMs < LATE_MS * 2 ** (made - 1)
+  /** What comes late is collected, so that a minute is not made again for each of its messages: the later it is, the longer. Hours that are read in a moment
+   * count as hours: alerts do not take what comes when they are an hour further. */
+  function isResting({ settledMs, settledToNs, made }: Known): boolean {
+    if (isFinishing || settledMs === undefined) return false
+    const restMs = LATE_MS * 2 ** (made - 1)
+    return clock.monotonicMs() - settledMs < restMs && readToNs() - settledToNs < BigInt(restMs) * MS
   }
 
-  const isDueOnce = ({ startNs }: Unsettled) => clock.now() >= startNs + WRITTEN_ONCE_NS
+  /** Everything was read up to here, from the origin on. */
+  function readToNs(): bigint {
+    const originNs = ledger.originNs()
+    return originNs === undefined ? 0n : finalTo(originNs, parts.settled(), parts.gaps())
+  }
+
+  /** What is late has come, also when all of it is read a day later. */
+  function isDueOnce(entry: Unsettled): boolean {
+    const { startNs } = entry
+    const toNs = startNs + WRITTEN_ONCE_NS
+    return clock.now() >= toNs && isReadAround(entry, startNs, toNs)
+  }
 
   /** Where rows cannot be corrected: told when it is final, written once, when late points have come. Corrections are told and counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
@@ -172,7 +204,11 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       if (isWritten) skip(entry, 'written_once')
       return
     }
-    const settled = await minutes.fromMemory(entry, minute, false)
+    const { uncertainMs } = state
+    if (uncertainMs !== undefined && clock.monotonicMs() - uncertainMs < SHOWN_MS) return
+    state.uncertainMs = clock.monotonicMs()
+    const settled = await minutes.fromMemory(entry, minute, uncertainMs !== undefined)
+    state.uncertainMs = undefined
     if (settled === undefined) return
     if (!canQuery()) sums.addMinute(startNs, tablesOf(settled.made))
     teller.made(startNs, settled)
@@ -180,11 +216,12 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   }
 
   async function settleOne(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
-    const wasUncertain = state.isUncertain
-    state.isUncertain = true
+    const wasUncertain = state.uncertainMs !== undefined
+    state.uncertainMs = clock.monotonicMs()
+    state.settledToNs = readToNs()
     const settled = await minutes.fromMemory(entry, minute, wasUncertain)
     if (settled !== undefined) teller.made(entry.startNs, settled)
-    state.isUncertain = false
+    state.uncertainMs = undefined
     state.settledMs = clock.monotonicMs()
     state.made += 1
   }
@@ -201,15 +238,22 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   function nextAgain(others: readonly Unsettled[]): Unsettled | undefined {
     const nowMs = clock.monotonicMs()
     const shown = others.filter(isShown)
-    const ready = shown.filter(
-      ({ startNs }) => isFinishing || nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS,
-    )
+    const isRested = ({ startNs }: Unsettled) => nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS
+    // Where rows are written once, it was only told before.
+    const ready = shown.filter((one) => isFinishing || (isOnce() && isDueOnce(one)) || isRested(one))
     isNewestTurn = !isNewestTurn
-    if (isNewestTurn) return ready.at(-1)
-    return ready.reduce<Unsettled | undefined>(
-      (first, one) => (first === undefined || one.sinceNs < first.sinceNs ? one : first),
-      undefined,
-    )
+    const entry = isNewestTurn
+      ? ready.at(-1)
+      : ready.reduce<Unsettled | undefined>(
+          (first, one) => (first === undefined || one.sinceNs < first.sinceNs ? one : first),
+          undefined,
+        )
+    if (entry === undefined || !isOnce() || !isDueOnce(entry)) return entry
+    // Who reported in the hour before decides about its rows, so those of that hour come first.
+    let first = entry
+    for (const one of others.toReversed())
+      if (one.startNs < first.startNs && first.startNs - one.startNs <= HOUR && isDueOnce(one)) first = one
+    return ready.find(({ startNs }) => startNs === first.startNs)
   }
 
   async function settleAgain(others: readonly Unsettled[]): Promise<boolean> {
@@ -218,7 +262,11 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       return false
     }
     if (isOnce()) {
-      for (const entry of others) if (hasRows(entry.startNs)) skip(entry, 'written_once')
+      for (const entry of others) {
+        if (!hasRows(entry.startNs)) continue
+        if (entry.must !== 0 && known.get(entry.startNs)?.settledMs === undefined) minutes.skipWritten(entry)
+        else skip(entry, 'written_once')
+      }
       others = others.filter((one) => !hasRows(one.startNs) && (isDueOnce(one) || !isTold(one.startNs)))
     }
     const beganMs = clock.monotonicMs()
@@ -290,7 +338,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
         listed.map(({ startNs }) => ({ tier: 'minute', startNs })),
         clock.now(),
       )
-      await minutes.start(clock.now())
+      // A clock that is behind will be set: minutes up to what was read may have rows.
+      await minutes.start(max(clock.now(), parts.settled().at(-1)?.toNs ?? 0n))
     },
     async step() {
       if (!isOnce()) await tiers.describe()

@@ -179,6 +179,50 @@ test('a range that cannot be read: silence in it is no silence, and others go on
   assert.deepEqual(await heard(), ['loud nA resolved 17-20'])
 })
 
+test('a range that is read when it does not count any more is no silence either', async (t) => {
+  const few = { name: 'few', below: '150kB', window: '3h', within: '6h' }
+  const { world, clock, minutes, heard } = await begin(t, [few])
+  // 1 kB a minute makes 180 kB in three hours.
+  await minutes(200, (minute) => [at(minute, 1_000)])
+  const gap = { fromNs: T0 + 200n * MIN, toNs: T0 + 240n * MIN }
+  world.ledger.openGap(gap, 'timeout', clock.now(), clock.now())
+  await clock.advance(40 * 60_000)
+  async function goOn(from: number, to: number, tx: number): Promise<void> {
+    for (let minute = from; minute < to; minute++) {
+      await clock.advance(60_000)
+      const fromNs = T0 + BigInt(minute) * MIN
+      world.read({ fromNs, toNs: fromNs + MIN }, [at(minute, tx)])
+      await world.judge()
+    }
+  }
+  await goOn(240, 340, 1_000)
+  world.read(
+    { ...gap, queue: 'gap' },
+    Array.from({ length: 40 }, (_, index) => at(200 + index, 1_000)),
+  )
+  await goOn(340, 430, 1_000)
+  assert.deepEqual(await heard(), [])
+  // Nothing of it is in the window any more, and the window is known.
+  await goOn(430, 480, 1)
+  assert.deepEqual(await heard(), ['few nA firing 461-'])
+})
+
+test('minutes whose rows were not made when the service started are no silence', async (t) => {
+  const { world, clock, minutes, heard } = await begin(t, [LOUD, QUIET])
+  await minutes(10, (minute) => [at(minute, 1_000)])
+  // Everything was read; rows could not be written for hours.
+  const record = { pass: 1, digest: '', messages: 1, entries: 1, points: 1 }
+  const fromNs = T0 + 10n * MIN
+  const window = { fromNs, toNs: fromNs + 300n * MIN }
+  const listed = Array.from({ length: 300 }, (_, index) => fromNs + BigInt(index) * MIN)
+  world.ledger.done(window, { ...record, atNs: clock.now() }, undefined, listed)
+  await clock.advance(300 * 60_000)
+  await world.restart()
+  await world.judge()
+  assert.deepEqual(await heard(), [])
+  assert.deepEqual(world.events, [])
+})
+
 test('a day of catching up: what fires is told, what is over is told once, and all of it is in the events', async (t) => {
   const { world, clock, heard } = await begin(t, [LOUD, QUIET], T0 + 24n * 60n * MIN)
   const dayMinutes = 24 * 60 - 2

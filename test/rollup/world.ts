@@ -56,14 +56,14 @@ interface Message {
   readonly points: readonly RawPoint[]
 }
 
-/** Nodes speak rarely, so that what the hour before says matters; some messages are logged hours later. */
-function messagesOf(random: Random): Message[] {
+/** Nodes speak rarely, so that what the hour before says matters; some messages are logged later, up to so many seconds. */
+function messagesOf(random: Random, lateSeconds: number): Message[] {
   const messages: Message[] = []
   for (let at = 0; at < MINUTES * 2; at++) {
     // One of them is heard of all the time and speaks about once in two hours.
     const node = random.chance(0.005) ? NODES.at(-1)! : random.pick(NODES.slice(0, -1))
     const startNs = BEGIN_NS + BigInt(random.int(MINUTES * 60)) * 1_000_000_000n
-    const late = random.chance(0.1) ? random.int(7200) : 5 + random.int(40)
+    const late = random.chance(0.1) ? random.int(lateSeconds) : 5 + random.int(40)
     const points = new Map<string, RawPoint>()
     for (let i = 0; i <= random.int(3); i++) {
       const kind = random.chance(0.8) ? 'virtual' : random.pick(['subnet', 'exit', 'physical'] as const)
@@ -95,9 +95,14 @@ interface ToldMinute {
 }
 
 /** One tailnet with its API, database and state file; processes come and go. */
-export function createTailnet(seed: number, isAnswering: boolean | 'numbers' = true, originNs = BEGIN_NS - MINUTE) {
+export function createTailnet(
+  seed: number,
+  isAnswering: boolean | 'numbers' = true,
+  originNs = BEGIN_NS - MINUTE,
+  lateSeconds = 7200,
+) {
   const random = createRandom(seed)
-  const messages = messagesOf(random)
+  const messages = messagesOf(random, lateSeconds)
   const clock: FakeClock = createFakeClock(BEGIN_NS, 0)
   const memory = createMemoryDatabase()
   const database = isAnswering === 'numbers' ? numbersOnly(memory) : isAnswering ? memory : writeOnly(memory)
@@ -194,6 +199,17 @@ export function createTailnet(seed: number, isAnswering: boolean | 'numbers' = t
   return {
     ...{ random, messages, clock, database, begin, read, work, told, skipped },
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    /** A node tells in a message of its own, logged in a moment, that it sent something in this minute. */
+    addLate(minuteNs: bigint) {
+      const point: RawPoint = {
+        ...{ node: 'nA', kind: 'virtual', proto: 'tcp', startNs: minuteNs + 1n, path: 'none' },
+        ...{ src: '100.64.0.1', dst: '100.64.0.2', srcPort: -1, dstPort: 22 },
+        ...{ txBytes: 5_000n, txPkts: 1n, rxBytes: 5_000n, rxPkts: 1n, flows: 1 },
+      }
+      const loggedNs = done.at(-1)?.toNs ?? minuteNs
+      messages.push({ loggedNs, points: [point] })
+      read({ fromNs: loggedNs, toNs: loggedNs }, 0, false)
+    },
     /** Every minute must be made again. */
     mustAll(fromNs: bigint, count: number) {
       const minutes = Array.from({ length: count }, (_, i) => ({

@@ -3,7 +3,7 @@
 import { MINUTE, SECOND } from '../../base/clock.ts'
 import { intersects, merge, subtract } from '../../ledger/intervals.ts'
 import type { Interval, Ledger } from '../../ledger/ledger.ts'
-import type { Unsettled } from '../../ledger/unsettled.ts'
+import type { UnsettledList } from '../../ledger/unsettled.ts'
 
 /** What is logged up to this long after a minute belongs to it. */
 const SETTLING_NS = 30n * SECOND
@@ -11,9 +11,11 @@ const SETTLING_NS = 30n * SECOND
 export function createCompleteness(ledger: {
   readonly settled: Ledger['settled']
   readonly gaps: Ledger['gaps']
-  readonly unsettled: { find(tier: 'minute', startNs: bigint): Unsettled | undefined }
+  readonly unsettled: Pick<UnsettledList, 'find' | 'all'>
 }) {
   let incomplete: Interval[] = []
+  /** What was told of these did not count: they stay incomplete. */
+  let ignored: Interval[] = []
   let sinceNs: bigint | undefined
   let knownToNs = 0n
 
@@ -36,11 +38,16 @@ export function createCompleteness(ledger: {
   }
 
   return {
-    /** Rows of everything from here to `toNs` are there. */
-    begin(fromNs: bigint, toNs: bigint): void {
+    /** Rows of everything from here to `toNs` are there. From `judgedNs` on nothing was told before: `hasRows` says which of the minutes that are still to be
+     * made have rows nevertheless. */
+    begin(fromNs: bigint, toNs: bigint, judgedNs: bigint, hasRows: (startNs: bigint) => boolean): void {
       sinceNs = fromNs
       knownToNs = toNs
-      incomplete = merge(unread(fromNs, toNs))
+      const unmade = ledger.unsettled
+        .all('minute')
+        .filter(({ startNs }) => startNs >= judgedNs && startNs < toNs && !hasRows(startNs))
+        .map(({ startNs }) => ({ fromNs: startNs, toNs: startNs + MINUTE }))
+      incomplete = merge([...unread(fromNs, toNs), ...unmade])
     },
     /** Every minute before this one was told, or has no rows. */
     advance(toNs: bigint): void {
@@ -56,10 +63,15 @@ export function createCompleteness(ledger: {
       else if (was) incomplete = subtract(incomplete, [minute])
       return was && !hasGap
     },
+    /** A minute was told so late that it does not count: what it lacks now it will lack. */
+    ignored(startNs: bigint): void {
+      const minute = { fromNs: startNs, toNs: startNs + MINUTE }
+      if (incomplete.some((one) => intersects(one, minute))) ignored = merge([...ignored, minute])
+    },
     /** Looks again at what was not read. Returns the begin of what is complete now; undefined when nothing is. */
     recheck(): bigint | undefined {
       if (incomplete.length === 0) return undefined
-      const filled = incomplete.flatMap((one) => subtract([one], unread(one.fromNs, one.toNs)))
+      const filled = subtract(incomplete, ignored).flatMap((one) => subtract([one], unread(one.fromNs, one.toNs)))
       let firstNs: bigint | undefined
       for (const { fromNs, toNs } of filled) {
         for (let startNs = fromNs; startNs < toNs; startNs += MINUTE) {

@@ -36,6 +36,8 @@ export function createFill(deps: FillDeps) {
   const edges = new Map<string, EdgeRow>()
   const nodes = new Map<string, NodeRow>()
   let oldestNs: bigint | undefined
+  /** Begins of minutes that have rows. */
+  let withRows = new Set<bigint>()
 
   /** Rows as they are stored, as numbers. Their texts are read once. */
   function put(source: View['source'], key: string, fields: readonly bigint[]): void {
@@ -73,6 +75,7 @@ export function createFill(deps: FillDeps) {
     )
     for (const [timeNs, all] of [...byTime].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
       if (oldestNs === undefined || timeNs < oldestNs) oldestNs = timeNs
+      if (tier === '') withRows.add(timeNs)
       numbers[source].begin()
       for (const [key, fields] of all) put(source, key, fields)
       each(timeNs)
@@ -139,13 +142,18 @@ export function createFill(deps: FillDeps) {
   return {
     /** Fills what rules at `finalNs` look back at, and what was made of minutes from there to `newestNs`: these are not told again. Rejects with a
      * CollectorError, and may be called again then. */
-    async run(finalNs: bigint, newestNs: bigint): Promise<{ readonly oldestNs: bigint | undefined }> {
+    async run(
+      finalNs: bigint,
+      newestNs: bigint,
+    ): Promise<{ readonly oldestNs: bigint | undefined; hasRows(startNs: bigint): boolean }> {
       for (const { sums } of views) for (const ring of sums) ring.resetLonger()
       await fillSource('nodes', finalNs, newestNs)
       await fillSource('edges', finalNs, newestNs)
       edges.clear()
       nodes.clear()
-      return { oldestNs }
+      const found = withRows
+      withRows = new Set()
+      return { oldestNs, hasRows: (startNs) => found.has(startNs) }
     },
     /** Puts the minutes of a range into the rings. Returns how many rows they had. */
     async minutes(fromNs: bigint, toNs: bigint): Promise<number> {
@@ -155,6 +163,7 @@ export function createFill(deps: FillDeps) {
         if (mine.length > 0) count += await read(source, '', fromNs, toNs, (startNs) => toMinute(mine, startNs))
       }
       if (edges.size > TEXTS_MAX) edges.clear()
+      withRows.clear()
       return count
     },
   }

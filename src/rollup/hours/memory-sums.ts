@@ -6,15 +6,19 @@ import { addTo, EDGE, NODE } from '../rows/row-table.ts'
 export interface MemorySums {
   /** The rows of a minute, each minute once. */
   addMinute(startNs: bigint, rows: Tables): void
-  /** The rows of an hour or a day, in the order of time, each once; undefined when this process has not seen all of it. An hour counts for its day. */
-  take(tier: 'hour' | 'day', startNs: bigint): Tables | undefined
+  /** The rows of an hour or a day; undefined when this process has not seen all of it. */
+  rows(tier: 'hour' | 'day', startNs: bigint): Tables | undefined
+  /** It was written, or it never will be. An hour counts for its day; what comes later for it is no whole sum. */
+  end(tier: 'hour' | 'day', startNs: bigint): void
 }
+
+/** So many hours and days that ended are remembered. */
+const ENDED_MAX = 10_000
 
 export function createMemorySums(): MemorySums {
   const hours = new Map<bigint, Tables>()
   const days = new Map<bigint, Tables>()
-  /** End of the newest hour and day that were taken: what comes later for them is no whole sum. */
-  const takenTo = { hour: 0n, day: 0n }
+  const ended = { hour: new Set<bigint>(), day: new Set<bigint>() }
   /** The first minute that was added: what began before it was not seen whole. */
   let firstNs: bigint | undefined
 
@@ -25,20 +29,25 @@ export function createMemorySums(): MemorySums {
     addTo(sum.nodes, nodes, NODE)
   }
 
+  function rowsOf(tier: 'hour' | 'day', startNs: bigint): Tables | undefined {
+    if (firstNs === undefined || startNs < firstNs) return undefined
+    return (tier === 'hour' ? hours : days).get(startNs)
+  }
+
   return {
     addMinute(startNs, rows) {
       if (firstNs === undefined || startNs < firstNs) firstNs = startNs
-      if (startNs >= takenTo.hour) add(hours, startNs - (startNs % HOUR), rows)
+      const hourNs = startNs - (startNs % HOUR)
+      if (!ended.hour.has(hourNs)) add(hours, hourNs, rows)
     },
-    take(tier, startNs) {
-      const sums = tier === 'hour' ? hours : days
-      const rows = sums.get(startNs)
-      sums.delete(startNs)
-      const endNs = startNs + (tier === 'hour' ? HOUR : DAY)
-      if (endNs > takenTo[tier]) takenTo[tier] = endNs
-      if (rows === undefined || firstNs === undefined || startNs < firstNs) return undefined
-      if (tier === 'hour') add(days, startNs - (startNs % DAY), rows)
-      return rows
+    rows: rowsOf,
+    end(tier, startNs) {
+      const rows = rowsOf(tier, startNs)
+      const dayNs = startNs - (startNs % DAY)
+      if (tier === 'hour' && rows !== undefined && !ended.day.has(dayNs)) add(days, dayNs, rows)
+      ;(tier === 'hour' ? hours : days).delete(startNs)
+      ended[tier].add(startNs)
+      for (const first of ended[tier]) if (ended[tier].size > ENDED_MAX) ended[tier].delete(first)
     },
   }
 }

@@ -3,7 +3,8 @@ import { DAY, HOUR, MINUTE, MS } from '../../base/clock.ts'
 import type { Tier, Unsettled } from '../../ledger/unsettled.ts'
 import { encodeLine } from '../../sink/line-protocol/encode-line.ts'
 import type { PartDeps, RollupOptions } from '../deps.ts'
-import { finality } from '../points/coverage.ts'
+import type { SkipReason } from '../metrics.ts'
+import { finality, isPassed } from '../points/coverage.ts'
 import { changesOfTables, createChanges } from '../rows/row-changes.ts'
 import { type Tables, type TierRows, tablesOf } from '../rows/row-series.ts'
 import type { RowMeasurement } from '../rows/row-store.ts'
@@ -22,7 +23,8 @@ interface LongTier {
   readonly tier: Exclude<Tier, 'minute'>
   readonly suffix: '_1h' | '_1d'
   readonly lengthNs: bigint
-  readonly below: Tier
+  /** Tiers of which it is made, the one that is summed first. */
+  readonly below: readonly Tier[]
   readonly belowSuffix: '' | '_1h'
   readonly belowNs: bigint
   readonly above: Tier | undefined
@@ -32,17 +34,19 @@ interface LongTier {
 
 const HOURS: LongTier = {
   ...{ tier: 'hour', suffix: '_1h', lengthNs: HOUR, runningMs: 600_000 },
-  ...{ below: 'minute', belowSuffix: '', belowNs: MINUTE, above: 'day' },
+  ...{ below: ['minute'], belowSuffix: '', belowNs: MINUTE, above: 'day' },
 }
 const DAYS: LongTier = {
   ...{ tier: 'day', suffix: '_1d', lengthNs: DAY, runningMs: 3_600_000 },
-  ...{ below: 'hour', belowSuffix: '_1h', belowNs: HOUR, above: undefined },
+  ...{ below: ['hour', 'minute'], belowSuffix: '_1h', belowNs: HOUR, above: undefined },
 }
 /** A finished one that changes is written this often. */
 const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
 /** VictoriaMetrics shows what it acknowledged after a second or two; the nodes of a cluster may take longer. */
 const SHOWN_MS = 30_000
+/** A backfill reads the next window in this time. */
+const HISTORY_MS = 600_000
 const NO_ROWS: Tables = { edges: new Map(), nodes: new Map() }
 /** Where rows cannot be corrected they are written this long after their end. */
 export const WRITTEN_ONCE_NS = 16n * MINUTE
@@ -85,7 +89,8 @@ export function createTiers(
     const { startNs } = entry
     if (deps.isOnce()) {
       // Written once, so whatever is late must have come.
-      const isOver = clock.now() >= startNs + long.lengthNs + WRITTEN_ONCE_NS
+      const toNs = startNs + long.lengthNs + WRITTEN_ONCE_NS
+      const isOver = clock.now() >= toNs && isPassed({ fromNs: startNs, toNs }, deps, 'any')
       return isOver && !isBusy && isShown(long, entry) ? { isFinished: true } : undefined
     }
     const isFinished = !isBusy && finality(startNs + long.lengthNs - MINUTE, deps.settled(), deps.gaps()).isFinal
@@ -95,13 +100,15 @@ export function createTiers(
     return isDueNow || isLast ? { isFinished } : undefined
   }
 
-  /** The database shows the rows of the tier below. */
-  function isShown({ tier }: LongTier, { startNs, read, must }: Unsettled): boolean {
-    if (!deps.canQuery()) return true
+  /** The database shows the rows of the tier below, and a backfill that goes on has had its turn. */
+  function isShown({ tier, lengthNs }: LongTier, { startNs, read, must }: Unsettled): boolean {
+    const toNs = startNs + lengthNs + WRITTEN_ONCE_NS
+    const isHistory = startNs < (deps.originNs() ?? 0n) && !isPassed({ fromNs: startNs, toNs }, deps, 'read')
+    const waitMs = isHistory ? HISTORY_MS : deps.canQuery() ? SHOWN_MS : 0
     const key = `${tier} ${startNs} ${Math.max(read, must)}`
     const sinceMs = seenMs.get(key) ?? clock.monotonicMs()
     seenMs.set(key, sinceMs)
-    return clock.monotonicMs() - sinceMs >= SHOWN_MS
+    return clock.monotonicMs() - sinceMs >= waitMs
   }
 
   /** Rows of the tier below may be gone, so a sum of them could be less than what stands. */
@@ -122,15 +129,9 @@ export function createTiers(
   async function settleOne(long: LongTier, entry: Unsettled, isFinished: boolean): Promise<void> {
     const { startNs, read, must } = entry
     const listed = { tier: long.tier, startNs }
-    const once = deps.canQuery() ? undefined : deps.sums.take(long.tier, startNs)
-    if (once === undefined && !deps.canQuery()) {
-      metrics.skipped('no_queries')
-      return unsettled.strikeOff(listed, { read, must }, [], clock.now())
-    }
-    if (isBelowGone(long, startNs)) {
-      metrics.skipped('beyond_retention')
-      return unsettled.strikeOff(listed, { read, must }, [], clock.now())
-    }
+    const once = deps.canQuery() ? undefined : deps.sums.rows(long.tier, startNs)
+    if (once === undefined && !deps.canQuery()) return skip('no_queries')
+    if (isBelowGone(long, startNs)) return skip('beyond_retention')
     const kept =
       once === undefined && long.tier === 'hour' && !deps.isOnce() && !deps.isShared()
         ? deps.hours.rows(startNs)
@@ -144,6 +145,13 @@ export function createTiers(
     written.set(`${long.tier} ${startNs}`, { ms: clock.monotonicMs(), wasFinished: isFinished })
     const above = long.above && { tier: long.above, startNs: startNs - (startNs % DAY) }
     unsettled.strikeOff(listed, { read, must }, above === undefined ? [] : [above], clock.now())
+    deps.sums.end(long.tier, startNs)
+
+    function skip(reason: SkipReason): void {
+      metrics.skipped(reason)
+      unsettled.strikeOff(listed, { read, must }, [], clock.now())
+      deps.sums.end(long.tier, startNs)
+    }
 
     async function changesOfStanding() {
       const wanted = once ?? (kept ? tablesOf(kept) : await rowsOf(startNs, long.belowSuffix, long.lengthNs))
@@ -157,7 +165,8 @@ export function createTiers(
   return {
     async settle(isLast) {
       for (const long of [HOURS, DAYS]) {
-        const busy = new Set(unsettled.all(long.below).map(({ startNs }) => startNs - (startNs % long.lengthNs)))
+        const below = long.below.flatMap((tier) => unsettled.all(tier))
+        const busy = new Set(below.map(({ startNs }) => startNs - (startNs % long.lengthNs)))
         for (const entry of unsettled.all(long.tier)) {
           const due = isDue(long, entry, busy.has(entry.startNs), isLast)
           if (due !== undefined) await settleOne(long, entry, due.isFinished)

@@ -51,6 +51,21 @@ export function finalTo(originNs: bigint, settled: readonly Interval[], gaps: re
   return toNs - (toNs % MINUTE)
 }
 
+/** Everything that was logged in the range was read or is in a named gap. `history`: so was what was logged before the origin, or else nobody waits for it:
+ * a backfill alone reads it. */
+export function isPassed(
+  { fromNs, toNs }: Interval,
+  ledger: {
+    readonly originNs: () => bigint | undefined
+    readonly settled: () => readonly Interval[]
+    readonly gaps: () => readonly Interval[]
+  },
+  history: 'read' | 'any',
+): boolean {
+  const from = history === 'read' ? fromNs : max(fromNs, ledger.originNs() ?? 0n)
+  return subtract([{ fromNs: from, toNs }], [...ledger.settled(), ...ledger.gaps()]).length === 0
+}
+
 /** The minute is final: everything that is expected of it is done, or in a named gap. `hasGap`: something of it is in a gap. */
 export function finality(
   minuteNs: bigint,

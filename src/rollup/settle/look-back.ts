@@ -20,20 +20,22 @@ export interface LookBack {
   movedAddresses(minute: number, made: Pick<MadeMinute, 'users' | 'digest'>): ReadonlySet<string>
   /** Settled minutes whose rows look back at `minute` and say something else when `nodes` report in it, or no longer do, or when others use `addresses`. */
   followers(minute: number, nodes: ReadonlySet<string>, addresses: ReadonlySet<string>): Promise<readonly Listed[]>
-  /** A minute is made from the database: what is around it is kept for its neighbours, which follow. */
+  /** A minute is made: what is around it is kept for its neighbours, which follow. */
   near(minute: number): void
   /** Another writer was seen so shortly ago that an equal digest proves nothing. */
   isOtherWriterNear(): boolean
   /** When rows of another writer were seen last, ms of monotonic time. */
   readonly otherWriterMs: number | undefined
-  /** Forgets what is not needed after this time. */
-  forget(nowNs: bigint): void
+  /** Forgets what is not needed after this time. `isHeld`: memory holds points of the minute that begins then. */
+  forget(nowNs: bigint, isHeld: (startNs: bigint) => boolean): void
 }
 
 /** How far back the facts of minutes are kept, in minutes: a look-back of an hour for minutes that settle up to two hours late. */
 const FACTS_MINUTES = 180
-/** And around minutes that are made again: an hour back, an hour ahead. */
+/** And around minutes that are made, however old they are: an hour back, an hour ahead. */
 const NEAR_MINUTES = 130
+/** In so many places at a time: a backlog, a backfill, gaps, and minutes that are made again. */
+const PLACES_MAX = 4
 /** As long after a second writer was seen, an equal digest proves nothing. */
 const OTHER_WRITER_MS = 24 * 3_600_000
 
@@ -47,8 +49,8 @@ export function createLookBack(
   /** From this minute on the facts are known without asking. */
   let knownFrom = Number.POSITIVE_INFINITY
   let otherWriterMs: number | undefined
-  /** The minutes that were made from the database last: the newest ones and the longest waiting ones take turns, and their neighbours follow. */
-  let again: readonly number[] = []
+  /** The minute that was made last in each place, the newest place first. */
+  let places: readonly number[] = []
 
   const isRecent = (minute: number) => nsOf(minute) > clock.now() - DAY
 
@@ -145,17 +147,18 @@ export function createLookBack(
     },
     ...{ askRecord, setRecord, hourBefore, movedAddresses, followers },
     near(minute) {
-      again = [minute, ...again].slice(0, 2)
+      const others = places.filter((one) => Math.abs(one - minute) > LOOK_BACK_MINUTES)
+      places = [minute, ...others].slice(0, PLACES_MAX)
     },
     isOtherWriterNear: () => otherWriterMs !== undefined && clock.monotonicMs() - otherWriterMs < OTHER_WRITER_MS,
     get otherWriterMs() {
       return otherWriterMs
     },
-    forget(nowNs) {
+    forget(nowNs, isHeld) {
       const from = minuteOf(nowNs) - FACTS_MINUTES
       if (knownFrom < from) knownFrom = from
-      const isNear = (minute: number) => again.some((one) => Math.abs(one - minute) <= NEAR_MINUTES)
-      facts.keepOnly((minute) => minute >= from || isNear(minute))
+      const isNear = (minute: number) => places.some((one) => Math.abs(one - minute) <= NEAR_MINUTES)
+      facts.keepOnly((minute) => minute >= from || isNear(minute) || isHeld(nsOf(minute)))
     },
   }
 }

@@ -39,6 +39,8 @@ export interface Minutes {
   hasRecord(startNs: bigint): boolean
   /** The database has no queries: strikes off what cannot be made. */
   skip(entry: Unsettled, reason: SkipReason): void
+  /** The rows of an earlier process stand, and are not replaced: strikes the minute off. */
+  skipWritten(entry: Unsettled): void
   /** When rows of another writer were seen last, ms of monotonic time. */
   readonly otherWriterMs: number | undefined
   /** What the newest minute said about completeness. */
@@ -62,6 +64,8 @@ interface Before extends StandingMinute {
   /** Nodes that had a row which counts anything. */
   readonly reporters: ReadonlySet<string>
 }
+
+const hourOf = (startNs: bigint): Listed => ({ tier: 'hour', startNs: startNs - (startNs % HOUR) })
 
 /** Nodes with a row that counts anything. */
 function nodesOf({ nodes }: Tables): ReadonlySet<string> {
@@ -155,10 +159,7 @@ export function createMinutes(
     lookBack.setRecord(minute, recordOf(startNs, made))
     deps.hours.replace(startNs, before, made)
     // The hour follows also when no row changed: an earlier process may have been killed before it put the hour onto the list.
-    const follow: Listed[] = [
-      ...(await lookBack.followers(minute, changed, moved)),
-      { tier: 'hour', startNs: startNs - (startNs % HOUR) },
-    ]
+    const follow: Listed[] = [...(await lookBack.followers(minute, changed, moved)), hourOf(startNs)]
     unsettled.strikeOff({ tier: 'minute', startNs }, upTo, follow, clock.now())
     return { made, hasGap }
   }
@@ -174,9 +175,14 @@ export function createMinutes(
     return { startNs, digest, points, rows: made.edges.count + made.nodes.count, writer: deps.writerId, isGap: false }
   }
 
-  function skip({ startNs, read, must }: Unsettled, reason: SkipReason): void {
+  function skip({ startNs, read, must }: Unsettled, reason: SkipReason, follow: readonly Listed[] = []): void {
     metrics.skipped(reason)
-    unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, [], clock.now())
+    unsettled.strikeOff({ tier: 'minute', startNs }, { read, must }, follow, clock.now())
+  }
+
+  /** An earlier process wrote its rows. It may have been killed before it put the hour onto the list. */
+  function skipWritten(entry: Unsettled): void {
+    skip(entry, 'written_once', [hourOf(entry.startNs)])
   }
 
   /** Minutes that the look-back of a minute needs are no longer kept. */
@@ -195,9 +201,10 @@ export function createMinutes(
       const beganMs = clock.monotonicMs()
       const { startNs, read, must } = entry
       const minute = minuteOf(startNs)
+      lookBack.near(minute)
       const record = await lookBack.askRecord(startNs)
       if (deps.isOnce() && record !== undefined) {
-        skip(entry, 'written_once')
+        skipWritten(entry)
         return undefined
       }
       const made = await make(held, await viewAt(startNs))
@@ -231,7 +238,7 @@ export function createMinutes(
         return undefined
       }
       if (deps.isOnce() && record !== undefined) {
-        skip(entry, 'written_once')
+        skipWritten(entry)
         return undefined
       }
       if (isBeyondRetention(startNs)) {
@@ -250,7 +257,11 @@ export function createMinutes(
         return undefined
       }
       const made = await make({ startNs, texts, points }, await viewAt(startNs))
-      if (!isWritten) return { made, hasGap: hasGapIn(startNs) }
+      if (!isWritten) {
+        // Its rows will say so, and later ones may be made before.
+        facts.addHeard(minuteOf(startNs), made.reporters)
+        return { made, hasGap: hasGapIn(startNs) }
+      }
       const settled = await settleStanding(startNs, { read, must }, made, false)
       metrics.made('database', clock.monotonicMs() - beganMs, settled.rows)
       return settled
@@ -258,6 +269,7 @@ export function createMinutes(
     hasRecord: (startNs) => facts.record(minuteOf(startNs)) !== undefined,
 
     skip,
+    skipWritten,
     get otherWriterMs() {
       return lookBack.otherWriterMs
     },
@@ -266,7 +278,7 @@ export function createMinutes(
     },
     forget(nowNs, isHeld) {
       for (const minute of written.keys()) if (!isHeld(nsOf(minute))) written.delete(minute)
-      lookBack.forget(nowNs)
+      lookBack.forget(nowNs, isHeld)
     },
   }
 }

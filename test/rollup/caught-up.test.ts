@@ -1,0 +1,251 @@
+/** A history that is read a day later, faster than it was: the newest records beside the backlog, windows of any length, several at once. Where rows can be
+ * corrected they are in the end what the rules make of the raw points. Where each row is written once it is right at once, because a minute, an hour and a
+ * day wait for what was logged up to 16 minutes after them, as they do when everything is read in time. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Interval } from '../../src/ledger/ledger.ts'
+import { databaseAway } from './memory-database.ts'
+import { rowTexts } from './row-texts.ts'
+import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf } from './world.ts'
+
+const DAY_MINUTES = 1440
+/** What comes later than this is not waited for where rows are written once. */
+const LATE_SECONDS = 14 * 60
+/** Everything until 30 minutes after the day is over, by which time the day is written. */
+const READ_MINUTES = DAY_MINUTES + 30
+/** Without queries the rows of the first hour are never made: something that was logged before belongs to it. The next one may not be whole. */
+const FIRST_HOUR = { true: 0, numbers: 0, false: 1 } as const
+
+type Answers = true | 'numbers' | false
+type Random = ReturnType<typeof createTailnet>['random']
+
+/** The whole range, cut into windows, in the order in which they are done: the newest piece in between, neighbours the wrong way round. */
+function windowsOf(random: Random): Interval[] {
+  const at = (minutes: number) => BEGIN_NS + BigInt(minutes) * MINUTE
+  const backlog: Interval[] = []
+  const ofSize = random.pick([3, 30, 200])
+  for (let from = -1; from < READ_MINUTES - 60; ) {
+    const to = Math.min(READ_MINUTES - 60, from + 1 + random.int(ofSize))
+    backlog.push({ fromNs: at(from), toNs: at(to) })
+    from = to
+  }
+  for (let i = 1; i < backlog.length; i++)
+    if (random.chance(0.2)) [backlog[i - 1], backlog[i]] = [backlog[i]!, backlog[i - 1]!]
+  const live = Array.from({ length: 20 }, (_, i) => ({
+    fromNs: at(READ_MINUTES - 60 + i * 3),
+    toNs: at(READ_MINUTES - 57 + i * 3),
+  }))
+  const all: Interval[] = []
+  const every = Math.max(1, Math.floor(backlog.length / live.length))
+  for (const [i, window] of backlog.entries()) {
+    if (i % every === 0) all.push(...live.splice(0, 1))
+    all.push(window)
+  }
+  return [...all, ...live]
+}
+
+async function caughtUp(seed: number, answers: Answers): Promise<void> {
+  const tailnet = createTailnet(seed, answers, BEGIN_NS - MINUTE, LATE_SECONDS)
+  const { random, clock, database, messages } = tailnet
+  // Of two messages of one node and one moment only the database knows what became of them.
+  const known = new Map(messages.map((one) => [`${one.points[0]?.node} ${one.points[0]?.startNs}`, one]))
+  messages.splice(0, messages.length, ...known.values())
+  await clock.advance((READ_MINUTES + 2) * 60_000)
+  await tailnet.begin()
+  for (const window of windowsOf(random)) {
+    do tailnet.read(window, 1)
+    while (!tailnet.isDone(window))
+    if (random.chance(0.3)) continue
+    await tailnet.step()
+    await clock.advance(random.int(40_000))
+  }
+  for (let steps = 0; tailnet.left() > 0; steps++) {
+    assert.ok(steps < 5_000, `the list does not become empty: ${tailnet.left()}`)
+    await clock.advance(20_000)
+    await tailnet.step()
+  }
+  const first = FIRST_HOUR[`${answers}`]
+  let made = 0
+  for (let at = first * 60; at < MINUTES; at++) {
+    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
+    const found = rowTexts(
+      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
+      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
+    )
+    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
+    made += found.nodes.length
+  }
+  assert.ok(made > 100)
+  for (const name of ['tailnet_edge', 'tailnet_node']) {
+    for (let hour = first * 2; hour < 4; hour++) {
+      const [fromNs, toNs] = [BEGIN_NS + BigInt(hour * 60) * MINUTE, BEGIN_NS + BigInt(hour * 60 + 60) * MINUTE]
+      const hourRows = standing(database.tables.get(`${name}_1h`)?.get(fromNs))
+      assert.deepEqual(hourRows, sumOf(database, name, fromNs, toNs), `${name} of hour ${hour}`)
+    }
+    if (answers === false) continue
+    const day = standing(database.tables.get(`${name}_1d`)?.get(BEGIN_NS))
+    assert.deepEqual(
+      day,
+      sumOf(database, name, BEGIN_NS, BEGIN_NS + BigInt(DAY_MINUTES) * MINUTE),
+      `${name} of the day`,
+    )
+  }
+}
+
+const SEEDS = Number(process.env['SEEDS'] ?? 6)
+const KINDS = { true: 'any database', numbers: 'a database where rows are written once', false: 'one without queries' }
+for (const answers of [true, 'numbers', false] as const)
+  for (let seed = 1; seed <= SEEDS; seed++)
+    test(`a day that is read a day later has its rows in ${KINDS[`${answers}`]}, seed ${seed}`, () =>
+      caughtUp(seed, answers))
+
+test('what came within the hour is told before readers are an hour further, however fast hours are read', async () => {
+  const tailnet = createTailnet(4, true, BEGIN_NS - MINUTE, 40 * 60)
+  const { clock, told } = tailnet
+  await clock.advance(DAY_MINUTES * 60_000)
+  await tailnet.begin()
+  /** How far readers were told when a minute was told last. */
+  const toldAt = new Map<bigint, bigint>()
+  const { set } = told.minutes
+  told.minutes.set = function (startNs, sum) {
+    toldAt.set(startNs, told.toNs)
+    return set.call(this, startNs, sum)
+  }
+  for (let from = -1; from < MINUTES + 60; from += 15) {
+    const fromNs = BEGIN_NS + BigInt(from) * MINUTE
+    tailnet.readSurely({ fromNs, toNs: fromNs + 15n * MINUTE }, 1)
+    await tailnet.step()
+    await clock.advance(1_000)
+  }
+  for (let steps = 0; tailnet.left() > 0; steps++) {
+    assert.ok(steps < 3_000, 'the list does not become empty')
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  // What is made from the database waits for its turn: here the first hour, and the one that looks back at it.
+  const late = [...toldAt].filter(
+    ([startNs, toNs]) => startNs >= BEGIN_NS + 120n * MINUTE && toNs - startNs > 60n * MINUTE,
+  )
+  assert.deepEqual(
+    late.map(([startNs, toNs]) => [Number((startNs - BEGIN_NS) / MINUTE), Number((toNs - startNs) / MINUTE)]),
+    [],
+  )
+  assert.ok(toldAt.size > 100)
+})
+
+test('an hour that could not be written is written when the database takes it, also where it has no queries', async () => {
+  const tailnet = createTailnet(5, false, BEGIN_NS - MINUTE, LATE_SECONDS)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  let refused = 0
+  for (let at = 0; at < MINUTES + 80; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    // The first request after each whole hour and a bit is that of the hour, or one of a minute: either fails once.
+    database.onRequest = (what) => {
+      if (what !== 'write main' || at % 60 < 15 || refused > at / 60 + 20) return
+      refused += 1
+      throw databaseAway()
+    }
+    await tailnet.step().catch(() => undefined)
+    database.onRequest = () => undefined
+    await tailnet.step()
+  }
+  assert.ok(refused > 3)
+  for (const name of ['tailnet_edge', 'tailnet_node'])
+    for (let hour = 1; hour < 4; hour++) {
+      const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
+      const stands = standing(database.tables.get(`${name}_1h`)?.get(fromNs))
+      assert.deepEqual(stands, sumOf(database, name, fromNs, fromNs + 60n * MINUTE), `${name} of hour ${hour}`)
+    }
+})
+
+test('a row that is written once stays as it is when the writing of its minute failed half-way', async () => {
+  const tailnet = createTailnet(6, 'numbers', BEGIN_NS - MINUTE, LATE_SECONDS)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  for (let at = 0; at < MINUTES + 30; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    // What is read between the failure and the next attempt is late, and changes sums.
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    let isFailing = true
+    database.onRequest = (what) => {
+      if (!isFailing || what !== 'written minutes') return
+      isFailing = false
+      throw databaseAway()
+    }
+    await tailnet.step().catch((error: { code?: string }) => assert.equal(error.code, 'db_unavailable'))
+    if (at > 30) tailnet.addLate(toNs - 17n * MINUTE)
+    database.onRequest = () => undefined
+    await clock.advance(10_000)
+    await tailnet.step()
+  }
+})
+
+test('a clock that was behind when the service started costs no rows', async () => {
+  const tailnet = createTailnet(7, true, BEGIN_NS - MINUTE, LATE_SECONDS)
+  const { clock, database } = tailnet
+  await tailnet.begin()
+  for (let at = 0; at < MINUTES + 60; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    if (at === 150) {
+      clock.jump(-5 * 3_600_000)
+      await tailnet.begin()
+      await tailnet.step()
+      clock.jump(5 * 3_600_000)
+    }
+    await tailnet.step()
+  }
+  for (let steps = 0; tailnet.left() > 0; steps++) {
+    assert.ok(steps < 3_000, 'the list does not become empty')
+    await clock.advance(60_000)
+    await tailnet.step()
+  }
+  for (let at = 0; at < MINUTES; at++) {
+    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
+    const found = rowTexts(
+      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
+      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
+    )
+    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
+  }
+  for (let hour = 0; hour < 4; hour++) {
+    const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
+    const stands = standing(database.tables.get('tailnet_edge_1h')?.get(fromNs))
+    assert.deepEqual(stands, sumOf(database, 'tailnet_edge', fromNs, fromNs + 60n * MINUTE), `hour ${hour}`)
+  }
+})
+
+test('an hour is written also when the process was killed after the only minute that it has', async () => {
+  const tailnet = createTailnet(8, 'numbers')
+  const { clock, database, messages } = tailnet
+  const only = messages.find(({ points: [point] }) => point?.kind === 'virtual')!
+  messages.splice(0, messages.length, only)
+  await tailnet.begin()
+  let kills = 0
+  for (let at = 0; at < 300; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    database.onRequest = (what) => {
+      if (what !== 'written main' || database.records.size === 0 || kills > 0) return
+      kills += 1
+      throw databaseAway()
+    }
+    for (let i = 0; i < 4; i++) {
+      const before = kills
+      await tailnet.step().catch(() => undefined)
+      if (kills > before) await tailnet.begin()
+      await clock.advance(12_000)
+    }
+  }
+  assert.equal(kills, 1)
+  const [[minuteNs]] = [...database.tables.get('tailnet_node')!] as [[bigint, unknown]]
+  const hourNs = minuteNs - (minuteNs % (60n * MINUTE))
+  const hour = standing(database.tables.get('tailnet_node_1h')?.get(hourNs))
+  assert.deepEqual(hour, sumOf(database, 'tailnet_node', hourNs, hourNs + 60n * MINUTE))
+})
