@@ -18,7 +18,7 @@ import { createTiers, WRITTEN_ONCE_NS } from './hours/tiers.ts'
 import type { Budget, BudgetLimits } from './make/budget.ts'
 import type { RollupMetrics } from './metrics.ts'
 import type { MinuteReader } from './minute-reader.ts'
-import { createMinuteTeller } from './minute-teller.ts'
+import { createMinuteTeller, UNMADE_NS } from './minute-teller.ts'
 import { finality, finalTo, isPassed } from './points/coverage.ts'
 import type { HeldMinute } from './points/held-minutes.ts'
 import { createReadMinutes } from './points/read-minutes.ts'
@@ -79,6 +79,8 @@ const HISTORY_NS = 10n * MINUTE
 const AGAIN_SHARE = 5
 /** Between two steps when nothing more will be read: the database may not show yet what it acknowledged. */
 const FINISHING_MS = 200
+/** Reading that is further behind than this catches up. */
+const BEHIND_NS = 15n * MINUTE
 
 /** What is known of a minute beside its points. */
 interface Known {
@@ -105,8 +107,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const { unsettled } = ledger
   const known = new Map<bigint, Known>()
   const facts = createMinuteFacts()
-  /** When each was made from the database, ms of monotonic time. */
-  const againMs = new Map<bigint, number>()
+  /** When each was made from the database, ms of monotonic time, and how far everything had been read then. */
+  const againAt = new Map<bigint, { readonly ms: number; readonly toNs: bigint }>()
+  /** Minutes on the list whose rows an earlier process made. */
+  let madeBefore: ReadonlySet<bigint> = new Set()
   const sums = createMemorySums()
   let reads: Awaited<ReturnType<RowStore['reads']>> = 'all'
   const canQuery = () => reads !== 'nothing'
@@ -238,7 +242,11 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   function nextAgain(others: readonly Unsettled[]): Unsettled | undefined {
     const nowMs = clock.monotonicMs()
     const shown = others.filter(isShown)
-    const isRested = ({ startNs }: Unsettled) => nowMs - (againMs.get(startNs) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS
+    const toNs = readToNs()
+    const isRested = ({ startNs }: Unsettled) => {
+      const last = againAt.get(startNs)
+      return last === undefined || nowMs - last.ms >= AGAIN_MS || toNs - last.toNs >= BigInt(AGAIN_MS) * MS
+    }
     // Where rows are written once, it was only told before.
     const ready = shown.filter((one) => isFinishing || (isOnce() && isDueOnce(one)) || isRested(one))
     isNewestTurn = !isNewestTurn
@@ -271,7 +279,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     }
     const beganMs = clock.monotonicMs()
     if (!isFinishing && beganMs < restUntilMs) return others.length > 0
-    const entry = nextAgain(others)
+    const [entry, beganToNs] = [nextAgain(others), readToNs()]
     if (entry === undefined) return false
     try {
       // What an earlier process put on the list is a must since the start, so only what was read here counts.
@@ -280,7 +288,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       const settled = await minutes.fromDatabase(entry, again, isWritten)
       if (settled !== undefined) teller.made(entry.startNs, settled)
       if (!isWritten) knownOf(entry.startNs).told = { number: entry.read, ms: clock.monotonicMs() }
-      againMs.set(entry.startNs, clock.monotonicMs())
+      againAt.set(entry.startNs, { ms: clock.monotonicMs(), toNs: beganToNs })
     } finally {
       const endedMs = clock.monotonicMs()
       restUntilMs = endedMs + (AGAIN_SHARE - 1) * (endedMs - beganMs)
@@ -288,6 +296,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return others.length > 1
   }
 
+  const isMade = ({ startNs }: Unsettled) =>
+    hasRows(startNs) || isTold(startNs) || againAt.has(startNs) || madeBefore.has(startNs)
   const isTold = (startNs: bigint) => known.get(startNs)?.told !== undefined
   /** Its rows were made and written. Records of older minutes are forgotten, also while a minute is on the list again. */
   const hasRows = (startNs: bigint) => known.get(startNs)?.settledMs !== undefined || minutes.hasRecord(startNs)
@@ -308,8 +318,16 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     metrics.held(read.tidy((startNs) => known.has(startNs), isOver))
     for (const startNs of known.keys())
       if (!read.has(startNs) && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
-    for (const [startNs, ms] of againMs) if (nowMs - ms > AGAIN_MS) againMs.delete(startNs)
+    for (const [startNs, { ms }] of againAt) if (nowMs - ms > AGAIN_MS) againAt.delete(startNs)
     minutes.forget(clock.now(), read.has)
+  }
+
+  /** Minutes of the list that an earlier process made, and that those who read minutes need not wait for. */
+  async function madeOfListed(): Promise<ReadonlySet<bigint>> {
+    const toNs = readToNs()
+    const listed = unsettled.all('minute').filter(({ startNs }) => startNs >= toNs - UNMADE_NS && startNs < toNs)
+    const [first, last] = [listed[0], listed.at(-1)]
+    return first && last ? await minutes.madeIn(first.startNs, last.startNs + MINUTE) : new Set()
   }
 
   /** Where rows are written once, what is not due yet is left to whoever comes later. */
@@ -340,6 +358,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       )
       // A clock that is behind will be set: minutes up to what was read may have rows.
       await minutes.start(max(clock.now(), parts.settled().at(-1)?.toNs ?? 0n))
+      madeBefore = await madeOfListed()
     },
     async step() {
       if (!isOnce()) await tiers.describe()
@@ -347,7 +366,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       // While minutes are still made, an hour would be made again for each of them.
       await tiers.settle(isFinishing && dueMinutes() === 0)
       const hasMore = await settleAgain(others)
-      teller.finalTo(({ startNs }) => hasRows(startNs) || isTold(startNs) || againMs.has(startNs))
+      teller.finalTo(isMade, clock.now() - readToNs() > BEHIND_NS)
       tidy()
       measure(others)
       if (isFinishing) return hasMore ? 0 : FINISHING_MS

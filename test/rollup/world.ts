@@ -199,6 +199,8 @@ export function createTailnet(
   return {
     ...{ random, messages, clock, database, begin, read, work, told, skipped },
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    /** Minutes that have raw points. */
+    rawMinutes: () => new Set([...memory.raw.values()].map(({ startNs }) => startNs - (startNs % MINUTE))),
     /** A node tells in a message of its own, logged in a moment, that it sent something in this minute. */
     addLate(minuteNs: bigint) {
       const point: RawPoint = {

@@ -35,6 +35,8 @@ export interface Minutes {
   /** Makes a minute again from its raw points in the database, unless the digest of what was read again shows that nothing is new. Resolves with undefined
    * when it was not made. `isWritten` false: makes it, and writes nothing. */
   fromDatabase(entry: Unsettled, held: HeldMinute | undefined, isWritten: boolean): Promise<SettledMinute | undefined>
+  /** Begins of minutes of a range whose rows were made. Rejects with a CollectorError, or with the signal's reason. */
+  madeIn(fromNs: bigint, toNs: bigint): Promise<ReadonlySet<bigint>>
   /** False: its rows were never made, as far as is known. */
   hasRecord(startNs: bigint): boolean
   /** The database has no queries: strikes off what cannot be made. */
@@ -265,6 +267,10 @@ export function createMinutes(
       const settled = await settleStanding(startNs, { read, must }, made, false)
       metrics.made('database', clock.monotonicMs() - beganMs, settled.rows)
       return settled
+    },
+    async madeIn(fromNs, toNs) {
+      if (!deps.canQuery()) return new Set()
+      return new Set((await store.minutes(fromNs, toNs, signal)).map(({ startNs }) => startNs))
     },
     hasRecord: (startNs) => facts.record(minuteOf(startNs)) !== undefined,
 
