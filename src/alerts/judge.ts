@@ -272,6 +272,8 @@ export function createJudge(deps: {
         }
         for (const state of rules) {
           look(state, finalNs)
+          // After a start some of what was evaluated may not be told again yet, and sums without it are wrong: what is to be evaluated again waits.
+          if (finalNs < state.judgedNs) continue
           await lookAgain(state, horizonNs, breathe)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)

@@ -96,6 +96,38 @@ test('a database that does not answer after a start: alerts wait and say so, and
   assert.deepEqual(await heard(), ['default firing 4-', 'default resolved 4-10'])
 })
 
+test('minutes that are not in the database yet are told again after a restart, in any order: nothing is over until all of them are', async (t) => {
+  const { world, minutes } = await begin(t, { above: '1MB', window: '5m' })
+  await minutes(12, 300_000)
+  for (const how of ['stopped', 'killed'] as const) {
+    const { database, made } = world.minutes
+    const everything = database.rows
+    // As where rows are written 16 minutes after their minute.
+    database.rows = (measurement, fromNs, toNs, each, signal) =>
+      everything(measurement, fromNs, toNs, (ns, ...row) => ns < T0 + 6n * MIN && each(ns, ...row), signal)
+    await world.restart(how)
+    const { alerts } = world
+    const left = new Set([10, 6, 9, 7, 8])
+    const transitions = []
+    for (const minute of [undefined, ...left]) {
+      if (minute !== undefined) {
+        const startNs = T0 + BigInt(minute) * MIN
+        const { rows, hasGap } = made.get(startNs)!
+        const [eachEdge, eachNode] = [rows.edges, rows.nodes].map((some) => some.forEach.bind(some)) as never[]
+        alerts.minute({ startNs, hasGap, eachEdge: eachEdge!, eachNode: eachNode! })
+        left.delete(minute)
+      }
+      alerts.finalTo(T0 + BigInt(Math.min(11, ...left)) * MIN)
+      while (alerts.status().waiting) await turn()
+      transitions.push(...(await alerts.evaluate()))
+    }
+    assert.deepEqual(transitions, [], how)
+    assert.deepEqual(alerts.status().rules[0]?.firing, 1, how)
+    database.rows = everything
+  }
+  assert.deepEqual(await minutes(20, 0), ['15 resolved'])
+})
+
 test('a quota is right after the state file is lost, and says since when it counts', async (t) => {
   const rule = { quotaAbove: '5MB', per: 'month' }
   const { world, minutes } = await begin(t, rule)
