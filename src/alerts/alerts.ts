@@ -75,7 +75,7 @@ export interface Alerts extends MinuteReader {
   giveUp(): Promise<void>
 }
 
-/** The state is saved with what begins or ends, and else this often. */
+/** The state is saved with what begins or ends, when somebody was notified of it, and else this often. */
 const SAVE_MS = 60_000
 const PRUNE_MS = 60_000
 const IDLE_MS = 1_000
@@ -115,7 +115,10 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
     alerts: () => notifications(judge.rules, orphans, tailnet),
     edges: createLargestEdges({ store: deps.rows, isNode: deps.isNode, networks: limits.networks, log }),
     isCatchingUp: () => catchUp.isCatchingUp,
-    onNotified: () => wake(),
+    onNotified() {
+      hasNotified = true
+      wake()
+    },
     clock,
     log,
     metrics,
@@ -123,6 +126,8 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
 
   let orphans: Orphan[] = []
   let fillFailures = 0
+  /** Somebody was notified since the state was saved: who is killed now would send it again. */
+  let hasNotified = false
   let before: Before = { readToNs: undefined, wasCut: false }
   let waking = Promise.withResolvers<void>()
   let working: Promise<void> | undefined
@@ -169,7 +174,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       tidy()
       if (isLater || transitions.length > 0) measure()
     }
-    if (clock.monotonicMs() - savedMs >= SAVE_MS || transitions.length > 0) save()
+    if (clock.monotonicMs() - savedMs >= SAVE_MS || transitions.length > 0 || hasNotified) save()
     events.write()
     dispatcher.wake()
     return transitions
@@ -207,6 +212,7 @@ export function createAlerts(config: AlertsConfig, options: AlertsOptions, deps:
       [...state.alerts.values()].map((alert) => storedAlert(alert, tailnet, summaryOf(alert, tailnet))),
     )
     savedMs = clock.monotonicMs()
+    hasNotified = false
     try {
       store.save(judge.rules, [...alerts, ...orphans.map(storedOrphan)], events.lines)
       return true
