@@ -111,9 +111,14 @@ export function createVictoriaRowStore(
     filter?: RowFilter,
   ): Promise<Map<string, Series>> {
     const series = new Map<string, Series>()
+    /** All samples of a line have the same labels, and to make the key costs more than all else. */
+    let line: Series | undefined
     const take = (labels: Labels, field: string, ms: number, value: number) => {
-      const { at } = getOrInsert(series, keyOf(labels), () => ({ labels, at: new Map() }))
-      getOrInsert(at, ms, () => what.fields.map(() => 0))[what.fields.indexOf(field)] = value
+      if (line?.labels !== labels) {
+        const { at } = getOrInsert(series, keyOf(labels), () => ({ labels, at: new Map() }))
+        line = { labels, at }
+      }
+      getOrInsert(line.at, ms, () => what.fields.map(() => 0))[what.fields.indexOf(field)] = value
     }
     await samples(what, range, take, signal, filter)
     return series
