@@ -101,6 +101,7 @@ function createRollup() {
       },
       limitsAt: () => ({ edgesPerEndpoint: 2_000, edgesPerDay: 100_000 }),
       from: (measurement) => measurement,
+      unwritten: { keep: nothing, tidy: nothing },
       metrics: {
         ...{ unchanged: nothing, skipped: nothing, waiting: nothing, held: nothing, edges: nothing },
         made: (from) => void (counts[from === 'memory' ? 'minutes' : 'again'] += 1),

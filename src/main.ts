@@ -43,6 +43,7 @@ import { openRows } from './query/open-rows.ts'
 import { rowsOfNames } from './query/rows-of-names.ts'
 import { readerOf } from './rollup/minute-reader.ts'
 import { createRollup } from './rollup/rollup.ts'
+import { createUnwritten } from './rollup/unwritten.ts'
 import { pollOptions, pollTimes } from './schedule/config.ts'
 import { createSchedule } from './schedule/schedule.ts'
 import type { SecretRegistry } from './secrets/redactor.ts'
@@ -170,6 +171,8 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
   // Derived rows: who a node is, and who talked to whom.
   const stored = openRows({ influx, retention: settings.retention, storePath: paths.store, tailnet }, { clock })
   const store = rowsOfNames((fromNs, toNs) => tailnetNamesIn(settings, history.changes(), fromNs, toNs), stored.rowsOf)
+  const unwritten = createUnwritten()
+  const readRows = unwritten.over(store)
   const directory = createDirectory(
     { tailnet, tailnetId, devicesIntervalMs: settings.names.interval },
     {
@@ -186,14 +189,14 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
     },
   )
   observers.add('directory', () => ({ observer: directory.observer }))
-  const traffic = observers.add('page', (onBroken) => createTraffic({ store, ledger, clock, onBroken }))
+  const traffic = observers.add('page', (onBroken) => createTraffic({ store: readRows, ledger, clock, onBroken }))
   function newAlerts(onFailed: (error: unknown) => void) {
     const given = { tailnet, tailnetId, networks, normalLagMs: poll.lag + times.gapMs }
     return createAlerts(settings.alerts, given, {
       ...common('alerts'),
       stateFile: state,
       ledger,
-      rows: store,
+      rows: readRows,
       isNode: (id) => directory.nameOf(id) !== undefined,
       sink,
       metrics: reports.alerts,
@@ -220,6 +223,7 @@ function compose(settings: Settings, deps: ServiceDeps & { readonly clock: Clock
         ledger,
         directory,
         limitsAt: (minuteNs) => history.at(minuteNs),
+        unwritten,
         readers: [traffic, ...(alerts === undefined ? [] : [alerts])].map(readerOf),
         from: createPlaceNames({ ...influx, retention: settings.retention }).from,
         metrics: reports.rollup,

@@ -28,7 +28,8 @@ import { createRowWriter } from './rows/row-writer.ts'
 import { createBudgets } from './settle/budgets.ts'
 import { createMinuteFacts } from './settle/minute-facts.ts'
 import type { Completeness } from './settle/minute-line.ts'
-import { createMinutes } from './settle/minutes.ts'
+import { createMinutes, type SettledMinute } from './settle/minutes.ts'
+import type { Unwritten } from './unwritten.ts'
 
 export interface EngineDeps {
   readonly store: RowStore
@@ -40,6 +41,8 @@ export interface EngineDeps {
   readonly from: (measurement: string) => string
   /** Told of each minute that was made. They throw nothing. */
   readonly readers: readonly MinuteReader[]
+  /** Keeps minutes that are told before they are written. */
+  readonly unwritten: Pick<Unwritten, 'keep' | 'tidy'>
   readonly metrics: RollupMetrics
   readonly clock: Clock
   readonly log: Logger
@@ -194,6 +197,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     return clock.now() >= toNs && isReadAround(entry, startNs, toNs)
   }
 
+  function keepUnwritten({ startNs }: Unsettled, { made: { columns }, hasGap }: SettledMinute): void {
+    deps.unwritten.keep(startNs, { tailnet: options.tailnetAt(startNs), columns, hasGap })
+  }
+
   /** Where rows cannot be corrected: told when it is final, written once, when late points have come. Corrections are told and counted. */
   async function settleOnce(entry: Unsettled, minute: HeldMinute, state: Known): Promise<void> {
     const { startNs } = entry
@@ -202,7 +209,9 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       const { told } = state
       const isResting = told !== undefined && clock.monotonicMs() - told.ms < LATE_MS && !isWritten
       if (told?.number !== entry.read && !isResting) {
-        teller.made(startNs, await minutes.preview(minute))
+        const preview = await minutes.preview(minute)
+        teller.made(startNs, preview)
+        if (!isWritten) keepUnwritten(entry, preview)
         state.told = { number: entry.read, ms: clock.monotonicMs() }
       }
       if (isWritten) skip(entry, 'written_once')
@@ -287,7 +296,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       const isWritten = !isOnce() || isDueOnce(entry)
       const settled = await minutes.fromDatabase(entry, again, isWritten)
       if (settled !== undefined) teller.made(entry.startNs, settled)
-      if (!isWritten) knownOf(entry.startNs).told = { number: entry.read, ms: clock.monotonicMs() }
+      if (!isWritten && settled !== undefined) {
+        keepUnwritten(entry, settled)
+        knownOf(entry.startNs).told = { number: entry.read, ms: clock.monotonicMs() }
+      }
       againAt.set(entry.startNs, { ms: clock.monotonicMs(), toNs: beganToNs })
     } finally {
       const endedMs = clock.monotonicMs()
@@ -320,6 +332,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       if (!read.has(startNs) && unsettled.find('minute', startNs) === undefined) known.delete(startNs)
     for (const [startNs, { ms }] of againAt) if (nowMs - ms > AGAIN_MS) againAt.delete(startNs)
     minutes.forget(clock.now(), read.has)
+    deps.unwritten.tidy((startNs) => unsettled.find('minute', startNs) !== undefined, nowMs)
   }
 
   /** Minutes of the list that an earlier process made, and that those who read minutes need not wait for. */

@@ -8,6 +8,7 @@ import type { RollupMetrics, SkipReason } from '../../src/rollup/metrics.ts'
 import type { MinuteReader } from '../../src/rollup/minute-reader.ts'
 import type { RawPoint } from '../../src/rollup/points/raw-points.ts'
 import { addTo, exists, type RowTable, shapeOf } from '../../src/rollup/rows/row-table.ts'
+import { createUnwritten } from '../../src/rollup/unwritten.ts'
 import type { Batch } from '../../src/sink/sink.ts'
 import { createFakeClock, type FakeClock } from '../helpers/fake-clock.ts'
 import { createMemoryUnsettled } from '../helpers/memory-unsettled.ts'
@@ -131,6 +132,7 @@ export function createTailnet(
     },
   }
   let isNewProcess = true
+  let unwritten = createUnwritten()
   const skipped = new Map<SkipReason, number>()
   const metrics: RollupMetrics = {
     ...{ made: () => undefined, unchanged: () => undefined, waiting: () => undefined },
@@ -141,6 +143,7 @@ export function createTailnet(
   async function begin(): Promise<void> {
     database.onRequest = () => undefined
     isNewProcess = true
+    unwritten = createUnwritten()
     // A reader that starts reads what stands.
     told.minutes.clear()
     for (const name of ['tailnet_edge', 'tailnet_node'])
@@ -159,7 +162,7 @@ export function createTailnet(
         },
         limitsAt: () => ({ edgesPerEndpoint: 1000, edgesPerDay: 1000 }),
         from: (measurement) => `"${measurement}"`,
-        readers: [reader],
+        ...{ readers: [reader], unwritten },
         ...{ metrics, clock, log: pino({ level: 'silent' }), signal: new AbortController().signal },
       },
     )
@@ -198,6 +201,8 @@ export function createTailnet(
 
   return {
     ...{ random, messages, clock, database, begin, read, work, told, skipped },
+    /** What a reader that begins now reads. */
+    readRows: () => unwritten.over(database),
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
     /** Minutes that have raw points. */
     rawMinutes: () => new Set([...memory.raw.values()].map(({ startNs }) => startNs - (startNs % MINUTE))),

@@ -5,6 +5,43 @@ import { test } from 'node:test'
 import { BEGIN_NS, createTailnet, MINUTE, MINUTES, standing, sumOf } from './world.ts'
 
 const WRITTEN_NS = 16n * MINUTE
+const signal = AbortSignal.timeout(600_000)
+
+/** A reader that begins now is given what those before it were told, also of minutes that are not written. Returns how many of these there are. */
+async function assertReadsBack(
+  { readRows, told, database }: ReturnType<typeof createTailnet>,
+  nowNs: bigint,
+): Promise<number> {
+  const [rows, fromNs] = [readRows(), nowNs - 15n * MINUTE]
+  const unwritten = [...told.minutes.keys()].filter((ns) => ns >= fromNs && !database.records.has(ns)).toSorted()
+  const found = new Map(unwritten.map((ns) => [ns, { edges: 0, nodes: 0, txBytes: 0n }]))
+  await rows.rows(
+    'tailnet_edge',
+    fromNs,
+    nowNs,
+    (ns, _, [txBytes = 0n]) => {
+      const sum = found.get(ns)
+      if (sum === undefined) return
+      sum.edges += 1
+      sum.txBytes += txBytes
+    },
+    signal,
+  )
+  await rows.rows('tailnet_node', fromNs, nowNs, (ns) => found.has(ns) && (found.get(ns)!.nodes += 1), signal)
+  for (const ns of unwritten)
+    assert.deepEqual(found.get(ns), told.minutes.get(ns), `minute ${(ns - BEGIN_NS) / MINUTE}`)
+  const sum = (table: ReadonlyMap<string, readonly bigint[]>) => table.values().reduce((all, [tx = 0n]) => all + tx, 0n)
+  const standing = sumOf(database, 'tailnet_edge', fromNs, nowNs)
+  const summed = await rows.summed('tailnet_edge', fromNs, nowNs, signal)
+  assert.equal(sum(summed), sum(standing) + found.values().reduce((all, { txBytes }) => all + txBytes, 0n))
+  const reporting = await rows.reporting(fromNs, nowNs, signal)
+  const records = new Set((await rows.minutes(fromNs, nowNs, signal)).map(({ startNs }) => startNs))
+  for (const ns of unwritten) {
+    assert.equal((reporting.get(ns)?.size ?? 0) > 0, told.minutes.get(ns)!.nodes > 0)
+    assert.ok(records.has(ns))
+  }
+  return unwritten.length
+}
 
 for (const everyMinutes of [undefined, 37, 90])
   test(`rows are written once, 16 minutes after their minute; ${everyMinutes === undefined ? 'one process' : `a new process every ${everyMinutes} minutes`}`, async () => {
@@ -14,6 +51,7 @@ for (const everyMinutes of [undefined, 37, 90])
     /** When rows of a minute were seen first, minutes after its begin. */
     const seen = new Map<bigint, number>()
     let waitedMax = 0
+    let readsBack = 0
     for (let at = 0; at < MINUTES + 200; at++) {
       const toNs = BEGIN_NS + BigInt(at) * MINUTE
       await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
@@ -31,6 +69,7 @@ for (const everyMinutes of [undefined, 37, 90])
         const newestNs = tailnet.newest()?.startNs ?? 0n
         assert.ok(toNs - newestNs <= 12n * MINUTE, 'completeness is of a minute that was just made')
       }
+      if (at % 5 === 0) readsBack += await assertReadsBack(tailnet, toNs)
       if (at > 3) waitedMax = Math.max(waitedMax, Number((toNs - told.toNs) / MINUTE))
     }
     for (let steps = 0; tailnet.left() > 0; steps++) {
@@ -41,6 +80,7 @@ for (const everyMinutes of [undefined, 37, 90])
       tailnet.readSurely({ fromNs: toNs - 2n * MINUTE, toNs }, 0)
       await tailnet.step()
     }
+    assert.ok(readsBack > 100, `${readsBack} minutes were read back`)
     // Readers do not wait for the writing.
     assert.ok(waitedMax <= 4, `readers were told up to ${waitedMax} minutes before the clock`)
     const withPoints = new Set([...database.raw.values()].map(({ startNs }) => startNs - (startNs % MINUTE)))
