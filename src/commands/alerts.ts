@@ -61,7 +61,8 @@ function testCommand(): Command {
     .addHelpText(
       'after',
       `
-A replay reads rows of minutes from InfluxDB or the embedded store and sends no notifications. It can run while the service runs.`,
+A replay reads rows of minutes from InfluxDB, VictoriaMetrics or the embedded store and sends no notifications. It can run while the
+service runs.`,
     )
     .action(async ({ send, rule, days: count }: TestOptions, command: Command) => {
       const isReplay = rule !== undefined || count !== undefined

@@ -1,4 +1,4 @@
-/** Rules over the stored past: on InfluxDB and the embedded store the same, and what the rows say when they are added up in the plainest way. */
+/** Rules over the stored past: on InfluxDB, VictoriaMetrics and the embedded store the same, and what the rows say when they are added up in the plainest way. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { alertsSchema } from '../../src/alerts/config.ts'
@@ -15,7 +15,7 @@ import { createStored } from './stored.ts'
 import { MIN, T0 } from './world.ts'
 
 const HOUR = 60n * MIN
-const skip = await missing('influxd')
+const skip = await missing('influxd', 'victoria-metrics')
 const NETWORKS = [{ cidr: '10.0.0.0/8', name: 'lan', fold: false }]
 const RULES = [
   { name: 'node', above: '2MB', recoverBelow: '1MB', window: '5m' },
@@ -89,16 +89,16 @@ function expected(rows: readonly Row[], rules: readonly Rule[], fromNs: bigint, 
   return lines.toSorted()
 }
 
-test('when each form would have fired, from both kinds of store', { skip }, async (t) => {
+test('when each form would have fired, from each kind of store', { skip }, async (t) => {
   const tailnet = createTailnet({ seed: 7, nodes: 14, oldClients: 0 })
   const [fromNs, toNs] = [T0 + 2n * HOUR, T0 + 3n * HOUR]
   const lines = rowLines(tailnet, tailnet.truth(T0, toNs), NETWORKS)
   const stores = await createStored(t, [...lines, ...recordLines(T0, toNs)])
   const rules = alertsSchema.parse({ rules: RULES }).rules.map(({ rule }) => rule)
-  const [influx, embedded] = await Promise.all(
-    [stores.influx, stores.embedded].map((store) => replayed(store, rules, fromNs, toNs)),
+  const [influx, ...others] = await Promise.all(
+    [stores.influx, stores.victoria, stores.embedded].map((store) => replayed(store, rules, fromNs, toNs)),
   )
-  assert.deepEqual(influx, embedded)
+  for (const other of others) assert.deepEqual(influx, other)
   assert.deepEqual(influx?.result, { oldestNs: fromNs, missingMinutes: 0 })
   assert.equal(influx?.shares.at(-1), 1)
   const wanted = expected(rowsOf(lines), rules, fromNs, toNs)

@@ -1,4 +1,4 @@
-/** Thresholds from what was seen: from InfluxDB and from the embedded store they are the same, they are those of the rows, and they would not have fired. */
+/** Thresholds from what was seen: from InfluxDB, VictoriaMetrics and the embedded store they are the same, they are those of the rows, and they would not have fired. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -16,8 +16,8 @@ import { MIN } from './world.ts'
 const HOUR = 60n * MIN
 const signal = AbortSignal.timeout(600_000)
 
-test('the database and the embedded store suggest the same, well above what the rows have', {
-  skip: await missing('influxd'),
+test('databases and the embedded store suggest the same, well above what the rows have', {
+  skip: await missing('influxd', 'victoria-metrics'),
 }, async (t) => {
   const tailnet = createTailnet({ seed: 5, nodes: 30, oldClients: 0 })
   const nowNs = recentWorkday()
@@ -25,10 +25,11 @@ test('the database and the embedded store suggest the same, well above what the 
   const minutes = rowLines(tailnet, tailnet.truth(beginNs, nowNs))
   const lines = [...minutes, ...hoursOf(minutes)]
   const stores = await createStored(t, lines)
-  const [fromInflux, fromStore] = await Promise.all(
-    [stores.influx, stores.embedded].map((store) => suggest(store, { nowNs, days: 7 }, signal)),
+  const [fromInflux, fromVictoria, fromStore] = await Promise.all(
+    [stores.influx, stores.victoria, stores.embedded].map((store) => suggest(store, { nowNs, days: 7 }, signal)),
   )
   assert.deepEqual(fromInflux, fromStore)
+  assert.deepEqual(fromVictoria, fromStore)
   const byName = new Map(fromStore?.map((one) => [one.rule['name'], one]))
   for (const name of ['node-egress', 'exit-node-busy', 'pair-volume', 'tailnet-volume'])
     assert.ok(byName.has(name), name)

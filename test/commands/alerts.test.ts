@@ -201,8 +201,8 @@ const RULES = [
   { name: 'pair', by: 'pair', above: '1MB', window: '5m' },
 ]
 
-test('alerts test --days shows when rules would have fired, the same from the embedded store and from InfluxDB', {
-  skip: await missing('influxd'),
+test('alerts test --days shows when rules would have fired, the same from the embedded store, InfluxDB and VictoriaMetrics', {
+  skip: await missing('influxd', 'victoria-metrics'),
 }, async (t) => {
   const toNs = (systemClock.now() / MIN) * MIN - 10n * MIN
   const fromNs = toNs - 60n * MIN
@@ -216,14 +216,15 @@ test('alerts test --days shows when rules would have fired, the same from the em
   const config = await settingsFile(t, { alerts: { rules: RULES } })
   const run = (args: string[], where: Record<string, string>) =>
     runCli(t, ['alerts', 'test', '-c', config, ...args], where)
-  const [embedded, influx] = await Promise.all([run(['--days', '1'], env.embedded), run(['--days', '1'], env.influx)])
-  assert.equal(embedded.code, 0, embedded.stderr)
-  assert.equal(influx.code, 0, influx.stderr)
-  // The present is not the same for both.
+  const all = [env.embedded, env.influx, env.victoria]
+  const [embedded, ...others] = await Promise.all(all.map((where) => run(['--days', '1'], where)))
+  assert.ok(embedded)
+  for (const { code, stderr } of [embedded, ...others]) assert.equal(code, 0, stderr)
+  // The present is not the same for all.
   const [head = '', ...rest] = embedded.stdout.split('\n')
   assert.match(head, /^Replayed \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC to \d{4}-\d\d-\d\d \d\d:\d\d:00 UTC$/)
   const changes = (lines: readonly string[]) => lines.filter((line) => !/have no complete rows/.test(line)).join('\n')
-  assert.equal(changes(rest), changes(influx.stdout.split('\n').slice(1)))
+  for (const { stdout } of others) assert.equal(changes(rest), changes(stdout.split('\n').slice(1)))
   const text = rest.join('\n')
   assert.match(
     text,
@@ -237,6 +238,11 @@ test('alerts test --days shows when rules would have fired, the same from the em
   assert.doesNotMatch(one.stdout, /node-/)
   const [, pair = ''] = /\n(pair: [\s\S]*)$/.exec(text) ?? []
   assert.ok(one.stdout.endsWith(pair), one.stdout)
+
+  const suggested = await Promise.all(all.map((where) => runCli(t, ['alerts', 'suggest', '--days', '1'], where)))
+  for (const { code, stdout, stderr } of suggested)
+    assert.deepEqual([code, stderr, stdout], [0, '', suggested[0]?.stdout])
+  assert.match(suggested[0]?.stdout ?? '', /name: rejections|name: exit-node-busy/)
 })
 
 test('alerts test --rule: what is wrong is told with the fix', async (t) => {
