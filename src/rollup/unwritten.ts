@@ -8,7 +8,7 @@ import type { RowMeasurement, RowStore } from './rows/row-store.ts'
 import { addTo, edgeTable, exists, nodeTable, type RowTable, shapeOf } from './rows/row-table.ts'
 
 /** What is read of rows, without how they were made. */
-export type ReadRows = Pick<RowStore, 'reads' | 'rows' | 'summed' | 'kinds' | 'reporting' | 'minutes'>
+type ReadRows = Pick<RowStore, 'reads' | 'rows' | 'summed' | 'kinds' | 'reporting' | 'minutes'>
 
 export interface Unwritten {
   /** Keeps a minute, in place of what was kept of it. `tailnet`: the tag of its rows. */
