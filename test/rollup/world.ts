@@ -1,7 +1,7 @@
 /** One small tailnet through time, with its API, database and state file; processes come and go. For tests of the rollup. */
 import pino from 'pino'
 import type { DirectoryView } from '../../src/directory/view.ts'
-import { merge } from '../../src/ledger/intervals.ts'
+import { merge, subtract } from '../../src/ledger/intervals.ts'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { createEngine, type Engine } from '../../src/rollup/engine.ts'
 import type { RollupMetrics, SkipReason } from '../../src/rollup/metrics.ts'
@@ -111,8 +111,8 @@ export function createTailnet(
   let done: Interval[] = []
   let engine: Engine
   let writer = 1
-  /** What a reader knows: edges and nodes by minute, and how far all was told. */
-  const told = { minutes: new Map<bigint, ToldMinute>(), toNs: 0n }
+  /** What a reader knows: edges and nodes by minute, how far all was told, and what it knew of a minute when it was told an hour more. */
+  const told = { minutes: new Map<bigint, ToldMinute>(), toNs: 0n, taken: new Map<bigint, ToldMinute | undefined>() }
   const reader: MinuteReader = {
     minute({ startNs, eachEdge, eachNode }) {
       const sum = { edges: 0, nodes: 0, txBytes: 0n }
@@ -128,6 +128,8 @@ export function createTailnet(
     finalTo(ns) {
       if (ns < told.toNs && !isNewProcess) throw new Error('the end of what was told went back')
       isNewProcess = false
+      for (let atNs = told.toNs; told.toNs > 0n && atNs < ns; atNs += MINUTE)
+        told.taken.set(atNs - 60n * MINUTE, told.minutes.get(atNs - 60n * MINUTE))
       told.toNs = ns
     },
   }
@@ -204,6 +206,10 @@ export function createTailnet(
     /** What a reader that begins now reads. */
     readRows: () => unwritten.over(database),
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    /** The database lost what it had: it is missing again. */
+    forget(range: Interval) {
+      done = subtract(done, [range])
+    },
     /** Minutes that have raw points. */
     rawMinutes: () => new Set([...memory.raw.values()].map(({ startNs }) => startNs - (startNs % MINUTE))),
     /** A node tells in a message of its own, logged in a moment, that it sent something in this minute. */

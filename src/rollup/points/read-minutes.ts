@@ -84,7 +84,10 @@ export function createReadMinutes(deps: {
     const touched = held.done(window)
     if (isLost) {
       coverage.remove(range)
-      for (const { startNs } of touched) drop(startNs)
+      for (const { startNs } of touched) {
+        drop(startNs)
+        facts.forgetRecord(Number(startNs / MINUTE))
+      }
       return
     }
     coverage.add(range)

@@ -36,6 +36,8 @@ export interface MinuteFacts {
   setRecord(minute: Minute, record: MinuteRecord | undefined): void
   record(minute: Minute): MinuteRecord | undefined
   hasRecord(minute: Minute): boolean
+  /** How its rows were made is not known any more. */
+  forgetRecord(minute: Minute): void
   /** Forgets minutes for which `isKept` is false. */
   keepOnly(isKept: (minute: Minute) => boolean): void
 }
@@ -147,6 +149,10 @@ export function createMinuteFacts(): MinuteFacts {
     },
     record: (minute) => facts.get(minute)?.record,
     hasRecord: (minute) => facts.get(minute)?.hasRecord === true,
+    forgetRecord(minute) {
+      const fact = facts.get(minute)
+      if (fact !== undefined) Object.assign(fact, { record: undefined, hasRecord: false })
+    },
     keepOnly(isKept) {
       for (const minute of facts.keys()) if (!isKept(minute)) facts.delete(minute)
     },
