@@ -12,7 +12,7 @@ import { createJudge, type Transition } from './judge.ts'
 import type { Rule } from './rules/rule.ts'
 
 export interface ReplayOptions {
-  /** Whole minutes, [fromNs, toNs). */
+  /** Whole minutes, [fromNs, toNs). What has no rows yet at the end is not replayed. */
   readonly fromNs: bigint
   readonly toNs: bigint
   readonly seriesMax: number
@@ -33,6 +33,8 @@ export interface ReplayDeps {
 export interface ReplayResult {
   /** Begin of the first minute that has rows; undefined without any. */
   readonly oldestNs: bigint | undefined
+  /** End of the last minute that was replayed. */
+  readonly toNs: bigint
   /** Minutes from there on that were not read, or not completely. */
   readonly missingMinutes: number
 }
@@ -46,12 +48,13 @@ const RECORDS_STEP_NS = DAY
 
 /** Rejects as RowStore does. Memory: what the rules keep, and one portion. */
 export async function replay(rules: readonly Rule[], options: ReplayOptions, deps: ReplayDeps): Promise<ReplayResult> {
-  const { fromNs, toNs, seriesMax } = options
+  const { fromNs, seriesMax } = options
   const { rows, signal } = deps
   const limits = { seriesMax, latenessNs: LATENESS_NS, networks: new Set(options.networks) }
   const { views, readings, numbers, peers } = createReadings(rules, limits)
   const backNs = readings.reduce((most, { spanNs, rule }) => max(most, max(spanNs, memoryNs(rule))), 0n)
-  const records = await recordsOf(rows, fromNs - backNs, toNs, signal)
+  const records = await recordsOf(rows, fromNs - backNs, options.toNs, signal)
+  const toNs = max(fromNs, records.toNs ?? options.toNs)
   const judge = createJudge({ readings, completeness: completenessOf(records, toNs), monotonicMs: deps.monotonicMs })
   const fill = createFill({
     ...{ rows, views, numbers, signal },
@@ -71,14 +74,16 @@ export async function replay(rules: readonly Rule[], options: ReplayOptions, dep
     deps.onProgress(Number(endNs - fromNs) / Number(toNs - fromNs))
     return count
   })
-  const oldestNs = records.oldestNs === undefined ? undefined : max(records.oldestNs, fromNs)
+  const oldestNs = records.oldestNs === undefined || toNs === fromNs ? undefined : max(records.oldestNs, fromNs)
   const range = [{ fromNs: oldestNs ?? fromNs, toNs }]
   const missing = subtract(range, subtract(range, records.missing))
-  return { oldestNs, missingMinutes: Number(lengthOf(missing) / MINUTE) }
+  return { oldestNs, toNs, missingMinutes: Number(lengthOf(missing) / MINUTE) }
 }
 
 interface Records {
+  /** Begin of the first minute that was made, and end of the last one; undefined without any. */
   readonly oldestNs: bigint | undefined
+  readonly toNs: bigint | undefined
   /** Ranges that were not read completely. */
   readonly missing: readonly Interval[]
 }
@@ -101,8 +106,8 @@ async function recordsOf(
       knownToNs = startNs + MINUTE
     }
   }
-  if (toNs - knownToNs >= QUIET_NS) missing.push({ fromNs: knownToNs, toNs })
-  return { oldestNs, missing: merge(missing) }
+  if (oldestNs !== undefined) return { oldestNs, toNs: knownToNs, missing: merge(missing) }
+  return { oldestNs, toNs: undefined, missing: [{ fromNs, toNs }] }
 }
 
 function completenessOf({ missing }: Records, toNs: bigint) {

@@ -48,7 +48,7 @@ export async function replayRules(settings: Settings, name: string | undefined, 
     }),
   ).finally(progress.end)
   if (result.oldestNs === undefined) throw noTraffic(count)
-  const [from, to] = [max(result.oldestNs, options.fromNs), toNs].map((ns) => timeText(isoOf(ns)))
+  const [from, to] = [max(result.oldestNs, options.fromNs), result.toNs].map((ns) => timeText(isoOf(ns)))
   process.stdout.write(`Replayed ${from} to ${to}\n`)
   if (result.missingMinutes > 0)
     process.stdout.write(
