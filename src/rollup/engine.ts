@@ -291,10 +291,14 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     const [entry, beganToNs] = [nextAgain(others), readToNs()]
     if (entry === undefined) return false
     try {
-      // What an earlier process put on the list is a must since the start, so only what was read here counts.
-      const again = read.current(entry)
+      // What an earlier process put on the list is a must since the start, so only what was read here counts. An attempt that failed may have written the
+      // record and nothing after it, so it says nothing then.
+      const state = knownOf(entry.startNs)
+      const again = state.uncertainMs === undefined ? read.current(entry) : undefined
+      state.uncertainMs = clock.monotonicMs()
       const isWritten = !isOnce() || isDueOnce(entry)
       const settled = await minutes.fromDatabase(entry, again, isWritten)
+      state.uncertainMs = undefined
       if (settled !== undefined) teller.made(entry.startNs, settled)
       if (!isWritten && settled !== undefined) {
         keepUnwritten(entry, settled)

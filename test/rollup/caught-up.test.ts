@@ -414,3 +414,36 @@ test('a wall clock that jumps back and forth changes no rows', async () => {
     }
   }
 })
+
+test('a minute of which the database took the record and did not say so is told, and its hour is summed again', async () => {
+  const tailnet = createTailnet(13)
+  const { clock, database, messages, told } = tailnet
+  // It is made from the database: what was logged in the hour before was not read here.
+  const only = messages.find(({ points: [point] }) => point!.startNs < BEGIN_NS + 40n * MINUTE)!
+  messages.splice(0, messages.length, only)
+  const minuteNs = only.points[0]!.startNs - (only.points[0]!.startNs % MINUTE)
+  await tailnet.begin()
+  let points = 0
+  let failures = 0
+  for (let at = 0; at < 200; at++) {
+    const toNs = BEGIN_NS + BigInt(at) * MINUTE
+    await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+    tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+    if (toNs === minuteNs + 15n * MINUTE) {
+      points = database.records.get(minuteNs)?.points ?? 0
+      tailnet.addLate(minuteNs)
+    }
+    database.onRequest = (what) => {
+      if (what !== 'written main' || points === 0 || database.records.get(minuteNs)?.points === points) return
+      if (failures++ === 0) throw databaseAway()
+    }
+    for (let i = 0; i < 5; i++) {
+      await tailnet.step().catch((error: { code?: string }) => assert.equal(error.code, 'db_unavailable'))
+      await clock.advance(6_000)
+    }
+  }
+  assert.ok(failures > 0)
+  assert.deepEqual(told.minutes.get(minuteNs), sumsOf(database, minuteNs))
+  const hour = standing(database.tables.get('tailnet_edge_1h')?.get(BEGIN_NS))
+  assert.deepEqual(hour, sumOf(database, 'tailnet_edge', BEGIN_NS, BEGIN_NS + 60n * MINUTE))
+})
