@@ -1,9 +1,9 @@
 /** What is wrong with settings, as lines for people: with the place, and with the name that was probably meant. */
 import type { z } from 'zod'
+import { suggestion } from '../base/suggestion.ts'
 import { KEYS } from './keys.ts'
 import { replacementOf } from './replaced.ts'
 import type { SettingsFile } from './settings-file.ts'
-import { suggestion } from './suggestion.ts'
 
 /** An issue of the schema as lines for people. `origins`: by key name, the variable or file that set it. */
 export function describeIssue(

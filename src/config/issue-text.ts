@@ -49,7 +49,7 @@ function typeText(expected: string, input: unknown): string {
     case 'boolean':
       return 'must be true or false'
     case 'array':
-      return 'must be a list, such as [one, two]'
+      return 'must be a list: begin each entry with "- ", or write [one, two]'
     default:
       return 'must have keys and values below it'
   }

@@ -1,6 +1,7 @@
 /** Variables that look like settings and are none: a setting with a wrong name would otherwise be missing without a word. */
+
+import { distance, suggestion } from '../base/suggestion.ts'
 import { replacementOf } from './replaced.ts'
-import { distance, suggestion } from './suggestion.ts'
 import { VARIABLES } from './variables.ts'
 
 /** An unknown variable with one of these is an error. */

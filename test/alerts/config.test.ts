@@ -63,7 +63,7 @@ test('patterns mean the same here and in InfluxQL', () => {
 test('all faults of all rules at once, with the name of each', () => {
   const parsed = alertsSchema.safeParse({
     rules: [
-      { name: 'x', above: '5', by: 'pair', foo: 1, where: { node: '!' } },
+      { name: 'x', above: '5', by: 'pair', colour: 1, windows: '1h', where: { node: '!', nodes: 'a' } },
       { name: 'y' },
       7,
       { name: 'z', above: '1GB', below: '2GB' },
@@ -86,7 +86,9 @@ test('all faults of all rules at once, with the name of each', () => {
   })
   const told = (parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`)
   const wanted = [
-    /^rules\.0\.foo: rule x: is no key/,
+    /^rules\.0\.colour: rule x: is no key of a rule; there are name, .*, per$/,
+    /^rules\.0\.windows: rule x: is no key of a rule; did you mean window\?$/,
+    /^rules\.0\.where\.nodes: rule x: is no key of where; did you mean node\?$/,
     /^rules\.0\.where\.node: rule x: must name something/,
     /^rules\.0\.above: rule x|^rules\.0\.where/,
     /^rules\.1\.name: rule y: a rule has exactly one of above, below/,
@@ -108,7 +110,7 @@ test('all faults of all rules at once, with the name of each', () => {
     /^rules\.12\.name: rule Bad Name: must have 1 to 64/,
     /^notify\.0\.webhook: must be a URL/,
     /^notify\.1\.ntfy: must end with a topic/,
-    /^notify\.2: must have exactly one of/,
+    /^notify\.2: must have exactly one of .* Slack.* a webhook with a body/,
     /^notify\.3\.tokenFile: The secret in the file \/nowhere\/token cannot be read/,
   ]
   // Faults of rules and of notifiers come in two parts when the first is structural; together they are all there.

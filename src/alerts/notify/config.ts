@@ -63,7 +63,9 @@ export const notifierSchema = z
     const kinds = NOTIFIER_KINDS.filter((kind) => given[kind] !== undefined)
     const [kind] = kinds
     if (kind === undefined || kinds.length > 1) {
-      fault(`must have exactly one of ${NOTIFIER_KINDS.join(', ')}`)
+      fault(
+        `must have exactly one of ${NOTIFIER_KINDS.join(', ')}; Slack, Discord and Microsoft Teams are a webhook with a body, see docs/alerts.md`,
+      )
       return z.NEVER
     }
     const secret = (key: 'token' | 'password'): Secret | undefined => {

@@ -48,24 +48,24 @@ const OWN_LABELS = [
   'kind',
 ]
 
+const where = z.strictObject({
+  node: patternsSchema.optional(),
+  owner: patternsSchema.optional(),
+  src: patternsSchema.optional(),
+  dst: patternsSchema.optional(),
+  network: patternsSchema.optional(),
+  port: oneOrMore(z.number().int().min(1).max(65535)).optional(),
+  proto: oneOrMore(
+    z.string().regex(/^[a-z0-9-]{1,32}$/, 'must be a protocol such as tcp, udp, icmp or tsmp'),
+  ).optional(),
+})
+
 const common = {
   name: z.string().regex(NAME_PATTERN, 'must have 1 to 64 of a-z, 0-9 and -, such as exit-egress'),
   title: z.string().min(1).max(200).optional(),
   kind: oneOrMore(z.enum(KINDS)).optional(),
   by: oneOrMore(z.enum(BY)).optional(),
-  where: z
-    .strictObject({
-      node: patternsSchema.optional(),
-      owner: patternsSchema.optional(),
-      src: patternsSchema.optional(),
-      dst: patternsSchema.optional(),
-      network: patternsSchema.optional(),
-      port: oneOrMore(z.number().int().min(1).max(65535)).optional(),
-      proto: oneOrMore(
-        z.string().regex(/^[a-z0-9-]{1,32}$/, 'must be a protocol such as tcp, udp, icmp or tsmp'),
-      ).optional(),
-    })
-    .optional(),
+  where: where.optional(),
   measure: z.enum(MEASURES).optional(),
   window: durationSchema({ min: '1m', max: '31d' }).optional(),
   for: durationSchema({ default: '0s', min: '0s', max: '7d' }),
@@ -86,5 +86,7 @@ const common = {
 
 /** Beside the common keys a rule has the keys of exactly one form. */
 export const keys = z.strictObject({ ...common, ...Object.assign({}, ...FORMS.map((form) => form.keys)) })
+/** The keys that a rule may have, and those of its `where`. */
+export const KEY_NAMES = { rule: Object.keys(keys.shape), where: Object.keys(where.shape) }
 /** Keys of forms are given to the form that they belong to. */
 export type Keys = z.output<z.ZodObject<typeof common>> & Given<z.ZodRawShape>

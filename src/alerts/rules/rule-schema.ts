@@ -1,12 +1,13 @@
 /** The settings of one rule. What is wrong is told with the rule's name, everything at once. */
 import type { z } from 'zod'
 import { MINUTE, MS } from '../../base/clock.ts'
+import { suggestion } from '../../base/suggestion.ts'
 import { formatDuration } from '../../base/units.ts'
 import type { Fault, FormType, Times } from '../forms/form.ts'
 import { FORMS } from '../forms/index.ts'
 import { placeholderFaults } from '../summary.ts'
 import { type Rule, stepOf } from './rule.ts'
-import { ALL_FORM_KEYS, FORM_NAMES, type Keys, keys } from './rule-keys.ts'
+import { ALL_FORM_KEYS, FORM_NAMES, KEY_NAMES, type Keys, keys } from './rule-keys.ts'
 import { measureOf, scopeOf } from './rule-scope.ts'
 
 /** One rule from its settings. Adds every fault to `fault`, with the path of its key; undefined when there was one. */
@@ -116,7 +117,9 @@ function roundTo(windowNs: bigint): number {
 /** A fault of a union is told by the branch that came furthest, instead of as "invalid input". */
 function flatten(issue: z.core.$ZodIssue): { path: PropertyKey[]; text: string }[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...issue.path, key], text: 'is no key of a rule' }))
+    const [what, names] = issue.path[0] === 'where' ? ['of where', KEY_NAMES.where] : ['of a rule', KEY_NAMES.rule]
+    const text = (key: string) => `is no key ${what}${suggestion(key, names) || `; there are ${names.join(', ')}`}`
+    return issue.keys.map((key) => ({ path: [...issue.path, key], text: text(key) }))
   }
   if (issue.code === 'invalid_union') {
     const branch = issue.errors.find((one) =>
