@@ -82,11 +82,26 @@ const CASES: readonly [rule: object, group: object, value: number, firing: strin
     'exit-1 is back above the minimum (was 1.2 GB in 24 h, minimum 10 GB)',
   ],
   [
-    { by: 'subnetRouter', silentFor: '10m' },
+    { silentFor: '10m' },
     NODE,
     0,
     'exit-1 has sent no flow logs for 10 min',
     'exit-1 is reporting again (was silent 15 min)',
+  ],
+  // A router with nothing to route sends flow logs.
+  [
+    { by: 'subnetRouter', silentFor: '10m' },
+    NODE,
+    0,
+    'exit-1 has routed no traffic for 10 min',
+    'exit-1 routes traffic again (there was none for 15 min)',
+  ],
+  [
+    { kind: 'virtual', silentFor: '10m' },
+    NODE,
+    0,
+    'exit-1: no matching traffic for 10 min',
+    'exit-1: matching traffic again (there was none for 15 min)',
   ],
   [
     { silentFor: '10m', kind: 'virtual', where: { port: 22 } },

@@ -1,9 +1,28 @@
 /** `silentFor`: no row for the length of the window, of groups seen within some time. */
 import { MS } from '../../base/clock.ts'
 import { durationSchema } from '../../base/units.ts'
-import { defineForm } from './form.ts'
+import type { Scope } from '../rules/scope.ts'
+import { defineForm, type Form } from './form.ts'
 import { belowChain, checkWithin, windowTextOf, withinKey } from './limits.ts'
 import { isAboutNodes } from './words.ts'
+
+/** Only who has no physical traffic either sends no flow logs: a router with nothing to route does. */
+function summariesOf(scope: Scope): Form['summaries'] {
+  if (scope.isRouter)
+    return {
+      firing: '{group} has routed no traffic for {window}',
+      resolved: '{group} routes traffic again (there was none for {silence})',
+    }
+  if (isAboutNodes(scope) && scope.kinds.includes('physical'))
+    return {
+      firing: '{group} has sent no flow logs for {window}',
+      resolved: '{group} is reporting again (was silent {silence})',
+    }
+  return {
+    firing: '{group}: no matching traffic for {window}',
+    resolved: '{group}: matching traffic again (there was none for {silence})',
+  }
+}
 
 export const silentFor = defineForm({
   name: 'silentFor',
@@ -32,15 +51,7 @@ export const silentFor = defineForm({
       valueText: (minutes) => (minutes > 0 ? 'seen' : 'silent'),
       thresholdText: text,
       windowText: text,
-      summaries: isAboutNodes(scope)
-        ? {
-            firing: '{group} has sent no flow logs for {window}',
-            resolved: '{group} is reporting again (was silent {silence})',
-          }
-        : {
-            firing: '{group}: no matching traffic for {window}',
-            resolved: '{group}: matching traffic again (there was none for {silence})',
-          },
+      summaries: summariesOf(scope),
       chain: (words) => ({ ...belowChain(words, 'sum("flows")', withinMs, 1, 1), unit: '' }),
     }
   },

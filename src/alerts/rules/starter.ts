@@ -15,9 +15,8 @@ export const STARTER_RULES = `rules:
     recoverBelow: 150Mbps
     window: 5m
     for: 10m
-  # A subnet router is down. Laptops sleep, so name only devices that never should.
+  # A subnet router is down: it sends no flow logs. Laptops sleep, so name only devices that never should.
   - name: router-silent
-    by: subnetRouter
     silentFor: 30m
     where: { node: [router-*] }
     severity: critical
