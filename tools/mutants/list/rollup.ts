@@ -74,8 +74,8 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
     name: 'an hour does not follow its minutes',
     file: 'src/rollup/settle/minutes.ts',
     in: 'settle',
-    find: "{ tier: 'hour', startNs: startNs - (startNs % HOUR) },",
-    replace: '',
+    find: ', hourOf(startNs)]',
+    replace: ']',
     tests: HISTORY,
   },
   {
