@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, rmSync } from 'node:fs'
 import { after, before, describe, type TestContext, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { pathsIn } from '../../src/config/data-dir.ts'
 import { type Influxd, startInfluxd } from '../services/influxd.ts'
 import { MINUTE, NOON, SECOND } from '../simulator/ranges.ts'
@@ -291,8 +292,13 @@ for (const database of DATABASES) {
         const raw = await stored('tailnet_flow')
         const truth = truthOf(scenery, one)
         const standing = standingRows(await stored('tailnet_edge'), await stored('tailnet_node'))
-        const devicesAt = devicesIn(await stored('tailnet_device'))
-        const expected = expectedRows(raw, devicesAt)
+        const devices = await stored('tailnet_device')
+        const expected = expectedRows(raw, devicesIn(devices))
+        // A device that others speak of first does not count backwards for minutes that were made before; which ones these are is a race of two loops.
+        const alsoRight = expectedRows(
+          raw,
+          devicesIn(devices, ({ source }) => source === 'api'),
+        )
 
         const edges = edgeSums(standing.values())
         const trueEdges = edgeSums(expectedRows(one.isHashed ? raw : truth, trueDevices(one)).values())
@@ -302,8 +308,11 @@ for (const database of DATABASES) {
         if (one.isHashed) assert.equal(raw.length, truth.length)
         else await assertTruth(raw, truth)
         for (const [is, should] of Object.values(sums)) assert.deepEqual(is, should)
-        for (const [minuteNs, rows] of expected)
-          assert.deepEqual(standing.get(minuteNs), rows, `minute ${(minuteNs - NOON) / MINUTE}`)
+        for (const [minuteNs, rows] of expected) {
+          const found = standing.get(minuteNs)
+          if (!isDeepStrictEqual(found, alsoRight.get(minuteNs)))
+            assert.deepEqual(found, rows, `minute ${(minuteNs - NOON) / MINUTE}`)
+        }
         assert.equal(standing.size, expected.size)
       },
     })

@@ -72,14 +72,19 @@ export function oraclePoint({ tags, fields, timestampNs }: StoredPoint): OracleP
 }
 
 /** Of each node its newest version of that time, else its first one after. An address that two nodes have is that of the one whose version is valid then, of
- * two such the later one; of two that count backwards the earlier. */
-export function directoryAt(versions: readonly DeviceVersion[], minuteNs: bigint): OracleDirectory {
+ * two such the later one; of two that count backwards the earlier. `isBackwards`: a first version does count backwards. */
+export function directoryAt(
+  versions: readonly DeviceVersion[],
+  minuteNs: bigint,
+  isBackwards = (_first: DeviceVersion) => true,
+): OracleDirectory {
   const minute = Number(minuteNs / MINUTE_NS)
   const ascending = versions.toSorted((one, other) => one.from - other.from)
   const valid = new Map<string, DeviceVersion>()
   for (const one of ascending) if (one.from <= minute) valid.set(one.node, one)
   const later = new Map<string, DeviceVersion>()
   for (const one of ascending) if (!valid.has(one.node) && !later.has(one.node)) later.set(one.node, one)
+  for (const one of later.values()) if (!isBackwards(one)) later.delete(one.node)
   const latestFirst = [...valid.values()].toSorted((one, other) => other.from - one.from)
   const addresses = new Map<string, string>()
   for (const { node, addresses: mine } of [...latestFirst, ...later.values()])

@@ -66,7 +66,10 @@ function tablesOf(points: readonly StoredPoint[], shape: Shape): Map<bigint, Row
 }
 
 /** The devices of a minute, from `tailnet_device` alone. */
-export function devicesIn(points: readonly StoredPoint[]): DevicesAt {
+export function devicesIn(
+  points: readonly StoredPoint[],
+  isBackwards?: (first: { readonly source: DeviceSource }) => boolean,
+): DevicesAt {
   const versions = points.map(({ tags, fields, timestampNs }) => {
     const text = (name: string) => String(fields[name] ?? '')
     const addresses = text('addresses')
@@ -77,7 +80,7 @@ export function devicesIn(points: readonly StoredPoint[]): DevicesAt {
       ...{ source: text('source') as DeviceSource, loggedNs: 0n, from: Number(timestampNs / MINUTE) },
     }
   })
-  return (minuteNs) => directoryAt(versions, minuteNs)
+  return (minuteNs) => directoryAt(versions, minuteNs, isBackwards)
 }
 
 /** Sums of both directions by kind, of rows in the words of the oracle. Which of them is `tx` depends on which end is the source. */
