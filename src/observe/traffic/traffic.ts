@@ -46,8 +46,8 @@ export function createTraffic({ store, ledger, clock, onBroken }: TrafficDeps): 
   /** The newest minute in which each node reported. */
   const nodes = new Map<string, number>()
   const minuteNow = () => Number(clock.now() / MINUTE)
-  /** What is not loaded is known from here on. */
-  let knownFrom = minuteNow()
+  /** What is not loaded is known from here on. A clock that is behind will be set: everything up to what was read may have rows. */
+  let knownFrom = Math.max(minuteNow(), Number((ledger.settled().at(-1)?.toNs ?? 0n) / MINUTE))
   let isEmpty = true
   let loading: Promise<void> | undefined
   /** Views are made when something changed, not each time that one is asked for. */
@@ -113,7 +113,7 @@ export function createTraffic({ store, ledger, clock, onBroken }: TrafficDeps): 
 
   return {
     async start() {
-      loading = load.run(minuteNow() + 1).catch(onBroken)
+      loading = load.run(knownFrom + 1).catch(onBroken)
     },
     async stop() {
       stopping.abort(new Error('stopping'))

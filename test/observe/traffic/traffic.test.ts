@@ -49,8 +49,8 @@ interface World {
 }
 
 /** At noon, everything that was logged until then is read. */
-async function world(database = createMemoryDatabase()): Promise<World> {
-  const clock = createFakeClock()
+async function world(database = createMemoryDatabase(), startNs = NOON_NS): Promise<World> {
+  const clock = createFakeClock(startNs)
   const ledger = {
     done: [{ fromNs: FROM_NS, toNs: NOON_NS }],
     gaps: [] as Interval[],
@@ -233,6 +233,19 @@ async function written(): Promise<MemoryDatabase> {
   }
   return database
 }
+
+test('a clock that was behind at the start hides no rows that stand', async () => {
+  const told = await world()
+  tellAll(told.traffic)
+  const expected = told.traffic.view()
+  const { clock, traffic } = await world(await written(), NOON_NS - 5n * HOUR)
+  clock.jump(5 * 3_600_000)
+  await clock.advance(0)
+  traffic.finalTo(NOON_NS)
+  const { throughput, talkers } = traffic.view()
+  assert.deepEqual(throughput, expected.throughput)
+  assert.deepEqual(talkers.top, expected.talkers.top)
+})
 
 test('after a start the page is filled from the database, and says so while it is', async () => {
   const told = await world()
