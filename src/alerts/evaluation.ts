@@ -1,8 +1,9 @@
 /** Rules on final minutes: what is told goes into rings, what was before comes from the database once after a start, and the judge follows. What becomes of
  * the transitions is not its business. */
 import { max, min } from '../base/bigint.ts'
-import { type Clock, HOUR, MINUTE } from '../base/clock.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import { type Clock, DAY, HOUR, MINUTE } from '../base/clock.ts'
+import type { Interval, Ledger } from '../ledger/ledger.ts'
+import type { UnsettledList } from '../ledger/unsettled.ts'
 import type { FinalMinute } from '../rollup/minute-reader.ts'
 import type { RowStore } from '../rollup/rows/row-store.ts'
 import { createCompleteness } from './evaluate/completeness.ts'
@@ -48,6 +49,7 @@ export function createEvaluation(rules: readonly Rule[], limits: ReadingLimits, 
   const filler = createFill({
     ...{ rows, views, numbers, signal, isNode: deps.isNode },
     isTold: (startNs) => told.has(startNs),
+    waiting: (tier) => waitingIn(ledger.unsettled, tier),
     seenSinceNs: () => leastOf(judge.rules.filter(({ reading }) => reading.lastSeen !== undefined)),
   })
   let isFilled = false
@@ -161,6 +163,15 @@ export function createEvaluation(rules: readonly Rule[], limits: ReadingLimits, 
       return views.reduce((sum, { bytes }) => sum + bytes, numbers.edges.bytes + numbers.nodes.bytes + peers.bytes)
     },
   }
+}
+
+/** Hours, or days, that are yet to be written; a day is when one of its hours is. */
+function waitingIn(unsettled: Pick<UnsettledList, 'all'>, tier: 'hour' | 'day'): readonly Interval[] {
+  const lengthNs = tier === 'hour' ? HOUR : DAY
+  return [...unsettled.all('hour'), ...(tier === 'day' ? unsettled.all('day') : [])].map(({ startNs }) => {
+    const fromNs = startNs - (startNs % lengthNs)
+    return { fromNs, toNs: fromNs + lengthNs }
+  })
 }
 
 /** How far all of these rules were evaluated; undefined without any. */

@@ -60,6 +60,7 @@ export async function replay(rules: readonly Rule[], options: ReplayOptions, dep
     ...{ rows, views, numbers, signal },
     isNode: () => false,
     isTold: () => false,
+    waiting: () => [],
     seenSinceNs: () => (rules.some((rule) => memoryNs(rule) > 0n) ? fromNs - backNs : undefined),
   })
   await fill.run(fromNs, fromNs)

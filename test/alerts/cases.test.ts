@@ -223,6 +223,44 @@ test('minutes whose rows were not made when the service started are no silence',
   assert.deepEqual(world.events, [])
 })
 
+test('a quota counts hours whose rows were not written when the service started', async (t) => {
+  const rule = { name: 'allowance', quotaAbove: '550kB', per: 'day' }
+  const { world, clock, heard } = await begin(t, [LOUD], T0 + 670n * MIN)
+  const hour = (index: number) => T0 + BigInt(index) * 60n * MIN
+  for (let index = 0; index < 10; index++) {
+    const messages = Array.from({ length: 60 }, (_, minute) => at(index * 60 + minute, 1_000))
+    world.read({ fromNs: hour(index), toNs: hour(index + 1) }, messages)
+    await world.judge()
+  }
+  // Rows of minutes were written, and then the process was killed.
+  const waiting = [2, 3, 4, 5].map(hour)
+  world.ledger.unsettled.must(
+    waiting.map((startNs) => ({ tier: 'hour', startNs })),
+    clock.now(),
+  )
+  const { database } = world.minutes
+  const { rows } = database
+  Object.assign(database, {
+    rows: ((measurement, fromNs, toNs, each, signal) =>
+      rows(
+        measurement,
+        fromNs,
+        toNs,
+        (timeNs, ...row) => {
+          if (!measurement.endsWith('_1h') || !waiting.includes(timeNs)) each(timeNs, ...row)
+        },
+        signal,
+      )) satisfies typeof rows,
+  })
+  await world.restart('stopped', { rules: [rule], notify: world.settings['notify'] })
+  world.read({ fromNs: hour(10), toNs: hour(10) + 65n * MIN }, [at(600, 1_000)])
+  await world.judge()
+  assert.deepEqual(
+    (await heard()).map((line) => line.replace(/\d+-/, '')),
+    ['allowance nA firing '],
+  )
+})
+
 test('a day of catching up: what fires is told, what is over is told once, and all of it is in the events', async (t) => {
   const { world, clock, heard } = await begin(t, [LOUD, QUIET], T0 + 24n * 60n * MIN)
   const dayMinutes = 24 * 60 - 2

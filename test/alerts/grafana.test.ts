@@ -178,6 +178,7 @@ async function evaluatedValues(
     ...{ rows: store, views, numbers, signal: AbortSignal.timeout(600_000) },
     isNode: () => false,
     isTold: () => false,
+    waiting: () => [],
     seenSinceNs: () => undefined,
   })
   await fill.run(atNs, atNs)

@@ -4,6 +4,8 @@
 import { max, min } from '../../base/bigint.ts'
 import { DAY, HOUR, MINUTE } from '../../base/clock.ts'
 import { getOrInsert } from '../../base/maps.ts'
+import { subtract } from '../../ledger/intervals.ts'
+import type { Interval } from '../../ledger/ledger.ts'
 import type { EdgeRow, NodeRow } from '../../rollup/rows/row.ts'
 import type { RowMeasurement, RowStore } from '../../rollup/rows/row-store.ts'
 import { edgeOf, nodeOf } from '../../rollup/rows/stored-row.ts'
@@ -20,6 +22,8 @@ export interface FillDeps {
   readonly isTold: (startNs: bigint) => boolean
   /** What was seen since then is not in the index of any rule; undefined without such rules. */
   readonly seenSinceNs: () => bigint | undefined
+  /** Hours and days that wait to be written, as ranges in any order: sums of the tier below take their place. */
+  readonly waiting: (tier: 'hour' | 'day') => readonly Interval[]
   readonly signal: AbortSignal
 }
 
@@ -92,8 +96,18 @@ export function createFill(deps: FillDeps) {
     canUseDays: boolean,
   ): Promise<void> {
     const days = canUseDays ? { fromNs: fromNs - (fromNs % DAY), toNs: toNs - (toNs % DAY) } : { fromNs, toNs: fromNs }
-    await inPortions('_1d', days.fromNs, days.toNs, (atNs, endNs) => read(source, '_1d', atNs, endNs, each))
-    await inPortions('_1h', floor(days.toNs, HOUR), toNs, (atNs, endNs) => read(source, '_1h', atNs, endNs, each))
+    const waiting = subtract([days], subtract([days], deps.waiting('day')))
+    for (const one of subtract([days], waiting))
+      await inPortions('_1d', one.fromNs, one.toNs, (atNs, endNs) => read(source, '_1d', atNs, endNs, each))
+    for (const one of [...waiting, { fromNs: floor(days.toNs, HOUR), toNs }]) await readHours(source, one, each)
+  }
+
+  async function readHours(source: View['source'], range: Interval, each: (timeNs: bigint) => void): Promise<void> {
+    const written = subtract([range], deps.waiting('hour'))
+    for (const one of written)
+      await inPortions('_1h', one.fromNs, one.toNs, (atNs, endNs) => read(source, '_1h', atNs, endNs, each))
+    for (const { fromNs, toNs } of subtract([range], written))
+      for (let atNs = fromNs; atNs < toNs; atNs += HOUR) await summed(source, atNs, HOUR, () => each(atNs))
   }
 
   async function fillSource(source: View['source'], finalNs: bigint, newestNs: bigint): Promise<void> {
