@@ -447,3 +447,31 @@ test('a minute of which the database took the record and did not say so is told,
   const hour = standing(database.tables.get('tailnet_edge_1h')?.get(BEGIN_NS))
   assert.deepEqual(hour, sumOf(database, 'tailnet_edge', BEGIN_NS, BEGIN_NS + 60n * MINUTE))
 })
+
+test('which nodes are connected now says nothing about a minute of yesterday', async () => {
+  for (const answers of [true, 'numbers'] as const) {
+    const tailnet = createTailnet(15, answers, BEGIN_NS - MINUTE, LATE_SECONDS)
+    const { clock, database } = tailnet
+    const { write } = database
+    const lines: string[] = []
+    database.write = async (batch) => {
+      lines.push(...new TextDecoder().decode(batch.bytes).split('\n'))
+      return await write(batch)
+    }
+    await clock.advance(DAY_MINUTES * 60_000)
+    await tailnet.begin()
+    for (let from = -1; from < MINUTES + 30; from += 15) {
+      const fromNs = BEGIN_NS + BigInt(from) * MINUTE
+      tailnet.readSurely({ fromNs, toNs: fromNs + 15n * MINUTE }, 1)
+      await tailnet.step()
+      await clock.advance(1_000)
+    }
+    const records = lines.filter((line) => line.startsWith('tailflux_minute,'))
+    assert.ok(records.length > 50)
+    assert.deepEqual(
+      records.filter((line) => line.includes('nodes=')),
+      [],
+    )
+    assert.equal(tailnet.newest(), undefined)
+  }
+})

@@ -61,6 +61,9 @@ export interface SettledMinute {
 /** Texts of tags that are kept for the next minute. */
 const TAGS_MAX = 50_000
 
+/** A minute is young for so long. */
+const YOUNG_NS = HOUR
+
 /** What stood of a minute before it was made. */
 interface Before extends StandingMinute {
   /** Nodes that had a row which counts anything. */
@@ -90,6 +93,9 @@ export function createMinutes(
   const written = new Map<number, Before>()
   let tags = createTextIds()
   const changesSince = createChanges()
+
+  /** Which nodes are connected now, and how their clocks are, is true of the minute too. */
+  const isYoung = (startNs: bigint) => clock.now() - startNs < YOUNG_NS
 
   /** Two writers give a minute the same names only if each knows what the other has learnt. */
   async function viewAt(startNs: bigint): Promise<DirectoryView> {
@@ -214,8 +220,8 @@ export function createMinutes(
       const changes = before && changesSince(before, made, '', startNs)
       const settled =
         before === undefined || changes === undefined
-          ? await settleStanding(startNs, { read, must }, made, true)
-          : { ...(await settle(startNs, { read, must }, made, before, changes, true)), rows: changes.rows }
+          ? await settleStanding(startNs, { read, must }, made, isYoung(startNs))
+          : { ...(await settle(startNs, { read, must }, made, before, changes, isYoung(startNs))), rows: changes.rows }
       const { edges, nodes, digest, reporters } = made
       written.set(minute, { edges, nodes, digest, reporters })
       metrics.made('memory', clock.monotonicMs() - beganMs, settled.rows)
@@ -224,7 +230,7 @@ export function createMinutes(
 
     async preview(held) {
       const made = await make(held, await viewAt(held.startNs))
-      minuteLines.look(held.startNs, made)
+      if (isYoung(held.startNs)) minuteLines.look(held.startNs, made)
       return { made, hasGap: hasGapIn(held.startNs) }
     },
 
