@@ -27,7 +27,7 @@ interface FlowsOptions {
 
 const LIMIT = 20
 const NOT_YET =
-  ' A minute is there when all of it was read, which takes longer while history is read (tailflux status); --raw shows what was read so far.'
+  ' A minute is there when all of it was read (in VictoriaMetrics 16 minutes after its end), which takes longer while history is read (tailflux status); --raw shows what was read so far.'
 
 export function flowsCommand(): Command {
   return new Command('flows')
@@ -47,7 +47,8 @@ export function flowsCommand(): Command {
     .addHelpText(
       'after',
       `
-Reads the embedded store, or InfluxDB (by InfluxQL) if INFLUX_URL is set. Can run while the service runs.
+Reads the embedded store, or InfluxDB or VictoriaMetrics if INFLUX_URL is set. Can run while the service runs. In VictoriaMetrics
+rows of a minute come 16 minutes after it: give --from, or --raw.
 Up to two days are read by minutes, up to 30 days by hours, longer ranges by days (UTC), as far as each is kept; the range that
 is printed below the table is the one that was summed. Physical flows are the same traffic, encrypted, as sent on the wire.`,
     )
