@@ -109,7 +109,8 @@ export function createCheckpointQuestions(
     // VictoriaMetrics answers every query with a list of databases.
     if (time < 0 || acked < 0 || pass < 0) {
       return {
-        cannotBeQueried: `${label} has no InfluxQL, so its content cannot be queried. Nothing needs to be fixed.`,
+        cannotBeQueried:
+          'The server has no InfluxQL (VictoriaMetrics has none), so its content cannot be queried. Nothing needs to be fixed.',
         isByNature: true,
       }
     }
