@@ -26,6 +26,7 @@ import { tablesOf } from './rows/row-series.ts'
 import type { RowStore } from './rows/row-store.ts'
 import { createRowWriter } from './rows/row-writer.ts'
 import { createBudgets } from './settle/budgets.ts'
+import { createClosedGaps } from './settle/closed-gaps.ts'
 import { createMinuteFacts } from './settle/minute-facts.ts'
 import type { Completeness } from './settle/minute-line.ts'
 import { createMinutes, type SettledMinute } from './settle/minutes.ts'
@@ -132,6 +133,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
     ...{ canQuery, isOnce, sums, hours: createHourSums() },
   }
   const budgets = createBudgets(parts)
+  const closedGaps = createClosedGaps(parts)
   const read = createReadMinutes({ ledger, facts, metrics, canQuery, onDropped: (startNs) => known.delete(startNs) })
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets: read.clockOffsets })
   const teller = createMinuteTeller(deps.readers, ledger)
@@ -378,7 +380,10 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
       madeBefore = await madeOfListed()
     },
     async step() {
-      if (!isOnce()) await tiers.describe()
+      if (!isOnce()) {
+        await tiers.describe()
+        await closedGaps.follow()
+      }
       const others = await settleYoung()
       // While minutes are still made, an hour would be made again for each of them.
       await tiers.settle(isFinishing && dueMinutes() === 0)

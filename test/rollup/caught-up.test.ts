@@ -475,3 +475,43 @@ test('which nodes are connected now says nothing about a minute of yesterday', a
     assert.equal(tailnet.newest(), undefined)
   }
 })
+
+test('a minute is no gap any more when its gap was read, also when there was nothing in it', async () => {
+  for (const isKilled of [false, true]) {
+    const tailnet = createTailnet(16, true, BEGIN_NS - MINUTE, 30)
+    const { clock, database, messages, told } = tailnet
+    const gap = { fromNs: BEGIN_NS + 100n * MINUTE + 20_000_000_001n, toNs: BEGIN_NS + 100n * MINUTE + 20_999_999_999n }
+    const isIn = (ns: bigint) => ns >= gap.fromNs && ns <= gap.toNs
+    assert.ok(!messages.some(({ loggedNs }) => isIn(loggedNs)))
+    await tailnet.begin()
+    for (let at = 0; at < 160; at++) {
+      const toNs = BEGIN_NS + BigInt(at) * MINUTE
+      await clock.advance(Number((toNs - clock.now()) / 1_000_000n))
+      if (at === 101) {
+        tailnet.openGap(gap)
+        tailnet.readSurely({ fromNs: toNs - MINUTE, toNs: gap.fromNs }, 1)
+        tailnet.readSurely({ fromNs: gap.toNs, toNs }, 1)
+      } else tailnet.readSurely({ fromNs: toNs - MINUTE, toNs }, 1)
+      if (at === 120 && isKilled) await tailnet.begin()
+      if (at === 130) {
+        assert.deepEqual(
+          gapsOf(),
+          [99, 100].filter((minute) => database.records.has(BEGIN_NS + BigInt(minute) * MINUTE)),
+        )
+        assert.ok(gapsOf().length > 0)
+        tailnet.readSurely(gap, 1)
+      }
+      for (let i = 0; i < 5; i++) {
+        await tailnet.step()
+        await clock.advance(6_000)
+      }
+    }
+    assert.deepEqual(gapsOf(), [], `${isKilled}`)
+    assert.ok(told.toNs > gap.toNs)
+
+    function gapsOf(): number[] {
+      const records = [...database.records.values()].filter((one) => one.isGap)
+      return records.map(({ startNs }) => Number((startNs - BEGIN_NS) / MINUTE)).toSorted((one, other) => one - other)
+    }
+  }
+})

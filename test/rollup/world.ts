@@ -109,6 +109,7 @@ export function createTailnet(
   const database = isAnswering === 'numbers' ? numbersOnly(memory) : isAnswering ? memory : writeOnly(memory)
   let unsettled = createMemoryUnsettled()
   let done: Interval[] = []
+  let gaps: Interval[] = []
   let engine: Engine
   let writer = 1
   /** What a reader knows: edges and nodes by minute, how far all was told, and what it knew of a minute when it was told an hour more. */
@@ -155,7 +156,13 @@ export function createTailnet(
       {
         store: database,
         sink: database,
-        ledger: { unsettled, originNs: () => originNs, settled: () => done, gaps: () => [], writer: `writer${writer}` },
+        ledger: {
+          unsettled,
+          originNs: () => originNs,
+          settled: () => done,
+          gaps: () => gaps as never,
+          writer: `writer${writer}`,
+        },
         directory: {
           ready: async () => undefined,
           refresh: async () => undefined,
@@ -182,6 +189,7 @@ export function createTailnet(
     const starts = new Set(inside.flatMap(({ points }) => points.map(({ startNs }) => startNs - (startNs % MINUTE))))
     unsettled.read([...starts], clock.now())
     done = merge([...done, window])
+    gaps = subtract(gaps, [window])
     engine.observer.done(observed, { doneToNs: window.toNs, bytes: 0, messages: inside.length, points: 0 })
   }
 
@@ -206,6 +214,10 @@ export function createTailnet(
     /** What a reader that begins now reads. */
     readRows: () => unwritten.over(database),
     readSurely: (window: Interval, pass: number) => read(window, pass, false),
+    /** A range that cannot be read, until it is read. */
+    openGap(range: Interval) {
+      gaps = merge([...gaps, range])
+    },
     /** The database lost what it had: it is missing again. */
     forget(range: Interval) {
       done = subtract(done, [range])

@@ -44,6 +44,12 @@ function endOfSettling(minuteNs: bigint): bigint {
   return minuteNs + MINUTE + SETTLING_NS
 }
 
+/** The first minute (its begin, ns) of which something is in a gap that begins then, ns of `logged` time. */
+export function firstTouched(fromNs: bigint): bigint {
+  const firstNs = fromNs - MINUTE - SETTLING_NS
+  return firstNs - (firstNs % MINUTE)
+}
+
 /** Every minute before this one (its begin, ns) is final, as far as reading goes without a break from the origin. Open gaps are passed over. */
 export function finalTo(originNs: bigint, settled: readonly Interval[], gaps: readonly Interval[]): bigint {
   const reach = merge([...settled, ...gaps]).find(({ fromNs, toNs }) => fromNs <= originNs && originNs <= toNs)
