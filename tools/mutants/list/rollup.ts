@@ -56,7 +56,7 @@ export const ROLLUP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a minute before the origin is never final',
-    file: 'src/rollup/engine.ts',
+    file: 'src/rollup/settle/readiness.ts',
     in: 'isFinal',
     find: 'startNs >= originNs',
     replace: 'startNs < originNs',
