@@ -261,6 +261,29 @@ test('a quota counts hours whose rows were not written when the service started'
   )
 })
 
+test('what a long window counts is known again after a start', async (t) => {
+  for (const [window, hours] of [
+    ['3d', 66],
+    ['14d', 330],
+  ] as const) {
+    const rule = { name: 'many', distinctPeersAbove: 8, window }
+    const { world } = await begin(t, [rule], T0 + BigInt(hours * 60 + 70) * MIN)
+    const hour = (index: number) => T0 + BigInt(index) * 60n * MIN
+    for (let index = 0; index < hours; index += 6) {
+      const one = { ...at(index * 60 + 7, 1_000), dst: `100.64.1.${index / 6 + 1}:443`, name: 'anna' }
+      world.read({ fromNs: hour(index), toNs: hour(index + 6) }, [one])
+      await world.judge()
+    }
+    const value = () => world.alerts.status().alerts.map(({ state, value }) => `${state} ${value}`)
+    const before = value()
+    assert.deepEqual(before, [`firing ${hours / 6} peers`])
+    await world.restart()
+    world.read({ fromNs: hour(hours), toNs: hour(hours + 1) }, [])
+    await world.judge()
+    assert.deepEqual(value(), before, window)
+  }
+})
+
 test('a day of catching up: what fires is told, what is over is told once, and all of it is in the events', async (t) => {
   const { world, clock, heard } = await begin(t, [LOUD, QUIET], T0 + 24n * 60n * MIN)
   const dayMinutes = 24 * 60 - 2

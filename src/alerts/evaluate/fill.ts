@@ -102,6 +102,20 @@ export function createFill(deps: FillDeps) {
     for (const one of [...waiting, { fromNs: floor(days.toNs, HOUR), toNs }]) await readHours(source, one, each)
   }
 
+  /** In steps of this length, or shorter ones that divide it. */
+  async function readSteps(
+    source: View['source'],
+    fromNs: bigint,
+    toNs: bigint,
+    stepMinutes: number,
+    each: (timeNs: bigint) => void,
+    canUseDays: boolean,
+  ): Promise<void> {
+    if (stepMinutes % 60 === 0) return await readLong(source, fromNs, toNs, each, canUseDays)
+    const stepNs = BigInt(stepMinutes) * MINUTE
+    for (let atNs = fromNs; atNs < toNs; atNs += stepNs) await summed(source, atNs, stepNs, () => each(atNs))
+  }
+
   async function readHours(source: View['source'], range: Interval, each: (timeNs: bigint) => void): Promise<void> {
     const written = subtract([range], deps.waiting('hour'))
     for (const one of written)
@@ -129,8 +143,15 @@ export function createFill(deps: FillDeps) {
       const stepNs = BigInt(stepMinutes) * MINUTE
       const fromNs = floor(finalNs - BigInt(keep) * stepNs, stepNs)
       const each = (timeNs: bigint) => toLonger(mine, timeNs, stepMinutes)
-      if (stepMinutes % 60 === 0) await readLong(source, fromNs, beginNs, each, stepMinutes % 1440 === 0)
-      else for (let atNs = fromNs; atNs < beginNs; atNs += stepNs) await summed(source, atNs, stepNs, () => each(atNs))
+      await readSteps(source, fromNs, beginNs, stepMinutes, each, stepMinutes % 1440 === 0)
+    }
+    // What is counted by items has minutes alone: those of a step that is over are one.
+    const items = mine.flatMap((view) => view.items)
+    for (const stepMinutes of new Set(items.map((one) => one.stepMinutes))) {
+      const keep = Math.max(...items.filter((one) => one.stepMinutes === stepMinutes).map((one) => one.keep))
+      const fromNs = floor(finalNs - BigInt(keep) * MINUTE, BigInt(stepMinutes) * MINUTE)
+      const each = (timeNs: bigint) => toItems(mine, timeNs, stepMinutes)
+      await readSteps(source, fromNs, beginNs, stepMinutes, each, false)
     }
     // What was seen since the rules were evaluated last is not in their index of what was seen.
     const seenNs = source === 'edges' ? deps.seenSinceNs() : undefined
@@ -198,6 +219,19 @@ function toLonger(views: readonly View[], timeNs: bigint, stepMinutes: number): 
     view.take(minute)
     for (const ring of view.sums) ring.commitOlder(minute, stepMinutes)
     for (const ring of view.items) ring.discard()
+  }
+}
+
+function toItems(views: readonly View[], timeNs: bigint, stepMinutes: number): void {
+  const minute = Number(timeNs / MINUTE)
+  for (const view of views) {
+    if (!view.items.some((ring) => ring.stepMinutes === stepMinutes)) continue
+    view.take(minute)
+    for (const ring of view.sums) ring.discard()
+    for (const ring of view.items) {
+      if (ring.stepMinutes === stepMinutes) ring.commit(minute)
+      else ring.discard()
+    }
   }
 }
 

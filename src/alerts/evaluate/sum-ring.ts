@@ -81,6 +81,11 @@ export class SumRing {
     for (const level of this.longer)
       if (level.minutes === minutes)
         for (const [id, value] of this.scratch.entries()) if (value !== 0) this.addTo(level, minute, id, value)
+    this.discard()
+  }
+
+  /** What was added does not count. */
+  discard(): void {
     this.scratch.fill(0)
   }
 
