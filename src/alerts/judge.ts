@@ -24,8 +24,8 @@ export interface RuleState {
   readonly dirty: Map<number, bigint>
   /** From here on all groups are evaluated again. */
   againNs: bigint | undefined
-  /** The number that tells most at the last step; NaN: none. */
-  worst: number
+  /** The number that tells most at the last step; NaN: none; undefined: it is not known after a start. */
+  worst: number | undefined
   /** Where the evaluation began; what was seen is remembered from here on. */
   sinceNs: bigint
 }
@@ -57,7 +57,7 @@ export function createJudge(deps: {
     (reading): RuleState => ({
       reading,
       rule: reading.rule,
-      ...{ judgedNs: 0n, alerts: new Map(), dirty: new Map(), againNs: undefined, worst: Number.NaN, sinceNs: 0n },
+      ...{ judgedNs: 0n, alerts: new Map(), dirty: new Map(), againNs: undefined, worst: undefined, sinceNs: 0n },
     }),
   )
   const readers = new Map<Ring, RuleState[]>()
@@ -113,13 +113,21 @@ export function createJudge(deps: {
     transitions.push({ alert, group: alert.group, is, change, mark, value })
   }
 
+  /** Visits all groups, and returns the number that tells most. */
+  function worstAt({ rule, reading }: RuleState, atNs: bigint, visit?: (id: number, value: number) => void): number {
+    const sign = rule.form.worst === 'least' ? -1 : 1
+    let worst = Number.NaN
+    reading.each(atNs, (id, value) => {
+      if (!(value * sign <= worst * sign) && !Number.isNaN(value)) worst = value
+      visit?.(id, value)
+    })
+    return worst
+  }
+
   function judgeStep(state: RuleState, atNs: bigint): void {
     const { form } = state.rule
-    const sign = form.worst === 'least' ? -1 : 1
     const ids = new Set<number>()
-    state.worst = Number.NaN
-    state.reading.each(atNs, (id, value) => {
-      if (!(value * sign <= state.worst * sign) && !Number.isNaN(value)) state.worst = value
+    state.worst = worstAt(state, atNs, (id, value) => {
       if (form.verdict(value, true, false) === 'breach') ids.add(id)
     })
     state.judgedNs = atNs
@@ -274,6 +282,7 @@ export function createJudge(deps: {
           look(state, finalNs)
           // After a start some of what was evaluated may not be told again yet, and sums without it are wrong: what is to be evaluated again waits.
           if (finalNs < state.judgedNs) continue
+          state.worst ??= worstAt(state, state.judgedNs)
           await lookAgain(state, horizonNs, breathe)
           for (const [id, fromNs] of [...state.dirty]) {
             state.dirty.delete(id)

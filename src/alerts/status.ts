@@ -63,7 +63,7 @@ const ALERTS_MAX = 200
 const ENDED_NS = HOUR
 
 export function ruleStatus(state: RuleState, countsSinceNs?: bigint): RuleStatus {
-  const { rule, reading } = state
+  const { rule, reading, worst } = state
   let pending = 0
   let firing = 0
   for (const { marks } of state.alerts.values()) {
@@ -82,7 +82,7 @@ export function ruleStatus(state: RuleState, countsSinceNs?: bigint): RuleStatus
     series: lastSeen?.count ?? groups.count,
     overflowed: items.reduce((sum, ring) => sum + ring.overflowed, groups.overflowed + (lastSeen?.overflowed ?? 0)),
     evaluated: state.judgedNs === 0n ? null : isoOf(state.judgedNs),
-    value: Number.isNaN(state.worst) ? null : rule.form.valueText(state.worst),
+    value: worst === undefined || Number.isNaN(worst) ? null : rule.form.valueText(worst),
     countsSince: countsSinceNs === undefined ? null : isoOf(countsSinceNs),
   }
 }

@@ -122,7 +122,7 @@ test('minutes that are not in the database yet are told again after a restart, i
       transitions.push(...(await alerts.evaluate()))
     }
     assert.deepEqual(transitions, [], how)
-    assert.deepEqual(alerts.status().rules[0]?.firing, 1, how)
+    assert.deepEqual([alerts.status().rules[0]?.firing, alerts.status().rules[0]?.value], [1, '1.5 MB'], how)
     database.rows = everything
   }
   assert.deepEqual(await minutes(20, 0), ['15 resolved'])
