@@ -8,7 +8,7 @@ import { createService, type Service } from '../../src/main.ts'
 import { createSecretRegistry } from '../../src/secrets/redactor.ts'
 import { createFakeClock } from '../helpers/fake-clock.ts'
 import { silentLog } from '../helpers/silent.ts'
-import { temporaryFolder } from '../helpers/temporary-folder.ts'
+import { memoryFolder } from '../helpers/temporary-folder.ts'
 import { createSimulatedApi, type SimulatedApi } from '../simulator/api.ts'
 import { HOUR, MINUTE, NOON, SECOND } from '../simulator/ranges.ts'
 import { createTailnet, type Tailnet } from '../simulator/tailnet.ts'
@@ -134,8 +134,8 @@ export async function startJourney(
   return {
     api,
     now: clock.now,
-    folder: () => temporaryFolder(t),
-    async start(changes = {}, dataDir = temporaryFolder(t)) {
+    folder: () => memoryFolder(t),
+    async start(changes = {}, dataDir = memoryFolder(t)) {
       const loaded = loadSettings({
         env: {},
         changes: {
