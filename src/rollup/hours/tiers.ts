@@ -46,7 +46,7 @@ const DESCRIBED_MS = 3_600_000
 /** VictoriaMetrics shows what it acknowledged after a second or two; the nodes of a cluster may take longer. */
 const SHOWN_MS = 30_000
 /** A backfill reads the next window in this time. */
-const HISTORY_MS = 600_000
+const HISTORY_NS = 10n * MINUTE
 const NO_ROWS: Tables = { edges: new Map(), nodes: new Map() }
 /** Where rows cannot be corrected they are written this long after their end. */
 export const WRITTEN_ONCE_NS = 16n * MINUTE
@@ -101,10 +101,11 @@ export function createTiers(
   }
 
   /** The database shows the rows of the tier below, and a backfill that goes on has had its turn. */
-  function isShown({ tier, lengthNs }: LongTier, { startNs, read, must }: Unsettled): boolean {
+  function isShown({ tier, lengthNs }: LongTier, { startNs, read, must, sinceNs: listedNs }: Unsettled): boolean {
     const toNs = startNs + lengthNs + WRITTEN_ONCE_NS
-    const isHistory = startNs < (deps.originNs() ?? 0n) && !isPassed({ fromNs: startNs, toNs }, deps, 'read')
-    const waitMs = isHistory ? HISTORY_MS : deps.canQuery() ? SHOWN_MS : 0
+    const isHistory = startNs < (deps.originNs() ?? 0n) && listedNs + HISTORY_NS > clock.now()
+    if (isHistory && !isPassed({ fromNs: startNs, toNs }, deps, 'read')) return false
+    const waitMs = deps.canQuery() ? SHOWN_MS : 0
     const key = `${tier} ${startNs} ${Math.max(read, must)}`
     const sinceMs = seenMs.get(key) ?? clock.monotonicMs()
     seenMs.set(key, sinceMs)
