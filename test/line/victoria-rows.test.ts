@@ -14,8 +14,9 @@ import type { StoredPoint } from './truth-in.ts'
 const skip = await missing('victoria-metrics')
 const END = NOON + 12n * MINUTE
 const scene = sceneOf(createTailnet({ nodes: 20, activity: 0.5 }), END)
-/** The hour from noon on is written 16 minutes after its end; one in which reading began waits ten minutes more, for a backfill. */
-const WRITTEN = NOON + 95n * MINUTE
+/** The hour from noon on is written 16 minutes after its end; one in which reading began waits ten minutes more after its
+ * last minute was made, for a backfill. */
+const WRITTEN = NOON + 150n * MINUTE
 
 const rowsOf = async (stored: Stored, suffix = '') =>
   standingRows(await stored(`tailnet_edge${suffix}`), await stored(`tailnet_node${suffix}`))
