@@ -47,7 +47,7 @@ test('API, its sign-in and InfluxDB over TLS are reached through the proxy, and 
   const { database, api, targets, env } = await startNetwork(t)
   const proxy = await startForwardProxy(t, targets, `me:${PASSWORD}`)
   const child = await startChild(t, { ...env, HTTPS_PROXY: `http://${USER}@${proxy.host}` })
-  await child.until(({ watermark, totals }) => watermark !== null && totals.windows > 0)
+  await child.until(({ watermark, totals }) => watermark !== null && totals.points > 0)
   assert.deepEqual(new Set(proxy.asked), new Set([`CONNECT ${HOST}:443`, `CONNECT ${HOST}:8086`]))
   assert.ok(api.requests.length > 1)
   const [result] = await database.query('SELECT count(*) FROM tailnet_flow', 'flows')
