@@ -30,8 +30,6 @@ export interface PartDeps {
   readonly settled: () => readonly Interval[]
   /** Open and lost ones. */
   readonly gaps: () => readonly Interval[]
-  /** Where reading began, ns of `logged` time. */
-  readonly originNs: () => bigint | undefined
   /** Our name in the database. */
   readonly writerId: string
   readonly directory: Pick<Directory, 'load' | 'refresh' | 'connected'>

@@ -90,7 +90,7 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const parts = {
     ...{ store: deps.store, unsettled, directory: deps.directory, limitsAt: deps.limitsAt },
     ...{ writer: createRowWriter(deps.sink), writerId: ledger.writer, metrics, clock, log, signal },
-    ...{ settled: ledger.settled, originNs: ledger.originNs, gaps: ledger.gaps, from: deps.from },
+    ...{ settled: ledger.settled, gaps: ledger.gaps, from: deps.from },
     ...{ canQuery, isOnce, sums, hours: createHourSums() },
   }
   const budgets = createBudgets(parts)
@@ -99,8 +99,8 @@ export function createEngine(options: RollupOptions, deps: EngineDeps): Engine {
   const minutes = createMinutes(options, { ...parts, facts, budgets, clockOffsets: read.clockOffsets })
   const teller = createMinuteTeller(deps.readers, ledger)
   const isShared = () => minutes.otherWriterMs !== undefined && clock.monotonicMs() - minutes.otherWriterMs < HELD_MS
-  const tiers = createTiers(options, { ...parts, isShared })
   const readiness = createReadiness({ ledger, isOnce, clock })
+  const tiers = createTiers(options, { ...parts, readiness, isShared })
   const settling = {
     ...{ unsettled, clock, signal, canQuery, isOnce, readiness, states, read, minutes, teller, sums, hasRows, skip },
     isFinishing: () => isFinishing,

@@ -6,6 +6,7 @@ import { KINDS } from '../source/parse/message.ts'
 import { eachEdge, eachNode, type MinuteColumns, rowsOf } from './rows/minute-columns.ts'
 import type { RowMeasurement, RowStore } from './rows/row-store.ts'
 import { addTo, edgeTable, exists, nodeTable, type RowTable, shapeOf } from './rows/row-table.ts'
+import { ONCE_SHOWN_MS } from './settle/settling.ts'
 
 /** What is read of rows, without how they were made. */
 type ReadRows = Pick<RowStore, 'reads' | 'rows' | 'summed' | 'kinds' | 'reporting' | 'minutes'>
@@ -25,8 +26,6 @@ interface UnwrittenMinute {
   readonly hasGap: boolean
 }
 
-/** The database shows what it acknowledged after this time. */
-const SHOWN_MS = 30_000
 /** Memory for these minutes; beyond it the oldest ones go. */
 const BYTES_MAX = 64 << 20
 /** Of an endpoint with its texts, roughly. */
@@ -63,7 +62,7 @@ export function createUnwritten(): Unwritten {
     tidy(waits, nowMs) {
       for (const startNs of minutes.keys()) {
         if (waits(startNs)) writtenMs.delete(startNs)
-        else if (nowMs - getOrInsert(writtenMs, startNs, () => nowMs) >= SHOWN_MS) forget(startNs)
+        else if (nowMs - getOrInsert(writtenMs, startNs, () => nowMs) >= ONCE_SHOWN_MS) forget(startNs)
       }
     },
 

@@ -4,11 +4,13 @@ import type { Tier, Unsettled } from '../../ledger/unsettled.ts'
 import { encodeLine } from '../../sink/line-protocol/encode-line.ts'
 import type { PartDeps, RollupOptions } from '../deps.ts'
 import type { SkipReason } from '../metrics.ts'
-import { finality, isPassed } from '../points/coverage.ts'
+import { finality } from '../points/coverage.ts'
 import { changesOfTables, createChanges } from '../rows/row-changes.ts'
 import { type Tables, type TierRows, tablesOf } from '../rows/row-series.ts'
 import type { RowMeasurement } from '../rows/row-store.ts'
 import { differs } from '../rows/row-table.ts'
+import type { Readiness } from '../settle/readiness.ts'
+import { ONCE_SHOWN_MS } from '../settle/settling.ts'
 import type { HourSums } from './hour-sums.ts'
 import type { MemorySums } from './memory-sums.ts'
 
@@ -43,13 +45,7 @@ const DAYS: LongTier = {
 /** A finished one that changes is written this often. */
 const CORRECTED_MS = 600_000
 const DESCRIBED_MS = 3_600_000
-/** VictoriaMetrics shows what it acknowledged after a second or two; the nodes of a cluster may take longer. */
-const SHOWN_MS = 30_000
-/** A backfill reads the next window in this time. */
-const HISTORY_NS = 10n * MINUTE
 const NO_ROWS: Tables = { edges: new Map(), nodes: new Map() }
-/** Where rows cannot be corrected they are written this long after their end. */
-export const WRITTEN_ONCE_NS = 16n * MINUTE
 
 /** Ranges up to this length read this tier: two days, 30 days, whatever is longer. Graphs have no shorter steps than `step`, and the 95th percentile is
  * one of means over `mean`. */
@@ -64,6 +60,7 @@ export function createTiers(
   deps: PartDeps & {
     readonly sums: MemorySums
     readonly hours: HourSums
+    readonly readiness: Pick<Readiness, 'isDueOnce'>
     /** Another service writes rows too. */
     readonly isShared: () => boolean
     readonly from: (measurement: string) => string
@@ -88,9 +85,7 @@ export function createTiers(
   ): { isFinished: boolean } | undefined {
     const { startNs } = entry
     if (deps.isOnce()) {
-      // Written once, so whatever is late must have come.
-      const toNs = startNs + long.lengthNs + WRITTEN_ONCE_NS
-      const isOver = clock.now() >= toNs && isPassed({ fromNs: startNs, toNs }, deps, 'any')
+      const isOver = deps.readiness.isDueOnce(entry, long.lengthNs)
       return isOver && !isBusy && isShown(long, entry) ? { isFinished: true } : undefined
     }
     const isFinished = !isBusy && finality(startNs + long.lengthNs - MINUTE, deps.settled(), deps.gaps()).isFinal
@@ -100,16 +95,13 @@ export function createTiers(
     return isDueNow || isLast ? { isFinished } : undefined
   }
 
-  /** The database shows the rows of the tier below, and a backfill that goes on has had its turn. */
-  function isShown({ tier, lengthNs }: LongTier, { startNs, read, must, sinceNs: listedNs }: Unsettled): boolean {
-    const toNs = startNs + lengthNs + WRITTEN_ONCE_NS
-    const isHistory = startNs < (deps.originNs() ?? 0n) && listedNs + HISTORY_NS > clock.now()
-    if (isHistory && !isPassed({ fromNs: startNs, toNs }, deps, 'read')) return false
-    const waitMs = deps.canQuery() ? SHOWN_MS : 0
+  /** The database shows the rows of the tier below. */
+  function isShown({ tier }: LongTier, { startNs, read, must }: Unsettled): boolean {
+    if (!deps.canQuery()) return true
     const key = `${tier} ${startNs} ${Math.max(read, must)}`
     const sinceMs = seenMs.get(key) ?? clock.monotonicMs()
     seenMs.set(key, sinceMs)
-    return clock.monotonicMs() - sinceMs >= waitMs
+    return clock.monotonicMs() - sinceMs >= ONCE_SHOWN_MS
   }
 
   /** Rows of the tier below may be gone, so a sum of them could be less than what stands. */

@@ -1,8 +1,7 @@
-/** Whether a minute can be made, as far as reading goes. What counts is what was read, not the clock: a day that is read in a moment is a day. */
+/** Whether a minute can be made, or rows can be written once, as far as reading goes. What counts is what was read, not the clock: a day that is read in a moment is a day. */
 import { type Clock, HOUR, MINUTE } from '../../base/clock.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import type { Unsettled } from '../../ledger/unsettled.ts'
-import { WRITTEN_ONCE_NS } from '../hours/tiers.ts'
 import { finality, finalTo, isPassed } from '../points/coverage.ts'
 
 export interface Readiness {
@@ -10,12 +9,15 @@ export interface Readiness {
   readToNs(): bigint
   /** What belongs to the minute was read. */
   isFinal(entry: Unsettled): boolean
-  /** Where rows are written once: what is late for it was read too. */
-  isDueOnce(entry: Unsettled): boolean
+  /** Where rows are written once: what is late for it was read too. `lengthNs`: of an hour or a day, which is counted from its end. */
+  isDueOnce(entry: Unsettled, lengthNs?: bigint): boolean
 }
 
-/** What was logged before the origin is read by a backfill alone. A minute of that time, of which records that came late or the ends of a backfill
- * have points, waits this long for the rest. */
+/** Where rows cannot be corrected they are written so long after the begin of their minute, or the end of their hour or day. */
+const WRITTEN_ONCE_NS = 16n * MINUTE
+
+/** What was logged before the origin is read by a backfill alone. A minute, hour or day of that time, of which records that came late or the ends of a
+ * backfill have points, waits this long for the rest. */
 const HISTORY_NS = 10n * MINUTE
 
 export function createReadiness(deps: {
@@ -48,8 +50,8 @@ export function createReadiness(deps: {
       if (originNs === undefined || startNs >= originNs || sinceNs + HISTORY_NS > clock.now()) return false
       return finality(startNs, [...settled, { fromNs: 0n, toNs: originNs }], gaps).isFinal
     },
-    isDueOnce(entry) {
-      const toNs = entry.startNs + WRITTEN_ONCE_NS
+    isDueOnce(entry, lengthNs = 0n) {
+      const toNs = entry.startNs + lengthNs + WRITTEN_ONCE_NS
       return clock.now() >= toNs && isReadAround(entry, entry.startNs, toNs)
     },
   }

@@ -10,6 +10,8 @@ import type { Readiness } from './readiness.ts'
 
 /** The database shows what it acknowledged after this time. Counted by monotonic time since this process saw the newest change: other clocks may be set back. */
 export const SHOWN_MS = 5_000
+/** Where rows are written once: VictoriaMetrics shows what it acknowledged after a second or two, and the nodes of a cluster may take longer. */
+export const ONCE_SHOWN_MS = 30_000
 
 export interface SettlingDeps extends Pick<PartDeps, 'unsettled' | 'clock' | 'signal' | 'canQuery' | 'isOnce'> {
   readonly readiness: Readiness
