@@ -5,8 +5,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import { databaseAway } from './memory-database.ts'
-import { rowTexts } from './row-texts.ts'
-import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf, sumsOf } from './world.ts'
+import {
+  assertDay,
+  assertHours,
+  assertMinutes,
+  BEGIN_NS,
+  createTailnet,
+  MINUTE,
+  MINUTES,
+  standing,
+  sumOf,
+  sumsOf,
+} from './world.ts'
 
 const DAY_MINUTES = 1440
 /** What comes later than this is not waited for where rows are written once. */
@@ -73,31 +83,10 @@ async function caughtUp(seed: number, answers: Answers, isKilled: boolean): Prom
     assert.deepEqual({ edges, nodes, txBytes }, sumsOf(database, minuteNs), `minute ${at}, an hour later`)
   }
   const first = FIRST_HOUR[`${answers}`]
-  let made = 0
-  for (let at = first * 60; at < MINUTES; at++) {
-    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-    const found = rowTexts(
-      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-    )
-    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
-    made += found.nodes.length
-  }
+  const made = assertMinutes(database, { from: first * 60 })
   assert.ok(made > 100)
-  for (const name of ['tailnet_edge', 'tailnet_node']) {
-    for (let hour = first * 2; hour < 4; hour++) {
-      const [fromNs, toNs] = [BEGIN_NS + BigInt(hour * 60) * MINUTE, BEGIN_NS + BigInt(hour * 60 + 60) * MINUTE]
-      const hourRows = standing(database.tables.get(`${name}_1h`)?.get(fromNs))
-      assert.deepEqual(hourRows, sumOf(database, name, fromNs, toNs), `${name} of hour ${hour}`)
-    }
-    if (answers === false) continue
-    const day = standing(database.tables.get(`${name}_1d`)?.get(BEGIN_NS))
-    assert.deepEqual(
-      day,
-      sumOf(database, name, BEGIN_NS, BEGIN_NS + BigInt(DAY_MINUTES) * MINUTE),
-      `${name} of the day`,
-    )
-  }
+  assertHours(database, { from: first * 2, to: 4 })
+  if (answers !== false) assertDay(database, DAY_MINUTES)
 }
 
 const SEEDS = Number(process.env['SEEDS'] ?? 3)
@@ -215,19 +204,8 @@ test('a clock that was behind when the service started costs no rows', async () 
     await clock.advance(60_000)
     await tailnet.step()
   }
-  for (let at = 0; at < MINUTES; at++) {
-    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-    const found = rowTexts(
-      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-    )
-    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
-  }
-  for (let hour = 0; hour < 4; hour++) {
-    const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
-    const stands = standing(database.tables.get('tailnet_edge_1h')?.get(fromNs))
-    assert.deepEqual(stands, sumOf(database, 'tailnet_edge', fromNs, fromNs + 60n * MINUTE), `hour ${hour}`)
-  }
+  assertMinutes(database)
+  assertHours(database, { to: 4 })
 })
 
 test('an hour is written also when the process was killed after the only minute that it has', async () => {
@@ -303,22 +281,8 @@ test('a backfill of what lies before the origin has its rows where each is writt
       await tailnet.step()
     }
     // What lies around the origin was made before the backfill.
-    for (let minute = 0; minute < origin - 30; minute++) {
-      const found = rowTexts(
-        standing(database.tables.get('tailnet_edge')?.get(at(minute))),
-        standing(database.tables.get('tailnet_node')?.get(at(minute))),
-      )
-      assert.deepEqual(found, expectedRows(database, at(minute)), `${answers}, minute ${minute}`)
-    }
-    for (let hour = 0; hour < 2; hour++) {
-      const fromNs = at(hour * 60)
-      const stands = standing(database.tables.get('tailnet_edge_1h')?.get(fromNs))
-      assert.deepEqual(
-        stands,
-        sumOf(database, 'tailnet_edge', fromNs, fromNs + 60n * MINUTE),
-        `${answers}, hour ${hour}`,
-      )
-    }
+    assertMinutes(database, { to: origin - 30, what: String(answers) })
+    assertHours(database, { to: 2, what: String(answers) })
   }
 })
 
@@ -351,23 +315,8 @@ test('a database that lost its rows has them again when all of it is read again'
         await clock.advance(6_000)
       }
     }
-    for (let at = 0; at < MINUTES; at++) {
-      const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-      const found = rowTexts(
-        standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-        standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-      )
-      assert.deepEqual(found, expectedRows(database, minuteNs), `${answers}, minute ${at}`)
-    }
-    for (let hour = 0; hour < 4; hour++) {
-      const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
-      const stands = standing(database.tables.get('tailnet_edge_1h')?.get(fromNs))
-      assert.deepEqual(
-        stands,
-        sumOf(database, 'tailnet_edge', fromNs, fromNs + 60n * MINUTE),
-        `${answers}, hour ${hour}`,
-      )
-    }
+    assertMinutes(database, { what: String(answers) })
+    assertHours(database, { to: 4, what: String(answers) })
   }
 })
 
@@ -395,23 +344,8 @@ test('a wall clock that jumps back and forth changes no rows', async () => {
       await clock.advance(20_000)
       await tailnet.step()
     }
-    for (let at = answers === false ? 60 : 0; at < MINUTES; at++) {
-      const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-      const found = rowTexts(
-        standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-        standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-      )
-      assert.deepEqual(found, expectedRows(database, minuteNs), `${answers}, minute ${at}`)
-    }
-    for (let hour = answers === false ? 2 : 0; hour < 3; hour++) {
-      const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
-      const stands = standing(database.tables.get('tailnet_edge_1h')?.get(fromNs))
-      assert.deepEqual(
-        stands,
-        sumOf(database, 'tailnet_edge', fromNs, fromNs + 60n * MINUTE),
-        `${answers}, hour ${hour}`,
-      )
-    }
+    assertMinutes(database, { from: answers === false ? 60 : 0, what: String(answers) })
+    assertHours(database, { from: answers === false ? 2 : 0, to: 3, what: String(answers) })
   }
 })
 

@@ -6,8 +6,19 @@ import { test } from 'node:test'
 import type { Interval } from '../../src/ledger/ledger.ts'
 import type { RowTable } from '../../src/rollup/rows/row-table.ts'
 import { databaseAway } from './memory-database.ts'
-import { rowTexts } from './row-texts.ts'
-import { BEGIN_NS, createTailnet, expectedRows, MINUTE, MINUTES, standing, sumOf, sumsOf } from './world.ts'
+import {
+  assertDay,
+  assertHours,
+  assertMinutes,
+  BEGIN_NS,
+  createTailnet,
+  MINUTE,
+  MINUTES,
+  rowsAt,
+  standing,
+  sumOf,
+  sumsOf,
+} from './world.ts'
 
 async function live(seed: number): Promise<void> {
   const tailnet = createTailnet(seed)
@@ -41,32 +52,14 @@ async function live(seed: number): Promise<void> {
     await tailnet.step()
   }
   assert.equal(tailnet.told.toNs, BEGIN_NS + BigInt(MINUTES + 148) * MINUTE, `seed ${seed}: how far readers were told`)
+  assertMinutes(database, { what: `seed ${seed}` })
   for (let at = 0; at < MINUTES; at++) {
     const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-    const found = rowTexts(
-      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-    )
-    assert.deepEqual(found, expectedRows(database, minuteNs), `seed ${seed}, minute ${at}`)
     const told = tailnet.told.minutes.get(minuteNs) ?? { edges: 0, nodes: 0, txBytes: 0n }
     assert.deepEqual(told, sumsOf(database, minuteNs), `seed ${seed}, minute ${at}: what readers were told`)
   }
-  for (const name of ['tailnet_edge', 'tailnet_node']) {
-    for (let hour = 0; hour < 5; hour++) {
-      const [fromNs, toNs] = [BEGIN_NS + BigInt(hour * 60) * MINUTE, BEGIN_NS + BigInt(hour * 60 + 60) * MINUTE]
-      assert.deepEqual(
-        standing(database.tables.get(`${name}_1h`)?.get(fromNs)),
-        sumOf(database, name, fromNs, toNs),
-        `seed ${seed}, ${name} of hour ${hour}`,
-      )
-    }
-    const day = standing(database.tables.get(`${name}_1d`)?.get(BEGIN_NS))
-    assert.deepEqual(
-      day,
-      sumOf(database, name, BEGIN_NS, BEGIN_NS + 1440n * MINUTE),
-      `seed ${seed}, ${name} of the day`,
-    )
-  }
+  assertHours(database, { to: 5, what: `seed ${seed}` })
+  assertDay(database, 1440, `seed ${seed}`)
 }
 
 const SEEDS = Number(process.env['SEEDS'] ?? 8)
@@ -159,14 +152,7 @@ test('a window with more points than may wait in memory: its minutes are made fr
     await tailnet.step()
   }
   assert.ok(asked > 0, 'the minute of the burst is made from the database')
-  for (let at = 0; at < MINUTES; at += 10) {
-    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-    const found = rowTexts(
-      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-    )
-    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
-  }
+  assertMinutes(database, { step: 10 })
 })
 
 test('minutes before the first reading, of which records that come late have points, get the rows of these points', async () => {
@@ -185,16 +171,10 @@ test('minutes before the first reading, of which records that come late have poi
     await clock.advance(60_000)
     await tailnet.step()
   }
-  let early = 0
-  for (let at = 0; at < MINUTES; at++) {
-    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
-    const found = rowTexts(
-      standing(database.tables.get('tailnet_edge')?.get(minuteNs)),
-      standing(database.tables.get('tailnet_node')?.get(minuteNs)),
-    )
-    assert.deepEqual(found, expectedRows(database, minuteNs), `minute ${at}`)
-    if (at < begin && found.nodes.length > 0) early += 1
-  }
+  assertMinutes(database)
+  const early = Array.from({ length: begin }, (_, at) => rowsAt(database, BEGIN_NS + BigInt(at) * MINUTE)).filter(
+    ({ nodes }) => nodes.length > 0,
+  ).length
   assert.ok(early >= 5, `${early} minutes before the first reading have rows`)
 })
 

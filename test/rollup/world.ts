@@ -1,4 +1,5 @@
 /** One small tailnet through time, with its API, database and state file; processes come and go. For tests of the rollup. */
+import assert from 'node:assert/strict'
 import pino from 'pino'
 import type { DirectoryView } from '../../src/directory/view.ts'
 import { merge, subtract } from '../../src/ledger/intervals.ts'
@@ -15,6 +16,7 @@ import { createMemoryUnsettled } from '../helpers/memory-unsettled.ts'
 import { createMemoryDatabase, databaseAway, identityOf, type MemoryDatabase } from './memory-database.ts'
 import { oracleMinute } from './oracle.ts'
 import { pointsOf } from './points-of.ts'
+import { rowTexts } from './row-texts.ts'
 
 export const MINUTE = 60_000_000_000n
 export const BEGIN_NS = 1_793_577_600_000_000_000n // 2026-11-02T00:00:00Z
@@ -271,7 +273,7 @@ export function sumsOf(database: MemoryDatabase, minuteNs: bigint): ToldMinute {
   return { edges: edges.size, nodes: rows('tailnet_node').size, txBytes }
 }
 
-export function expectedRows(database: MemoryDatabase, minuteNs: bigint): { edges: string[]; nodes: string[] } {
+function expectedRows(database: MemoryDatabase, minuteNs: bigint): { edges: string[]; nodes: string[] } {
   const all = [...database.raw.values()]
   const between = (fromNs: bigint, toNs: bigint) => all.filter(({ startNs }) => startNs >= fromNs && startNs < toNs)
   const directory = { addresses: ADDRESSES, devices: DEVICES, networks: new Map() }
@@ -330,4 +332,50 @@ function numbersOnly(database: MemoryDatabase): MemoryDatabase {
     minutes: async (fromNs: bigint, toNs: bigint, signal: AbortSignal) =>
       (await minutes(fromNs, toNs, signal)).map((one) => ({ ...one, digest: '', writer: '' })),
   })
+}
+
+/** The rows of a minute that stand, as texts. */
+export function rowsAt(database: MemoryDatabase, minuteNs: bigint) {
+  const stands = (name: string) => standing(database.tables.get(name)?.get(minuteNs))
+  return rowTexts(stands('tailnet_edge'), stands('tailnet_node'))
+}
+
+/** These minutes, counted from the begin, have the rows of the oracle. Returns how many rows of nodes they have. */
+export function assertMinutes(
+  database: MemoryDatabase,
+  { from = 0, to = MINUTES, step = 1, what = '' }: { from?: number; to?: number; step?: number; what?: string } = {},
+): number {
+  let rows = 0
+  for (let at = from; at < to; at += step) {
+    const minuteNs = BEGIN_NS + BigInt(at) * MINUTE
+    const found = rowsAt(database, minuteNs)
+    assert.deepEqual(found, expectedRows(database, minuteNs), `${what}, minute ${at}`)
+    rows += found.nodes.length
+  }
+  return rows
+}
+
+/** These hours are the sums of their minutes. */
+export function assertHours(
+  database: MemoryDatabase,
+  { from = 0, to, what = '' }: { from?: number; to: number; what?: string },
+): void {
+  for (const name of ['tailnet_edge', 'tailnet_node'])
+    for (let hour = from; hour < to; hour++) {
+      const fromNs = BEGIN_NS + BigInt(hour * 60) * MINUTE
+      const stands = standing(database.tables.get(`${name}_1h`)?.get(fromNs))
+      assert.deepEqual(stands, sumOf(database, name, fromNs, fromNs + 60n * MINUTE), `${what}, ${name} of hour ${hour}`)
+    }
+}
+
+/** The day is the sum of its minutes. */
+export function assertDay(database: MemoryDatabase, minutes: number, what = ''): void {
+  for (const name of ['tailnet_edge', 'tailnet_node']) {
+    const day = standing(database.tables.get(`${name}_1d`)?.get(BEGIN_NS))
+    assert.deepEqual(
+      day,
+      sumOf(database, name, BEGIN_NS, BEGIN_NS + BigInt(minutes) * MINUTE),
+      `${what}, ${name} of the day`,
+    )
+  }
 }
